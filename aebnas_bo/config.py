@@ -1,0 +1,167 @@
+"""Every setting of a run, with its type, range and default; reading them from files is `config_loading`'s job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
+PresetName = Literal["tiny", "cifar", "aebnas"]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """Which images, and how they are split.
+
+    Args:
+        dataset: Name of the data set.
+        root: Folder (for `imagefolder` also a `.tar`, `.tar.gz` or `.tar.xz` archive) that holds it; a relative
+            path counts from the configuration file. Not used by `digits`.
+        download: Whether torchvision may download the data set into `root`.
+        image_size: Side in pixels to which every image is resized once on loading; null keeps the native size
+            (`imagefolder` needs it).
+        max_train_images: Stratified subset of the training images to use; null for all.
+        max_test_images: Likewise of the test images.
+        calibration_fraction: Share of the training images kept for BatchNorm statistics.
+        validation_fraction: Share of the training images kept for search and thresholds.
+        test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
+        split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
+        crop_padding: Random shifts by up to this many pixels while training.
+        horizontal_flip: Random mirror images while training.
+    """
+
+    dataset: DatasetName = "digits"
+    root: str | None = None
+    download: bool = False
+    image_size: Annotated[int, Field(ge=4, le=512)] | None = None
+    max_train_images: Annotated[int, Field(ge=10)] | None = None
+    max_test_images: Annotated[int, Field(ge=10)] | None = None
+    calibration_fraction: Fraction = 0.1
+    validation_fraction: Fraction = 0.25
+    test_fraction: Fraction = 0.15
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    crop_padding: Annotated[int, Field(ge=0, le=32)] = 1
+    horizontal_flip: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.calibration_fraction + self.validation_fraction >= 0.9:
+            raise ValueError(
+                "calibration_fraction + validation_fraction must leave at least a tenth for training, got "
+                f"{self.calibration_fraction} + {self.validation_fraction}"
+            )
+        if self.dataset != "digits" and self.root is None:
+            raise ValueError(f"{self.dataset} needs data.root: the folder of the images (--set data.root=FOLDER)")
+        if self.dataset == "imagefolder" and self.image_size is None:
+            raise ValueError("imagefolder needs data.image_size: the side in pixels all images are resized to")
+        return self
+
+
+class SupernetConfig(Section):
+    """How the weight-sharing supernet is trained.
+
+    Args:
+        epochs: Passes over the training split.
+        batch_size: Images per step.
+        learning_rate: Peak of the warm-up and cosine schedule.
+        warmup_epochs: Epochs of linear warm-up.
+        momentum: Nesterov momentum of SGD.
+        weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
+        label_smoothing: Label smoothing of the cross-entropy.
+        random_subnets: Random sub-networks per step beside the largest and the smallest (sandwich rule).
+        distillation: Whether smaller sub-networks learn from the largest one's final exit.
+        gradient_clip: Maximal gradient norm of a step.
+        max_rollbacks: How often a non-finite loss may roll training back before it stops.
+        cache: Whether an equally configured supernet trained before is reused.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 40
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0001
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
+    distillation: bool = True
+    gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
+    max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
+    cache: bool = True
+
+
+class EstimationConfig(Section):
+    """How an architecture is measured.
+
+    Args:
+        confidence: Measure compared with the thresholds; both lie in [0, 1].
+        batch_size: Images per forward pass; results do not depend on it.
+    """
+
+    confidence: Literal["score_margin", "max_softmax"] = "score_margin"
+    batch_size: Annotated[int, Field(ge=1, le=8192)] = 256
+
+
+class ReferencePoint(Section):
+    """The corner from which hypervolume is measured, in natural units.
+
+    Args:
+        accuracy: Top-1 accuracy in percent below which a network counts for nothing.
+        average_macs: Average MACs in millions above which a network counts for nothing.
+    """
+
+    accuracy: Annotated[float, Field(ge=0.0, lt=100.0)]
+    average_macs: Annotated[float, Field(gt=0.0)]
+
+
+class SearchConfig(Section):
+    """How the space is searched.
+
+    Args:
+        budget: Number of evaluated trials, the design included.
+        design_trials: Sobol points before the surrogates take over.
+        acquisition: Acquisition function the next trial maximises.
+        mc_samples: Quasi-Monte Carlo samples of the acquisition function.
+        pool_size: Candidates kept per round of the acquisition optimiser.
+        rounds: Rounds of evolution of that pool.
+        max_failed_trials: Failed trials after which the run stops.
+        reference_point: Corner of the hypervolume; null takes chance accuracy and the largest network's MACs.
+    """
+
+    budget: Annotated[int, Field(ge=1, le=100000)] = 100
+    design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
+    acquisition: Literal["qlognehvi", "qnehvi"] = "qlognehvi"
+    mc_samples: Annotated[int, Field(ge=4, le=4096)] = 64
+    pool_size: Annotated[int, Field(ge=8, le=8192)] = 128
+    rounds: Annotated[int, Field(ge=0, le=100)] = 4
+    max_failed_trials: Annotated[int, Field(ge=0)] = 10
+    reference_point: ReferencePoint | None = None
+
+
+class Config(Section):
+    """A whole run.
+
+    Args:
+        name: Name of the study; names its run folder.
+        seed: Seed of training, design and proposals.
+        device: Where networks run.
+        num_threads: CPU threads of training and evaluation; proposals always use one.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
+    seed: Annotated[int, Field(ge=0, le=2**32)] = 0
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    num_threads: Annotated[int, Field(ge=1, le=256)] = 2
+    data: DataConfig = DataConfig()
+    space: NetworkSpaceDeclaration
+    supernet: SupernetConfig = SupernetConfig()
+    estimation: EstimationConfig = EstimationConfig()
+    search: SearchConfig = SearchConfig()

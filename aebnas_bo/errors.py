@@ -1,0 +1,75 @@
+"""The errors a user can provoke, each with the exit code the command line ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AebnasError(Exception):
+    """Base of all errors of this package; `exit_code` is what the command line returns for it."""
+
+    exit_code: int = 1
+
+
+class UsageError(AebnasError, ValueError):
+    """The call itself is wrong: a flag, or a run folder that already holds a study."""
+
+    exit_code = 2
+
+
+class ConfigError(AebnasError, ValueError):
+    """One or more settings are wrong; all of them are reported at once.
+
+    Args:
+        problems: One sentence per problem, each beginning with the setting's dotted path.
+    """
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class SearchSpaceError(ConfigError):
+    """A search space is declared inconsistently, or a point does not belong to it."""
+
+
+class DataError(AebnasError, ValueError):
+    """Images are missing, unreadable or unsuitable."""
+
+    exit_code = 4
+
+
+class RunFolderInUseError(AebnasError, RuntimeError):
+    """Another process works in the run folder."""
+
+    exit_code = 5
+
+
+class TooManyFailedTrialsError(AebnasError, RuntimeError):
+    """More trials failed than `search.max_failed_trials` allows."""
+
+    exit_code = 6
+
+
+class TrainingDivergedError(AebnasError, RuntimeError):
+    """Supernet training kept producing non-finite losses after every allowed roll-back."""
+
+
+class CorruptStateError(AebnasError, RuntimeError):
+    """A file of the run folder cannot be read or does not match its own hash."""
+
+    exit_code = 7
+
+
+class StopRequestedError(AebnasError):
+    """A signal asked the run to stop; everything finished so far is stored.
+
+    Args:
+        signal_number: The POSIX signal number (2 for SIGINT, 15 for SIGTERM).
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        self.exit_code = 128 + signal_number
+        super().__init__(f"stopped by signal {signal_number}")

@@ -1,0 +1,32 @@
+"""Named random streams: every consumer draws from its own child of the run's seed, never from a global one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def child_seed(seed: int, *names: str | int) -> int:
+    """Derive the seed of one named consumer.
+
+    Args:
+        seed: The run's seed.
+        names: Path of the consumer, such as `"supernet", "epoch", 3`.
+
+    Returns:
+        An integer in [0, 2**63) that depends on the seed and on every name.
+    """
+    text = "/".join([str(seed), *map(str, names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+def torch_generator(seed: int, *names: str | int) -> torch.Generator:
+    """Return a CPU `torch.Generator` for one named consumer."""
+    return torch.Generator().manual_seed(child_seed(seed, *names))
+
+
+def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
+    """Return a `numpy.random.Generator` for one named consumer."""
+    return np.random.default_rng(child_seed(seed, *names))

@@ -1,0 +1,120 @@
+"""What one network is: a frozen value with a stable key.
+
+An `Architecture` holds only what is switched on: blocks beyond a stage's depth, layers beyond a branch's depth and
+absent exits do not exist in it. Equal networks are therefore equal values with equal keys. What never varies
+inside a search space (stem, strides, head, classes) lives in `Skeleton`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+LayerKind = Literal["dense", "depthwise_separable", "inverted_residual"]
+Activation = Literal["relu", "hardswish"]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The fixed part of every network of a space.
+
+    Args:
+        in_channels: Channels of an input image.
+        num_classes: Number of classes, `K`.
+        stem_channels: Output channels of the 3x3 stem convolution.
+        stem_stride: Stride of the stem.
+        stage_strides: Stride of the first block of each stage.
+        exit_stages: For each exit position, the stage (counted from 0) after which its branch sits.
+        branch_stride: Stride of the spatial convolution of every branch layer.
+        head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
+        activation: Non-linearity used throughout the backbone; branches use ReLU.
+    """
+
+    in_channels: int
+    num_classes: int
+    stem_channels: int
+    stem_stride: int
+    stage_strides: tuple[int, ...]
+    exit_stages: tuple[int, ...]
+    branch_stride: int
+    head_channels: int
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class Block:
+    """Inverted residual block: 1x1 expansion, depthwise `kernel` x `kernel`, 1x1 projection."""
+
+    kernel: int
+    expansion: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`len(blocks)` blocks of `width` output channels; the first block carries the stage's stride."""
+
+    width: int
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class BranchLayer:
+    """One layer of an exit branch.
+
+    Args:
+        kind: `dense` is a convolution to `expansion` times the channels, `depthwise_separable` a depthwise
+            convolution and a 1x1 to `expansion` times the channels, `inverted_residual` a block that expands
+            by `expansion` inside and keeps the channels.
+        kernel: Kernel size of the spatial convolution.
+        expansion: Channel multiplier.
+        pool: Whether a 2x2 max-pool follows.
+        upsample: Side in pixels to which the input is first resized (bicubic); 0 leaves it as it is.
+    """
+
+    kind: LayerKind
+    kernel: int
+    expansion: int
+    pool: bool
+    upsample: int
+
+
+@dataclass(frozen=True)
+class ExitBranch:
+    """Layers, then global average pooling and a linear classifier; no layers is a valid branch."""
+
+    layers: tuple[BranchLayer, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One early-exit network without its thresholds.
+
+    Args:
+        resolution: Side in pixels to which images are resized.
+        stages: The backbone.
+        exits: One entry per exit position of the skeleton; `None` where there is no exit. The final classifier
+            always exists and is not listed.
+    """
+
+    resolution: int
+    stages: tuple[Stage, ...]
+    exits: tuple[ExitBranch | None, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        return content_key(asdict(self))
+
+    @property
+    def active_exits(self) -> tuple[int, ...]:
+        """Positions (from 0) of the exits that exist, in order."""
+        return tuple(position for position, branch in enumerate(self.exits) if branch is not None)
+
+
+def content_key(content: object) -> str:
+    """Return a 12-digit hexadecimal key of any JSON-serialisable value, independent of dictionary order."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,118 @@
+"""How a user declares a space of early-exit networks: plain, checked data, as it stands in a YAML file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from aebnas_bo.space.architecture import Activation, LayerKind
+
+PositiveInt = Annotated[int, Field(ge=1, le=4096)]
+Stride = Annotated[int, Field(ge=1, le=2)]
+Kernel = Annotated[int, Field(ge=1, le=11)]
+PositiveChoices = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+KernelChoices = Annotated[tuple[Kernel, ...], Field(min_length=1)]
+
+
+class Declaration(BaseModel):
+    """Base of all declarations: frozen, strict, no unknown keys, choices ascending and distinct."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Self:
+        for name in type(self).model_fields:
+            values = getattr(self, name)
+            is_choice = isinstance(values, tuple) and values and all(isinstance(v, int | str) for v in values)
+            if is_choice and len(set(values)) != len(values):
+                raise ValueError(f"{name} lists a value twice: {list(values)}; give each choice once")
+            if is_choice and all(isinstance(v, int) for v in values) and list(values) != sorted(values):
+                raise ValueError(f"{name} must be ascending: {list(values)}; expected {sorted(values)}")
+            if name == "kernels" and any(v % 2 == 0 for v in values):
+                raise ValueError(f"{name} must be odd, so that padding keeps images centred: {list(values)}")
+        return self
+
+
+class StageChoices(Declaration):
+    """What may vary in one backbone stage; all blocks of it share these choices."""
+
+    widths: PositiveChoices
+    depths: PositiveChoices
+    kernels: KernelChoices
+    expansions: PositiveChoices
+    stride: Stride
+
+
+class BranchLayerChoices(Declaration):
+    """What may vary in one layer of an exit branch (`BranchLayer` explains each)."""
+
+    kinds: Annotated[tuple[LayerKind, ...], Field(min_length=1)] = ("dense",)
+    kernels: KernelChoices = (3,)
+    expansions: PositiveChoices = (1,)
+    pools: Annotated[tuple[bool, ...], Field(min_length=1)] = (False,)
+    upsamples: Annotated[tuple[Annotated[int, Field(ge=0, le=512)], ...], Field(min_length=1)] = (0,)
+
+
+class ExitChoices(Declaration):
+    """What may vary in one exit.
+
+    Args:
+        after_stage: The stage, counted from 1, after whose last block the branch sits.
+        depths: Layers of the branch, its linear classifier included: 0 is no exit, 1 the classifier alone.
+        layers: Choices of each layer before the classifier, in order; as many as `max(depths) - 1`.
+        threshold: Range of the exit's confidence threshold.
+    """
+
+    after_stage: PositiveInt
+    depths: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)]
+    layers: tuple[BranchLayerChoices, ...] = ()
+    threshold: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.layers) != max(max(self.depths) - 1, 0):
+            raise ValueError(
+                f"depths go up to {max(self.depths)} (classifier included), so layers needs "
+                f"{max(max(self.depths) - 1, 0)} entries, got {len(self.layers)}"
+            )
+        low, high = self.threshold
+        if not 0.0 <= low < high <= 1.0:
+            raise ValueError(f"threshold must be [low, high] with 0 <= low < high <= 1, got {[low, high]}")
+        return self
+
+
+class NetworkSpaceDeclaration(Declaration):
+    """A whole space of early-exit networks.
+
+    Args:
+        resolutions: Sides in pixels the images may be resized to.
+        stem_channels: Output channels of the stem.
+        stem_stride: Stride of the stem.
+        head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
+        branch_stride: Stride of every branch layer.
+        activation: Non-linearity of the backbone.
+        stages: Backbone stages in order.
+        exits: Exit positions in order of `after_stage`.
+    """
+
+    resolutions: Annotated[tuple[Annotated[int, Field(ge=4, le=512)], ...], Field(min_length=1)]
+    stem_channels: PositiveInt
+    stem_stride: Stride
+    head_channels: Annotated[int, Field(ge=0, le=8192)]
+    branch_stride: Stride
+    activation: Activation
+    stages: Annotated[tuple[StageChoices, ...], Field(min_length=2)]
+    exits: tuple[ExitChoices, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        positions = [choices.after_stage for choices in self.exits]
+        if positions != sorted(set(positions)):
+            raise ValueError(f"exits must have ascending, distinct after_stage, got {positions}")
+        if positions and positions[-1] >= len(self.stages):
+            raise ValueError(
+                f"an exit after stage {positions[-1]} needs a later stage to skip; there are {len(self.stages)} "
+                f"stages, so after_stage can be at most {len(self.stages) - 1}"
+            )
+        return self
