@@ -1,0 +1,1 @@
+"""What the trials amount to: front, hypervolume, tables, figures."""

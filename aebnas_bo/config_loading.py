@@ -1,0 +1,223 @@
+"""From a YAML file and `--set` options to a checked `Config`; every problem is reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from aebnas_bo.config import Config
+from aebnas_bo.errors import ConfigError
+from aebnas_bo.space.presets import PRESETS, read_preset
+
+Tree = dict[str, object]
+
+DEFAULT_PRESET = "tiny"
+
+
+def load_config(path: Path | None, settings: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Args:
+        path: YAML file that holds what differs from the defaults; `None` for the embedded default (digits).
+        settings: `section.key=value` strings, applied after the file.
+
+    Returns:
+        The checked configuration, all defaults filled in.
+
+    Raises:
+        ConfigError: With one sentence per problem, each beginning with the setting's dotted path.
+    """
+    problems: list[str] = []
+    tree = _read_file(path) if path is not None else {}
+    # The preset must be laid out before `--set space.stages.0.widths=[8,16]` can reach into it.
+    choosing = [setting for setting in settings if setting.startswith(("space=", "space.preset="))]
+    for setting in choosing:
+        _apply_setting(tree, setting, problems)
+    _resolve_space(tree, problems)
+    for setting in settings:
+        if setting not in choosing:
+            _apply_setting(tree, setting, problems)
+    _find_non_finite(tree, "", problems)
+    config = _validate(tree, problems)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def parse_config(text: str, origin: str) -> Config:
+    """Check a configuration that was written by `dump_config`.
+
+    Raises:
+        ConfigError: If it does not fit this version's settings.
+    """
+    problems: list[str] = []
+    config = _validate(_as_tree(_parse(text, origin), origin), problems)
+    if problems or config is None:
+        raise ConfigError([f"{origin}: {problem}" for problem in problems])
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """Return the whole configuration as YAML, defaults written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_file(path: Path) -> Tree:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"--config {path}: cannot be read ({reason}); give a YAML file") from error
+    tree = _as_tree(_parse(text, str(path)), str(path))
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("root"), str):
+        data["root"] = str((path.parent / Path(data["root"]).expanduser()).resolve())
+    return tree
+
+
+def _parse(text: str, origin: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _as_tree(value: object, origin: str) -> Tree:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"{origin}: expected sections such as 'data:' and 'search:', got {type(value).__name__}")
+    return value
+
+
+def _apply_setting(tree: Tree, setting: str, problems: list[str]) -> None:
+    path, separator, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        problems.append(f"--set {setting}: expected section.key=value, for example search.budget=50")
+        return
+    try:
+        value = json.loads(text)
+    except ValueError:
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+    node: object = tree
+    for key in keys[:-1]:
+        if isinstance(node, dict):
+            node = node.setdefault(key, {})
+        elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            node = None
+    if isinstance(node, dict):
+        node[keys[-1]] = value
+    elif isinstance(node, list) and keys[-1].isdecimal() and int(keys[-1]) < len(node):
+        node[int(keys[-1])] = value
+    else:
+        problems.append(f"{path.strip()}: no such setting (--set {setting})")
+
+
+def _resolve_space(tree: Tree, problems: list[str]) -> None:
+    """Replace `space: {preset: NAME, ...}` by the preset with the given keys laid over it."""
+    space = tree.get("space", {"preset": DEFAULT_PRESET})
+    if isinstance(space, str):
+        space = {"preset": space}
+    if not isinstance(space, dict):
+        problems.append(f"space: expected 'preset: NAME' ({', '.join(PRESETS)}) or a declaration, got {space!r}")
+        space = {"preset": DEFAULT_PRESET}
+    if "preset" in space or "stages" not in space:
+        name = space.get("preset", DEFAULT_PRESET)
+        if name not in PRESETS:
+            problems.append(f"space.preset: must be one of {', '.join(PRESETS)}, got {name!r}{_closest(str(name), PRESETS)}")
+            name = DEFAULT_PRESET
+        space = {**read_preset(str(name)), **{key: value for key, value in space.items() if key != "preset"}}
+    tree["space"] = space
+
+
+def _find_non_finite(value: object, path: str, problems: list[str]) -> None:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            _find_non_finite(child, f"{path}.{key}" if path else str(key), problems)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            _find_non_finite(child, f"{path}.{index}", problems)
+    elif isinstance(value, float) and not math.isfinite(value):
+        problems.append(f"{path}: must be a finite number, got {value}")
+
+
+def _validate(tree: Tree, problems: list[str]) -> Config | None:
+    try:
+        # JSON mode: strict about types, yet lists may stand for tuples, as in any YAML file.
+        text = json.dumps(_without_non_finite(tree), default=str)
+        return Config.model_validate_json(text)
+    except ValidationError as error:
+        problems += [_sentence(details) for details in error.errors()]
+    return None
+
+
+def _without_non_finite(value: object) -> object:
+    """Put 1.0 where a NaN or infinity was, which has been reported already."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_non_finite(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_without_non_finite(child) for child in value]
+    return 1.0 if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sentence(details: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in details["loc"]) or "configuration"
+    value = details["input"]
+    if details["type"] == "extra_forbidden":
+        return f"{path}: no such setting{_closest(str(details['loc'][-1]), _siblings(details['loc'][:-1]))}"
+    if details["type"] == "missing":
+        return f"{path}: is missing"
+    message = details["msg"].removeprefix("Value error, ")
+    if isinstance(value, dict | list) and details["type"] == "value_error":
+        return f"{path}: {message}"
+    return f"{path}: {message[0].lower()}{message[1:]}, got {value!r}{_yaml_trap(value, details['type'])}"
+
+
+def _yaml_trap(value: object, error_type: str) -> str:
+    if isinstance(value, str) and error_type in {"float_type", "int_type"}:
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        return f" (YAML reads {value} as text: write {number!r})"
+    if isinstance(value, bool) and error_type in {"string_type", "literal_error"}:
+        return " (YAML reads yes, no, on and off as true or false: put quotes around it)"
+    return ""
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings that exist where an unknown one was given."""
+    model: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        candidates = [field.annotation, *get_args(field.annotation)]
+        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not nested:
+            return []
+        model = nested[0]
+    return list(model.model_fields)
+
+
+def _closest(name: str, names: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, names, n=1)
+    if matches:
+        return f"; did you mean {matches[0]}?"
+    return f"; there is {', '.join(names)}" if names else ""

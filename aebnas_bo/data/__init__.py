@@ -1,0 +1,1 @@
+"""Images in memory, frozen splits, batched transforms."""

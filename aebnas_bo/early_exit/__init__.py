@@ -1,0 +1,1 @@
+"""Confidence, exit policy and what thresholds cost and yield; tensors only."""

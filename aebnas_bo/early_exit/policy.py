@@ -1,0 +1,113 @@
+"""Which exit each image takes, and what follows: accuracy, exit rates and average MACs.
+
+Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aebnas_bo.errors import AebnasError
+
+
+class ExitTableError(AebnasError, ValueError):
+    """A table or its thresholds have the wrong shape."""
+
+
+@dataclass(frozen=True)
+class ExitTable:
+    """Everything thresholds need to know of a network: one forward pass over `B` images.
+
+    Args:
+        confidence: `E x B` confidences in [0, 1].
+        is_correct: `E x B` booleans, whether each output's prediction is right.
+        macs: Cost of leaving at each output, `E` integers, earlier active branches included.
+    """
+
+    confidence: Tensor
+    is_correct: Tensor
+    macs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.confidence.shape != self.is_correct.shape or self.confidence.ndim != 2:
+            raise ExitTableError(
+                f"confidence and is_correct must both be E x B, got {tuple(self.confidence.shape)} and "
+                f"{tuple(self.is_correct.shape)}"
+            )
+        if len(self.macs) != len(self.confidence) or self.confidence.shape[1] == 0:
+            raise ExitTableError(
+                f"expected one cost for each of {len(self.confidence)} outputs and at least one image, "
+                f"got {len(self.macs)} costs and {self.confidence.shape[1]} images"
+            )
+
+
+@dataclass(frozen=True)
+class ExitOutcome:
+    """What a table yields under given thresholds.
+
+    Args:
+        accuracy: Top-1 accuracy in percent.
+        accuracy_sem: Its binomial standard error, in percent.
+        average_macs: Mean MACs per image.
+        average_macs_sem: Its standard error over images.
+        exit_rates: Share of images leaving at each of the `E` outputs.
+    """
+
+    accuracy: float
+    accuracy_sem: float
+    average_macs: float
+    average_macs_sem: float
+    exit_rates: tuple[float, ...]
+
+
+def exit_indices(confidence: Tensor, thresholds: Sequence[float]) -> Tensor:
+    """Return the output at which each image leaves: the first whose confidence reaches its threshold.
+
+    Args:
+        confidence: `E x B` confidences.
+        thresholds: `E - 1` thresholds; the final classifier takes whoever is left.
+
+    Returns:
+        `B` integers from 0 to `E - 1`.
+
+    Raises:
+        ExitTableError: If the number of thresholds is wrong.
+    """
+    if len(thresholds) != len(confidence) - 1:
+        raise ExitTableError(f"{len(confidence) - 1} exits need as many thresholds, got {len(thresholds)}")
+    limits = torch.tensor([*thresholds, -torch.inf], dtype=confidence.dtype, device=confidence.device)
+    return (confidence >= limits[:, None]).int().argmax(dim=0)
+
+
+def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOutcome:
+    """Apply thresholds to a table.
+
+    Args:
+        table: The network's table over `B` images.
+        thresholds: One per active exit.
+
+    Returns:
+        Accuracy, cost and exit rates. The binomial standard error is taken at (right + 1) / (B + 2), so that it is
+        not zero where all images are right (Agresti and Coull, 1998).
+
+    Raises:
+        ExitTableError: If the number of thresholds is wrong.
+    """
+    num_images = table.confidence.shape[1]
+    leaves_at = exit_indices(table.confidence, thresholds)
+    num_right = int(table.is_correct.gather(0, leaves_at[None]).sum())
+    share = (num_right + 1) / (num_images + 2)
+    counts = torch.bincount(leaves_at, minlength=len(table.macs)).tolist()
+    mean_macs = sum(count * macs for count, macs in zip(counts, table.macs, strict=True)) / num_images
+    variance = sum(c * (macs - mean_macs) ** 2 for c, macs in zip(counts, table.macs, strict=True)) / num_images
+    return ExitOutcome(
+        accuracy=100.0 * num_right / num_images,
+        accuracy_sem=100.0 * (share * (1.0 - share) / num_images) ** 0.5,
+        average_macs=mean_macs,
+        average_macs_sem=(variance / num_images) ** 0.5,
+        exit_rates=tuple(count / num_images for count in counts),
+    )

@@ -1,0 +1,1 @@
+"""From an architecture and thresholds to accuracy with its standard error and average MACs."""

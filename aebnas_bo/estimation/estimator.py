@@ -1,0 +1,33 @@
+"""What the search asks of whatever can judge a point."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from aebnas_bo.estimation.estimate import Estimate
+from aebnas_bo.space.search_space import Point, SearchSpace
+
+
+class Estimator(Protocol):
+    """Judges points of one search space; equal points get equal estimates.
+
+    `aebnas_bo.testing.estimator_contract` holds tests every implementation should pass.
+    """
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space whose points it judges."""
+
+    @property
+    def detail_names(self) -> tuple[str, ...]:
+        """Names of the figures it may report beside the metrics, in the order of tables."""
+
+    def estimate(self, point: Point) -> Estimate:
+        """Judge one point.
+
+        Args:
+            point: A point of the space, canonical or not.
+
+        Raises:
+            SearchSpaceError: If the point does not belong to the space.
+        """

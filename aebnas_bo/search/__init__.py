@@ -1,0 +1,1 @@
+"""The loop that asks for trials, evaluates and stores them; the only place that knows Ax."""

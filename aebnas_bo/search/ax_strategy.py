@@ -1,0 +1,356 @@
+"""The search engine inside Ax: our design, surrogates and acquisition optimiser as an Ax generation strategy.
+
+This is the only file that imports Ax. `ax_client` serves a loop written by hand, `AxStrategy` the loop of this
+package; both run the same generation strategy. Ax sees flat parameters; the surrogates bring every point into
+canonical form, so that what a switched-off parameter says never matters.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from ax.adapter.registry import Generators
+from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice, OrderedChoiceToIntegerRange
+from ax.adapter.transforms.standardize_y import StandardizeY
+from ax.api.client import Client
+from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
+from ax.core.data import Data
+from ax.core.experiment import Experiment
+from ax.core.search_space import SearchSpaceDigest
+from ax.generation_strategy.external_generation_node import ExternalGenerationNode
+from ax.generation_strategy.generation_node import GenerationNode
+from ax.generation_strategy.generation_strategy import GenerationStrategy
+from ax.generation_strategy.generator_spec import GeneratorSpec
+from ax.generation_strategy.transition_criterion import MinTrials
+from ax.generators.torch.botorch_modular.acquisition import Acquisition
+from ax.generators.torch.botorch_modular.surrogate import SurrogateSpec
+from ax.generators.torch.botorch_modular.utils import ModelConfig
+from ax.utils.common.logger import set_ax_logger_levels
+from botorch.acquisition.acquisition import AcquisitionFunction
+from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.models.model import Model
+from botorch.utils.multi_objective.pareto import is_non_dominated
+from torch import Tensor
+
+from aebnas_bo.config import SearchConfig
+from aebnas_bo.search.design import sobol_points
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.strategy import Proposal
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.seeding import child_seed, numpy_generator
+from aebnas_bo.space.search_space import ChoiceParameter, Parameter, ParameterValue, SearchSpace
+from surrogates.acquisition import noisy_hypervolume_acquisition
+from surrogates.columns import Column, ColumnLayout
+from surrogates.models import ArchitectureGP
+from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
+
+logger = logging.getLogger(__name__)
+
+MODEL_NODE = "qNEHVI"
+DESIGN_NODE = "Sobol"
+
+
+def ax_parameters(space: SearchSpace) -> list[ChoiceParameterConfig | RangeParameterConfig]:
+    """Return the space as flat Ax parameters, in its own order."""
+    configs: list[ChoiceParameterConfig | RangeParameterConfig] = []
+    for parameter in space.parameters:
+        if isinstance(parameter, ChoiceParameter):
+            kind = _ax_type(parameter)
+            configs.append(
+                ChoiceParameterConfig(
+                    parameter.name, list(parameter.values), parameter_type=kind, is_ordered=parameter.is_ordered
+                )
+            )
+        else:
+            configs.append(RangeParameterConfig(parameter.name, (parameter.lower, parameter.upper), "float"))
+    return configs
+
+
+def _ax_type(parameter: ChoiceParameter) -> str:
+    for kind, name in ((bool, "bool"), (int, "int"), (float, "float")):
+        if all(type(value) is kind for value in parameter.values):
+            return name
+    return "float" if all(isinstance(value, int | float) for value in parameter.values) else "str"
+
+
+def column_layout(space: SearchSpace) -> ColumnLayout:
+    """Return what the columns of Ax's transformed `X` mean: level indices of choices, natural values of ranges."""
+    return ColumnLayout(tuple(_column(space, parameter) for parameter in space.parameters))
+
+
+def _column(space: SearchSpace, parameter: Parameter) -> Column:
+    condition = parameter.active_when
+    parent: int | None = None
+    parent_levels: tuple[int, ...] = ()
+    if condition is not None:
+        parent = space.names.index(condition.parameter)
+        parent_parameter = space.parameters[parent]
+        if isinstance(parent_parameter, ChoiceParameter):  # always, as SearchSpace checks
+            parent_levels = tuple(parent_parameter.values.index(value) for value in condition.values)
+    is_choice = isinstance(parameter, ChoiceParameter)
+    return Column(
+        name=parameter.name,
+        group=parameter.group or parameter.name,
+        lower=0.0 if is_choice else parameter.lower,
+        upper=float(len(parameter.values) - 1) if is_choice else parameter.upper,
+        is_discrete=is_choice,
+        is_ordered=not is_choice or parameter.is_ordered,
+        inactive_value=0.0 if is_choice else parameter.upper,
+        parent=parent,
+        parent_levels=parent_levels,
+    )
+
+
+class ArchitectureAcquisition(Acquisition):  # type: ignore[misc]
+    """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
+
+    Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`) and `seed`.
+    """
+
+    def _construct_botorch_acquisition(
+        self,
+        botorch_acqf_class: type[AcquisitionFunction],
+        botorch_acqf_options: dict[str, object],
+        model: Model,
+    ) -> AcquisitionFunction:
+        objective, _ = self.get_botorch_objective_and_transform(
+            botorch_acqf_class=botorch_acqf_class,
+            model=model,
+            objective_weights=self._objective_weights,
+            outcome_constraints=self._outcome_constraints,
+            X_observed=self.X_observed,
+        )
+        settings: SearchConfig = self.options["settings"]
+        self._objective = objective
+        return noisy_hypervolume_acquisition(
+            settings.acquisition,
+            model=model,
+            X_observed=self.X_observed,
+            ref_point=self._objective_thresholds,
+            objective=objective,
+            X_pending=self.X_pending,
+            mc_samples=settings.mc_samples,
+            seed=self.options["seed"],
+        )
+
+    def optimize(
+        self,
+        n: int,
+        search_space_digest: SearchSpaceDigest,
+        inequality_constraints: list[tuple[Tensor, Tensor, float]] | None = None,
+        equality_constraints: list[tuple[Tensor, Tensor, float]] | None = None,
+        fixed_features: dict[int, float] | None = None,
+        rounding_func: Callable[[Tensor], Tensor] | None = None,
+        optimizer_options: dict[str, object] | None = None,
+        candidate_set: Tensor | None = None,
+        sampling_strategy: object | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `n x d` candidates, one after another, with their values and equal weights."""
+        if inequality_constraints or equality_constraints or fixed_features or candidate_set is not None:
+            raise NotImplementedError(
+                "parameter constraints, fixed features and candidate sets are not supported by this strategy; "
+                "declare a smaller search space instead"
+            )
+        layout: ColumnLayout = self.options["layout"]
+        settings: SearchConfig = self.options["settings"]
+        told = [X for X in (self.X_observed, self.X_pending) if X is not None]
+        excluded = torch.cat(told)
+        generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
+        elites = self._elites()
+        rows, values = [], []
+        for _ in range(n):
+            row, value = maximize_acquisition(
+                self.acqf,
+                layout,
+                elites,
+                excluded,
+                generator,
+                PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
+            )
+            rows.append(row)
+            values.append(value)
+            excluded = torch.cat([excluded, row])
+            if len(rows) < n:
+                pending = [X for X in (self.X_pending, *rows) if X is not None]
+                self.acqf.set_X_pending(torch.cat(pending))
+        return torch.cat(rows), torch.cat(values), torch.ones(n, dtype=self.dtype)
+
+    def _elites(self) -> Tensor:
+        """Return the observed rows that are non-dominated in posterior mean."""
+        with torch.no_grad():
+            outcomes = self._objective(self._model.posterior(self.X_observed).mean)
+        return self.X_observed[is_non_dominated(outcomes)]
+
+
+class SobolDesignNode(ExternalGenerationNode):  # type: ignore[misc]
+    """Scrambled Sobol points in canonical form, each distinct; the trial's index says which one is next.
+
+    Args:
+        space: The space to fill.
+        seed: Seed of the scrambling.
+        num_points: Size of the design, after which the surrogates take over.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, num_points: int) -> None:
+        super().__init__(
+            name=DESIGN_NODE,
+            should_deduplicate=False,
+            transition_criteria=[
+                MinTrials(threshold=num_points, transition_to=MODEL_NODE, use_all_trials_in_exp=True)
+            ],
+        )
+        self._space = space
+        self._seed = seed
+        self._next = 0
+
+    def update_generator_state(self, experiment: Experiment, data: Data) -> None:
+        """Take note of how many trials there are."""
+        self._next = len(experiment.trials)
+
+    def get_next_candidate(self, pending_parameters: list[dict[str, ParameterValue]]) -> dict[str, ParameterValue]:
+        """Return the design point of the next trial."""
+        points = sobol_points(self._space, self._seed)
+        self._next += 1
+        return next(islice(points, self._next - 1, None))
+
+
+def generation_strategy(space: SearchSpace, settings: SearchConfig, seed: int) -> GenerationStrategy:
+    """Return our strategy for an Ax client: a Sobol design, then surrogates and qLogNEHVI.
+
+    Args:
+        space: The space whose `ax_parameters` the experiment has.
+        settings: Size of the design and work per proposal.
+        seed: Seed of everything drawn.
+    """
+    layout = column_layout(space)
+    spec = GeneratorSpec(
+        generator_enum=Generators.BOTORCH_MODULAR,
+        generator_kwargs={
+            "surrogate_spec": SurrogateSpec(
+                model_configs=[
+                    ModelConfig(
+                        botorch_model_class=ArchitectureGP,
+                        model_options={"layout": layout},
+                        input_transform_classes=None,
+                    )
+                ]
+            ),
+            "acquisition_class": ArchitectureAcquisition,
+            "acquisition_options": {
+                "layout": layout,
+                "settings": settings,
+                "seed": child_seed(seed, "acquisition") % 2**31,
+            },
+            "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
+            "use_p_feasible": False,
+            "transforms": [ChoiceToNumericChoice, OrderedChoiceToIntegerRange, StandardizeY],
+        },
+    )
+    design = SobolDesignNode(space, child_seed(seed, "design"), settings.design_trials)
+    model = GenerationNode(name=MODEL_NODE, generator_specs=[spec], should_deduplicate=False)
+    return GenerationStrategy(name="aebnas_bo", nodes=[design, model])
+
+
+def ax_client(
+    space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int, name: str = "aebnas_bo"
+) -> Client:
+    """Return an Ax client that searches a space with our strategy inside.
+
+    Args:
+        space: What to search.
+        objectives: At least two metrics, with direction and reference point.
+        settings: Settings of the search.
+        seed: Seed of everything drawn.
+        name: Name of the experiment.
+    """
+    set_ax_logger_levels(logging.WARNING)
+    client = Client(random_seed=child_seed(seed, "ax") % 2**31)
+    client.configure_experiment(parameters=ax_parameters(space), name=name)
+    client.configure_optimization(
+        objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),
+        outcome_constraints=[f"{o.name} {'>=' if o.maximize else '<='} {o.reference!r}" for o in objectives],
+    )
+    client.set_generation_strategy(generation_strategy(space, settings, seed))
+    return client
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block on one CPU thread: small matrices gain nothing from more, and a busy machine makes it costly."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class AxStrategy:
+    """Our strategy behind the `Strategy` protocol; any state it keeps can be rebuilt from the trials.
+
+    Args:
+        space: What to search.
+        objectives: Metrics, directions and reference point.
+        settings: Settings of the search.
+        seed: Seed of everything drawn.
+    """
+
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int
+    ) -> None:
+        self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
+        self._client: Client | None = None
+        self._told: set[int] = set()
+        self._attached: set[int] = set()
+
+    def propose(self, trials: Sequence[Trial], number: int) -> Proposal:
+        """Propose the point of a trial; a random new point if the model fails or repeats itself."""
+        tried = {self._space.key(trial.parameters) for trial in trials}
+        try:
+            with one_thread():
+                client = self._synchronised_client(trials)
+                [(index, raw)] = client.get_next_trials(max_trials=1).items()
+            if index != number:
+                raise RuntimeError(f"Ax gave trial {index} where {number} was due")
+            parameters = self._space.canonical(raw)
+            if self._space.key(parameters) in tried:
+                raise RuntimeError("the proposal repeats an earlier trial")
+        except Exception as error:  # a search must survive any numerical failure of a library below it
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("trial %d is drawn at random, since its proposal failed: %s", number, reason)
+            self._client = None  # rebuilt from the trials next time, as a resumed study would
+            return Proposal(self._random_point(number, tried), is_fallback=True, reason=reason)
+        self._attached.add(index)
+        return Proposal(parameters)
+
+    def _synchronised_client(self, trials: Sequence[Trial]) -> Client:
+        if self._client is None:
+            self._client = ax_client(self._space, self._objectives, self._settings, self._seed)
+            self._told, self._attached = set(), set()
+        names = [objective.name for objective in self._objectives]
+        for trial in trials:
+            if trial.number not in self._attached:
+                self._client.attach_trial(dict(trial.parameters))
+                self._attached.add(trial.number)
+            if trial.number in self._told or trial.status == "RUNNING":
+                continue
+            if trial.status == "COMPLETED":
+                raw = {name: (trial.metrics[name], trial.sems[name]) for name in names}
+                self._client.complete_trial(trial.number, raw_data=raw)
+            else:
+                self._client.mark_trial_failed(trial.number)
+            self._told.add(trial.number)
+        return self._client
+
+    def _random_point(self, number: int, tried: set[str]) -> dict[str, ParameterValue]:
+        generator = numpy_generator(self._seed, "fallback", number)
+        for _ in range(1000):
+            point = self._space.sample(generator)
+            if self._space.key(point) not in tried:
+                break
+        return point

@@ -1,0 +1,33 @@
+"""The space-filling design that a search begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scipy.stats import qmc
+
+from aebnas_bo.space.search_space import ParameterValue, SearchSpace
+
+BLOCK = 64  # Sobol points drawn at a time; a power of two keeps their balance
+MAX_BLOCKS = 64
+
+
+def sobol_points(space: SearchSpace, seed: int) -> Iterator[dict[str, ParameterValue]]:
+    """Yield distinct canonical points of a scrambled Sobol sequence.
+
+    Args:
+        space: The space to fill.
+        seed: Seed of the scrambling.
+
+    Yields:
+        Canonical points; the sequence ends when 4,096 points brought nothing new (a space that small is exhausted).
+    """
+    sampler = qmc.Sobol(d=len(space.names), scramble=True, rng=seed % 2**32)
+    seen: set[str] = set()
+    for _ in range(MAX_BLOCKS):
+        for unit in sampler.random(BLOCK):
+            point = space.from_unit(unit)
+            key = space.key(point)
+            if key not in seen:
+                seen.add(key)
+                yield point

@@ -1,0 +1,230 @@
+"""From a declaration to parameters, and from a point to the network it stands for.
+
+Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kernel`,
+`stage1_block1_expansion`, `exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`),
+`exit1_threshold`; all counted from 1. What has a single choice is no parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal, cast
+
+import numpy as np
+
+from aebnas_bo.errors import SearchSpaceError
+from aebnas_bo.space.architecture import (
+    Architecture,
+    Block,
+    BranchLayer,
+    ExitBranch,
+    LayerKind,
+    Skeleton,
+    Stage,
+)
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.space.search_space import (
+    ChoiceParameter,
+    Condition,
+    ContinuousParameter,
+    Parameter,
+    ParameterValue,
+    Point,
+    SearchSpace,
+)
+
+Extreme = Literal["largest", "smallest", "random"]
+LAYER_GENES = ("kind", "kernel", "expansion", "pool", "upsample")
+
+
+def threshold_name(position: int) -> str:
+    """Name of the threshold of the exit at a position counted from 0."""
+    return f"exit{position + 1}_threshold"
+
+
+class NetworkSpace:
+    """A declared space of early-exit networks for given images.
+
+    Args:
+        declaration: What may vary.
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+
+    Raises:
+        SearchSpaceError: If a branch would pool an image of less than 2x2 pixels, or nothing varies.
+    """
+
+    def __init__(self, declaration: NetworkSpaceDeclaration, in_channels: int, num_classes: int) -> None:
+        self.declaration = declaration
+        self.skeleton = Skeleton(
+            in_channels=in_channels,
+            num_classes=num_classes,
+            stem_channels=declaration.stem_channels,
+            stem_stride=declaration.stem_stride,
+            stage_strides=tuple(stage.stride for stage in declaration.stages),
+            exit_stages=tuple(exit_.after_stage - 1 for exit_ in declaration.exits),
+            branch_stride=declaration.branch_stride,
+            head_channels=declaration.head_channels,
+            activation=declaration.activation,
+        )
+        self._check_pooling()
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        """The flat space of parameters, thresholds included."""
+        parameters: list[Parameter] = []
+        _add(parameters, "resolution", self.declaration.resolutions, "resolution")
+        for number in range(1, len(self.declaration.stages) + 1):
+            self._add_stage(parameters, number)
+        for number in range(1, len(self.declaration.exits) + 1):
+            self._add_exit(parameters, number)
+        return SearchSpace(tuple(parameters))
+
+    def _add_stage(self, parameters: list[Parameter], number: int) -> None:
+        choices, group = self.declaration.stages[number - 1], f"stage{number}"
+        _add(parameters, f"{group}_width", choices.widths, group)
+        _add(parameters, f"{group}_depth", choices.depths, group)
+        for block in range(1, max(choices.depths) + 1):
+            condition = _from_depth(f"{group}_depth", choices.depths, block)
+            _add(parameters, f"{group}_block{block}_kernel", choices.kernels, group, condition)
+            _add(parameters, f"{group}_block{block}_expansion", choices.expansions, group, condition)
+
+    def _add_exit(self, parameters: list[Parameter], number: int) -> None:
+        choices, group = self.declaration.exits[number - 1], f"exit{number}"
+        depth = f"{group}_depth"
+        _add(parameters, depth, choices.depths, group)
+        for layer, options in enumerate(choices.layers, start=1):
+            condition, prefix = _from_depth(depth, choices.depths, layer + 1), f"{group}_layer{layer}"
+            _add(parameters, f"{prefix}_kind", options.kinds, group, condition, is_ordered=False)
+            _add(parameters, f"{prefix}_kernel", options.kernels, group, condition)
+            _add(parameters, f"{prefix}_expansion", options.expansions, group, condition)
+            _add(parameters, f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition)
+            _add(parameters, f"{prefix}_upsample", options.upsamples, group, condition)
+        if max(choices.depths) > 0:
+            low, high = choices.threshold
+            condition = _from_depth(depth, choices.depths, 1)
+            parameters.append(ContinuousParameter(threshold_name(number - 1), low, high, "thresholds", condition))
+
+    def architecture(self, point: Point) -> Architecture:
+        """Return the network a point stands for.
+
+        Raises:
+            SearchSpaceError: If the point does not belong to the space.
+        """
+        genes = self.search_space.canonical(point)
+        declaration = self.declaration
+        stages = []
+        for number, stage in enumerate(declaration.stages, start=1):
+            prefix = f"stage{number}"
+            depth = _gene(genes, f"{prefix}_depth", stage.depths)
+            blocks = tuple(
+                Block(
+                    kernel=_gene(genes, f"{prefix}_block{block}_kernel", stage.kernels),
+                    expansion=_gene(genes, f"{prefix}_block{block}_expansion", stage.expansions),
+                )
+                for block in range(1, depth + 1)
+            )
+            stages.append(Stage(width=_gene(genes, f"{prefix}_width", stage.widths), blocks=blocks))
+        exits = tuple(self._exit_branch(genes, number) for number in range(1, len(declaration.exits) + 1))
+        return Architecture(_gene(genes, "resolution", declaration.resolutions), tuple(stages), exits)
+
+    def _exit_branch(self, genes: Point, number: int) -> ExitBranch | None:
+        choices = self.declaration.exits[number - 1]
+        depth = _gene(genes, f"exit{number}_depth", choices.depths)
+        if depth == 0:
+            return None
+        layers = []
+        for layer, options in enumerate(choices.layers[: depth - 1], start=1):
+            prefix = f"exit{number}_layer{layer}"
+            layers.append(
+                BranchLayer(
+                    kind=cast(LayerKind, genes.get(f"{prefix}_kind", options.kinds[0])),
+                    kernel=_gene(genes, f"{prefix}_kernel", options.kernels),
+                    expansion=_gene(genes, f"{prefix}_expansion", options.expansions),
+                    pool=bool(_gene(genes, f"{prefix}_pool", options.pools)),
+                    upsample=_gene(genes, f"{prefix}_upsample", options.upsamples),
+                )
+            )
+        return ExitBranch(tuple(layers))
+
+    def thresholds(self, point: Point) -> tuple[float, ...]:
+        """Return the threshold of each exit the point switches on, in order of the exits."""
+        genes = self.search_space.canonical(point)
+        return tuple(float(genes[threshold_name(exit_)]) for exit_ in self.architecture(point).active_exits)
+
+    def training_architecture(self, which: Extreme, generator: np.random.Generator) -> Architecture:
+        """Return the largest, the smallest or a random network, every exit it may have present, for training.
+
+        Args:
+            which: Which one. The smallest has the shallowest branches that still exist.
+            generator: Source of randomness for what size does not decide.
+        """
+        point: dict[str, ParameterValue] = {}
+        for parameter in self.search_space.parameters:
+            if isinstance(parameter, ContinuousParameter):
+                point[parameter.name] = parameter.upper
+                continue
+            values = [v for v in parameter.values if not (_is_exit_depth(parameter.name) and v == 0)]
+            if which == "random" or not parameter.is_ordered:
+                point[parameter.name] = values[int(generator.integers(len(values)))]
+            else:
+                point[parameter.name] = values[-1] if which == "largest" else values[0]
+        return self.architecture(point)
+
+    @cached_property
+    def largest_without_exits(self) -> Architecture:
+        """The largest backbone, no exit: the most accurate and most expensive plain network."""
+        point = {
+            p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[0 if _is_exit_depth(p.name) else -1]
+            for p in self.search_space.parameters
+        }
+        largest = self.architecture(point)
+        return Architecture(largest.resolution, largest.stages, (None,) * len(largest.exits))
+
+    def _check_pooling(self) -> None:
+        problems = []
+        for number, exit_ in enumerate(self.declaration.exits, start=1):
+            side = -(-min(self.declaration.resolutions) // self.declaration.stem_stride)
+            for stage in self.declaration.stages[: exit_.after_stage]:
+                side = -(-side // stage.stride)
+            for layer, options in enumerate(exit_.layers, start=1):
+                smallest = min((up for up in options.upsamples if up > 0), default=side) if 0 not in options.upsamples else side
+                side = -(-smallest // self.declaration.branch_stride)
+                if True in options.pools:
+                    if side < 2:
+                        problems.append(
+                            f"space.exits.{number - 1}.layers.{layer - 1}.pools: at resolution "
+                            f"{min(self.declaration.resolutions)} this layer sees {side}x{side} pixels, which cannot be "
+                            "pooled; allow only [false], or larger resolutions"
+                        )
+                    side = max(side // 2, 1)
+        if problems:
+            raise SearchSpaceError(problems)
+
+
+def _is_exit_depth(name: str) -> bool:
+    return name.startswith("exit") and name.endswith("_depth")
+
+
+def _add(
+    parameters: list[Parameter],
+    name: str,
+    values: Sequence[ParameterValue],
+    group: str,
+    condition: Condition | None = None,
+    is_ordered: bool = True,
+) -> None:
+    if len(values) > 1:
+        parameters.append(ChoiceParameter(name, tuple(values), is_ordered, group, condition))
+
+
+def _from_depth(depth_name: str, depths: tuple[int, ...], needed: int) -> Condition | None:
+    """Return the condition that a depth reaches `needed`, or `None` where it always does."""
+    values = tuple(depth for depth in depths if depth >= needed)
+    return None if len(values) == len(depths) else Condition(depth_name, values)
+
+
+def _gene(genes: Point, name: str, choices: Sequence[int]) -> int:
+    """Return a gene, or the only choice where it is no parameter."""
+    return int(genes.get(name, choices[0]))

@@ -1,0 +1,25 @@
+"""The search spaces that come with the package, as the YAML files they are."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import yaml
+
+PRESETS = ("tiny", "cifar", "aebnas")
+
+
+def read_preset(name: str) -> dict[str, object]:
+    """Return the raw declaration of a preset.
+
+    Args:
+        name: One of `PRESETS`.
+
+    Raises:
+        KeyError: If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise KeyError(name)
+    text = resources.files("aebnas_bo").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    declaration: dict[str, object] = yaml.safe_load(text)
+    return declaration

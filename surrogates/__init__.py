@@ -1,0 +1,1 @@
+"""Gaussian processes and acquisition over mixed, conditional spaces; knows tensors and column names only."""

@@ -1,0 +1,180 @@
+r"""qLogNEHVI and qNEHVI whose cost per candidate does not grow with a joint posterior.
+
+BoTorch's noisy hypervolume acquisitions draw, for every candidate, from the joint posterior of the candidate and all
+`b` baseline points. For a single candidate that is not needed: given a draw :math:`f_B` at the baseline, the value at
+a candidate is Gaussian with
+
+.. math::
+    \mu_s(x) = \mu + k(x, Z) A^{-1} ([y, f_{B,s}] - \mu), \qquad
+    \sigma^2(x) = k(x, x) - k(x, Z) A^{-1} k(Z, x),
+
+where `Z` stacks training and baseline points and `A` is their covariance plus the noise of the former. `A` is
+factorised once per proposal; each candidate then costs one row of kernel values.
+
+Legend: `S` Monte Carlo samples, `b` baseline points, `n` training points, `d` columns, `f` features, `m` outcomes.
+
+References:
+    S. Daulton, M. Balandat, E. Bakshy. Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected
+    Hypervolume Improvement. NeurIPS 2021.
+    S. Ament, S. Daulton, D. Eriksson, M. Balandat, E. Bakshy. Unexpected Improvements to Expected Improvement for
+    Bayesian Optimization. NeurIPS 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from botorch.acquisition.multi_objective import logei
+from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.objective import MCMultiOutputObjective
+from botorch.acquisition.multi_objective.utils import prune_inferior_points_multi_objective
+from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
+from botorch.utils.transforms import t_batch_mode_transform
+from linear_operator.utils.cholesky import psd_safe_cholesky
+from torch import Tensor
+
+from surrogates.errors import SurrogateError
+from surrogates.models import ArchitectureGP
+
+AcquisitionName = Literal["qlognehvi", "qnehvi"]
+Constraint = Callable[[Tensor], Tensor]
+
+BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
+
+
+class _ConditionedPaths:
+    """Draws at single candidates, conditioned on the draws at the baseline that the box decomposition used."""
+
+    def __init__(self, model: ArchitectureGP, X_baseline: Tensor, baseline_draws: Tensor, seed: int) -> None:
+        features = model.input_transform
+        if model.training:
+            model.eval()
+        self._kernel = model.covar_module
+        self._transform = features
+        train = model.train_inputs[0]
+        train = train[0] if train.ndim == 3 else train  # n x f: outcomes share their inputs
+        self._Z = torch.cat([train, features(X_baseline)])
+        num_outputs = baseline_draws.shape[-1]
+        self._mean = model.mean_module(self._Z[:1]).reshape(num_outputs, 1, 1).detach()
+        targets = model.train_targets.reshape(num_outputs, -1)  # m x n
+        noise = model.likelihood.noise.reshape(num_outputs, -1).expand_as(targets)
+        scale = model.covar_module.outputscale.reshape(num_outputs, 1)
+        jitter = (BASELINE_JITTER * scale).expand(num_outputs, len(X_baseline))
+        covariance = self._covariance(self._Z, self._Z) + torch.diag_embed(torch.cat([noise, jitter], dim=-1))
+        self._cholesky = psd_safe_cholesky(covariance.detach())
+        num_draws = len(baseline_draws)
+        observed = targets.unsqueeze(-1).expand(*targets.shape, num_draws)  # m x n x S
+        values = torch.cat([observed, baseline_draws.permute(2, 1, 0)], dim=1) - self._mean
+        self._weights = torch.cholesky_solve(values, self._cholesky).detach()  # m x (n + b) x S
+        self._epsilon = draw_sobol_normal_samples(num_outputs, num_draws, dtype=values.dtype, seed=seed)
+
+    def _covariance(self, x1: Tensor, x2: Tensor) -> Tensor:
+        dense: Tensor = self._kernel(x1, x2).to_dense()
+        return dense if dense.ndim == 3 else dense.unsqueeze(0)
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Return draws `S x batch x 1 x m` at candidates `batch x 1 x d`."""
+        x = self._transform(X.squeeze(-2))
+        cross = self._covariance(x, self._Z)  # m x batch x (n + b)
+        mean = self._mean + cross @ self._weights  # m x batch x S
+        half = torch.linalg.solve_triangular(self._cholesky, cross.mT, upper=False)
+        prior = self._kernel(x[:1], diag=True).reshape(-1, 1)  # stationary: equal everywhere
+        deviation = (prior - half.square().sum(dim=-2)).clamp_min(1e-12).sqrt()  # m x batch
+        draws = mean + deviation.unsqueeze(-1) * self._epsilon.T.unsqueeze(-2)
+        return draws.permute(2, 1, 0).unsqueeze(-2)
+
+
+class ConditionedLogNEHVI(qLogNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]
+    """qLogNEHVI with conditioned draws for single candidates; see the module's docstring."""
+
+    def _set_cell_bounds(self, num_new_points: int) -> None:
+        super()._set_cell_bounds(num_new_points)
+        self._paths = _paths_of(self)
+
+    @t_batch_mode_transform(expected_q=1)  # type: ignore[untyped-decorator]
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the `batch` log-improvements of candidates `batch x 1 x d`."""
+        return self._compute_log_qehvi(samples=self._paths(X), X=X)
+
+
+class ConditionedNEHVI(qNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]
+    """qNEHVI with conditioned draws for single candidates; see the module's docstring."""
+
+    def _set_cell_bounds(self, num_new_points: int) -> None:
+        super()._set_cell_bounds(num_new_points)
+        self._paths = _paths_of(self)
+
+    @t_batch_mode_transform(expected_q=1)  # type: ignore[untyped-decorator]
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the `batch` improvements of candidates `batch x 1 x d`."""
+        return self._compute_qehvi(samples=self._paths(X), X=X)
+
+
+def _paths_of(acquisition: ConditionedLogNEHVI | ConditionedNEHVI) -> _ConditionedPaths:
+    baseline = acquisition.X_baseline
+    with torch.no_grad():
+        draws = acquisition.base_sampler(acquisition.model.posterior(baseline))
+    return _ConditionedPaths(acquisition.model, baseline, draws, seed=acquisition.base_sampler.seed + 1)
+
+
+def noisy_hypervolume_acquisition(
+    name: AcquisitionName,
+    model: ArchitectureGP,
+    X_observed: Tensor,
+    ref_point: Tensor,
+    objective: MCMultiOutputObjective,
+    X_pending: Tensor | None = None,
+    constraints: list[Constraint] | None = None,
+    mc_samples: int = 64,
+    seed: int = 0,
+) -> ConditionedLogNEHVI | ConditionedNEHVI:
+    """Build the acquisition function for one proposal.
+
+    Args:
+        name: `qlognehvi` or `qnehvi`.
+        model: The fitted surrogate.
+        X_observed: Observed rows, `n x d`.
+        ref_point: Reference point in the objective's direction (larger is better), `m`.
+        objective: Turns outcomes into objectives to be maximised.
+        X_pending: Rows under evaluation, `p x d`, or `None`.
+        constraints: Each maps outcome draws to values that are negative where feasible.
+        mc_samples: Monte Carlo samples, `S`.
+        seed: Seed of the quasi-random samples.
+
+    Returns:
+        A function of `batch x 1 x d`.
+
+    Raises:
+        SurrogateError: If there is no observation.
+    """
+    if not len(X_observed):
+        raise SurrogateError("hypervolume improvement needs at least one observation")
+    # BoTorch would otherwise compile a C++ extension on first use: half a minute, a build directory in the user's
+    # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
+    logei._load_attempted = True
+    sampler = SobolQMCNormalSampler(torch.Size([mc_samples]), seed=seed)
+    with manual_seed(seed):  # pruning draws from the global generator
+        baseline = prune_inferior_points_multi_objective(
+            model=model,
+            X=X_observed,
+            ref_point=ref_point,
+            objective=objective,
+            constraints=constraints,
+            num_samples=mc_samples,
+        )
+    cls = ConditionedLogNEHVI if name == "qlognehvi" else ConditionedNEHVI
+    return cls(
+        model=model,
+        ref_point=ref_point,
+        X_baseline=baseline,
+        sampler=sampler,
+        objective=objective,
+        constraints=constraints,
+        X_pending=X_pending,
+        prune_baseline=False,
+        cache_root=False,
+    )

@@ -1,0 +1,69 @@
+"""From canonical rows to the features a kernel compares."""
+
+from __future__ import annotations
+
+import torch
+from botorch.models.transforms.input import InputTransform
+from torch import Tensor
+from torch.nn import Module
+
+from surrogates.columns import ColumnLayout
+
+
+class CanonicalFeatures(InputTransform, Module):
+    """Input transform from `d` columns to `f` features in [-1, 1].
+
+    An ordered discrete or continuous column becomes one feature, linear between -1 and 1; an unordered column one
+    indicator per level (0 or 1). A switched-off entry becomes 0, so that it has no influence beyond the parent
+    that switched it off. A column with children and more than two levels also gets an indicator of being at a
+    level that switches something on, because a thing's absence is more than one step away from its smallest form.
+
+    Args:
+        layout: The `d` columns.
+    """
+
+    def __init__(self, layout: ColumnLayout) -> None:
+        super().__init__()
+        self.transform_on_train = True
+        self.transform_on_eval = True
+        self.transform_on_fantasize = True
+        self.is_one_to_many = False
+        self.layout = layout
+        # (column, None) scales the column; (column, levels) indicates one of these levels.
+        self._plan: list[tuple[int, tuple[int, ...] | None]] = []
+        for position, column in enumerate(layout.columns):
+            if column.is_ordered:
+                self._plan.append((position, None))
+            else:
+                self._plan += [(position, (level,)) for level in range(column.num_levels)]
+            self._plan += [(position, levels) for levels in self._switches(position)]
+
+    def _switches(self, position: int) -> list[tuple[int, ...]]:
+        column = self.layout.columns[position]
+        if not column.is_ordered or column.num_levels <= 2:
+            return []
+        levels = {c.parent_levels for c in self.layout.columns if c.parent == position}
+        return sorted(levels, key=len, reverse=True)[:1]
+
+    @property
+    def groups(self) -> list[str]:
+        """Group of each of the `f` features."""
+        return [self.layout.columns[position].group for position, _ in self._plan]
+
+    def transform(self, X: Tensor) -> Tensor:
+        """Map `batch_shape x n x d` to `batch_shape x n x f`."""
+        canonical = self.layout.canonical(X)
+        active = self.layout.activity(canonical)
+        lower, upper = self.layout.bounds.to(X)
+        scaled = torch.where(active, 2.0 * (canonical - lower) / (upper - lower) - 1.0, 0.0)
+        features = []
+        for position, levels in self._plan:
+            if levels is None:
+                features.append(scaled[..., position])
+                continue
+            level = canonical[..., position]
+            indicator = torch.zeros_like(level)
+            for value in levels:
+                indicator = indicator + (level == value).to(level)
+            features.append(torch.where(active[..., position], indicator, 0.0))
+        return torch.stack(features, dim=-1)

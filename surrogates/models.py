@@ -1,0 +1,72 @@
+"""The Gaussian process over architectures and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from botorch.models import SingleTaskGP
+from botorch.utils.datasets import SupervisedDataset
+from gpytorch.kernels import ScaleKernel
+from gpytorch.priors import LogNormalPrior
+from torch import Tensor
+
+from surrogates.columns import ColumnLayout
+from surrogates.errors import LayoutError
+from surrogates.features import CanonicalFeatures
+from surrogates.kernels.grouped_matern import GroupedMaternKernel
+
+
+class ArchitectureGP(SingleTaskGP):
+    """Exact GP on canonical features with one length-scale per group of columns.
+
+    Outcomes are independent and share their inputs. Outcomes are expected roughly standardised; the known variance
+    of each observation (binomial for accuracy) is used where it is given, else one noise level is learned.
+
+    Args:
+        train_X: Rows in the space of `layout`, `n x d`.
+        train_Y: Observations, `n x m`.
+        layout: Meaning of the columns.
+        train_Yvar: Variances of the observations, `n x m`, or `None`.
+
+    Raises:
+        LayoutError: If `train_X` does not have the layout's columns.
+    """
+
+    def __init__(
+        self, train_X: Tensor, train_Y: Tensor, layout: ColumnLayout, train_Yvar: Tensor | None = None
+    ) -> None:
+        if train_X.shape[-1] != len(layout):
+            raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
+        features = CanonicalFeatures(layout)
+        num_outputs = train_Y.shape[-1]
+        batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
+        kernel = GroupedMaternKernel(features.groups, batch_shape=batch_shape)
+        super().__init__(
+            train_X=train_X,
+            train_Y=train_Y,
+            train_Yvar=train_Yvar,
+            covar_module=ScaleKernel(
+                kernel, batch_shape=batch_shape, outputscale_prior=LogNormalPrior(0.0, 1.0)
+            ),
+            outcome_transform=None,
+            input_transform=features,
+        )
+        self.layout = layout
+
+    @classmethod
+    def construct_inputs(
+        cls,
+        training_data: SupervisedDataset,
+        layout: ColumnLayout,
+        categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
+    ) -> dict[str, Tensor | ColumnLayout]:
+        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them."""
+        inputs: dict[str, Tensor | ColumnLayout] = {
+            "train_X": training_data.X,
+            "train_Y": training_data.Y,
+            "layout": layout,
+        }
+        if training_data.Yvar is not None:
+            inputs["train_Yvar"] = training_data.Yvar
+        return inputs

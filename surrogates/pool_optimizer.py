@@ -1,0 +1,174 @@
+"""Maximising an acquisition function over a mixed, conditional space by evolving a pool of canonical candidates.
+
+Gradient methods cannot move a discrete gene and stock discrete optimisers visit one neighbourhood at a time. Here a
+pool grown from the current front and from random rows evolves by mutation and crossover, every round in one batched
+evaluation; at the end the continuous entries (thresholds) of the best rows follow the gradient.
+
+Legend: `q` joint candidates, `d` columns, `n` rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from surrogates.columns import ColumnLayout
+from surrogates.errors import SurrogateError
+
+AcquisitionFunction = Callable[[Tensor], Tensor]
+
+THRESHOLD_STEP = 0.1  # standard deviation of a mutated continuous entry, as a share of its range
+GRADIENT_LEARNING_RATE = 0.03  # Adam's first step in shares of a range; a third of a mutation
+MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uniformly from here
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """How much work one maximisation may do.
+
+    Args:
+        pool_size: Candidates per round.
+        rounds: Rounds of evolution after the first pool.
+        parents: Best candidates that breed the next round.
+        gradient_steps: Adam steps on the continuous entries of the best candidates.
+        gradient_starts: How many of the best candidates follow the gradient.
+    """
+
+    pool_size: int = 128
+    rounds: int = 4
+    parents: int = 24
+    gradient_steps: int = 6
+    gradient_starts: int = 4
+
+
+def maximize_acquisition(
+    acquisition: AcquisitionFunction,
+    layout: ColumnLayout,
+    elites: Tensor,
+    excluded: Tensor,
+    generator: torch.Generator,
+    settings: PoolSettings,
+) -> tuple[Tensor, Tensor]:
+    """Find the canonical row of largest acquisition value that has not been tried.
+
+    Args:
+        acquisition: Maps `n x 1 x d` to `n` values; differentiable in the continuous columns.
+        layout: The `d` columns.
+        elites: Good rows to start from, `k x d` with `k >= 0`.
+        excluded: Rows that must not be proposed again, `n x d`.
+        generator: Source of randomness (CPU).
+        settings: Amount of work.
+
+    Returns:
+        The best row, `1 x d`, and its value, `1`.
+
+    Raises:
+        SurrogateError: If no new row exists or no value is finite.
+    """
+    elites, excluded = layout.canonical(elites), layout.canonical(excluded)
+    half = settings.pool_size // 2
+    pool = layout.sample(settings.pool_size, generator).to(elites)
+    if len(elites):
+        pool = torch.cat([pool[:half], mutate(_pick(elites, settings.pool_size - half, generator), layout, generator)])
+    rows, values = _evaluate(acquisition, new_rows(pool, excluded))
+    for _ in range(settings.rounds):
+        parents = rows[: settings.parents] if len(rows) else pool
+        mothers = _pick(parents, settings.pool_size, generator)
+        fathers = _pick(parents, settings.pool_size, generator)
+        children = mutate(crossover(mothers, fathers, layout, generator), layout, generator)
+        fresh, fresh_values = _evaluate(acquisition, new_rows(children, torch.cat([excluded, rows])))
+        rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
+    if not len(rows):
+        raise SurrogateError("every candidate has been tried already: the space is exhausted or the pool too small")
+    refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
+    keep = new_row_mask(refined, excluded)
+    rows, values = _best(torch.cat([rows, refined[keep]]), torch.cat([values, refined_values[keep]]), 1)
+    if not torch.isfinite(values).all():
+        raise SurrogateError("the acquisition function is not finite at any candidate")
+    return rows, values
+
+
+def mutate(rows: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Tensor:
+    """Change one to five entries of each row: a discrete one to another level, a continuous one by a small step.
+
+    Only entries that matter are counted, so that a mutation is never silently undone by the canonical form.
+    """
+    n, d = rows.shape
+    counts = torch.tensor(MUTATION_COUNTS)[torch.randint(len(MUTATION_COUNTS), (n,), generator=generator)]
+    weights = torch.rand(n, d, generator=generator, dtype=rows.dtype) + layout.activity(rows).to(rows)
+    ranks = weights.argsort(dim=-1, descending=True).argsort(dim=-1)
+    chosen = ranks < counts[:, None]
+    lower, upper = layout.bounds.to(rows)
+    num_levels = upper - lower + 1.0
+    jump = 1.0 + torch.floor(torch.rand(n, d, generator=generator, dtype=rows.dtype) * (num_levels - 1.0))
+    other_level = torch.remainder(rows + jump, num_levels)
+    step = torch.randn(n, d, generator=generator, dtype=rows.dtype) * THRESHOLD_STEP * (upper - lower)
+    changed = torch.where(layout.is_discrete, other_level, rows + step)
+    return layout.canonical(torch.where(chosen, changed, rows))
+
+
+def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Tensor:
+    """Take each group of columns whole from one parent, so that a stage or an exit is inherited as it works."""
+    groups = list(dict.fromkeys(column.group for column in layout.columns))
+    index = torch.tensor([groups.index(column.group) for column in layout.columns])
+    from_mother = torch.rand(len(mothers), len(groups), generator=generator) < 0.5
+    return layout.canonical(torch.where(from_mother[:, index], mothers, fathers))
+
+
+def new_row_mask(rows: Tensor, excluded: Tensor) -> Tensor:
+    """Return which of `n` canonical rows are neither excluded nor repeated, as `n` booleans."""
+    seen = {tuple(row) for row in excluded.tolist()}
+    mask = []
+    for row in map(tuple, rows.tolist()):
+        mask.append(row not in seen)
+        seen.add(row)
+    return torch.tensor(mask, dtype=torch.bool)
+
+
+def new_rows(rows: Tensor, excluded: Tensor) -> Tensor:
+    """Return the canonical rows that are neither excluded nor repeated."""
+    return rows[new_row_mask(rows, excluded)]
+
+
+def _pick(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    return rows[torch.randint(len(rows), (count,), generator=generator)]
+
+
+def _evaluate(acquisition: AcquisitionFunction, rows: Tensor) -> tuple[Tensor, Tensor]:
+    if not len(rows):
+        return rows, rows.new_empty(0)
+    with torch.no_grad():
+        values = acquisition(rows.unsqueeze(-2))
+    return _best(rows, values, len(rows))
+
+
+def _best(rows: Tensor, values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    order = torch.nan_to_num(values, nan=-torch.inf).argsort(descending=True, stable=True)[:count]
+    return rows[order], values[order]
+
+
+def _follow_gradient(
+    acquisition: AcquisitionFunction, layout: ColumnLayout, starts: Tensor, settings: PoolSettings
+) -> tuple[Tensor, Tensor]:
+    """Move the active continuous entries of each start uphill and return the end points with their values."""
+    lower, upper = layout.bounds.to(starts)
+    movable = layout.activity(starts) & ~layout.is_discrete
+    if settings.gradient_steps == 0 or not movable.any():
+        return _evaluate(acquisition, starts)
+    shift = torch.zeros_like(starts, requires_grad=True)
+    optimizer = torch.optim.Adam([shift], lr=GRADIENT_LEARNING_RATE)
+    best_rows, best_values = starts, torch.full_like(starts[:, 0], -torch.inf)
+    for _ in range(settings.gradient_steps + 1):
+        moved = torch.minimum(torch.maximum(starts + shift * (upper - lower), lower), upper)
+        rows = torch.where(movable, moved, starts)
+        values = acquisition(rows.unsqueeze(-2))
+        is_better = values.detach() > best_values
+        best_rows = torch.where(is_better[:, None], rows.detach(), best_rows)
+        best_values = torch.where(is_better, values.detach(), best_values)
+        gradient = torch.autograd.grad(-values.sum(), shift)[0]
+        shift.grad = torch.where(movable & gradient.isfinite(), gradient, 0.0)
+        optimizer.step()
+    return best_rows, best_values
