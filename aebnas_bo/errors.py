@@ -63,8 +63,14 @@ class CorruptStateError(AebnasError, RuntimeError):
     exit_code = 7
 
 
-class StopRequestedError(AebnasError):
+class EstimationError(AebnasError, ArithmeticError):
+    """An architecture could not be judged; its trial fails and the search goes on."""
+
+
+class StopRequested(BaseException):  # noqa: N818  like KeyboardInterrupt, a request rather than an error
     """A signal asked the run to stop; everything finished so far is stored.
+
+    Derived from `BaseException` so that no handler of errors takes it for a failed trial.
 
     Args:
         signal_number: The POSIX signal number (2 for SIGINT, 15 for SIGTERM).

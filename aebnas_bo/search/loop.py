@@ -1,0 +1,113 @@
+"""Ask, evaluate, store: the loop that owns a study's trials."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from aebnas_bo.config import SearchConfig
+from aebnas_bo.errors import TooManyFailedTrialsError
+from aebnas_bo.estimation.estimator import Estimator
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+OnTrial = Callable[[Sequence[Trial]], None]
+
+
+def run_search(
+    store: TrialStore,
+    strategy: Strategy,
+    estimator: Estimator,
+    objectives: Sequence[Objective],
+    settings: SearchConfig,
+    on_trial: OnTrial,
+) -> list[Trial]:
+    """Continue a study until its budget is spent.
+
+    Every trial is stored as RUNNING before it is evaluated; one found RUNNING belongs to a process that died, and is
+    evaluated again at the same point.
+
+    Args:
+        store: The study's store, empty or not.
+        strategy: Proposes points.
+        estimator: Judges points.
+        objectives: The metrics that must be finite for a trial to count.
+        settings: Budget and allowed failures.
+        on_trial: Called with all trials after each one.
+
+    Returns:
+        All trials.
+
+    Raises:
+        TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
+    """
+    trials = store.trials()
+    for position, trial in enumerate(trials):
+        if trial.status == "RUNNING":
+            logger.info("trial %d was interrupted and is evaluated again", trial.number)
+            trials[position] = _evaluate(trial, estimator, objectives)
+            store.finish(trials[position])
+    _check_failures(trials, settings)
+    on_trial(trials)
+    while len(trials) < settings.budget:
+        started = time.perf_counter()
+        proposal = strategy.propose(trials, len(trials))
+        trial = Trial(
+            number=len(trials),
+            key="",
+            status="RUNNING",
+            parameters=proposal.parameters,
+            reason=f"drawn at random: {proposal.reason}" if proposal.is_fallback else "",
+            generation_s=time.perf_counter() - started,
+        )
+        store.add_running(trial)
+        trial = _evaluate(trial, estimator, objectives)
+        store.finish(trial)
+        trials.append(trial)
+        _check_failures(trials, settings)
+        on_trial(trials)
+    return trials
+
+
+def _evaluate(trial: Trial, estimator: Estimator, objectives: Sequence[Objective]) -> Trial:
+    started = time.perf_counter()
+    try:
+        estimate = estimator.estimate(trial.parameters)
+        missing = [o.name for o in objectives if o.name not in estimate.metrics]
+        bad = [
+            f"{name} is {measurement.mean} with standard error {measurement.sem}"
+            for name, measurement in estimate.metrics.items()
+            if not (math.isfinite(measurement.mean) and math.isfinite(measurement.sem))
+        ]
+        reason = "; ".join([*(f"{name} was not measured" for name in missing), *bad])
+    except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
+        logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
+        estimate, reason = None, f"{type(error).__name__}: {error}"
+    elapsed = time.perf_counter() - started
+    if estimate is None or reason:
+        return replace(trial, status="FAILED", reason=reason, evaluation_s=elapsed)
+    return replace(
+        trial,
+        key=estimate.key,
+        status="COMPLETED",
+        metrics={name: measurement.mean for name, measurement in estimate.metrics.items()},
+        sems={name: measurement.sem for name, measurement in estimate.metrics.items()},
+        details=dict(estimate.details),
+        evaluation_s=elapsed,
+    )
+
+
+def _check_failures(trials: Sequence[Trial], settings: SearchConfig) -> None:
+    failed = [trial for trial in trials if trial.status == "FAILED"]
+    if len(failed) > settings.max_failed_trials:
+        raise TooManyFailedTrialsError(
+            f"{len(failed)} of {len(trials)} trials failed, more than search.max_failed_trials = "
+            f"{settings.max_failed_trials}; the last one: {failed[-1].reason}"
+        )

@@ -1,0 +1,147 @@
+"""The convolutions a network consists of, with every channel and size worked out.
+
+The one place where shape rules live: MACs are summed over this plan, plain networks are built from it, and the
+supernet slices by it. Padding is `kernel // 2`, so a convolution of stride `s` turns a side `n` into `ceil(n / s)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton
+
+CACHED_PLANS = 4096
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """One convolution without bias, followed by BatchNorm.
+
+    Args:
+        in_channels: Channels it reads.
+        out_channels: Channels it writes.
+        kernel: Kernel size.
+        stride: Stride.
+        is_depthwise: Whether every channel has its own kernel.
+        side: Side of its output in pixels.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: int
+    stride: int
+    is_depthwise: bool
+    side: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations for one image, positions in the padding included."""
+        inputs = 1 if self.is_depthwise else self.in_channels
+        return self.side**2 * self.out_channels * inputs * self.kernel**2
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """An inverted residual block: expansion, depthwise, projection."""
+
+    convolutions: tuple[ConvPlan, ConvPlan, ConvPlan]
+    has_residual: bool
+
+
+@dataclass(frozen=True)
+class BranchLayerPlan:
+    """One branch layer: optional upsampling to `upsample` pixels, convolutions with ReLU, optional max-pool."""
+
+    layer: BranchLayer
+    convolutions: tuple[ConvPlan, ...]
+
+
+@dataclass(frozen=True)
+class BranchPlan:
+    """An exit branch; its classifier reads `classifier_channels` pooled features."""
+
+    layers: tuple[BranchLayerPlan, ...]
+    classifier_channels: int
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """A whole network; `branches` has one entry per exit position, `None` where there is no exit."""
+
+    resolution: int
+    stem: ConvPlan
+    stages: tuple[tuple[BlockPlan, ...], ...]
+    branches: tuple[BranchPlan | None, ...]
+    head: ConvPlan | None
+    classifier_channels: int
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
+    """Work out every convolution of a network.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+    """
+    stem = _conv(skeleton.in_channels, skeleton.stem_channels, 3, skeleton.stem_stride, architecture.resolution)
+    channels, side = stem.out_channels, stem.side
+    stages, stage_outputs = [], []
+    for stage, stage_stride in zip(architecture.stages, skeleton.stage_strides, strict=True):
+        blocks = []
+        for position, block in enumerate(stage.blocks):
+            stride = stage_stride if position == 0 else 1
+            convolutions = _inverted_residual(channels, stage.width, block.expansion, block.kernel, stride, side)
+            blocks.append(BlockPlan(convolutions, has_residual=stride == 1 and channels == stage.width))
+            channels, side = stage.width, convolutions[-1].side
+        stages.append(tuple(blocks))
+        stage_outputs.append((channels, side))
+    branches = tuple(
+        None if branch is None else _branch(branch, *stage_outputs[stage], skeleton.branch_stride)
+        for branch, stage in zip(architecture.exits, skeleton.exit_stages, strict=True)
+    )
+    head = _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
+    return NetworkPlan(
+        resolution=architecture.resolution,
+        stem=stem,
+        stages=tuple(stages),
+        branches=branches,
+        head=head,
+        classifier_channels=head.out_channels if head else channels,
+    )
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int, side: int, is_depthwise: bool = False
+) -> ConvPlan:
+    return ConvPlan(in_channels, out_channels, kernel, stride, is_depthwise, side=-(-side // stride))
+
+
+def _inverted_residual(
+    in_channels: int, out_channels: int, expansion: int, kernel: int, stride: int, side: int
+) -> tuple[ConvPlan, ConvPlan, ConvPlan]:
+    hidden = in_channels * expansion
+    expand = _conv(in_channels, hidden, 1, 1, side)
+    depthwise = _conv(hidden, hidden, kernel, stride, side, is_depthwise=True)
+    return expand, depthwise, _conv(hidden, out_channels, 1, 1, depthwise.side)
+
+
+def _branch(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
+    layers = []
+    for layer in branch.layers:
+        convolutions = _branch_layer(layer, channels, layer.upsample or side, stride)
+        layers.append(BranchLayerPlan(layer, convolutions))
+        channels, side = convolutions[-1].out_channels, convolutions[-1].side
+        if layer.pool:
+            side //= 2
+    return BranchPlan(tuple(layers), classifier_channels=channels)
+
+
+def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
+    if layer.kind == "dense":
+        return (_conv(channels, channels * layer.expansion, layer.kernel, stride, side),)
+    if layer.kind == "depthwise_separable":
+        depthwise = _conv(channels, channels, layer.kernel, stride, side, is_depthwise=True)
+        return depthwise, _conv(channels, channels * layer.expansion, 1, 1, depthwise.side)
+    return _inverted_residual(channels, channels, layer.expansion, layer.kernel, stride, side)

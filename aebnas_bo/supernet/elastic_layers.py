@@ -1,0 +1,93 @@
+"""Layers whose weights serve every smaller layer: slices of the first channels and the centre of the kernel.
+
+Source: Once-for-All (Cai et al., ICLR 2020), section 3.3, with centre crops in place of kernel transforms, as in
+AttentiveNAS (Wang et al., CVPR 2021).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aebnas_bo.space.architecture import Activation
+from aebnas_bo.space.plan import ConvPlan
+
+BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm2d's default, which the extracted network uses
+
+
+class ElasticConvNorm(nn.Module):
+    """Convolution and BatchNorm of maximal size, used at any smaller one.
+
+    BatchNorm always normalises by the batch: running statistics belong to one network, not to a supernet.
+
+    Args:
+        in_channels: Most input channels.
+        out_channels: Most output channels.
+        kernel: Largest kernel size.
+        is_depthwise: Whether every channel has its own kernel; then both channel counts agree.
+        generator: Source of the initial weights (He, fan-out).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, is_depthwise: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        shape = (out_channels, 1 if is_depthwise else in_channels, kernel, kernel)
+        fan_out = kernel**2 * (1 if is_depthwise else out_channels)
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.randn(shape, generator=generator) * (2.0 / fan_out) ** 0.5)
+        self.scale = nn.Parameter(torch.ones(out_channels))
+        self.shift = nn.Parameter(torch.zeros(out_channels))
+
+    def sliced_weight(self, plan: ConvPlan) -> Tensor:
+        """Return the part of the weight a convolution uses, `out x in x k x k` (a view)."""
+        margin = (self.kernel - plan.kernel) // 2
+        inputs = 1 if plan.is_depthwise else plan.in_channels
+        end = self.kernel - margin
+        return self.weight[: plan.out_channels, :inputs, margin:end, margin:end]
+
+    def forward(self, features: Tensor, plan: ConvPlan, activation: Activation | None) -> Tensor:
+        """Apply the convolution a plan asks for, BatchNorm over the batch, and the non-linearity.
+
+        Args:
+            features: `B x in x H x W`.
+            plan: What to slice.
+            activation: Non-linearity, or `None`.
+
+        Returns:
+            `B x out x H' x W'`.
+        """
+        output = F.conv2d(
+            features,
+            self.sliced_weight(plan),
+            stride=plan.stride,
+            padding=plan.kernel // 2,
+            groups=plan.in_channels if plan.is_depthwise else 1,
+        )
+        channels = plan.out_channels
+        output = F.batch_norm(
+            output, None, None, self.scale[:channels], self.shift[:channels], training=True, eps=BATCH_NORM_EPS
+        )
+        if activation is None:
+            return output
+        return F.relu(output, inplace=True) if activation == "relu" else F.hardswish(output, inplace=True)
+
+
+class ElasticClassifier(nn.Module):
+    """Global average pooling and a linear layer that reads the first channels.
+
+    Args:
+        channels: Most input channels.
+        num_classes: Number of classes, `K`.
+        generator: Source of the initial weights.
+    """
+
+    def __init__(self, channels: int, num_classes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(num_classes, channels, generator=generator) * channels**-0.5)
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `B x C x H x W` to `B x K`."""
+        return F.linear(features.mean(dim=(2, 3)), self.weight[:, : features.shape[1]], self.bias)

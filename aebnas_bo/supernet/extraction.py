@@ -1,0 +1,36 @@
+"""Taking one network out of the supernet."""
+
+from __future__ import annotations
+
+import torch
+
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet.supernet import Supernet
+
+
+@torch.no_grad()
+def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
+    """Copy a network's slices into plain modules; its BatchNorm statistics must still be estimated.
+
+    Args:
+        supernet: The trained supernet.
+        architecture: Which network.
+
+    Returns:
+        The network, in training mode, on the supernet's device.
+    """
+    device = supernet.stem.weight.device
+    with torch.device("meta"):  # no time spent on initial weights that are overwritten below
+        subnet = Subnet(architecture, supernet.skeleton)
+    subnet = subnet.to_empty(device=device).to(memory_format=torch.channels_last)
+    for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), supernet.parts(architecture), strict=True):
+        convolution, norm = conv_norm[0], conv_norm[1]
+        convolution.weight.copy_(elastic.sliced_weight(plan))
+        norm.weight.copy_(elastic.scale[: plan.out_channels])
+        norm.bias.copy_(elastic.shift[: plan.out_channels])
+        norm.reset_running_stats()
+    for linear, classifier in zip(subnet.classifiers(), supernet.classifiers(architecture), strict=True):
+        linear.weight.copy_(classifier.weight[:, : linear.in_features])
+        linear.bias.copy_(classifier.bias)
+    return subnet

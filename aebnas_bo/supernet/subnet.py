@@ -1,0 +1,154 @@
+"""A plain early-exit network: ordinary PyTorch modules, built from an architecture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aebnas_bo.space.architecture import Activation, Architecture, Skeleton
+from aebnas_bo.space.plan import BlockPlan, BranchLayerPlan, BranchPlan, ConvPlan, network_plan
+
+
+def activation_module(name: Activation) -> nn.Module:
+    """Return the backbone's non-linearity as a module."""
+    return nn.ReLU(inplace=True) if name == "relu" else nn.Hardswish(inplace=True)
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, BatchNorm and an optional non-linearity."""
+
+    def __init__(self, plan: ConvPlan, activation: nn.Module | None) -> None:
+        convolution = nn.Conv2d(
+            plan.in_channels,
+            plan.out_channels,
+            plan.kernel,
+            plan.stride,
+            padding=plan.kernel // 2,
+            groups=plan.in_channels if plan.is_depthwise else 1,
+            bias=False,
+        )
+        modules: list[nn.Module] = [convolution, nn.BatchNorm2d(plan.out_channels)]
+        super().__init__(*modules, *([activation] if activation is not None else []))
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise convolution, linear 1x1 projection (MobileNetV2, Sandler et al. 2018, figure 3)."""
+
+    def __init__(self, plan: BlockPlan, activation: Activation) -> None:
+        super().__init__()
+        expand, depthwise, project = plan.convolutions
+        self.has_residual = plan.has_residual
+        self.layers = nn.Sequential(
+            ConvNorm(expand, activation_module(activation)),
+            ConvNorm(depthwise, activation_module(activation)),
+            ConvNorm(project, None),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `B x C x H x W` to `B x C' x H' x W'`."""
+        output: Tensor = self.layers(features)
+        return features + output if self.has_residual else output
+
+
+class BranchLayerModule(nn.Module):
+    """One layer of an exit branch; see `BranchLayer`."""
+
+    def __init__(self, plan: BranchLayerPlan) -> None:
+        super().__init__()
+        self.upsample = plan.layer.upsample
+        self.pool = plan.layer.pool
+        self.layers = nn.Sequential(*(ConvNorm(conv, nn.ReLU(inplace=True)) for conv in plan.convolutions))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `B x C x H x W` to `B x C' x H' x W'`."""
+        if self.upsample:
+            features = F.interpolate(features, size=self.upsample, mode="bicubic", align_corners=False)
+        features = self.layers(features)
+        return F.max_pool2d(features, 2) if self.pool else features
+
+
+class PooledClassifier(nn.Module):
+    """Global average pooling and a linear layer."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, num_classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `B x C x H x W` to `B x K`."""
+        logits: Tensor = self.linear(features.mean(dim=(2, 3)))
+        return logits
+
+
+class Branch(nn.Sequential):
+    """An exit branch: its layers, then a pooled classifier."""
+
+    def __init__(self, plan: BranchPlan, num_classes: int) -> None:
+        super().__init__(
+            *(BranchLayerModule(layer) for layer in plan.layers),
+            PooledClassifier(plan.classifier_channels, num_classes),
+        )
+
+
+class Subnet(nn.Module):
+    """An early-exit network of its own.
+
+    Args:
+        architecture: What it is made of.
+        skeleton: The fixed part of its space.
+    """
+
+    def __init__(self, architecture: Architecture, skeleton: Skeleton) -> None:
+        super().__init__()
+        plan = network_plan(architecture, skeleton)
+        self.resolution = plan.resolution
+        self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(InvertedResidual(block, skeleton.activation) for block in blocks))
+            for blocks in plan.stages
+        )
+        self.branches = nn.ModuleDict(
+            {
+                str(skeleton.exit_stages[position]): Branch(branch, skeleton.num_classes)
+                for position, branch in enumerate(plan.branches)
+                if branch is not None
+            }
+        )
+        head = [ConvNorm(plan.head, activation_module(skeleton.activation))] if plan.head else []
+        self.head = nn.Sequential(*head, PooledClassifier(plan.classifier_channels, skeleton.num_classes))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits of every output.
+
+        Args:
+            images: `B x C x H x W`, normalised; resized here to the network's own resolution.
+
+        Returns:
+            `B x K` logits of each active exit in order, then of the final classifier.
+        """
+        features = self.stem(resize(images, self.resolution))
+        outputs = []
+        for position, stage in enumerate(self.stages):
+            features = stage(features)
+            if str(position) in self.branches:
+                outputs.append(self.branches[str(position)](features))
+        return (*outputs, self.head(features))
+
+    def conv_norms(self) -> Iterator[ConvNorm]:
+        """Yield convolutions with their BatchNorm: stem, backbone, head, then branch after branch."""
+        for root in (self.stem, self.stages, self.head, self.branches):
+            yield from (module for module in root.modules() if isinstance(module, ConvNorm))
+
+    def classifiers(self) -> Iterator[nn.Linear]:
+        """Yield the final linear layer, then those of the branches in order."""
+        for root in (self.head, self.branches):
+            yield from (module for module in root.modules() if isinstance(module, nn.Linear))
+
+
+def resize(images: Tensor, resolution: int) -> Tensor:
+    """Resize `B x C x H x W` images to `resolution` pixels a side (bilinear, antialiased), if they differ."""
+    if images.shape[-1] == resolution and images.shape[-2] == resolution:
+        return images
+    return F.interpolate(images, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False)
