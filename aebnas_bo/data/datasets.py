@@ -1,0 +1,106 @@
+"""Loading data sets into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torchvision import datasets as tv
+
+from aebnas_bo.config import DataConfig
+from aebnas_bo.data.imagefolder import load_imagefolder
+from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
+from aebnas_bo.errors import DataError
+
+DIGITS_MAXIMUM = 16.0  # scikit-learn's digits hold counts of set pixels in 4x4 blocks
+
+
+def load_splits(config: DataConfig) -> Splits:
+    """Load a data set and split it.
+
+    Raises:
+        DataError: If images are missing, unreadable or too few.
+    """
+    return make_splits(load_dataset(config), config)
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Load a data set.
+
+    Args:
+        config: Which one, from where, how much of it and at what size.
+
+    Raises:
+        DataError: If it is missing or unreadable; the message names the path and the flag.
+    """
+    if config.dataset == "imagefolder":
+        return load_imagefolder(config)
+    dataset = _digits() if config.dataset == "digits" else _torchvision(config)
+    return Dataset(
+        dataset.name,
+        dataset.class_names,
+        _prepared(dataset.train, config.max_train_images, config, "train"),
+        None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, "test"),
+    )
+
+
+def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, split: str) -> LabelledImages:
+    if limit is not None:
+        images = images.subset(stratified_indices(images.labels, limit, config, f"{split} subset"))
+    if config.image_size is None or images.images.shape[-1] == config.image_size:
+        return images
+    return LabelledImages(_resized(images.images, config.image_size), images.labels)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    batches = [
+        F.interpolate(batch.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+        for batch in images.split(1024)
+    ]
+    return torch.cat(batches)
+
+
+def _digits() -> Dataset:
+    bunch = load_digits()
+    pixels = np.round(bunch.images * (255.0 / DIGITS_MAXIMUM)).astype(np.uint8)
+    images = LabelledImages(torch.from_numpy(pixels).unsqueeze(1), torch.from_numpy(bunch.target).long())
+    return Dataset("digits", tuple(str(name) for name in bunch.target_names), images, None)
+
+
+def _torchvision(config: DataConfig) -> Dataset:
+    root = Path(config.root or "").expanduser()
+    readers: dict[str, Callable[[Path, bool], Dataset]] = {"cifar10": _cifar10, "cifar100": _cifar100, "svhn": _svhn}
+    try:
+        return readers[config.dataset](root, config.download)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise DataError(
+            f"{config.dataset} cannot be read from {root} ({error}); give its folder with --set data.root=PATH or let "
+            "torchvision fetch it with --set data.download=true"
+        ) from error
+
+
+def _cifar10(root: Path, download: bool) -> Dataset:
+    parts = [tv.CIFAR10(str(root), train=train, download=download) for train in (True, False)]
+    return Dataset("cifar10", tuple(parts[0].classes), *(_from_arrays(p.data, p.targets) for p in parts))
+
+
+def _cifar100(root: Path, download: bool) -> Dataset:
+    parts = [tv.CIFAR100(str(root), train=train, download=download) for train in (True, False)]
+    return Dataset("cifar100", tuple(parts[0].classes), *(_from_arrays(p.data, p.targets) for p in parts))
+
+
+def _svhn(root: Path, download: bool) -> Dataset:
+    parts = [tv.SVHN(str(root), split=split, download=download) for split in ("train", "test")]
+    classes = tuple(str(digit) for digit in range(10))
+    return Dataset("svhn", classes, *(_from_arrays(p.data.transpose(0, 2, 3, 1), p.labels) for p in parts))
+
+
+def _from_arrays(pixels: np.ndarray, labels: list[int] | np.ndarray) -> LabelledImages:
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).contiguous()
+    return LabelledImages(images, torch.as_tensor(np.asarray(labels), dtype=torch.int64))

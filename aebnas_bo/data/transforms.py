@@ -1,0 +1,59 @@
+"""Batched transforms: no Python per image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu") -> Tensor:
+    """Scale bytes to zero mean and unit deviation.
+
+    Args:
+        images: `N x C x H x W`, uint8.
+        mean: Mean of each channel in [0, 1].
+        std: Standard deviation likewise.
+        device: Where the result lives.
+
+    Returns:
+        `N x C x H x W`, float32, channels_last.
+    """
+    shape = (1, -1, 1, 1)
+    floats = images.to(device).float().div_(255.0)
+    floats.sub_(torch.tensor(mean, device=device).view(shape)).div_(torch.tensor(std, device=device).view(shape))
+    return floats.contiguous(memory_format=torch.channels_last)
+
+
+def augment(images: Tensor, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
+    """Shift every image by up to `crop_padding` pixels and mirror every other one, each independently.
+
+    Args:
+        images: `B x C x H x W`, normalised; what is shifted in is zero, the mean of the training images.
+        crop_padding: Largest shift in pixels; 0 for none.
+        horizontal_flip: Whether to mirror.
+        generator: Source of randomness (CPU).
+
+    Returns:
+        `B x C x H x W`, channels_last.
+    """
+    count, channels, height, width = images.shape
+    device = images.device
+    rows = torch.arange(height, device=device).expand(count, height)
+    columns = torch.arange(width, device=device).expand(count, width)
+    if horizontal_flip:
+        mirrored = (torch.rand(count, 1, generator=generator) < 0.5).to(device)
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    if crop_padding:
+        shifts = torch.randint(2 * crop_padding + 1, (2, count, 1), generator=generator).to(device)
+        rows, columns = rows + shifts[0], columns + shifts[1]
+        images = F.pad(images, (crop_padding,) * 4)
+    elif not horizontal_flip:
+        return images
+    # Gathering whole pixels of the channels_last layout keeps the memory traffic to one pass.
+    pixels = images.permute(0, 2, 3, 1)
+    batch = torch.arange(count, device=device).view(-1, 1, 1)
+    gathered = pixels[batch, rows.unsqueeze(2), columns.unsqueeze(1)]
+    return gathered.permute(0, 3, 1, 2)
