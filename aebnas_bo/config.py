@@ -49,7 +49,7 @@ class DataConfig(Section):
     validation_fraction: Fraction = 0.25
     test_fraction: Fraction = 0.15
     split_seed: Annotated[int, Field(ge=0)] = 0
-    crop_padding: Annotated[int, Field(ge=0, le=32)] = 1
+    crop_padding: Annotated[int, Field(ge=0, le=32)] = 0
     horizontal_flip: bool = False
 
     @model_validator(mode="after")
@@ -84,7 +84,7 @@ class SupernetConfig(Section):
         cache: Whether an equally configured supernet trained before is reused.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10000)] = 40
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 80
     batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0

@@ -1,0 +1,67 @@
+"""The front as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+MOST_ROWS = 30
+
+
+def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
+    """Return key, objectives, exit rates and thresholds of the front's trials.
+
+    Args:
+        front: The front, in the order of the rows; at most 30 rows are shown.
+        objectives: The metrics, in the order of the columns.
+    """
+    shown = _evenly(front, MOST_ROWS)
+    note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
+    table = Table(title=f"Pareto front: {len(front)} networks{note}", title_justify="left")
+    table.add_column("key", no_wrap=True)
+    for objective in objectives:
+        unit = f" ({objective.unit})" if objective.unit else ""
+        table.add_column(f"{objective.name}{unit}", justify="right")
+    has_exits = any(name.endswith("_rate") for trial in shown for name in trial.details)
+    if has_exits:
+        table.add_column("exit rates (%)", justify="right")
+        table.add_column("thresholds", justify="right")
+    for trial in shown:
+        cells = [trial.key]
+        for objective in objectives:
+            sem = trial.sems[objective.name]
+            digits = 2 if objective.maximize else 4
+            text = f"{trial.metrics[objective.name]:.{digits}f}"
+            cells.append(text + (f" ± {sem:.{digits}f}" if sem and objective.maximize else ""))
+        if has_exits:
+            cells += [_exit_rates(trial), _thresholds(trial)]
+        table.add_row(*cells)
+    return table
+
+
+def _evenly(front: Sequence[Trial], count: int) -> list[Trial]:
+    if len(front) <= count:
+        return list(front)
+    return [front[round(i * (len(front) - 1) / (count - 1))] for i in range(count)]
+
+
+def _exit_rates(trial: Trial) -> str:
+    rates = [(name, rate) for name, rate in trial.details.items() if name.endswith("_rate")]
+    return " / ".join(f"{100 * rate:.0f}" if _exists(trial, name) else "–" for name, rate in rates)
+
+
+def _thresholds(trial: Trial) -> str:
+    names = [name for name in trial.parameters if name.endswith("_threshold")]
+    return " / ".join(
+        f"{float(trial.parameters[name]):.2f}" if _exists(trial, name.replace("_threshold", "_rate")) else "–"
+        for name in names
+    )
+
+
+def _exists(trial: Trial, rate_name: str) -> bool:
+    """Return whether the exit a rate belongs to is switched on."""
+    return trial.parameters.get(rate_name.replace("_rate", "_depth"), 1) != 0

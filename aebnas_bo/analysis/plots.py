@@ -1,0 +1,164 @@
+"""The figures of a run folder, drawn without touching any global matplotlib state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+INK = "#1b2a41"
+FRONT = "#c8102e"
+DESIGN = "#9aa5b1"
+SHADE = "#f4d7dc"
+WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
+LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
+LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image"}
+UNITS = {"%": "%", "M": "millions"}
+
+
+def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+    """Draw the hypervolume after each trial.
+
+    Args:
+        path: PNG file to write.
+        trials: All trials in order.
+        objectives: Directions and reference point.
+        design_trials: Size of the space-filling design, marked in the figure.
+    """
+    figure, axes = _figure()
+    curve = hypervolume_curve(trials, objectives)
+    numbers, values = [number + 1 for number, _ in curve], [value for _, value in curve]
+    if not curve:
+        _say(axes, "no trial yet")
+    else:
+        axes.axvspan(0, min(design_trials, len(curve)) + 0.5, color="#eef1f4", zorder=0)
+        axes.text(
+            0.5 * min(design_trials, len(curve)), 0.02, "Sobol design", transform=axes.get_xaxis_transform(),
+            ha="center", va="bottom", fontsize=9, color="#66717d",
+        )  # fmt: skip
+        axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post")
+        axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
+        axes.annotate(
+            f"{values[-1]:.2f}", (numbers[-1], values[-1]), (-6, -14), textcoords="offset points", ha="right", color=FRONT
+        )
+        axes.set_xlim(0, max(numbers[-1] * 1.02, 2))
+        # The first points rise from zero; what matters is the last tenth.
+        tail = values[min(5, len(values) - 1) :]
+        margin = 0.08 * max(tail[-1] - tail[0], 1e-9)
+        axes.set_ylim(tail[0] - margin, tail[-1] + margin)
+    reference = ", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives)
+    axes.set_title("Hypervolume of the trials so far", loc="left", color=INK, fontweight="bold")
+    axes.set_xlabel("Evaluated trials")
+    axes.set_ylabel(f"Hypervolume over ({reference})")
+    _save(figure, path)
+
+
+def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+    """Draw all trials and their front: the last objective to the right, the first one upwards.
+
+    Args:
+        path: PNG file to write.
+        trials: All trials in order.
+        objectives: The objectives, accuracy first.
+        design_trials: Size of the space-filling design, drawn in another colour.
+    """
+    figure, axes = _figure()
+    vertical, horizontal = objectives[0], objectives[-1]
+    completed = [trial for trial in trials if trial.status == "COMPLETED"]
+    front = pareto_front(trials, objectives)
+    if not front:
+        _say(axes, "no completed trial yet")
+    else:
+        _draw_trials(figure, axes, completed, vertical.name, horizontal.name, design_trials)
+        _draw_front(axes, front, vertical, horizontal)
+        _zoom(axes, completed, front, vertical.name, horizontal.name)
+        axes.legend(loc="lower right", frameon=False)
+    axes.set_title(f"Pareto front: {len(front)} networks of {len(completed)} evaluated", loc="left", color=INK, fontweight="bold")
+    axes.set_xlabel(_label(horizontal))
+    axes.set_ylabel(_label(vertical))
+    _save(figure, path)
+
+
+def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], up: str, right: str, design_trials: int) -> None:
+    design = [trial for trial in trials if trial.number < design_trials]
+    model = [trial for trial in trials if trial.number >= design_trials]
+    axes.scatter(
+        [t.metrics[right] for t in design], [t.metrics[up] for t in design],
+        s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="Sobol design", zorder=2,
+    )  # fmt: skip
+    if model:
+        points = axes.scatter(
+            [t.metrics[right] for t in model], [t.metrics[up] for t in model], c=[t.number for t in model],
+            s=16, cmap="viridis_r", alpha=0.75, linewidths=0, label="proposed by the surrogates", zorder=3,
+        )  # fmt: skip
+        bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40)
+        bar.set_label("trial", color=INK)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizontal: Objective) -> None:
+    x = [trial.metrics[horizontal.name] for trial in front]
+    y = [trial.metrics[vertical.name] for trial in front]
+    x_line, y_line = [*x, horizontal.reference], [*y, y[-1]]
+    axes.fill_between(x_line, y_line, vertical.reference, step="post", color=SHADE, alpha=0.5, zorder=1, linewidth=0)
+    axes.plot(x_line, y_line, color=FRONT, linewidth=1.6, drawstyle="steps-post", zorder=4)
+    axes.plot(x, y, "o", color=FRONT, markersize=4.5, label="Pareto front", zorder=5)
+    axes.annotate(
+        f"{y[-1]:.1f} {vertical.unit} at {x[-1]:.3g} {UNITS.get(horizontal.unit, '')}".strip(), (x[-1], y[-1]), (4, 5),
+        textcoords="offset points", ha="center", va="bottom", color=FRONT, fontsize=9,
+    )  # fmt: skip
+
+
+def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:
+    """Show the front and what lies near it; say how many trials lie outside."""
+    x = [trial.metrics[right] for trial in trials]
+    low = min(trial.metrics[up] for trial in front)
+    high = max(trial.metrics[up] for trial in front)
+    bottom = max(min(t.metrics[up] for t in trials), low - 0.5 * max(high - low, 2.0))
+    axes.set_ylim(bottom - 0.04 * (high - bottom), high + 0.1 * (high - bottom))
+    if min(x) > 0 and max(x) / min(x) > LOG_SPAN:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(min(x) / 1.1, max(x) * 1.15)
+    else:
+        axes.set_xlim(min(x) - 0.04 * (max(x) - min(x)), max(x) + 0.06 * (max(x) - min(x)))
+    hidden = sum(trial.metrics[up] < bottom for trial in trials)
+    if hidden:
+        axes.text(0.01, 0.015, f"{hidden} trials lie below", transform=axes.transAxes, fontsize=8.5, color="#66717d")
+
+
+def _label(objective: Objective) -> str:
+    unit = UNITS.get(objective.unit, objective.unit)
+    return LABELS.get(objective.name, objective.name) + (f" ({unit})" if unit else "")
+
+
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, color="#e3e7eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK)
+    return figure, axes
+
+
+def _say(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=14, color="#66717d")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    temporary = path.with_name(f"{path.stem}.tmp.png")
+    figure.savefig(temporary)
+    temporary.replace(path)

@@ -1,0 +1,64 @@
+"""The CSV files of a run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+
+def write_tables(
+    folder: Path,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    parameter_names: Sequence[str],
+    detail_names: Sequence[str],
+) -> None:
+    """Write `trials.csv`, `pareto_front.csv` and `hypervolume.csv`.
+
+    Args:
+        folder: Where to.
+        trials: All trials in order.
+        objectives: The metrics, in the order of their columns.
+        parameter_names: Columns of parameters.
+        detail_names: Columns of further figures such as exit rates.
+    """
+    header = ["trial", "key", "status", "reason"]
+    for objective in objectives:
+        header += [objective.name, f"{objective.name}_sem"]
+    header += [*detail_names, *parameter_names, "generation_s", "evaluation_s"]
+
+    def row(trial: Trial) -> list[object]:
+        cells: list[object] = [trial.number, trial.key, trial.status, " ".join(trial.reason.split())]
+        for objective in objectives:
+            cells += [trial.metrics.get(objective.name), trial.sems.get(objective.name)]
+        cells += [trial.details.get(name) for name in detail_names]
+        cells += [trial.parameters.get(name) for name in parameter_names]
+        return [*cells, trial.generation_s, trial.evaluation_s]
+
+    write_csv(folder / "trials.csv", header, map(row, trials))
+    write_csv(folder / "pareto_front.csv", header, map(row, pareto_front(trials, objectives)))
+    write_csv(folder / "hypervolume.csv", ["trial", "hypervolume"], hypervolume_curve(trials, objectives))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file whole or not at all; floats keep all their digits, missing values stay empty."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,79 @@
+"""What a run shows while it works: bars on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+
+LINE_SHARE = 0.1  # plain lines: one per tenth of the work
+LINE_SECONDS = 30.0  # or per half minute
+
+
+class RunProgress:
+    """Progress of the two long phases.
+
+    Args:
+        console: Where to show it (stderr, so that stdout stays for results).
+        quiet: Whether to show nothing.
+    """
+
+    def __init__(self, console: Console, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._bars: Progress | None = None
+        if console.is_terminal and not quiet:
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=console,
+            )
+        self._task: TaskID | None = None
+        self._name, self._total, self._first = "", 0, 0
+        self._started = self._last_line = 0.0
+        self._last_share = 0.0
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def message(self, text: str) -> None:
+        """Show one line."""
+        if not self._quiet:
+            (self._bars.console if self._bars is not None else self._console).print(text, highlight=False)
+
+    def start(self, name: str, total: int, done: int = 0) -> None:
+        """Begin a phase of `total` steps, `done` of which were done before."""
+        self._name, self._total, self._first = name, total, done
+        self._started = self._last_line = time.monotonic()
+        self._last_share = done / max(total, 1)
+        if self._bars is not None:
+            self._task = self._bars.add_task(name, total=total, completed=done, figures="")
+
+    def update(self, done: int, figures: str) -> None:
+        """Report that `done` steps are done, with the phase's figures as text."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done, figures=figures)
+            return
+        share, now = done / max(self._total, 1), time.monotonic()
+        is_due = share - self._last_share >= LINE_SHARE or now - self._last_line >= LINE_SECONDS or done == self._total
+        if is_due:
+            self._last_share, self._last_line = share, now
+            steps = done - self._first
+            left = (now - self._started) / steps * (self._total - done) if steps > 0 else 0.0
+            self.message(f"{self._name} {done}/{self._total}  {figures}  {left:.0f} s left")

@@ -1,0 +1,74 @@
+"""What lies where in a run folder, and how a run comes by its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aebnas_bo.errors import UsageError
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def study(self) -> Path:
+        """The trials; a folder that has it holds a study."""
+        return self.path / "study.db"
+
+    @property
+    def supernet(self) -> Path:
+        """The trained supernet."""
+        return self.path / "supernet.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of unfinished supernet training."""
+        return self.path / "supernet.training.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """Key figures of the run."""
+        return self.path / "summary.json"
+
+    @property
+    def holds_study(self) -> bool:
+        """Whether a run was started here."""
+        return self.study.exists()
+
+
+def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
+    """Choose where a run lives.
+
+    Args:
+        out: Folder the user named, or `None` for `runs/STEM`, numbered from the second on.
+        stem: Name of the study with its seed.
+        resume: Whether to go on with what is there.
+
+    Returns:
+        The folder; with `resume` and no `out` the latest of this name.
+
+    Raises:
+        UsageError: If the named folder holds a study and `resume` is off, or is no folder.
+    """
+    if out is None:
+        numbered = [RunFolder(RUNS / stem)]
+        while numbered[-1].path.exists():
+            numbered.append(RunFolder(RUNS / f"{stem}-{len(numbered) + 1}"))
+        return numbered[-2] if resume and len(numbered) > 1 else numbered[-1]
+    folder = RunFolder(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is a file; give a folder")
+    if folder.holds_study and not resume:
+        raise UsageError(f"--out {out}: already holds a study; add --resume to go on with it, or give another folder")
+    return folder

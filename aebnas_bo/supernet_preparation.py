@@ -1,0 +1,131 @@
+"""Getting a trained supernet: from the run folder, from the cache, or by training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from aebnas_bo.config import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import augment, normalize
+from aebnas_bo.errors import ConfigError
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.architecture import content_key
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.training import EpochReport, TrainingTask, train_supernet
+
+TRAINING_VERSION = 1  # raised whenever training itself changes, so that no older supernet is reused
+
+
+def supernet_fingerprint(config: Config, data_hash: str) -> str:
+    """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
+    training = config.supernet.model_dump(mode="json", exclude={"cache"})
+    transforms = {"crop_padding": config.data.crop_padding, "horizontal_flip": config.data.horizontal_flip}
+    space = config.space.model_dump(mode="json")
+    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms])
+
+
+def cache_folder() -> Path:
+    """Return where supernets are kept between runs: `AEBNAS_BO_CACHE`, else the user's cache folder."""
+    named = os.environ.get("AEBNAS_BO_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aebnas_bo"
+
+
+def prepare_supernet(
+    config: Config, space: NetworkSpace, splits: Splits, folder: RunFolder | None, progress: RunProgress, device: str
+) -> tuple[Supernet, str]:
+    """Return the trained supernet and where it came from.
+
+    Args:
+        config: The run's configuration.
+        space: The network space.
+        splits: The images.
+        folder: Run folder to read from and write to; `None` keeps nothing but the cache.
+        progress: Shows training.
+        device: Where it shall live.
+
+    Returns:
+        The supernet and `run folder`, `cache` or `trained`.
+
+    Raises:
+        CorruptStateError: If the run folder's supernet or checkpoint is damaged or of another configuration.
+        TrainingDivergedError: If training fails for good.
+    """
+    fingerprint = supernet_fingerprint(config, splits.data_hash)
+    supernet = Supernet(config.space, space.skeleton, config.seed).to(device)
+    cached = cache_folder() / "supernets" / f"{fingerprint}.safetensors"
+    if folder is not None and folder.supernet.exists():
+        load_supernet(folder.supernet, supernet, fingerprint)
+        return supernet, "run folder"
+    source = "trained"
+    if config.supernet.cache and cached.exists():
+        load_supernet(cached, supernet, fingerprint)
+        source = "cache"
+    else:
+        _train(config, space, splits, supernet, folder, progress, fingerprint, device)
+        if config.supernet.cache:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            save_supernet(cached, supernet, fingerprint)
+    if folder is not None:
+        save_supernet(folder.supernet, supernet, fingerprint)
+        folder.checkpoint.unlink(missing_ok=True)
+    return supernet, source
+
+
+def _train(
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    supernet: Supernet,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    fingerprint: str,
+    device: str,
+) -> None:
+    def show(report: EpochReport) -> None:
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    crop, flip = config.data.crop_padding, config.data.horizontal_flip
+    task = TrainingTask(
+        images=normalize(splits.train.images, splits.mean, splits.std, device),
+        labels=splits.train.labels.to(device),
+        sample_architecture=space.training_architecture,
+        augment=lambda images, generator: augment(images, crop, flip, generator),
+        seed=config.seed,
+    )
+    progress.start("supernet epochs", config.supernet.epochs)
+    checkpoint = folder.checkpoint if folder is not None else None
+    train_supernet(supernet, task, config.supernet, show, checkpoint, fingerprint)
+
+
+def make_estimator(
+    config: Config, space: NetworkSpace, splits: Splits, supernet: Supernet, device: str
+) -> SupernetEstimator:
+    """Return the estimator over the calibration and validation splits."""
+    return SupernetEstimator(
+        space=space,
+        supernet=supernet,
+        calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device),
+        validation_images=normalize(splits.validation.images, splits.mean, splits.std, device),
+        validation_labels=splits.validation.labels.to(device),
+        config=config.estimation,
+    )
+
+
+def resolve_device(name: str) -> str:
+    """Return `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: If `cuda` is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu or auto")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
