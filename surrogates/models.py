@@ -17,6 +17,9 @@ from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 
 
+SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
+
+
 class ArchitectureGP(SingleTaskGP):
     """Exact GP on canonical features with one length-scale per group of columns.
 
@@ -38,6 +41,8 @@ class ArchitectureGP(SingleTaskGP):
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
+        if train_Yvar is not None:
+            train_Yvar = train_Yvar.clamp_min(SMALLEST_VARIANCE)
         features = CanonicalFeatures(layout)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()

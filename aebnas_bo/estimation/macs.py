@@ -1,7 +1,7 @@
 """Multiply-accumulate operations of a network, from its architecture alone.
 
-Convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports for the
-plain network.
+Convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports
+for the plain network.
 """
 
 from __future__ import annotations

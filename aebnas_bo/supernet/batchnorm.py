@@ -5,27 +5,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from aebnas_bo.errors import DataError
 from aebnas_bo.supernet.subnet import Subnet
 
 
 @torch.no_grad()
 def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None:
-    """Replace all running statistics by averages over the given images and leave the network in evaluation mode.
+    """Replace all running statistics by averages over the given images; leave evaluation mode on.
 
-    Images are taken in batches of equal size, so that every image weighs the same.
+    Batches are of equal size up to one image, none has a single image (BatchNorm refuses one at 1x1 pixels),
+    and every image weighs the same.
 
     Args:
         subnet: The network, changed in place.
         images: `N x C x H x W`, normalised; at least 2.
-        batch_size: Most images per batch.
+        batch_size: Most images per batch; 3 where fewer would leave a single image.
+
+    Raises:
+        DataError: If there are fewer than 2 images.
     """
+    if len(images) < 2:
+        raise DataError(f"BatchNorm statistics need at least 2 calibration images, got {len(images)}")
     norms = [module for module in subnet.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # cumulative average
     subnet.train()
-    num_batches = -(-len(images) // batch_size)
+    num_batches = min(-(-len(images) // batch_size), len(images) // 2)
+    num_seen = 0
     for batch in images.tensor_split(num_batches):
+        num_seen += len(batch)
+        for norm in norms:
+            norm.momentum = len(batch) / num_seen  # running statistics = mean over all images so far
         subnet(batch)
     for norm in norms:
         norm.momentum = 0.1  # torch's default, for whoever trains the network further

@@ -1,11 +1,13 @@
 """Weights on disk: safetensors with a hash of their own, written atomically.
 
-A flipped bit in a safetensors file loads silently, and a killed process can leave half a file; both are caught here.
+A flipped bit in a safetensors file loads silently, and a killed process can leave half a file: both are
+caught here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +32,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         metadata: Texts kept in the file's header.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {**metadata, "format_version": FORMAT_VERSION, "sha256": _hash(plain)}
+    header = {**metadata, "format_version": FORMAT_VERSION}
+    header["sha256"] = _hash(plain, header)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         save_file(plain, temporary, metadata=header)
@@ -54,7 +57,7 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     Raises:
         CorruptStateError: If the file is damaged, of another version, or of another configuration.
     """
-    way_out = f"delete {path} to train anew, or start another run folder"
+    way_out = _way_out(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -64,7 +67,7 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     if metadata.get("format_version") != FORMAT_VERSION:
         found = metadata.get("format_version")
         raise CorruptStateError(f"{path} has format {found}, expected {FORMAT_VERSION}; {way_out}")
-    if metadata.get("sha256") != _hash(tensors):
+    if metadata.pop("sha256", None) != _hash(tensors, metadata):
         raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
     if metadata.get("fingerprint") != fingerprint:
         raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {way_out}")
@@ -77,20 +80,40 @@ def save_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
 
 
 def load_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
-    """Read weights into a supernet.
+    """Read weights into a supernet, which stays as it was if they cannot be used.
 
     Raises:
         CorruptStateError: As `load_tensors`, or if the weights do not fit.
     """
     tensors, _ = load_tensors(path, fingerprint)
-    try:
-        supernet.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CorruptStateError(f"{path} does not fit this search space: {error}") from error
+    check_fit(path, tensors, supernet.state_dict())
+    supernet.load_state_dict(tensors)
 
 
-def _hash(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that a file holds tensors of the expected names and shapes, before any of them is used.
+
+    Raises:
+        CorruptStateError: If one is missing, superfluous or of another shape.
+    """
+    missing, foreign = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    shared = sorted(expected.keys() & found.keys())
+    misshapen = [name for name in shared if found[name].shape != expected[name].shape]
+    for problem, names in (("lacks", missing), ("has unknown", foreign), ("has a misshapen", misshapen)):
+        if names:
+            raise CorruptStateError(
+                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); "
+                f"{_way_out(path)}"
+            )
+
+
+def _way_out(path: Path) -> str:
+    return f"delete {path} to train anew, or start another run folder"
+
+
+def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of all a file holds; metadata too, or a flipped epoch would go unnoticed."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())

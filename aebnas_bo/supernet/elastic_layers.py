@@ -1,10 +1,12 @@
 """Layers whose weights serve every smaller layer: slices of the first channels and the centre of the kernel.
 
-Source: Once-for-All (Cai et al., ICLR 2020), section 3.3, with centre crops in place of kernel transforms, as in
-AttentiveNAS (Wang et al., CVPR 2021).
+Source: Once-for-All (Cai et al., ICLR 2020), section 3.3, with centre crops in place of kernel transforms, as
+in AttentiveNAS (Wang et al., CVPR 2021).
 """
 
 from __future__ import annotations
+
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,24 @@ from aebnas_bo.space.architecture import Activation
 from aebnas_bo.space.plan import ConvPlan
 
 BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm2d's default, which the extracted network uses
+CLASSIFIER_STD = 0.01  # as in MobileNetV2; all classes start out nearly equal at every width
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def modules_of(modules: nn.Module, kind: type[ModuleT]) -> list[ModuleT]:
+    """Return the members of a `ModuleList` with the type they have; torch declares them as mere modules."""
+    del kind  # for the type checker alone
+    return cast("list[ModuleT]", list(cast(nn.ModuleList, modules)))
+
+
+def channels_last(weight: Tensor) -> Tensor:
+    """Copy an `out x in x k x k` weight to channels_last strides, which its convolution hands on.
+
+    A 1x1 or depthwise weight counts as contiguous in both formats, so `Tensor.to(memory_format=...)` would
+    leave it as it is, and a network on grey images would run in the slower NCHW layout throughout.
+    """
+    return torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
 
 
 class ElasticConvNorm(nn.Module):
@@ -35,8 +55,9 @@ class ElasticConvNorm(nn.Module):
         super().__init__()
         shape = (out_channels, 1 if is_depthwise else in_channels, kernel, kernel)
         fan_out = kernel**2 * (1 if is_depthwise else out_channels)
+        weight = torch.randn(shape, generator=generator) * (2.0 / fan_out) ** 0.5
         self.kernel = kernel
-        self.weight = nn.Parameter(torch.randn(shape, generator=generator) * (2.0 / fan_out) ** 0.5)
+        self.weight = nn.Parameter(channels_last(weight))
         self.scale = nn.Parameter(torch.ones(out_channels))
         self.shift = nn.Parameter(torch.zeros(out_channels))
 
@@ -65,10 +86,8 @@ class ElasticConvNorm(nn.Module):
             padding=plan.kernel // 2,
             groups=plan.in_channels if plan.is_depthwise else 1,
         )
-        channels = plan.out_channels
-        output = F.batch_norm(
-            output, None, None, self.scale[:channels], self.shift[:channels], training=True, eps=BATCH_NORM_EPS
-        )
+        scale, shift = self.scale[: plan.out_channels], self.shift[: plan.out_channels]
+        output = F.batch_norm(output, None, None, scale, shift, training=True, eps=BATCH_NORM_EPS)
         if activation is None:
             return output
         return F.relu(output, inplace=True) if activation == "relu" else F.hardswish(output, inplace=True)
@@ -85,7 +104,7 @@ class ElasticClassifier(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(num_classes, channels, generator=generator) * channels**-0.5)
+        self.weight = nn.Parameter(torch.randn(num_classes, channels, generator=generator) * CLASSIFIER_STD)
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 
@@ -23,10 +25,10 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
     device = supernet.stem.weight.device
     with torch.device("meta"):  # no time spent on initial weights that are overwritten below
         subnet = Subnet(architecture, supernet.skeleton)
-    subnet = subnet.to_empty(device=device).to(memory_format=torch.channels_last)
+    subnet = subnet.to_empty(device=device)
     for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), supernet.parts(architecture), strict=True):
-        convolution, norm = conv_norm[0], conv_norm[1]
-        convolution.weight.copy_(elastic.sliced_weight(plan))
+        convolution, norm = conv_norm.convolution, conv_norm.norm
+        convolution.weight = nn.Parameter(channels_last(elastic.sliced_weight(plan)))
         norm.weight.copy_(elastic.scale[: plan.out_channels])
         norm.bias.copy_(elastic.shift[: plan.out_channels])
         norm.reset_running_stats()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,9 +33,22 @@ class ConvNorm(nn.Sequential):
         modules: list[nn.Module] = [convolution, nn.BatchNorm2d(plan.out_channels)]
         super().__init__(*modules, *([activation] if activation is not None else []))
 
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The convolution."""
+        return cast(nn.Conv2d, self[0])
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """Its BatchNorm."""
+        return cast(nn.BatchNorm2d, self[1])
+
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise convolution, linear 1x1 projection (MobileNetV2, Sandler et al. 2018, figure 3)."""
+    """1x1 expansion, depthwise convolution, linear 1x1 projection.
+
+    Source: MobileNetV2 (Sandler et al. 2018), figure 3.
+    """
 
     def __init__(self, plan: BlockPlan, activation: Activation) -> None:
         super().__init__()
@@ -151,4 +165,6 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     """Resize `B x C x H x W` images to `resolution` pixels a side (bilinear, antialiased), if they differ."""
     if images.shape[-1] == resolution and images.shape[-2] == resolution:
         return images
-    return F.interpolate(images, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(
+        images, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False
+    )

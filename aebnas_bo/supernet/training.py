@@ -22,7 +22,7 @@ from aebnas_bo.errors import TrainingDivergedError
 from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.network_space import Extreme
-from aebnas_bo.supernet.checkpoint import load_tensors, save_tensors
+from aebnas_bo.supernet.checkpoint import check_fit, load_tensors, save_tensors
 from aebnas_bo.supernet.supernet import Supernet
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,11 @@ def train_supernet(
         progress = replace(progress, epoch=progress.epoch + 1)
         is_last = progress.epoch == config.epochs
         if checkpoint is not None and (is_last or time.monotonic() - last_write >= CHECKPOINT_SECONDS):
-            metadata = {"fingerprint": fingerprint, "epoch": str(progress.epoch), "rollbacks": str(progress.rollbacks)}
+            metadata = {
+                "fingerprint": fingerprint,
+                "epoch": str(progress.epoch),
+                "rollbacks": str(progress.rollbacks),
+            }
             save_tensors(checkpoint, _snapshot(supernet, optimizer), metadata)
             last_write = time.monotonic()
         on_epoch(report)
@@ -177,7 +181,8 @@ def _train_step(
     draws: np.random.Generator,
 ) -> float:
     """Take one step on the largest, the smallest and some random networks; return the largest one's loss."""
-    kinds: list[Extreme] = ["largest", "smallest", *(["random"] * config.random_subnets)]
+    random: list[Extreme] = ["random"] * config.random_subnets
+    kinds: list[Extreme] = ["largest", "smallest", *random]
     optimizer.zero_grad(set_to_none=True)
     soft_labels: Tensor | None = None
     first_loss = math.nan
@@ -203,10 +208,10 @@ def _train_step(
 
 
 def _batches(num_images: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield shuffled index batches of equal size; the incomplete last one is dropped unless it is the only one."""
+    """Yield shuffled index batches of equal size; an incomplete one is dropped unless it is the only one."""
     order = torch.randperm(num_images, generator=generator)
     full = order[: num_images - num_images % batch_size]
-    yield from full.split(batch_size) if len(full) else [order]
+    yield from torch.split(full, batch_size) if len(full) else [order]
 
 
 def _learning_rate(epoch: float, config: SupernetConfig) -> float:
@@ -233,8 +238,9 @@ def _roll_back(progress: _Progress, config: SupernetConfig, diagnosis: str) -> _
     rate = config.learning_rate * progress.rate_factor
     if progress.rollbacks >= config.max_rollbacks:
         raise TrainingDivergedError(
-            f"supernet training diverged in epoch {progress.epoch + 1} ({diagnosis}) after {progress.rollbacks} "
-            f"roll-backs, last at a peak learning rate of {rate:g}; lower supernet.learning_rate or "
+            f"supernet training diverged in epoch {progress.epoch + 1} ({diagnosis}) after "
+            f"{progress.rollbacks} roll-backs, last at a peak learning rate of {rate:g}; lower "
+            "supernet.learning_rate or "
             "supernet.gradient_clip, or check the images for extreme values"
         )
     logger.warning("epoch %d: %s; rolled back, learning rate halved", progress.epoch + 1, diagnosis)
@@ -262,5 +268,11 @@ def _load(tensors: dict[str, Tensor], supernet: Supernet, optimizer: torch.optim
 
 def _restore(path: Path, fingerprint: str, supernet: Supernet, optimizer: torch.optim.SGD) -> _Progress:
     tensors, metadata = load_tensors(path, fingerprint)
+    parameters = dict(supernet.named_parameters())
+    expected = {f"weight.{name}": parameter for name, parameter in parameters.items()}
+    momenta = {f"momentum.{name}": parameter for name, parameter in parameters.items()}
+    # a weight that no step has used yet has no momentum
+    expected |= {name: parameter for name, parameter in momenta.items() if name in tensors}
+    check_fit(path, tensors, expected)
     _load(tensors, supernet, optimizer)
     return _Progress(epoch=int(metadata["epoch"]), rollbacks=int(metadata["rollbacks"]))

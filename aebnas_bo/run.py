@@ -1,0 +1,171 @@
+"""`python -m aebnas_bo.run`: search early-exit networks on images.
+
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
+corrupt state, 130 and 143 stopped by a signal (`--resume` goes on).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
+
+RESUMABLE_KEYS = ("search.budget", "device", "num_threads")  # what --resume may change
+
+
+def run(
+    config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the Sobol design included.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+    ] = None,
+    device: Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+) -> None:
+    """Search early-exit networks with the best trade-off between accuracy and average MACs."""
+    options = [*(settings or [])]
+    options += [f"search.budget={budget}"] if budget is not None else []
+    options += [f"seed={seed}"] if seed is not None else []
+    options += [f"device={device}"] if device is not None else []
+    stderr = Console(stderr=True)
+    _set_up_logging(stderr, quiet)
+    _raise_on_signals()
+    try:
+        _run(config, options, out, resume, as_json, quiet, stderr)
+    except AebnasError as error:
+        _report(error, as_json, stderr)
+        raise typer.Exit(error.exit_code) from error
+    except StopRequested as request:
+        stderr.print(f"[bold]{request}[/]; what was finished is stored. Go on with --resume.", highlight=False)
+        raise typer.Exit(request.exit_code) from request
+
+
+def _run(
+    config_path: Path | None,
+    options: list[str],
+    out: Path | None,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+    stderr: Console,
+) -> None:
+    # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
+    from aebnas_bo.analysis.front_table import front_table
+    from aebnas_bo.analysis.pareto import pareto_front
+    from aebnas_bo.config_loading import load_config
+    from aebnas_bo.progress import RunProgress
+    from aebnas_bo.run_folder import choose_run_folder
+    from aebnas_bo.search.store import TrialStore
+    from aebnas_bo.study import run_study
+
+    config = load_config(config_path, options)
+    folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
+    if folder.holds_study:
+        config = _resumed_config(folder.study, config, config_path, options)
+    with RunProgress(stderr, quiet) as progress:
+        summary = run_study(config, folder, resume, progress)
+    if as_json:
+        sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
+        return
+    with TrialStore.open(folder.study) as store:
+        objectives = store.study.objectives
+        front = pareto_front(store.trials(), objectives)
+    stdout = Console()
+    if not stdout.is_terminal:
+        stdout = Console(width=160)
+    stdout.print(front_table(front, objectives))
+    stdout.print(
+        f"hypervolume {summary.hypervolume:.4f} after {sum(summary.trials.values())} trials; "
+        f"everything is in {folder.path}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _resumed_config(study: Path, config, config_path: Path | None, options: list[str]):  # type: ignore[no-untyped-def]
+    """Return the stored configuration with what may change on resuming; complain about any other difference."""
+    from aebnas_bo.config_loading import load_config, parse_config
+    from aebnas_bo.search.store import TrialStore
+
+    with TrialStore.open(study) as store:
+        stored = parse_config(store.study.config, str(study))
+    if config_path is None:
+        # Without a file only the options speak, so that `--resume --budget 300` needs nothing repeated.
+        named = {option.partition("=")[0] for option in options}
+        config = load_config(None, options)
+        wanted = _flat(config.model_dump(mode="json"))
+        changes = {k: v for k, v in wanted.items() if any(k == n or k.startswith(f"{n}.") for n in named)}
+    else:
+        changes = _flat(config.model_dump(mode="json"))
+    current = _flat(stored.model_dump(mode="json"))
+    problems = [
+        f"{key}: the study has {current.get(key)!r}, --resume cannot make it {value!r}; start another run folder"
+        for key, value in changes.items()
+        if current.get(key) != value and key not in RESUMABLE_KEYS
+    ]
+    if problems:
+        raise ConfigError(problems)
+    updates = {key: value for key, value in changes.items() if key in RESUMABLE_KEYS}
+    search = stored.search.model_copy(update={"budget": updates.get("search.budget", stored.search.budget)})
+    top = {key: updates[key] for key in ("device", "num_threads") if key in updates}
+    return stored.model_copy(update={"search": search, **top})
+
+
+def _flat(tree: object, path: str = "") -> dict[str, object]:
+    if not isinstance(tree, dict):
+        return {path: tree}
+    return {k: v for key, child in tree.items() for k, v in _flat(child, f"{path}.{key}" if path else key).items()}
+
+
+def _report(error: AebnasError, as_json: bool, stderr: Console) -> None:
+    problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
+    for problem in problems:
+        stderr.print(f"[bold red]error:[/] {_escaped(problem)}", highlight=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems}) + "\n")
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _set_up_logging(stderr: Console, quiet: bool) -> None:
+    level = logging.ERROR if quiet else os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
+    handler = RichHandler(console=stderr, show_path=False, show_time=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+    logging.getLogger("ax").setLevel(logging.WARNING)
+
+
+def _raise_on_signals() -> None:
+    def stop(number: int, _: FrameType | None) -> None:
+        raise StopRequested(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def main() -> None:
+    """Run the command; its exit code is the process's."""
+    typer.run(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""One study from configuration to results: the steps in order, each owned by its module."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.tables import write_tables, write_text
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import dump_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.supernet_estimator import MACS_PER_MILLION, SupernetEstimator
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.ax_strategy import AxStrategy
+from aebnas_bo.search.loop import run_search
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.run_lock import RunLock
+from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.summary import Summary, write_summary
+from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device, supernet_fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """Everything a search loop needs, whoever writes the loop.
+
+    Args:
+        space: The networks that may be found.
+        splits: The images.
+        estimator: Judges points.
+        objectives: Accuracy and average MACs with their reference point.
+        supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
+    """
+
+    space: NetworkSpace
+    splits: Splits
+    estimator: SupernetEstimator
+    objectives: tuple[Objective, Objective]
+    supernet_source: str
+
+
+@dataclass
+class _Clock:
+    """Seconds spent in each phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def prepare_study(config: Config, progress: RunProgress | None = None) -> PreparedStudy:
+    """Load the images and get a trained supernet (from the cache if there is one), without any run folder.
+
+    Args:
+        config: What to prepare.
+        progress: Shows supernet training; nothing is shown by default.
+
+    Raises:
+        AebnasError: As the steps do.
+    """
+    from rich.console import Console
+
+    splits = load_splits(config.data)
+    return _prepare(config, splits, None, progress or RunProgress(Console(stderr=True), quiet=True))
+
+
+def make_objectives(config: Config, space: NetworkSpace) -> tuple[Objective, Objective]:
+    """Return accuracy (up, percent) and average MACs (down, millions) with the study's reference point.
+
+    Unless configured, the reference is chance accuracy and the cost of the largest network without exits, which any
+    trained network of moderate size beats in both.
+    """
+    point = config.search.reference_point
+    largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+    accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
+    return (
+        Objective("accuracy", maximize=True, reference=accuracy, unit="%"),
+        Objective("average_macs", maximize=False, reference=point.average_macs if point else largest, unit="M"),
+    )
+
+
+def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> Summary:
+    """Run a study, or go on with it, and write everything its folder holds.
+
+    Args:
+        config: The configuration; on `resume` it must equal the stored one, but for budget and device.
+        folder: The run folder.
+        resume: Whether the folder may hold a study.
+        progress: Shows what happens.
+
+    Returns:
+        The figures of `summary.json`.
+
+    Raises:
+        AebnasError: As the steps do; what was finished is stored and exported all the same.
+    """
+    clock = _Clock()
+    with clock.phase("data"):
+        splits = load_splits(config.data)
+        space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+        _ = space.search_space, resolve_device(config.device)  # every mistake shows before anything is created
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder.path):
+        if folder.holds_study and not resume:
+            raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
+        with _open_store(config, folder, space, splits) as store:
+            with clock.phase("supernet"):
+                study = _prepare(config, splits, folder, progress)
+            try:
+                with clock.phase("search"):
+                    _search(config, study, store, progress)
+            finally:
+                with clock.phase("export"):
+                    summary = _export(config, folder, study, store, clock.seconds)
+    return summary
+
+
+def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress: RunProgress) -> PreparedStudy:
+    torch.set_num_threads(config.num_threads)
+    device = resolve_device(config.device)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
+    progress.message(f"supernet: {source}")
+    return PreparedStudy(
+        space=space,
+        splits=splits,
+        estimator=make_estimator(config, space, splits, supernet, device),
+        objectives=make_objectives(config, space),
+        supernet_source=source,
+    )
+
+
+def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: Splits) -> TrialStore:
+    """Open the folder's study, or create it: the configuration is written first, the study last."""
+    fingerprint = supernet_fingerprint(config, splits.data_hash)
+    if folder.holds_study:
+        store = TrialStore.open(folder.study)
+        if store.study.fingerprint != fingerprint:
+            raise CorruptStateError(
+                f"{folder.path}: the images or this program changed since the study began; start another run folder"
+            )
+        write_text(folder.config, dump_config(config))
+        return store
+    write_text(folder.config, dump_config(config))
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), make_objectives(config, space))
+    temporary = folder.study.with_name(f"study.{os.getpid()}.tmp")
+    with TrialStore.create(temporary, record):
+        pass
+    temporary.replace(folder.study)  # a killed process leaves a whole study or none
+    return TrialStore.open(folder.study)
+
+
+def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress) -> None:
+    objectives = store.study.objectives
+    strategy = AxStrategy(study.space.search_space, objectives, config.search, config.seed)
+
+    def show(trials: Sequence[Trial]) -> None:
+        area, front = hypervolume(trials, objectives), pareto_front(trials, objectives)
+        failed = sum(trial.status == "FAILED" for trial in trials)
+        progress.update(len(trials), f"hypervolume {area:.3f}  front {len(front)}  failed {failed}")
+
+    progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
+    run_search(store, strategy, study.estimator, objectives, config.search, show)
+
+
+def _export(
+    config: Config, folder: RunFolder, study: PreparedStudy, store: TrialStore, seconds: dict[str, float]
+) -> Summary:
+    trials, objectives = store.trials(), store.study.objectives
+    names, details = study.space.search_space.names, study.estimator.detail_names
+    write_tables(folder.path, trials, objectives, names, details)
+    design = config.search.design_trials
+    plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
+    plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)
+    return write_summary(folder.summary, config, study.splits, trials, objectives, study.supernet_source, seconds)

@@ -1,0 +1,129 @@
+"""`summary.json`: the key figures of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from aebnas_bo import __version__
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Key figures; field names are the keys of the file.
+
+    Args:
+        name: Name of the study.
+        seed: Its seed.
+        is_finished: Whether the budget is spent.
+        trials: Trials by status.
+        random_fallbacks: Trials drawn at random because their proposal failed.
+        reference_point: Reference of the hypervolume, in natural units.
+        hypervolume: Final hypervolume.
+        front: Key, metrics, exit rates and parameters of every network on the front.
+        seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
+        peak_memory_mb: Largest resident size of the process.
+        supernet: Where the supernet came from.
+        data: Name, hash and sizes of the splits.
+        device: Where networks ran.
+        versions: Versions of what matters.
+    """
+
+    name: str
+    seed: int
+    is_finished: bool
+    trials: dict[str, int]
+    random_fallbacks: int
+    reference_point: dict[str, float]
+    hypervolume: float
+    front: list[dict[str, object]]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    supernet: str
+    data: dict[str, object]
+    device: str
+    versions: dict[str, str]
+
+
+def write_summary(
+    path: Path,
+    config: Config,
+    splits: Splits,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    supernet_source: str,
+    seconds: Mapping[str, float],
+) -> Summary:
+    """Collect the figures of a run, write them as JSON and return them."""
+    counts = {status: sum(t.status == status for t in trials) for status in ("COMPLETED", "FAILED", "RUNNING")}
+    proposed = [t.generation_s for t in trials if t.number >= config.search.design_trials]
+    evaluated = [t.evaluation_s for t in trials if t.status != "RUNNING"]
+    summary = Summary(
+        name=config.name,
+        seed=config.seed,
+        is_finished=len(trials) >= config.search.budget and counts["RUNNING"] == 0,
+        trials=counts,
+        random_fallbacks=sum(t.reason.startswith("drawn at random") for t in trials),
+        reference_point={objective.name: objective.reference for objective in objectives},
+        hypervolume=hypervolume(trials, objectives),
+        front=[_front_row(trial) for trial in pareto_front(trials, objectives)],
+        seconds={
+            **{name: round(value, 3) for name, value in seconds.items()},
+            "generation_median": round(statistics.median(proposed), 4) if proposed else 0.0,
+            "evaluation_median": round(statistics.median(evaluated), 4) if evaluated else 0.0,
+        },
+        peak_memory_mb=round(_peak_memory_mb(), 1),
+        supernet=supernet_source,
+        data={
+            "dataset": config.data.dataset,
+            "hash": splits.data_hash,
+            "classes": list(splits.class_names),
+            "images": {name: len(getattr(splits, name)) for name in ("train", "calibration", "validation", "test")},
+        },
+        device=config.device,
+        versions=_versions(),
+    )
+    write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
+    return summary
+
+
+def _front_row(trial: Trial) -> dict[str, object]:
+    return {
+        "trial": trial.number,
+        "key": trial.key,
+        **trial.metrics,
+        **{f"{name}_sem": value for name, value in trial.sems.items()},
+        "details": dict(trial.details),
+        "parameters": dict(trial.parameters),
+    }
+
+
+def _peak_memory_mb() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _versions() -> dict[str, str]:
+    found = {"aebnas_bo": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

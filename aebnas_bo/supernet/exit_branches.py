@@ -1,0 +1,95 @@
+"""Exit branches of the supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aebnas_bo.space.architecture import LayerKind
+from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
+from aebnas_bo.space.plan import BranchLayerPlan, BranchPlan, ConvPlan
+from aebnas_bo.supernet.blocks import inverted_residual
+from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, modules_of
+
+
+class ElasticBranchLayer(nn.Module):
+    """One branch layer of maximal size, with weights of its own for every kind it may be.
+
+    Args:
+        channels: Most input channels.
+        choices: What may vary.
+        generator: Source of the initial weights.
+    """
+
+    def __init__(self, channels: int, choices: BranchLayerChoices, generator: torch.Generator) -> None:
+        super().__init__()
+        self.kinds = nn.ModuleDict(
+            {kind: _convolutions(kind, channels, choices, generator) for kind in choices.kinds}
+        )
+
+    def parts(self, plan: BranchLayerPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
+        """Yield each convolution of the plan's kind with what to slice from it."""
+        convolutions = modules_of(self.kinds[plan.layer.kind], ElasticConvNorm)
+        yield from zip(convolutions, plan.convolutions, strict=True)
+
+    def forward(self, features: Tensor, plan: BranchLayerPlan) -> Tensor:
+        """Map `B x C x H x W` to `B x C' x H' x W'`."""
+        if plan.layer.upsample:
+            features = F.interpolate(features, size=plan.layer.upsample, mode="bicubic", align_corners=False)
+        for convolution, conv_plan in self.parts(plan):
+            features = convolution(features, conv_plan, "relu")
+        return F.max_pool2d(features, 2) if plan.layer.pool else features
+
+
+class ElasticBranch(nn.Module):
+    """An exit branch of maximal size.
+
+    Args:
+        channels: Most channels of the stage it follows.
+        choices: What may vary.
+        num_classes: Number of classes, `K`.
+        generator: Source of the initial weights.
+    """
+
+    def __init__(
+        self, channels: int, choices: ExitChoices, num_classes: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for options in choices.layers:
+            self.layers.append(ElasticBranchLayer(channels, options, generator))
+            keeps_channels = options.kinds == ("inverted_residual",)
+            channels *= 1 if keeps_channels else max(options.expansions)
+        # channels never shrink on the way, so the last count serves branches of any depth
+        self.classifier = ElasticClassifier(channels, num_classes, generator)
+
+    def parts(self, plan: BranchPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
+        """Yield each convolution with what to slice from it."""
+        for layer, layer_plan in zip(modules_of(self.layers, ElasticBranchLayer), plan.layers, strict=False):
+            yield from layer.parts(layer_plan)
+
+    def forward(self, features: Tensor, plan: BranchPlan) -> Tensor:
+        """Return the `B x K` logits of the branch a plan describes."""
+        for layer, layer_plan in zip(self.layers, plan.layers, strict=False):  # the first layers are shared
+            features = layer(features, layer_plan)
+        logits: Tensor = self.classifier(features)
+        return logits
+
+
+def _convolutions(
+    kind: LayerKind, channels: int, choices: BranchLayerChoices, generator: torch.Generator
+) -> nn.ModuleList:
+    kernel, hidden = max(choices.kernels), channels * max(choices.expansions)
+    if kind == "dense":
+        return nn.ModuleList([ElasticConvNorm(channels, hidden, kernel, False, generator)])
+    if kind == "depthwise_separable":
+        return nn.ModuleList(
+            [
+                ElasticConvNorm(channels, channels, kernel, True, generator),
+                ElasticConvNorm(channels, hidden, 1, False, generator),
+            ]
+        )
+    return inverted_residual(channels, hidden, channels, kernel, generator)
