@@ -22,7 +22,7 @@ SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
 LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image"}
-UNITS = {"%": "%", "M": "millions"}
+UNITS = {"M": "millions"}
 
 
 def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
@@ -48,13 +48,13 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post")
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
         axes.annotate(
-            f"{values[-1]:.2f}", (numbers[-1], values[-1]), (-6, -14), textcoords="offset points", ha="right", color=FRONT
+            f"{values[-1]:.2f}", (numbers[-1], values[-1]), (0, 7), textcoords="offset points", ha="right", color=FRONT
         )
         axes.set_xlim(0, max(numbers[-1] * 1.02, 2))
-        # The first points rise from zero; what matters is the last tenth.
+        # The first points rise from zero and would flatten everything that follows.
         tail = values[min(5, len(values) - 1) :]
         margin = 0.08 * max(tail[-1] - tail[0], 1e-9)
-        axes.set_ylim(tail[0] - margin, tail[-1] + margin)
+        axes.set_ylim(tail[0] - margin, tail[-1] + 1.5 * margin)
     reference = ", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives)
     axes.set_title("Hypervolume of the trials so far", loc="left", color=INK, fontweight="bold")
     axes.set_xlabel("Evaluated trials")
@@ -113,7 +113,7 @@ def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizon
     axes.plot(x_line, y_line, color=FRONT, linewidth=1.6, drawstyle="steps-post", zorder=4)
     axes.plot(x, y, "o", color=FRONT, markersize=4.5, label="Pareto front", zorder=5)
     axes.annotate(
-        f"{y[-1]:.1f} {vertical.unit} at {x[-1]:.3g} {UNITS.get(horizontal.unit, '')}".strip(), (x[-1], y[-1]), (4, 5),
+        f"{y[-1]:.1f} {vertical.unit} at {x[-1]:.3g} {horizontal.unit}".strip(), (x[-1], y[-1]), (4, 5),
         textcoords="offset points", ha="center", va="bottom", color=FRONT, fontsize=9,
     )  # fmt: skip
 
