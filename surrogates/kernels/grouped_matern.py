@@ -52,8 +52,9 @@ class GroupedMaternKernel(Kernel):
             lengthscale_prior=LogNormalPrior(PRIOR_LOC + 0.5 * math.log(len(groups)), PRIOR_SCALE),
             lengthscale_constraint=GreaterThan(0.05, transform=None, initial_value=math.sqrt(len(groups))),
         )
-        index = [self.group_names.index(group) for group in groups]
-        self.register_buffer("feature_group", torch.tensor(index))
+        self.ard_num_dims = len(groups)  # inputs have f features; only the length-scales are fewer
+        # No buffer: GPyTorch expands buffers to the batch shape when it indexes a kernel.
+        self._feature_group = torch.tensor([self.group_names.index(group) for group in groups])
 
     def forward(
         self, x1: Tensor, x2: Tensor, diag: bool = False, last_dim_is_batch: bool = False
@@ -61,6 +62,7 @@ class GroupedMaternKernel(Kernel):
         """Return `batch_shape x n1 x n2` covariances, or `batch_shape x n` on the diagonal."""
         if last_dim_is_batch:
             raise NotImplementedError("features of one group cannot be separated into batches")
-        lengthscale = self.lengthscale[..., self.feature_group]  # batch_shape x 1 x f
+        group = self._feature_group.to(x1.device)
+        lengthscale = self.lengthscale.index_select(-1, group)  # batch_shape x 1 x f
         distance = math.sqrt(5.0) * self.covar_dist(x1 / lengthscale, x2 / lengthscale, diag=diag)
         return (1.0 + distance + distance.square() / 3.0) * torch.exp(-distance)

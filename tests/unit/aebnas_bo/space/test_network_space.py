@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.errors import ConfigError, SearchSpaceError
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.presets import PRESETS, read_preset
+
+
+def make_space(preset: str = "tiny") -> NetworkSpace:
+    return NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, 1, 10)
+
+
+def test_aebnas_preset_has_the_papers_genes() -> None:
+    # 45 backbone + 1 resolution + 4 thresholds + 32 branch genes = 82, and 4 depths in place of magic values
+    assert len(make_space("aebnas").search_space.names) == 86
+
+
+def test_cifar_preset_spans_its_range() -> None:
+    space = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)
+    generator = np.random.default_rng(0)
+    smallest = exit_costs(space.training_architecture("smallest", generator), space.skeleton).cumulative[-1]
+    largest = exit_costs(space.training_architecture("largest", generator), space.skeleton).cumulative[-1]
+    assert smallest < 0.3e6
+    assert 15e6 < largest < 30e6
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_architecture_and_point_agree(preset: str) -> None:
+    space = make_space(preset)
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        point = space.search_space.sample(generator)
+        architecture = space.architecture(point)
+        for number, stage in enumerate(architecture.stages, start=1):
+            choices = space.declaration.stages[number - 1]
+            assert len(stage.blocks) == point.get(f"stage{number}_depth", choices.depths[0])
+        for number, branch in enumerate(architecture.exits, start=1):
+            depth = point[f"exit{number}_depth"]
+            assert (branch is None) == (depth == 0)
+            assert branch is None or len(branch.layers) == depth - 1
+        assert len(space.thresholds(point)) == len(architecture.active_exits)
+
+
+def test_equal_networks_have_equal_keys_whatever_is_switched_off() -> None:
+    space = make_space()
+    point = {**space.search_space.sample(np.random.default_rng(0)), "exit1_depth": 0}
+    one = space.architecture({**point, "exit1_threshold": 0.1, "exit1_layer1_expansion": 1})
+    other = space.architecture({**point, "exit1_threshold": 0.9, "exit1_layer1_expansion": 2})
+    assert one == other
+    assert one.key == other.key
+
+
+def test_training_architectures_have_every_exit() -> None:
+    space = make_space("cifar")
+    generator = np.random.default_rng(0)
+    for which in ("largest", "smallest", "random"):
+        architecture = space.training_architecture(which, generator)  # type: ignore[arg-type]
+        assert architecture.active_exits == (0, 1, 2)
+
+
+def test_void_pooling_is_refused_with_its_path() -> None:
+    declaration = NetworkSpaceDeclaration.model_validate_json(
+        """{"resolutions": [4, 8], "stem_channels": 4, "stem_stride": 2, "head_channels": 0, "branch_stride": 2,
+        "activation": "relu", "stages": [
+        {"widths": [4], "depths": [1], "kernels": [3], "expansions": [1, 2], "stride": 2},
+        {"widths": [8], "depths": [1], "kernels": [3], "expansions": [1, 2], "stride": 1}],
+        "exits": [{"after_stage": 1, "depths": [0, 2], "layers": [{"pools": [false, true]}]}]}"""
+    )
+    with pytest.raises(SearchSpaceError, match=r"space\.exits\.0\.layers\.0\.pools.*1x1"):
+        NetworkSpace(declaration, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("space.stages.0.kernels=[2,3]", "must be odd"),
+        ("space.stages.0.widths=[8,8]", "twice"),
+        ("space.stages.0.widths=[16,8]", "ascending"),
+        ("space.exits.0.depths=[0,1,2,3]", "needs 2 entries"),
+        ("space.exits.0.threshold=[0.9,0.1]", "0 <= low < high <= 1"),
+        ("space.exits.1.after_stage=3", "at most 2"),
+        ("space.exits.1.after_stage=1", "distinct after_stage"),
+        ("space.stages.0.stride=3", "space.stages.0.stride"),
+        ("space.preset=huge", "space.preset"),
+    ],
+)
+def test_bad_declarations_are_refused(settings: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, [settings])
+
+
+def test_declarations_are_frozen() -> None:
+    stage = StageChoices(widths=(8,), depths=(1,), kernels=(3,), expansions=(1,), stride=1)
+    with pytest.raises(ValidationError):
+        stage.stride = 2  # type: ignore[misc]
+    assert ExitChoices(after_stage=1, depths=(0, 1)).layers == ()
+
+
+def test_unknown_preset_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        read_preset("huge")

@@ -1,0 +1,77 @@
+"""Exit branches: one set of weights per kind of layer, shallow branches inside deep ones."""
+
+from __future__ import annotations
+
+import torch
+
+from aebnas_bo.space.architecture import (
+    Architecture,
+    Block,
+    BranchLayer,
+    ExitBranch,
+    LayerKind,
+    Skeleton,
+    Stage,
+)
+from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
+from aebnas_bo.space.plan import BranchPlan, network_plan
+from aebnas_bo.supernet.exit_branches import ElasticBranch
+
+KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+LAYER = BranchLayerChoices(kinds=KINDS, kernels=(3, 5), expansions=(1, 2), pools=(False, True))
+SKELETON = Skeleton(1, 3, 4, 1, (1,), (0,), 2, 0, "relu")
+
+
+def _branch(*layers: BranchLayerChoices) -> ElasticBranch:
+    choices = ExitChoices(after_stage=1, depths=(len(layers) + 1,), layers=layers)
+    return ElasticBranch(4, choices, 3, torch.Generator().manual_seed(0))
+
+
+def _plan(*layers: BranchLayer) -> BranchPlan:
+    architecture = Architecture(8, (Stage(4, (Block(3, 1),)),), (ExitBranch(layers),))
+    plan = network_plan(architecture, SKELETON).branches[0]
+    assert plan is not None
+    return plan
+
+
+def test_branch_uses_only_the_weights_of_its_kind() -> None:
+    branch = _branch(LAYER)
+    for kind in KINDS:
+        branch.zero_grad(set_to_none=True)
+        logits = branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer(kind, 3, 2, False, 0)))
+        logits.sum().backward()
+        trained = {
+            name.split(".")[3]
+            for name, p in branch.named_parameters()
+            if p.grad is not None and "kinds" in name
+        }
+        assert trained == {kind}
+
+
+def test_branch_of_fewer_layers_uses_the_first() -> None:
+    branch = _branch(LAYER, LAYER)
+    branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer("dense", 3, 1, True, 0))).sum().backward()
+    with_gradient = {name.split(".")[1] for name, p in branch.named_parameters() if p.grad is not None}
+    assert with_gradient == {"0", "weight", "bias"}
+
+
+def test_branch_without_layers_is_a_pooled_classifier() -> None:
+    branch, features = _branch(LAYER), torch.randn(4, 4, 8, 8)
+    expected = features.mean((2, 3)) @ branch.classifier.weight[:, :4].T
+    torch.testing.assert_close(branch(features, _plan()), expected)
+
+
+def test_branch_classifier_serves_the_widest_last_layer() -> None:
+    assert _branch(LAYER, LAYER).classifier.weight.shape == (3, 16)
+    narrow = BranchLayerChoices(kinds=("inverted_residual",), expansions=(2,))
+    assert _branch(narrow, narrow).classifier.weight.shape == (3, 4)
+
+
+def test_branch_resizes_convolves_and_pools() -> None:
+    branch, shapes = _branch(LAYER), []
+    branch.classifier.register_forward_hook(
+        lambda _module, inputs, _output: shapes.append(inputs[0].shape[1:])
+    )
+    for upsample, pool in ((0, False), (0, True), (12, False), (12, True)):
+        branch(torch.randn(2, 4, 8, 8), _plan(BranchLayer("dense", 3, 2, pool, upsample)))
+    assert [tuple(shape) for shape in shapes] == [(8, 4, 4), (8, 2, 2), (8, 6, 6), (8, 3, 3)]

@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config_loading import dump_config, load_config, parse_config
+from aebnas_bo.errors import ConfigError
+
+
+def problems(settings: list[str], text: str | None = None, folder: Path | None = None) -> str:
+    path = None
+    if text is not None and folder is not None:
+        path = folder / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, settings)
+    return str(caught.value)
+
+
+def test_defaults_are_digits_on_the_tiny_space() -> None:
+    config = load_config(None)
+    assert config.data.dataset == "digits"
+    assert config.space.resolutions == (6, 8)
+
+
+def test_settings_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("search: {budget: 7, design_trials: 3}\n", encoding="utf-8")
+    config = load_config(path, ["search.budget=9"])
+    assert (config.search.budget, config.search.design_trials) == (9, 3)
+
+
+def test_settings_accept_scientific_notation() -> None:
+    assert load_config(None, ["supernet.weight_decay=1e-3"]).supernet.weight_decay == 0.001
+
+
+def test_settings_reach_into_presets() -> None:
+    config = load_config(None, ["space.stages.0.widths=[4,8]", "space.preset=tiny"])
+    assert config.space.stages[0].widths == (4, 8)
+
+
+def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {dataset: imagefolder, root: images, image_size: 8}\n", encoding="utf-8")
+    assert load_config(path).data.root == str(tmp_path / "images")
+
+
+def test_dump_and_parse_are_inverse() -> None:
+    config = load_config(None, ["space.preset=aebnas", "search.reference_point.accuracy=10",
+                                "search.reference_point.average_macs=5"])  # fmt: skip
+    assert parse_config(dump_config(config), "test") == config
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    text = problems(["search.budgt=3", "seed=a", "search.mc_samples=2", "supernet.learning_rate=.nan", "nonsense"])
+    for part in ("did you mean budget?", "seed:", "search.mc_samples:", "supernet.learning_rate: must be a finite",
+                 "--set nonsense: expected section.key=value"):  # fmt: skip
+        assert part in text
+
+
+def test_yaml_traps_are_explained(tmp_path: Path) -> None:
+    text = problems([], "name: no\nsupernet: {weight_decay: 1e-3}\n", tmp_path)
+    assert "write 0.001" in text
+    assert "put quotes around it" in text
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "NaN", "Infinity"])
+def test_non_finite_numbers_are_refused(value: str) -> None:
+    assert "finite" in problems([f"supernet.gradient_clip={value}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b\n", "expected sections"),
+        ("a: [", "not valid YAML"),
+        ("search: 3\n", "search"),
+        ("data: {dataset: cifar10}\n", "data.root"),
+        ("data: {dataset: imagefolder, root: x}\n", "image_size"),
+        ("data: {calibration_fraction: 0.5, validation_fraction: 0.5}\n", "leave at least a tenth"),
+        ("space: 3\n", "space: expected"),
+        ("search: {budget: true}\n", "search.budget"),
+        ("search: {budget: 1.5}\n", "search.budget"),
+    ],
+)
+def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    assert message in problems([], text, tmp_path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere.yaml"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_setting_below_a_value_is_refused() -> None:
+    assert "seed: input should be a valid integer" in problems(["seed.deep.er=1"])
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10-mini", "cifar10"])
+def test_shipped_configurations_are_valid(name: str) -> None:
+    root = Path(__file__).resolve().parents[3]
+    assert load_config(root / "configs" / f"{name}.yaml").name == name
