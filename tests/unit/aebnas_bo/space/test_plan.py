@@ -83,5 +83,5 @@ def test_plan_agrees_with_the_tensors_of_a_plain_network() -> None:
 
 
 def test_plan_rejects_an_architecture_of_another_skeleton() -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="argument 2 is longer"):
         network_plan(Architecture(13, ARCHITECTURE.stages[:1], ARCHITECTURE.exits), SKELETON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from safetensors.torch import save_file
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet import checkpoint
 from aebnas_bo.supernet.checkpoint import load_supernet, load_tensors, save_supernet, save_tensors
 from aebnas_bo.supernet.supernet import Supernet
 
@@ -60,7 +60,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 7
         path.write_bytes(damaged)
-        with pytest.raises(CorruptStateError, match="delete .* to train anew"):
+        with pytest.raises(CorruptStateError, match=r"delete .* to train anew"):
             load_tensors(path, "f")
 
 
@@ -70,7 +70,7 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(CorruptStateError, match="delete .* to train anew"):
+        with pytest.raises(CorruptStateError, match=r"delete .* to train anew"):
             load_tensors(path, "f")
 
 
@@ -112,7 +112,7 @@ def test_weights_of_another_shape_are_refused_before_any_is_used(
 
 def test_superfluous_weights_are_refused(tmp_path: Path) -> None:
     save_supernet(tmp_path / "supernet", _supernet(0), "mine")
-    with pytest.raises(CorruptStateError, match="has unknown branches.0.classifier.bias"):
+    with pytest.raises(CorruptStateError, match=r"has unknown branches\.0\.classifier\.bias"):
         load_supernet(tmp_path / "supernet", _supernet(0, num_exits=0), "mine")
 
 
@@ -125,7 +125,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="no space left"):
         save_supernet(path, _supernet(1), "mine")
     loaded = _supernet(2)

@@ -47,8 +47,8 @@ def test_conv_norm_normalises_by_the_batch_and_activates() -> None:
 def test_conv_norm_initialises_by_he_fan_out() -> None:
     dense = ElasticConvNorm(40, 50, 5, False, torch.Generator().manual_seed(0))
     depthwise = ElasticConvNorm(800, 800, 5, True, torch.Generator().manual_seed(0))
-    assert abs(float(dense.weight.std()) / (2 / (25 * 50)) ** 0.5 - 1) < 0.02
-    assert abs(float(depthwise.weight.std()) / (2 / 25) ** 0.5 - 1) < 0.02
+    assert abs(dense.weight.std().item() / (2 / (25 * 50)) ** 0.5 - 1) < 0.02
+    assert abs(depthwise.weight.std().item() / (2 / 25) ** 0.5 - 1) < 0.02
 
 
 def test_conv_norm_answers_in_channels_last_even_on_grey_images() -> None:

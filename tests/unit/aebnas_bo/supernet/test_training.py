@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aebnas_bo.config import SupernetConfig
 from aebnas_bo.errors import CorruptStateError, TrainingDivergedError
+from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import Extreme, NetworkSpace
@@ -38,12 +39,12 @@ CONFIG = SupernetConfig(epochs=4, batch_size=16, learning_rate=0.1, warmup_epoch
 
 
 def _toy_task(num_images: int = 72) -> TrainingTask:
-    """Bright left half or bright right half, under noise."""
+    """Horizontal or vertical stripes, under noise."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(num_images) % 2
-    images = torch.randn(num_images, 1, 8, 8, generator=generator)
-    images[labels == 0, :, :, :4] += 1.5
-    images[labels == 1, :, :, 4:] += 1.5
+    images = 0.5 * torch.randn(num_images, 1, 8, 8, generator=generator)
+    images[labels == 0, :, ::2, :] += 1.5
+    images[labels == 1, :, :, ::2] += 1.5
     return TrainingTask(images, labels, SPACE.training_architecture, _jitter, seed=3)
 
 
@@ -67,14 +68,14 @@ def _equal(one: Supernet, other: Supernet) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-class _Stop(Exception):
+class _StoppedError(Exception):
     pass
 
 
 def _stop_after(epoch: int) -> Callable[[EpochReport], None]:
     def stop(report: EpochReport) -> None:
         if report.epoch == epoch:
-            raise _Stop
+            raise _StoppedError
 
     return stop
 
@@ -111,7 +112,7 @@ def test_training_reports_every_epoch() -> None:
     assert {report.epochs for report in reports} == {4}
     assert {report.rollbacks for report in reports} == {0}
     assert all(report.images_per_s > 0 for report in reports)
-    assert reports[0].learning_rate > reports[1].learning_rate > reports[2].learning_rate > 0
+    assert reports[1].learning_rate > reports[2].learning_rate > reports[3].learning_rate > 0
 
 
 def test_training_is_a_function_of_its_seed() -> None:
@@ -157,7 +158,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypatch
     task, path, epochs = _toy_task(), tmp_path / "training", []
     uninterrupted = _train(task)
     for epoch in (1, 3):
-        with pytest.raises(_Stop):
+        with pytest.raises(_StoppedError):
             _train(task, path=path, on_epoch=_stop_after(epoch), seed=epoch)
         assert load_tensors(path, "mine")[1]["epoch"] == str(epoch)
     resumed = _train(task, path=path, on_epoch=lambda report: epochs.append(report.epoch), seed=9)
@@ -165,7 +166,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypatch
     assert epochs == [4]
 
     path.unlink()
-    with pytest.raises(_Stop):
+    with pytest.raises(_StoppedError):
         _train(task, path=path, on_epoch=_stop_after(2))
     assert _equal(uninterrupted, _train(task, path=path, seed=9))
 
@@ -199,18 +200,16 @@ def test_non_finite_loss_rolls_back_and_halves_the_learning_rate() -> None:
 def test_roll_back_restores_weights_and_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "ROLLBACK_FACTOR", 1.0)
     names: list[tuple[str | int, ...]] = []
-    original = training.torch_generator
 
     def without_rollbacks(seed: int, *name: str | int) -> torch.Generator:
         names.append(name)
-        return original(seed, *name[:3], "rollback", 0, *name[5:])
+        return torch_generator(seed, *name[:3], "rollback", 0, *name[5:])
 
-    numpy_original = training.numpy_generator
     monkeypatch.setattr(training, "torch_generator", without_rollbacks)
     monkeypatch.setattr(
         training,
         "numpy_generator",
-        lambda seed, *name: numpy_original(seed, *name[:3], "rollback", 0, *name[5:]),
+        lambda seed, *name: numpy_generator(seed, *name[:3], "rollback", 0, *name[5:]),
     )
     task = _toy_task()
     undisturbed = _train(task)
@@ -224,7 +223,7 @@ def test_resume_after_a_roll_back_keeps_its_count(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     task, path = _toy_task(), tmp_path / "training"
     uninterrupted = _train(replace(task, augment=_SpoiltImages(5)))
-    with pytest.raises(_Stop):
+    with pytest.raises(_StoppedError):
         _train(replace(task, augment=_SpoiltImages(5)), path=path, on_epoch=_stop_after(2))
     assert load_tensors(path, "mine")[1]["rollbacks"] == "1"
     assert _equal(uninterrupted, _train(task, path=path, seed=9))
