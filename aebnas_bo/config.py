@@ -85,8 +85,8 @@ class SupernetConfig(Section):
     """
 
     epochs: Annotated[int, Field(ge=1, le=10000)] = 80
-    batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 48
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
     warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0001
@@ -159,7 +159,7 @@ class Config(Section):
     name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
     seed: Annotated[int, Field(ge=0, le=2**32)] = 0
     device: Literal["cpu", "cuda", "auto"] = "auto"
-    num_threads: Annotated[int, Field(ge=1, le=256)] = 2
+    num_threads: Annotated[int, Field(ge=1, le=256)] = 1
     data: DataConfig = DataConfig()
     space: NetworkSpaceDeclaration
     supernet: SupernetConfig = SupernetConfig()

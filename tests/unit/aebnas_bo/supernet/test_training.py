@@ -96,13 +96,13 @@ class _SpoiltImages:
 def test_training_teaches_every_exit_of_every_network(distillation: bool) -> None:
     reports: list[EpochReport] = []
     task = _toy_task()
-    config = CONFIG.model_copy(update={"epochs": 10, "distillation": distillation})
+    config = CONFIG.model_copy(update={"epochs": 20, "distillation": distillation})
     supernet = _train(task, config, on_epoch=reports.append)
     assert reports[-1].loss < 0.5 * reports[0].loss
     for kind in ("largest", "smallest", "random"):
         architecture = SPACE.training_architecture(kind, np.random.default_rng(0))
         for logits in supernet(task.images, architecture):
-            assert float((logits.argmax(1) == task.labels).float().mean()) > 0.85
+            assert float((logits.argmax(1) == task.labels).float().mean()) > 0.95
 
 
 def test_training_reports_every_epoch() -> None:
@@ -140,6 +140,26 @@ def test_each_step_takes_the_largest_the_smallest_and_random_networks() -> None:
     config = CONFIG.model_copy(update={"epochs": 1, "random_subnets": 2})
     _train(replace(_toy_task(40), sample_architecture=sample), config)  # 2 full batches, 8 images dropped
     assert asked == ["largest", "smallest", "random", "random"] * 2
+
+
+def test_every_epoch_shuffles_and_draws_anew() -> None:
+    batches: list[Tensor] = []
+    drawn: list[str] = []
+
+    def augment(images: Tensor, _: torch.Generator) -> Tensor:
+        batches.append(images)
+        return images
+
+    def sample(which: Extreme, generator: np.random.Generator) -> Architecture:
+        architecture = SPACE.training_architecture(which, generator)
+        if which == "random":
+            drawn.append(architecture.key)
+        return architecture
+
+    task = replace(_toy_task(), augment=augment, sample_architecture=sample)
+    _train(task, CONFIG.model_copy(update={"epochs": 2}))  # 4 batches an epoch
+    assert not torch.equal(batches[0], batches[4])
+    assert drawn[:4] != drawn[4:]
 
 
 def test_split_smaller_than_a_batch_is_one_batch() -> None:

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
+from botorch.sampling import SobolQMCNormalSampler
+
+from surrogates.acquisition import noisy_hypervolume_acquisition
+from surrogates.columns import Column, ColumnLayout
+from surrogates.errors import SurrogateError
+from surrogates.models import ArchitectureGP
+
+LAYOUT = ColumnLayout(
+    (Column("depth", "a", 0, 4, True), Column("width", "b", 0, 4, True), Column("threshold", "t", 0.0, 1.0, False))
+)
+REFERENCE = torch.tensor([-3.0, -3.0], dtype=torch.float64)
+
+
+@pytest.fixture
+def problem() -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    X, candidates = LAYOUT.sample(20, generator), LAYOUT.sample(60, generator)
+    Y = torch.stack([X.sum(dim=-1) + X[:, 2], -(X[:, 0] ** 2) - X[:, 1]], dim=-1)
+    Y = (Y - Y.mean(dim=0)) / Y.std(dim=0)
+    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.05)), X, candidates
+
+
+def make(problem, name="qlognehvi", mc_samples=512, X_pending=None):
+    model, X, _ = problem
+    objective = IdentityMCMultiOutputObjective()
+    return noisy_hypervolume_acquisition(name, model, X, REFERENCE, objective, X_pending, mc_samples=mc_samples)
+
+
+def test_values_agree_with_botorchs(problem) -> None:
+    ours = make(problem)
+    theirs = qLogNoisyExpectedHypervolumeImprovement(
+        model=problem[0],
+        ref_point=REFERENCE,
+        X_baseline=ours.X_baseline,
+        sampler=SobolQMCNormalSampler(torch.Size([512]), seed=5),
+        cache_root=False,
+    )
+    with torch.no_grad():
+        a, b = ours(problem[2].unsqueeze(1)).exp(), theirs(problem[2].unsqueeze(1)).exp()
+    assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.995
+    assert (a.mean() / b.mean() - 1.0).abs() < 0.05
+
+
+def test_conditioned_draws_have_the_posteriors_moments(problem) -> None:
+    model, _, candidates = problem
+    draws = make(problem, mc_samples=4096)._paths(candidates.unsqueeze(1)).squeeze(-2).detach()
+    posterior = model.posterior(candidates)
+    assert torch.allclose(draws.mean(dim=0), posterior.mean, atol=0.03)
+    assert torch.allclose(draws.var(dim=0), posterior.variance, atol=0.03)
+
+
+def test_draws_at_baseline_points_repeat_the_baseline_draws(problem) -> None:
+    acquisition = make(problem, mc_samples=64)
+    baseline = acquisition.X_baseline
+    draws = acquisition._paths(baseline.unsqueeze(1)).squeeze(-2)
+    expected = acquisition.base_sampler(problem[0].posterior(baseline))
+    assert torch.allclose(draws, expected, atol=0.02)
+
+
+def test_gradient_in_continuous_columns(problem) -> None:
+    acquisition = make(problem, mc_samples=64)
+    X = problem[2][:5].clone().requires_grad_(True)
+    acquisition(X.unsqueeze(1)).sum().backward()
+    assert torch.isfinite(X.grad).all()
+    assert X.grad[:, 2].abs().max() > 0
+
+
+def test_pending_points_lower_the_value_nearby(problem) -> None:
+    best = problem[2][make(problem)(problem[2].unsqueeze(1)).argmax()][None]
+    free, taken = make(problem)(best.unsqueeze(1)), make(problem, X_pending=best)(best.unsqueeze(1))
+    assert taken < free - 0.3
+
+
+def test_plain_variant_ranks_alike(problem) -> None:
+    with torch.no_grad():
+        log_values, values = (make(problem, name)(problem[2].unsqueeze(1)) for name in ("qlognehvi", "qnehvi"))
+    assert log_values.argmax() == values.argmax()
+    assert torch.allclose(log_values.exp(), values, atol=0.05)
+
+
+def test_same_seed_same_values(problem) -> None:
+    one, other = make(problem)(problem[2].unsqueeze(1)), make(problem)(problem[2].unsqueeze(1))
+    assert torch.equal(one, other)
+
+
+def test_no_observation_is_refused(problem) -> None:
+    with pytest.raises(SurrogateError, match="at least one observation"):
+        make((problem[0], problem[1][:0], problem[2]))

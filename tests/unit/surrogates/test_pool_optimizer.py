@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from surrogates.columns import Column, ColumnLayout
+from surrogates.errors import SurrogateError
+from surrogates.pool_optimizer import PoolSettings, crossover, maximize_acquisition, mutate, new_row_mask
+
+LAYOUT = ColumnLayout(
+    (
+        *(Column(f"gene{i}", f"g{i // 3}", 0, 2, True) for i in range(9)),
+        Column("depth", "exit", 0, 2, True),
+        Column("threshold", "t", 0.0, 1.0, False, inactive_value=1.0, parent=9, parent_levels=(1, 2)),
+    )
+)
+NOTHING = torch.empty(0, 11, dtype=torch.float64)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def acquisition(X: torch.Tensor) -> torch.Tensor:
+    """Best at all genes 2, depth 1, threshold 0.37."""
+    X = X.squeeze(-2)
+    return X[:, :9].sum(-1) - 4 * (X[:, 9] - 1).abs() - 30 * (X[:, 10] - 0.37) ** 2
+
+
+def test_finds_the_best_genes_and_threshold() -> None:
+    best, value = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=12))
+    assert best[0, :10].tolist() == [2.0] * 9 + [1.0]
+    assert best[0, 10].item() == pytest.approx(0.37, abs=0.06)
+    assert value.shape == (1,)
+
+
+def test_gradient_steps_improve_thresholds() -> None:
+    values = [
+        maximize_acquisition(
+            acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=3, gradient_steps=steps)
+        )[1].item()
+        for steps in (0, 12)
+    ]
+    assert values[1] > values[0]
+
+
+def test_excluded_rows_are_never_proposed() -> None:
+    small = ColumnLayout((Column("a", "a", 0, 2, True), Column("b", "b", 0, 1, True)))
+    everything = torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)).double()
+    best, _ = maximize_acquisition(lambda X: X.sum((-1, -2)), small, everything[:0], everything[1:], generator(), PoolSettings())
+    assert best.tolist() == [[0.0, 0.0]]
+    with pytest.raises(SurrogateError, match="tried already"):
+        maximize_acquisition(lambda X: X.sum((-1, -2)), small, everything, everything, generator(), PoolSettings())
+
+
+def test_proposals_are_canonical_and_seeded() -> None:
+    rows = [
+        maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(3), PoolSettings(rounds=2))[0]
+        for _ in range(2)
+    ]
+    assert torch.equal(*rows)
+    assert torch.equal(LAYOUT.canonical(rows[0]), rows[0])
+
+
+def test_mutation_changes_every_row_and_keeps_it_canonical() -> None:
+    rows = LAYOUT.sample(200, generator())
+    children = mutate(rows, LAYOUT, generator(1))
+    assert torch.equal(LAYOUT.canonical(children), children)
+    assert (children != rows).any(dim=-1).float().mean() > 0.95
+
+
+def test_crossover_inherits_groups_whole() -> None:
+    mothers, fathers = torch.zeros(50, 11).double(), torch.full((50, 11), 2.0).double()
+    children = crossover(mothers, LAYOUT.canonical(fathers), LAYOUT, generator())
+    for group in (slice(0, 3), slice(3, 6), slice(6, 9)):
+        part = children[:, group]
+        assert (part == part[:, :1]).all()
+    assert 0 < (children[:, 0] == 0).float().mean() < 1
+
+
+def test_new_row_mask_drops_repeats() -> None:
+    rows = torch.tensor([[1.0], [2.0], [1.0], [3.0]])
+    assert new_row_mask(rows, torch.tensor([[3.0]])).tolist() == [True, True, False, False]
+
+
+def test_non_finite_acquisition_is_an_error() -> None:
+    with pytest.raises(SurrogateError, match="not finite"):
+        maximize_acquisition(
+            lambda X: X.sum((-1, -2)) * float("nan"), LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=0)
+        )
