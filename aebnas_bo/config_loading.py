@@ -138,7 +138,9 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
     if "preset" in space or "stages" not in space:
         name = space.get("preset", DEFAULT_PRESET)
         if name not in PRESETS:
-            problems.append(f"space.preset: must be one of {', '.join(PRESETS)}, got {name!r}{_closest(str(name), PRESETS)}")
+            problems.append(
+                f"space.preset: must be one of {', '.join(PRESETS)}, got {name!r}{_closest(str(name), PRESETS)}"
+            )
             name = DEFAULT_PRESET
         space = {**read_preset(str(name)), **{key: value for key, value in space.items() if key != "preset"}}
     tree["space"] = space

@@ -67,7 +67,7 @@ class EstimationError(AebnasError, ArithmeticError):
     """An architecture could not be judged; its trial fails and the search goes on."""
 
 
-class StopRequested(BaseException):  # noqa: N818  like KeyboardInterrupt, a request rather than an error
+class StopRequested(BaseException):
     """A signal asked the run to stop; everything finished so far is stored.
 
     Derived from `BaseException` so that no handler of errors takes it for a failed trial.

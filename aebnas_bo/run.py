@@ -19,10 +19,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 
 from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
-
-RESUMABLE_KEYS = ("search.budget", "device", "num_threads")  # what --resume may change
 
 
 def run(
@@ -32,7 +31,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
     ] = None,
     device: Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")] = False,
@@ -70,6 +70,7 @@ def _run(
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
     from aebnas_bo.progress import RunProgress
+    from aebnas_bo.resuming import resumed_config
     from aebnas_bo.run_folder import choose_run_folder
     from aebnas_bo.search.store import TrialStore
     from aebnas_bo.study import run_study
@@ -77,7 +78,7 @@ def _run(
     config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
     if folder.holds_study:
-        config = _resumed_config(folder.study, config, config_path, options)
+        config = resumed_config(folder.study, config, config_path is not None, options)
     with RunProgress(stderr, quiet) as progress:
         summary = run_study(config, folder, resume, progress)
     if as_json:
@@ -98,53 +99,14 @@ def _run(
     )
 
 
-def _resumed_config(study: Path, config, config_path: Path | None, options: list[str]):  # type: ignore[no-untyped-def]
-    """Return the stored configuration with what may change on resuming; complain about any other difference."""
-    from aebnas_bo.config_loading import load_config, parse_config
-    from aebnas_bo.search.store import TrialStore
-
-    with TrialStore.open(study) as store:
-        stored = parse_config(store.study.config, str(study))
-    if config_path is None:
-        # Without a file only the options speak, so that `--resume --budget 300` needs nothing repeated.
-        named = {option.partition("=")[0] for option in options}
-        config = load_config(None, options)
-        wanted = _flat(config.model_dump(mode="json"))
-        changes = {k: v for k, v in wanted.items() if any(k == n or k.startswith(f"{n}.") for n in named)}
-    else:
-        changes = _flat(config.model_dump(mode="json"))
-    current = _flat(stored.model_dump(mode="json"))
-    problems = [
-        f"{key}: the study has {current.get(key)!r}, --resume cannot make it {value!r}; start another run folder"
-        for key, value in changes.items()
-        if current.get(key) != value and key not in RESUMABLE_KEYS
-    ]
-    if problems:
-        raise ConfigError(problems)
-    updates = {key: value for key, value in changes.items() if key in RESUMABLE_KEYS}
-    search = stored.search.model_copy(update={"budget": updates.get("search.budget", stored.search.budget)})
-    top = {key: updates[key] for key in ("device", "num_threads") if key in updates}
-    return stored.model_copy(update={"search": search, **top})
-
-
-def _flat(tree: object, path: str = "") -> dict[str, object]:
-    if not isinstance(tree, dict):
-        return {path: tree}
-    return {k: v for key, child in tree.items() for k, v in _flat(child, f"{path}.{key}" if path else key).items()}
-
-
 def _report(error: AebnasError, as_json: bool, stderr: Console) -> None:
     problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
     for problem in problems:
-        stderr.print(f"[bold red]error:[/] {_escaped(problem)}", highlight=False, soft_wrap=True)
+        stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(json.dumps({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems}) + "\n")
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        sys.stdout.write(
+            json.dumps({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems}) + "\n"
+        )
 
 
 def _set_up_logging(stderr: Console, quiet: bool) -> None:

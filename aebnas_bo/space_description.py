@@ -34,8 +34,8 @@ def describe_space(path: Path | None) -> Table:
     costs = np.array([exit_costs(a, space.skeleton).cumulative[-1] for a in architectures]) / 1e6
     low, middle, high = np.quantile(costs, [0.0, 0.5, 1.0])
     table = Table(
-        title=f"{len(search_space.names)} parameters, {search_space.num_discrete:.2e} networks; of {SAMPLES} random ones "
-        f"the cost to the last exit is {low:.3g} to {high:.3g} M MACs, median {middle:.3g}",
+        title=f"{len(search_space.names)} parameters, {search_space.num_discrete:.2e} networks; of {SAMPLES} random "
+        f"ones the cost to the last exit is {low:.3g} to {high:.3g} M MACs, median {middle:.3g}",
         title_justify="left",
     )
     for column in ("parameter", "values", "group", "matters when"):

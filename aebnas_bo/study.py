@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from rich.console import Console
 
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
@@ -32,7 +33,12 @@ from aebnas_bo.search.store import StudyRecord, TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, write_summary
-from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device, supernet_fingerprint
+from aebnas_bo.supernet_preparation import (
+    make_estimator,
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +87,6 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     Raises:
         AebnasError: As the steps do.
     """
-    from rich.console import Console
-
     splits = load_splits(config.data)
     return _prepare(config, splits, None, progress or RunProgress(Console(stderr=True), quiet=True))
 
@@ -121,7 +125,10 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     with clock.phase("data"):
         splits = load_splits(config.data)
         space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        _ = space.search_space, resolve_device(config.device)  # every mistake shows before anything is created
+        _ = (
+            space.search_space,
+            resolve_device(config.device),
+        )  # every mistake shows before anything is created
     folder.path.mkdir(parents=True, exist_ok=True)
     with RunLock(folder.path):
         if folder.holds_study and not resume:

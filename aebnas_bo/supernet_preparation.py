@@ -40,7 +40,12 @@ def cache_folder() -> Path:
 
 
 def prepare_supernet(
-    config: Config, space: NetworkSpace, splits: Splits, folder: RunFolder | None, progress: RunProgress, device: str
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    device: str,
 ) -> tuple[Supernet, str]:
     """Return the trained supernet and where it came from.
 

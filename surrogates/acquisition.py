@@ -88,7 +88,7 @@ class _ConditionedPaths:
         return draws.permute(2, 1, 0).unsqueeze(-2)
 
 
-class ConditionedLogNEHVI(qLogNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]
+class ConditionedLogNEHVI(qLogNoisyExpectedHypervolumeImprovement):
     """qLogNEHVI with conditioned draws for single candidates; see the module's docstring."""
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
@@ -101,7 +101,7 @@ class ConditionedLogNEHVI(qLogNoisyExpectedHypervolumeImprovement):  # type: ign
         return self._compute_log_qehvi(samples=self._paths(X), X=X)
 
 
-class ConditionedNEHVI(qNoisyExpectedHypervolumeImprovement):  # type: ignore[misc]
+class ConditionedNEHVI(qNoisyExpectedHypervolumeImprovement):
     """qNEHVI with conditioned draws for single candidates; see the module's docstring."""
 
     def _set_cell_bounds(self, num_new_points: int) -> None:

@@ -60,7 +60,9 @@ class ColumnLayout:
             if column.parent is not None and not (
                 0 <= column.parent < position and self.columns[column.parent].is_discrete
             ):
-                raise LayoutError(f"{column.name}: depends on column {column.parent}, which is not a discrete one before it")
+                raise LayoutError(
+                    f"{column.name}: depends on column {column.parent}, which is not a discrete one before it"
+                )
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -16,7 +16,6 @@ from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 
-
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
 
 
@@ -51,9 +50,7 @@ class ArchitectureGP(SingleTaskGP):
             train_X=train_X,
             train_Y=train_Y,
             train_Yvar=train_Yvar,
-            covar_module=ScaleKernel(
-                kernel, batch_shape=batch_shape, outputscale_prior=LogNormalPrior(0.0, 1.0)
-            ),
+            covar_module=ScaleKernel(kernel, batch_shape=batch_shape, outputscale_prior=LogNormalPrior(0.0, 1.0)),
             outcome_transform=None,
             input_transform=features,
         )

@@ -48,7 +48,12 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post")
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
         axes.annotate(
-            f"{values[-1]:.2f}", (numbers[-1], values[-1]), (0, 7), textcoords="offset points", ha="right", color=FRONT
+            f"{values[-1]:.2f}",
+            (numbers[-1], values[-1]),
+            (0, 7),
+            textcoords="offset points",
+            ha="right",
+            color=FRONT,
         )
         axes.set_xlim(0, max(numbers[-1] * 1.02, 2))
         # The first points rise from zero and would flatten everything that follows.
@@ -82,7 +87,12 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         _draw_front(axes, front, vertical, horizontal)
         _zoom(axes, completed, front, vertical.name, horizontal.name)
         axes.legend(loc="lower right", frameon=False)
-    axes.set_title(f"Pareto front: {len(front)} networks of {len(completed)} evaluated", loc="left", color=INK, fontweight="bold")
+    axes.set_title(
+        f"Pareto front: {len(front)} networks of {len(completed)} evaluated",
+        loc="left",
+        color=INK,
+        fontweight="bold",
+    )
     axes.set_xlabel(_label(horizontal))
     axes.set_ylabel(_label(vertical))
     _save(figure, path)
@@ -102,7 +112,7 @@ def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], up: str, r
         )  # fmt: skip
         bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40)
         bar.set_label("trial", color=INK)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
 
 def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizontal: Objective) -> None:

@@ -61,7 +61,7 @@ def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, spl
 def _resized(images: Tensor, size: int) -> Tensor:
     batches = [
         F.interpolate(batch.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-        for batch in images.split(1024)
+        for batch in torch.split(images, 1024)
     ]
     return torch.cat(batches)
 
@@ -75,7 +75,11 @@ def _digits() -> Dataset:
 
 def _torchvision(config: DataConfig) -> Dataset:
     root = Path(config.root or "").expanduser()
-    readers: dict[str, Callable[[Path, bool], Dataset]] = {"cifar10": _cifar10, "cifar100": _cifar100, "svhn": _svhn}
+    readers: dict[str, Callable[[Path, bool], Dataset]] = {
+        "cifar10": _cifar10,
+        "cifar100": _cifar100,
+        "svhn": _svhn,
+    }
     try:
         return readers[config.dataset](root, config.download)
     except (RuntimeError, OSError, ValueError) as error:

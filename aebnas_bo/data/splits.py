@@ -108,7 +108,9 @@ def stratified_indices(labels: Tensor, count: int, config: DataConfig, name: str
     return chosen
 
 
-def _carve(images: LabelledImages, fraction: float, config: DataConfig, name: str) -> tuple[LabelledImages, LabelledImages]:
+def _carve(
+    images: LabelledImages, fraction: float, config: DataConfig, name: str
+) -> tuple[LabelledImages, LabelledImages]:
     """Return what is left and what was carved out."""
     count = max(round(fraction * len(images)), 1)
     left, carved = _split_positions(images.labels, torch.arange(len(images)), count, config, name)
@@ -120,12 +122,10 @@ def _split_positions(
 ) -> tuple[Tensor, Tensor]:
     seed = child_seed(config.split_seed, "split", name) % 2**32
     try:
-        left, carved = train_test_split(
-            positions.numpy(), test_size=count, random_state=seed, stratify=labels.numpy()
-        )
+        left, carved = train_test_split(positions.numpy(), test_size=count, random_state=seed, stratify=labels.numpy())
     except ValueError as error:
         raise DataError(
-            f"{len(labels)} images in {len(labels.unique())} classes cannot be split for {name}: {error}; "
+            f"{len(labels)} images in {len(torch.unique(labels))} classes cannot be split for {name}: {error}; "
             "give more images per class or change the data.*_fraction settings"
         ) from error
     return torch.from_numpy(left).sort().values, torch.from_numpy(carved).sort().values
@@ -140,7 +140,7 @@ def _channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float,
 def _check_classes(splits: Splits) -> None:
     for name in ("train", "calibration", "validation", "test"):
         part: LabelledImages = getattr(splits, name)
-        missing = sorted(set(range(splits.num_classes)) - set(part.labels.unique().tolist()))
+        missing = sorted(set(range(splits.num_classes)) - set(torch.unique(part.labels).tolist()))
         if missing:
             names = ", ".join(splits.class_names[label] for label in missing)
             raise DataError(

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu") -> Tensor:
+def normalize(
+    images: Tensor, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu"
+) -> Tensor:
     """Scale bytes to zero mean and unit deviation.
 
     Args:
@@ -39,7 +41,7 @@ def augment(images: Tensor, crop_padding: int, horizontal_flip: bool, generator:
     Returns:
         `B x C x H x W`, channels_last.
     """
-    count, channels, height, width = images.shape
+    count, _, height, width = images.shape
     device = images.device
     rows = torch.arange(height, device=device).expand(count, height)
     columns = torch.arange(width, device=device).expand(count, width)

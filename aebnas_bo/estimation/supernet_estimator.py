@@ -110,7 +110,7 @@ class SupernetEstimator:
         calibrate_batchnorm(subnet, self._calibration_images, CALIBRATION_BATCH)
         confidences, hits = [], []
         size = self._config.batch_size
-        for images, labels in zip(self._images.split(size), self._labels.split(size), strict=True):
+        for images, labels in zip(torch.split(self._images, size), torch.split(self._labels, size), strict=True):
             outputs = subnet(images)
             confidences.append(torch.stack([confidence(logits, self._config.confidence) for logits in outputs]))
             hits.append(torch.stack([logits.argmax(dim=-1) == labels for logits in outputs]))

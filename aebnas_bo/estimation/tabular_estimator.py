@@ -20,9 +20,7 @@ class TabularEstimator:
         rows: Metrics by the values of the choices, in the space's order.
     """
 
-    def __init__(
-        self, search_space: SearchSpace, rows: dict[tuple[ParameterValue, ...], dict[str, float]]
-    ) -> None:
+    def __init__(self, search_space: SearchSpace, rows: dict[tuple[ParameterValue, ...], dict[str, float]]) -> None:
         self.search_space = search_space
         self.detail_names: tuple[str, ...] = ()
         self._rows = rows
@@ -85,7 +83,7 @@ def _typed(texts: list[str | None], column: str, path: Path) -> list[int] | list
         except ValueError:
             continue
         if all(math.isfinite(number) for number in numbers):
-            return numbers  # type: ignore[return-value]
+            return numbers
     return words
 
 
@@ -100,7 +98,7 @@ def _number(text: str | None, metric: str, number: int, path: Path) -> float:
 
 
 def _choice(column: str, values: list[int] | list[float] | list[str], path: Path) -> ChoiceParameter:
-    distinct = sorted(set(values))  # type: ignore[type-var]
+    distinct: list[ParameterValue] = sorted(set(values))
     if len(distinct) < 2:
         raise DataError(f"{path}: column {column} has the single value {distinct[0]!r}; leave it out")
     return ChoiceParameter(column, tuple(distinct), is_ordered=not isinstance(distinct[0], str), group=column)

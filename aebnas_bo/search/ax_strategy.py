@@ -8,10 +8,10 @@ canonical form, so that what a switched-off parameter says never matters.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from itertools import islice
+from typing import cast
 
 import torch
 from ax.adapter.registry import Generators
@@ -43,7 +43,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed, numpy_generator
-from aebnas_bo.space.search_space import ChoiceParameter, Parameter, ParameterValue, SearchSpace
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, ParameterValue, SearchSpace
 from surrogates.acquisition import noisy_hypervolume_acquisition
 from surrogates.columns import Column, ColumnLayout
 from surrogates.models import ArchitectureGP
@@ -63,7 +63,10 @@ def ax_parameters(space: SearchSpace) -> list[ChoiceParameterConfig | RangeParam
             kind = _ax_type(parameter)
             configs.append(
                 ChoiceParameterConfig(
-                    parameter.name, list(parameter.values), parameter_type=kind, is_ordered=parameter.is_ordered
+                    parameter.name,
+                    list(parameter.values),
+                    parameter_type=kind,
+                    is_ordered=parameter.is_ordered,
                 )
             )
         else:
@@ -89,24 +92,17 @@ def _column(space: SearchSpace, parameter: Parameter) -> Column:
     parent_levels: tuple[int, ...] = ()
     if condition is not None:
         parent = space.names.index(condition.parameter)
-        parent_parameter = space.parameters[parent]
-        if isinstance(parent_parameter, ChoiceParameter):  # always, as SearchSpace checks
-            parent_levels = tuple(parent_parameter.values.index(value) for value in condition.values)
-    is_choice = isinstance(parameter, ChoiceParameter)
-    return Column(
-        name=parameter.name,
-        group=parameter.group or parameter.name,
-        lower=0.0 if is_choice else parameter.lower,
-        upper=float(len(parameter.values) - 1) if is_choice else parameter.upper,
-        is_discrete=is_choice,
-        is_ordered=not is_choice or parameter.is_ordered,
-        inactive_value=0.0 if is_choice else parameter.upper,
-        parent=parent,
-        parent_levels=parent_levels,
-    )
+        choice = cast(ChoiceParameter, space.parameters[parent])  # as SearchSpace has checked
+        parent_levels = tuple(choice.values.index(value) for value in condition.values)
+    group = parameter.group or parameter.name
+    if isinstance(parameter, ContinuousParameter):
+        lower, upper = parameter.lower, parameter.upper
+        return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels)
+    last_level = float(len(parameter.values) - 1)
+    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels)
 
 
-class ArchitectureAcquisition(Acquisition):  # type: ignore[misc]
+class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
     Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`) and `seed`.
@@ -187,7 +183,7 @@ class ArchitectureAcquisition(Acquisition):  # type: ignore[misc]
         return self.X_observed[is_non_dominated(outcomes)]
 
 
-class SobolDesignNode(ExternalGenerationNode):  # type: ignore[misc]
+class SobolDesignNode(ExternalGenerationNode):
     """Scrambled Sobol points in canonical form, each distinct; the trial's index says which one is next.
 
     Args:
@@ -200,9 +196,7 @@ class SobolDesignNode(ExternalGenerationNode):  # type: ignore[misc]
         super().__init__(
             name=DESIGN_NODE,
             should_deduplicate=False,
-            transition_criteria=[
-                MinTrials(threshold=num_points, transition_to=MODEL_NODE, use_all_trials_in_exp=True)
-            ],
+            transition_criteria=[MinTrials(threshold=num_points, transition_to=MODEL_NODE, use_all_trials_in_exp=True)],
         )
         self._space = space
         self._seed = seed
@@ -257,7 +251,11 @@ def generation_strategy(space: SearchSpace, settings: SearchConfig, seed: int) -
 
 
 def ax_client(
-    space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int, name: str = "aebnas_bo"
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    settings: SearchConfig,
+    seed: int,
+    name: str = "aebnas_bo",
 ) -> Client:
     """Return an Ax client that searches a space with our strategy inside.
 
@@ -300,9 +298,7 @@ class AxStrategy:
         seed: Seed of everything drawn.
     """
 
-    def __init__(
-        self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int
-    ) -> None:
+    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int) -> None:
         self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
         self._client: Client | None = None
         self._told: set[int] = set()

@@ -12,7 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, cast
 
-from sqlalchemy import JSON, BigInteger, Engine, Float, Integer, String, Text, create_engine, event, inspect, select, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column

@@ -189,14 +189,14 @@ class NetworkSpace:
             for stage in self.declaration.stages[: exit_.after_stage]:
                 side = -(-side // stage.stride)
             for layer, options in enumerate(exit_.layers, start=1):
-                smallest = min((up for up in options.upsamples if up > 0), default=side) if 0 not in options.upsamples else side
+                smallest = min(upsample or side for upsample in options.upsamples)
                 side = -(-smallest // self.declaration.branch_stride)
                 if True in options.pools:
                     if side < 2:
                         problems.append(
                             f"space.exits.{number - 1}.layers.{layer - 1}.pools: at resolution "
-                            f"{min(self.declaration.resolutions)} this layer sees {side}x{side} pixels, which cannot be "
-                            "pooled; allow only [false], or larger resolutions"
+                            f"{min(self.declaration.resolutions)} this layer sees {side}x{side} pixels, which cannot "
+                            "be pooled; allow only [false], or larger resolutions"
                         )
                     side = max(side // 2, 1)
         if problems:

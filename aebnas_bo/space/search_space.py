@@ -95,7 +95,9 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         if not self.parameters:
-            raise SearchSpaceError("the search space has no parameter that varies; give at least one of them two choices")
+            raise SearchSpaceError(
+                "the search space has no parameter that varies; give at least one of them two choices"
+            )
         for position, parameter in enumerate(self.parameters):
             if parameter.name in self._index:
                 raise SearchSpaceError(f"{parameter.name}: declared twice")
@@ -163,7 +165,9 @@ class SearchSpace:
                 is_active[condition.parameter] and canonical[condition.parameter] in condition.values
             )
             is_active[parameter.name] = active
-            canonical[parameter.name] = self._native(parameter, point[parameter.name]) if active else parameter.inactive_value
+            canonical[parameter.name] = (
+                self._native(parameter, point[parameter.name]) if active else parameter.inactive_value
+            )
         return canonical
 
     @staticmethod

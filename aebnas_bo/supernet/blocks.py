@@ -25,9 +25,7 @@ class ElasticBlock(nn.Module):
     def __init__(self, in_channels: int, choices: StageChoices, generator: torch.Generator) -> None:
         super().__init__()
         hidden = in_channels * max(choices.expansions)
-        self.convolutions = inverted_residual(
-            in_channels, hidden, max(choices.widths), max(choices.kernels), generator
-        )
+        self.convolutions = inverted_residual(in_channels, hidden, max(choices.widths), max(choices.kernels), generator)
 
     def parts(self, plan: BlockPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution with what to slice from it."""

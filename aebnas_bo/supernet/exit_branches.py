@@ -26,9 +26,7 @@ class ElasticBranchLayer(nn.Module):
 
     def __init__(self, channels: int, choices: BranchLayerChoices, generator: torch.Generator) -> None:
         super().__init__()
-        self.kinds = nn.ModuleDict(
-            {kind: _convolutions(kind, channels, choices, generator) for kind in choices.kinds}
-        )
+        self.kinds = nn.ModuleDict({kind: _convolutions(kind, channels, choices, generator) for kind in choices.kinds})
 
     def parts(self, plan: BranchLayerPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution of the plan's kind with what to slice from it."""
@@ -54,9 +52,7 @@ class ElasticBranch(nn.Module):
         generator: Source of the initial weights.
     """
 
-    def __init__(
-        self, channels: int, choices: ExitChoices, num_classes: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, channels: int, choices: ExitChoices, num_classes: int, generator: torch.Generator) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         for options in choices.layers:

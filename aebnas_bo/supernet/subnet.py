@@ -120,8 +120,7 @@ class Subnet(nn.Module):
         self.resolution = plan.resolution
         self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))
         self.stages = nn.ModuleList(
-            nn.Sequential(*(InvertedResidual(block, skeleton.activation) for block in blocks))
-            for blocks in plan.stages
+            nn.Sequential(*(InvertedResidual(block, skeleton.activation) for block in blocks)) for blocks in plan.stages
         )
         self.branches = nn.ModuleDict(
             {
@@ -165,6 +164,4 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     """Resize `B x C x H x W` images to `resolution` pixels a side (bilinear, antialiased), if they differ."""
     if images.shape[-1] == resolution and images.shape[-2] == resolution:
         return images
-    return F.interpolate(
-        images, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False
-    )
+    return F.interpolate(images, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False)

@@ -77,9 +77,7 @@ class Supernet(nn.Module):
         for number, stage in enumerate(modules_of(self.stages, ElasticStage)):
             for block, block_plan in stage.parts(plan.stages[number]):
                 features = block(features, block_plan, activation)
-            for branch, branch_plan, exit_stage in zip(
-                self.branches, plan.branches, exit_stages, strict=True
-            ):
+            for branch, branch_plan, exit_stage in zip(self.branches, plan.branches, exit_stages, strict=True):
                 if branch_plan is not None and exit_stage == number:
                     outputs.append(branch(features, branch_plan))
         if self.head is not None and plan.head is not None:

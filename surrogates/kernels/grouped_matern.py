@@ -56,9 +56,7 @@ class GroupedMaternKernel(Kernel):
         # No buffer: GPyTorch expands buffers to the batch shape when it indexes a kernel.
         self._feature_group = torch.tensor([self.group_names.index(group) for group in groups])
 
-    def forward(
-        self, x1: Tensor, x2: Tensor, diag: bool = False, last_dim_is_batch: bool = False
-    ) -> Tensor:
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, last_dim_is_batch: bool = False) -> Tensor:
         """Return `batch_shape x n1 x n2` covariances, or `batch_shape x n` on the diagonal."""
         if last_dim_is_batch:
             raise NotImplementedError("features of one group cannot be separated into batches")

@@ -10,7 +10,11 @@ from surrogates.errors import SurrogateError
 from surrogates.models import ArchitectureGP
 
 LAYOUT = ColumnLayout(
-    (Column("depth", "a", 0, 4, True), Column("width", "b", 0, 4, True), Column("threshold", "t", 0.0, 1.0, False))
+    (
+        Column("depth", "a", 0, 4, True),
+        Column("width", "b", 0, 4, True),
+        Column("threshold", "t", 0.0, 1.0, False),
+    )
 )
 REFERENCE = torch.tensor([-3.0, -3.0], dtype=torch.float64)
 

@@ -7,7 +7,7 @@ LAYOUT = ColumnLayout(
     (
         Column("depth", "exit", 0, 2, is_discrete=True),
         Column("kind", "exit", 0, 1, is_discrete=True, is_ordered=False, parent=0, parent_levels=(1, 2)),
-        Column("threshold", "thresholds", 0.0, 1.0, is_discrete=False, inactive_value=1.0, parent=0, parent_levels=(1, 2)),
+        Column("threshold", "thresholds", 0.0, 1.0, False, inactive_value=1.0, parent=0, parent_levels=(1, 2)),
     )
 )  # fmt: skip
 

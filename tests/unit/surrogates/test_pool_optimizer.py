@@ -45,7 +45,9 @@ def test_gradient_steps_improve_thresholds() -> None:
 def test_excluded_rows_are_never_proposed() -> None:
     small = ColumnLayout((Column("a", "a", 0, 2, True), Column("b", "b", 0, 1, True)))
     everything = torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)).double()
-    best, _ = maximize_acquisition(lambda X: X.sum((-1, -2)), small, everything[:0], everything[1:], generator(), PoolSettings())
+    best, _ = maximize_acquisition(
+        lambda X: X.sum((-1, -2)), small, everything[:0], everything[1:], generator(), PoolSettings()
+    )
     assert best.tolist() == [[0.0, 0.0]]
     with pytest.raises(SurrogateError, match="tried already"):
         maximize_acquisition(lambda X: X.sum((-1, -2)), small, everything, everything, generator(), PoolSettings())
@@ -84,5 +86,10 @@ def test_new_row_mask_drops_repeats() -> None:
 def test_non_finite_acquisition_is_an_error() -> None:
     with pytest.raises(SurrogateError, match="not finite"):
         maximize_acquisition(
-            lambda X: X.sum((-1, -2)) * float("nan"), LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=0)
+            lambda X: X.sum((-1, -2)) * float("nan"),
+            LAYOUT,
+            NOTHING,
+            NOTHING,
+            generator(),
+            PoolSettings(rounds=0),
         )

@@ -28,9 +28,7 @@ def _space() -> NetworkSpace:
         upsamples=(0, 8),
     )
     second = first.model_copy(update={"upsamples": (6, 9)})
-    exits = tuple(
-        ExitChoices(after_stage=stage, depths=(0, 1, 2, 3), layers=(first, second)) for stage in (1, 2)
-    )
+    exits = tuple(ExitChoices(after_stage=stage, depths=(0, 1, 2, 3), layers=(first, second)) for stage in (1, 2))
     declaration = NetworkSpaceDeclaration(
         resolutions=(9, 12, 16),
         stem_channels=4,

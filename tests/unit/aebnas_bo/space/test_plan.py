@@ -68,9 +68,7 @@ def test_plan_agrees_with_the_tensors_of_a_plain_network() -> None:
     subnet = Subnet(ARCHITECTURE, SKELETON).eval()
     shapes: list[tuple[int, ...]] = []
     for conv_norm in subnet.conv_norms():
-        conv_norm.register_forward_hook(
-            lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:]))
-        )
+        conv_norm.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
     subnet(torch.zeros(1, 3, 13, 13))
     plan = network_plan(ARCHITECTURE, SKELETON)
     branch = plan.branches[0]

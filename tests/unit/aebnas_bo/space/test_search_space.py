@@ -74,7 +74,12 @@ def test_validate_reports_every_problem() -> None:
     with pytest.raises(SearchSpaceError) as caught:
         SPACE.validate({"depth": 7, "kind": "a", "threshold": 1.5, "colour": 1})
     text = str(caught.value)
-    for part in ("kernel: missing", "colour: no such parameter", "depth: must be one of [0, 1, 2]", "threshold: must"):
+    for part in (
+        "kernel: missing",
+        "colour: no such parameter",
+        "depth: must be one of [0, 1, 2]",
+        "threshold: must",
+    ):
         assert part in text
 
 
@@ -89,7 +94,10 @@ def test_validate_refuses_nan() -> None:
         ((), "no parameter"),
         ((ContinuousParameter("a"), ContinuousParameter("a")), "declared twice"),
         ((ContinuousParameter("a", active_when=Condition("b", (1,))),), "depends on"),
-        ((ChoiceParameter("a", (0, 1)), ContinuousParameter("b", active_when=Condition("a", (2,)))), "its values"),
+        (
+            (ChoiceParameter("a", (0, 1)), ContinuousParameter("b", active_when=Condition("a", (2,)))),
+            "its values",
+        ),
     ],
 )
 def test_space_refuses_inconsistent_declarations(parameters: tuple, message: str) -> None:

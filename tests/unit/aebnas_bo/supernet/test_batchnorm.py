@@ -11,9 +11,7 @@ from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
 SKELETON = Skeleton(1, 3, 4, 1, (2, 2), (0,), 1, 0, "relu")
-ARCHITECTURE = Architecture(
-    4, (Stage(4, (Block(3, 1),)), Stage(4, (Block(3, 1),))), (ExitBranch(()),)
-)  # to 1x1
+ARCHITECTURE = Architecture(4, (Stage(4, (Block(3, 1),)), Stage(4, (Block(3, 1),))), (ExitBranch(()),))  # to 1x1
 
 
 @pytest.fixture

@@ -100,9 +100,7 @@ def test_file_of_another_writer_is_refused(tmp_path: Path) -> None:
         (_supernet(0, width=6), "has a misshapen"),
     ],
 )
-def test_weights_of_another_shape_are_refused_before_any_is_used(
-    tmp_path: Path, saved: Supernet, problem: str
-) -> None:
+def test_weights_of_another_shape_are_refused_before_any_is_used(tmp_path: Path, saved: Supernet, problem: str) -> None:
     supernet = _supernet(1)
     save_supernet(tmp_path / "supernet", saved, "mine")
     with pytest.raises(CorruptStateError, match=problem):
@@ -116,9 +114,7 @@ def test_superfluous_weights_are_refused(tmp_path: Path) -> None:
         load_supernet(tmp_path / "supernet", _supernet(0, num_exits=0), "mine")
 
 
-def test_failed_write_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "supernet"
     save_supernet(path, _supernet(0), "mine")
 

@@ -41,9 +41,7 @@ def test_branch_uses_only_the_weights_of_its_kind() -> None:
         logits = branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer(kind, 3, 2, False, 0)))
         logits.sum().backward()
         trained = {
-            name.split(".")[3]
-            for name, p in branch.named_parameters()
-            if p.grad is not None and "kinds" in name
+            name.split(".")[3] for name, p in branch.named_parameters() if p.grad is not None and "kinds" in name
         }
         assert trained == {kind}
 
@@ -69,9 +67,7 @@ def test_branch_classifier_serves_the_widest_last_layer() -> None:
 
 def test_branch_resizes_convolves_and_pools() -> None:
     branch, shapes = _branch(LAYER), []
-    branch.classifier.register_forward_hook(
-        lambda _module, inputs, _output: shapes.append(inputs[0].shape[1:])
-    )
+    branch.classifier.register_forward_hook(lambda _module, inputs, _output: shapes.append(inputs[0].shape[1:]))
     for upsample, pool in ((0, False), (0, True), (12, False), (12, True)):
         branch(torch.randn(2, 4, 8, 8), _plan(BranchLayer("dense", 3, 2, pool, upsample)))
     assert [tuple(shape) for shape in shapes] == [(8, 4, 4), (8, 2, 2), (8, 6, 6), (8, 3, 3)]

@@ -14,9 +14,7 @@ from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
 
 KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
-FIRST = BranchLayerChoices(
-    kinds=KINDS, kernels=(1, 3, 5), expansions=(1, 2), pools=(False, True), upsamples=(0, 8)
-)
+FIRST = BranchLayerChoices(kinds=KINDS, kernels=(1, 3, 5), expansions=(1, 2), pools=(False, True), upsamples=(0, 8))
 SECOND = FIRST.model_copy(update={"upsamples": (6, 9)})
 
 
@@ -33,9 +31,7 @@ def _space(is_grey: bool) -> NetworkSpace:
             StageChoices(widths=widths, depths=(1, 2), kernels=(3, 5, 7), expansions=(1, 2, 3), stride=stride)
             for widths, stride in zip(((4, 6), (6, 8), (8, 12)), strides, strict=True)
         ),
-        exits=tuple(
-            ExitChoices(after_stage=stage, depths=(0, 1, 2, 3), layers=(FIRST, SECOND)) for stage in (1, 2)
-        ),
+        exits=tuple(ExitChoices(after_stage=stage, depths=(0, 1, 2, 3), layers=(FIRST, SECOND)) for stage in (1, 2)),
     )
     return NetworkSpace(declaration, in_channels=1 if is_grey else 3, num_classes=5)
 

@@ -47,9 +47,7 @@ def images() -> torch.Tensor:
     return torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_forward_answers_once_per_active_exit_and_at_the_end(
-    supernet: Supernet, images: torch.Tensor
-) -> None:
+def test_forward_answers_once_per_active_exit_and_at_the_end(supernet: Supernet, images: torch.Tensor) -> None:
     for exits, num_outputs in ((SMALL.exits, 3), ((None, SMALL.exits[1]), 2), ((None, None), 1)):
         outputs = supernet(images, replace(SMALL, exits=exits))
         assert [tuple(logits.shape) for logits in outputs] == [(4, 3)] * num_outputs
@@ -76,10 +74,7 @@ def test_forward_keeps_no_state(supernet: Supernet, images: torch.Tensor) -> Non
 def test_gradient_reaches_used_slices_and_no_others(supernet: Supernet, images: torch.Tensor) -> None:
     sum((logits.square().sum() for logits in supernet(images, SMALL)), torch.zeros(())).backward()
     touched = {name: p.grad for name, p in supernet.named_parameters() if p.grad is not None}
-    used = {
-        id(layer.weight): torch.zeros_like(layer.weight, dtype=torch.bool)
-        for layer, _ in supernet.parts(SMALL)
-    }
+    used = {id(layer.weight): torch.zeros_like(layer.weight, dtype=torch.bool) for layer, _ in supernet.parts(SMALL)}
     for layer, plan in supernet.parts(SMALL):
         margin, inputs = (
             (layer.kernel - plan.kernel) // 2,
@@ -96,9 +91,7 @@ def test_gradient_reaches_used_slices_and_no_others(supernet: Supernet, images: 
     assert not any(name.startswith("stages.0.blocks.1") or "depthwise_separable" in name for name in touched)
 
 
-def test_forward_resizes_images_to_the_architectures_resolution(
-    supernet: Supernet, images: torch.Tensor
-) -> None:
+def test_forward_resizes_images_to_the_architectures_resolution(supernet: Supernet, images: torch.Tensor) -> None:
     resized = torch.nn.functional.interpolate(images, size=6, mode="bilinear", antialias=True)
     at_six = replace(SMALL, resolution=6)
     assert torch.equal(supernet(images, at_six)[-1], supernet(resized, at_six)[-1])

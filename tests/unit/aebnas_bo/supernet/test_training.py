@@ -197,9 +197,7 @@ def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert _equal(finished, _train(task, path=path, on_epoch=_stop_after(1), seed=9))
 
 
-def test_checkpoint_is_not_written_after_every_short_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_not_written_after_every_short_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 1e9)
     path, existed = tmp_path / "training", []
     _train(_toy_task(), path=path, on_epoch=lambda _: existed.append(path.exists()))

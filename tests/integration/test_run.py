@@ -1,0 +1,179 @@
+"""The main job as a user runs it, in a process of its own."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import SMALL, read_csv, read_json, without_times
+
+FILES = {
+    "config.yaml", "study.db", "supernet.safetensors", "summary.json", "trials.csv", "pareto_front.csv",
+    "hypervolume.csv", "hypervolume.png", "pareto_front.png",
+}  # fmt: skip
+
+
+def area(points: list[tuple[float, float]], accuracy: float, macs: float) -> float:
+    """The dominated area, counted strip by strip, independently of the package."""
+    total, best = 0.0, accuracy
+    for cost, value in sorted(points, key=lambda p: (p[0], -p[1])):
+        if cost < macs and value > best:
+            total += (value - best) * (macs - cost)
+            best = value
+    return total
+
+
+def test_a_run_leaves_what_is_promised_and_repeats_itself(run, tmp_path: Path) -> None:
+    first, again = run("--budget", "9", "--out", "a"), run("--budget", "9", "--out", "b", "--json", "--quiet")
+    assert first.returncode == 0, first.stderr
+    assert "Pareto front" in first.stdout
+    assert "trials 9/9" in first.stderr
+    assert {path.name for path in (tmp_path / "a").iterdir()} >= FILES
+
+    # one seed, one result; the second run took the supernet from the cache
+    document = json.loads(again.stdout)
+    assert (document["supernet"], again.stderr) == ("cache", "")
+    assert without_times(tmp_path / "a/trials.csv") == without_times(tmp_path / "b/trials.csv")
+
+    summary, trials = read_json(tmp_path / "a/summary.json"), read_csv(tmp_path / "a/trials.csv")
+    reference = summary["reference_point"]
+    curve = [float(row["hypervolume"]) for row in read_csv(tmp_path / "a/hypervolume.csv")]
+    points = [(float(t["average_macs"]), float(t["accuracy"])) for t in trials]
+    expected = [area(points[: n + 1], reference["accuracy"], reference["average_macs"]) for n in range(9)]
+    assert curve == pytest.approx(expected, rel=1e-12)
+    assert curve == sorted(curve)
+    assert summary["hypervolume"] == curve[-1]
+    assert {t["status"] for t in trials} == {"COMPLETED"}
+    for trial in trials:
+        rates = [float(trial[name]) for name in ("exit1_rate", "exit2_rate", "final_rate")]
+        assert math.isclose(sum(rates), 1.0)
+    assert yaml.safe_load((tmp_path / "a/config.yaml").read_text())["search"]["mc_samples"] == 16
+    front = read_csv(tmp_path / "a/pareto_front.csv")
+    assert [f["key"] for f in front] == [f["key"] for f in summary["front"]]
+
+
+def test_a_study_is_never_overwritten_and_can_be_extended(run, tmp_path: Path) -> None:
+    assert run("--budget", "6", "--out", "a").returncode == 0
+    before = (tmp_path / "a/trials.csv").read_bytes()
+    refused = run("--budget", "6", "--out", "a")
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    assert (tmp_path / "a/trials.csv").read_bytes() == before
+    extended = run("--budget", "8", "--out", "a", "--resume", small=False)
+    assert extended.returncode == 0, extended.stderr
+    assert run("--budget", "8", "--out", "whole").returncode == 0
+    assert without_times(tmp_path / "a/trials.csv") == without_times(tmp_path / "whole/trials.csv")
+    other = run("--out", "a", "--resume", "--seed", "5", small=False)
+    assert other.returncode == 3
+    assert "seed: the study has 0" in other.stderr
+
+
+def test_default_folders_are_numbered(run, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("--budget", "2", "--set", "search.design_trials=2").returncode == 0
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-seed0", "digits-seed0-2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--budget", "0"], 2, "--budget"),
+        (["--budget", "many"], 2, "--budget"),
+        (["--colour", "red"], 2, "No such option"),
+        (["--device", "tpu"], 2, "--device"),
+        (["--config", "nowhere.yaml"], 3, "nowhere.yaml"),
+        (["--set", "search.budgt=3"], 3, "did you mean budget"),
+        (["--set", "supernet.learning_rate=.nan"], 3, "finite"),
+        (["--set", "space.exits.1.layers.0.pools=[true]", "--set", "space.resolutions=[4]"], 3, "pooled"),
+        (["--set", "data.dataset=imagefolder", "--set", "data.image_size=8", "--set", "data.root=x"], 4, "data.root"),
+        (["--set", "data.dataset=cifar10", "--set", "data.root=x"], 4, "data.download=true"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_with_their_code_and_create_nothing(run, tmp_path: Path, arguments, code, message) -> None:
+    result = run(*arguments, "--out", "a")
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_errors_are_json_when_json_is_asked_for(run) -> None:
+    result = run("--json", "--set", "seed=-1", "--set", "search.budget=-1")
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["exit_code"], len(document["problems"])) == (3, 3, 2)
+
+
+@pytest.mark.parametrize("damage", ["study.db", "supernet.safetensors"])
+def test_corrupt_state_is_exit_7(run, tmp_path: Path, damage: str) -> None:
+    assert run("--budget", "3", "--out", "a").returncode == 0
+    path = tmp_path / "a" / damage
+    content = bytearray(path.read_bytes())
+    content[: len(content) // 2] = b"x" * (len(content) // 2)
+    path.write_bytes(bytes(content))
+    result = run("--budget", "4", "--out", "a", "--resume", small=False)
+    assert result.returncode == 7, result.stderr
+    assert damage in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def start(command, environment, folder: Path, budget: int, *more: str) -> "subprocess.Popen[str]":
+    arguments = [*command, *SMALL, "--budget", str(budget), "--out", "a", *more]
+    return subprocess.Popen(
+        arguments, cwd=folder, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert path.exists(), process.stderr.read() if process.stderr else ""
+
+
+def test_killed_at_any_moment_and_resumed_equals_never_killed(run, tmp_path: Path, command, environment) -> None:
+    slow = ["--set", "supernet.epochs=12", "--set", "supernet.cache=false"]
+    assert run("--budget", "12", "--out", "whole", *slow).returncode == 0
+    marks = ["study.db", "supernet.training.safetensors", "supernet.safetensors"]
+    for mark, pause in zip(marks, (0.05, 0.3, 1.0), strict=True):
+        process = start(command, environment, tmp_path, 12, "--resume", *slow)
+        wait_for(tmp_path / "a" / mark, process)
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+    last = run("--budget", "12", "--out", "a", "--resume", *slow)
+    assert last.returncode == 0, last.stderr
+    assert without_times(tmp_path / "a/trials.csv") == without_times(tmp_path / "whole/trials.csv")
+    assert read_csv(tmp_path / "a/hypervolume.csv") == read_csv(tmp_path / "whole/hypervolume.csv")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_with_their_code_and_leave_tables(tmp_path, command, environment, run, number, code) -> None:
+    process = start(command, environment, tmp_path, 400)
+    wait_for(tmp_path / "a/supernet.safetensors", process)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "--resume" in errors
+    stored = len(read_csv(tmp_path / "a/trials.csv"))
+    resumed = run("--budget", str(stored + 1), "--out", "a", "--resume", small=False)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_second_process_on_one_folder_is_exit_5(tmp_path, command, environment, run) -> None:
+    process = start(command, environment, tmp_path, 400)
+    try:
+        wait_for(tmp_path / "a/supernet.safetensors", process)
+        second = run("--budget", "5", "--out", "a", "--resume")
+        assert second.returncode == 5, second.stderr
+        assert str(process.pid) in second.stderr
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,95 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
+from aebnas_bo.estimation.estimate import Estimate, Measurement
+from aebnas_bo.search.loop import run_search
+from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.strategy import Proposal
+
+
+class Counting:
+    """Proposes sample after sample, a pure function of the trial's number."""
+
+    def __init__(self, space) -> None:
+        self.space, self.asked = space, []
+
+    def propose(self, trials, number) -> Proposal:
+        import numpy as np
+
+        self.asked.append(number)
+        return Proposal(self.space.sample(np.random.default_rng(number)))
+
+
+@pytest.fixture
+def store(tmp_path: Path, objectives):
+    record = StudyRecord("toy", 0, "f", "", objectives)
+    with TrialStore.create(tmp_path / "study.db", record) as store:
+        yield store
+
+
+def test_budget_counts_every_trial(store, estimator, objectives, settings) -> None:
+    seen: list[int] = []
+    trials = run_search(
+        store,
+        Counting(estimator.search_space),
+        estimator,
+        objectives,
+        settings,
+        lambda t: seen.append(len(t)),
+    )
+    assert len(trials) == len(estimator.calls) == settings.budget
+    assert seen == list(range(settings.budget + 1))
+    assert store.trials() == trials
+    assert all(t.key and t.status == "COMPLETED" for t in trials)
+
+
+def test_running_trial_is_evaluated_again_at_its_point(store, estimator, objectives, settings) -> None:
+    strategy = Counting(estimator.search_space)
+
+    def interrupted(point):
+        raise StopRequested(15)
+
+    original, estimator.estimate = estimator.estimate, interrupted
+    with pytest.raises(StopRequested):
+        run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+    [running] = store.trials()
+    assert running.status == "RUNNING"
+    estimator.estimate = original
+    trials = run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+    assert trials[0].parameters == running.parameters
+    assert strategy.asked == list(range(settings.budget))  # number 0 was not proposed a second time
+
+
+def test_failures_are_rows_with_reasons_until_too_many(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = {1, 3}
+    trials = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert [t.number for t in trials if t.status == "FAILED"] == [1, 3]
+    assert trials[1].reason == "RuntimeError: made to fail"
+
+
+def test_too_many_failures_stop_the_search(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = set(range(20))
+    with pytest.raises(TooManyFailedTrialsError, match=r"3 of 3 trials failed.*made to fail"):
+        run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_non_finite_metrics_fail_a_trial(bad, store, estimator, objectives, settings) -> None:
+    def estimate(point):
+        return Estimate("k", {"accuracy": Measurement(bad), "average_macs": Measurement(1.0)})
+
+    estimator.estimate = estimate
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.status == "FAILED"
+    assert f"accuracy is {bad}" in trial.reason
+
+
+def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) -> None:
+    estimator.estimate = lambda point: Estimate("k", {"accuracy": Measurement(1.0)})
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial == replace(trial, status="FAILED", reason="average_macs was not measured")
