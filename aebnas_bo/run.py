@@ -113,7 +113,11 @@ def _set_up_logging(stderr: Console, quiet: bool) -> None:
     level = logging.ERROR if quiet else os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
     handler = RichHandler(console=stderr, show_path=False, show_time=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
-    logging.getLogger("ax").setLevel(logging.WARNING)
+    # Libraries warn of their own deprecations and greet on import, past any level; who debugs can see it.
+    logging.captureWarnings(True)
+    if level not in {"INFO", "DEBUG"}:
+        logging.disable(logging.INFO)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
 def _raise_on_signals() -> None:
