@@ -56,6 +56,8 @@ class TooManyFailedTrialsError(AebnasError, RuntimeError):
 class TrainingDivergedError(AebnasError, RuntimeError):
     """Supernet training kept producing non-finite losses after every allowed roll-back."""
 
+    exit_code = 6
+
 
 class CorruptStateError(AebnasError, RuntimeError):
     """A file of the run folder cannot be read or does not match its own hash."""

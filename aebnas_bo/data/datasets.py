@@ -19,6 +19,7 @@ from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
 from aebnas_bo.errors import DataError
 
 DIGITS_MAXIMUM = 16.0  # scikit-learn's digits hold counts of set pixels in 4x4 blocks
+RESIZE_BATCH = 1024  # images turned to floats at once, to bound memory
 
 
 def load_splits(config: DataConfig) -> Splits:
@@ -52,18 +53,22 @@ def load_dataset(config: DataConfig) -> Dataset:
 
 def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, split: str) -> LabelledImages:
     if limit is not None:
-        images = images.subset(stratified_indices(images.labels, limit, config, f"{split} subset"))
+        images = images.subset(stratified_indices(images.labels, limit, config, split))
     if config.image_size is None or images.images.shape[-1] == config.image_size:
         return images
     return LabelledImages(_resized(images.images, config.image_size), images.labels)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
-    batches = [
-        F.interpolate(batch.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-        for batch in torch.split(images, 1024)
-    ]
-    return torch.cat(batches)
+    return torch.cat([_resized_batch(batch.float(), size) for batch in torch.split(images, RESIZE_BATCH)])
+
+
+def _resized_batch(images: Tensor, size: int) -> Tensor:
+    if size < images.shape[-1]:
+        resized = F.interpolate(images, (size, size), mode="area")
+    else:
+        resized = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    return resized.round().clamp(0, 255).byte()
 
 
 def _digits() -> Dataset:

@@ -11,7 +11,7 @@ from torch import Tensor
 from aebnas_bo.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
 class LabelledImages:
     """Images with their classes.
 
@@ -34,23 +34,29 @@ class LabelledImages:
                 f"expected one int64 label for each of {len(self.images)} images, got {tuple(self.labels.shape)} "
                 f"{self.labels.dtype}"
             )
+        if len(self.labels) and int(self.labels.min()) < 0:
+            raise DataError(f"labels count from 0, got {int(self.labels.min())}")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, indices: Tensor) -> LabelledImages:
-        """Return the images at the given positions."""
+        """Return the images at the given positions.
+
+        Args:
+            indices: `M`, int64, each in [0, N).
+        """
         return LabelledImages(self.images[indices], self.labels[indices])
 
     def content_hash(self) -> str:
-        """Return a SHA-256 of shapes and contents."""
+        """Return a SHA-256 of shapes and contents, as 64 hexadecimal digits."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
-        digest.update(self.images.contiguous().numpy().tobytes())
-        digest.update(self.labels.contiguous().numpy().tobytes())
+        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        digest.update(self.labels.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
 class Dataset:
     """A data set as it comes: training images, and test images where it has a test split.
 
@@ -59,9 +65,27 @@ class Dataset:
         class_names: Names of the classes, by label.
         train: Training images.
         test: Test images, or `None`.
+
+    Raises:
+        DataError: If a label has no class name, or test images have another shape than training images.
     """
 
     name: str
     class_names: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages | None
+
+    def __post_init__(self) -> None:
+        for split, part in (("train", self.train), ("test", self.test)):
+            if part is None or not len(part):
+                continue
+            if int(part.labels.max()) >= len(self.class_names):
+                raise DataError(
+                    f"{self.name}: expected {split} labels below {len(self.class_names)}, the number of class names, "
+                    f"got {int(part.labels.max())}"
+                )
+            if part.images.shape[1:] != self.train.images.shape[1:]:
+                raise DataError(
+                    f"{self.name}: expected test images of shape {tuple(self.train.images.shape[1:])} like the "
+                    f"training images, got {tuple(part.images.shape[1:])}"
+                )

@@ -17,12 +17,12 @@ from torch import Tensor
 from aebnas_bo.config import DataConfig
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.errors import DataError
-from aebnas_bo.seeding import child_seed
+from aebnas_bo.seeding import child_seed, torch_generator
 
 SMALLEST_STD = 1e-3  # a channel that never varies must not divide by zero
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Splits:
     """The four splits with what normalises them.
 
@@ -61,88 +61,125 @@ class Splits:
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over all four splits."""
+        """SHA-256 over all four splits, as 64 hexadecimal digits."""
         parts = (self.train, self.calibration, self.validation, self.test)
         return hashlib.sha256("".join(part.content_hash() for part in parts).encode()).hexdigest()
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Split a data set.
+    """Split a data set into four disjoint parts with all classes in each.
 
     Args:
         dataset: What to split; without a test split of its own, one is carved out first.
-        config: Fractions and seed.
+        config: Fractions and seed. Calibration and validation are fractions of all training images.
 
     Raises:
-        DataError: If a class is missing from a split.
+        DataError: If a split cannot hold every class; the message names the fraction to change.
     """
     pool, test = dataset.train, dataset.test
     if test is None:
-        pool, test = _carve(pool, config.test_fraction, config, "test")
-    num_pool = len(pool)
-    rest, validation = _carve(pool, config.validation_fraction, config, "validation")
-    share = config.calibration_fraction * num_pool / len(rest)
-    train, calibration = _carve(rest, share, config, "calibration")
+        pool, test = _carve(pool, _count(config.test_fraction, pool), config, "test")
+    num_calibration = _count(config.calibration_fraction, pool)
+    rest, validation = _carve(pool, _count(config.validation_fraction, pool), config, "validation")
+    train, calibration = _carve(rest, num_calibration, config, "calibration")
     mean, std = _channel_statistics(train.images)
     splits = Splits(train, calibration, validation, test, dataset.class_names, mean, std)
-    _check_classes(splits)
+    _check_classes(splits, has_own_test=dataset.test is not None)
     return splits
 
 
-def stratified_indices(labels: Tensor, count: int, config: DataConfig, name: str) -> Tensor:
+def stratified_indices(labels: Tensor, count: int, config: DataConfig, split: str) -> Tensor:
     """Return the sorted positions of a stratified subset.
 
     Args:
         labels: Classes of all candidates, `N`.
         count: Size of the subset; all positions if it is `N` or more.
         config: Holds the seed.
-        name: Names the stream of random numbers.
+        split: `train` or `test`; names the stream of random numbers and the setting in messages.
+
+    Returns:
+        `min(count, N)` positions, int64.
 
     Raises:
-        DataError: If the subset would be smaller than the number of classes.
+        DataError: If the subset would be smaller than the number of classes, or a class has a single image.
     """
-    positions = torch.arange(len(labels))
     if count >= len(labels):
-        return positions
-    chosen, _ = _split_positions(labels, positions, len(labels) - count, config, name)
-    return chosen
+        return torch.arange(len(labels))
+    num_classes, num_dropped = len(torch.unique(labels)), len(labels) - count
+    if count < num_classes:
+        raise DataError(f"data.max_{split}_images: expected at least one image of {num_classes} classes, got {count}")
+    if num_dropped < num_classes:
+        return _without_few(labels, num_dropped, torch_generator(config.split_seed, "split", f"{split} subset"))
+    seed = child_seed(config.split_seed, "split", f"{split} subset") % 2**32
+    return _stratified(labels, num_dropped, seed, f"data.max_{split}_images = {count}")[0]
 
 
-def _carve(
-    images: LabelledImages, fraction: float, config: DataConfig, name: str
-) -> tuple[LabelledImages, LabelledImages]:
+def _without_few(labels: Tensor, num_dropped: int, generator: torch.Generator) -> Tensor:
+    """Drop fewer images than there are classes, which scikit-learn cannot: one by one, from the largest class."""
+    keep = torch.ones(len(labels), dtype=torch.bool)
+    for _ in range(num_dropped):
+        largest = torch.bincount(labels[keep]).argmax()
+        candidates = (keep & (labels == largest)).nonzero().flatten()
+        keep[candidates[torch.randint(len(candidates), (1,), generator=generator)]] = False
+    return keep.nonzero().flatten()
+
+
+def _count(fraction: float, images: LabelledImages) -> int:
+    return max(round(fraction * len(images)), 1)
+
+
+def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) -> tuple[LabelledImages, LabelledImages]:
     """Return what is left and what was carved out."""
-    count = max(round(fraction * len(images)), 1)
-    left, carved = _split_positions(images.labels, torch.arange(len(images)), count, config, name)
-    return images.subset(left), images.subset(carved)
-
-
-def _split_positions(
-    labels: Tensor, positions: Tensor, count: int, config: DataConfig, name: str
-) -> tuple[Tensor, Tensor]:
+    num_classes = len(torch.unique(images.labels))
+    left = len(images) - count
+    if min(count, left) < num_classes:
+        change = "raise it" if count < num_classes else "lower it"
+        raise DataError(
+            f"data.{name}_fraction: expected at least one image of each of {num_classes} classes on either side, got "
+            f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
+        )
     seed = child_seed(config.split_seed, "split", name) % 2**32
+    left_at, carved_at = _stratified(images.labels, count, seed, f"data.{name}_fraction")
+    return images.subset(left_at), images.subset(carved_at)
+
+
+def _stratified(labels: Tensor, count: int, seed: int, setting: str) -> tuple[Tensor, Tensor]:
+    """Return the sorted positions of what is left and of `count` carved out."""
     try:
-        left, carved = train_test_split(positions.numpy(), test_size=count, random_state=seed, stratify=labels.numpy())
+        left, carved = train_test_split(
+            torch.arange(len(labels)).numpy(), test_size=count, random_state=seed, stratify=labels.numpy()
+        )
     except ValueError as error:
         raise DataError(
-            f"{len(labels)} images in {len(torch.unique(labels))} classes cannot be split for {name}: {error}; "
-            "give more images per class or change the data.*_fraction settings"
+            f"{setting}: {len(labels)} images in {len(torch.unique(labels))} classes cannot be split: {error}; "
+            "give more images of the smallest classes (data.max_train_images) or lower the data.*_fraction settings"
         ) from error
     return torch.from_numpy(left).sort().values, torch.from_numpy(carved).sort().values
 
 
 def _channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    channels = images.transpose(0, 1).flatten(1).double() / 255.0
-    std = channels.std(dim=1).clamp_min(SMALLEST_STD)
-    return tuple(channels.mean(dim=1).tolist()), tuple(std.tolist())
+    """Return mean and standard deviation of each channel, in [0, 1], from its histogram: exact and small."""
+    values = torch.arange(256, dtype=torch.float64) / 255.0
+    counts = torch.stack([torch.bincount(c, minlength=256) for c in images.transpose(0, 1).flatten(1)]).double()
+    total = counts.sum(dim=1)
+    mean = (counts @ values) / total
+    variance = (counts * (values - mean.unsqueeze(1)).square()).sum(dim=1) / (total - 1.0)
+    return tuple(mean.tolist()), tuple(variance.sqrt().clamp_min(SMALLEST_STD).tolist())
 
 
-def _check_classes(splits: Splits) -> None:
-    for name in ("train", "calibration", "validation", "test"):
+def _check_classes(splits: Splits, has_own_test: bool) -> None:
+    remedies = {
+        "train": "lower data.calibration_fraction or data.validation_fraction",
+        "calibration": "raise data.calibration_fraction",
+        "validation": "raise data.validation_fraction",
+        "test": "raise data.max_test_images" if has_own_test else "raise data.test_fraction",
+    }
+    for name, remedy in remedies.items():
         part: LabelledImages = getattr(splits, name)
         missing = sorted(set(range(splits.num_classes)) - set(torch.unique(part.labels).tolist()))
         if missing:
             names = ", ".join(splits.class_names[label] for label in missing)
             raise DataError(
-                f"the {name} split has no image of: {names}; give more images of these classes or a larger fraction"
+                f"expected every class in the {name} split, it has no image of: {names}; {remedy} or give more images "
+                "of these classes"
             )

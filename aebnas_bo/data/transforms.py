@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aebnas_bo.errors import DataError
+
 
 def normalize(
     images: Tensor, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu"
@@ -22,7 +24,14 @@ def normalize(
 
     Returns:
         `N x C x H x W`, float32, channels_last.
+
+    Raises:
+        DataError: If there is not one mean and one deviation for each channel.
     """
+    if not len(mean) == len(std) == images.shape[1]:
+        raise DataError(
+            f"expected one mean and one std for each of {images.shape[1]} channels, got {len(mean)} and {len(std)}"
+        )
     shape = (1, -1, 1, 1)
     floats = images.to(device).float().div_(255.0)
     floats.sub_(torch.tensor(mean, device=device).view(shape)).div_(torch.tensor(std, device=device).view(shape))
@@ -30,12 +39,12 @@ def normalize(
 
 
 def augment(images: Tensor, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to `crop_padding` pixels and mirror every other one, each independently.
+    """Shift every image by up to `crop_padding` pixels and mirror it at random, each independently.
 
     Args:
         images: `B x C x H x W`, normalised; what is shifted in is zero, the mean of the training images.
-        crop_padding: Largest shift in pixels; 0 for none.
-        horizontal_flip: Whether to mirror.
+        crop_padding: Largest shift in pixels, 0 or more; 0 for none.
+        horizontal_flip: Whether to mirror each image with probability one half.
         generator: Source of randomness (CPU).
 
     Returns:

@@ -1,0 +1,156 @@
+import math
+
+import pytest
+import torch
+
+from aebnas_bo.config import DataConfig
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
+from aebnas_bo.errors import DataError
+
+PARTS = ("train", "calibration", "validation", "test")
+
+
+def numbered(sizes: list[int], start: int = 0) -> LabelledImages:
+    """1 x 1 x 2 images that carry their own number in base 256, `sizes[k]` of class `k`."""
+    numbers = torch.arange(start, start + sum(sizes))
+    pixels = torch.stack([numbers // 256, numbers % 256], dim=1).to(torch.uint8)
+    return LabelledImages(pixels.view(-1, 1, 1, 2), torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)))
+
+
+def numbers(images: LabelledImages) -> list[int]:
+    return [256 * high + low for high, low in images.images.view(-1, 2).tolist()]
+
+
+def dataset(sizes: list[int], test_sizes: list[int] | None = None) -> Dataset:
+    test = None if test_sizes is None else numbered(test_sizes, start=1000)
+    return Dataset("numbers", tuple(f"class {k}" for k in range(len(sizes))), numbered(sizes), test)
+
+
+def class_counts(images: LabelledImages) -> list[int]:
+    return torch.bincount(images.labels).tolist()
+
+
+def test_make_splits_carves_four_disjoint_stratified_parts() -> None:
+    config = DataConfig(test_fraction=0.2, validation_fraction=0.25, calibration_fraction=0.1)
+    splits = make_splits(dataset([300, 200]), config)
+    # Test: a fifth of 500; then a quarter and a tenth of the other 400.
+    assert [len(getattr(splits, part)) for part in PARTS] == [260, 40, 100, 100]
+    assert class_counts(splits.test) == [60, 40]
+    assert class_counts(splits.validation) == [60, 40]
+    assert class_counts(splits.calibration) == [24, 16]
+    assert sorted(n for part in PARTS for n in numbers(getattr(splits, part))) == list(range(500))
+
+
+def test_make_splits_keeps_a_test_split_whole() -> None:
+    splits = make_splits(dataset([40, 40], [5, 7]), DataConfig())
+    assert numbers(splits.test) == list(range(1000, 1012))
+    assert [len(getattr(splits, part)) for part in PARTS[:3]] == [52, 8, 20]
+
+
+def test_make_splits_is_determined_by_the_split_seed() -> None:
+    data = dataset([60, 60])
+    first = make_splits(data, DataConfig(split_seed=1))
+    assert first.data_hash == make_splits(data, DataConfig(split_seed=1)).data_hash
+    assert first.data_hash != make_splits(data, DataConfig(split_seed=2)).data_hash
+
+
+def test_make_splits_keeps_test_images_when_other_fractions_change() -> None:
+    data = dataset([60, 60])
+    first, second = (make_splits(data, DataConfig(validation_fraction=f)) for f in (0.2, 0.4))
+    assert numbers(first.test) == numbers(second.test)
+
+
+def test_make_splits_takes_statistics_from_the_train_split_alone() -> None:
+    splits = make_splits(dataset([300, 200]), DataConfig())
+    values = splits.train.images.double().flatten() / 255.0
+    mean = float(values.sum()) / len(values)
+    std = math.sqrt(float(((values - mean) ** 2).sum()) / (len(values) - 1))
+    assert splits.mean == pytest.approx((mean,))
+    assert splits.std == pytest.approx((std,))
+
+
+def test_make_splits_gives_each_channel_its_own_statistics_and_floors_the_deviation() -> None:
+    images = torch.zeros(40, 3, 2, 2, dtype=torch.uint8)
+    images[:, 1] = 255
+    images[:, 2, 0] = 255  # half of the pixels of each image
+    labels = torch.arange(40) % 2
+    splits = make_splits(Dataset("d", ("a", "b"), LabelledImages(images, labels), None), DataConfig())
+    assert splits.mean == pytest.approx((0.0, 1.0, 0.5))
+    assert splits.std == pytest.approx((1e-3, 1e-3, 0.5), rel=0.02)
+
+
+def test_splits_describe_their_images() -> None:
+    splits = load_splits(DataConfig(dataset="digits"))
+    assert isinstance(splits, Splits)
+    assert (splits.num_classes, splits.in_channels, splits.image_size) == (10, 1, 8)
+    assert [len(getattr(splits, part)) for part in PARTS] == [992, 153, 382, 270]
+    assert len(splits.data_hash) == 64
+
+
+def test_data_hash_depends_on_which_split_an_image_is_in() -> None:
+    splits = make_splits(dataset([60, 60]), DataConfig())
+    swapped = Splits(
+        splits.calibration, splits.train, splits.validation, splits.test, splits.class_names, splits.mean, splits.std
+    )
+    assert swapped.data_hash != splits.data_hash
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("calibration", [40, 40]), ("validation", [40, 40]), ("test", [40, 40])])
+def test_make_splits_names_the_fraction_that_is_too_small(name: str, sizes: list[int]) -> None:
+    config = DataConfig.model_validate({f"{name}_fraction": 0.001})
+    with pytest.raises(DataError, match=rf"data\.{name}_fraction.*got 1 {name} images.*raise it"):
+        make_splits(dataset(sizes), config)
+
+
+def test_make_splits_names_a_fraction_that_is_too_large() -> None:
+    with pytest.raises(DataError, match=r"data\.test_fraction.*lower it"):
+        make_splits(dataset([40, 40]), DataConfig(test_fraction=0.99))
+
+
+def test_make_splits_names_the_class_a_split_lacks_and_the_fraction_to_change() -> None:
+    with pytest.raises(DataError, match=r"validation split.*no image of: class 1; raise data\.validation_fraction"):
+        make_splits(dataset([200, 2], [5, 5]), DataConfig(validation_fraction=0.02))
+
+
+def test_make_splits_names_the_class_a_test_split_lacks() -> None:
+    with pytest.raises(DataError, match=r"test split.*class 1; raise data\.max_test_images"):
+        make_splits(dataset([40, 40], [10]), DataConfig())
+
+
+def test_make_splits_explains_a_class_of_one_image() -> None:
+    with pytest.raises(DataError, match=r"only 1 member.*data\.max_train_images"):
+        make_splits(dataset([40, 1]), DataConfig())
+
+
+def test_stratified_indices_are_sorted_distinct_and_in_proportion() -> None:
+    labels = numbered([60, 30, 10]).labels
+    chosen = stratified_indices(labels, 50, DataConfig(), "train")
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    assert torch.bincount(labels[chosen]).tolist() == [30, 15, 5]
+
+
+def test_stratified_indices_depend_on_seed_and_split() -> None:
+    labels = numbered([60, 60]).labels
+    first = stratified_indices(labels, 40, DataConfig(), "train").tolist()
+    assert first == stratified_indices(labels, 40, DataConfig(), "train").tolist()
+    assert first != stratified_indices(labels, 40, DataConfig(split_seed=1), "train").tolist()
+    assert first != stratified_indices(labels, 40, DataConfig(), "test").tolist()
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_stratified_indices_return_everything_if_no_more_is_there(count: int) -> None:
+    assert stratified_indices(numbered([60, 40]).labels, count, DataConfig(), "train").tolist() == list(range(100))
+
+
+def test_stratified_indices_drop_fewer_images_than_classes_from_the_largest() -> None:
+    labels = numbered([7, 1, 5, 1]).labels  # scikit-learn would refuse to carve out 3 images of 4 classes
+    chosen = stratified_indices(labels, 11, DataConfig(), "train")
+    assert torch.bincount(labels[chosen]).tolist() == [5, 1, 4, 1]
+    assert chosen.tolist() == stratified_indices(labels, 11, DataConfig(), "train").tolist()
+
+
+def test_stratified_indices_refuse_fewer_images_than_classes() -> None:
+    with pytest.raises(DataError, match=r"data\.max_test_images.*3 classes, got 2"):
+        stratified_indices(numbered([5, 5, 5]).labels, 2, DataConfig(), "test")
