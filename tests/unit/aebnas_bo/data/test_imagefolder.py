@@ -76,24 +76,24 @@ def test_no_test_folder_means_no_test_split(folder: Path) -> None:
 
 
 def test_missing_root_names_the_flag(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="data.root=PATH"):
+    with pytest.raises(DataError, match=r"data\.root=PATH"):
         load_imagefolder(config(tmp_path / "nowhere"))
 
 
 def test_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="train/<class>/<image>"):
+    with pytest.raises(DataError, match=r"train/<class>/<image>"):
         load_imagefolder(config(tmp_path))
 
 
 def test_differing_classes_are_named(folder: Path) -> None:
     (folder / "test/dog").rename(folder / "test/wolf")
-    with pytest.raises(DataError, match="only in train: dog; only in test: wolf"):
+    with pytest.raises(DataError, match=r"only in train: dog; only in test: wolf"):
         load_imagefolder(config(folder))
 
 
 def test_unreadable_image_is_named(folder: Path) -> None:
     (folder / "train/dog/3.png").write_bytes(b"not an image")
-    with pytest.raises(DataError, match="dog/3.png"):
+    with pytest.raises(DataError, match=r"dog/3\.png"):
         load_imagefolder(config(folder))
 
 

@@ -109,9 +109,12 @@ def test_make_splits_names_a_fraction_that_is_too_large() -> None:
         make_splits(dataset([40, 40]), DataConfig(test_fraction=0.99))
 
 
-def test_make_splits_names_the_class_a_split_lacks_and_the_fraction_to_change() -> None:
-    with pytest.raises(DataError, match=r"validation split.*no image of: class 1; raise data\.validation_fraction"):
-        make_splits(dataset([200, 2], [5, 5]), DataConfig(validation_fraction=0.02))
+@pytest.mark.parametrize(("name", "other"), [("calibration", "validation"), ("validation", "calibration")])
+def test_make_splits_names_the_class_a_split_lacks_and_the_fraction_to_change(name: str, other: str) -> None:
+    # Four of 204 images are too few for one of class 1, which has four; the other split takes two of these.
+    config = DataConfig.model_validate({f"{name}_fraction": 0.02, f"{other}_fraction": 0.5})
+    with pytest.raises(DataError, match=rf"{name} split.*no image of: class 1; raise data\.{name}_fraction"):
+        make_splits(dataset([200, 4], [5, 5]), config)
 
 
 def test_make_splits_names_the_class_a_test_split_lacks() -> None:
@@ -145,10 +148,10 @@ def test_stratified_indices_return_everything_if_no_more_is_there(count: int) ->
 
 
 def test_stratified_indices_drop_fewer_images_than_classes_from_the_largest() -> None:
-    labels = numbered([7, 1, 5, 1]).labels  # scikit-learn would refuse to carve out 3 images of 4 classes
-    chosen = stratified_indices(labels, 11, DataConfig(), "train")
-    assert torch.bincount(labels[chosen]).tolist() == [5, 1, 4, 1]
-    assert chosen.tolist() == stratified_indices(labels, 11, DataConfig(), "train").tolist()
+    labels = numbered([8, 1, 5, 1]).labels  # scikit-learn would refuse to carve out 3 images of 4 classes
+    chosen = stratified_indices(labels, 12, DataConfig(), "train")
+    assert torch.bincount(labels[chosen]).tolist() == [5, 1, 5, 1]
+    assert chosen.tolist() == stratified_indices(labels, 12, DataConfig(), "train").tolist()
 
 
 def test_stratified_indices_refuse_fewer_images_than_classes() -> None:

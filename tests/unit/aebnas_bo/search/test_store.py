@@ -78,7 +78,7 @@ def test_missing_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptStateError, match="no study of this program"):
         TrialStore.open(tmp_path / "foreign.db")
     (tmp_path / "broken.db").write_bytes(b"rubbish" * 1000)
-    with pytest.raises(CorruptStateError, match="broken.db cannot be read"):
+    with pytest.raises(CorruptStateError, match=r"broken\.db cannot be read"):
         TrialStore.open(tmp_path / "broken.db")
 
 

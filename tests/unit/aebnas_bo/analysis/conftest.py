@@ -1,0 +1,39 @@
+import pytest
+
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+
+def make_trial(number: int, accuracy: float, macs: float, status: str = "COMPLETED") -> Trial:
+    done = status == "COMPLETED"
+    return Trial(
+        number,
+        f"key{number}" if done else "",
+        status,  # type: ignore[arg-type]
+        {"exit1_depth": number % 2, "exit1_threshold": 0.25},
+        reason="" if done else "RuntimeError: two\nlines, and a comma",
+        metrics={"accuracy": accuracy, "average_macs": macs} if done else {},
+        sems={"accuracy": 0.5, "average_macs": 0.0} if done else {},
+        details={"exit1_rate": 0.3, "final_rate": 0.7} if done else {},
+        generation_s=0.1,
+        evaluation_s=0.2,
+    )
+
+
+@pytest.fixture
+def objectives() -> tuple[Objective, ...]:
+    return (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
+
+
+@pytest.fixture
+def trials() -> list[Trial]:
+    """Trial 3 failed, 4 is dominated, 5 is worse than the reference, 6 equals 1."""
+    return [
+        make_trial(0, 50.0, 2.0),
+        make_trial(1, 90.0, 4.0),
+        make_trial(2, 70.0, 3.0),
+        make_trial(3, 0.0, 0.0, "FAILED"),
+        make_trial(4, 60.0, 3.5),
+        make_trial(5, 5.0, 0.1),
+        make_trial(6, 90.0, 4.0),
+    ]

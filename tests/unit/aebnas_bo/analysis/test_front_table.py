@@ -1,0 +1,29 @@
+from rich.console import Console
+
+from aebnas_bo.analysis.front_table import front_table
+from aebnas_bo.analysis.pareto import pareto_front
+
+from .conftest import make_trial
+
+
+def text(table) -> str:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table)
+    return console.export_text()
+
+
+def test_table_shows_key_metrics_rates_and_thresholds(trials, objectives) -> None:
+    shown = text(front_table(pareto_front(trials, objectives), objectives))
+    assert "Pareto front: 4 networks" in shown
+    assert "90.00 ± 0.50" in shown
+    assert "30 / 70" in shown  # trial 1 has the exit
+    assert "– / 70" in shown  # trial 0 has not
+    assert "0.25" in shown
+
+
+def test_long_fronts_are_thinned_out_evenly(objectives) -> None:
+    front = [make_trial(n, 10.0 + n, 0.01 * n) for n in range(90)]
+    shown = text(front_table(front, objectives))
+    assert "90 networks, 30 of them shown" in shown
+    assert "key0 " in shown
+    assert "key89" in shown

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import torch
+from botorch.utils.multi_objective.box_decompositions import DominatedPartitioning
+
+from aebnas_bo.analysis.hypervolume import hypervolume, hypervolume_curve
+from aebnas_bo.search.objectives import reference_to_maximize, to_maximize
+
+from .conftest import make_trial
+
+
+def test_hand_computed_curve(trials, objectives) -> None:
+    # reference (10 %, 5 M): (50, 2) covers 40 x 3; (90, 4) adds 40 x 1; (70, 3) adds 20 x 1
+    expected = [120.0, 160.0, 180.0, 180.0, 180.0, 180.0, 180.0]
+    assert hypervolume_curve(trials, objectives) == list(zip(range(7), expected, strict=True))
+    assert hypervolume(trials, objectives) == 180.0
+
+
+def test_points_on_or_beyond_the_reference_count_nothing(objectives) -> None:
+    assert hypervolume([make_trial(0, 10.0, 1.0), make_trial(1, 90.0, 5.0)], objectives) == 0.0
+
+
+def test_no_trials_no_volume(objectives) -> None:
+    assert hypervolume_curve([], objectives) == []
+    assert hypervolume([], objectives) == 0.0
+
+
+def test_curve_never_falls_and_equals_a_full_recomputation(objectives) -> None:
+    generator = np.random.default_rng(0)
+    many = [make_trial(n, generator.uniform(0, 100), generator.uniform(0, 6)) for n in range(80)]
+    values = [value for _, value in hypervolume_curve(many, objectives)]
+    assert values == sorted(values)
+    for count in (1, 20, 80):
+        Y = to_maximize([trial.metrics for trial in many[:count]], objectives)
+        box = DominatedPartitioning(ref_point=reference_to_maximize(objectives), Y=Y)
+        assert values[count - 1] == pytest.approx(float(box.compute_hypervolume()), rel=1e-12)
+    assert torch.get_default_dtype() == torch.float32

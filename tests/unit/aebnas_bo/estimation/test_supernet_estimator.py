@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from aebnas_bo.config import EstimationConfig
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import EstimationError
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import make_estimator
+from aebnas_bo.testing.estimator_contract import EstimatorContract
+
+CONFIG = load_config(None)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    splits = load_splits(CONFIG.data)
+    space = NetworkSpace(CONFIG.space, 1, 10)
+    return splits, space, Supernet(CONFIG.space, space.skeleton, 0)
+
+
+def make(parts, **changes) -> SupernetEstimator:
+    splits, space, supernet = parts
+    config = CONFIG.model_copy(update={"estimation": EstimationConfig(**changes)})
+    return make_estimator(config, space, splits, supernet, "cpu")
+
+
+def a_point(parts, **changes):
+    import numpy as np
+
+    return {**parts[1].search_space.sample(np.random.default_rng(3)), "exit1_depth": 2, "exit2_depth": 1, **changes}
+
+
+def test_other_thresholds_cost_no_forward_pass(parts, monkeypatch) -> None:
+    estimator = make(parts)
+    first = estimator.estimate(a_point(parts, exit1_threshold=0.1))
+    monkeypatch.setattr("aebnas_bo.estimation.supernet_estimator.extract", lambda *_: pytest.fail("network used again"))
+    other = estimator.estimate(a_point(parts, exit1_threshold=0.9))
+    assert first.key == other.key
+    assert first.details["exit1_rate"] >= other.details["exit1_rate"]
+
+
+def test_extreme_thresholds_give_the_costs_of_the_ends(parts) -> None:
+    estimator = make(parts)
+    point = a_point(parts, exit1_threshold=0.0)
+    costs = exit_costs(parts[1].architecture(point), parts[1].skeleton).cumulative
+    assert estimator.estimate(point).metrics["average_macs"].mean == costs[0] / 1e6
+    never = a_point(parts, exit1_threshold=1.0, exit2_threshold=1.0)
+    estimate = estimator.estimate(never)
+    if estimate.details["final_rate"] == 1.0:
+        assert estimate.metrics["average_macs"].mean == costs[-1] / 1e6
+
+
+def test_results_do_not_depend_on_the_batch_size(parts) -> None:
+    tables = [make(parts, batch_size=size).exit_table(parts[1].architecture(a_point(parts))) for size in (32, 256)]
+    assert torch.allclose(tables[0].confidence, tables[1].confidence, atol=1e-5)
+    assert (tables[0].is_correct != tables[1].is_correct).sum() <= 1
+
+
+def test_absent_exits_have_rate_zero(parts) -> None:
+    details = make(parts).estimate(a_point(parts, exit1_depth=0)).details
+    assert details["exit1_rate"] == 0.0
+    assert details["exit2_rate"] + details["final_rate"] == pytest.approx(1.0)
+
+
+def test_non_finite_outputs_are_an_estimation_error(parts) -> None:
+    splits, space, _ = parts
+    broken = Supernet(CONFIG.space, space.skeleton, 0)
+    with torch.no_grad():
+        broken.classifier.bias.fill_(float("nan"))
+    with pytest.raises(EstimationError, match="non-finite"):
+        make_estimator(CONFIG, space, splits, broken, "cpu").estimate(a_point(parts))
+
+
+class TestContract(EstimatorContract):
+    @pytest.fixture
+    def estimator(self, parts) -> SupernetEstimator:
+        return make(parts)
