@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import typer
+from pathlib import Path
+from typing import Annotated
 
-from aebnas_bo.run import run
+import typer
+from rich.console import Console
+
+from aebnas_bo.run import reported_errors, run
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.command()(run)
@@ -17,16 +21,13 @@ def _root() -> None:
 
 @app.command()
 def space(
-    config: str = typer.Argument("", help="YAML file; without it the embedded default."),
+    config: Annotated[Path | None, typer.Argument(help="YAML file; without it the embedded default.")] = None,
 ) -> None:
     """Describe a search space: its parameters, its size and the costs of its extremes."""
-    from pathlib import Path
+    with reported_errors(as_json=False, quiet=False):
+        from aebnas_bo.space_description import describe_space
 
-    from rich.console import Console
-
-    from aebnas_bo.space_description import describe_space
-
-    Console().print(describe_space(Path(config) if config else None))
+        Console().print(describe_space(config))
 
 
 def main() -> None:

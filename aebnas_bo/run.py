@@ -11,10 +11,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -43,17 +45,32 @@ def run(
     options += [f"search.budget={budget}"] if budget is not None else []
     options += [f"seed={seed}"] if seed is not None else []
     options += [f"device={device}"] if device is not None else []
+    with reported_errors(as_json, quiet) as stderr:
+        _run(config, options, out, resume, as_json, quiet, stderr)
+
+
+@contextmanager
+def reported_errors(as_json: bool, quiet: bool) -> Iterator[Console]:
+    """Run a command with a console for stderr; errors and signals become messages and exit codes."""
     stderr = Console(stderr=True)
     _set_up_logging(stderr, quiet)
     _raise_on_signals()
     try:
-        _run(config, options, out, resume, as_json, quiet, stderr)
+        yield stderr
     except AebnasError as error:
-        _report(error, as_json, stderr)
-        raise typer.Exit(error.exit_code) from error
+        problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+        _end(type(error).__name__, error.exit_code, problems, as_json)
     except StopRequested as request:
         stderr.print(f"[bold]{request}[/]; what was finished is stored. Go on with --resume.", highlight=False)
-        raise typer.Exit(request.exit_code) from request
+        _end(type(request).__name__, request.exit_code, [str(request)], as_json)
+
+
+def _end(name: str, exit_code: int, problems: list[str], as_json: bool) -> NoReturn:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
+    raise typer.Exit(exit_code)
 
 
 def _run(
@@ -97,16 +114,6 @@ def _run(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _report(error: AebnasError, as_json: bool, stderr: Console) -> None:
-    problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
-    for problem in problems:
-        stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-    if as_json:
-        sys.stdout.write(
-            json.dumps({"error": type(error).__name__, "exit_code": error.exit_code, "problems": problems}) + "\n"
-        )
 
 
 def _set_up_logging(stderr: Console, quiet: bool) -> None:

@@ -171,6 +171,8 @@ def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: 
             )
         write_text(folder.config, dump_config(config))
         return store
+    for leftover in folder.path.glob("*.tmp*"):  # of a process that was killed; the folder is ours alone
+        leftover.unlink()
     write_text(folder.config, dump_config(config))
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), make_objectives(config, space))
     temporary = folder.study.with_name(f"study.{os.getpid()}.tmp")

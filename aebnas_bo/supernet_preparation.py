@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import augment, normalize
-from aebnas_bo.errors import ConfigError
+from aebnas_bo.errors import ConfigError, CorruptStateError
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -19,6 +20,8 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.training import EpochReport, TrainingTask, train_supernet
+
+logger = logging.getLogger(__name__)
 
 TRAINING_VERSION = 1  # raised whenever training itself changes, so that no older supernet is reused
 
@@ -71,8 +74,7 @@ def prepare_supernet(
         load_supernet(folder.supernet, supernet, fingerprint)
         return supernet, "run folder"
     source = "trained"
-    if config.supernet.cache and cached.exists():
-        load_supernet(cached, supernet, fingerprint)
+    if config.supernet.cache and _load_cached(cached, supernet, fingerprint):
         source = "cache"
     else:
         _train(config, space, splits, supernet, folder, progress, fingerprint, device)
@@ -83,6 +85,18 @@ def prepare_supernet(
         save_supernet(folder.supernet, supernet, fingerprint)
         folder.checkpoint.unlink(missing_ok=True)
     return supernet, source
+
+
+def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
+    """Load a cached supernet if there is a sound one; a damaged one is no loss and is replaced after training."""
+    if not path.exists():
+        return False
+    try:
+        load_supernet(path, supernet, fingerprint)
+    except CorruptStateError as error:
+        logger.warning("the cached supernet is not used and trained anew: %s", error)
+        return False
+    return True
 
 
 def _train(

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet_preparation import (
+    cache_folder,
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+)
+
+SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
+
+
+def prepare(folder: RunFolder | None = None, settings: tuple[str, ...] = ()):
+    config = load_config(None, [*SETTINGS, *settings])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    progress = RunProgress(Console(stderr=True), quiet=True)
+    return prepare_supernet(config, space, splits, folder, progress, "cpu")
+
+
+def test_equal_runs_share_a_supernet_and_others_do_not() -> None:
+    first, source = prepare()
+    again, again_source = prepare()
+    assert (source, again_source) == ("trained", "cache")
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert prepare(settings=("seed=1",))[1] == "trained"
+    assert prepare(settings=("supernet.cache=false",))[1] == "trained"
+
+
+def test_a_damaged_cache_is_trained_anew() -> None:
+    prepare()
+    [cached] = (cache_folder() / "supernets").iterdir()
+    cached.write_bytes(b"rubbish")
+    assert prepare()[1] == "trained"
+    assert prepare()[1] == "cache"
+
+
+def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    assert prepare(folder)[1] == "trained"
+    assert prepare(folder)[1] == "run folder"
+    folder.supernet.write_bytes(b"rubbish")
+    with pytest.raises(CorruptStateError, match="supernet"):
+        prepare(folder)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["seed=7", "supernet.learning_rate=0.05", "data.horizontal_flip=true", "space.stem_channels=12"],
+)
+def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> None:
+    assert supernet_fingerprint(load_config(None), "h") != supernet_fingerprint(load_config(None, [setting]), "h")
+
+
+def test_the_fingerprint_does_not_depend_on_the_search() -> None:
+    other = load_config(None, ["search.budget=7", "name=other", "supernet.cache=false"])
+    assert supernet_fingerprint(load_config(None), "h") == supernet_fingerprint(other, "h")
+    assert supernet_fingerprint(other, "h") != supernet_fingerprint(other, "other images")
+
+
+def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        resolve_device("cuda")
