@@ -117,7 +117,8 @@ def _run(
 
 
 def _set_up_logging(stderr: Console, quiet: bool) -> None:
-    level = logging.ERROR if quiet else os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
+    wanted = os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
+    level = "ERROR" if quiet or wanted not in logging.getLevelNamesMapping() else wanted
     handler = RichHandler(console=stderr, show_path=False, show_time=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     # Libraries warn of their own deprecations and greet on import, past any level; who debugs can see it.

@@ -23,7 +23,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from botorch.acquisition.multi_objective import logei
@@ -88,33 +88,34 @@ class _ConditionedPaths:
         return draws.permute(2, 1, 0).unsqueeze(-2)
 
 
-class ConditionedLogNEHVI(qLogNoisyExpectedHypervolumeImprovement):
-    """qLogNEHVI with conditioned draws for single candidates; see the module's docstring."""
+class _ConditionedForward:
+    """Evaluates single candidates on conditioned draws; stands before the BoTorch class it completes."""
+
+    _improvement: Callable[..., Tensor]
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
-        super()._set_cell_bounds(num_new_points)
+        super()._set_cell_bounds(num_new_points)  # type: ignore[misc]
         self._paths = _paths_of(self)
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[untyped-decorator]
     def forward(self, X: Tensor) -> Tensor:
-        """Return the `batch` log-improvements of candidates `batch x 1 x d`."""
-        return self._compute_log_qehvi(samples=self._paths(X), X=X)
+        """Return the `batch` values of candidates `batch x 1 x d`."""
+        return self._improvement(samples=self._paths(X), X=X)
 
 
-class ConditionedNEHVI(qNoisyExpectedHypervolumeImprovement):
-    """qNEHVI with conditioned draws for single candidates; see the module's docstring."""
+class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImprovement):
+    """qLogNEHVI on conditioned draws; see the module's docstring."""
 
-    def _set_cell_bounds(self, num_new_points: int) -> None:
-        super()._set_cell_bounds(num_new_points)
-        self._paths = _paths_of(self)
-
-    @t_batch_mode_transform(expected_q=1)  # type: ignore[untyped-decorator]
-    def forward(self, X: Tensor) -> Tensor:
-        """Return the `batch` improvements of candidates `batch x 1 x d`."""
-        return self._compute_qehvi(samples=self._paths(X), X=X)
+    _improvement = qLogNoisyExpectedHypervolumeImprovement._compute_log_qehvi
 
 
-def _paths_of(acquisition: ConditionedLogNEHVI | ConditionedNEHVI) -> _ConditionedPaths:
+class ConditionedNEHVI(_ConditionedForward, qNoisyExpectedHypervolumeImprovement):
+    """qNEHVI on conditioned draws; see the module's docstring."""
+
+    _improvement = qNoisyExpectedHypervolumeImprovement._compute_qehvi
+
+
+def _paths_of(acquisition: Any) -> _ConditionedPaths:
     baseline = acquisition.X_baseline
     with torch.no_grad():
         draws = acquisition.base_sampler(acquisition.model.posterior(baseline))
