@@ -41,9 +41,9 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         _say(axes, "no trial yet")
     else:
         axes.axvspan(0, min(design_trials, len(curve)) + 0.5, color="#eef1f4", zorder=0)
-        axes.text(
-            0.5 * min(design_trials, len(curve)), 0.02, "Sobol design", transform=axes.get_xaxis_transform(),
-            ha="center", va="bottom", fontsize=9, color="#66717d",
+        axes.annotate(
+            "Sobol design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
+            ha="left", va="top", fontsize=9, color="#66717d",
         )  # fmt: skip
         axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post")
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
