@@ -45,7 +45,8 @@ class RunProgress:
                 console=console,
             )
         self._task: TaskID | None = None
-        self._name, self._total, self._first = "", 0, 0
+        self._name, self._total = "", 0
+        self._first: int | None = None  # steps done before the first one that was timed
         self._started = self._last_line = 0.0
         self._last_share = 0.0
 
@@ -67,7 +68,7 @@ class RunProgress:
 
     def start(self, name: str, total: int, done: int = 0) -> None:
         """Begin a phase of `total` steps, `done` of which were done before."""
-        self._name, self._total, self._first = name, total, done
+        self._name, self._total, self._first = name, total, None
         self._started = self._last_line = time.monotonic()
         self._last_share = done / max(total, 1)
         if self._bars is not None:
@@ -75,6 +76,8 @@ class RunProgress:
 
     def update(self, done: int, figures: str) -> None:
         """Report that `done` steps are done, with the phase's figures as text."""
+        if self._first is None:
+            self._first = max(done - 1, 0)  # a phase that resumes starts anywhere
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, completed=done, figures=figures)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,19 @@ class RunFolder:
     def summary(self) -> Path:
         """Key figures of the run."""
         return self.path / "summary.json"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            UsageError: If it cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); give another folder") from error
+        if not os.access(self.path, os.W_OK):
+            raise UsageError(f"--out {self.path}: cannot be written to; give another folder")
 
     @property
     def holds_study(self) -> bool:

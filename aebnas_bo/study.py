@@ -129,7 +129,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
             space.search_space,
             resolve_device(config.device),
         )  # every mistake shows before anything is created
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")

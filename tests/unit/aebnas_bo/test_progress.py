@@ -31,3 +31,13 @@ def test_a_terminal_gets_a_bar() -> None:
     text = shown(quiet=False, is_terminal=True, steps=5)
     assert "5/5" in text
     assert "hypervolume 5" in text
+
+
+def test_time_left_counts_only_steps_of_this_process(monkeypatch) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("aebnas_bo.progress.time.monotonic", lambda: float(next(clock)))
+    stream = io.StringIO()
+    with RunProgress(Console(file=stream, width=120), quiet=False) as progress:
+        progress.start("epochs", 100)
+        progress.update(91, "")  # resumed after 90; this one took 10 seconds
+    assert stream.getvalue().split() == ["epochs", "91/100", "90", "s", "left"]

@@ -27,3 +27,9 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(UsageError, match="is a file"):
         choose_run_folder(tmp_path / "x", "a", resume=True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(UsageError, match="cannot be created"):
+        RunFolder(tmp_path / "x" / "run").create()
