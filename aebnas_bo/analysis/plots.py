@@ -142,7 +142,8 @@ def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, 
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(min(x) / 1.1, max(x) * 1.15)
     else:
-        axes.set_xlim(min(x) - 0.04 * (max(x) - min(x)), max(x) + 0.06 * (max(x) - min(x)))
+        span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)  # a single trial still needs some room
+        axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
     hidden = sum(trial.metrics[up] < bottom for trial in trials)
     if hidden:
         axes.text(0.01, 0.015, f"{hidden} trials lie below", transform=axes.transAxes, fontsize=8.5, color="#66717d")
