@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -39,8 +38,6 @@ from aebnas_bo.supernet_preparation import (
     resolve_device,
     supernet_fingerprint,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -125,10 +122,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     with clock.phase("data"):
         splits = load_splits(config.data)
         space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        _ = (
-            space.search_space,
-            resolve_device(config.device),
-        )  # every mistake shows before anything is created
+        resolve_device(config.device)  # the last mistake that can show before anything is created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:

@@ -69,10 +69,10 @@ class NetworkSpace:
             activation=declaration.activation,
         )
         self._check_pooling()
+        self.search_space = self._search_space()
 
-    @cached_property
-    def search_space(self) -> SearchSpace:
-        """The flat space of parameters, thresholds included."""
+    def _search_space(self) -> SearchSpace:
+        """Return the flat space of parameters, thresholds included."""
         parameters: list[Parameter] = []
         _add(parameters, "resolution", self.declaration.resolutions, "resolution")
         for number in range(1, len(self.declaration.stages) + 1):
