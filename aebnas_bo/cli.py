@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -28,6 +31,51 @@ def space(
         from aebnas_bo.space_description import describe_space
 
         Console().print(describe_space(config))
+
+
+@app.command()
+def fidelity(
+    config: Annotated[Path | None, typer.Argument(help="YAML file; without it the embedded default.")] = None,
+    num_architectures: Annotated[
+        int | None, typer.Option("--num-architectures", min=4, help="Networks drawn and trained alone.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of draws and training.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
+    ] = None,
+    device: Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+) -> None:
+    """Hold the supernet's estimates against networks trained alone: rank correlations with intervals."""
+    options = [*(settings or [])]
+    options += [f"fidelity.num_architectures={num_architectures}"] if num_architectures is not None else []
+    options += [f"seed={seed}"] if seed is not None else []
+    options += [f"device={device}"] if device is not None else []
+    with reported_errors(as_json, quiet) as stderr:
+        from aebnas_bo.config_loading import load_config
+        from aebnas_bo.fidelity.outputs import agreement_table
+        from aebnas_bo.fidelity.study import run_fidelity
+        from aebnas_bo.progress import RunProgress
+        from aebnas_bo.run_folder import choose_run_folder
+
+        loaded = load_config(config, options)
+        folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
+        with RunProgress(stderr, quiet) as progress:
+            report = run_fidelity(loaded, folder, resume, progress)
+        if as_json:
+            found = [asdict(entry) for entry in report.agreements]
+            document = {"folder": str(folder.path), "agreements": found, "seconds": report.seconds}
+            sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+            return
+        stdout = Console()
+        if not stdout.is_terminal:
+            stdout = Console(width=160)
+        stdout.print(agreement_table(report.agreements))
+        stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

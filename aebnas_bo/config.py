@@ -11,6 +11,7 @@ from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
 PresetName = Literal["tiny", "cifar", "aebnas"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Section(BaseModel):
@@ -37,6 +38,9 @@ class DataConfig(Section):
         split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
         crop_padding: Random shifts by up to this many pixels while training.
         horizontal_flip: Random mirror images while training.
+        trivial_augment: Whether training batches pass torchvision's `TrivialAugmentWide`, in groups.
+        mixup_alpha: Parameter of torchvision's `MixUp` on training batches; 0 for none.
+        cutmix_alpha: Parameter of torchvision's `CutMix` likewise; with both, each batch takes one of them at random.
     """
 
     dataset: DatasetName = "digits"
@@ -51,6 +55,9 @@ class DataConfig(Section):
     split_seed: Annotated[int, Field(ge=0)] = 0
     crop_padding: Annotated[int, Field(ge=0, le=32)] = 0
     horizontal_flip: bool = False
+    trivial_augment: bool = False
+    mixup_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    cutmix_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -66,8 +73,8 @@ class DataConfig(Section):
         return self
 
 
-class SupernetConfig(Section):
-    """How the weight-sharing supernet is trained.
+class TrainingConfig(Section):
+    """What training a supernet and training one network have in common.
 
     Args:
         epochs: Passes over the training split.
@@ -77,25 +84,73 @@ class SupernetConfig(Section):
         momentum: Nesterov momentum of SGD.
         weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
         label_smoothing: Label smoothing of the cross-entropy.
-        random_subnets: Random sub-networks per step beside the largest and the smallest (sandwich rule).
-        distillation: Whether smaller sub-networks learn from the largest one's final exit.
+        exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
+            alike. Those of a network's outputs are divided by their sum.
+        ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: How often a non-finite loss may roll training back before it stops.
-        cache: Whether an equally configured supernet trained before is reused.
+        precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10000)] = 80
     batch_size: Annotated[int, Field(ge=2, le=8192)] = 48
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05
     warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0001
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
-    distillation: bool = True
+    exit_weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
+    precision: Precision = "auto"
+
+
+class SupernetConfig(TrainingConfig):
+    """How the weight-sharing supernet is trained; the losses of a step's networks are added.
+
+    Args:
+        sandwich: Whether every step takes the largest and the smallest network; else random ones in their place.
+        random_subnets: Random sub-networks per step beside those two.
+        distillation: Whether all other networks learn from the largest one's final exit in place of the labels.
+        exit_distillation: Whether early exits also learn from the final exit of their own network.
+        balanced_branches: Whether every choice of a branch is trained as often as every other, at any backbone.
+        cache: Whether an equally configured supernet trained before is reused.
+    """
+
+    sandwich: bool = True
+    random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
+    distillation: bool = True
+    exit_distillation: bool = False
+    balanced_branches: bool = True
     cache: bool = True
+
+
+class FinalTrainingConfig(TrainingConfig):
+    """The final recipe: how one network is trained from scratch, all its exits together.
+
+    Args:
+        exit_distillation: Whether early exits also learn from the final exit.
+        compile: Whether `torch.compile` may speed up training on CUDA.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    exit_distillation: bool = False
+    compile: bool = True
+
+
+class FidelityConfig(Section):
+    """The study that compares the supernet's estimates with networks trained alone.
+
+    Args:
+        num_architectures: Networks drawn and trained.
+        top_k: Sizes of the short lists whose regret is reported.
+        bootstrap_samples: Resamples behind the 95 % intervals.
+    """
+
+    num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
+    top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 3, 5)
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
 
 
 class EstimationConfig(Section):
@@ -163,5 +218,21 @@ class Config(Section):
     data: DataConfig = DataConfig()
     space: NetworkSpaceDeclaration
     supernet: SupernetConfig = SupernetConfig()
+    final_training: FinalTrainingConfig = FinalTrainingConfig()
     estimation: EstimationConfig = EstimationConfig()
+    fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        expected = len(self.space.exits) + 1
+        for name, weights in (
+            ("supernet", self.supernet.exit_weights),
+            ("final_training", self.final_training.exit_weights),
+        ):
+            if weights is not None and (len(weights) != expected or not weights[-1] > 0):
+                raise ValueError(
+                    f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "
+                    f"classifier, {expected} in all, got {list(weights)}"
+                )
+        return self

@@ -28,24 +28,33 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     """
     with TrialStore.open(study) as store:
         stored = parse_config(store.study.config, str(study))
-    current, wanted = _flat(stored.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
+    differing = differing_settings(stored, given)
     # space.preset unfolds into the whole section
     named = {"space" if o.startswith("space") else o.partition("=")[0].strip() for o in options}
-    in_options = {key for key in wanted if any(key == name or key.startswith(f"{name}.") for name in named)}
-    differing = {key for key in current.keys() | wanted.keys() if current.get(key) != wanted.get(key)}
-    forbidden = differing - CHANGEABLE if has_file else (differing & in_options) - CHANGEABLE
+    in_options = {key for key in differing if any(key == name or key.startswith(f"{name}.") for name in named)}
+    forbidden = (differing.keys() if has_file else in_options) - CHANGEABLE
     if forbidden:
         raise ConfigError(
             [
-                f"{key}: the study has {current.get(key)!r}, --resume cannot make it {wanted.get(key)!r}; "
+                f"{key}: the study has {differing[key][0]!r}, --resume cannot make it {differing[key][1]!r}; "
                 "start another run folder"
                 for key in sorted(forbidden)
             ]
         )
-    changed = differing & in_options & CHANGEABLE
-    search = {key.removeprefix("search."): wanted[key] for key in changed if key.startswith("search.")}
+    changed = in_options & CHANGEABLE
+    search = {key.removeprefix("search."): differing[key][1] for key in changed if key.startswith("search.")}
     top = {"device": given.device} if "device" in changed else {}
     return stored.model_copy(update={"search": stored.search.model_copy(update=search), **top})
+
+
+def differing_settings(stored: Config, given: Config) -> dict[str, tuple[object, object]]:
+    """Return the stored and the given value of every setting that differs, by its dotted path."""
+    current, wanted = _flat(stored.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
+    return {
+        key: (current.get(key), wanted.get(key))
+        for key in current.keys() | wanted.keys()
+        if current.get(key) != wanted.get(key)
+    }
 
 
 def _flat(tree: object, path: str = "") -> dict[str, object]:

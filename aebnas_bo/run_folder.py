@@ -38,6 +38,16 @@ class RunFolder:
         return self.path / "supernet.training.safetensors"
 
     @property
+    def estimates(self) -> Path:
+        """What was measured of each network under shared weights, one file per architecture."""
+        return self.path / "estimates"
+
+    @property
+    def networks(self) -> Path:
+        """What was measured of each network trained alone, one file per architecture."""
+        return self.path / "networks"
+
+    @property
     def summary(self) -> Path:
         """Key figures of the run."""
         return self.path / "summary.json"

@@ -148,7 +148,7 @@ def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress:
     return PreparedStudy(
         space=space,
         splits=splits,
-        estimator=make_estimator(config, space, splits, supernet, device),
+        estimator=make_estimator(config, space, splits, supernet, device, folder),
         objectives=make_objectives(config, space),
         supernet_source=source,
     )

@@ -88,7 +88,7 @@ def write_summary(
             "generation_median": round(statistics.median(proposed), 4) if proposed else 0.0,
             "evaluation_median": round(statistics.median(evaluated), 4) if evaluated else 0.0,
         },
-        peak_memory_mb=round(_peak_memory_mb(), 1),
+        peak_memory_mb=round(peak_memory_mb(), 1),
         supernet=supernet_source,
         data={
             "dataset": config.data.dataset,
@@ -97,7 +97,7 @@ def write_summary(
             "images": {name: len(getattr(splits, name)) for name in ("train", "calibration", "validation", "test")},
         },
         device=config.device,
-        versions=_versions(),
+        versions=package_versions(),
     )
     write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
     return summary
@@ -114,12 +114,14 @@ def _front_row(trial: Trial) -> dict[str, object]:
     }
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
+    """Return the largest resident size of this process so far, in megabytes."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of what figures depend on."""
     found = {"aebnas_bo": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -8,30 +8,39 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.config import Config
+from aebnas_bo.config import Config, DataConfig
+from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import augment, normalize
+from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import ConfigError, CorruptStateError
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import content_key
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet.training import EpochReport, TrainingTask, train_supernet
+from aebnas_bo.supernet.training import train_supernet
+from aebnas_bo.training.loop import EpochReport, TrainingData
 
 logger = logging.getLogger(__name__)
 
-TRAINING_VERSION = 1  # raised whenever training itself changes, so that no older supernet is reused
+TRAINING_VERSION = 2  # raised whenever training itself changes, so that no older supernet is reused
+ESTIMATION_VERSION = 1  # raised whenever measuring changes, so that no older exit table is reused
 
 
 def supernet_fingerprint(config: Config, data_hash: str) -> str:
     """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
     training = config.supernet.model_dump(mode="json", exclude={"cache"})
-    transforms = {"crop_padding": config.data.crop_padding, "horizontal_flip": config.data.horizontal_flip}
     space = config.space.model_dump(mode="json")
-    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms])
+    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms_of(config.data)])
+
+
+def transforms_of(config: DataConfig) -> dict[str, object]:
+    """Return the settings that change training images."""
+    names = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")
+    return {name: getattr(config, name) for name in names}
 
 
 def cache_folder() -> Path:
@@ -112,23 +121,30 @@ def _train(
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-    crop, flip = config.data.crop_padding, config.data.horizontal_flip
-    task = TrainingTask(
-        images=normalize(splits.train.images, splits.mean, splits.std, device),
-        labels=splits.train.labels.to(device),
-        sample_architecture=space.training_architecture,
-        augment=lambda images, generator: augment(images, crop, flip, generator),
-        seed=config.seed,
-    )
     progress.start("supernet epochs", config.supernet.epochs)
     checkpoint = folder.checkpoint if folder is not None else None
-    train_supernet(supernet, task, config.supernet, show, checkpoint, fingerprint)
+    data = training_data(config, splits, device)
+    train_supernet(supernet, space, data, config.supernet, config.seed, show, checkpoint, fingerprint)
+
+
+def training_data(config: Config, splits: Splits, device: str) -> TrainingData:
+    """Return the training images, kept as bytes, with what turns a batch of them into input."""
+    return TrainingData(
+        images=splits.train.images.to(device),
+        labels=splits.train.labels.to(device),
+        augment=Augmentation.of(config.data, splits),
+    )
 
 
 def make_estimator(
-    config: Config, space: NetworkSpace, splits: Splits, supernet: Supernet, device: str
+    config: Config, space: NetworkSpace, splits: Splits, supernet: Supernet, device: str, folder: RunFolder | None
 ) -> SupernetEstimator:
-    """Return the estimator over the calibration and validation splits."""
+    """Return the estimator over the calibration and validation splits, which keeps what it measures in the folder."""
+    store = None
+    if folder is not None:
+        weights = supernet_fingerprint(config, splits.data_hash)
+        measuring = [ESTIMATION_VERSION, weights, config.estimation.confidence]
+        store = TableStore(folder.estimates, content_key(measuring))
     return SupernetEstimator(
         space=space,
         supernet=supernet,
@@ -136,6 +152,7 @@ def make_estimator(
         validation_images=normalize(splits.validation.images, splits.mean, splits.std, device),
         validation_labels=splits.validation.labels.to(device),
         config=config.estimation,
+        store=store,
     )
 
 

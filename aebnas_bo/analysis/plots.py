@@ -158,11 +158,16 @@ def _figure() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    style_axes(axes)
+    return figure, axes
+
+
+def style_axes(axes: Axes) -> None:
+    """Give axes the look of this package's figures."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="#e3e7eb", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK)
-    return figure, axes
 
 
 def _say(axes: Axes, text: str) -> None:

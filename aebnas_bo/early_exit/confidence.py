@@ -13,12 +13,12 @@ def confidence(logits: Tensor, name: ConfidenceName) -> Tensor:
     """Return the confidence of each prediction.
 
     Args:
-        logits: `B x K` scores of one exit.
+        logits: `... x K` scores.
         name: `score_margin` is the largest minus the second largest softmax probability (AEBNAS, EDANAS);
             `max_softmax` the largest.
 
     Returns:
-        `B` values in [0, 1].
+        `...` values in [0, 1].
     """
     top_two = logits.softmax(dim=-1).topk(2, dim=-1).values
-    return top_two[:, 0] - top_two[:, 1] if name == "score_margin" else top_two[:, 0]
+    return top_two[..., 0] - top_two[..., 1] if name == "score_margin" else top_two[..., 0]

@@ -7,6 +7,7 @@ for the plain network.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
@@ -15,47 +16,81 @@ from aebnas_bo.space.plan import BranchPlan, network_plan
 
 @dataclass(frozen=True)
 class ExitCosts:
-    """Costs of one image, per output: active exits in order, then the final classifier.
+    """Costs of one image, by part of the network and by output: active exits in order, then the final classifier.
 
     Args:
-        backbone: MACs of the backbone up to the output (for the last one with head and classifier).
-        branch: MACs of the output's own branch; 0 for the final classifier.
+        stem: MACs of the stem.
+        stages: MACs of each backbone stage.
+        head: MACs of the head, if there is one, and of the final classifier.
+        branches: MACs of each active exit's branch, its classifier included.
+        exits: Position (from 0) of each active exit, which names it.
+        exit_stages: Stage (from 0) after which each active exit's branch sits.
     """
 
-    backbone: tuple[int, ...]
-    branch: tuple[int, ...]
+    stem: int
+    stages: tuple[int, ...]
+    head: int
+    branches: tuple[int, ...]
+    exits: tuple[int, ...]
+    exit_stages: tuple[int, ...]
 
-    @property
+    @cached_property
+    def backbone(self) -> tuple[int, ...]:
+        """MACs of the backbone up to each output; for the last one with head and classifier."""
+        reached = list(accumulate(self.stages, initial=self.stem))
+        return (*(reached[stage + 1] for stage in self.exit_stages), reached[-1] + self.head)
+
+    @cached_property
     def cumulative(self) -> tuple[int, ...]:
         """What leaving at each output costs: backbone up to there and every active branch up to there."""
-        branches = accumulate(self.branch)
+        branches = accumulate((*self.branches, 0))
         return tuple(backbone + so_far for backbone, so_far in zip(self.backbone, branches, strict=True))
 
-    @property
+    @cached_property
     def cumulative_without_earlier_branches(self) -> tuple[int, ...]:
         """The same without the branches passed on the way, as NACHOS and EDANAS count."""
-        return tuple(backbone + own for backbone, own in zip(self.backbone, self.branch, strict=True))
+        return tuple(backbone + own for backbone, own in zip(self.backbone, (*self.branches, 0), strict=True))
+
+    def breakdown(self, charges_earlier_branches: bool = True) -> tuple[dict[str, int], ...]:
+        """Say what leaving at each output pays for: `stem`, `stage1`, `exit1` ..., `head`, all counted from 1.
+
+        Args:
+            charges_earlier_branches: Whether branches passed on the way count, as in `cumulative`; otherwise only the
+                output's own, as in `cumulative_without_earlier_branches`. Either is the sum of what is returned.
+        """
+        parts = []
+        for output in range(len(self.branches) + 1):
+            is_final = output == len(self.branches)
+            last_stage = len(self.stages) - 1 if is_final else self.exit_stages[output]
+            paid = {"stem": self.stem}
+            paid |= {f"stage{stage + 1}": self.stages[stage] for stage in range(last_stage + 1)}
+            first = 0 if charges_earlier_branches else output
+            paid |= {
+                f"exit{self.exits[passed] + 1}": self.branches[passed]
+                for passed in range(first, min(output + 1, len(self.branches)))
+            }
+            parts.append({**paid, "head": self.head} if is_final else paid)
+        return tuple(parts)
 
 
 def exit_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
-    """Count a network's MACs per output.
+    """Count a network's MACs.
 
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
     """
     plan = network_plan(architecture, skeleton)
-    backbone, branch = [], []
-    reached = plan.stem.macs
-    for stage, blocks in enumerate(plan.stages):
-        reached += sum(convolution.macs for block in blocks for convolution in block.convolutions)
-        for position, branch_plan in enumerate(plan.branches):
-            if branch_plan is not None and skeleton.exit_stages[position] == stage:
-                backbone.append(reached)
-                branch.append(_branch_macs(branch_plan, skeleton.num_classes))
+    active = architecture.active_exits
     head = plan.head.macs if plan.head else 0
-    backbone.append(reached + head + plan.classifier_channels * skeleton.num_classes)
-    return ExitCosts(tuple(backbone), (*branch, 0))
+    return ExitCosts(
+        stem=plan.stem.macs,
+        stages=tuple(sum(conv.macs for block in blocks for conv in block.convolutions) for blocks in plan.stages),
+        head=head + plan.classifier_channels * skeleton.num_classes,
+        branches=tuple(_branch_macs(branch, skeleton.num_classes) for branch in plan.branches if branch is not None),
+        exits=active,
+        exit_stages=tuple(skeleton.exit_stages[position] for position in active),
+    )
 
 
 def _branch_macs(plan: BranchPlan, num_classes: int) -> int:

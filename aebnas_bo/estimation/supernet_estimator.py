@@ -1,4 +1,4 @@
-"""Judging an architecture with shared weights: extract, re-estimate BatchNorm, one pass over the validation split."""
+"""Judging an architecture with shared weights: extract, one pass over calibration and validation images, thresholds."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.config import EstimationConfig
-from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
-from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.estimate import Estimate, Measurement
 from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point, SearchSpace
-from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
 from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.folding import fold_batchnorm
+from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 
-CACHED_TABLES = 512  # at 10,000 images and 5 outputs a table takes 250 kB
+CACHED_NETWORKS = 512  # at 10,000 images and 5 outputs a table takes 250 kB, statistics some 50 kB
 CALIBRATION_BATCH = 256
 MACS_PER_MILLION = 1e6
 
@@ -28,8 +30,8 @@ MACS_PER_MILLION = 1e6
 class SupernetEstimator:
     """Estimates accuracy and average MACs of any point of a network space.
 
-    A network's table of confidences and right answers is computed once per architecture; other thresholds then cost
-    no forward pass.
+    A network's BatchNorm statistics and its table of confidences and right answers are computed once per architecture;
+    other thresholds then cost no forward pass.
 
     Args:
         space: The space of networks.
@@ -38,6 +40,7 @@ class SupernetEstimator:
         validation_images: Normalised images the accuracy is measured on, `B x C x H x W`.
         validation_labels: Their classes, `B`.
         config: Confidence measure and batch size.
+        store: Keeps measured networks beyond this process; `None` for memory alone.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class SupernetEstimator:
         validation_images: Tensor,
         validation_labels: Tensor,
         config: EstimationConfig,
+        store: TableStore | None = None,
     ) -> None:
         self._space = space
         self._supernet = supernet
@@ -55,7 +59,8 @@ class SupernetEstimator:
         self._images = validation_images
         self._labels = validation_labels
         self._config = config
-        self._tables: OrderedDict[str, ExitTable] = OrderedDict()
+        self._store = store
+        self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
 
     @property
     def search_space(self) -> SearchSpace:
@@ -97,25 +102,42 @@ class SupernetEstimator:
         Raises:
             EstimationError: If the network's outputs are not finite.
         """
-        table = self._tables.get(architecture.key)
-        if table is None:
-            table = self._tables[architecture.key] = self._measure(architecture)
-            if len(self._tables) > CACHED_TABLES:
-                self._tables.popitem(last=False)
-        return table
+        return self._measured(architecture).table
+
+    def network(self, architecture: Architecture) -> Subnet:
+        """Return the network with shared weights and the BatchNorm statistics it was measured with, to be evaluated.
+
+        Raises:
+            EstimationError: If the network's outputs are not finite.
+        """
+        measured = self._measured(architecture)
+        subnet = extract(self._supernet, architecture)
+        subnet.load_state_dict(measured.statistics, strict=False)
+        return subnet.eval()
+
+    def _measured(self, architecture: Architecture) -> MeasuredNetwork:
+        """Look a network up in memory, then in the folder; measure it if it is in neither."""
+        key = architecture.key
+        measured = self._known.get(key)
+        if measured is None and self._store is not None:
+            measured = self._store.load(key)
+        if measured is None:
+            measured = self._measure(architecture)
+            if self._store is not None:
+                self._store.save(key, measured)
+        self._known[key] = measured
+        self._known.move_to_end(key)
+        if len(self._known) > CACHED_NETWORKS:
+            self._known.popitem(last=False)
+        return measured
 
     @torch.no_grad()
-    def _measure(self, architecture: Architecture) -> ExitTable:
+    def _measure(self, architecture: Architecture) -> MeasuredNetwork:
+        """Take one pass over calibration, then validation images, in fixed order."""
         subnet = extract(self._supernet, architecture)
         calibrate_batchnorm(subnet, self._calibration_images, CALIBRATION_BATCH)
-        confidences, hits = [], []
-        size = self._config.batch_size
-        for images, labels in zip(torch.split(self._images, size), torch.split(self._labels, size), strict=True):
-            outputs = subnet(images)
-            confidences.append(torch.stack([confidence(logits, self._config.confidence) for logits in outputs]))
-            hits.append(torch.stack([logits.argmax(dim=-1) == labels for logits in outputs]))
-        confidence_table = torch.cat(confidences, dim=1).cpu()
-        if not torch.isfinite(confidence_table).all():
-            raise EstimationError(f"network {architecture.key} has non-finite outputs")
-        costs = exit_costs(architecture, self._space.skeleton)
-        return ExitTable(confidence_table, torch.cat(hits, dim=1).cpu(), costs.cumulative)
+        statistics = {name: tensor.clone() for name, tensor in subnet.state_dict().items() if is_statistic(name)}
+        fold_batchnorm(subnet)
+        macs = exit_costs(architecture, self._space.skeleton).cumulative
+        table = measure(subnet, self._images, self._labels, macs, architecture.key, self._config)
+        return MeasuredNetwork(table, statistics)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal, cast
-
-import numpy as np
+from typing import cast
 
 from aebnas_bo.errors import SearchSpaceError
 from aebnas_bo.space.architecture import (
@@ -34,7 +32,6 @@ from aebnas_bo.space.search_space import (
     SearchSpace,
 )
 
-Extreme = Literal["largest", "smallest", "random"]
 LAYER_GENES = ("kind", "kernel", "expansion", "pool", "upsample")
 
 
@@ -151,32 +148,16 @@ class NetworkSpace:
     def thresholds(self, point: Point) -> tuple[float, ...]:
         """Return the threshold of each exit the point switches on, in order of the exits."""
         genes = self.search_space.canonical(point)
-        return tuple(float(genes[threshold_name(exit_)]) for exit_ in self.architecture(point).active_exits)
-
-    def training_architecture(self, which: Extreme, generator: np.random.Generator) -> Architecture:
-        """Return the largest, the smallest or a random network, every exit it may have present, for training.
-
-        Args:
-            which: Which one. The smallest has the shallowest branches that still exist.
-            generator: Source of randomness for what size does not decide.
-        """
-        point: dict[str, ParameterValue] = {}
-        for parameter in self.search_space.parameters:
-            if isinstance(parameter, ContinuousParameter):
-                point[parameter.name] = parameter.upper
-                continue
-            values = [v for v in parameter.values if not (_is_exit_depth(parameter.name) and v == 0)]
-            if which == "random" or not parameter.is_ordered:
-                point[parameter.name] = values[int(generator.integers(len(values)))]
-            else:
-                point[parameter.name] = values[-1] if which == "largest" else values[0]
-        return self.architecture(point)
+        depths = [
+            _gene(genes, f"exit{n}_depth", exit_.depths) for n, exit_ in enumerate(self.declaration.exits, start=1)
+        ]
+        return tuple(float(genes[threshold_name(position)]) for position, depth in enumerate(depths) if depth)
 
     @cached_property
     def largest_without_exits(self) -> Architecture:
         """The largest backbone, no exit: the most accurate and most expensive plain network."""
         point = {
-            p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[0 if _is_exit_depth(p.name) else -1]
+            p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[0 if is_exit_depth(p.name) else -1]
             for p in self.search_space.parameters
         }
         largest = self.architecture(point)
@@ -203,8 +184,14 @@ class NetworkSpace:
             raise SearchSpaceError(problems)
 
 
-def _is_exit_depth(name: str) -> bool:
-    return name.startswith("exit") and name.endswith("_depth")
+def is_branch_gene(name: str) -> bool:
+    """Say whether a parameter says what an exit branch is made of."""
+    return name.startswith("exit") and not name.endswith("_threshold")
+
+
+def is_exit_depth(name: str) -> bool:
+    """Say whether a parameter is the depth of an exit branch, 0 of which is no exit."""
+    return is_branch_gene(name) and name.endswith("_depth")
 
 
 def _add(

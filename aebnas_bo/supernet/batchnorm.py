@@ -40,3 +40,8 @@ def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None
     for norm in norms:
         norm.momentum = 0.1  # torch's default, for whoever trains the network further
     subnet.eval()
+
+
+def is_statistic(name: str) -> bool:
+    """Say whether an entry of a network's state is an estimated BatchNorm statistic."""
+    return name.endswith((".running_mean", ".running_var"))

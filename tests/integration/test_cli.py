@@ -1,11 +1,13 @@
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
-def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "aebnas_bo.cli", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
+def call(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "aebnas_bo.cli", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_space_is_described() -> None:
@@ -27,3 +29,27 @@ def test_help_names_the_commands() -> None:
     assert result.returncode == 0
     assert "run" in result.stdout
     assert "space" in result.stdout
+
+
+def test_fidelity_from_the_command_line(tmp_path: Path) -> None:
+    few = ["--set=supernet.epochs=2", "--set=final_training.epochs=1", "--set=fidelity.bootstrap_samples=100"]
+    arguments = ["fidelity", "--num-architectures", "4", "--out", str(tmp_path / "study"), *few]
+    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
+    result = call(*arguments, "--json", env=environment)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["folder"] == str(tmp_path / "study")
+    assert document["agreements"][0]["quantity"] == "accuracy"
+    again = call(*arguments, env=environment)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    resumed = call(*arguments, "--resume", "--quiet", env=environment)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Kendall tau" in resumed.stdout
+
+
+def test_a_mistake_in_a_fidelity_flag_is_named() -> None:
+    result = call("fidelity", "--num-architectures", "2")
+    assert result.returncode == 2
+    assert "--num-architectures" in result.stderr
+    assert call("fidelity", "--set", "fidelity.top_k=[0]").returncode == 3

@@ -62,7 +62,14 @@ def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["seed=7", "supernet.learning_rate=0.05", "data.horizontal_flip=true", "space.stem_channels=12"],
+    [
+        "seed=7",
+        "supernet.learning_rate=0.07",
+        "supernet.ema_decay=0.9",
+        "data.cutmix_alpha=1",
+        "data.horizontal_flip=true",
+        "space.stem_channels=12",
+    ],
 )
 def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> None:
     assert supernet_fingerprint(load_config(None), "h") != supernet_fingerprint(load_config(None, [setting]), "h")

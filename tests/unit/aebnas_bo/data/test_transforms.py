@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aebnas_bo.data.transforms import augment, normalize
+from aebnas_bo.data.transforms import normalize, shift_and_flip
 from aebnas_bo.errors import DataError
 
 
@@ -34,12 +34,12 @@ def test_normalize_refuses_statistics_of_other_channels() -> None:
 
 
 def test_augment_without_shift_and_mirror_changes_nothing() -> None:
-    assert torch.equal(augment(numbered(3), 0, False, generator()), numbered(3))
+    assert torch.equal(shift_and_flip(numbered(3), 0, False, generator()), numbered(3))
 
 
 def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
     images = numbered(400)
-    result = augment(images, 0, True, generator())
+    result = shift_and_flip(images, 0, True, generator())
     same = (result == images).flatten(1).all(dim=1)
     mirrored = (result == images.flip(3)).flatten(1).all(dim=1)
     assert (same ^ mirrored).all()
@@ -48,7 +48,7 @@ def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
 
 def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
     images = numbered(300)
-    result = augment(images, 1, False, generator())
+    result = shift_and_flip(images, 1, False, generator())
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
     seen = set()
     for image, source in zip(result, padded, strict=True):
@@ -61,7 +61,7 @@ def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
 
 def test_augment_shifts_and_mirrors_together() -> None:
     images = numbered(60)
-    result = augment(images, 1, True, generator())
+    result = shift_and_flip(images, 1, True, generator())
     windows = [
         torch.nn.functional.pad(source, (1, 1, 1, 1))[:, :, y : y + 4, x : x + 5]
         for source in (images, images.flip(3))
@@ -76,14 +76,14 @@ def test_augment_shifts_and_mirrors_together() -> None:
 
 def test_augment_is_determined_by_its_generator() -> None:
     images = numbered(20)
-    first = augment(images, 2, True, generator(1))
-    assert torch.equal(first, augment(images, 2, True, generator(1)))
-    assert not torch.equal(first, augment(images, 2, True, generator(2)))
+    first = shift_and_flip(images, 2, True, generator(1))
+    assert torch.equal(first, shift_and_flip(images, 2, True, generator(1)))
+    assert not torch.equal(first, shift_and_flip(images, 2, True, generator(2)))
 
 
 def test_augment_keeps_shape_layout_and_input() -> None:
     images = numbered(3).contiguous(memory_format=torch.channels_last)
-    result = augment(images, 2, True, generator())
+    result = shift_and_flip(images, 2, True, generator())
     assert result.shape == images.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, numbered(3))
@@ -93,6 +93,6 @@ def test_augment_keeps_shape_layout_and_input() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_transforms_agree_between_cpu_and_gpu() -> None:
     images = torch.arange(96, dtype=torch.uint8).view(2, 3, 4, 4)
-    host = augment(normalize(images, (0.5,) * 3, (0.2,) * 3), 2, True, generator())
-    device = augment(normalize(images, (0.5,) * 3, (0.2,) * 3, "cuda"), 2, True, generator())
+    host = shift_and_flip(normalize(images, (0.5,) * 3, (0.2,) * 3), 2, True, generator())
+    device = shift_and_flip(normalize(images, (0.5,) * 3, (0.2,) * 3, "cuda"), 2, True, generator())
     torch.testing.assert_close(host, device.cpu())

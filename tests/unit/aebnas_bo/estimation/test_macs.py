@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from aebnas_bo.config_loading import load_config
 from aebnas_bo.estimation.macs import ExitCosts, exit_costs
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.search_space import ContinuousParameter
 from aebnas_bo.supernet.subnet import Subnet
 
@@ -53,21 +55,54 @@ def _random_architecture(space: NetworkSpace, generator: np.random.Generator) ->
     )
 
 
+def _plain_network(architecture: Architecture, skeleton: Skeleton) -> Subnet:
+    with torch.device("meta"):  # weights do not matter, and drawing them takes longer than counting
+        return Subnet(architecture, skeleton).eval().to_empty(device="cpu")
+
+
 @torch.no_grad()
 def _counted_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
     """Half of torch's FLOPs, module by module; the flop counter takes a MAC for two operations."""
-    subnet = Subnet(architecture, skeleton).eval()
+    subnet = _plain_network(architecture, skeleton)
     with FlopCounterMode(display=False) as counter:
         subnet(torch.zeros(1, skeleton.in_channels, 16, 16))
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    stages = [flops[f"Subnet.stages.{stage}"] // 2 for stage in range(len(architecture.stages))]
-    reached = np.cumsum([flops["Subnet.stem"] // 2, *stages]).tolist()
-    active = [skeleton.exit_stages[position] for position in architecture.active_exits]
-    branch = [flops[f"Subnet.branches.{stage}"] // 2 for stage in active]
-    backbone = [reached[stage + 1] for stage in active]
-    final = reached[-1] + flops["Subnet.head"] // 2
-    assert flops["Global"] // 2 == final + sum(branch)
-    return ExitCosts((*backbone, final), (*branch, 0))
+    active = architecture.active_exits
+    exit_stages = tuple(skeleton.exit_stages[position] for position in active)
+    return ExitCosts(
+        stem=flops["Subnet.stem"] // 2,
+        stages=tuple(flops[f"Subnet.stages.{stage}"] // 2 for stage in range(len(architecture.stages))),
+        head=flops["Subnet.head"] // 2,
+        branches=tuple(flops[f"Subnet.branches.{stage}"] // 2 for stage in exit_stages),
+        exits=active,
+        exit_stages=exit_stages,
+    )
+
+
+@torch.no_grad()
+def _counted_up_to(output: int, architecture: Architecture, skeleton: Skeleton) -> int:
+    """Half of torch's FLOPs of the network with every branch up to an output and nothing after it."""
+    subnet = _plain_network(architecture, skeleton)
+    if output < len(architecture.active_exits):
+        stage = skeleton.exit_stages[architecture.active_exits[output]]
+        subnet.stages = subnet.stages[: stage + 1]
+        subnet.head = torch.nn.Identity()
+    with FlopCounterMode(display=False) as counter:
+        subnet(torch.zeros(1, skeleton.in_channels, 16, 16))
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_200_networks_of_every_preset_cost_half_of_torchs_flops_at_every_exit(preset: str) -> None:
+    space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, in_channels=3, num_classes=10)
+    generator = np.random.default_rng(5)
+    for number in range(200):
+        architecture = space.architecture(space.search_space.sample(generator))
+        costs = exit_costs(architecture, space.skeleton)
+        assert costs == _counted_costs(architecture, space.skeleton)
+        if number % 10 == 0:
+            output = int(generator.integers(len(costs.cumulative)))
+            assert costs.cumulative[output] == _counted_up_to(output, architecture, space.skeleton)
 
 
 def test_exit_costs_equal_half_of_torchs_flops() -> None:
@@ -105,11 +140,24 @@ def test_exit_costs_equal_a_hand_count(skeleton: Skeleton) -> None:
     own = 16 * 6 * 12 * 9 + 12 * 10
     assert (stem, first, second, own) == (2304, 3968, 3744, 10488)
     assert costs.backbone == (6272, 6272 + 3744 + 80)
-    assert costs.branch == (10488, 0)
+    assert costs.branches == (10488,)
     assert costs.cumulative == (16760, 20584)
     assert costs.cumulative_without_earlier_branches == (16760, 10096)
+    to_exit = {"stem": 2304, "stage1": 3968, "exit1": 10488}
+    to_end = {"stem": 2304, "stage1": 3968, "stage2": 3744, "head": 80}
+    assert costs.breakdown() == (to_exit, {**to_end, "exit1": 10488})
+    assert costs.breakdown(charges_earlier_branches=False) == (to_exit, to_end)
 
 
 def test_exit_costs_without_exits_are_the_plain_backbones(skeleton: Skeleton) -> None:
     costs = exit_costs(Architecture(8, STAGES, (None,)), skeleton)
     assert costs.cumulative == costs.cumulative_without_earlier_branches == (10096,)
+
+
+@pytest.mark.parametrize("charges_earlier_branches", [True, False])
+def test_breakdown_adds_up_under_both_counting_rules(charges_earlier_branches: bool) -> None:
+    space, generator = _space(), np.random.default_rng(1)
+    for _ in range(50):
+        costs = exit_costs(_random_architecture(space, generator), space.skeleton)
+        expected = costs.cumulative if charges_earlier_branches else costs.cumulative_without_earlier_branches
+        assert tuple(sum(parts.values()) for parts in costs.breakdown(charges_earlier_branches)) == expected

@@ -1,12 +1,16 @@
+import numpy as np
 import pytest
 import torch
 
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.measuring import measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import make_estimator
@@ -22,15 +26,13 @@ def parts():
     return splits, space, Supernet(CONFIG.space, space.skeleton, 0)
 
 
-def make(parts, **changes) -> SupernetEstimator:
+def make(parts, folder: RunFolder | None = None, **changes) -> SupernetEstimator:
     splits, space, supernet = parts
     config = CONFIG.model_copy(update={"estimation": EstimationConfig(**changes)})
-    return make_estimator(config, space, splits, supernet, "cpu")
+    return make_estimator(config, space, splits, supernet, "cpu", folder)
 
 
 def a_point(parts, **changes):
-    import numpy as np
-
     return {**parts[1].search_space.sample(np.random.default_rng(3)), "exit1_depth": 2, "exit2_depth": 1, **changes}
 
 
@@ -41,6 +43,48 @@ def test_other_thresholds_cost_no_forward_pass(parts, monkeypatch) -> None:
     other = estimator.estimate(a_point(parts, exit1_threshold=0.9))
     assert first.key == other.key
     assert first.details["exit1_rate"] >= other.details["exit1_rate"]
+
+
+def test_a_measured_network_is_not_measured_again_by_another_process(parts, tmp_path, monkeypatch) -> None:
+    folder, point = RunFolder(tmp_path), a_point(parts)
+    first = make(parts, folder).estimate(point)
+    assert [path.name for path in folder.estimates.iterdir()] == [f"{first.key}.safetensors"]
+    monkeypatch.setattr("aebnas_bo.estimation.supernet_estimator.extract", lambda *_: pytest.fail("network used again"))
+    assert make(parts, folder).estimate(point) == first
+
+
+def test_tables_of_another_confidence_measure_are_not_used(parts, tmp_path) -> None:
+    folder, point = RunFolder(tmp_path), a_point(parts)
+    make(parts, folder).estimate(point)
+    other = make(parts, folder, confidence="max_softmax")
+    assert other.estimate(point) == make(parts, confidence="max_softmax").estimate(point)
+
+
+def test_a_damaged_table_is_measured_anew(parts, tmp_path) -> None:
+    folder, point = RunFolder(tmp_path), a_point(parts)
+    first = make(parts, folder).estimate(point)
+    [path] = folder.estimates.iterdir()
+    path.write_bytes(b"rubbish")
+    assert make(parts, folder).estimate(point) == first
+    assert path.stat().st_size > 1000
+
+
+def test_results_do_not_depend_on_what_was_evaluated_before(parts) -> None:
+    space = parts[1].search_space
+    points = [space.sample(np.random.default_rng(seed)) for seed in range(6)]
+    estimator, reverse = make(parts), make(parts)
+    assert [estimator.estimate(p) for p in points] == [reverse.estimate(p) for p in points[::-1]][::-1]
+
+
+@torch.no_grad()
+def test_the_network_answers_as_it_was_measured(parts) -> None:
+    splits, *_ = parts
+    estimator, architecture = make(parts), parts[1].architecture(a_point(parts))
+    table = estimator.exit_table(architecture)
+    images = normalize(splits.validation.images, splits.mean, splits.std)
+    labels = splits.validation.labels
+    again = measure(estimator.network(architecture), images, labels, table.macs, "", EstimationConfig())
+    torch.testing.assert_close(again.confidence, table.confidence, atol=1e-5, rtol=0)  # BatchNorm was merged there
 
 
 def test_extreme_thresholds_give_the_costs_of_the_ends(parts) -> None:
@@ -72,7 +116,7 @@ def test_non_finite_outputs_are_an_estimation_error(parts) -> None:
     with torch.no_grad():
         broken.classifier.bias.fill_(float("nan"))
     with pytest.raises(EstimationError, match="non-finite"):
-        make_estimator(CONFIG, space, splits, broken, "cpu").estimate(a_point(parts))
+        make_estimator(CONFIG, space, splits, broken, "cpu", None).estimate(a_point(parts))
 
 
 class TestContract(EstimatorContract):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from aebnas_bo.config_loading import load_config
 from aebnas_bo.space.architecture import Architecture, LayerKind
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.presets import PRESETS
+from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.space.search_space import ContinuousParameter
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
 
@@ -47,6 +55,10 @@ def _random_architecture(space: NetworkSpace, generator: np.random.Generator) ->
     )
 
 
+def _draw(space: NetworkSpace, which: Extreme) -> Architecture:
+    return TrainingSampler(space, np.random.default_rng(0), has_balanced_branches=True).draw(which)
+
+
 def _supernet(space: NetworkSpace) -> Supernet:
     """A supernet whose BatchNorm parameters and biases are not all alike, so that a wrong slice shows."""
     supernet = Supernet(space.declaration, space.skeleton, seed=0)
@@ -74,11 +86,56 @@ def test_extracted_networks_in_training_mode_answer_as_the_supernet(is_grey: boo
             torch.testing.assert_close(logits, reference, atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("preset", PRESETS)
+def test_200_networks_of_every_preset_answer_as_the_supernet(preset: str) -> None:
+    space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, in_channels=3, num_classes=10)
+    generator, supernet = np.random.default_rng(4), _supernet(space)
+    side = max(space.declaration.resolutions)
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(2))
+    largest_difference = 0.0
+    for _ in range(200):
+        architecture = space.architecture(space.search_space.sample(generator))
+        for one, other in zip(supernet(images, architecture), extract(supernet, architecture)(images), strict=True):
+            largest_difference = max(largest_difference, float((one - other).abs().max()))
+    assert largest_difference <= 1e-5
+
+
+@torch.no_grad()
+def test_extracted_network_runs_without_the_supernets_code() -> None:
+    """The network is built, loaded and run by a process that cannot import any elastic layer."""
+    space = _space(is_grey=True)
+    architecture = _draw(space, "random")
+    subnet = extract(_supernet(space), architecture)
+    calibrate_batchnorm(subnet, torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(0)), 8)
+    images = torch.randn(4, 1, 12, 12, generator=torch.Generator().manual_seed(1))
+    buffer = io.BytesIO()
+    torch.save((subnet.state_dict(), images, subnet(images)), buffer)
+    script = f"""
+import io, sys
+for name in ("elastic_layers", "blocks", "exit_branches", "supernet", "extraction"):
+    sys.modules["aebnas_bo.supernet." + name] = None
+import torch
+from aebnas_bo.space.architecture import *
+from aebnas_bo.supernet.subnet import Subnet
+state, images, expected = torch.load(io.BytesIO(bytes.fromhex(sys.stdin.read())), weights_only=True)
+subnet = Subnet({architecture!r}, {space.skeleton!r})
+subnet.load_state_dict(state)
+with torch.no_grad():
+    outputs = subnet.eval()(images)
+assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(outputs, expected, strict=True))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], input=buffer.getvalue().hex(), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_extracted_network_has_weights_of_its_own() -> None:
     space = _space(is_grey=True)
     supernet = _supernet(space)
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
-    subnet = extract(supernet, space.training_architecture("largest", np.random.default_rng(0)))
+    subnet = extract(supernet, _draw(space, "largest"))
     with torch.no_grad():
         for parameter in subnet.parameters():
             assert parameter.requires_grad
@@ -88,7 +145,7 @@ def test_extracted_network_has_weights_of_its_own() -> None:
 
 def test_extracted_network_starts_with_neutral_statistics() -> None:
     space = _space(is_grey=True)
-    subnet = extract(_supernet(space), space.training_architecture("smallest", np.random.default_rng(0)))
+    subnet = extract(_supernet(space), _draw(space, "smallest"))
     assert subnet.training
     for conv_norm in subnet.conv_norms():
         norm = conv_norm.norm
@@ -100,7 +157,7 @@ def test_extracted_network_starts_with_neutral_statistics() -> None:
 
 def test_extracted_network_on_grey_images_computes_in_channels_last() -> None:
     space = _space(is_grey=True)
-    subnet = extract(_supernet(space), space.training_architecture("largest", np.random.default_rng(0)))
+    subnet = extract(_supernet(space), _draw(space, "largest"))
     features = subnet.stages[0](subnet.stem(torch.randn(2, 1, 12, 12)))
     assert features.is_contiguous(memory_format=torch.channels_last)
 
@@ -108,5 +165,5 @@ def test_extracted_network_on_grey_images_computes_in_channels_last() -> None:
 def test_extraction_does_not_touch_the_global_generator() -> None:
     space = _space(is_grey=False)
     supernet, state = _supernet(space), torch.get_rng_state()
-    extract(supernet, space.training_architecture("largest", np.random.default_rng(0)))
+    extract(supernet, _draw(space, "largest"))
     assert torch.equal(torch.get_rng_state(), state)

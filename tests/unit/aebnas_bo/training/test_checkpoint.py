@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.checkpoint import load_supernet, load_tensors, save_supernet, save_tensors
+from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.training.checkpoint import load_tensors, save_tensors
 
 
 def _supernet(seed: int, width: int = 4, num_exits: int = 1) -> Supernet:

@@ -1,0 +1,1 @@
+"""From an architecture to a network that is trained to the end."""

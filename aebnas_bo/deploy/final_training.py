@@ -1,0 +1,100 @@
+"""The final recipe: one network trained from scratch, all its exits together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.elastic_layers import channels_last
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, train
+from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
+from aebnas_bo.training.precision import autocast
+
+CALIBRATION_BATCH = 256
+
+
+def train_from_scratch(
+    architecture: Architecture,
+    skeleton: Skeleton,
+    data: TrainingData,
+    calibration_images: Tensor,
+    config: FinalTrainingConfig,
+    seed: int,
+    on_epoch: Callable[[EpochReport], None] = lambda _: None,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+) -> Subnet:
+    """Train one network from fresh weights.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        data: The training images.
+        calibration_images: Normalised images for BatchNorm statistics, `N x C x H x W`; they are averages over
+            the final (or averaged) weights, not over those on the way.
+        config: The recipe.
+        seed: Seed of weights and batches; with the architecture's key it names the random streams.
+        on_epoch: Called after every epoch.
+        checkpoint: File to resume from and to write to; `None` for no checkpoints.
+        fingerprint: Identifies the configuration in the checkpoint.
+
+    Returns:
+        The network in evaluation mode, on the images' device.
+
+    Raises:
+        TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
+        CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
+    """
+    device = data.labels.device
+    subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
+    weights = output_weights(architecture, config.exit_weights)
+    forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
+    if config.compile and device.type == "cuda":
+        forward = torch.compile(subnet)
+
+    def backward(images: Tensor, targets: Tensor) -> float:
+        with autocast(config.precision, images.device):
+            outputs = forward(images)
+        own_targets = output_targets(outputs, targets, config.exit_distillation, config.label_smoothing)
+        loss = exit_loss(outputs, own_targets, weights, config.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def make_backward(_: np.random.Generator) -> Backward:
+        return backward
+
+    subnet.train()
+    run = TrainingRun(subnet, make_backward, 1, f"network {architecture.key}", "final_training", seed)
+    train(run, data, config, on_epoch, checkpoint, fingerprint)
+    calibrate_batchnorm(subnet, calibration_images, CALIBRATION_BATCH)
+    return subnet
+
+
+def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> Subnet:
+    """Return a network with random weights, initialised as those of a supernet are.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        seed: Seed of the weights.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    subnet = Subnet(architecture, skeleton)
+    for module in subnet.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
+            weight = torch.randn(module.weight.shape, generator=generator) * (2.0 / fan_out) ** 0.5
+            module.weight = nn.Parameter(channels_last(weight))
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
+            nn.init.zeros_(module.bias)
+    return subnet

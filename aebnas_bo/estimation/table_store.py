@@ -1,0 +1,72 @@
+"""Measured networks on disk: exit tables with the BatchNorm statistics behind them, one file per architecture."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.training.checkpoint import load_tensors, save_tensors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+class MeasuredNetwork:
+    """What measuring a network leaves behind.
+
+    Args:
+        table: Confidence and correctness of every validation image at every output.
+        statistics: Running mean and variance of each BatchNorm, by its name in the network's state.
+    """
+
+    table: ExitTable
+    statistics: dict[str, Tensor]
+
+
+class TableStore:
+    """Measured networks by architecture key, in a folder.
+
+    Args:
+        folder: Where the files lie; made when the first one is written.
+        fingerprint: Identifies weights, images and way of measuring. Files of another one are not used.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+
+    def load(self, key: str) -> MeasuredNetwork | None:
+        """Return what was measured of a network, or `None` if nothing sound is there: then it is measured anew."""
+        path = self._path(key)
+        if not path.exists():
+            return None
+        try:
+            tensors, metadata = load_tensors(path, self._fingerprint)
+        except CorruptStateError as error:
+            logger.warning("network %s is measured anew: %s", key, error)
+            return None
+        table = ExitTable(
+            tensors.pop("confidence"), tensors.pop("is_correct").bool(), tuple(json.loads(metadata["macs"]))
+        )
+        return MeasuredNetwork(table, tensors)
+
+    def save(self, key: str, network: MeasuredNetwork) -> None:
+        """Write what was measured of a network; the file appears whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            **network.statistics,
+            "confidence": network.table.confidence,
+            "is_correct": network.table.is_correct.to(torch.uint8),
+        }
+        metadata = {"fingerprint": self._fingerprint, "macs": json.dumps(network.table.macs)}
+        save_tensors(self._path(key), tensors, metadata)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.safetensors"

@@ -1,0 +1,1 @@
+"""Whether the supernet ranks architectures as training each of them alone does."""

@@ -1,0 +1,86 @@
+"""The truth a supernet is held against: each network trained alone, measured on the validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from aebnas_bo.config import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet_preparation import training_data, transforms_of
+from aebnas_bo.training.loop import EpochReport
+
+FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is reused
+
+
+class StandaloneNetworks:
+    """Trains networks alone with the final recipe and keeps their exit tables.
+
+    Args:
+        config: The recipe, the images and the seed.
+        space: The space the networks come from.
+        splits: The images.
+        device: Where to train.
+        folder: Where tables are kept, one file per network; those already there are not trained again.
+    """
+
+    def __init__(self, config: Config, space: NetworkSpace, splits: Splits, device: str, folder: Path) -> None:
+        self._config = config
+        self._space = space
+        self._data = training_data(config, splits, device)
+        self._calibration_images = normalize(splits.calibration.images, splits.mean, splits.std, device)
+        self._images = normalize(splits.validation.images, splits.mean, splits.std, device)
+        self._labels = splits.validation.labels.to(device)
+        self._folder = folder
+        recipe = config.final_training.model_dump(mode="json", exclude={"compile"})
+        transforms, confidence = transforms_of(config.data), config.estimation.confidence
+        self._fingerprint = content_key(
+            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, confidence]
+        )
+        self._store = TableStore(folder, self._fingerprint)
+
+    def known_table(self, architecture: Architecture) -> ExitTable | None:
+        """Return the table of a network that was trained before, or `None`."""
+        known = self._store.load(architecture.key)
+        return known.table if known is not None else None
+
+    def train(self, architecture: Architecture, on_epoch: Callable[[EpochReport], None]) -> ExitTable:
+        """Train a network and return its table over the validation images.
+
+        A training that was interrupted goes on from its checkpoint.
+
+        Args:
+            architecture: The network.
+            on_epoch: Called after every epoch.
+
+        Raises:
+            TrainingDivergedError: If training fails for good.
+            EstimationError: If the network's outputs are not finite.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = self._folder / f"{architecture.key}.training.safetensors"
+        subnet = train_from_scratch(
+            architecture,
+            self._space.skeleton,
+            self._data,
+            self._calibration_images,
+            self._config.final_training,
+            self._config.seed,
+            on_epoch,
+            checkpoint,
+            self._fingerprint,
+        )
+        macs = exit_costs(architecture, self._space.skeleton).cumulative
+        table = measure(subnet, self._images, self._labels, macs, architecture.key, self._config.estimation)
+        self._store.save(architecture.key, MeasuredNetwork(table, {}))
+        checkpoint.unlink(missing_ok=True)
+        return table

@@ -1,0 +1,86 @@
+"""Losses of networks with several outputs.
+
+Legend: `B` images, `K` classes, `E` outputs (active exits in order, then the final classifier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aebnas_bo.space.architecture import Architecture
+
+
+def output_weights(architecture: Architecture, weights: Sequence[float] | None) -> tuple[float, ...]:
+    """Return the loss weight of each output of a network; they sum to 1.
+
+    Args:
+        architecture: The network.
+        weights: One weight per exit position of the space, then the final classifier's; all alike if `None`.
+    """
+    given = weights or (1.0,) * (len(architecture.exits) + 1)
+    chosen = [*(given[position] for position in architecture.active_exits), given[-1]]
+    total = sum(chosen)
+    return tuple(weight / total for weight in chosen) if total > 0 else (0.0,) * len(chosen)
+
+
+def exit_loss(
+    outputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[float],
+    label_smoothing: float,
+) -> Tensor:
+    """Return the weighted cross-entropy over all outputs of a network.
+
+    Args:
+        outputs: `B x K` logits of each of the `E` outputs.
+        targets: For each output `B` labels (which are smoothed) or `B x K` probabilities (which are not).
+        weights: `E` weights.
+        label_smoothing: Share of the labels' weight spread over all classes.
+
+    Returns:
+        A scalar.
+    """
+    losses = [
+        weight * F.cross_entropy(logits.float(), target, label_smoothing=0.0 if target.ndim > 1 else label_smoothing)
+        for logits, target, weight in zip(outputs, targets, weights, strict=True)
+        if weight > 0
+    ]
+    return torch.stack(losses).sum()
+
+
+def smoothed(labels: Tensor, num_classes: int, label_smoothing: float) -> Tensor:
+    """Return labels as `B x K` smoothed probabilities.
+
+    Args:
+        labels: `B` labels.
+        num_classes: `K`.
+        label_smoothing: Share of the weight spread over all classes.
+    """
+    return F.one_hot(labels, num_classes).float() * (1.0 - label_smoothing) + label_smoothing / num_classes
+
+
+def soft_labels(logits: Tensor) -> Tensor:
+    """Return a teacher's probabilities, `B x K`, without gradient (Hinton et al. 2015, at temperature 1)."""
+    return logits.detach().float().softmax(dim=-1)
+
+
+def output_targets(
+    outputs: Sequence[Tensor], targets: Tensor, has_exit_distillation: bool, label_smoothing: float
+) -> list[Tensor]:
+    """Return what each output of a network shall learn.
+
+    Args:
+        outputs: `B x K` logits of each of the `E` outputs.
+        targets: `B` labels or `B x K` probabilities.
+        has_exit_distillation: Whether early exits learn, in equal parts, from the network's own final exit too.
+        label_smoothing: Smoothing of labels.
+    """
+    if not has_exit_distillation:
+        return [targets] * len(outputs)
+    given = smoothed(targets, outputs[-1].shape[-1], label_smoothing) if targets.ndim == 1 else targets
+    early = 0.5 * (given + soft_labels(outputs[-1]))
+    return [*([early] * (len(outputs) - 1)), targets]

@@ -1,0 +1,211 @@
+"""What each part of supernet training buys, against networks trained alone.
+
+Takes the networks of a fidelity study and trains one supernet per variant, each variant adding one part to the one
+before; every supernet is judged with and without BatchNorm calibration.
+
+    python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out ablation.csv
+
+Variants that stand in the file already are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.config import Config, EstimationConfig
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.fidelity.comparison import agreements, compare_network, quantities_of
+from aebnas_bo.fidelity.drawing import spread_points
+from aebnas_bo.fidelity.standalone import StandaloneNetworks
+from aebnas_bo.seeding import numpy_generator
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.sampling import TrainingSampler
+from aebnas_bo.space.search_space import Point
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.elastic_layers import ElasticConvNorm
+from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.training import train_supernet
+from aebnas_bo.supernet_preparation import training_data
+
+PLAIN = (
+    *("sandwich=false", "random_subnets=4", "distillation=false", "balanced_branches=false"),
+    *("exit_distillation=false", "ema_decay=0.0"),
+)
+PARTS = {
+    "plain joint training": (),
+    "+ sandwich rule": ("sandwich=true", "random_subnets=2"),
+    "+ distillation from the largest network": ("distillation=true",),
+    "+ balanced branches": ("balanced_branches=true",),
+    "+ late exits teach early ones": ("exit_distillation=true",),
+    "+ average of the weights": ("ema_decay=0.998",),
+}
+STATISTICS_NETWORKS = 64  # random networks whose statistics are averaged in place of calibration
+HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_final", "tau_exits", "rho",
+          "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all variants share."""
+
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+    points: Sequence[Point]
+    alone: Sequence[ExitTable]
+
+
+class SharedStatistics:
+    """BatchNorm statistics of no network in particular: averages over random ones, as running averages would be."""
+
+    def __init__(self, ground: Ground, supernet: Supernet, images: torch.Tensor) -> None:
+        self._supernet = supernet
+        self._sums: dict[ElasticConvNorm, torch.Tensor] = {}
+        sampler = TrainingSampler(ground.space, np.random.default_rng(0), has_balanced_branches=True)
+        for _ in range(STATISTICS_NETWORKS):
+            architecture = sampler.draw("random")
+            subnet = extract(supernet, architecture)
+            calibrate_batchnorm(subnet, images[:256], 256)
+            for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), supernet.parts(architecture), strict=True):
+                sums = self._sums.setdefault(elastic, torch.zeros(3, len(elastic.scale)))
+                used = sums[:, : plan.out_channels]
+                used += torch.stack(
+                    [conv_norm.norm.running_mean, conv_norm.norm.running_var, torch.ones(plan.out_channels)]
+                )
+
+    def load(self, subnet: Subnet, architecture: Architecture) -> None:
+        """Give a network its share of the averages."""
+        for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), self._supernet.parts(architecture), strict=True):
+            sums = self._sums.get(elastic, torch.zeros(3, len(elastic.scale)))[:, : plan.out_channels]
+            count = sums[2].clamp_min(1.0)
+            conv_norm.norm.running_mean.copy_(sums[0] / count)
+            conv_norm.norm.running_var.copy_(torch.where(sums[2] > 0, sums[1] / count, torch.ones(())))
+        subnet.eval()
+
+
+def main() -> None:
+    """Run all variants that are not in the file yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--study", type=Path, required=True, help="folder of a fidelity study of this configuration")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file, extended variant by variant")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the study")
+    parser.add_argument("--only", default="", help="run the variants whose name contains this")
+    arguments = parser.parse_args()
+    rows = _read(arguments.out)
+    ground: Ground | None = None
+    parts: list[str] = list(PLAIN)
+    for variant, changes in PARTS.items():
+        parts += changes
+        if variant in {row[0] for row in rows} or arguments.only not in variant:
+            continue
+        settings = [*arguments.set, *(f"supernet.{change}" for change in parts)]
+        config = load_config(arguments.config, settings)
+        ground = ground or _ground(config, arguments.study)
+        rows += _run(variant, config, ground)
+        write_csv(arguments.out, HEADER, rows)
+
+
+def _read(path: Path) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _ground(config: Config, study: Path) -> Ground:
+    torch.set_num_threads(config.num_threads)
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    networks = StandaloneNetworks(config, space, splits, "cpu", study / "networks")
+    points, alone = [], []
+    drawn = spread_points(space, config.fidelity.num_architectures, numpy_generator(config.seed, "fidelity", "draw"))
+    for point in drawn:
+        table = networks.known_table(space.architecture(point))
+        if table is not None:
+            points.append(point)
+            alone.append(table)
+    if len(alone) < 4:
+        raise SystemExit(f"{study}: has {len(alone)} networks of this configuration, at least 4 are needed")
+    return Ground(config, space, splits, points, alone)
+
+
+def _run(variant: str, config: Config, ground: Ground) -> list[list[object]]:
+    started = time.perf_counter()
+    space, splits = ground.space, ground.splits
+    supernet = Supernet(config.space, space.skeleton, config.seed)
+    train_supernet(
+        supernet, space, training_data(config, splits, "cpu"), config.supernet, config.seed, lambda _: None, None, ""
+    )
+    seconds = time.perf_counter() - started
+    calibration = normalize(splits.calibration.images, splits.mean, splits.std)
+    shared = SharedStatistics(ground, supernet, calibration)
+    rows = []
+    for is_calibrated in (True, False):
+        tables = [
+            _table(ground, supernet, space.architecture(point), calibration, None if is_calibrated else shared)
+            for point in ground.points
+        ]
+        row = [variant, is_calibrated, len(tables), *_judge(ground, tables), round(seconds, 1)]
+        print(", ".join(f"{name} {value}" for name, value in zip(HEADER, row, strict=True)), flush=True)  # noqa: T201
+        rows.append(row)
+    return rows
+
+
+def _table(
+    ground: Ground,
+    supernet: Supernet,
+    architecture: Architecture,
+    calibration: torch.Tensor,
+    shared: SharedStatistics | None,
+) -> ExitTable:
+    subnet, splits = extract(supernet, architecture), ground.splits
+    if shared is None:
+        calibrate_batchnorm(subnet, calibration, 256)
+    else:
+        shared.load(subnet, architecture)
+    images = normalize(splits.validation.images, splits.mean, splits.std)
+    macs = exit_costs(architecture, ground.space.skeleton).cumulative
+    return measure(subnet, images, splits.validation.labels, macs, architecture.key, EstimationConfig())
+
+
+def _judge(ground: Ground, tables: Sequence[ExitTable]) -> list[object]:
+    """Return the figures of a variant, in the order of the header."""
+    comparisons = [
+        compare_network(ground.space, point, table, alone)
+        for point, table, alone in zip(ground.points, tables, ground.alone, strict=True)
+    ]
+    config = ground.config.fidelity.model_copy(update={"top_k": (3,)})
+    found = agreements(comparisons, quantities_of(ground.space), config, np.random.default_rng(0))
+    taus = {entry.quantity: entry.kendall_tau.value for entry in found}
+    exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]
+    whole = next(entry for entry in found if entry.quantity == "accuracy")
+    figures = [
+        *(whole.kendall_tau.value, whole.kendall_tau.low, whole.kendall_tau.high, taus["final"], np.mean(exits)),
+        *(whole.spearman_rho.value, whole.top_k_regret[3].value),
+        *(np.mean([c.estimates[quantity] for c in comparisons]) for quantity in ("accuracy", "final")),
+        np.mean([c.alone["accuracy"] for c in comparisons]),
+    ]
+    return [round(float(figure), 4) for figure in figures]
+
+
+if __name__ == "__main__":
+    main()

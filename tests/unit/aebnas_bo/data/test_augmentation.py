@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from aebnas_bo.config import DataConfig
+from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.transforms import normalize
+
+
+def images(count: int = 40, channels: int = 3) -> torch.Tensor:
+    return torch.randint(256, (count, channels, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def apply(seed: int = 0, channels: int = 3, **settings) -> tuple[torch.Tensor, torch.Tensor]:
+    augmentation = Augmentation(DataConfig(**settings), (0.5,) * channels, (0.25,) * channels, 4)
+    return augmentation(images(channels=channels), torch.arange(40) % 4, torch.Generator().manual_seed(seed))
+
+
+def test_without_transforms_images_are_only_normalised() -> None:
+    result, labels = apply()
+    assert torch.equal(result, normalize(images(), (0.5,) * 3, (0.25,) * 3))
+    assert torch.equal(labels, torch.arange(40) % 4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [{"trivial_augment": True}, {"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}, {"crop_padding": 1, "horizontal_flip": True},
+     {"trivial_augment": True, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "crop_padding": 1}],
+    ids=str,
+)  # fmt: skip
+def test_transforms_change_images_and_nothing_but_the_generator_decides(channels: int, settings: dict) -> None:
+    plain, _ = apply(channels=channels)
+    state = torch.get_rng_state()
+    first, targets = apply(channels=channels, **settings)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(torch.seed() % 2**31)  # whatever the global generator holds
+    again, same = apply(channels=channels, **settings)
+    other, _ = apply(seed=1, channels=channels, **settings)
+    assert torch.equal(first, again)
+    assert torch.equal(targets, same)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, plain)
+    assert first.shape == plain.shape
+    assert first.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_of_one_group_share_a_transform_and_groups_do_not() -> None:
+    same = torch.zeros(32, 3, 8, 8, dtype=torch.uint8) + torch.arange(8, dtype=torch.uint8) * 30
+    augmentation = Augmentation(DataConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
+    result, _ = augmentation(same, torch.zeros(32, dtype=torch.long), torch.Generator().manual_seed(3))
+    assert torch.equal(result[0], result[15])
+    assert not torch.equal(result[0], result[16])
+
+
+def test_mixed_images_have_mixed_targets() -> None:
+    _, targets = apply(mixup_alpha=0.4)
+    assert targets.shape == (40, 4)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(40))
+    assert ((targets > 0).sum(dim=1) == 2).any()

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.deploy.final_training import fresh_subnet, train_from_scratch
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training import loop
+from aebnas_bo.training.loop import TrainingData
+
+SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
+BRANCH = ExitBranch((BranchLayer("dense", 3, 1, False, 0),))
+NETWORK = Architecture(8, (Stage(6, (Block(3, 2),)), Stage(8, (Block(3, 2),))), (BRANCH,))
+CONFIG = FinalTrainingConfig(epochs=12, batch_size=16, learning_rate=0.1, warmup_epochs=1.0)
+
+
+def data() -> TrainingData:
+    labels = torch.arange(64) % 2
+    images = 0.5 * torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    images[labels == 0, :, ::2, :] += 1.5
+    images[labels == 1, :, :, ::2] += 1.5
+    return TrainingData(images, labels, lambda batch, wanted, _: (batch, wanted))
+
+
+def train(config: FinalTrainingConfig = CONFIG, seed: int = 0, **arguments) -> Subnet:
+    return train_from_scratch(NETWORK, SKELETON, data(), data().images, config, seed, **arguments)
+
+
+def states_equal(one: Subnet, other: Subnet) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}, {"ema_decay": 0.8}, {"exit_weights": (2.0, 1.0)}])
+def test_every_exit_learns(changes: dict[str, object]) -> None:
+    subnet = train(CONFIG.model_copy(update=changes))
+    assert not subnet.training
+    for logits in subnet(data().images):
+        assert float((logits.argmax(1) == data().labels).float().mean()) > 0.95
+
+
+def test_training_is_a_function_of_its_seed() -> None:
+    assert states_equal(train(), train())
+    assert not states_equal(train(), train(seed=1))
+
+
+def test_interrupted_training_ends_with_the_same_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    path = tmp_path / "checkpoint"
+
+    def stop(report: loop.EpochReport) -> None:
+        if report.epoch == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(on_epoch=stop, checkpoint=path, fingerprint="mine")
+    assert states_equal(train(), train(checkpoint=path, fingerprint="mine"))
+
+
+def test_fresh_weights_have_the_spread_of_a_supernets() -> None:
+    subnet = fresh_subnet(NETWORK, SKELETON, 0)
+    convolution = subnet.stages[1][0].layers[2].convolution  # 1x1, 12 to 8 channels
+    assert float(convolution.weight.detach().std()) == pytest.approx((2 / 8) ** 0.5, rel=0.2)
+    assert float(next(subnet.classifiers()).bias.detach().abs().sum()) == 0.0
