@@ -3,9 +3,10 @@
 Takes the networks of a fidelity study and trains one supernet per variant, each variant adding one part to the one
 before; every supernet is judged with and without BatchNorm calibration.
 
-    python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out ablation.csv
+    python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out FOLDER
 
-Variants that stand in the file already are not run again.
+`ablation.csv` there holds one row per variant, `networks.csv` one per variant and network. Variants that stand in the
+first are not run again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.macs import exit_costs
 from aebnas_bo.estimation.measuring import measure
-from aebnas_bo.fidelity.comparison import agreements, compare_network, quantities_of
+from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.fidelity.drawing import spread_points
 from aebnas_bo.fidelity.standalone import StandaloneNetworks
 from aebnas_bo.seeding import numpy_generator
@@ -106,11 +107,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--study", type=Path, required=True, help="folder of a fidelity study of this configuration")
-    parser.add_argument("--out", type=Path, required=True, help="CSV file, extended variant by variant")
+    parser.add_argument("--out", type=Path, required=True, help="folder, extended variant by variant")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the study")
     parser.add_argument("--only", default="", help="run the variants whose name contains this")
     arguments = parser.parse_args()
-    rows = _read(arguments.out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    summary, details = arguments.out / "ablation.csv", arguments.out / "networks.csv"
+    rows, networks = _read(summary), _read(details)
     ground: Ground | None = None
     parts: list[str] = list(PLAIN)
     for variant, changes in PARTS.items():
@@ -120,8 +123,14 @@ def main() -> None:
         settings = [*arguments.set, *(f"supernet.{change}" for change in parts)]
         config = load_config(arguments.config, settings)
         ground = ground or _ground(config, arguments.study)
-        rows += _run(variant, config, ground)
-        write_csv(arguments.out, HEADER, rows)
+        new_rows, new_networks = _run(variant, config, ground)
+        rows, networks = rows + new_rows, networks + new_networks
+        write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(ground.space)], networks)
+        write_csv(summary, HEADER, rows)
+
+
+def _columns(space: NetworkSpace) -> list[str]:
+    return [f"{quantity}_{side}" for quantity in quantities_of(space) for side in ("estimate", "alone")]
 
 
 def _read(path: Path) -> list[list[str]]:
@@ -148,7 +157,8 @@ def _ground(config: Config, study: Path) -> Ground:
     return Ground(config, space, splits, points, alone)
 
 
-def _run(variant: str, config: Config, ground: Ground) -> list[list[object]]:
+def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object]], list[list[object]]]:
+    """Train a variant; return its rows and those of its networks."""
     started = time.perf_counter()
     space, splits = ground.space, ground.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
@@ -158,16 +168,24 @@ def _run(variant: str, config: Config, ground: Ground) -> list[list[object]]:
     seconds = time.perf_counter() - started
     calibration = normalize(splits.calibration.images, splits.mean, splits.std)
     shared = SharedStatistics(ground, supernet, calibration)
-    rows = []
+    rows: list[list[object]] = []
+    networks: list[list[object]] = []
     for is_calibrated in (True, False):
         tables = [
             _table(ground, supernet, space.architecture(point), calibration, None if is_calibrated else shared)
             for point in ground.points
         ]
-        row = [variant, is_calibrated, len(tables), *_judge(ground, tables), round(seconds, 1)]
+        comparisons = [
+            compare_network(space, point, table, alone)
+            for point, table, alone in zip(ground.points, tables, ground.alone, strict=True)
+        ]
+        row = [variant, is_calibrated, len(tables), *_judge(ground, comparisons), round(seconds, 1)]
         print(", ".join(f"{name} {value}" for name, value in zip(HEADER, row, strict=True)), flush=True)  # noqa: T201
         rows.append(row)
-    return rows
+        for c in comparisons:
+            values = [side.get(q) for q in quantities_of(space) for side in (c.estimates, c.alone)]
+            networks.append([variant, is_calibrated, c.key, c.macs, *values])
+    return rows, networks
 
 
 def _table(
@@ -187,12 +205,8 @@ def _table(
     return measure(subnet, images, splits.validation.labels, macs, architecture.key, EstimationConfig())
 
 
-def _judge(ground: Ground, tables: Sequence[ExitTable]) -> list[object]:
+def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
     """Return the figures of a variant, in the order of the header."""
-    comparisons = [
-        compare_network(ground.space, point, table, alone)
-        for point, table, alone in zip(ground.points, tables, ground.alone, strict=True)
-    ]
     config = ground.config.fidelity.model_copy(update={"top_k": (3,)})
     found = agreements(comparisons, quantities_of(ground.space), config, np.random.default_rng(0))
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}

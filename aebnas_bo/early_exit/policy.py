@@ -79,8 +79,10 @@ def exit_indices(confidence: Tensor, thresholds: Sequence[float]) -> Tensor:
     """
     if len(thresholds) != len(confidence) - 1:
         raise ExitTableError(f"{len(confidence) - 1} exits need as many thresholds, got {len(thresholds)}")
-    limits = torch.tensor([*thresholds, -torch.inf], dtype=confidence.dtype, device=confidence.device)
-    return (confidence >= limits[:, None]).int().argmax(dim=0)
+    leaves_at = torch.full(confidence.shape[1:], len(thresholds), device=confidence.device)
+    for position in reversed(range(len(thresholds))):  # the first exit has the last word
+        leaves_at.masked_fill_(confidence[position] >= thresholds[position], position)
+    return leaves_at
 
 
 def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOutcome:

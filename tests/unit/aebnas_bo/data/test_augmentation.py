@@ -24,8 +24,11 @@ def test_without_transforms_images_are_only_normalised() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     "settings",
-    [{"trivial_augment": True}, {"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}, {"crop_padding": 1, "horizontal_flip": True},
-     {"trivial_augment": True, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "crop_padding": 1}],
+    [
+        *({"trivial_augment": True}, {"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}),
+        {"crop_padding": 1, "horizontal_flip": True},
+        {"trivial_augment": True, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "crop_padding": 1},
+    ],
     ids=str,
 )  # fmt: skip
 def test_transforms_change_images_and_nothing_but_the_generator_decides(channels: int, settings: dict) -> None:
