@@ -125,6 +125,15 @@ class SupernetConfig(TrainingConfig):
     balanced_branches: bool = True
     cache: bool = True
 
+    @model_validator(mode="after")
+    def _check(self) -> SupernetConfig:
+        if self.distillation and not self.sandwich:
+            raise ValueError(
+                "distillation needs the sandwich rule, whose largest network is the teacher; set sandwich: true or "
+                "distillation: false"
+            )
+        return self
+
 
 class FinalTrainingConfig(TrainingConfig):
     """The final recipe: how one network is trained from scratch, all its exits together.

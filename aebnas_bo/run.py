@@ -55,6 +55,7 @@ def reported_errors(as_json: bool, quiet: bool) -> Iterator[Console]:
     stderr = Console(stderr=True)
     _set_up_logging(stderr, quiet)
     _raise_on_signals()
+    _keep_kernels()
     try:
         yield stderr
     except AebnasError as error:
@@ -65,6 +66,11 @@ def reported_errors(as_json: bool, quiet: bool) -> Iterator[Console]:
     except StopRequested as request:
         stderr.print(f"[bold]{request}[/]; what was finished is stored. Go on with --resume.", highlight=False)
         _end(type(request).__name__, request.exit_code, [str(request)], as_json)
+
+
+def _keep_kernels() -> None:
+    """Let oneDNN keep the kernels of all layers a supernet may use; its own limit, 1024, makes it compile them anew."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
 
 
 def _end(name: str, exit_code: int, problems: list[str], as_json: bool) -> NoReturn:

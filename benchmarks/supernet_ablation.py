@@ -47,12 +47,12 @@ from aebnas_bo.supernet.training import train_supernet
 from aebnas_bo.supernet_preparation import training_data
 
 PLAIN = (
-    *("sandwich=false", "random_subnets=4", "distillation=false", "balanced_branches=false"),
+    *("sandwich=false", "random_subnets=2", "distillation=false", "balanced_branches=false"),
     *("exit_distillation=false", "ema_decay=0.0"),
 )
 PARTS = {
     "plain joint training": (),
-    "+ sandwich rule": ("sandwich=true", "random_subnets=2"),
+    "+ sandwich rule": ("sandwich=true",),
     "+ distillation from the largest network": ("distillation=true",),
     "+ balanced branches": ("balanced_branches=true",),
     "+ late exits teach early ones": ("exit_distillation=true",),

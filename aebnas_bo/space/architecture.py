@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Literal
 
 LayerKind = Literal["dense", "depthwise_separable", "inverted_residual"]
@@ -103,10 +103,10 @@ class Architecture:
     stages: tuple[Stage, ...]
     exits: tuple[ExitBranch | None, ...]
 
-    @cached_property
+    @property
     def key(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the canonical JSON form."""
-        return content_key(asdict(self))
+        return _architecture_key(self)
 
     @property
     def active_exits(self) -> tuple[int, ...]:
@@ -118,3 +118,8 @@ def content_key(content: object) -> str:
     """Return a 12-digit hexadecimal key of any JSON-serialisable value, independent of dictionary order."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=4096)
+def _architecture_key(architecture: Architecture) -> str:
+    return content_key(asdict(architecture))

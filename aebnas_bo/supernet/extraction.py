@@ -25,7 +25,9 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
     device = supernet.stem.weight.device
     # Initial weights are overwritten below; building on the meta device to spare them takes three times as long.
     with torch.random.fork_rng(devices=[]):
-        subnet = Subnet(architecture, supernet.skeleton).to(device)
+        subnet = Subnet(architecture, supernet.skeleton)
+    if device.type != "cpu":
+        subnet.to(device)
     for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), supernet.parts(architecture), strict=True):
         convolution, norm = conv_norm.convolution, conv_norm.norm
         convolution.weight = nn.Parameter(channels_last(elastic.sliced_weight(plan)))

@@ -57,6 +57,18 @@ def test_all_problems_are_reported_at_once() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
+        ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
+        ("supernet.sandwich=false", "distillation needs the sandwich rule"),
+    ],
+)
+def test_training_settings_that_contradict_each_other_are_refused(setting: str, expected: str) -> None:
+    assert expected in problems([setting])
+
+
 def test_yaml_traps_are_explained(tmp_path: Path) -> None:
     text = problems([], "name: no\nsupernet: {weight_decay: 1e-3}\n", tmp_path)
     assert "write 0.001" in text
