@@ -118,6 +118,9 @@ class SupernetConfig(TrainingConfig):
         cache: Whether an equally configured supernet trained before is reused.
     """
 
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 30
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 32
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
     sandwich: bool = True
     random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
     distillation: bool = True

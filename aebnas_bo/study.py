@@ -20,6 +20,7 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.estimation.known_costs import AverageMacsRange
 from aebnas_bo.estimation.macs import exit_costs
 from aebnas_bo.estimation.supernet_estimator import MACS_PER_MILLION, SupernetEstimator
 from aebnas_bo.progress import RunProgress
@@ -49,6 +50,7 @@ class PreparedStudy:
         splits: The images.
         estimator: Judges points.
         objectives: Accuracy and average MACs with their reference point.
+        known_costs: What is known of average MACs at every point.
         supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
     """
 
@@ -56,6 +58,7 @@ class PreparedStudy:
     splits: Splits
     estimator: SupernetEstimator
     objectives: tuple[Objective, Objective]
+    known_costs: AverageMacsRange
     supernet_source: str
 
 
@@ -150,6 +153,7 @@ def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress:
         splits=splits,
         estimator=make_estimator(config, space, splits, supernet, device, folder),
         objectives=make_objectives(config, space),
+        known_costs=AverageMacsRange(space),
         supernet_source=source,
     )
 
@@ -178,7 +182,7 @@ def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: 
 
 def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress) -> None:
     objectives = store.study.objectives
-    strategy = AxStrategy(study.space.search_space, objectives, config.search, config.seed)
+    strategy = AxStrategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
 
     def show(trials: Sequence[Trial]) -> None:
         area, front = hypervolume(trials, objectives), pareto_front(trials, objectives)

@@ -33,9 +33,9 @@ from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
 
 CASES = {  # name: preset, channels, side of the images, batch size, calibration and validation images
-    "digits": ("tiny", 1, 8, 48, 130, 382),
-    "cifar10-mini": ("cifar", 3, 16, 128, 500, 2000),
-    "cifar10": ("cifar", 3, 32, 128, 1000, 4000),
+    "digits": ("tiny", 1, 8, 32, 130, 382),
+    "cifar10-mini": ("cifar", 3, 16, 32, 500, 2000),
+    "cifar10": ("cifar", 3, 32, 64, 1000, 4000),
 }
 STEP: tuple[Extreme, ...] = ("largest", "smallest", "random", "random")
 
@@ -44,7 +44,7 @@ def main() -> None:
     """Measure everything and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--turns", type=int, default=12, help="turns of each comparison")
+    parser.add_argument("--turns", type=int, default=24, help="turns of each comparison")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines: list[str] = []
@@ -135,8 +135,9 @@ def _first_estimate(
 
         @torch.no_grad()
         def plain(subnet: nn.Module = subnet) -> None:
-            for batch in torch.split(images, 256):
-                subnet(batch)
+            for part in (images[:num_calibration], images[num_calibration:]):  # in the estimator's own batches
+                for batch in torch.split(part, EstimationConfig().batch_size):
+                    subnet(batch)
 
         pairs.append(_in_turns(estimate, plain, turn))
     one, other = (statistics.median(times) for times in zip(*pairs, strict=True))

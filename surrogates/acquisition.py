@@ -38,6 +38,7 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from surrogates.errors import SurrogateError
+from surrogates.known_costs import NO_INFORMATION
 from surrogates.models import ArchitectureGP
 
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
@@ -55,6 +56,7 @@ class _ConditionedPaths:
             model.eval()
         self._kernel = model.covar_module
         self._transform = features
+        self._outcomes = model.outcome_transform
         train = model.train_inputs[0]
         train = train[0] if train.ndim == 3 else train  # n x f: outcomes share their inputs
         self._Z = torch.cat([train, features(X_baseline)])
@@ -63,12 +65,15 @@ class _ConditionedPaths:
         targets = model.train_targets.reshape(num_outputs, -1)  # m x n
         noise = model.likelihood.noise.reshape(num_outputs, -1).expand_as(targets)
         scale = model.covar_module.outputscale.reshape(num_outputs, 1)
-        jitter = (BASELINE_JITTER * scale).expand(num_outputs, len(X_baseline))
+        offset, factor = self._outcomes.affine(self._Z[len(train) :])  # b x m
+        is_exact = factor == 0.0  # a cost known without a model: its draw says nothing of others
+        standardized = torch.where(is_exact, 0.0, (baseline_draws - offset) / torch.where(is_exact, 1.0, factor))
+        jitter = torch.where(is_exact.T, NO_INFORMATION, BASELINE_JITTER * scale)  # m x b
         covariance = self._covariance(self._Z, self._Z) + torch.diag_embed(torch.cat([noise, jitter], dim=-1))
         self._cholesky = psd_safe_cholesky(covariance.detach())
         num_draws = len(baseline_draws)
         observed = targets.unsqueeze(-1).expand(*targets.shape, num_draws)  # m x n x S
-        values = torch.cat([observed, baseline_draws.permute(2, 1, 0)], dim=1) - self._mean
+        values = torch.cat([observed, standardized.permute(2, 1, 0)], dim=1) - self._mean
         self._weights = torch.cholesky_solve(values, self._cholesky).detach()  # m x (n + b) x S
         self._epsilon = draw_sobol_normal_samples(num_outputs, num_draws, dtype=values.dtype, seed=seed)
 
@@ -85,7 +90,8 @@ class _ConditionedPaths:
         prior = self._kernel(x[:1], diag=True).reshape(-1, 1)  # stationary: equal everywhere
         deviation = (prior - half.square().sum(dim=-2)).clamp_min(1e-12).sqrt()  # m x batch
         draws = mean + deviation.unsqueeze(-1) * self._epsilon.T.unsqueeze(-2)
-        return draws.permute(2, 1, 0).unsqueeze(-2)
+        offset, factor = self._outcomes.affine(x)  # batch x m
+        return (offset + factor * draws.permute(2, 1, 0)).unsqueeze(-2)
 
 
 class _ConditionedForward:
@@ -101,6 +107,25 @@ class _ConditionedForward:
     def forward(self, X: Tensor) -> Tensor:
         """Return the `batch` values of candidates `batch x 1 x d`."""
         return self._improvement(samples=self._paths(X), X=X)
+
+
+class ScaledObjective(MCMultiOutputObjective):
+    """An objective in units of its own spread, so that smoothing treats percent and millions of MACs alike.
+
+    Args:
+        objective: Turns outcomes into `m` objectives.
+        scale: Divisor of each objective, `m`.
+    """
+
+    def __init__(self, objective: MCMultiOutputObjective, scale: Tensor) -> None:
+        super().__init__()
+        self._objective = objective
+        self.register_buffer("scale", scale)
+
+    def forward(self, samples: Tensor, X: Tensor | None = None) -> Tensor:
+        """Return the objectives of outcome draws, `S x batch_shape x q x m`."""
+        values: Tensor = self._objective(samples, X=X)
+        return values / self.scale
 
 
 class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImprovement):
@@ -139,7 +164,7 @@ def noisy_hypervolume_acquisition(
         name: `qlognehvi` or `qnehvi`.
         model: The fitted surrogate.
         X_observed: Observed rows, `n x d`.
-        ref_point: Reference point in the objective's direction (larger is better), `m`.
+        ref_point: Reference point in the objective's direction (larger is better) and units, `m`.
         objective: Turns outcomes into objectives to be maximised.
         X_pending: Rows under evaluation, `p x d`, or `None`.
         constraints: Each maps outcome draws to values that are negative where feasible.
@@ -157,6 +182,10 @@ def noisy_hypervolume_acquisition(
     # BoTorch would otherwise compile a C++ extension on first use: half a minute, a build directory in the user's
     # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
+    with torch.no_grad():
+        spread = objective(model.posterior(X_observed).mean, X=X_observed).std(dim=0, correction=0)
+    scale = torch.where(spread > 0.0, spread, 1.0)
+    objective, ref_point = ScaledObjective(objective, scale), ref_point / scale
     sampler = SobolQMCNormalSampler(torch.Size([mc_samples]), seed=seed)
     with manual_seed(seed):  # pruning draws from the global generator
         baseline = prune_inferior_points_multi_objective(

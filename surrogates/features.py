@@ -8,6 +8,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from surrogates.columns import ColumnLayout
+from surrogates.known_costs import KnownCosts
+
+COST_GROUP = "costs"
+NUM_COST_FEATURES = 2
 
 
 class CanonicalFeatures(InputTransform, Module):
@@ -18,17 +22,22 @@ class CanonicalFeatures(InputTransform, Module):
     that switched it off. A column with children and more than two levels also gets an indicator of being at a
     level that switches something on, because a thing's absence is more than one step away from its smallest form.
 
+    Known costs add the logarithms of both ends of their range to the features, and after the features, for
+    `KnownCostStandardize`, the lower end and the width themselves.
+
     Args:
         layout: The `d` columns.
+        known_costs: Range of a cost at every row, or `None`.
     """
 
-    def __init__(self, layout: ColumnLayout) -> None:
+    def __init__(self, layout: ColumnLayout, known_costs: KnownCosts | None = None) -> None:
         super().__init__()
         self.transform_on_train = True
         self.transform_on_eval = True
         self.transform_on_fantasize = True
         self.is_one_to_many = False
         self.layout = layout
+        self._known_costs = known_costs
         # (column, None) scales the column; (column, levels) indicates one of these levels.
         self._plan: list[tuple[int, tuple[int, ...] | None]] = []
         for position, column in enumerate(layout.columns):
@@ -48,10 +57,20 @@ class CanonicalFeatures(InputTransform, Module):
     @property
     def groups(self) -> list[str]:
         """Group of each of the `f` features."""
-        return [self.layout.columns[position].group for position, _ in self._plan]
+        costs = [] if self._known_costs is None else [COST_GROUP] * NUM_COST_FEATURES
+        return [self.layout.columns[position].group for position, _ in self._plan] + costs
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each of the `f` features: its column's, followed by the levels an indicator stands for."""
+        names = []
+        for position, levels in self._plan:
+            suffix = "" if levels is None else f"={','.join(map(str, levels))}"
+            names.append(f"{self.layout.columns[position].name}{suffix}")
+        return names + ([] if self._known_costs is None else ["log_least_cost", "log_greatest_cost"])
 
     def transform(self, X: Tensor) -> Tensor:
-        """Map `batch_shape x n x d` to `batch_shape x n x f`."""
+        """Map `batch_shape x n x d` to `batch_shape x n x f`, with two more columns where costs are known."""
         canonical = self.layout.canonical(X)
         active = self.layout.activity(canonical)
         lower, upper = self.layout.bounds.to(X)
@@ -66,4 +85,9 @@ class CanonicalFeatures(InputTransform, Module):
             for value in levels:
                 indicator = indicator + (level == value).to(level)
             features.append(torch.where(active[..., position], indicator, 0.0))
+        if self._known_costs is not None:
+            rows = canonical.detach().reshape(-1, canonical.shape[-1])
+            ranges = self._known_costs(rows).to(X).reshape(*canonical.shape[:-1], 2)
+            least, greatest = ranges.unbind(dim=-1)
+            features += [least.log(), greatest.log(), least, greatest - least]
         return torch.stack(features, dim=-1)

@@ -15,43 +15,48 @@ from surrogates.columns import ColumnLayout
 from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
-
-SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
+from surrogates.known_costs import KnownCosts, OutcomeStandardize
 
 
 class ArchitectureGP(SingleTaskGP):
     """Exact GP on canonical features with one length-scale per group of columns.
 
-    Outcomes are independent and share their inputs. Outcomes are expected roughly standardised; the known variance
-    of each observation (binomial for accuracy) is used where it is given, else one noise level is learned.
+    Outcomes are independent, share their inputs and are standardised inside; the known variance of each observation
+    (binomial for accuracy) is used where it is given, else one noise level is learned.
 
     Args:
         train_X: Rows in the space of `layout`, `n x d`.
-        train_Y: Observations, `n x m`.
+        train_Y: Observations in natural units, `n x m`.
         layout: Meaning of the columns.
         train_Yvar: Variances of the observations, `n x m`, or `None`.
+        known_costs: Range of one outcome at every row, or `None`.
+        cost_outcome: Position of that outcome.
 
     Raises:
         LayoutError: If `train_X` does not have the layout's columns.
     """
 
     def __init__(
-        self, train_X: Tensor, train_Y: Tensor, layout: ColumnLayout, train_Yvar: Tensor | None = None
+        self,
+        train_X: Tensor,
+        train_Y: Tensor,
+        layout: ColumnLayout,
+        train_Yvar: Tensor | None = None,
+        known_costs: KnownCosts | None = None,
+        cost_outcome: int = 0,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
-        if train_Yvar is not None:
-            train_Yvar = train_Yvar.clamp_min(SMALLEST_VARIANCE)
-        features = CanonicalFeatures(layout)
+        features = CanonicalFeatures(layout, known_costs)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
-        kernel = GroupedMaternKernel(features.groups, batch_shape=batch_shape)
+        kernel = GroupedMaternKernel(features.groups, batch_shape, active_dims=tuple(range(len(features.groups))))
         super().__init__(
             train_X=train_X,
             train_Y=train_Y,
             train_Yvar=train_Yvar,
             covar_module=ScaleKernel(kernel, batch_shape=batch_shape, outputscale_prior=LogNormalPrior(0.0, 1.0)),
-            outcome_transform=None,
+            outcome_transform=OutcomeStandardize(num_outputs, None if known_costs is None else cost_outcome),
             input_transform=features,
         )
         self.layout = layout
@@ -61,14 +66,18 @@ class ArchitectureGP(SingleTaskGP):
         cls,
         training_data: SupervisedDataset,
         layout: ColumnLayout,
+        known_costs: KnownCosts | None = None,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
-    ) -> dict[str, Tensor | ColumnLayout]:
+    ) -> dict[str, Tensor | ColumnLayout | KnownCosts | int]:
         """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them."""
-        inputs: dict[str, Tensor | ColumnLayout] = {
+        inputs: dict[str, Tensor | ColumnLayout | KnownCosts | int] = {
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
         }
         if training_data.Yvar is not None:
             inputs["train_Yvar"] = training_data.Yvar
+        if known_costs is not None:
+            inputs["known_costs"] = known_costs
+            inputs["cost_outcome"] = list(training_data.outcome_names).index(known_costs.outcome)
         return inputs

@@ -19,6 +19,7 @@ from aebnas_bo.fidelity.comparison import Comparison
 from aebnas_bo.fidelity.statistics import Agreement, Interval
 
 EXIT_COLOURS = ("#9aa5b1", "#5b8db8", "#2f5d8a", "#7a9e3f", "#b58900", "#8a4f7d", "#4d4d4d")
+COST_TICKS = tuple(mantissa * 10.0**exponent for exponent in range(-4, 5) for mantissa in (1, 2, 5))
 TITLES = {"accuracy": "whole network", "average_macs": "average MACs", "final": "final exit"}
 
 
@@ -80,7 +81,10 @@ def plot_fidelity(path: Path, comparisons: Sequence[Comparison], found: Sequence
         c=[c.macs for c in comparisons], norm=LogNorm(), cmap="viridis_r", s=42, linewidths=0.5, edgecolors="white",
         zorder=3,
     )  # fmt: skip
-    bar = figure.colorbar(points, ax=whole, pad=0.015, aspect=40)
+    macs = sorted(c.macs for c in comparisons)
+    ticks = [tick for tick in COST_TICKS if macs[0] <= tick <= macs[-1]]
+    bar = figure.colorbar(points, ax=whole, pad=0.015, aspect=40, ticks=ticks, format="%g")
+    bar.ax.minorticks_off()
     bar.set_label("MACs to the last exit (millions)", color=INK)
     bar.outline.set_visible(False)
     _finish(whole, "Whole network, at its thresholds", by_quantity.get("accuracy"))
@@ -106,6 +110,10 @@ def _finish(axes: Axes, title: str, entry: Agreement | None) -> None:
     high = min(axes.get_xlim()[1], axes.get_ylim()[1])
     if high > low:
         axes.plot([low, high], [low, high], color="#c3cad1", linewidth=1, linestyle="--", zorder=1)
+        middle = (low + high) / 2.0
+        axes.annotate(
+            "equal", (middle, middle), (4, -4), textcoords="offset points", va="top", color="#8a949e", fontsize=9
+        )
     axes.set_title(title, loc="left", color=INK, fontweight="bold")
     axes.set_xlabel("Estimate with shared weights (accuracy, %)")
     axes.set_ylabel("Trained alone (accuracy, %)")

@@ -16,7 +16,6 @@ from typing import cast
 import torch
 from ax.adapter.registry import Generators
 from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice, OrderedChoiceToIntegerRange
-from ax.adapter.transforms.standardize_y import StandardizeY
 from ax.api.client import Client
 from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
 from ax.core.data import Data
@@ -46,6 +45,7 @@ from aebnas_bo.seeding import child_seed, numpy_generator
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, ParameterValue, SearchSpace
 from surrogates.acquisition import noisy_hypervolume_acquisition
 from surrogates.columns import Column, ColumnLayout
+from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 
@@ -213,13 +213,16 @@ class SobolDesignNode(ExternalGenerationNode):
         return next(islice(points, self._next - 1, None))
 
 
-def generation_strategy(space: SearchSpace, settings: SearchConfig, seed: int) -> GenerationStrategy:
+def generation_strategy(
+    space: SearchSpace, settings: SearchConfig, seed: int, known_costs: KnownCosts | None = None
+) -> GenerationStrategy:
     """Return our strategy for an Ax client: a Sobol design, then surrogates and qLogNEHVI.
 
     Args:
         space: The space whose `ax_parameters` the experiment has.
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
+        known_costs: Range of one metric at every point, if it is known (`AverageMacsRange` of a network space).
     """
     layout = column_layout(space)
     spec = GeneratorSpec(
@@ -229,7 +232,7 @@ def generation_strategy(space: SearchSpace, settings: SearchConfig, seed: int) -
                 model_configs=[
                     ModelConfig(
                         botorch_model_class=ArchitectureGP,
-                        model_options={"layout": layout},
+                        model_options={"layout": layout, "known_costs": known_costs},
                         input_transform_classes=None,
                     )
                 ]
@@ -242,7 +245,7 @@ def generation_strategy(space: SearchSpace, settings: SearchConfig, seed: int) -
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
             "use_p_feasible": False,
-            "transforms": [ChoiceToNumericChoice, OrderedChoiceToIntegerRange, StandardizeY],
+            "transforms": [ChoiceToNumericChoice, OrderedChoiceToIntegerRange],
         },
     )
     design = SobolDesignNode(space, child_seed(seed, "design"), settings.design_trials)
@@ -255,6 +258,7 @@ def ax_client(
     objectives: Sequence[Objective],
     settings: SearchConfig,
     seed: int,
+    known_costs: KnownCosts | None = None,
     name: str = "aebnas_bo",
 ) -> Client:
     """Return an Ax client that searches a space with our strategy inside.
@@ -264,6 +268,7 @@ def ax_client(
         objectives: At least two metrics, with direction and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
+        known_costs: Range of one metric at every point, or `None`.
         name: Name of the experiment.
     """
     set_ax_logger_levels(logging.WARNING)
@@ -273,7 +278,7 @@ def ax_client(
         objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),
         outcome_constraints=[f"{o.name} {'>=' if o.maximize else '<='} {o.reference!r}" for o in objectives],
     )
-    client.set_generation_strategy(generation_strategy(space, settings, seed))
+    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs))
     return client
 
 
@@ -296,10 +301,19 @@ class AxStrategy:
         objectives: Metrics, directions and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
+        known_costs: Range of one metric at every point, or `None`.
     """
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        settings: SearchConfig,
+        seed: int,
+        known_costs: KnownCosts | None = None,
+    ) -> None:
         self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
+        self._known_costs = known_costs
         self._client: Client | None = None
         self._told: set[int] = set()
         self._attached: set[int] = set()
@@ -326,7 +340,7 @@ class AxStrategy:
 
     def _synchronised_client(self, trials: Sequence[Trial]) -> Client:
         if self._client is None:
-            self._client = ax_client(self._space, self._objectives, self._settings, self._seed)
+            self._client = ax_client(self._space, self._objectives, self._settings, self._seed, self._known_costs)
             self._told, self._attached = set(), set()
         names = [objective.name for objective in self._objectives]
         for trial in trials:

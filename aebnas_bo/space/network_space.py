@@ -101,7 +101,8 @@ class NetworkSpace:
         if max(choices.depths) > 0:
             low, high = choices.threshold
             condition = _from_depth(depth, choices.depths, 1)
-            parameters.append(ContinuousParameter(threshold_name(number - 1), low, high, "thresholds", condition))
+            name = threshold_name(number - 1)
+            parameters.append(ContinuousParameter(name, low, high, name, condition))
 
     def architecture(self, point: Point) -> Architecture:
         """Return the network a point stands for.

@@ -29,7 +29,8 @@ def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None
     norms = [module for module in subnet.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
-    subnet.train()
+    if not subnet.training:
+        subnet.train()
     num_batches = min(-(-len(images) // batch_size), len(images) // 2)
     num_seen = 0
     for batch in images.tensor_split(num_batches):

@@ -17,7 +17,7 @@ def fold_batchnorm(subnet: Subnet) -> None:
     Outputs stay the same up to rounding; the network can no longer be trained or calibrated.
 
     Args:
-        subnet: The network, its statistics estimated; left in evaluation mode.
+        subnet: The network in evaluation mode, its statistics estimated.
     """
     for conv_norm in subnet.conv_norms():
         convolution, norm = conv_norm.convolution, conv_norm.norm
@@ -28,4 +28,3 @@ def fold_batchnorm(subnet: Subnet) -> None:
         convolution.weight = nn.Parameter(channels_last(weight), requires_grad=False)
         convolution.bias = nn.Parameter(bias.detach(), requires_grad=False)
         conv_norm[1] = nn.Identity()
-    subnet.eval()

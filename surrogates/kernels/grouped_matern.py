@@ -35,6 +35,7 @@ class GroupedMaternKernel(Kernel):
     Args:
         groups: Group name of each feature, `f` entries.
         batch_shape: Batch shape of independent length-scales, one per outcome.
+        active_dims: Columns of the input that are the features; all of them by default.
 
     Example:
         >>> kernel = GroupedMaternKernel(["stage1", "stage1", "exit1"])
@@ -44,11 +45,17 @@ class GroupedMaternKernel(Kernel):
 
     has_lengthscale = True
 
-    def __init__(self, groups: Sequence[str], batch_shape: torch.Size | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[str],
+        batch_shape: torch.Size | None = None,
+        active_dims: tuple[int, ...] | None = None,
+    ) -> None:
         self.group_names = tuple(dict.fromkeys(groups))
         super().__init__(
             ard_num_dims=len(self.group_names),
             batch_shape=batch_shape or torch.Size(),
+            active_dims=active_dims,
             lengthscale_prior=LogNormalPrior(PRIOR_LOC + 0.5 * math.log(len(groups)), PRIOR_SCALE),
             lengthscale_constraint=GreaterThan(0.05, transform=None, initial_value=math.sqrt(len(groups))),
         )

@@ -38,7 +38,8 @@ def test_values_agree_with_botorchs(problem) -> None:
     ours = make(problem)
     theirs = qLogNoisyExpectedHypervolumeImprovement(
         model=problem[0],
-        ref_point=REFERENCE,
+        ref_point=REFERENCE / ours.objective.scale,
+        objective=ours.objective,
         X_baseline=ours.X_baseline,
         sampler=SobolQMCNormalSampler(torch.Size([512]), seed=5),
         cache_root=False,

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from botorch.fit import fit_gpytorch_mll
+from botorch.posteriors import GPyTorchPosterior
+from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
+from gpytorch.mlls import ExactMarginalLogLikelihood
+
+from surrogates.columns import Column, ColumnLayout
+from surrogates.errors import SurrogateError
+from surrogates.known_costs import NO_INFORMATION, SHARE_NOISE, OutcomeStandardize, affine_posterior
+from surrogates.models import ArchitectureGP
+
+LAYOUT = ColumnLayout(
+    (
+        Column("depth", "exit", 0, 2, is_discrete=True),
+        Column("width", "stage", 0, 3, is_discrete=True),
+        Column("threshold", "thresholds", 0.0, 1.0, False, inactive_value=1.0, parent=0, parent_levels=(1, 2)),
+    )
+)
+
+
+class Costs:
+    """A network of cost `2 + width`, left at 1 by those who exit early; without an exit nobody does."""
+
+    outcome = "cost"
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        last = 2.0 + X[:, 1]
+        return torch.stack([torch.where(X[:, 0] == 0.0, last, 1.0), last], dim=-1)
+
+
+def data(n: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+    X = LAYOUT.sample(n, torch.Generator().manual_seed(0))
+    least, greatest = Costs()(X).unbind(dim=-1)
+    cost = least + (greatest - least) * X[:, 2].square()
+    return X, torch.stack([80.0 + X[:, 1] + 5.0 * X[:, 2], cost], dim=-1)
+
+
+def model(n: int = 40) -> ArchitectureGP:
+    X, Y = data(n)
+    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), Costs(), cost_outcome=1)
+
+
+def test_outcomes_are_standardised_by_hand_computed_shares() -> None:
+    features = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 4.0], [0.0, 3.0, 0.0]], dtype=torch.float64)
+    Y = torch.tensor([[10.0, 2.0], [20.0, 4.0], [30.0, 3.0]], dtype=torch.float64)  # shares 0.5, 0.75, none
+    transform = OutcomeStandardize(2, cost_outcome=1)
+    values, variances = transform(Y, torch.full_like(Y, 0.04), features)
+    assert torch.allclose(values[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
+    assert torch.allclose(values[:, 1], torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0], dtype=torch.float64))
+    spread = 0.25**2 / 2.0  # sample variance of the two shares
+    assert variances[0, 1].item() == pytest.approx((0.04 / 4.0 + SHARE_NOISE**2) / spread)
+    assert variances[2, 1] == NO_INFORMATION
+    back, _ = transform.untransform(values, None, features)
+    assert torch.allclose(back, Y)
+
+
+def test_a_cost_that_is_certain_is_predicted_exactly() -> None:
+    rows = torch.tensor([[0.0, 0.0, 1.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
+    posterior = model().posterior(rows)
+    assert torch.allclose(posterior.mean[:, 1], torch.tensor([2.0, 5.0], dtype=torch.float64))
+    assert (posterior.variance[:, 1] < 1e-6).all()
+    assert (posterior.variance[:, 0] > 1e-6).all()
+
+
+def test_known_costs_reach_beyond_what_was_seen() -> None:
+    X, Y = data(60)
+    seen = X[:, 1] < 3.0  # no network of the largest width
+    errors = []
+    for options in ({}, {"known_costs": Costs(), "cost_outcome": 1}):
+        gp = ArchitectureGP(X[seen], Y[seen], LAYOUT, torch.full_like(Y[seen], 1e-6), **options)
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(gp.likelihood, gp))
+        errors.append((gp.posterior(X[~seen]).mean[:, 1] - Y[~seen, 1]).square().mean())
+    assert errors[1] < 0.25 * errors[0]
+
+
+def test_draws_lie_about_the_mean_and_batches_agree() -> None:
+    gp, rows = model(), LAYOUT.sample(6, torch.Generator().manual_seed(2))
+    joint = gp.posterior(rows)
+    single = gp.posterior(rows.unsqueeze(-2))
+    assert torch.allclose(joint.mean, single.mean.squeeze(-2))
+    assert torch.allclose(joint.variance, single.variance.squeeze(-2))
+    draws = joint.rsample(torch.Size([4000]))
+    assert torch.allclose(draws.mean(dim=0), joint.mean, atol=0.15)
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_affine_posterior_scales_each_input_and_outcome(interleaved: bool) -> None:
+    root = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    normal = MultitaskMultivariateNormal(torch.zeros(3, 2, dtype=torch.float64), root @ root.T, interleaved=interleaved)
+    offset, factor = torch.rand(3, 2, dtype=torch.float64), torch.rand(3, 2, dtype=torch.float64) + 0.5
+    scaled = affine_posterior(GPyTorchPosterior(normal), offset, factor)
+    assert torch.allclose(scaled.mean, offset)
+    assert torch.allclose(scaled.variance, normal.variance * factor.square())
+
+
+def test_affine_posterior_of_a_single_outcome() -> None:
+    normal = MultivariateNormal(torch.ones(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64))
+    scaled = affine_posterior(GPyTorchPosterior(normal), torch.full((3, 1), 2.0), torch.full((3, 1), 3.0))
+    assert scaled.mean.flatten().tolist() == [5.0] * 3
+    assert scaled.variance.flatten().tolist() == [9.0] * 3
+
+
+def test_missing_features_are_named() -> None:
+    transform = OutcomeStandardize(2, cost_outcome=1)
+    with pytest.raises(SurrogateError, match="X is needed"):
+        transform(torch.zeros(3, 2), None, None)
+    with pytest.raises(NotImplementedError, match="taken apart"):
+        transform.subset_output([0])
