@@ -171,10 +171,13 @@ class EstimationConfig(Section):
     Args:
         confidence: Measure compared with the thresholds; both lie in [0, 1].
         batch_size: Images per forward pass; results do not depend on it.
+        further_settings: Most non-dominated settings of the thresholds that are noted with every evaluated network
+            beside the proposed one; 0 for none.
     """
 
     confidence: Literal["score_margin", "max_softmax"] = "score_margin"
     batch_size: Annotated[int, Field(ge=1, le=8192)] = 256
+    further_settings: Annotated[int, Field(ge=0, le=64)] = 4
 
 
 class ReferencePoint(Section):

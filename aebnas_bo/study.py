@@ -21,8 +21,8 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.known_costs import AverageMacsRange
-from aebnas_bo.estimation.macs import exit_costs
-from aebnas_bo.estimation.supernet_estimator import MACS_PER_MILLION, SupernetEstimator
+from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.ax_strategy import AxStrategy

@@ -106,6 +106,7 @@ def write_summary(
 def _front_row(trial: Trial) -> dict[str, object]:
     return {
         "trial": trial.number,
+        "setting": trial.setting,
         "key": trial.key,
         **trial.metrics,
         **{f"{name}_sem": value for name, value in trial.sems.items()},

@@ -21,7 +21,9 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
     """
     shown = _evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
-    table = Table(title=f"Pareto front: {len(front)} networks{note}", title_justify="left")
+    num_networks = len({trial.key for trial in front})
+    settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
+    table = Table(title=f"Pareto front: {num_networks} networks{settings}{note}", title_justify="left")
     table.add_column("key", no_wrap=True)
     for objective in objectives:
         unit = f" ({objective.unit})" if objective.unit else ""

@@ -10,7 +10,7 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from torch import Tensor
 
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 
 
 def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective]) -> float:
@@ -20,7 +20,7 @@ def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective]) -> flo
 
 
 def hypervolume_curve(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[tuple[int, float]]:
-    """Return the hypervolume after each trial.
+    """Return the hypervolume after each trial, its further settings included.
 
     Args:
         trials: Trials in order; one that is not completed adds nothing.
@@ -35,12 +35,12 @@ def hypervolume_curve(trials: Sequence[Trial], objectives: Sequence[Objective]) 
     curve: list[tuple[int, float]] = []
     value = 0.0
     for trial in trials:
-        if trial.status == "COMPLETED":
-            point = to_maximize([trial.metrics], objectives)
-            if bool((point > reference).all()) and not _is_dominated(point, front):
-                front = torch.cat([front, point])
-                front = front[is_non_dominated(front)]
-                value = max(value, float(indicator.compute(front)))
+        points = to_maximize([observed.metrics for observed in completed_settings([trial])], objectives)
+        new = [point for point in points if bool((point > reference).all()) and not _is_dominated(point, front)]
+        if new:
+            front = torch.cat([front, torch.stack(new)])
+            front = front[is_non_dominated(front)]
+            value = max(value, float(indicator.compute(front)))
         curve.append((trial.number, value))
     return curve
 

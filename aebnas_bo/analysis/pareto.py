@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from botorch.utils.multi_objective.pareto import is_non_dominated
 
 from aebnas_bo.search.objectives import Objective, to_maximize
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """Return the completed trials no other one dominates, cheapest first.
+    """Return what no other observation dominates, cheapest first: trials as proposed or at further settings.
 
     Args:
         trials: Trials of any status.
@@ -20,7 +20,7 @@ def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> li
     Returns:
         Non-dominated trials; of several with equal metrics, the earliest.
     """
-    completed = [trial for trial in trials if trial.status == "COMPLETED"]
+    completed = completed_settings(trials)
     if not completed:
         return []
     mask = is_non_dominated(to_maximize([t.metrics for t in completed], objectives), deduplicate=True).tolist()

@@ -88,7 +88,7 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         _zoom(axes, completed, front, vertical.name, horizontal.name)
         axes.legend(loc="lower right", frameon=False)
     axes.set_title(
-        f"Pareto front: {len(front)} networks of {len(completed)} evaluated",
+        f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
         loc="left",
         color=INK,
         fontweight="bold",

@@ -11,7 +11,7 @@ from pathlib import Path
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 
 
 def write_tables(
@@ -21,7 +21,7 @@ def write_tables(
     parameter_names: Sequence[str],
     detail_names: Sequence[str],
 ) -> None:
-    """Write `trials.csv`, `pareto_front.csv` and `hypervolume.csv`.
+    """Write `trials.csv`, `settings.csv` (further settings included), `pareto_front.csv` and `hypervolume.csv`.
 
     Args:
         folder: Where to.
@@ -43,8 +43,15 @@ def write_tables(
         cells += [trial.parameters.get(name) for name in parameter_names]
         return [*cells, trial.generation_s, trial.evaluation_s]
 
+    def row_of_setting(trial: Trial) -> list[object]:
+        number, *cells = row(trial)
+        return [number, trial.setting, *cells]
+
+    header_of_settings = [header[0], "setting", *header[1:]]
     write_csv(folder / "trials.csv", header, map(row, trials))
-    write_csv(folder / "pareto_front.csv", header, map(row, pareto_front(trials, objectives)))
+    write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, completed_settings(trials)))
+    front = pareto_front(trials, objectives)
+    write_csv(folder / "pareto_front.csv", header_of_settings, map(row_of_setting, front))
     write_csv(folder / "hypervolume.csv", ["trial", "hypervolume"], hypervolume_curve(trials, objectives))
 
 

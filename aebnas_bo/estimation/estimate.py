@@ -17,6 +17,23 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class FurtherSetting:
+    """What the same network comes to at other thresholds, which its evaluation reveals at no cost.
+
+    Args:
+        thresholds: Thresholds by parameter name; all other parameters are the point's.
+        metrics: Mean of each metric.
+        sems: Standard error of each metric.
+        details: Further figures, such as exit rates.
+    """
+
+    thresholds: Mapping[str, float]
+    metrics: Mapping[str, float]
+    sems: Mapping[str, float]
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Metrics of one point.
 
@@ -24,11 +41,13 @@ class Estimate:
         key: Key of the architecture.
         metrics: Measurement of each metric by name.
         details: Further figures worth keeping, such as exit rates.
+        further: The same network at other thresholds.
     """
 
     key: str
     metrics: Mapping[str, Measurement]
     details: Mapping[str, float] = field(default_factory=dict)
+    further: tuple[FurtherSetting, ...] = ()
 
     @property
     def raw_data(self) -> RawData:

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
 
-MACS_PER_MILLION = 1e6
 CACHED_NETWORKS = 100_000  # a pair of floats and a short key each
 
 

@@ -13,6 +13,8 @@ from itertools import accumulate
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.plan import BranchPlan, network_plan
 
+MACS_PER_MILLION = 1e6
+
 
 @dataclass(frozen=True)
 class ExitCosts:

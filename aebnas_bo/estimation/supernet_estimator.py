@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from aebnas_bo.config import EstimationConfig
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
-from aebnas_bo.estimation.estimate import Estimate, Measurement
-from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.threshold_grid import spread_thresholds
+from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.estimation.measuring import measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.search_space import Point, SearchSpace
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.folding import fold_batchnorm
@@ -24,7 +26,6 @@ from aebnas_bo.supernet.supernet import Supernet
 
 CACHED_NETWORKS = 512  # at 10,000 images and 5 outputs a table takes 250 kB, statistics some 50 kB
 CALIBRATION_BATCH = 256
-MACS_PER_MILLION = 1e6
 
 
 class SupernetEstimator:
@@ -61,6 +62,7 @@ class SupernetEstimator:
         self._config = config
         self._store = store
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
+        self._known_further: OrderedDict[str, tuple[FurtherSetting, ...]] = OrderedDict()
 
     @property
     def search_space(self) -> SearchSpace:
@@ -82,19 +84,43 @@ class SupernetEstimator:
         """
         architecture = self._space.architecture(point)
         outcome = evaluate_thresholds(self.exit_table(architecture), self._space.thresholds(point))
+        return Estimate(
+            key=architecture.key,
+            metrics=_metrics(outcome),
+            details=self._rates(architecture, outcome),
+            further=self._further(architecture),
+        )
+
+    def _rates(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, float]:
         rates = dict.fromkeys(self.detail_names, 0.0)
         names = [*(f"exit{position + 1}_rate" for position in architecture.active_exits), "final_rate"]
         rates.update(zip(names, outcome.exit_rates, strict=True))
-        return Estimate(
-            key=architecture.key,
-            metrics={
-                "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
-                "average_macs": Measurement(
-                    outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
-                ),
-            },
-            details=rates,
-        )
+        return rates
+
+    def _further(self, architecture: Architecture) -> tuple[FurtherSetting, ...]:
+        """Return the network at the best of all thresholds, the same for every point that stands for it."""
+        known = self._known_further.get(architecture.key)
+        if known is not None:
+            return known
+        table, names = self.exit_table(architecture), [threshold_name(k) for k in architecture.active_exits]
+        parameters = [cast(ContinuousParameter, self.search_space[name]) for name in names]
+        found = []
+        ranges = [(parameter.lower, parameter.upper) for parameter in parameters]
+        for thresholds in spread_thresholds(table, ranges, self._config.further_settings):
+            outcome = evaluate_thresholds(table, thresholds)
+            measured = _metrics(outcome)
+            found.append(
+                FurtherSetting(
+                    thresholds=dict(zip(names, thresholds, strict=True)),
+                    metrics={name: measurement.mean for name, measurement in measured.items()},
+                    sems={name: measurement.sem for name, measurement in measured.items()},
+                    details=self._rates(architecture, outcome),
+                )
+            )
+        self._known_further[architecture.key] = tuple(found)
+        if len(self._known_further) > CACHED_NETWORKS:
+            self._known_further.popitem(last=False)
+        return tuple(found)
 
     def exit_table(self, architecture: Architecture) -> ExitTable:
         """Return the network's table over the validation split, computed on first use.
@@ -141,3 +167,12 @@ class SupernetEstimator:
         macs = exit_costs(architecture, self._space.skeleton).cumulative
         table = measure(subnet, self._images, self._labels, macs, architecture.key, self._config)
         return MeasuredNetwork(table, statistics)
+
+
+def _metrics(outcome: ExitOutcome) -> dict[str, Measurement]:
+    return {
+        "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
+        "average_macs": Measurement(
+            outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
+        ),
+    }

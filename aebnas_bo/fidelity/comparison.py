@@ -9,11 +9,10 @@ import numpy as np
 
 from aebnas_bo.config import FidelityConfig
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.estimation.macs import MACS_PER_MILLION
 from aebnas_bo.fidelity.statistics import Agreement, agreement
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point
-
-MACS_PER_MILLION = 1e6
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ax.generation_strategy.generator_spec import GeneratorSpec
 from ax.generation_strategy.transition_criterion import MinTrials
 from ax.generators.torch.botorch_modular.acquisition import Acquisition
 from ax.generators.torch.botorch_modular.surrogate import SurrogateSpec
-from ax.generators.torch.botorch_modular.utils import ModelConfig
+from ax.generators.torch.botorch_modular.utils import ModelConfig, fit_botorch_model
 from ax.utils.common.logger import set_ax_logger_levels
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
@@ -40,11 +40,12 @@ from aebnas_bo.config import SearchConfig
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.strategy import Proposal
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.seeding import child_seed, numpy_generator
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, ParameterValue, SearchSpace
 from surrogates.acquisition import noisy_hypervolume_acquisition
 from surrogates.columns import Column, ColumnLayout
+from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
@@ -100,6 +101,12 @@ def _column(space: SearchSpace, parameter: Parameter) -> Column:
         return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels)
     last_level = float(len(parameter.values) - 1)
     return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels)
+
+
+@fit_botorch_model.register(ArchitectureGP)  # type: ignore[untyped-decorator]
+def _fit(model: ArchitectureGP, mll_class: object = None, mll_options: object = None) -> None:  # noqa: ARG001
+    """Let Ax fit our model our way; it looks the function up by the model's type."""
+    fit_surrogate(model)
 
 
 class ArchitectureAcquisition(Acquisition):
@@ -315,8 +322,10 @@ class AxStrategy:
         self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
         self._known_costs = known_costs
         self._client: Client | None = None
+        self._indices: dict[int, int] = {}
         self._told: set[int] = set()
-        self._attached: set[int] = set()
+        self._num_further = 0
+        self._seen: set[str] = set()
 
     def propose(self, trials: Sequence[Trial], number: int) -> Proposal:
         """Propose the point of a trial; a random new point if the model fails or repeats itself."""
@@ -325,8 +334,6 @@ class AxStrategy:
             with one_thread():
                 client = self._synchronised_client(trials)
                 [(index, raw)] = client.get_next_trials(max_trials=1).items()
-            if index != number:
-                raise RuntimeError(f"Ax gave trial {index} where {number} was due")
             parameters = self._space.canonical(raw)
             if self._space.key(parameters) in tried:
                 raise RuntimeError("the proposal repeats an earlier trial")
@@ -335,27 +342,45 @@ class AxStrategy:
             logger.warning("trial %d is drawn at random, since its proposal failed: %s", number, reason)
             self._client = None  # rebuilt from the trials next time, as a resumed study would
             return Proposal(self._random_point(number, tried), is_fallback=True, reason=reason)
-        self._attached.add(index)
+        self._indices[number] = index
         return Proposal(parameters)
 
     def _synchronised_client(self, trials: Sequence[Trial]) -> Client:
+        """Tell the client what it does not know yet, in the one order that a client rebuilt later would be told in.
+
+        Further settings wait until the design is complete, whose end Ax sees by the number of its trials.
+        """
         if self._client is None:
             self._client = ax_client(self._space, self._objectives, self._settings, self._seed, self._known_costs)
-            self._told, self._attached = set(), set()
-        names = [objective.name for objective in self._objectives]
+            self._indices, self._told, self._num_further, self._seen = {}, set(), 0, set()
         for trial in trials:
-            if trial.number not in self._attached:
-                self._client.attach_trial(dict(trial.parameters))
-                self._attached.add(trial.number)
-            if trial.number in self._told or trial.status == "RUNNING":
-                continue
-            if trial.status == "COMPLETED":
-                raw = {name: (trial.metrics[name], trial.sems[name]) for name in names}
-                self._client.complete_trial(trial.number, raw_data=raw)
-            else:
-                self._client.mark_trial_failed(trial.number)
-            self._told.add(trial.number)
+            if trial.number >= self._settings.design_trials:
+                self._tell_further(self._client, trials[: trial.number])
+            if trial.number not in self._indices:
+                self._indices[trial.number] = self._client.attach_trial(dict(trial.parameters))
+            if trial.number not in self._told and trial.status != "RUNNING":
+                self._tell(self._client, self._indices[trial.number], trial)
+                self._told.add(trial.number)
+                self._seen.add(self._space.key(trial.parameters))
+        if len(trials) >= self._settings.design_trials:
+            self._tell_further(self._client, trials)
         return self._client
+
+    def _tell_further(self, client: Client, trials: Sequence[Trial]) -> None:
+        for trial in trials[self._num_further :]:
+            for observed in completed_settings([trial])[1:]:
+                key = self._space.key(observed.parameters)
+                if key not in self._seen:  # another trial of the same network brought it already
+                    self._tell(client, client.attach_trial(dict(observed.parameters)), observed)
+                    self._seen.add(key)
+        self._num_further = max(self._num_further, len(trials))
+
+    def _tell(self, client: Client, index: int, trial: Trial) -> None:
+        if trial.status == "COMPLETED":
+            names = [objective.name for objective in self._objectives]
+            client.complete_trial(index, raw_data={name: (trial.metrics[name], trial.sems[name]) for name in names})
+        else:
+            client.mark_trial_failed(index)
 
     def _random_point(self, number: int, tried: set[str]) -> dict[str, ParameterValue]:
         generator = numpy_generator(self._seed, "fallback", number)

@@ -100,6 +100,7 @@ def _evaluate(trial: Trial, estimator: Estimator, objectives: Sequence[Objective
         metrics={name: measurement.mean for name, measurement in estimate.metrics.items()},
         sems={name: measurement.sem for name, measurement in estimate.metrics.items()},
         details=dict(estimate.details),
+        further=estimate.further,
         evaluation_s=elapsed,
     )
 

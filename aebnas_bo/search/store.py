@@ -32,10 +32,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, TrialStatus
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUSY_TIMEOUT_S = 30
 
 
@@ -66,6 +67,7 @@ class _TrialRow(_Base):
     details: Mapped[dict[str, float]] = mapped_column(JSON)
     generation_s: Mapped[float] = mapped_column(Float)
     evaluation_s: Mapped[float] = mapped_column(Float)
+    further: Mapped[list[dict[str, dict[str, float]]]] = mapped_column(JSON)
 
 
 @dataclass(frozen=True)
@@ -220,11 +222,13 @@ def _configure_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> No
 
 def _columns(trial: Trial) -> dict[str, object]:
     columns = asdict(trial)
-    for name in ("metrics", "sems", "details"):
-        numbers: Mapping[str, float] = columns[name]
-        for metric, value in numbers.items():
-            if not math.isfinite(value):
-                raise ValueError(f"trial {trial.number}: {metric} is {value}; only finite numbers are stored")
+    del columns["setting"]  # a stored trial is as proposed
+    for holder in (columns, *columns["further"]):
+        for name in ("metrics", "sems", "details"):
+            numbers: Mapping[str, float] = holder[name]
+            for metric, value in numbers.items():
+                if not math.isfinite(value):
+                    raise ValueError(f"trial {trial.number}: {metric} is {value}; only finite numbers are stored")
     return columns
 
 
@@ -240,6 +244,7 @@ def _trial(row: _TrialRow) -> Trial:
         details=row.details,
         generation_s=row.generation_s,
         evaluation_s=row.evaluation_s,
+        further=tuple(FurtherSetting(**setting) for setting in row.further),
     )
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 
@@ -17,6 +18,15 @@ def make_trial(number: int, accuracy: float, macs: float, status: str = "COMPLET
         details={"exit1_rate": 0.3, "final_rate": 0.7} if done else {},
         generation_s=0.1,
         evaluation_s=0.2,
+    )
+
+
+def make_setting(threshold: float, accuracy: float, macs: float) -> FurtherSetting:
+    return FurtherSetting(
+        thresholds={"exit1_threshold": threshold},
+        metrics={"accuracy": accuracy, "average_macs": macs},
+        sems={"accuracy": 0.4, "average_macs": 0.0},
+        details={"exit1_rate": 0.6, "final_rate": 0.4},
     )
 
 

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.tables import write_csv, write_tables
 
-from .conftest import make_trial
+from .conftest import make_setting, make_trial
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -50,3 +51,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_csv(path, ["a"], rows())
     assert read(path) == [{"a": "1"}]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_further_settings_stand_in_their_own_table_and_on_the_front(tmp_path: Path, objectives) -> None:
+    trial = replace(make_trial(1, 80.0, 3.0), further=(make_setting(0.1, 70.0, 2.0), make_setting(0.9, 75.0, 3.5)))
+    many = [make_trial(0, 60.0, 2.5), trial]
+    write_tables(tmp_path, many, objectives, ["exit1_depth", "exit1_threshold"], ["exit1_rate"])
+    assert [row["trial"] for row in read(tmp_path / "trials.csv")] == ["0", "1"]
+    settings = read(tmp_path / "settings.csv")
+    assert [(row["trial"], row["setting"]) for row in settings] == [("0", "0"), ("1", "0"), ("1", "1"), ("1", "2")]
+    assert (settings[2]["exit1_threshold"], settings[2]["exit1_depth"], settings[2]["exit1_rate"]) == (
+        "0.1",
+        "1",
+        "0.6",
+    )
+    front = [(row["trial"], row["setting"], row["accuracy"]) for row in read(tmp_path / "pareto_front.csv")]
+    assert front == [("1", "1", "70.0"), ("1", "0", "80.0")]
+    last = read(tmp_path / "hypervolume.csv")[-1]
+    assert float(last["hypervolume"]) == (70.0 - 10.0) * (5.0 - 2.0) + (80.0 - 70.0) * (5.0 - 3.0)

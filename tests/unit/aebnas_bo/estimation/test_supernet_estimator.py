@@ -123,3 +123,23 @@ class TestContract(EstimatorContract):
     @pytest.fixture
     def estimator(self, parts) -> SupernetEstimator:
         return make(parts)
+
+
+def test_further_settings_are_what_estimating_there_gives_and_none_is_dominated(parts) -> None:
+    estimator, point = make(parts, further_settings=3), a_point(parts)
+    estimate = estimator.estimate(point)
+    assert 1 <= len(estimate.further) <= 3
+    for setting in estimate.further:
+        again = estimator.estimate({**point, **setting.thresholds})
+        assert dict(setting.metrics) == {name: m.mean for name, m in again.metrics.items()}
+        assert dict(setting.details) == dict(again.details)
+        assert again.further == estimate.further  # a matter of the network, not of the thresholds asked for
+    accuracies = [setting.metrics["accuracy"] for setting in estimate.further]
+    costs = [setting.metrics["average_macs"] for setting in estimate.further]
+    assert accuracies == sorted(accuracies)
+    assert costs == sorted(costs)
+
+
+def test_further_settings_can_be_switched_off_and_need_an_exit(parts) -> None:
+    assert make(parts, further_settings=0).estimate(a_point(parts)).further == ()
+    assert make(parts).estimate(a_point(parts, exit1_depth=0, exit2_depth=0)).further == ()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aebnas_bo.config import SearchConfig
-from aebnas_bo.estimation.estimate import Estimate, Measurement
+from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, Point, SearchSpace
 
@@ -28,21 +28,40 @@ class ToyEstimator:
         )  # fmt: skip
         self.calls: list[dict] = []
         self.fail_at: set[int] = set()
+        self.has_further = False
 
     def estimate(self, point: Point) -> Estimate:
         self.calls.append(dict(point))
         if len(self.calls) - 1 in self.fail_at:
             raise RuntimeError("made to fail")
+        accuracy, macs = self.metrics(point)
+        return Estimate(
+            key=self.search_space.key(point),
+            metrics={"accuracy": Measurement(accuracy, 0.5), "average_macs": Measurement(macs, 0.01)},
+            details={"exit1_rate": 0.5},
+            further=tuple(self.further(point, threshold) for threshold in self.further_thresholds(point)),
+        )
+
+    @staticmethod
+    def metrics(point: Point) -> tuple[float, float]:
         genes = sum(int(point[f"gene{i}"]) for i in range(6))
         accuracy, macs = 60.0 + 35.0 * float(np.tanh(genes / 6)), 1.0 + genes
         if point["exit1_depth"] != 0:
             threshold = float(point["exit1_threshold"])
             accuracy -= 20.0 * max(0.4 - threshold, 0.0)
             macs *= 0.5 + 0.5 * threshold
-        return Estimate(
-            key=self.search_space.key(point),
-            metrics={"accuracy": Measurement(accuracy, 0.5), "average_macs": Measurement(macs, 0.01)},
-            details={"exit1_rate": 0.5},
+        return accuracy, macs
+
+    def further_thresholds(self, point: Point) -> tuple[float, ...]:
+        return (0.0, 0.4) if self.has_further and point["exit1_depth"] != 0 else ()
+
+    def further(self, point: Point, threshold: float) -> FurtherSetting:
+        accuracy, macs = self.metrics({**point, "exit1_threshold": threshold})
+        return FurtherSetting(
+            {"exit1_threshold": threshold},
+            {"accuracy": accuracy, "average_macs": macs},
+            {"accuracy": 0.5, "average_macs": 0.01},
+            {"exit1_rate": 0.5},
         )
 
 

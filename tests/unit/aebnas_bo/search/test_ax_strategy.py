@@ -18,7 +18,12 @@ def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0
         metrics = {name: m.mean for name, m in estimate.metrics.items()}
         sems = {name: m.sem for name, m in estimate.metrics.items()}
         number = len(trials)
-        trials.append(Trial(number, estimate.key, "COMPLETED", proposal.parameters, metrics=metrics, sems=sems))
+        trials.append(
+            Trial(
+                number, estimate.key, "COMPLETED", proposal.parameters, metrics=metrics, sems=sems,
+                further=estimate.further,
+            )
+        )  # fmt: skip
     return trials
 
 
@@ -31,6 +36,25 @@ def test_a_resumed_search_proposes_the_same(told, estimator, objectives, setting
     whole = run(estimator, objectives, settings, 14)
     resumed = run(estimator, objectives, settings, 14, whole[:told])
     assert points(resumed) == points(whole)
+
+
+@pytest.mark.parametrize("told", [3, 8, 9, 11])
+def test_a_resumed_search_with_further_settings_proposes_the_same(told, estimator, objectives, settings) -> None:
+    estimator.has_further = True
+    whole = run(estimator, objectives, settings, 14)
+    assert any(trial.further for trial in whole)
+    assert points(run(estimator, objectives, settings, 14, whole[:told])) == points(whole)
+
+
+def test_further_settings_are_told_once_the_design_is_complete(estimator, objectives, settings) -> None:
+    estimator.has_further = True
+    plain = run(estimator, objectives, settings, 8)
+    strategy = AxStrategy(estimator.search_space, objectives, settings, 0)
+    run(estimator, objectives, settings, 9, plain, strategy)
+    told = [trial.arm.parameters for trial in strategy._client._experiment.trials.values()]
+    expected = [trial.parameters for trial in plain]
+    expected += [{**t.parameters, **setting.thresholds} for t in plain for setting in t.further]
+    assert told[:-1] == expected  # the last one is the proposal
 
 
 def test_a_failed_trial_does_not_break_resuming(estimator, objectives, settings) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.search.store import FORMAT_VERSION, StudyRecord, TrialStore
 from aebnas_bo.search.trial import Trial
 
 RUNNING = Trial(0, "", "RUNNING", {"width": 8, "kind": "dense", "threshold": 0.1 + 0.2}, generation_s=0.5)
 DONE = replace(
-    RUNNING, key="abc", status="COMPLETED", metrics={"accuracy": 100 / 3}, sems={"accuracy": 1e-17}, details={"r": 0.7}
-)
+    RUNNING, key="abc", status="COMPLETED", metrics={"accuracy": 100 / 3}, sems={"accuracy": 1e-17}, details={"r": 0.7},
+    further=(FurtherSetting({"threshold": 0.7}, {"accuracy": 1 / 3}, {"accuracy": 0.1}, {"r": 0.2}),),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_another_format_is_refused(tmp_path: Path, record: StudyRecord) -> None:
     TrialStore.create(tmp_path / "s.db", record).close()
     with sqlite3.connect(tmp_path / "s.db") as connection:
         connection.execute("UPDATE study SET format_version = 99")
-    with pytest.raises(CorruptStateError, match="format 99, expected 1"):
+    with pytest.raises(CorruptStateError, match=f"format 99, expected {FORMAT_VERSION}"):
         TrialStore.open(tmp_path / "s.db")
 
 
@@ -103,7 +105,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.store import FORMAT_VERSION, StudyRecord, TrialStore
 from aebnas_bo.search.trial import Trial
 store = TrialStore.create(Path(sys.argv[1]), StudyRecord("toy", 0, "f", "", ()))
 for number in range(100000):

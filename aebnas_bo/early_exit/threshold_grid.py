@@ -1,0 +1,136 @@
+"""Every setting of a grid of thresholds at once, from one exit table.
+
+An image leaves at exit `k` if its confidence there reaches the threshold and fell short of all earlier ones. With one
+list of thresholds per exit, each image lies in one cell of a grid: per exit, how many of the thresholds its confidence
+reaches. Counting images by cell once and summing along the axes gives what leaves where at every setting of the
+thresholds, so that the cost is that of the grid, not of the grid times the images.
+
+Legend: `B` images, `E` outputs, `G_k` thresholds at exit `k`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aebnas_bo.early_exit.policy import ExitTable, ExitTableError
+
+MOST_SETTINGS = 20_000
+MOST_THRESHOLDS = 64  # per exit
+
+
+@dataclass(frozen=True)
+class GridOutcome:
+    """Outcomes at every setting, in the order of the product of the exits' lists.
+
+    Args:
+        thresholds: `N x (E - 1)` thresholds, `N` the product of all `G_k`.
+        num_right: `N` counts of right answers.
+        total_macs: `N` sums of MACs over all images.
+    """
+
+    thresholds: Tensor
+    num_right: Tensor
+    total_macs: Tensor
+
+
+def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
+    """Evaluate every combination of thresholds.
+
+    Args:
+        table: The network's table over `B` images.
+        grids: For each exit but the last its thresholds, `G_k`, ascending.
+
+    Returns:
+        The same as `evaluate_thresholds` would give one by one.
+
+    Raises:
+        ExitTableError: If the number of lists is wrong or one is empty or not ascending.
+    """
+    if len(grids) != len(table.macs) - 1:
+        raise ExitTableError(f"{len(table.macs) - 1} exits need as many lists of thresholds, got {len(grids)}")
+    for number, grid in enumerate(grids, start=1):
+        if not len(grid) or not (grid.diff() > 0).all():
+            raise ExitTableError(f"thresholds of exit {number} must be ascending and at least one, got {grid.tolist()}")
+    sizes = [len(grid) for grid in grids]
+    num_right = torch.zeros(sizes, dtype=torch.int64)
+    total_macs = torch.zeros(sizes, dtype=torch.int64)
+    # Per exit, how many of its thresholds an image reaches: 0 to G_k.
+    kind = table.confidence.dtype
+    cells = [torch.bucketize(table.confidence[k], grid.to(kind), right=True) for k, grid in enumerate(grids)]
+    for k in range(len(grids) + 1):
+        axes = sizes[:k] + ([sizes[k]] if k < len(grids) else [])
+        leaving, right = _leaving(cells[: k + 1], table.is_correct[k], axes, is_final=k == len(grids))
+        padded = (*leaving.shape, *(1 for _ in sizes[k + 1 :]))
+        num_right += right.reshape(padded)
+        total_macs += leaving.reshape(padded) * table.macs[k]
+    thresholds = torch.cartesian_prod(*grids).reshape(-1, len(grids)) if grids else torch.zeros(1, 0)
+    return GridOutcome(thresholds, num_right.flatten(), total_macs.flatten())
+
+
+def _leaving(cells: list[Tensor], is_correct: Tensor, sizes: list[int], is_final: bool) -> tuple[Tensor, Tensor]:
+    """Count who leaves at one output, and who of them is right, at every setting of the thresholds up to it.
+
+    Args:
+        cells: Per exit up to this output the cell of each image, `B`.
+        is_correct: Whether this output is right, `B`.
+        sizes: Number of thresholds of each of these exits.
+        is_final: Whether whoever comes here leaves here.
+    """
+    num_images = len(is_correct)
+    flat, shape = torch.zeros(num_images, dtype=torch.int64), [size + 1 for size in sizes]
+    for cell, extent in zip(cells, shape, strict=True):
+        flat = flat * extent + cell
+    volume = math.prod(shape)
+    leaving = torch.bincount(flat, minlength=volume).reshape(shape)
+    right = torch.bincount(flat, weights=is_correct.double(), minlength=volume).round().long().reshape(shape)
+    counts = torch.stack([leaving, right])
+    for axis, size in enumerate(sizes):
+        dim = axis + 1
+        if axis == len(sizes) - 1 and not is_final:
+            # leaves: reaches at least the (g+1)-th threshold, so sums over cells g+1 .. G
+            counts = counts.flip(dim).cumsum(dim).flip(dim).narrow(dim, 1, size)
+        else:
+            counts = counts.cumsum(dim).narrow(dim, 0, size)  # goes on: reaches at most g thresholds
+    return counts[0], counts[1]
+
+
+def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], count: int) -> list[tuple[float, ...]]:
+    """Return non-dominated settings of the thresholds, spread over the whole range of average MACs.
+
+    Args:
+        table: The network's table over `B` images.
+        ranges: For each exit but the last the least and the greatest threshold allowed.
+        count: Most settings to return.
+
+    Returns:
+        Settings of `E - 1` thresholds each, cheapest first, among quantiles of the confidences that occur.
+
+    Raises:
+        ExitTableError: If the number of ranges is wrong.
+    """
+    if len(ranges) != len(table.macs) - 1:
+        raise ExitTableError(f"{len(table.macs) - 1} exits need as many ranges of thresholds, got {len(ranges)}")
+    if count < 1 or not ranges:
+        return []
+    size = max(2, min(MOST_THRESHOLDS, math.floor(MOST_SETTINGS ** (1.0 / len(ranges)))))
+    shares = torch.linspace(0.0, 1.0, size, dtype=torch.float64)
+    grids = [
+        torch.cat([torch.quantile(row.double(), shares).clamp(low, high), torch.tensor([high])])
+        for row, (low, high) in zip(table.confidence[:-1], ranges, strict=True)
+    ]
+    grids = [grid.unique() for grid in grids]  # type: ignore[no-untyped-call]
+    outcome = evaluate_grid(table, grids)
+    order = torch.tensor(np.lexsort((-outcome.num_right.numpy(), outcome.total_macs.numpy())))
+    right = outcome.num_right[order]
+    best_before = torch.cat([torch.tensor([-1]), right.cummax(dim=0).values[:-1]])
+    front = order[right > best_before]
+    macs = outcome.total_macs[front].double()
+    wanted = torch.linspace(float(macs[0]), float(macs[-1]), count, dtype=torch.float64)
+    nearest = (macs[None] - wanted[:, None]).abs().argmin(dim=1).unique()  # type: ignore[no-untyped-call]
+    return [tuple(setting) for setting in outcome.thresholds[front[nearest]].tolist()]
