@@ -14,6 +14,7 @@ from rich.console import Console
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import dump_config
@@ -25,11 +26,11 @@ from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.ax_strategy import AxStrategy
 from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, write_summary
@@ -182,7 +183,7 @@ def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: 
 
 def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress) -> None:
     objectives = store.study.objectives
-    strategy = AxStrategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    strategy = SurrogateStrategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
 
     def show(trials: Sequence[Trial]) -> None:
         area, front = hypervolume(trials, objectives), pareto_front(trials, objectives)
@@ -199,6 +200,9 @@ def _export(
     trials, objectives = store.trials(), store.study.objectives
     names, details = study.space.search_space.names, study.estimator.detail_names
     write_tables(folder.path, trials, objectives, names, details)
+    write_surrogate_report(
+        folder.path / "surrogate.csv", trials, study.space.search_space, objectives, study.known_costs
+    )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
     plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)

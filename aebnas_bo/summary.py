@@ -19,6 +19,7 @@ from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.surrogate_strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
@@ -33,7 +34,8 @@ class Summary:
         seed: Its seed.
         is_finished: Whether the budget is spent.
         trials: Trials by status.
-        random_fallbacks: Trials drawn at random because their proposal failed.
+        fallbacks: Trials whose first proposal failed, by what took its place: second attempt, surrogates not fitted,
+            drawn at random.
         reference_point: Reference of the hypervolume, in natural units.
         hypervolume: Final hypervolume.
         front: Key, metrics, exit rates and parameters of every network on the front.
@@ -49,7 +51,7 @@ class Summary:
     seed: int
     is_finished: bool
     trials: dict[str, int]
-    random_fallbacks: int
+    fallbacks: dict[str, int]
     reference_point: dict[str, float]
     hypervolume: float
     front: list[dict[str, object]]
@@ -79,7 +81,7 @@ def write_summary(
         seed=config.seed,
         is_finished=len(trials) >= config.search.budget and counts["RUNNING"] == 0,
         trials=counts,
-        random_fallbacks=sum(t.reason.startswith("drawn at random") for t in trials),
+        fallbacks={name: sum(t.reason.startswith(f"{name}: ") for t in trials) for name in FALLBACKS},
         reference_point={objective.name: objective.reference for objective in objectives},
         hypervolume=hypervolume(trials, objectives),
         front=[_front_row(trial) for trial in pareto_front(trials, objectives)],

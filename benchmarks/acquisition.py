@@ -20,7 +20,7 @@ from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputO
 from botorch.sampling import SobolQMCNormalSampler
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.search.ax_strategy import column_layout
+from aebnas_bo.search.columns import column_layout
 from aebnas_bo.space.network_space import NetworkSpace
 from surrogates.acquisition import noisy_hypervolume_acquisition
 from surrogates.models import ArchitectureGP

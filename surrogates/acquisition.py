@@ -32,6 +32,7 @@ from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHyperv
 from botorch.acquisition.multi_objective.objective import MCMultiOutputObjective
 from botorch.acquisition.multi_objective.utils import prune_inferior_points_multi_objective
 from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.multi_objective.pareto import is_non_dominated
 from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
 from botorch.utils.transforms import t_batch_mode_transform
 from linear_operator.utils.cholesky import psd_safe_cholesky
@@ -44,6 +45,7 @@ from surrogates.models import ArchitectureGP
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
 Constraint = Callable[[Tensor], Tensor]
 
+MOST_BASELINE_POINTS = 64  # of the best fronts that may be on the true one; what a joint draw costs grows with its cube
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
 
 
@@ -183,14 +185,16 @@ def noisy_hypervolume_acquisition(
     # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
     with torch.no_grad():
-        spread = objective(model.posterior(X_observed).mean, X=X_observed).std(dim=0, correction=0)
+        expected = objective(model.posterior(X_observed).mean, X=X_observed)
+    spread = expected.std(dim=0, correction=0)
     scale = torch.where(spread > 0.0, spread, 1.0)
+    X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS)]
     objective, ref_point = ScaledObjective(objective, scale), ref_point / scale
     sampler = SobolQMCNormalSampler(torch.Size([mc_samples]), seed=seed)
     with manual_seed(seed):  # pruning draws from the global generator
         baseline = prune_inferior_points_multi_objective(
             model=model,
-            X=X_observed,
+            X=X_best,
             ref_point=ref_point,
             objective=objective,
             constraints=constraints,
@@ -208,3 +212,14 @@ def noisy_hypervolume_acquisition(
         prune_baseline=False,
         cache_root=False,
     )
+
+
+def _first_layers(values: Tensor, most: int) -> Tensor:
+    """Return at most so many rows, in their order: the non-dominated front, the front behind it, and so on."""
+    chosen = torch.zeros(len(values), dtype=torch.bool)
+    while not chosen.all() and chosen.sum() < most:
+        rest = (~chosen).nonzero().flatten()
+        layer = rest[is_non_dominated(values[rest], deduplicate=False)]
+        room = most - int(chosen.sum())
+        chosen[layer[torch.linspace(0, len(layer) - 1, min(room, len(layer))).round().long()]] = True
+    return chosen.nonzero().flatten()

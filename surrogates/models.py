@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from botorch.models import SingleTaskGP
 from botorch.utils.datasets import SupervisedDataset
+from gpytorch.constraints import GreaterThan
 from gpytorch.kernels import ScaleKernel
 from gpytorch.priors import LogNormalPrior
 from torch import Tensor
@@ -16,6 +17,8 @@ from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 from surrogates.known_costs import KnownCosts, OutcomeStandardize
+
+SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; below zero's rounding its prior has no density
 
 
 class ArchitectureGP(SingleTaskGP):
@@ -31,6 +34,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Yvar: Variances of the observations, `n x m`, or `None`.
         known_costs: Range of one outcome at every row, or `None`.
         cost_outcome: Position of that outcome.
+        has_fit: Whether whoever fits models should fit this one, or leave hyper-parameters as constructed.
 
     Raises:
         LayoutError: If `train_X` does not have the layout's columns.
@@ -44,6 +48,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Yvar: Tensor | None = None,
         known_costs: KnownCosts | None = None,
         cost_outcome: int = 0,
+        has_fit: bool = True,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
@@ -55,11 +60,17 @@ class ArchitectureGP(SingleTaskGP):
             train_X=train_X,
             train_Y=train_Y,
             train_Yvar=train_Yvar,
-            covar_module=ScaleKernel(kernel, batch_shape=batch_shape, outputscale_prior=LogNormalPrior(0.0, 1.0)),
+            covar_module=ScaleKernel(
+                kernel,
+                batch_shape=batch_shape,
+                outputscale_prior=LogNormalPrior(0.0, 1.0),
+                outputscale_constraint=GreaterThan(SMALLEST_OUTPUTSCALE),
+            ),
             outcome_transform=OutcomeStandardize(num_outputs, None if known_costs is None else cost_outcome),
             input_transform=features,
         )
         self.layout = layout
+        self.has_fit = has_fit
 
     @classmethod
     def construct_inputs(
@@ -67,6 +78,7 @@ class ArchitectureGP(SingleTaskGP):
         training_data: SupervisedDataset,
         layout: ColumnLayout,
         known_costs: KnownCosts | None = None,
+        has_fit: bool = True,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
     ) -> dict[str, Tensor | ColumnLayout | KnownCosts | int]:
         """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them."""
@@ -74,6 +86,7 @@ class ArchitectureGP(SingleTaskGP):
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
+            "has_fit": has_fit,
         }
         if training_data.Yvar is not None:
             inputs["train_Yvar"] = training_data.Yvar

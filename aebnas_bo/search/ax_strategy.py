@@ -1,7 +1,7 @@
 """The search engine inside Ax: our design, surrogates and acquisition optimiser as an Ax generation strategy.
 
-This is the only file that imports Ax. `ax_client` serves a loop written by hand, `AxStrategy` the loop of this
-package; both run the same generation strategy. Ax sees flat parameters; the surrogates bring every point into
+This is the only file that imports Ax. `ax_client` serves a loop written by hand and `SurrogateStrategy`, the loop of
+this package; both run the same generation strategy. Ax sees flat parameters; the surrogates bring every point into
 canonical form, so that what a switched-off parameter says never matters.
 """
 
@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import cast
 
 import torch
 from ax.adapter.registry import Generators
@@ -37,21 +36,19 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from torch import Tensor
 
 from aebnas_bo.config import SearchConfig
+from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.strategy import Proposal
-from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.seeding import child_seed, numpy_generator
-from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, ParameterValue, SearchSpace
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 from surrogates.acquisition import noisy_hypervolume_acquisition
-from surrogates.columns import Column, ColumnLayout
+from surrogates.columns import ColumnLayout
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 
-logger = logging.getLogger(__name__)
-
+AxClient = Client  # for whoever holds one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
 
@@ -82,31 +79,11 @@ def _ax_type(parameter: ChoiceParameter) -> str:
     return "float" if all(isinstance(value, int | float) for value in parameter.values) else "str"
 
 
-def column_layout(space: SearchSpace) -> ColumnLayout:
-    """Return what the columns of Ax's transformed `X` mean: level indices of choices, natural values of ranges."""
-    return ColumnLayout(tuple(_column(space, parameter) for parameter in space.parameters))
-
-
-def _column(space: SearchSpace, parameter: Parameter) -> Column:
-    condition = parameter.active_when
-    parent: int | None = None
-    parent_levels: tuple[int, ...] = ()
-    if condition is not None:
-        parent = space.names.index(condition.parameter)
-        choice = cast(ChoiceParameter, space.parameters[parent])  # as SearchSpace has checked
-        parent_levels = tuple(choice.values.index(value) for value in condition.values)
-    group = parameter.group or parameter.name
-    if isinstance(parameter, ContinuousParameter):
-        lower, upper = parameter.lower, parameter.upper
-        return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels)
-    last_level = float(len(parameter.values) - 1)
-    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels)
-
-
 @fit_botorch_model.register(ArchitectureGP)  # type: ignore[untyped-decorator]
 def _fit(model: ArchitectureGP, mll_class: object = None, mll_options: object = None) -> None:  # noqa: ARG001
     """Let Ax fit our model our way; it looks the function up by the model's type."""
-    fit_surrogate(model)
+    if model.has_fit:
+        fit_surrogate(model)
 
 
 class ArchitectureAcquisition(Acquisition):
@@ -221,7 +198,11 @@ class SobolDesignNode(ExternalGenerationNode):
 
 
 def generation_strategy(
-    space: SearchSpace, settings: SearchConfig, seed: int, known_costs: KnownCosts | None = None
+    space: SearchSpace,
+    settings: SearchConfig,
+    seed: int,
+    known_costs: KnownCosts | None = None,
+    has_fit: bool = True,
 ) -> GenerationStrategy:
     """Return our strategy for an Ax client: a Sobol design, then surrogates and qLogNEHVI.
 
@@ -230,6 +211,7 @@ def generation_strategy(
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
         known_costs: Range of one metric at every point, if it is known (`AverageMacsRange` of a network space).
+        has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
     """
     layout = column_layout(space)
     spec = GeneratorSpec(
@@ -239,7 +221,7 @@ def generation_strategy(
                 model_configs=[
                     ModelConfig(
                         botorch_model_class=ArchitectureGP,
-                        model_options={"layout": layout, "known_costs": known_costs},
+                        model_options={"layout": layout, "known_costs": known_costs, "has_fit": has_fit},
                         input_transform_classes=None,
                     )
                 ]
@@ -267,6 +249,7 @@ def ax_client(
     seed: int,
     known_costs: KnownCosts | None = None,
     name: str = "aebnas_bo",
+    has_fit: bool = True,
 ) -> Client:
     """Return an Ax client that searches a space with our strategy inside.
 
@@ -277,6 +260,7 @@ def ax_client(
         seed: Seed of everything drawn.
         known_costs: Range of one metric at every point, or `None`.
         name: Name of the experiment.
+        has_fit: Whether surrogates are fitted.
     """
     set_ax_logger_levels(logging.WARNING)
     client = Client(random_seed=child_seed(seed, "ax") % 2**31)
@@ -285,7 +269,7 @@ def ax_client(
         objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),
         outcome_constraints=[f"{o.name} {'>=' if o.maximize else '<='} {o.reference!r}" for o in objectives],
     )
-    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs))
+    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs, has_fit))
     return client
 
 
@@ -298,94 +282,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class AxStrategy:
-    """Our strategy behind the `Strategy` protocol; any state it keeps can be rebuilt from the trials.
-
-    Args:
-        space: What to search.
-        objectives: Metrics, directions and reference point.
-        settings: Settings of the search.
-        seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, or `None`.
-    """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        objectives: Sequence[Objective],
-        settings: SearchConfig,
-        seed: int,
-        known_costs: KnownCosts | None = None,
-    ) -> None:
-        self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
-        self._known_costs = known_costs
-        self._client: Client | None = None
-        self._indices: dict[int, int] = {}
-        self._told: set[int] = set()
-        self._num_further = 0
-        self._seen: set[str] = set()
-
-    def propose(self, trials: Sequence[Trial], number: int) -> Proposal:
-        """Propose the point of a trial; a random new point if the model fails or repeats itself."""
-        tried = {self._space.key(trial.parameters) for trial in trials}
-        try:
-            with one_thread():
-                client = self._synchronised_client(trials)
-                [(index, raw)] = client.get_next_trials(max_trials=1).items()
-            parameters = self._space.canonical(raw)
-            if self._space.key(parameters) in tried:
-                raise RuntimeError("the proposal repeats an earlier trial")
-        except Exception as error:  # a search must survive any numerical failure of a library below it
-            reason = f"{type(error).__name__}: {error}"
-            logger.warning("trial %d is drawn at random, since its proposal failed: %s", number, reason)
-            self._client = None  # rebuilt from the trials next time, as a resumed study would
-            return Proposal(self._random_point(number, tried), is_fallback=True, reason=reason)
-        self._indices[number] = index
-        return Proposal(parameters)
-
-    def _synchronised_client(self, trials: Sequence[Trial]) -> Client:
-        """Tell the client what it does not know yet, in the one order that a client rebuilt later would be told in.
-
-        Further settings wait until the design is complete, whose end Ax sees by the number of its trials.
-        """
-        if self._client is None:
-            self._client = ax_client(self._space, self._objectives, self._settings, self._seed, self._known_costs)
-            self._indices, self._told, self._num_further, self._seen = {}, set(), 0, set()
-        for trial in trials:
-            if trial.number >= self._settings.design_trials:
-                self._tell_further(self._client, trials[: trial.number])
-            if trial.number not in self._indices:
-                self._indices[trial.number] = self._client.attach_trial(dict(trial.parameters))
-            if trial.number not in self._told and trial.status != "RUNNING":
-                self._tell(self._client, self._indices[trial.number], trial)
-                self._told.add(trial.number)
-                self._seen.add(self._space.key(trial.parameters))
-        if len(trials) >= self._settings.design_trials:
-            self._tell_further(self._client, trials)
-        return self._client
-
-    def _tell_further(self, client: Client, trials: Sequence[Trial]) -> None:
-        for trial in trials[self._num_further :]:
-            for observed in completed_settings([trial])[1:]:
-                key = self._space.key(observed.parameters)
-                if key not in self._seen:  # another trial of the same network brought it already
-                    self._tell(client, client.attach_trial(dict(observed.parameters)), observed)
-                    self._seen.add(key)
-        self._num_further = max(self._num_further, len(trials))
-
-    def _tell(self, client: Client, index: int, trial: Trial) -> None:
-        if trial.status == "COMPLETED":
-            names = [objective.name for objective in self._objectives]
-            client.complete_trial(index, raw_data={name: (trial.metrics[name], trial.sems[name]) for name in names})
-        else:
-            client.mark_trial_failed(index)
-
-    def _random_point(self, number: int, tried: set[str]) -> dict[str, ParameterValue]:
-        generator = numpy_generator(self._seed, "fallback", number)
-        for _ in range(1000):
-            point = self._space.sample(generator)
-            if self._space.key(point) not in tried:
-                break
-        return point

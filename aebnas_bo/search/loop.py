@@ -64,7 +64,7 @@ def run_search(
             key="",
             status="RUNNING",
             parameters=proposal.parameters,
-            reason=f"drawn at random: {proposal.reason}" if proposal.is_fallback else "",
+            reason=f"{proposal.fallback}: {proposal.reason}" if proposal.fallback else "",
             generation_s=time.perf_counter() - started,
         )
         store.add_running(trial)

@@ -16,12 +16,13 @@ class Proposal:
 
     Args:
         parameters: The canonical point.
-        is_fallback: Whether it was drawn at random because the strategy failed.
+        fallback: What took the place of the strategy's first choice because that failed, such as "drawn at random";
+            empty otherwise.
         reason: Why it failed; empty otherwise.
     """
 
     parameters: dict[str, ParameterValue]
-    is_fallback: bool = False
+    fallback: str = ""
     reason: str = ""
 
 

@@ -1,0 +1,29 @@
+"""What the surrogates are told of a search space: the meaning of every column of its encoded points."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, SearchSpace
+from surrogates.columns import Column, ColumnLayout
+
+
+def column_layout(space: SearchSpace) -> ColumnLayout:
+    """Return what the columns of Ax's transformed `X` mean: level indices of choices, natural values of ranges."""
+    return ColumnLayout(tuple(_column(space, parameter) for parameter in space.parameters))
+
+
+def _column(space: SearchSpace, parameter: Parameter) -> Column:
+    condition = parameter.active_when
+    parent: int | None = None
+    parent_levels: tuple[int, ...] = ()
+    if condition is not None:
+        parent = space.names.index(condition.parameter)
+        choice = cast(ChoiceParameter, space.parameters[parent])  # as SearchSpace has checked
+        parent_levels = tuple(choice.values.index(value) for value in condition.values)
+    group = parameter.group or parameter.name
+    if isinstance(parameter, ContinuousParameter):
+        lower, upper = parameter.lower, parameter.upper
+        return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels)
+    last_level = float(len(parameter.values) - 1)
+    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels)

@@ -1,0 +1,62 @@
+"""Whether extracted networks answer as the supernet does, and cost what is counted: 200 networks of every preset.
+
+python -m benchmarks.supernet_exactness --out benchmarks/results/supernet/exactness.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.presets import PRESETS
+from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.supernet import Supernet
+
+NETWORKS = 200
+
+
+def main() -> None:
+    """Compare all networks and write a line per preset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = [_preset(preset) for preset in PRESETS]
+    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def _preset(preset: str) -> str:
+    space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, in_channels=3, num_classes=10)
+    generator, supernet = np.random.default_rng(0), Supernet(space.declaration, space.skeleton, 0)
+    side = max(space.declaration.resolutions)
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    difference, outputs, unequal = 0.0, 0, 0
+    for _ in range(NETWORKS):
+        architecture = space.architecture(space.search_space.sample(generator))
+        subnet = extract(supernet, architecture)
+        for one, other in zip(supernet(images, architecture), subnet(images), strict=True):
+            difference = max(difference, float((one - other).abs().max()))
+            outputs += 1
+        with FlopCounterMode(display=False) as counter:
+            subnet.eval()(images[:1])
+        unequal += counter.get_total_flops() != 2 * sum(
+            exit_costs(architecture, space.skeleton).breakdown()[-1].values()
+        )
+    line = (
+        f"{preset}: {NETWORKS} networks, {outputs} outputs: largest difference of a logit {difference:.2e}; "
+        f"MACs unlike half of torch's FLOPs: {unequal}"
+    )
+    print(line, flush=True)  # noqa: T201
+    return line
+
+
+if __name__ == "__main__":
+    main()

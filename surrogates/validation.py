@@ -1,0 +1,117 @@
+r"""How good a surrogate is: predictions for what it was not told, without fitting it again.
+
+Leaving a group of rows out of a Gaussian process with fixed hyper-parameters needs no second factorisation: with
+:math:`A` the covariance of the observations, noise included, the rows :math:`B` left out are predicted by
+
+.. math::
+    \mu_B = y_B - [A^{-1}]_{BB}^{-1} [A^{-1} (y - \mu)]_B, \qquad \Sigma_B = [A^{-1}]_{BB}^{-1}.
+
+Legend: `n` observations, `m` outcomes.
+
+References:
+    C. E. Rasmussen and C. K. I. Williams. Gaussian Processes for Machine Learning. MIT Press, 2006, eqs. 5.10-5.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from linear_operator.utils.cholesky import psd_safe_cholesky
+from scipy.stats import kendalltau
+from torch import Tensor
+
+from surrogates.errors import SurrogateError
+from surrogates.models import ArchitectureGP
+
+COVERAGE_Z = 1.959963984540054  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Predictions of observations that were left out, in natural units.
+
+    Args:
+        mean: `n x m` predictions.
+        variance: `n x m` variances of what would be observed, noise included; 0 where a cost is certain.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Agreement of predictions with observations.
+
+    Args:
+        num_observations: Observations compared.
+        r2: Share of their variance that is explained.
+        kendall_tau: Rank correlation.
+        coverage: Share within the 95 % interval of the prediction.
+    """
+
+    num_observations: int
+    r2: float
+    kendall_tau: float
+    coverage: float
+
+
+@torch.no_grad()
+def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
+    """Predict every group of observations from all others.
+
+    Args:
+        model: The fitted surrogate.
+        groups: Group of each of the `n` rows; rows of one group (settings of one network) are left out together.
+
+    Raises:
+        SurrogateError: If the number of groups' entries is wrong.
+    """
+    model.eval()
+    features = model.train_inputs[0]
+    features = features[0] if features.ndim == 3 else features  # outcomes share their inputs
+    if len(groups) != len(features):
+        raise SurrogateError(f"expected a group for each of {len(features)} observations, got {len(groups)}")
+    num_outputs = model.num_outputs
+    targets = model.train_targets.reshape(num_outputs, -1)
+    noise = model.likelihood.noise.reshape(num_outputs, -1).expand_as(targets)
+    covariance = model.covar_module(features, features).to_dense().reshape(num_outputs, *[len(features)] * 2)
+    cholesky = psd_safe_cholesky(covariance + torch.diag_embed(noise))
+    mean = model.mean_module(features).reshape(num_outputs, -1)
+    precision = torch.cholesky_inverse(cholesky)
+    weights = (precision @ (targets - mean).unsqueeze(-1)).squeeze(-1)
+    means, variances = torch.empty_like(targets), torch.empty_like(targets)
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        rows_of.setdefault(group, []).append(row)
+    for rows in rows_of.values():
+        block = torch.linalg.inv(precision[:, rows][:, :, rows])
+        means[:, rows] = targets[:, rows] - (block @ weights[:, rows].unsqueeze(-1)).squeeze(-1)
+        variances[:, rows] = block.diagonal(dim1=-2, dim2=-1)
+    offset, factor = model.outcome_transform.affine(features)
+    return LeftOut(offset + factor * means.T, factor.square() * variances.T)
+
+
+def quality(observed: Tensor, predicted: LeftOut, outcome: int) -> Quality | None:
+    """Compare observations with predictions of one outcome; `None` where fewer than three are uncertain.
+
+    Args:
+        observed: `n x m` observations in natural units.
+        predicted: The predictions.
+        outcome: Which of the `m` outcomes.
+    """
+    mean, variance, truth = predicted.mean[:, outcome], predicted.variance[:, outcome], observed[:, outcome]
+    is_uncertain = variance > 0.0
+    mean, variance, truth = mean[is_uncertain], variance[is_uncertain], truth[is_uncertain]
+    if len(truth) < 3:
+        return None
+    error = mean - truth
+    spread = (truth - truth.mean()).square().sum()
+    return Quality(
+        num_observations=len(truth),
+        r2=float(1.0 - error.square().sum() / spread) if spread > 0.0 else float("nan"),
+        kendall_tau=float(kendalltau(mean.numpy(), truth.numpy()).statistic),
+        coverage=float((error.abs() <= COVERAGE_Z * variance.sqrt()).double().mean()),
+    )

@@ -1,0 +1,67 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aebnas_bo.analysis.surrogate_report import write_surrogate_report
+from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
+
+SPACE = SearchSpace(
+    (
+        ChoiceParameter("depth", (1, 2, 3, 4), group="stage"),
+        ChoiceParameter("kind", ("a", "b"), is_ordered=False, group="useless"),
+        ContinuousParameter("threshold", 0.0, 1.0, "threshold"),
+    )
+)
+
+
+def metrics(point) -> dict[str, float]:
+    return {"accuracy": 50.0 + 8.0 * point["depth"] + point["threshold"], "average_macs": 1.0 + point["threshold"]}
+
+
+def make_trials(count: int) -> list[Trial]:
+    generator, trials = np.random.default_rng(0), []
+    sems = {"accuracy": 0.3, "average_macs": 0.01}
+    for number in range(count):
+        point = SPACE.sample(generator)
+        other = {**point, "threshold": 0.5}
+        further = (FurtherSetting({"threshold": 0.5}, metrics(other), sems),)
+        trials.append(Trial(number, f"key{number}", "COMPLETED", point, "", metrics(point), sems, further=further))
+    return trials
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_quality_and_length_scales_are_reported(tmp_path: Path, objectives) -> None:
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(30), SPACE, objectives)
+    rows = {
+        (row["metric"], row["quantity"], row["of"]): float(row["value"]) for row in read(tmp_path / "surrogate.csv")
+    }
+    assert rows["accuracy", "leave_one_out_observations", ""] == 60
+    assert rows["accuracy", "leave_one_out_r2", ""] > 0.95
+    assert rows["accuracy", "leave_one_out_kendall_tau", ""] > 0.8
+    assert 0.8 <= rows["accuracy", "leave_one_out_coverage", ""] <= 1.0
+    assert rows["accuracy", "lengthscale", "stage"] < rows["accuracy", "lengthscale", "useless"]
+    assert rows["average_macs", "lengthscale", "threshold"] < rows["average_macs", "lengthscale", "stage"]
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_too_few_networks_leave_a_header(tmp_path: Path, objectives, count: int) -> None:
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(count), SPACE, objectives)
+    assert (tmp_path / "surrogate.csv").read_text() == "metric,quantity,of,value\n"
+
+
+def test_numerical_trouble_does_not_end_a_run(tmp_path: Path, objectives, monkeypatch, caplog) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("not positive definite")
+
+    monkeypatch.setattr("aebnas_bo.analysis.surrogate_report.fit_surrogate", broken)
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(12), SPACE, objectives)
+    assert read(tmp_path / "surrogate.csv") == []
+    assert "not positive definite" in caplog.text

@@ -1,0 +1,143 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.search import ax_strategy
+from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
+from aebnas_bo.search.trial import Trial
+
+
+def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0) -> list[Trial]:
+    strategy = strategy or SurrogateStrategy(estimator.search_space, objectives, settings, seed)
+    trials = list(trials)
+    while len(trials) < count:
+        proposal = strategy.propose(trials, len(trials))
+        assert not proposal.fallback, proposal.reason
+        estimate = estimator.estimate(proposal.parameters)
+        metrics = {name: m.mean for name, m in estimate.metrics.items()}
+        sems = {name: m.sem for name, m in estimate.metrics.items()}
+        number = len(trials)
+        trials.append(
+            Trial(
+                number, estimate.key, "COMPLETED", proposal.parameters, metrics=metrics, sems=sems,
+                further=estimate.further,
+            )
+        )  # fmt: skip
+    return trials
+
+
+def points(trials) -> list:
+    return [trial.parameters for trial in trials]
+
+
+@pytest.mark.parametrize("told", [3, 8, 11])
+def test_a_resumed_search_proposes_the_same(told, estimator, objectives, settings) -> None:
+    whole = run(estimator, objectives, settings, 14)
+    resumed = run(estimator, objectives, settings, 14, whole[:told])
+    assert points(resumed) == points(whole)
+
+
+@pytest.mark.parametrize("told", [3, 8, 9, 11])
+def test_a_resumed_search_with_further_settings_proposes_the_same(told, estimator, objectives, settings) -> None:
+    estimator.has_further = True
+    whole = run(estimator, objectives, settings, 14)
+    assert any(trial.further for trial in whole)
+    assert points(run(estimator, objectives, settings, 14, whole[:told])) == points(whole)
+
+
+def test_further_settings_are_told_once_the_design_is_complete(estimator, objectives, settings) -> None:
+    estimator.has_further = True
+    plain = run(estimator, objectives, settings, 8)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    run(estimator, objectives, settings, 9, plain, strategy)
+    told = [trial.arm.parameters for trial in strategy._client._experiment.trials.values()]
+    expected = [trial.parameters for trial in plain]
+    expected += [{**t.parameters, **setting.thresholds} for t in plain for setting in t.further]
+    assert told[:-1] == expected  # the last one is the proposal
+
+
+def test_a_failed_trial_does_not_break_resuming(estimator, objectives, settings) -> None:
+    whole = run(estimator, objectives, settings, 6)
+    whole[4] = replace(whole[4], status="FAILED", metrics={}, sems={})
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    one = run(estimator, objectives, settings, 13, whole, strategy)
+    again = run(estimator, objectives, settings, 13, one[:10])
+    assert points(one) == points(again)
+
+
+def test_proposals_are_canonical_and_distinct(estimator, objectives, settings) -> None:
+    trials = run(estimator, objectives, settings, 14)
+    space = estimator.search_space
+    assert all(space.canonical(trial.parameters) == trial.parameters for trial in trials)
+    assert len({space.key(trial.parameters) for trial in trials}) == 14
+
+
+def test_seeds_differ(estimator, objectives, settings) -> None:
+    assert points(run(estimator, objectives, settings, 3, seed=1)) != points(
+        run(estimator, objectives, settings, 3, seed=2)
+    )
+
+
+def test_surrogates_beat_the_design(estimator, objectives, settings) -> None:
+    guided = run(estimator, objectives, settings, 24)
+    settings = settings.model_copy(update={"design_trials": 24})
+    design = run(estimator, objectives, settings, 24)
+    assert hypervolume(guided, objectives) > hypervolume(design, objectives)
+
+
+def test_a_failing_model_falls_back_to_a_new_random_point(estimator, objectives, settings, monkeypatch) -> None:
+    trials = run(estimator, objectives, settings, 9)
+
+    def broken(*arguments, **options):
+        raise torch.linalg.LinAlgError("not positive definite")
+
+    monkeypatch.setattr("aebnas_bo.search.ax_strategy.maximize_acquisition", broken)
+    proposals = [
+        SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 9) for _ in range(2)
+    ]
+    assert proposals[0].fallback == "drawn at random"
+    assert "not positive definite" in proposals[0].reason
+    assert proposals[0] == proposals[1]  # even a fallback is a pure function of what was told
+    assert proposals[0].parameters not in points(trials)
+
+
+@pytest.mark.parametrize(("failures", "fallback"), [(1, "second attempt"), (2, "surrogates not fitted")])
+def test_a_failed_fit_is_tried_again_then_left_out(
+    failures, fallback, estimator, objectives, settings, monkeypatch
+) -> None:
+    trials, calls = run(estimator, objectives, settings, 9), []
+    sound = ax_strategy.fit_surrogate
+
+    def broken(model) -> None:
+        calls.append(model)
+        if len(calls) <= failures:
+            raise RuntimeError("not positive definite")
+        sound(model)
+
+    monkeypatch.setattr(ax_strategy, "fit_surrogate", broken)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    proposal = strategy.propose(trials, 9)
+    assert (proposal.fallback, proposal.reason) == (fallback, "RuntimeError: not positive definite")
+    assert estimator.search_space.key(proposal.parameters) not in {
+        estimator.search_space.key(p) for p in points(trials)
+    }
+    assert len(calls) == 2
+    trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, metrics=trials[8].metrics, sems=trials[8].sems))
+    again = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    assert strategy.propose(trials, 10) == again.propose(trials, 10)  # the attempt left no trace
+
+
+def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, settings) -> None:
+    trials = [
+        replace(trial, metrics={"accuracy": 50.0, "average_macs": 2.0})
+        for trial in run(estimator, objectives, settings, 9)
+    ]
+    proposal = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 9)
+    estimator.search_space.validate(proposal.parameters)
+
+
+def test_plain_qnehvi_by_configuration(estimator, objectives, settings) -> None:
+    settings = settings.model_copy(update={"acquisition": "qnehvi"})
+    assert len(run(estimator, objectives, settings, 11)) == 11

@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from surrogates.columns import Column, ColumnLayout
+from surrogates.errors import SurrogateError
+from surrogates.fitting import fit_surrogate
+from surrogates.models import ArchitectureGP
+from surrogates.validation import LeftOut, leave_out, quality
+
+LAYOUT = ColumnLayout(
+    (Column("depth", "stage", 0, 4, is_discrete=True), Column("threshold", "threshold", 0.0, 1.0, False))
+)
+
+
+class Costs:
+    outcome = "cost"
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(X[:, 0], 1.0), 1.0 + X[:, 0]], dim=-1)  # certain at depth 0
+
+
+def data(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    X = LAYOUT.sample(n, torch.Generator().manual_seed(0))
+    noise = 0.05 * torch.randn(n, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    accuracy, share = 50.0 + 3.0 * X[:, 0] + 2.0 * torch.sin(3.0 * X[:, 1]), X[:, 1]
+    return X, torch.stack([accuracy, 1.0 + share * X[:, 0]], dim=-1) + noise * torch.tensor([1.0, 0.0])
+
+
+def make(X: torch.Tensor, Y: torch.Tensor) -> ArchitectureGP:
+    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.0025), Costs(), cost_outcome=1)
+
+
+@pytest.mark.parametrize("group_size", [1, 3])
+def test_what_is_left_out_is_predicted_as_by_a_model_that_never_saw_it(group_size: int) -> None:
+    X, Y = data(24)
+    model = make(X, Y)
+    fit_surrogate(model)
+    groups = [row // group_size for row in range(24)]
+    found = leave_out(model, groups)
+    for group in (0, 2, 5):
+        left = torch.tensor([g == group for g in groups])
+        other = make(X[~left], Y[~left])
+        other.outcome_transform.load_state_dict(model.outcome_transform.state_dict())
+        other.outcome_transform.eval()  # standardised as the whole was
+        features = other.input_transform(X[~left])
+        targets, noise = other.outcome_transform(Y[~left], torch.full_like(Y[~left], 0.0025), features)
+        other.set_train_data(targets=targets.T, strict=False)
+        other.likelihood.noise = noise.T
+        for name, module in (("covar_module", other.covar_module), ("mean_module", other.mean_module)):
+            module.load_state_dict(getattr(model, name).state_dict())
+        posterior = other.posterior(X[left])
+        assert torch.allclose(found.mean[left], posterior.mean, atol=1e-4)
+        assert (found.variance[left] >= posterior.variance - 1e-6).all()  # noise comes on top
+
+
+def test_quality_of_hand_made_predictions() -> None:
+    observed = torch.tensor([[1.0], [2.0], [3.0], [4.0], [9.0]], dtype=torch.float64)
+    mean = torch.tensor([[1.0], [2.0], [4.0], [3.0], [0.0]], dtype=torch.float64)
+    variance = torch.tensor([[0.1], [0.1], [0.1], [0.36], [0.0]], dtype=torch.float64)  # the last one is certain
+    result = quality(observed, LeftOut(mean, variance), 0)
+    assert result is not None
+    assert result.num_observations == 4
+    assert result.r2 == pytest.approx(1.0 - 2.0 / 5.0)
+    assert result.kendall_tau == pytest.approx(4.0 / 6.0)
+    assert result.coverage == 0.75
+    assert quality(observed[:2], LeftOut(mean[:2], variance[:2]), 0) is None
+
+
+def test_a_wrong_number_of_groups_is_named() -> None:
+    X, Y = data(6)
+    with pytest.raises(SurrogateError, match="each of 6 observations, got 5"):
+        leave_out(make(X, Y), list(range(5)))
