@@ -115,7 +115,8 @@ def _run(
         stdout = Console(width=160)
     stdout.print(front_table(front, objectives))
     stdout.print(
-        f"hypervolume {summary.hypervolume:.4f} after {sum(summary.trials.values())} trials; "
+        f"hypervolume {summary.hypervolume_with_settings:.4f} after {sum(summary.trials.values())} trials "
+        f"({summary.hypervolume:.4f} at their own thresholds alone); "
         f"everything is in {folder.path}",
         highlight=False,
         soft_wrap=True,

@@ -186,7 +186,7 @@ def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: R
     strategy = SurrogateStrategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
 
     def show(trials: Sequence[Trial]) -> None:
-        area, front = hypervolume(trials, objectives), pareto_front(trials, objectives)
+        area, front = hypervolume(trials, objectives, has_settings=True), pareto_front(trials, objectives)
         failed = sum(trial.status == "FAILED" for trial in trials)
         progress.update(len(trials), f"hypervolume {area:.3f}  front {len(front)}  failed {failed}")
 

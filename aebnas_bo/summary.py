@@ -37,8 +37,9 @@ class Summary:
         fallbacks: Trials whose first proposal failed, by what took its place: second attempt, surrogates not fitted,
             drawn at random.
         reference_point: Reference of the hypervolume, in natural units.
-        hypervolume: Final hypervolume.
-        front: Key, metrics, exit rates and parameters of every network on the front.
+        hypervolume: Final hypervolume of the trials as proposed.
+        hypervolume_with_settings: The same with the further settings of their thresholds.
+        front: Trial, setting, key, metrics, exit rates and parameters of every point on the front.
         seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
         peak_memory_mb: Largest resident size of the process.
         supernet: Where the supernet came from.
@@ -54,6 +55,7 @@ class Summary:
     fallbacks: dict[str, int]
     reference_point: dict[str, float]
     hypervolume: float
+    hypervolume_with_settings: float
     front: list[dict[str, object]]
     seconds: dict[str, float]
     peak_memory_mb: float
@@ -84,6 +86,7 @@ def write_summary(
         fallbacks={name: sum(t.reason.startswith(f"{name}: ") for t in trials) for name in FALLBACKS},
         reference_point={objective.name: objective.reference for objective in objectives},
         hypervolume=hypervolume(trials, objectives),
+        hypervolume_with_settings=hypervolume(trials, objectives, has_settings=True),
         front=[_front_row(trial) for trial in pareto_front(trials, objectives)],
         seconds={
             **{name: round(value, 3) for name, value in seconds.items()},

@@ -13,18 +13,27 @@ from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_max
 from aebnas_bo.search.trial import Trial, completed_settings
 
 
-def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective]) -> float:
-    """Return the area (volume) the completed trials dominate over the reference point, in natural units."""
-    curve = hypervolume_curve(trials, objectives)
+def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False) -> float:
+    """Return the area (volume) the completed trials dominate over the reference point, in natural units.
+
+    Args:
+        trials: Trials in order.
+        objectives: Directions and reference point.
+        has_settings: Whether further settings of the trials' thresholds count.
+    """
+    curve = hypervolume_curve(trials, objectives, has_settings)
     return curve[-1][1] if curve else 0.0
 
 
-def hypervolume_curve(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[tuple[int, float]]:
-    """Return the hypervolume after each trial, its further settings included.
+def hypervolume_curve(
+    trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False
+) -> list[tuple[int, float]]:
+    """Return the hypervolume after each trial.
 
     Args:
         trials: Trials in order; one that is not completed adds nothing.
         objectives: Directions and reference point.
+        has_settings: Whether further settings of the trials' thresholds count.
 
     Returns:
         `(trial number, hypervolume)` per trial; the values never fall.
@@ -35,7 +44,8 @@ def hypervolume_curve(trials: Sequence[Trial], objectives: Sequence[Objective]) 
     curve: list[tuple[int, float]] = []
     value = 0.0
     for trial in trials:
-        points = to_maximize([observed.metrics for observed in completed_settings([trial])], objectives)
+        observed = completed_settings([trial])
+        points = to_maximize([one.metrics for one in (observed if has_settings else observed[:1])], objectives)
         new = [point for point in points if bool((point > reference).all()) and not _is_dominated(point, front)]
         if new:
             front = torch.cat([front, torch.stack(new)])

@@ -35,7 +35,8 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         design_trials: Size of the space-filling design, marked in the figure.
     """
     figure, axes = _figure()
-    curve = hypervolume_curve(trials, objectives)
+    curve = hypervolume_curve(trials, objectives, has_settings=True)
+    has_settings = any(trial.further for trial in trials)
     numbers, values = [number + 1 for number, _ in curve], [value for _, value in curve]
     if not curve:
         _say(axes, "no trial yet")
@@ -45,7 +46,11 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
             "Sobol design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontsize=9, color="#66717d",
         )  # fmt: skip
-        axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post")
+        alone = [value for _, value in hypervolume_curve(trials, objectives)]
+        if has_settings:
+            axes.plot(numbers, alone, color=DESIGN, linewidth=1.6, drawstyle="steps-post", label="as proposed")
+        label = "with further thresholds of the same networks" if has_settings else None
+        axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post", label=label)
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
         axes.annotate(
             f"{values[-1]:.2f}",
@@ -55,11 +60,13 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
             ha="right",
             color=FRONT,
         )
+        if has_settings:
+            axes.legend(loc="lower right", frameon=False)
         axes.set_xlim(0, max(numbers[-1] * 1.02, 2))
         # The first points rise from zero and would flatten everything that follows.
-        tail = values[min(5, len(values) - 1) :]
-        margin = 0.08 * max(tail[-1] - tail[0], 1e-9)
-        axes.set_ylim(tail[0] - margin, tail[-1] + 1.5 * margin)
+        low, high = alone[min(5, len(alone) - 1)], values[-1]
+        margin = 0.08 * max(high - low, 1e-9)
+        axes.set_ylim(low - margin, high + 1.5 * margin)
     reference = ", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives)
     axes.set_title("Hypervolume of the trials so far", loc="left", color=INK, fontweight="bold")
     axes.set_xlabel("Evaluated trials")
@@ -121,7 +128,9 @@ def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizon
     x_line, y_line = [*x, horizontal.reference], [*y, y[-1]]
     axes.fill_between(x_line, y_line, vertical.reference, step="post", color=SHADE, alpha=0.5, zorder=1, linewidth=0)
     axes.plot(x_line, y_line, color=FRONT, linewidth=1.6, drawstyle="steps-post", zorder=4)
-    axes.plot(x, y, "o", color=FRONT, markersize=4.5, label="Pareto front", zorder=5)
+    has_settings = any(trial.setting for trial in front)
+    label = "Pareto front, at the networks' best thresholds" if has_settings else "Pareto front"
+    axes.plot(x, y, "o", color=FRONT, markersize=4.5, label=label, zorder=5)
     axes.annotate(
         f"{y[-1]:.1f} {vertical.unit} at {x[-1]:.3g} {horizontal.unit}".strip(), (x[-1], y[-1]), (4, 5),
         textcoords="offset points", ha="center", va="bottom", color=FRONT, fontsize=9,

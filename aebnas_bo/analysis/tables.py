@@ -52,7 +52,9 @@ def write_tables(
     write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, completed_settings(trials)))
     front = pareto_front(trials, objectives)
     write_csv(folder / "pareto_front.csv", header_of_settings, map(row_of_setting, front))
-    write_csv(folder / "hypervolume.csv", ["trial", "hypervolume"], hypervolume_curve(trials, objectives))
+    plain, whole = (hypervolume_curve(trials, objectives, has_settings) for has_settings in (False, True))
+    curve = [(number, value, more) for (number, value), (_, more) in zip(plain, whole, strict=True)]
+    write_csv(folder / "hypervolume.csv", ["trial", "hypervolume", "hypervolume_with_settings"], curve)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -68,4 +68,5 @@ def test_further_settings_stand_in_their_own_table_and_on_the_front(tmp_path: Pa
     front = [(row["trial"], row["setting"], row["accuracy"]) for row in read(tmp_path / "pareto_front.csv")]
     assert front == [("1", "1", "70.0"), ("1", "0", "80.0")]
     last = read(tmp_path / "hypervolume.csv")[-1]
-    assert float(last["hypervolume"]) == (70.0 - 10.0) * (5.0 - 2.0) + (80.0 - 70.0) * (5.0 - 3.0)
+    assert float(last["hypervolume"]) == (60.0 - 10.0) * (5.0 - 2.5) + (80.0 - 60.0) * (5.0 - 3.0)
+    assert float(last["hypervolume_with_settings"]) == (70.0 - 10.0) * (5.0 - 2.0) + (80.0 - 70.0) * (5.0 - 3.0)
