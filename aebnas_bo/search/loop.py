@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from aebnas_bo.config import SearchConfig
 from aebnas_bo.errors import TooManyFailedTrialsError
+from aebnas_bo.estimation.estimate import Estimate
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.store import TrialStore
@@ -80,13 +81,9 @@ def _evaluate(trial: Trial, estimator: Estimator, objectives: Sequence[Objective
     started = time.perf_counter()
     try:
         estimate = estimator.estimate(trial.parameters)
-        missing = [o.name for o in objectives if o.name not in estimate.metrics]
-        bad = [
-            f"{name} is {measurement.mean} with standard error {measurement.sem}"
-            for name, measurement in estimate.metrics.items()
-            if not (math.isfinite(measurement.mean) and math.isfinite(measurement.sem))
-        ]
-        reason = "; ".join([*(f"{name} was not measured" for name in missing), *bad])
+        reason = "; ".join(_problems(estimate, objectives))
+        for setting in estimate.further:
+            estimator.search_space.validate({**trial.parameters, **setting.thresholds})
     except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
         estimate, reason = None, f"{type(error).__name__}: {error}"
@@ -103,6 +100,22 @@ def _evaluate(trial: Trial, estimator: Estimator, objectives: Sequence[Objective
         further=estimate.further,
         evaluation_s=elapsed,
     )
+
+
+def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
+    """Say what is missing or not finite, at the proposed thresholds or at further ones."""
+    problems = []
+    measured = {name: (measurement.mean, measurement.sem) for name, measurement in estimate.metrics.items()}
+    further = [{name: (s.metrics[name], s.sems.get(name, math.nan)) for name in s.metrics} for s in estimate.further]
+    for number, metrics in enumerate([measured, *further]):
+        where = f"further setting {number}: " if number else ""
+        problems += [f"{where}{o.name} was not measured" for o in objectives if o.name not in metrics]
+        problems += [
+            f"{where}{name} is {mean} with standard error {sem}"
+            for name, (mean, sem) in metrics.items()
+            if not (math.isfinite(mean) and math.isfinite(sem))
+        ]
+    return problems
 
 
 def _check_failures(trials: Sequence[Trial], settings: SearchConfig) -> None:

@@ -35,6 +35,14 @@ class EstimatorContract:
         estimate = estimator.estimate(estimator.search_space.sample(np.random.default_rng(2)))
         assert set(estimate.details) <= set(estimator.detail_names)
 
+    def test_further_settings_are_what_their_own_estimates_say(self, estimator: Estimator) -> None:
+        """A further setting differs from the point in its thresholds alone, and estimating there gives the same."""
+        point = estimator.search_space.sample(np.random.default_rng(3))
+        for setting in estimator.estimate(point).further:
+            again = estimator.estimate({**point, **setting.thresholds})
+            assert {name: measurement.mean for name, measurement in again.metrics.items()} == dict(setting.metrics)
+            assert {name: measurement.sem for name, measurement in again.metrics.items()} == dict(setting.sems)
+
     def test_foreign_points_are_refused(self, estimator: Estimator) -> None:
         """A point of another space is an error, never a guess."""
         with pytest.raises(SearchSpaceError):

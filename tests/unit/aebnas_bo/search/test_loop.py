@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
-from aebnas_bo.estimation.estimate import Estimate, Measurement
+from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.store import StudyRecord, TrialStore
 from aebnas_bo.search.strategy import Proposal
@@ -93,3 +93,23 @@ def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) ->
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
     assert trial == replace(trial, status="FAILED", reason="average_macs was not measured")
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1}),
+         "further setting 1: average_macs is 1.0 with standard error nan"),
+        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0}, {"accuracy": 0.1}),
+         "further setting 1: average_macs was not measured"),
+        (FurtherSetting({"exit1_threshold": 7.0}, {"accuracy": 50.0, "average_macs": 1.0},
+                        {"accuracy": 0.1, "average_macs": 0.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
+    ],
+)  # fmt: skip
+def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, objectives, settings) -> None:
+    metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
+    estimator.estimate = lambda point: Estimate("k", metrics, further=(further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.status == "FAILED"
+    assert expected in trial.reason
