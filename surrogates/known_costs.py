@@ -25,7 +25,7 @@ from torch import Tensor
 
 from surrogates.errors import SurrogateError
 
-SHARE_NOISE = 0.02  # standard deviation of a share no feature explains: coverage of 95 % intervals, docs/search.md
+SHARE_NOISE = 0.02  # standard deviation of a share that no feature explains; without it intervals are too narrow
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
 NO_INFORMATION = 1e4  # variance of a standardised observation that says nothing
 
