@@ -184,8 +184,7 @@ def noisy_hypervolume_acquisition(
     # BoTorch would otherwise compile a C++ extension on first use: half a minute, a build directory in the user's
     # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
-    with torch.no_grad():
-        expected = objective(model.posterior(X_observed).mean, X=X_observed)
+    expected = objective(model.predict_mean(X_observed), X=X_observed)
     spread = expected.std(dim=0, correction=0)
     scale = torch.where(spread > 0.0, spread, 1.0)
     X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS)]

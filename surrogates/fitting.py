@@ -13,8 +13,8 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates.models import ArchitectureGP
 
-MOST_ROWS = 160
-MOST_ITERATIONS = 60  # of L-BFGS
+MOST_ROWS = 128
+MOST_ITERATIONS = 50  # of L-BFGS
 
 
 def fit_surrogate(model: ArchitectureGP, max_rows: int = MOST_ROWS) -> None:

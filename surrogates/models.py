@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import gpytorch
 import torch
 from botorch.models import SingleTaskGP
 from botorch.utils.datasets import SupervisedDataset
@@ -71,6 +72,13 @@ class ArchitectureGP(SingleTaskGP):
         )
         self.layout = layout
         self.has_fit = has_fit
+
+    @torch.no_grad()
+    def predict_mean(self, X: Tensor) -> Tensor:
+        """Return the posterior mean, `n x m`, of rows `n x d`, sparing their `n x n` covariance."""
+        with gpytorch.settings.skip_posterior_variances():
+            mean: Tensor = self.posterior(X).mean
+        return mean
 
     @classmethod
     def construct_inputs(

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import cast
 
 import torch
 from ax.adapter.registry import Generators
@@ -162,8 +163,7 @@ class ArchitectureAcquisition(Acquisition):
 
     def _elites(self) -> Tensor:
         """Return the observed rows that are non-dominated in posterior mean."""
-        with torch.no_grad():
-            outcomes = self._objective(self._model.posterior(self.X_observed).mean)
+        outcomes = self._objective(cast(ArchitectureGP, self._model).predict_mean(self.X_observed))
         return self.X_observed[is_non_dominated(outcomes)]
 
 
