@@ -75,7 +75,7 @@ def _read_file(path: Path) -> Tree:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"--config {path}: cannot be read ({reason}); give a YAML file") from error
+        raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
     tree = _as_tree(_parse(text, str(path)), str(path))
     data = tree.get("data")
     if isinstance(data, dict) and isinstance(data.get("root"), str):

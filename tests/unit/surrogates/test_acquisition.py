@@ -4,7 +4,7 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling import SobolQMCNormalSampler
 
-from surrogates.acquisition import noisy_hypervolume_acquisition
+from surrogates.acquisition import _first_layers, noisy_hypervolume_acquisition
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
 from surrogates.models import ArchitectureGP
@@ -95,3 +95,11 @@ def test_same_seed_same_values(problem) -> None:
 def test_no_observation_is_refused(problem) -> None:
     with pytest.raises(SurrogateError, match="at least one observation"):
         make((problem[0], problem[1][:0], problem[2]))
+
+
+def test_first_layers_take_the_front_then_what_lies_behind_it() -> None:
+    values = torch.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0], [0.5, 0.5], [1.0, 1.5]])
+    assert _first_layers(values, 3).tolist() == [1, 2, 3]
+    assert _first_layers(values, 4).tolist() == [1, 2, 3, 5]
+    assert _first_layers(values, 2).tolist() == [1, 3]  # evenly along the rows of the front
+    assert _first_layers(values, 99).tolist() == [0, 1, 2, 3, 4, 5]
