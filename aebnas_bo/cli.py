@@ -6,12 +6,20 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from aebnas_bo.run import reported_errors, run
+from aebnas_bo.run import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SettingsOption,
+    all_settings,
+    reported_errors,
+    run,
+)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.command()(run)
@@ -42,19 +50,14 @@ def fidelity(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of draws and training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
-    ] = None,
-    device: Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Hold the supernet's estimates against networks trained alone: rank correlations with intervals."""
-    options = [*(settings or [])]
-    options += [f"fidelity.num_architectures={num_architectures}"] if num_architectures is not None else []
-    options += [f"seed={seed}"] if seed is not None else []
-    options += [f"device={device}"] if device is not None else []
+    flags = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
+    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as stderr:
         from aebnas_bo.config_loading import load_config
         from aebnas_bo.fidelity.outputs import agreement_table

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,13 @@ from rich.markup import escape
 
 from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
 
+SettingsOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+]
+DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
+
 
 def run(
     config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
@@ -32,21 +39,20 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable."),
-    ] = None,
-    device: Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
-    options = [*(settings or [])]
-    options += [f"search.budget={budget}"] if budget is not None else []
-    options += [f"seed={seed}"] if seed is not None else []
-    options += [f"device={device}"] if device is not None else []
+    options = all_settings(settings, {"search.budget": budget, "seed": seed, "device": device})
     with reported_errors(as_json, quiet) as stderr:
         _run(config, options, out, resume, as_json, quiet, stderr)
+
+
+def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:
+    """Return what `--set` said, followed by the settings whose own flag was given."""
+    return [*(settings or []), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
 
 
 @contextmanager

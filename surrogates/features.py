@@ -60,15 +60,6 @@ class CanonicalFeatures(InputTransform, Module):
         costs = [] if self._known_costs is None else [COST_GROUP] * NUM_COST_FEATURES
         return [self.layout.columns[position].group for position, _ in self._plan] + costs
 
-    @property
-    def names(self) -> list[str]:
-        """Name of each of the `f` features: its column's, followed by the levels an indicator stands for."""
-        names = []
-        for position, levels in self._plan:
-            suffix = "" if levels is None else f"={','.join(map(str, levels))}"
-            names.append(f"{self.layout.columns[position].name}{suffix}")
-        return names + ([] if self._known_costs is None else ["log_least_cost", "log_greatest_cost"])
-
     def transform(self, X: Tensor) -> Tensor:
         """Map `batch_shape x n x d` to `batch_shape x n x f`, with two more columns where costs are known."""
         canonical = self.layout.canonical(X)

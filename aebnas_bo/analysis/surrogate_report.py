@@ -52,7 +52,7 @@ def write_surrogate_report(
     if len({trial.key for trial in observed}) >= FEWEST_TRIALS:
         try:
             rows = _report(observed, space, objectives, known_costs)
-        except (ModelFittingError, RuntimeError) as error:  # numerical trouble; a report must not end a run
+        except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
             logger.warning("no surrogate report: %s", error)
     write_csv(path, HEADER, rows)
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from botorch.exceptions.errors import ModelFittingError
 
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.estimation.estimate import FurtherSetting
@@ -57,9 +58,10 @@ def test_too_few_networks_leave_a_header(tmp_path: Path, objectives, count: int)
     assert (tmp_path / "surrogate.csv").read_text() == "metric,quantity,of,value\n"
 
 
-def test_numerical_trouble_does_not_end_a_run(tmp_path: Path, objectives, monkeypatch, caplog) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, ModelFittingError])
+def test_numerical_trouble_does_not_end_a_run(kind, tmp_path: Path, objectives, monkeypatch, caplog) -> None:
     def broken(_: object) -> None:
-        raise RuntimeError("not positive definite")
+        raise kind("not positive definite")
 
     monkeypatch.setattr("aebnas_bo.analysis.surrogate_report.fit_surrogate", broken)
     write_surrogate_report(tmp_path / "surrogate.csv", make_trials(12), SPACE, objectives)
