@@ -89,7 +89,8 @@ def plot_fidelity(path: Path, comparisons: Sequence[Comparison], found: Sequence
     bar.outline.set_visible(False)
     _finish(whole, "Whole network, at its thresholds", by_quantity.get("accuracy"))
     names = [quantity for quantity in by_quantity if quantity not in {"accuracy", "average_macs", "final"}]
-    for name, colour in zip([*names, "final"], [*EXIT_COLOURS[: len(names)], FRONT], strict=True):
+    colours = [EXIT_COLOURS[position % len(EXIT_COLOURS)] for position in range(len(names))]
+    for name, colour in zip([*names, "final"], [*colours, FRONT], strict=True):
         having = [c for c in comparisons if name in c.estimates]
         entry = by_quantity.get(name)
         tau = f", tau {entry.kendall_tau.value:.2f}" if entry else ""
