@@ -22,7 +22,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -39,14 +40,32 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from surrogates.errors import SurrogateError
-from surrogates.known_costs import NO_INFORMATION
 from surrogates.models import ArchitectureGP
+from surrogates.outcomes import NO_INFORMATION
 
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
-Constraint = Callable[[Tensor], Tensor]
 
 MOST_BASELINE_POINTS = 64  # of the best fronts that may be on the true one; what a joint draw costs grows with its cube
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
+
+
+@dataclass(frozen=True)
+class OutcomeConstraint:
+    """A limit on one outcome.
+
+    Args:
+        outcome: Position of the outcome.
+        sign: 1 where the outcome must be at least the limit, -1 where it must be at most that.
+        limit: The limit, in the outcome's units.
+    """
+
+    outcome: int
+    sign: float
+    limit: float
+
+    def in_units_of(self, spread: float) -> Callable[[Tensor], Tensor]:
+        """Return what maps outcomes, `... x m`, to violations in units of a spread: negative where feasible."""
+        return lambda Y: self.sign * (self.limit - Y[..., self.outcome]) / spread
 
 
 class _ConditionedPaths:
@@ -67,10 +86,8 @@ class _ConditionedPaths:
         targets = model.train_targets.reshape(num_outputs, -1)  # m x n
         noise = model.likelihood.noise.reshape(num_outputs, -1).expand_as(targets)
         scale = model.covar_module.outputscale.reshape(num_outputs, 1)
-        offset, factor = self._outcomes.affine(self._Z[len(train) :])  # b x m
-        is_exact = factor == 0.0  # a cost known without a model: its draw says nothing of others
-        standardized = torch.where(is_exact, 0.0, (baseline_draws - offset) / torch.where(is_exact, 1.0, factor))
-        jitter = torch.where(is_exact.T, NO_INFORMATION, BASELINE_JITTER * scale)  # m x b
+        standardized, is_certain = self._outcomes.to_standardized(baseline_draws, self._Z[len(train) :])
+        jitter = torch.where(is_certain.T, NO_INFORMATION, BASELINE_JITTER * scale)  # m x b
         covariance = self._covariance(self._Z, self._Z) + torch.diag_embed(torch.cat([noise, jitter], dim=-1))
         self._cholesky = psd_safe_cholesky(covariance.detach())
         num_draws = len(baseline_draws)
@@ -92,8 +109,8 @@ class _ConditionedPaths:
         prior = self._kernel(x[:1], diag=True).reshape(-1, 1)  # stationary: equal everywhere
         deviation = (prior - half.square().sum(dim=-2)).clamp_min(1e-12).sqrt()  # m x batch
         draws = mean + deviation.unsqueeze(-1) * self._epsilon.T.unsqueeze(-2)
-        offset, factor = self._outcomes.affine(x)  # batch x m
-        return (offset + factor * draws.permute(2, 1, 0)).unsqueeze(-2)
+        outcomes: Tensor = self._outcomes.to_natural(draws.permute(2, 1, 0), x)  # S x batch x m
+        return outcomes.unsqueeze(-2)
 
 
 class _ConditionedForward:
@@ -156,7 +173,7 @@ def noisy_hypervolume_acquisition(
     ref_point: Tensor,
     objective: MCMultiOutputObjective,
     X_pending: Tensor | None = None,
-    constraints: list[Constraint] | None = None,
+    constraints: Sequence[OutcomeConstraint] = (),
     mc_samples: int = 64,
     seed: int = 0,
 ) -> ConditionedLogNEHVI | ConditionedNEHVI:
@@ -169,7 +186,7 @@ def noisy_hypervolume_acquisition(
         ref_point: Reference point in the objective's direction (larger is better) and units, `m`.
         objective: Turns outcomes into objectives to be maximised.
         X_pending: Rows under evaluation, `p x d`, or `None`.
-        constraints: Each maps outcome draws to values that are negative where feasible.
+        constraints: Limits on outcomes; what breaks one counts for nothing.
         mc_samples: Monte Carlo samples, `S`.
         seed: Seed of the quasi-random samples.
 
@@ -184,11 +201,15 @@ def noisy_hypervolume_acquisition(
     # BoTorch would otherwise compile a C++ extension on first use: half a minute, a build directory in the user's
     # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
-    expected = objective(model.predict_mean(X_observed), X=X_observed)
-    spread = expected.std(dim=0, correction=0)
-    scale = torch.where(spread > 0.0, spread, 1.0)
-    X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS)]
+    medians = model.predict_median(X_observed)
+    expected, units = objective(medians, X=X_observed), _spread(medians).tolist()
+    limits = [constraint.in_units_of(units[constraint.outcome]) for constraint in constraints] or None
+    is_feasible = torch.ones(len(medians), dtype=torch.bool)
+    for violation in limits or ():
+        is_feasible &= violation(medians) <= 0.0
+    scale = _spread(expected)
     objective, ref_point = ScaledObjective(objective, scale), ref_point / scale
+    X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS, is_feasible)]
     sampler = SobolQMCNormalSampler(torch.Size([mc_samples]), seed=seed)
     with manual_seed(seed):  # pruning draws from the global generator
         baseline = prune_inferior_points_multi_objective(
@@ -196,9 +217,11 @@ def noisy_hypervolume_acquisition(
             X=X_best,
             ref_point=ref_point,
             objective=objective,
-            constraints=constraints,
+            constraints=limits,
             num_samples=mc_samples,
         )
+    if not len(baseline):  # nothing is likely to be feasible
+        baseline = X_best
     cls = ConditionedLogNEHVI if name == "qlognehvi" else ConditionedNEHVI
     return cls(
         model=model,
@@ -206,19 +229,29 @@ def noisy_hypervolume_acquisition(
         X_baseline=baseline,
         sampler=sampler,
         objective=objective,
-        constraints=constraints,
+        constraints=limits,
         X_pending=X_pending,
         prune_baseline=False,
         cache_root=False,
     )
 
 
-def _first_layers(values: Tensor, most: int) -> Tensor:
-    """Return at most so many rows, in their order: the non-dominated front, the front behind it, and so on."""
+def _spread(values: Tensor) -> Tensor:
+    """Return the standard deviation of each column, 1 where it is constant."""
+    spread = values.std(dim=0, correction=0)
+    return torch.where(spread > 0.0, spread, 1.0)
+
+
+def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:
+    """Return at most so many rows, in their order: the non-dominated front, the front behind it, and so on.
+
+    Infeasible rows follow when all feasible ones are in.
+    """
     chosen = torch.zeros(len(values), dtype=torch.bool)
     while not chosen.all() and chosen.sum() < most:
-        rest = (~chosen).nonzero().flatten()
-        layer = rest[is_non_dominated(values[rest], deduplicate=False)]
+        rest = ~chosen & is_feasible if (~chosen & is_feasible).any() else ~chosen
+        rows = rest.nonzero().flatten()
+        layer = rows[is_non_dominated(values[rows], deduplicate=False)]
         room = most - int(chosen.sum())
         chosen[layer[torch.linspace(0, len(layer) - 1, min(room, len(layer))).round().long()]] = True
     return chosen.nonzero().flatten()

@@ -27,6 +27,8 @@ class Column:
         inactive_value: Fixed value while switched off.
         parent: Index of the column it depends on, or `None`.
         parent_levels: Levels of the parent at which this column is active.
+        gates: Indices of continuous columns within [0, 1] that stand before this one: at 0 they shut it off, at 1, or
+            switched off themselves, they let it count in full.
     """
 
     name: str
@@ -38,6 +40,12 @@ class Column:
     inactive_value: float = 0.0
     parent: int | None = None
     parent_levels: tuple[int, ...] = ()
+    gates: tuple[int, ...] = ()
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it may stand before other columns: continuous within [0, 1]."""
+        return not self.is_discrete and self.lower >= 0.0 and self.upper <= 1.0
 
     @property
     def num_levels(self) -> int:
@@ -50,7 +58,8 @@ class ColumnLayout:
     """All `d` columns, parents before children.
 
     Raises:
-        LayoutError: If a column depends on one that is not a discrete column before it.
+        LayoutError: If a column depends on one that is not a discrete column before it, or has a gate that is not a
+            continuous column within [0, 1].
     """
 
     columns: tuple[Column, ...]
@@ -63,6 +72,10 @@ class ColumnLayout:
                 raise LayoutError(
                     f"{column.name}: depends on column {column.parent}, which is not a discrete one before it"
                 )
+
+            for gate in column.gates:
+                if not 0 <= gate < len(self.columns) or not self.columns[gate].is_gate:
+                    raise LayoutError(f"{column.name}: column {gate} is not continuous within [0, 1], so no gate")
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from botorch.models.transforms.input import InputTransform
 from torch import Tensor
@@ -22,8 +24,10 @@ class CanonicalFeatures(InputTransform, Module):
     that switched it off. A column with children and more than two levels also gets an indicator of being at a
     level that switches something on, because a thing's absence is more than one step away from its smallest form.
 
-    Known costs add the logarithms of both ends of their range to the features, and after the features, for
-    `KnownCostStandardize`, the lower end and the width themselves.
+    A feature behind gates is multiplied by them: what few inputs reach matters little, what none reaches not at all.
+
+    Known costs add the logarithm of the lower end of their range and, behind all gates, that of the ratio of its ends.
+    After the features follow, for `OutcomeStandardize`, the lower end and the width themselves.
 
     Args:
         layout: The `d` columns.
@@ -60,12 +64,21 @@ class CanonicalFeatures(InputTransform, Module):
         costs = [] if self._known_costs is None else [COST_GROUP] * NUM_COST_FEATURES
         return [self.layout.columns[position].group for position, _ in self._plan] + costs
 
+    def openness(self, X: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how open the gates before each column are, `batch_shape x n x d`, and all gates together."""
+        gates = sorted({gate for column in self.layout.columns for gate in column.gates})
+        values = {gate: torch.where(active[..., gate], X[..., gate], 1.0) for gate in gates}
+        ones = torch.ones_like(X[..., 0])
+        of_column = [math.prod((values[gate] for gate in column.gates), start=ones) for column in self.layout.columns]
+        return torch.stack(of_column, dim=-1), math.prod(values.values(), start=ones)
+
     def transform(self, X: Tensor) -> Tensor:
         """Map `batch_shape x n x d` to `batch_shape x n x f`, with two more columns where costs are known."""
         canonical = self.layout.canonical(X)
         active = self.layout.activity(canonical)
+        of_column, of_all = self.openness(canonical, active)
         lower, upper = self.layout.bounds.to(X)
-        scaled = torch.where(active, 2.0 * (canonical - lower) / (upper - lower) - 1.0, 0.0)
+        scaled = torch.where(active, 2.0 * (canonical - lower) / (upper - lower) - 1.0, 0.0) * of_column
         features = []
         for position, levels in self._plan:
             if levels is None:
@@ -75,10 +88,10 @@ class CanonicalFeatures(InputTransform, Module):
             indicator = torch.zeros_like(level)
             for value in levels:
                 indicator = indicator + (level == value).to(level)
-            features.append(torch.where(active[..., position], indicator, 0.0))
+            features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
         if self._known_costs is not None:
             rows = canonical.detach().reshape(-1, canonical.shape[-1])
             ranges = self._known_costs(rows).to(X).reshape(*canonical.shape[:-1], 2)
             least, greatest = ranges.unbind(dim=-1)
-            features += [least.log(), greatest.log(), least, greatest - least]
+            features += [least.log(), (greatest / least).log() * of_all, least, greatest - least]
         return torch.stack(features, dim=-1)

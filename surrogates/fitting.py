@@ -1,32 +1,87 @@
-"""Fitting hyper-parameters: on precomputed features, and on no more rows than they need.
+"""Fitting hyper-parameters: when it pays, on precomputed features, and on no more rows than they need.
 
-A surrogate here has a dozen hyper-parameters, which a few hundred rows determine; predictions use all rows. Every fit
-starts from the same values, so that a proposal depends on its observations alone and not on earlier fits.
+A surrogate here has a few dozen hyper-parameters, which a few hundred rows determine; predictions use all rows. Every
+fit starts from the same values and looks at the first so many rows only, so that a proposal depends on its observations
+alone and not on earlier fits.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import torch
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from gpytorch.mlls import ExactMarginalLogLikelihood
+from torch import Tensor
+from torch.nn import Module
 
 from surrogates.models import ArchitectureGP
 
 MOST_ROWS = 128
 MOST_ITERATIONS = 50  # of L-BFGS
+ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
+GROWTH = 1.05  # by which the rows must grow beyond that
 
 
-def fit_surrogate(model: ArchitectureGP, max_rows: int = MOST_ROWS) -> None:
+def rows_to_fit(num_rows: int) -> int:
+    """Return how many leading rows a fit looks at: all of them while they are few, later those of the last refit."""
+    leading = min(num_rows, ALWAYS_FITTED)
+    while (following := int(leading * GROWTH)) <= num_rows and leading >= ALWAYS_FITTED:
+        leading = following
+    return leading
+
+
+State = dict[str, dict[str, Tensor]]
+
+
+@dataclass
+class FitMemory:
+    """The last fit and the rows it belongs to; what it saves is time alone."""
+
+    rows: tuple[Tensor, ...] = ()
+    state: State = field(default_factory=dict)
+
+    def recall(self, rows: tuple[Tensor, ...]) -> State | None:
+        """Return the state fitted to exactly these rows, if it is remembered."""
+        same = len(rows) == len(self.rows) and all(map(torch.equal, rows, self.rows))
+        return self.state if same and rows else None
+
+    def __deepcopy__(self, _: dict[int, object]) -> FitMemory:
+        """Return itself: Ax copies its settings for every proposal, and a copy would remember nothing."""
+        return self
+
+
+def fit_surrogate(model: ArchitectureGP, memory: FitMemory | None = None, max_rows: int = MOST_ROWS) -> None:
     """Fit kernel, mean and, if it is learned, noise in place.
 
     Args:
         model: The surrogate, its hyper-parameters as constructed.
+        memory: Remembers the fit for models whose leading rows are the same.
         max_rows: Most rows the marginal likelihood looks at, spread evenly over the order of observation.
 
     Raises:
         ModelFittingError: If no attempt of the optimiser succeeds.
     """
+    memory = memory or FitMemory()
+    part = model.leading_rows(rows_to_fit(len(model.observations[0])))
+    state = memory.recall(part.observations)
+    if state is None:
+        _fit(part, max_rows)
+        state = {name: module.state_dict() for name, module in _fitted_modules(part).items()}
+        memory.rows, memory.state = part.observations, state
+    for name, module in _fitted_modules(model).items():
+        module.load_state_dict(state[name])
+    model.eval()
+
+
+def _fitted_modules(model: ArchitectureGP) -> dict[str, Module]:
+    """Return the parts of a model that a fit changes; known noise belongs to the rows, not to the fit."""
+    learned_noise = {} if model.has_known_noise else {"likelihood": model.likelihood}
+    return {"kernel": model.covar_module, "mean": model.mean_module, **learned_noise}
+
+
+def _fit(model: ArchitectureGP, max_rows: int) -> None:
     model.train()
     num_outputs = model.num_outputs
     X = model.train_inputs[0]
@@ -36,16 +91,14 @@ def fit_surrogate(model: ArchitectureGP, max_rows: int = MOST_ROWS) -> None:
     with torch.no_grad():
         features = model.input_transform(X[rows])
     noise = model.likelihood.noise.detach().reshape(num_outputs, -1)
-    has_known_noise = noise.shape[-1] == len(X) and len(X) > 1
     bare = SingleTaskGP(
         train_X=features,
         train_Y=targets[:, rows].T,
-        train_Yvar=noise[:, rows].T if has_known_noise else None,
-        likelihood=None if has_known_noise else model.likelihood,
+        train_Yvar=noise[:, rows].T if model.has_known_noise else None,
+        likelihood=None if model.has_known_noise else model.likelihood,
         covar_module=model.covar_module,
         mean_module=model.mean_module,
         outcome_transform=None,
     )
     likelihood = ExactMarginalLogLikelihood(bare.likelihood, bare)
     fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"maxiter": MOST_ITERATIONS}})
-    model.eval()

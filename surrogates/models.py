@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gpytorch
 import torch
@@ -17,7 +17,8 @@ from surrogates.columns import ColumnLayout
 from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
-from surrogates.known_costs import KnownCosts, OutcomeStandardize
+from surrogates.known_costs import KnownCosts
+from surrogates.outcomes import Bounds, OutcomeScaling
 
 SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; below zero's rounding its prior has no density
 
@@ -25,8 +26,8 @@ SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; below zero's rounding 
 class ArchitectureGP(SingleTaskGP):
     """Exact GP on canonical features with one length-scale per group of columns.
 
-    Outcomes are independent, share their inputs and are standardised inside; the known variance of each observation
-    (binomial for accuracy) is used where it is given, else one noise level is learned.
+    Outcomes are independent, share their inputs and are scaled inside (`OutcomeScaling`); the known variance of each
+    observation (binomial for accuracy) is used where it is given, else one noise level is learned.
 
     Args:
         train_X: Rows in the space of `layout`, `n x d`.
@@ -35,7 +36,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Yvar: Variances of the observations, `n x m`, or `None`.
         known_costs: Range of one outcome at every row, or `None`.
         cost_outcome: Position of that outcome.
-        has_fit: Whether whoever fits models should fit this one, or leave hyper-parameters as constructed.
+        bounds: Lower and upper bound of each outcome, `None` for one without; none have any by default.
 
     Raises:
         LayoutError: If `train_X` does not have the layout's columns.
@@ -49,7 +50,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Yvar: Tensor | None = None,
         known_costs: KnownCosts | None = None,
         cost_outcome: int = 0,
-        has_fit: bool = True,
+        bounds: Sequence[Bounds] | None = None,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
@@ -67,18 +68,29 @@ class ArchitectureGP(SingleTaskGP):
                 outputscale_prior=LogNormalPrior(0.0, 1.0),
                 outputscale_constraint=GreaterThan(SMALLEST_OUTPUTSCALE),
             ),
-            outcome_transform=OutcomeStandardize(num_outputs, None if known_costs is None else cost_outcome),
+            outcome_transform=OutcomeScaling(
+                bounds or (None,) * num_outputs, None if known_costs is None else cost_outcome
+            ),
             input_transform=features,
         )
         self.layout = layout
-        self.has_fit = has_fit
+        self.has_known_noise = train_Yvar is not None
+        self.observations = (train_X, train_Y) if train_Yvar is None else (train_X, train_Y, train_Yvar)
+        self._knowledge = (known_costs, cost_outcome, bounds)
+
+    def leading_rows(self, count: int) -> ArchitectureGP:
+        """Return a model of the first observations, its hyper-parameters as constructed."""
+        train_X, train_Y, *train_Yvar = (part[:count] for part in self.observations)
+        return ArchitectureGP(train_X, train_Y, self.layout, next(iter(train_Yvar), None), *self._knowledge)
 
     @torch.no_grad()
-    def predict_mean(self, X: Tensor) -> Tensor:
-        """Return the posterior mean, `n x m`, of rows `n x d`, sparing their `n x n` covariance."""
+    def predict_median(self, X: Tensor) -> Tensor:
+        """Return the posterior median, `n x m`, of rows `n x d`, sparing their `n x n` covariance."""
+        self.eval()
         with gpytorch.settings.skip_posterior_variances():
-            mean: Tensor = self.posterior(X).mean
-        return mean
+            mean = self(features := self.transform_inputs(X)).mean  # m x n, or n for a single outcome
+        median: Tensor = self.outcome_transform.to_natural(mean.reshape(self.num_outputs, -1).T, features)
+        return median
 
     @classmethod
     def construct_inputs(
@@ -86,15 +98,15 @@ class ArchitectureGP(SingleTaskGP):
         training_data: SupervisedDataset,
         layout: ColumnLayout,
         known_costs: KnownCosts | None = None,
-        has_fit: bool = True,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
-    ) -> dict[str, Tensor | ColumnLayout | KnownCosts | int]:
-        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them."""
-        inputs: dict[str, Tensor | ColumnLayout | KnownCosts | int] = {
+    ) -> dict[str, object]:
+        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them; bounds by outcome name."""
+        inputs: dict[str, object] = {
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
-            "has_fit": has_fit,
+            "bounds": [(bounds or {}).get(name) for name in training_data.outcome_names],
         }
         if training_data.Yvar is not None:
             inputs["train_Yvar"] = training_data.Yvar

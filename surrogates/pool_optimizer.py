@@ -1,8 +1,9 @@
 """Maximising an acquisition function over a mixed, conditional space by evolving a pool of canonical candidates.
 
 Gradient methods cannot move a discrete gene and stock discrete optimisers visit one neighbourhood at a time. Here a
-pool grown from the current front and from random rows evolves by mutation and crossover, every round in one batched
-evaluation; at the end the continuous entries (thresholds) of the best rows follow the gradient.
+pool grown from what may be on the front and from random rows evolves by mutation and crossover, every round in one
+batched evaluation; then the best row climbs through whole neighbourhoods, every entry changed alone to every level, and
+at the end the continuous entries (thresholds) of the best rows follow the gradient.
 
 Legend: `q` joint candidates, `d` columns, `n` rows.
 """
@@ -22,6 +23,7 @@ AcquisitionFunction = Callable[[Tensor], Tensor]
 
 THRESHOLD_STEP = 0.1  # standard deviation of a mutated continuous entry, as a share of its range
 GRADIENT_LEARNING_RATE = 0.03  # Adam's first step in shares of a range; a third of a mutation
+NEIGHBOUR_STEPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of a continuous entry, as shares of its range
 MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uniformly from here
 
 
@@ -33,13 +35,15 @@ class PoolSettings:
         pool_size: Candidates per round.
         rounds: Rounds of evolution after the first pool.
         parents: Best candidates that breed the next round.
+        climbs: Most neighbourhoods that are searched after that.
         gradient_steps: Adam steps on the continuous entries of the best candidates.
         gradient_starts: How many of the best candidates follow the gradient.
     """
 
-    pool_size: int = 128
-    rounds: int = 4
+    pool_size: int = 96
+    rounds: int = 5
     parents: int = 24
+    climbs: int = 8
     gradient_steps: int = 6
     gradient_starts: int = 4
 
@@ -83,6 +87,7 @@ def maximize_acquisition(
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
         raise SurrogateError("every candidate has been tried already: the space is exhausted or the pool too small")
+    rows, values = _climb(acquisition, layout, rows, values, excluded, settings)
     refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
     keep = new_row_mask(refined, excluded)
     rows, values = _best(torch.cat([rows, refined[keep]]), torch.cat([values, refined_values[keep]]), 1)
@@ -116,6 +121,44 @@ def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, generator:
     index = torch.tensor([groups.index(column.group) for column in layout.columns])
     from_mother = torch.rand(len(mothers), len(groups), generator=generator) < 0.5
     return layout.canonical(torch.where(from_mother[:, index], mothers, fathers))
+
+
+def neighbours(row: Tensor, layout: ColumnLayout) -> Tensor:
+    """Return the canonical rows that differ from a row, `d`, in one active entry: another level, or a step."""
+    lower, upper = layout.bounds.to(row)
+    active = layout.activity(row.unsqueeze(0))[0]
+    changed = []
+    for position, column in enumerate(layout.columns):
+        if not active[position]:
+            continue
+        if column.is_discrete:
+            values = [float(level) for level in range(column.num_levels) if level != row[position]]
+        else:
+            span = float(upper[position] - lower[position])
+            values = [float(row[position]) + step * span for step in NEIGHBOUR_STEPS]
+        rows = row.repeat(len(values), 1)
+        rows[:, position] = torch.tensor(values).to(row)
+        changed.append(rows)
+    return layout.canonical(torch.cat(changed))
+
+
+def _climb(
+    acquisition: AcquisitionFunction,
+    layout: ColumnLayout,
+    rows: Tensor,
+    values: Tensor,
+    excluded: Tensor,
+    settings: PoolSettings,
+) -> tuple[Tensor, Tensor]:
+    """Search the neighbourhood of the best row, then of a better one found there, until there is none."""
+    for _ in range(settings.climbs):
+        around = new_rows(neighbours(rows[0], layout), torch.cat([excluded, rows]))
+        found, found_values = _evaluate(acquisition, around)
+        best = rows[0]
+        rows, values = _best(torch.cat([rows, found]), torch.cat([values, found_values]), settings.pool_size)
+        if torch.equal(rows[0], best):
+            break
+    return rows, values
 
 
 def new_row_mask(rows: Tensor, excluded: Tensor) -> Tensor:

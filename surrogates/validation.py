@@ -33,12 +33,14 @@ class LeftOut:
     """Predictions of observations that were left out, in natural units.
 
     Args:
-        mean: `n x m` predictions.
-        variance: `n x m` variances of what would be observed, noise included; 0 where a cost is certain.
+        median: `n x m` predictions.
+        lower: Lower end of the 95 % interval of what would be observed, noise included, `n x m`.
+        upper: Its upper end; equal to the lower one where a cost is certain.
     """
 
-    mean: Tensor
-    variance: Tensor
+    median: Tensor
+    lower: Tensor
+    upper: Tensor
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
         block = torch.linalg.inv(precision[:, rows][:, :, rows])
         means[:, rows] = targets[:, rows] - (block @ weights[:, rows].unsqueeze(-1)).squeeze(-1)
         variances[:, rows] = block.diagonal(dim1=-2, dim2=-1)
-    offset, factor = model.outcome_transform.affine(features)
-    return LeftOut(offset + factor * means.T, factor.square() * variances.T)
+    half, to_natural = COVERAGE_Z * variances.sqrt(), model.outcome_transform.to_natural
+    return LeftOut(*(to_natural(values.T, features) for values in (means, means - half, means + half)))
 
 
 def quality(observed: Tensor, predicted: LeftOut, outcome: int) -> Quality | None:
@@ -102,16 +104,17 @@ def quality(observed: Tensor, predicted: LeftOut, outcome: int) -> Quality | Non
         predicted: The predictions.
         outcome: Which of the `m` outcomes.
     """
-    mean, variance, truth = predicted.mean[:, outcome], predicted.variance[:, outcome], observed[:, outcome]
-    is_uncertain = variance > 0.0
-    mean, variance, truth = mean[is_uncertain], variance[is_uncertain], truth[is_uncertain]
+    is_uncertain = predicted.upper[:, outcome] > predicted.lower[:, outcome]
+    median, lower, upper, truth = (
+        values[is_uncertain, outcome] for values in (predicted.median, predicted.lower, predicted.upper, observed)
+    )
     if len(truth) < 3:
         return None
-    error = mean - truth
+    error = median - truth
     spread = (truth - truth.mean()).square().sum()
     return Quality(
         num_observations=len(truth),
         r2=float(1.0 - error.square().sum() / spread) if spread > 0.0 else float("nan"),
-        kendall_tau=float(kendalltau(mean.numpy(), truth.numpy()).statistic),
-        coverage=float((error.abs() <= COVERAGE_Z * variance.sqrt()).double().mean()),
+        kendall_tau=float(kendalltau(median.numpy(), truth.numpy()).statistic),
+        coverage=float(((lower <= truth) & (truth <= upper)).double().mean()),
     )

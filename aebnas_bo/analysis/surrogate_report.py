@@ -65,7 +65,8 @@ def _report(
     Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
     sems = torch.tensor([[trial.sems[name] for name in names] for trial in observed], dtype=torch.float64)
     cost_outcome = names.index(known_costs.outcome) if known_costs is not None else 0
-    model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcome)
+    bounds = [objective.bounds for objective in objectives]
+    model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcome, bounds)
     fit_surrogate(model)
     left_out = leave_out(model, [trial.key for trial in observed])
     kernel = model.covar_module.base_kernel

@@ -6,12 +6,13 @@ for the plain network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.space.plan import BranchPlan, network_plan
+from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, network_plan
 
 MACS_PER_MILLION = 1e6
 
@@ -84,17 +85,27 @@ def exit_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
     """
     plan = network_plan(architecture, skeleton)
     active = architecture.active_exits
-    head = plan.head.macs if plan.head else 0
     return ExitCosts(
         stem=plan.stem.macs,
-        stages=tuple(sum(conv.macs for block in blocks for conv in block.convolutions) for blocks in plan.stages),
-        head=head + plan.classifier_channels * skeleton.num_classes,
-        branches=tuple(_branch_macs(branch, skeleton.num_classes) for branch in plan.branches if branch is not None),
+        stages=tuple(stage_macs(blocks) for blocks in plan.stages),
+        head=head_macs(plan.head, plan.stages[-1][-1].convolutions[-1].out_channels, skeleton.num_classes),
+        branches=tuple(branch_macs(branch, skeleton.num_classes) for branch in plan.branches if branch is not None),
         exits=active,
         exit_stages=tuple(skeleton.exit_stages[position] for position in active),
     )
 
 
-def _branch_macs(plan: BranchPlan, num_classes: int) -> int:
+def stage_macs(blocks: Sequence[BlockPlan]) -> int:
+    """Return the MACs of one backbone stage."""
+    return sum(convolution.macs for block in blocks for convolution in block.convolutions)
+
+
+def head_macs(head: ConvPlan | None, channels: int, num_classes: int) -> int:
+    """Return the MACs behind the last stage, which has `channels`: of the head, if there is one, and the classifier."""
+    return channels * num_classes if head is None else head.macs + head.out_channels * num_classes
+
+
+def branch_macs(plan: BranchPlan, num_classes: int) -> int:
+    """Return the MACs of an exit branch, its classifier included."""
     convolutions = sum(convolution.macs for layer in plan.layers for convolution in layer.convolutions)
     return convolutions + plan.classifier_channels * num_classes

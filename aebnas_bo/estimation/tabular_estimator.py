@@ -23,7 +23,7 @@ class TabularEstimator:
     def __init__(self, search_space: SearchSpace, rows: dict[tuple[ParameterValue, ...], dict[str, float]]) -> None:
         self.search_space = search_space
         self.detail_names: tuple[str, ...] = ()
-        self._rows = rows
+        self.rows = rows
 
     @classmethod
     def from_csv(cls, path: Path, metrics: tuple[str, ...]) -> Self:
@@ -66,7 +66,7 @@ class TabularEstimator:
             SearchSpaceError: If the point is not in the space or its combination not in the table.
         """
         canonical = self.search_space.canonical(point)
-        row = self._rows.get(tuple(canonical.values()))
+        row = self.rows.get(tuple(canonical.values()))
         if row is None:
             raise SearchSpaceError(f"the table has no row for {canonical}")
         metrics = {name: Measurement(value) for name, value in row.items()}

@@ -22,8 +22,9 @@ def _column(space: SearchSpace, parameter: Parameter) -> Column:
         choice = cast(ChoiceParameter, space.parameters[parent])  # as SearchSpace has checked
         parent_levels = tuple(choice.values.index(value) for value in condition.values)
     group = parameter.group or parameter.name
+    gates = tuple(space.names.index(name) for name in parameter.behind)
     if isinstance(parameter, ContinuousParameter):
         lower, upper = parameter.lower, parameter.upper
-        return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels)
+        return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels, gates)
     last_level = float(len(parameter.values) - 1)
-    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels)
+    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels, gates)

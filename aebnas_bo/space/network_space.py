@@ -80,29 +80,40 @@ class NetworkSpace:
 
     def _add_stage(self, parameters: list[Parameter], number: int) -> None:
         choices, group = self.declaration.stages[number - 1], f"stage{number}"
-        _add(parameters, f"{group}_width", choices.widths, group)
-        _add(parameters, f"{group}_depth", choices.depths, group)
+        behind = tuple(
+            threshold_name(position)
+            for position, exit_ in enumerate(self.declaration.exits)
+            if exit_.after_stage < number and max(exit_.depths) > 0
+        )
+        _add(parameters, f"{group}_width", choices.widths, group, behind=behind)
+        _add(parameters, f"{group}_depth", choices.depths, group, behind=behind)
         for block in range(1, max(choices.depths) + 1):
             condition = _from_depth(f"{group}_depth", choices.depths, block)
-            _add(parameters, f"{group}_block{block}_kernel", choices.kernels, group, condition)
-            _add(parameters, f"{group}_block{block}_expansion", choices.expansions, group, condition)
+            prefix = f"{group}_block{block}"
+            _add(parameters, f"{prefix}_kernel", choices.kernels, group, condition, behind=behind)
+            _add(parameters, f"{prefix}_expansion", choices.expansions, group, condition, behind=behind)
 
     def _add_exit(self, parameters: list[Parameter], number: int) -> None:
         choices, group = self.declaration.exits[number - 1], f"exit{number}"
         depth = f"{group}_depth"
-        _add(parameters, depth, choices.depths, group)
+        behind = tuple(
+            threshold_name(position)
+            for position, exit_ in enumerate(self.declaration.exits[: number - 1])
+            if max(exit_.depths) > 0
+        )
+        _add(parameters, depth, choices.depths, group, behind=behind)
         for layer, options in enumerate(choices.layers, start=1):
             condition, prefix = _from_depth(depth, choices.depths, layer + 1), f"{group}_layer{layer}"
-            _add(parameters, f"{prefix}_kind", options.kinds, group, condition, is_ordered=False)
-            _add(parameters, f"{prefix}_kernel", options.kernels, group, condition)
-            _add(parameters, f"{prefix}_expansion", options.expansions, group, condition)
-            _add(parameters, f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition)
-            _add(parameters, f"{prefix}_upsample", options.upsamples, group, condition)
+            _add(parameters, f"{prefix}_kind", options.kinds, group, condition, behind, is_ordered=False)
+            _add(parameters, f"{prefix}_kernel", options.kernels, group, condition, behind)
+            _add(parameters, f"{prefix}_expansion", options.expansions, group, condition, behind)
+            _add(parameters, f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition, behind)
+            _add(parameters, f"{prefix}_upsample", options.upsamples, group, condition, behind)
         if max(choices.depths) > 0:
             low, high = choices.threshold
             condition = _from_depth(depth, choices.depths, 1)
             name = threshold_name(number - 1)
-            parameters.append(ContinuousParameter(name, low, high, name, condition))
+            parameters.append(ContinuousParameter(name, low, high, name, condition, behind))
 
     def architecture(self, point: Point) -> Architecture:
         """Return the network a point stands for.
@@ -111,23 +122,33 @@ class NetworkSpace:
             SearchSpaceError: If the point does not belong to the space.
         """
         genes = self.search_space.canonical(point)
-        declaration = self.declaration
-        stages = []
-        for number, stage in enumerate(declaration.stages, start=1):
-            prefix = f"stage{number}"
-            depth = _gene(genes, f"{prefix}_depth", stage.depths)
-            blocks = tuple(
-                Block(
-                    kernel=_gene(genes, f"{prefix}_block{block}_kernel", stage.kernels),
-                    expansion=_gene(genes, f"{prefix}_block{block}_expansion", stage.expansions),
-                )
-                for block in range(1, depth + 1)
-            )
-            stages.append(Stage(width=_gene(genes, f"{prefix}_width", stage.widths), blocks=blocks))
-        exits = tuple(self._exit_branch(genes, number) for number in range(1, len(declaration.exits) + 1))
-        return Architecture(_gene(genes, "resolution", declaration.resolutions), tuple(stages), exits)
+        stages = tuple(self.stage(genes, number) for number in range(1, len(self.declaration.stages) + 1))
+        exits = tuple(self.exit_branch(genes, number) for number in range(1, len(self.declaration.exits) + 1))
+        return Architecture(self.resolution(genes), stages, exits)
 
-    def _exit_branch(self, genes: Point, number: int) -> ExitBranch | None:
+    def resolution(self, genes: Point) -> int:
+        """Return the resolution that canonical genes stand for."""
+        return _gene(genes, "resolution", self.declaration.resolutions)
+
+    def width(self, genes: Point, number: int) -> int:
+        """Return the width of a stage, counted from 1, that canonical genes stand for."""
+        return _gene(genes, f"stage{number}_width", self.declaration.stages[number - 1].widths)
+
+    def stage(self, genes: Point, number: int) -> Stage:
+        """Return the stage, counted from 1, that canonical genes stand for."""
+        choices, prefix = self.declaration.stages[number - 1], f"stage{number}"
+        depth = _gene(genes, f"{prefix}_depth", choices.depths)
+        blocks = tuple(
+            Block(
+                kernel=_gene(genes, f"{prefix}_block{block}_kernel", choices.kernels),
+                expansion=_gene(genes, f"{prefix}_block{block}_expansion", choices.expansions),
+            )
+            for block in range(1, depth + 1)
+        )
+        return Stage(width=self.width(genes, number), blocks=blocks)
+
+    def exit_branch(self, genes: Point, number: int) -> ExitBranch | None:
+        """Return the branch of an exit, counted from 1, that canonical genes stand for; `None` if it is not there."""
         choices = self.declaration.exits[number - 1]
         depth = _gene(genes, f"exit{number}_depth", choices.depths)
         if depth == 0:
@@ -201,10 +222,11 @@ def _add(
     values: Sequence[ParameterValue],
     group: str,
     condition: Condition | None = None,
+    behind: tuple[str, ...] = (),
     is_ordered: bool = True,
 ) -> None:
     if len(values) > 1:
-        parameters.append(ChoiceParameter(name, tuple(values), is_ordered, group, condition))
+        parameters.append(ChoiceParameter(name, tuple(values), is_ordered, group, condition, behind))
 
 
 def _from_depth(depth_name: str, depths: tuple[int, ...], needed: int) -> Condition | None:

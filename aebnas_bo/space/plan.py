@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton
+from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
 
 CACHED_PLANS = 4096
 
@@ -85,23 +85,18 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
         architecture: The network.
         skeleton: The fixed part of its space.
     """
-    stem = _conv(skeleton.in_channels, skeleton.stem_channels, 3, skeleton.stem_stride, architecture.resolution)
+    stem = stem_plan(architecture.resolution, skeleton)
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
-    for stage, stage_stride in zip(architecture.stages, skeleton.stage_strides, strict=True):
-        blocks = []
-        for position, block in enumerate(stage.blocks):
-            stride = stage_stride if position == 0 else 1
-            convolutions = _inverted_residual(channels, stage.width, block.expansion, block.kernel, stride, side)
-            blocks.append(BlockPlan(convolutions, has_residual=stride == 1 and channels == stage.width))
-            channels, side = stage.width, convolutions[-1].side
-        stages.append(tuple(blocks))
+    for stage, stride in zip(architecture.stages, skeleton.stage_strides, strict=True):
+        stages.append(stage_plan(stage, channels, side, stride))
+        channels, side = stage.width, stages[-1][-1].convolutions[-1].side
         stage_outputs.append((channels, side))
     branches = tuple(
-        None if branch is None else _branch(branch, *stage_outputs[stage], skeleton.branch_stride)
+        None if branch is None else branch_plan(branch, *stage_outputs[stage], skeleton.branch_stride)
         for branch, stage in zip(architecture.exits, skeleton.exit_stages, strict=True)
     )
-    head = _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
+    head = head_plan(channels, side, skeleton)
     return NetworkPlan(
         resolution=architecture.resolution,
         stem=stem,
@@ -110,6 +105,33 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
         head=head,
         classifier_channels=head.out_channels if head else channels,
     )
+
+
+def stem_plan(resolution: int, skeleton: Skeleton) -> ConvPlan:
+    """Return the first convolution at a resolution in pixels."""
+    return _conv(skeleton.in_channels, skeleton.stem_channels, 3, skeleton.stem_stride, resolution)
+
+
+def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:
+    """Return the 1x1 convolution before the final pooling, if there is one."""
+    return _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
+
+
+def stage_plan(stage: Stage, in_channels: int, side: int, stride: int) -> tuple[BlockPlan, ...]:
+    """Work out the blocks of one stage.
+
+    Args:
+        stage: The stage.
+        in_channels: Channels it reads.
+        side: Side of its input in pixels.
+        stride: Stride of its first block.
+    """
+    blocks = []
+    for block in stage.blocks:
+        convolutions = _inverted_residual(in_channels, stage.width, block.expansion, block.kernel, stride, side)
+        blocks.append(BlockPlan(convolutions, has_residual=stride == 1 and in_channels == stage.width))
+        in_channels, side, stride = stage.width, convolutions[-1].side, 1
+    return tuple(blocks)
 
 
 def _conv(
@@ -127,7 +149,15 @@ def _inverted_residual(
     return expand, depthwise, _conv(hidden, out_channels, 1, 1, depthwise.side)
 
 
-def _branch(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
+def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
+    """Work out an exit branch.
+
+    Args:
+        branch: The branch.
+        channels: Channels it reads.
+        side: Side of its input in pixels.
+        stride: Stride of each of its layers.
+    """
     layers = []
     for layer in branch.layers:
         convolutions = _branch_layer(layer, channels, layer.upsample or side, stride)

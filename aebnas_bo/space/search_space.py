@@ -38,6 +38,7 @@ class ChoiceParameter:
         is_ordered: Whether neighbouring values resemble each other.
         group: Parameters of one group share a length-scale in the surrogates.
         active_when: When it matters; always if `None`.
+        behind: Names of the thresholds that stand before it: the lower one of them is, the fewer images get here.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ChoiceParameter:
     is_ordered: bool = True
     group: str = ""
     active_when: Condition | None = None
+    behind: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.values) < 2 or len(set(self.values)) != len(self.values):
@@ -58,13 +60,14 @@ class ChoiceParameter:
 
 @dataclass(frozen=True)
 class ContinuousParameter:
-    """A parameter in a closed interval; `upper` is its fixed value while switched off."""
+    """A parameter in a closed interval; `upper` is its fixed value while switched off. See `ChoiceParameter`."""
 
     name: str
     lower: float = 0.0
     upper: float = 1.0
     group: str = ""
     active_when: Condition | None = None
+    behind: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
@@ -87,7 +90,8 @@ class SearchSpace:
         parameters: The parameters; their order is the order of every encoding.
 
     Raises:
-        SearchSpaceError: If names repeat or a condition names no earlier choice or no value of it.
+        SearchSpaceError: If names repeat, a condition names no earlier choice or no value of it, or a parameter is
+            behind one that is not a range within [0, 1].
     """
 
     parameters: tuple[Parameter, ...]
@@ -103,6 +107,13 @@ class SearchSpace:
                 raise SearchSpaceError(f"{parameter.name}: declared twice")
             self._check_condition(parameter)
             self._index[parameter.name] = position
+        thresholds = {
+            p.name for p in self.parameters if isinstance(p, ContinuousParameter) and p.lower >= 0.0 and p.upper <= 1.0
+        }
+        for parameter in self.parameters:
+            unknown = set(parameter.behind) - thresholds
+            if unknown:
+                raise SearchSpaceError(f"{parameter.name}: behind {sorted(unknown)}, not thresholds within [0, 1]")
 
     def _check_condition(self, parameter: Parameter) -> None:
         condition = parameter.active_when

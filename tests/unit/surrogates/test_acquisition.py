@@ -4,7 +4,7 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling import SobolQMCNormalSampler
 
-from surrogates.acquisition import _first_layers, noisy_hypervolume_acquisition
+from surrogates.acquisition import OutcomeConstraint, _first_layers, noisy_hypervolume_acquisition
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
 from surrogates.models import ArchitectureGP
@@ -28,10 +28,12 @@ def problem() -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
     return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.05)), X, candidates
 
 
-def make(problem, name="qlognehvi", mc_samples=512, X_pending=None):
+def make(problem, name="qlognehvi", mc_samples=512, X_pending=None, constraints=()):
     model, X, _ = problem
     objective = IdentityMCMultiOutputObjective()
-    return noisy_hypervolume_acquisition(name, model, X, REFERENCE, objective, X_pending, mc_samples=mc_samples)
+    return noisy_hypervolume_acquisition(
+        name, model, X, REFERENCE, objective, X_pending, constraints, mc_samples=mc_samples
+    )
 
 
 def test_values_agree_with_botorchs(problem) -> None:
@@ -99,7 +101,41 @@ def test_no_observation_is_refused(problem) -> None:
 
 def test_first_layers_take_the_front_then_what_lies_behind_it() -> None:
     values = torch.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0], [0.5, 0.5], [1.0, 1.5]])
-    assert _first_layers(values, 3).tolist() == [1, 2, 3]
-    assert _first_layers(values, 4).tolist() == [1, 2, 3, 5]
-    assert _first_layers(values, 2).tolist() == [1, 3]  # evenly along the rows of the front
-    assert _first_layers(values, 99).tolist() == [0, 1, 2, 3, 4, 5]
+    every = torch.ones(6, dtype=torch.bool)
+    assert _first_layers(values, 3, every).tolist() == [1, 2, 3]
+    assert _first_layers(values, 4, every).tolist() == [1, 2, 3, 5]
+    assert _first_layers(values, 2, every).tolist() == [1, 3]  # evenly along the rows of the front
+    assert _first_layers(values, 99, every).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_first_layers_take_feasible_rows_first() -> None:
+    values = torch.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0]])
+    is_feasible = torch.tensor([True, False, True, False])
+    assert _first_layers(values, 2, is_feasible).tolist() == [0, 2]
+    assert _first_layers(values, 3, is_feasible).tolist() == [0, 1, 2]
+
+
+def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:
+    model, _, candidates = problem
+    limit = OutcomeConstraint(outcome=1, sign=1.0, limit=0.0)
+    with torch.no_grad():
+        plain, limited = (make(problem, constraints=c)(candidates.unsqueeze(1)) for c in ((), (limit,)))
+        posterior = model.posterior(candidates)
+    is_bad = posterior.mean[:, 1] + 2.0 * posterior.variance[:, 1].sqrt() < 0.0
+    assert plain[is_bad].max() > plain[~is_bad].max()  # without the limit the best of them breaks it
+    assert limited[is_bad].max() < limited[~is_bad].max() - 2.0
+
+
+def test_limits_that_nothing_meets_still_rank_candidates(problem) -> None:
+    _, _, candidates = problem
+    limited = make(problem, constraints=[OutcomeConstraint(outcome=0, sign=1.0, limit=100.0)])
+    with torch.no_grad():
+        values = limited(candidates.unsqueeze(1))
+    assert torch.isfinite(values).all()
+    assert values.std() > 0.0
+
+
+def test_constraints_have_the_sign_of_their_violation() -> None:
+    Y = torch.tensor([[90.0, 3.0], [80.0, 1.0]])
+    assert OutcomeConstraint(0, 1.0, 85.0).in_units_of(5.0)(Y).tolist() == [-1.0, 1.0]
+    assert OutcomeConstraint(1, -1.0, 2.0).in_units_of(0.5)(Y).tolist() == [2.0, -2.0]

@@ -1,6 +1,10 @@
+import math
+
+import pytest
 import torch
 
 from surrogates.columns import Column, ColumnLayout
+from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 
 LAYOUT = ColumnLayout(
@@ -25,3 +29,49 @@ def test_switched_off_entries_have_no_influence() -> None:
     rows = torch.tensor([[0.0, 1.0, 0.3], [0.0, 0.0, 0.9]])
     one, other = features.transform(rows)
     assert torch.equal(one, other)
+
+
+GATED = ColumnLayout(
+    (
+        Column("width", "stage1", 0, 2, is_discrete=True),
+        Column("exit1", "exit1", 0, 1, is_discrete=True),
+        Column("threshold1", "threshold1", 0.0, 1.0, False, inactive_value=1.0, parent=1, parent_levels=(1,)),
+        Column("kind", "stage2", 0, 1, is_discrete=True, is_ordered=False, gates=(2,)),
+        Column("threshold2", "threshold2", 0.0, 1.0, False, gates=(2,)),
+        Column("depth", "stage3", 0, 2, is_discrete=True, gates=(2, 4)),
+    )
+)
+
+
+class Costs:
+    outcome = "cost"
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(X[:, 0], 2.0), 2.0 * torch.exp(1.0 + X[:, 5])], dim=-1)
+
+
+def test_features_behind_gates_count_as_far_as_these_are_open() -> None:
+    features = CanonicalFeatures(GATED)
+    rows = torch.tensor(
+        [[2.0, 1.0, 0.5, 1.0, 0.5, 2.0], [2.0, 1.0, 0.0, 1.0, 0.5, 2.0], [2.0, 0.0, 0.0, 1.0, 0.5, 2.0]]
+    )
+    half, shut, without = features.transform(rows).tolist()
+    assert half == [1.0, 1.0, 0.0, 0.0, 0.5, 0.0, 0.25]
+    assert shut == [1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0]  # nothing behind a threshold of 0 matters
+    assert without == [1.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.5]  # an exit that is not there stops nobody
+
+
+def test_costs_behind_shut_gates_do_not_matter() -> None:
+    features = CanonicalFeatures(GATED, Costs())
+    rows = torch.tensor([[2.0, 1.0, 0.0, 1.0, 0.5, 2.0], [2.0, 1.0, 0.0, 0.0, 0.1, 0.0]])
+    one, other = features.transform(rows)
+    compared = len(features.groups)
+    assert torch.equal(one[:compared], other[:compared])
+    assert one[compared:].tolist() != other[compared:].tolist()  # what turns shares into costs
+    [open_] = features.transform(torch.tensor([[2.0, 0.0, 1.0, 0.0, 1.0, 1.0]]))
+    assert open_[compared - 2 : compared].tolist() == pytest.approx([math.log(2.0), 2.0])
+
+
+def test_a_gate_must_be_a_share() -> None:
+    with pytest.raises(LayoutError, match="stage: column 0 is not continuous within"):
+        ColumnLayout((Column("depth", "a", 0, 2, True), Column("stage", "b", 0, 2, True, gates=(0,))))

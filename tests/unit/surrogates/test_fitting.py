@@ -4,7 +4,7 @@ from botorch.fit import fit_gpytorch_mll
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates.columns import Column, ColumnLayout
-from surrogates.fitting import fit_surrogate
+from surrogates.fitting import ALWAYS_FITTED, FitMemory, fit_surrogate, rows_to_fit
 from surrogates.models import ArchitectureGP
 
 LAYOUT = ColumnLayout(
@@ -56,3 +56,33 @@ def test_a_single_observation_is_no_obstacle() -> None:
     model = make(1)
     fit_surrogate(model)
     assert torch.isfinite(model.posterior(data(5)[0]).mean).all()
+
+
+def test_refits_happen_when_rows_have_grown() -> None:
+    counts = [rows_to_fit(n) for n in range(1, 500)]
+    assert counts[:ALWAYS_FITTED] == list(range(1, ALWAYS_FITTED + 1))
+    assert counts == sorted(counts)
+    assert all(0.9 * n < count <= n for n, count in enumerate(counts, start=1))
+    assert len(set(counts[99:])) < 40
+
+
+def test_a_remembered_fit_is_the_fit(monkeypatch) -> None:
+    memory, fresh = FitMemory(), make(101)
+    fit_surrogate(make(100), memory)
+    assert rows_to_fit(100) == rows_to_fit(101)
+    fit_surrogate(fresh)
+    monkeypatch.setattr("surrogates.fitting.fit_gpytorch_mll", None)  # a second fit would fail
+    recalled = make(101)
+    fit_surrogate(recalled, memory)
+    assert torch.equal(recalled.covar_module.base_kernel.lengthscale, fresh.covar_module.base_kernel.lengthscale)
+    assert torch.equal(recalled.posterior(data(5)[0]).mean, fresh.posterior(data(5)[0]).mean)
+
+
+def test_other_rows_are_not_taken_for_remembered_ones() -> None:
+    memory = FitMemory()
+    fit_surrogate(make(40), memory)
+    X, Y = data(40, seed=1)
+    other, alone = (ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4)) for _ in range(2))
+    fit_surrogate(other, memory)
+    fit_surrogate(alone)
+    assert torch.equal(other.covar_module.base_kernel.lengthscale, alone.covar_module.base_kernel.lengthscale)

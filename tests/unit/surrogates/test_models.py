@@ -65,9 +65,9 @@ def test_rows_of_the_wrong_width_are_refused() -> None:
         ArchitectureGP(X[:, :2], Y, LAYOUT)
 
 
-def test_means_alone_are_those_of_the_posterior() -> None:
+def test_medians_alone_are_those_of_the_posterior() -> None:
     X, Y = make_data()
     model = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.01))
     rows = LAYOUT.sample(12, torch.Generator().manual_seed(4))
-    assert torch.allclose(model.predict_mean(rows), model.posterior(rows).mean)
+    assert torch.allclose(model.predict_median(rows), model.posterior(rows).mean)
     assert (model.posterior(rows).variance > 0.0).all()  # what was spared is not remembered

@@ -3,7 +3,15 @@ import torch
 
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
-from surrogates.pool_optimizer import PoolSettings, crossover, maximize_acquisition, mutate, new_row_mask
+from surrogates.pool_optimizer import (
+    NEIGHBOUR_STEPS,
+    PoolSettings,
+    crossover,
+    maximize_acquisition,
+    mutate,
+    neighbours,
+    new_row_mask,
+)
 
 LAYOUT = ColumnLayout(
     (
@@ -93,3 +101,24 @@ def test_non_finite_acquisition_is_an_error() -> None:
             generator(),
             PoolSettings(rounds=0),
         )
+
+
+def test_neighbours_differ_in_one_active_entry() -> None:
+    row = LAYOUT.canonical(torch.tensor([[1.0] * 9 + [1.0, 0.5]], dtype=torch.float64))[0]
+    found = neighbours(row, LAYOUT)
+    assert len(found) == 10 * 2 + len(NEIGHBOUR_STEPS)
+    assert torch.equal(LAYOUT.canonical(found), found)
+    switched_off = found[found[:, 9] == 0.0]
+    assert switched_off[:, 10].tolist() == [1.0]  # with the exit goes its threshold
+    others = found[found[:, 9] != 0.0]
+    assert ((others != row).sum(dim=1) == 1).all()
+    without = LAYOUT.canonical(torch.tensor([[1.0] * 9 + [0.0, 0.5]], dtype=torch.float64))[0]
+    assert len(neighbours(without, LAYOUT)) == 10 * 2  # a threshold that is switched off does not move
+
+
+def test_climbing_finds_what_evolution_alone_misses() -> None:
+    values = [
+        maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(16, 1, climbs=climbs))[1]
+        for climbs in (0, 12)
+    ]
+    assert values[1] > values[0] + 1.0

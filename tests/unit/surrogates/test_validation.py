@@ -49,21 +49,24 @@ def test_what_is_left_out_is_predicted_as_by_a_model_that_never_saw_it(group_siz
         for name, module in (("covar_module", other.covar_module), ("mean_module", other.mean_module)):
             module.load_state_dict(getattr(model, name).state_dict())
         posterior = other.posterior(X[left])
-        assert torch.allclose(found.mean[left], posterior.mean, atol=1e-4)
-        assert (found.variance[left] >= posterior.variance - 1e-6).all()  # noise comes on top
+        assert torch.allclose(found.median[left], posterior.mean, atol=1e-4)
+        half = 1.96 * posterior.variance.sqrt() - 1e-4
+        assert (found.upper[left] - found.median[left] >= half).all()  # noise comes on top
+        assert (found.median[left] - found.lower[left] >= half).all()
 
 
 def test_quality_of_hand_made_predictions() -> None:
     observed = torch.tensor([[1.0], [2.0], [3.0], [4.0], [9.0]], dtype=torch.float64)
-    mean = torch.tensor([[1.0], [2.0], [4.0], [3.0], [0.0]], dtype=torch.float64)
-    variance = torch.tensor([[0.1], [0.1], [0.1], [0.36], [0.0]], dtype=torch.float64)  # the last one is certain
-    result = quality(observed, LeftOut(mean, variance), 0)
+    median = torch.tensor([[1.0], [2.0], [4.0], [3.0], [0.0]], dtype=torch.float64)
+    half = torch.tensor([[0.6], [0.6], [0.6], [1.2], [0.0]], dtype=torch.float64)  # the last one is certain
+    predicted = LeftOut(median, median - half, median + half)
+    result = quality(observed, predicted, 0)
     assert result is not None
     assert result.num_observations == 4
     assert result.r2 == pytest.approx(1.0 - 2.0 / 5.0)
     assert result.kendall_tau == pytest.approx(4.0 / 6.0)
     assert result.coverage == 0.75
-    assert quality(observed[:2], LeftOut(mean[:2], variance[:2]), 0) is None
+    assert quality(observed[:2], LeftOut(median[:2], median[:2] - half[:2], median[:2] + half[:2]), 0) is None
 
 
 def test_a_wrong_number_of_groups_is_named() -> None:

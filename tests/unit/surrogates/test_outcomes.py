@@ -1,14 +1,12 @@
 import pytest
 import torch
 from botorch.fit import fit_gpytorch_mll
-from botorch.posteriors import GPyTorchPosterior
-from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
-from surrogates.known_costs import NO_INFORMATION, SHARE_NOISE, OutcomeStandardize, affine_posterior
 from surrogates.models import ArchitectureGP
+from surrogates.outcomes import NO_INFORMATION, OWN_NOISE, SHARE_NOISE, OutcomeScaling
 
 LAYOUT = ColumnLayout(
     (
@@ -44,12 +42,12 @@ def model(n: int = 40) -> ArchitectureGP:
 def test_outcomes_are_standardised_by_hand_computed_shares() -> None:
     features = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 4.0], [0.0, 3.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[10.0, 2.0], [20.0, 4.0], [30.0, 3.0]], dtype=torch.float64)  # shares 0.5, 0.75, none
-    transform = OutcomeStandardize(2, cost_outcome=1)
+    transform = OutcomeScaling((None, None), cost_outcome=1)
     values, variances = transform(Y, torch.full_like(Y, 0.04), features)
     assert torch.allclose(values[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
     assert torch.allclose(values[:, 1], torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0], dtype=torch.float64))
     spread = 0.25**2 / 2.0  # sample variance of the two shares
-    assert variances[0, 1].item() == pytest.approx((0.04 / 4.0 + SHARE_NOISE**2) / spread)
+    assert variances[0, 1].item() == pytest.approx((OWN_NOISE * 0.04 / 4.0 + SHARE_NOISE**2) / spread)
     assert variances[2, 1] == NO_INFORMATION
     back, _ = transform.untransform(values, None, features)
     assert torch.allclose(back, Y)
@@ -84,25 +82,50 @@ def test_draws_lie_about_the_mean_and_batches_agree() -> None:
     assert torch.allclose(draws.mean(dim=0), joint.mean, atol=0.15)
 
 
-@pytest.mark.parametrize("interleaved", [True, False])
-def test_affine_posterior_scales_each_input_and_outcome(interleaved: bool) -> None:
-    root = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    normal = MultitaskMultivariateNormal(torch.zeros(3, 2, dtype=torch.float64), root @ root.T, interleaved=interleaved)
-    offset, factor = torch.rand(3, 2, dtype=torch.float64), torch.rand(3, 2, dtype=torch.float64) + 0.5
-    scaled = affine_posterior(GPyTorchPosterior(normal), offset, factor)
-    assert torch.allclose(scaled.mean, offset)
-    assert torch.allclose(scaled.variance, normal.variance * factor.square())
+def bounded(n: int = 40) -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
+    X = LAYOUT.sample(n, torch.Generator().manual_seed(0))
+    accuracy = 100.0 * torch.sigmoid(1.0 + X[:, 1] + 2.0 * X[:, 2])
+    Y = torch.stack([accuracy, X[:, 1]], dim=-1)
+    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4), bounds=[(0.0, 100.0), None]), X, Y
 
 
-def test_affine_posterior_of_a_single_outcome() -> None:
-    normal = MultivariateNormal(torch.ones(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64))
-    scaled = affine_posterior(GPyTorchPosterior(normal), torch.full((3, 1), 2.0), torch.full((3, 1), 3.0))
-    assert scaled.mean.flatten().tolist() == [5.0] * 3
-    assert scaled.variance.flatten().tolist() == [9.0] * 3
+def test_bounded_outcomes_are_logits_with_noise_by_the_delta_method() -> None:
+    p = torch.tensor([0.5, 0.9, 1.0], dtype=torch.float64)
+    sem = torch.tensor([0.01, 0.01, 0.004], dtype=torch.float64)
+    transform = OutcomeScaling([(0.0, 100.0)])
+    values, variances = transform(100.0 * p[:, None], (100.0 * sem[:, None]).square())
+    inside = torch.tensor([0.5, 0.9, 0.998], dtype=torch.float64)  # kept from 1 by half a standard error
+    logits = torch.log(inside / (1.0 - inside))
+    assert torch.allclose(values[:, 0], (logits - logits.mean()) / logits.std())
+    expected = OWN_NOISE * (sem / (inside * (1.0 - inside))).square() / logits.var()
+    assert torch.allclose(variances[:, 0], expected)
+    back, _ = transform.untransform(values)
+    assert torch.allclose(back[:, 0], 100.0 * inside)
+    again, is_certain = transform.to_standardized(back, None)
+    assert torch.allclose(again, values)
+    assert not is_certain.any()
+
+
+def test_no_draw_leaves_the_bounds() -> None:
+    model, X, Y = bounded()
+    posterior = model.posterior(X[:5])
+    draws = posterior.rsample(torch.Size([500]))[..., 0]
+    assert 0.0 < draws.min() < draws.max() < 100.0
+    assert torch.allclose(posterior.mean[:, 0], Y[:5, 0], atol=1.0)
+    assert torch.allclose(model.predict_median(X[:5])[:, 0], Y[:5, 0], atol=1.0)
+
+
+def test_mean_and_variance_of_a_bounded_outcome_are_those_of_its_draws() -> None:
+    model, _, _ = bounded(6)
+    rows = LAYOUT.sample(5, torch.Generator().manual_seed(3))
+    posterior = model.posterior(rows)
+    draws = posterior.rsample(torch.Size([20000]))
+    assert torch.allclose(posterior.mean, draws.mean(dim=0), atol=1.5)
+    assert torch.allclose(posterior.variance.sqrt(), draws.std(dim=0), rtol=0.35)
 
 
 def test_missing_features_are_named() -> None:
-    transform = OutcomeStandardize(2, cost_outcome=1)
+    transform = OutcomeScaling((None, None), cost_outcome=1)
     with pytest.raises(SurrogateError, match="X is needed"):
         transform(torch.zeros(3, 2), None, None)
     with pytest.raises(NotImplementedError, match="taken apart"):
