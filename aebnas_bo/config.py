@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
 PresetName = Literal["tiny", "cifar", "aebnas"]
 Precision = Literal["auto", "float32", "bfloat16"]
+StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
 
 
 class Section(BaseModel):
@@ -196,8 +197,13 @@ class SearchConfig(Section):
     """How the space is searched.
 
     Args:
+        strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
+            nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
         budget: Number of evaluated trials, the design included.
-        design_trials: Sobol points before the surrogates take over.
+        design_trials: Trials of the first, space-filling design, before anything is learned from them.
+        batch_size: Trials proposed together after the design.
+        max_average_macs: Most average MACs in millions of an admissible network; null admits any.
+        min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.
         acquisition: Acquisition function the next trial maximises.
         mc_samples: Quasi-Monte Carlo samples of the acquisition function.
         pool_size: Candidates kept per round of the acquisition optimiser.
@@ -206,12 +212,16 @@ class SearchConfig(Section):
         reference_point: Corner of the hypervolume; null takes chance accuracy and the largest network's MACs.
     """
 
+    strategy: StrategyName = "qnehvi"
     budget: Annotated[int, Field(ge=1, le=100000)] = 100
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
+    batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    max_average_macs: Annotated[float, Field(gt=0.0)] | None = None
+    min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
     acquisition: Literal["qlognehvi", "qnehvi"] = "qlognehvi"
     mc_samples: Annotated[int, Field(ge=4, le=4096)] = 64
-    pool_size: Annotated[int, Field(ge=8, le=8192)] = 128
-    rounds: Annotated[int, Field(ge=0, le=100)] = 4
+    pool_size: Annotated[int, Field(ge=8, le=8192)] = 96
+    rounds: Annotated[int, Field(ge=0, le=100)] = 5
     max_failed_trials: Annotated[int, Field(ge=0)] = 10
     reference_point: ReferencePoint | None = None
 

@@ -95,7 +95,7 @@ def _run(
     stderr: Console,
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
-    from aebnas_bo.analysis.front_table import front_table
+    from aebnas_bo.analysis.front_table import front_table, limits_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
     from aebnas_bo.progress import RunProgress
@@ -114,12 +114,13 @@ def _run(
         sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
         return
     with TrialStore.open(folder.study) as store:
-        objectives = store.study.objectives
-        front = pareto_front(store.trials(), objectives)
+        objectives, trials = store.study.objectives, store.trials()
     stdout = Console()
     if not stdout.is_terminal:
         stdout = Console(width=160)
-    stdout.print(front_table(front, objectives))
+    stdout.print(front_table(pareto_front(trials, objectives), objectives))
+    if limits := limits_text(trials, objectives):
+        stdout.print(limits, highlight=False, soft_wrap=True)
     stdout.print(
         f"hypervolume {summary.hypervolume_with_settings:.4f} after {sum(summary.trials.values())} trials "
         f"({summary.hypervolume:.4f} at their own thresholds alone); "

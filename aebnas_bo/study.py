@@ -30,7 +30,7 @@ from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
-from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
+from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, write_summary
@@ -102,8 +102,16 @@ def make_objectives(config: Config, space: NetworkSpace) -> tuple[Objective, Obj
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1] / MACS_PER_MILLION
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
     return (
-        Objective("accuracy", maximize=True, reference=accuracy, unit="%"),
-        Objective("average_macs", maximize=False, reference=point.average_macs if point else largest, unit="M"),
+        Objective(
+            "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
+        ),
+        Objective(
+            "average_macs",
+            False,
+            reference=point.average_macs if point else largest,
+            unit="M",
+            limit=config.search.max_average_macs,
+        ),
     )
 
 
@@ -183,12 +191,15 @@ def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: 
 
 def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress) -> None:
     objectives = store.study.objectives
-    strategy = SurrogateStrategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+
+    limited = any(objective.limit is not None for objective in objectives)
 
     def show(trials: Sequence[Trial]) -> None:
         area, front = hypervolume(trials, objectives, has_settings=True), pareto_front(trials, objectives)
         failed = sum(trial.status == "FAILED" for trial in trials)
-        progress.update(len(trials), f"hypervolume {area:.3f}  front {len(front)}  failed {failed}")
+        found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "nothing admissible yet"
+        progress.update(len(trials), f"{found}  failed {failed}")
 
     progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
     run_search(store, strategy, study.estimator, objectives, config.search, show)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from aebnas_bo import __version__
 from aebnas_bo.analysis.hypervolume import hypervolume
-from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.surrogate_strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
 
@@ -37,6 +37,9 @@ class Summary:
         fallbacks: Trials whose first proposal failed, by what took its place: second attempt, surrogates not fitted,
             drawn at random.
         reference_point: Reference of the hypervolume, in natural units.
+        limits: Limits of the metrics that have one.
+        nearest_to_limits: Where no observation meets them, the one that misses them by least, with its `misses` in
+            natural units; null otherwise.
         hypervolume: Final hypervolume of the trials as proposed.
         hypervolume_with_settings: The same with the further settings of their thresholds.
         front: Trial, setting, key, metrics, exit rates and parameters of every point on the front.
@@ -54,6 +57,8 @@ class Summary:
     trials: dict[str, int]
     fallbacks: dict[str, int]
     reference_point: dict[str, float]
+    limits: dict[str, float]
+    nearest_to_limits: dict[str, object] | None
     hypervolume: float
     hypervolume_with_settings: float
     front: list[dict[str, object]]
@@ -85,6 +90,8 @@ def write_summary(
         trials=counts,
         fallbacks={name: sum(t.reason.startswith(f"{name}: ") for t in trials) for name in FALLBACKS},
         reference_point={objective.name: objective.reference for objective in objectives},
+        limits={objective.name: objective.limit for objective in objectives if objective.limit is not None},
+        nearest_to_limits=_nearest_row(trials, objectives),
         hypervolume=hypervolume(trials, objectives),
         hypervolume_with_settings=hypervolume(trials, objectives, has_settings=True),
         front=[_front_row(trial) for trial in pareto_front(trials, objectives)],
@@ -118,6 +125,12 @@ def _front_row(trial: Trial) -> dict[str, object]:
         "details": dict(trial.details),
         "parameters": dict(trial.parameters),
     }
+
+
+def _nearest_row(trials: Sequence[Trial], objectives: Sequence[Objective]) -> dict[str, object] | None:
+    nearest = nearest_to_admissible(trials, objectives)
+    missed = misses(nearest.metrics, objectives) if nearest is not None else {}
+    return {**_front_row(nearest), "misses": missed} if nearest is not None and missed else None
 
 
 def peak_memory_mb() -> float:

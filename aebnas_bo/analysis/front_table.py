@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.analysis.pareto import admissible, nearest_to_admissible
+from aebnas_bo.search.objectives import Objective, misses
+from aebnas_bo.search.trial import Trial, completed_settings
 
 MOST_ROWS = 30
 
@@ -67,3 +68,26 @@ def _thresholds(trial: Trial) -> str:
 def _exists(trial: Trial, rate_name: str) -> bool:
     """Return whether the exit a rate belongs to is switched on."""
     return trial.parameters.get(rate_name.replace("_rate", "_depth"), 1) != 0
+
+
+def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str:
+    """Say how many observations meet the limits or, if none does, which is nearest and by how much it misses.
+
+    Args:
+        trials: All trials.
+        objectives: The metrics; empty text if none of them has a limit.
+    """
+    limited = [objective for objective in objectives if objective.limit is not None]
+    if not limited:
+        return ""
+    limits = " and ".join(f"{o.name} {'>=' if o.maximize else '<='} {o.limit:g}" for o in limited)
+    nearest = nearest_to_admissible(trials, objectives)
+    if nearest is None:
+        return f"nothing was measured that could be {limits}"
+    missed = misses(nearest.metrics, objectives)
+    if not missed:
+        observed = completed_settings(trials)
+        return f"{len(admissible(observed, objectives))} of {len(observed)} observations have {limits}"
+    units = {objective.name: objective.unit for objective in objectives}
+    by = " and ".join(f"{name} by {miss:.4g} {units[name]}".rstrip() for name, miss in missed.items())
+    return f"no network found has {limits}; trial {nearest.number} (key {nearest.key}) is nearest and misses {by}"

@@ -9,12 +9,13 @@ from botorch.utils.multi_objective.hypervolume import Hypervolume
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from torch import Tensor
 
+from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
 from aebnas_bo.search.trial import Trial, completed_settings
 
 
 def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False) -> float:
-    """Return the area (volume) the completed trials dominate over the reference point, in natural units.
+    """Return the area (volume) the admissible completed trials dominate over the reference point, in natural units.
 
     Args:
         trials: Trials in order.
@@ -31,7 +32,7 @@ def hypervolume_curve(
     """Return the hypervolume after each trial.
 
     Args:
-        trials: Trials in order; one that is not completed adds nothing.
+        trials: Trials in order; one that is not completed, or misses a limit, adds nothing.
         objectives: Directions and reference point.
         has_settings: Whether further settings of the trials' thresholds count.
 
@@ -45,7 +46,8 @@ def hypervolume_curve(
     value = 0.0
     for trial in trials:
         observed = completed_settings([trial])
-        points = to_maximize([one.metrics for one in (observed if has_settings else observed[:1])], objectives)
+        counted = admissible(observed if has_settings else observed[:1], objectives)
+        points = to_maximize([one.metrics for one in counted], objectives)
         new = [point for point in points if bool((point > reference).all()) and not _is_dominated(point, front)]
         if new:
             front = torch.cat([front, torch.stack(new)])

@@ -1,4 +1,4 @@
-"""The non-dominated trials."""
+"""The non-dominated trials, and those that meet the limits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from botorch.utils.multi_objective.pareto import is_non_dominated
 
-from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.objectives import Objective, shortfall, to_maximize
 from aebnas_bo.search.trial import Trial, completed_settings
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """Return what no other observation dominates, cheapest first: trials as proposed or at further settings.
+    """Return what is admissible and not dominated, cheapest first: trials as proposed or at further settings.
 
     Args:
         trials: Trials of any status.
@@ -20,9 +20,23 @@ def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> li
     Returns:
         Non-dominated trials; of several with equal metrics, the earliest.
     """
-    completed = completed_settings(trials)
+    completed = admissible(completed_settings(trials), objectives)
     if not completed:
         return []
     mask = is_non_dominated(to_maximize([t.metrics for t in completed], objectives), deduplicate=True).tolist()
     front = [trial for trial, is_on_front in zip(completed, mask, strict=True) if is_on_front]
     return sorted(front, key=lambda trial: trial.metrics[objectives[-1].name])
+
+
+def admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """Return the completed trials that meet every limit of the objectives."""
+    return [t for t in trials if t.status == "COMPLETED" and shortfall(t.metrics, objectives) == 0.0]
+
+
+def nearest_to_admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
+    """Return the observation that misses the limits by least, the cheapest of several; `None` if there is none."""
+    completed = completed_settings(trials)
+    last = objectives[-1]
+    return min(
+        completed, key=lambda t: (shortfall(t.metrics, objectives), -last.sign * t.metrics[last.name]), default=None
+    )

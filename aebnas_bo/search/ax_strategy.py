@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import cast
 
 import torch
 from ax.adapter.registry import Generators
@@ -33,7 +32,6 @@ from ax.utils.common.logger import set_ax_logger_levels
 from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.models.model import Model
-from botorch.utils.multi_objective.pareto import is_non_dominated
 from torch import Tensor
 
 from aebnas_bo.config import SearchConfig
@@ -42,9 +40,9 @@ from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
-from surrogates.acquisition import noisy_hypervolume_acquisition
+from surrogates.acquisition import OutcomeConstraint, noisy_hypervolume_acquisition
 from surrogates.columns import ColumnLayout
-from surrogates.fitting import fit_surrogate
+from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
@@ -81,16 +79,17 @@ def _ax_type(parameter: ChoiceParameter) -> str:
 
 
 @fit_botorch_model.register(ArchitectureGP)  # type: ignore[untyped-decorator]
-def _fit(model: ArchitectureGP, mll_class: object = None, mll_options: object = None) -> None:  # noqa: ARG001
-    """Let Ax fit our model our way; it looks the function up by the model's type."""
-    if model.has_fit:
-        fit_surrogate(model)
+def _fit(model: ArchitectureGP, mll_class: object, mll_options: dict[str, FitMemory]) -> None:  # noqa: ARG001
+    """Let Ax fit our model our way, if at all; it looks the function up by the model's type."""
+    if "memory" in mll_options:
+        fit_surrogate(model, mll_options["memory"])
 
 
 class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
-    Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`) and `seed`.
+    Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed` and `limited` (the objectives that
+    have a limit).
     """
 
     def _construct_botorch_acquisition(
@@ -107,7 +106,6 @@ class ArchitectureAcquisition(Acquisition):
             X_observed=self.X_observed,
         )
         settings: SearchConfig = self.options["settings"]
-        self._objective = objective
         return noisy_hypervolume_acquisition(
             settings.acquisition,
             model=model,
@@ -115,9 +113,15 @@ class ArchitectureAcquisition(Acquisition):
             ref_point=self._objective_thresholds,
             objective=objective,
             X_pending=self.X_pending,
+            constraints=[self._constraint(objective) for objective in self.options["limited"]],
             mc_samples=settings.mc_samples,
             seed=self.options["seed"],
         )
+
+    def _constraint(self, objective: Objective) -> OutcomeConstraint:
+        """Return an objective's limit in terms of the surrogate's outcomes."""
+        assert objective.limit is not None
+        return OutcomeConstraint(self.surrogate.outcomes.index(objective.name), objective.sign, objective.limit)
 
     def optimize(
         self,
@@ -142,7 +146,7 @@ class ArchitectureAcquisition(Acquisition):
         told = [X for X in (self.X_observed, self.X_pending) if X is not None]
         excluded = torch.cat(told)
         generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
-        elites = self._elites()
+        elites = self.acqf.X_baseline  # what is non-dominated in any posterior draw
         rows, values = [], []
         for _ in range(n):
             row, value = maximize_acquisition(
@@ -160,11 +164,6 @@ class ArchitectureAcquisition(Acquisition):
                 pending = [X for X in (self.X_pending, *rows) if X is not None]
                 self.acqf.set_X_pending(torch.cat(pending))
         return torch.cat(rows), torch.cat(values), torch.ones(n, dtype=self.dtype)
-
-    def _elites(self) -> Tensor:
-        """Return the observed rows that are non-dominated in posterior mean."""
-        outcomes = self._objective(cast(ArchitectureGP, self._model).predict_mean(self.X_observed))
-        return self.X_observed[is_non_dominated(outcomes)]
 
 
 class SobolDesignNode(ExternalGenerationNode):
@@ -202,6 +201,7 @@ def generation_strategy(
     settings: SearchConfig,
     seed: int,
     known_costs: KnownCosts | None = None,
+    objectives: Sequence[Objective] = (),
     has_fit: bool = True,
 ) -> GenerationStrategy:
     """Return our strategy for an Ax client: a Sobol design, then surrogates and qLogNEHVI.
@@ -211,6 +211,7 @@ def generation_strategy(
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
         known_costs: Range of one metric at every point, if it is known (`AverageMacsRange` of a network space).
+        objectives: What is known of the metrics: limits they are held to, bounds they cannot leave.
         has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
     """
     layout = column_layout(space)
@@ -221,7 +222,12 @@ def generation_strategy(
                 model_configs=[
                     ModelConfig(
                         botorch_model_class=ArchitectureGP,
-                        model_options={"layout": layout, "known_costs": known_costs, "has_fit": has_fit},
+                        model_options={
+                            "layout": layout,
+                            "known_costs": known_costs,
+                            "bounds": {o.name: o.bounds for o in objectives if o.bounds is not None},
+                        },
+                        mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,
                     )
                 ]
@@ -231,6 +237,7 @@ def generation_strategy(
                 "layout": layout,
                 "settings": settings,
                 "seed": child_seed(seed, "acquisition") % 2**31,
+                "limited": tuple(objective for objective in objectives if objective.limit is not None),
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
             "use_p_feasible": False,
@@ -262,6 +269,25 @@ def ax_client(
         name: Name of the experiment.
         has_fit: Whether surrogates are fitted.
     """
+    client = _bare_client(space, objectives, seed, name)
+    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs, objectives, has_fit))
+    return client
+
+
+def ax_default_client(
+    space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int, name: str = "ax-default"
+) -> Client:
+    """Return an Ax client with Ax's own strategy inside; of the settings only the size of the design counts."""
+    client = _bare_client(space, objectives, seed, name)
+    client.configure_generation_strategy(
+        initialization_budget=settings.design_trials,
+        initialization_random_seed=child_seed(seed, "design") % 2**31,
+        allow_exceeding_initialization_budget=True,
+    )
+    return client
+
+
+def _bare_client(space: SearchSpace, objectives: Sequence[Objective], seed: int, name: str) -> Client:
     set_ax_logger_levels(logging.WARNING)
     client = Client(random_seed=child_seed(seed, "ax") % 2**31)
     client.configure_experiment(parameters=ax_parameters(space), name=name)
@@ -269,7 +295,6 @@ def ax_client(
         objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),
         outcome_constraints=[f"{o.name} {'>=' if o.maximize else '<='} {o.reference!r}" for o in objectives],
     )
-    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs, has_fit))
     return client
 
 

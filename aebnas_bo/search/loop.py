@@ -14,7 +14,7 @@ from aebnas_bo.estimation.estimate import Estimate
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.store import TrialStore
-from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.strategy import Strategy, batch_start
 from aebnas_bo.search.trial import Trial
 
 logger = logging.getLogger(__name__)
@@ -53,31 +53,48 @@ def run_search(
     for position, trial in enumerate(trials):
         if trial.status == "RUNNING":
             logger.info("trial %d was interrupted and is evaluated again", trial.number)
-            trials[position] = _evaluate(trial, estimator, objectives)
+            trials[position] = evaluate_trial(trial, estimator, objectives)
             store.finish(trials[position])
     _check_failures(trials, settings)
     on_trial(trials)
     while len(trials) < settings.budget:
-        started = time.perf_counter()
-        proposal = strategy.propose(trials, len(trials))
-        trial = Trial(
-            number=len(trials),
+        for trial in propose_trials(strategy, trials, settings)[: settings.budget - len(trials)]:
+            store.add_running(trial)
+            trials.append(evaluate_trial(trial, estimator, objectives))
+            store.finish(trials[-1])
+            _check_failures(trials, settings)
+            on_trial(trials)
+    return trials
+
+
+def propose_trials(strategy: Strategy, trials: Sequence[Trial], settings: SearchConfig) -> list[Trial]:
+    """Return the next trials, to be evaluated: the rest of the batch that the study stands in.
+
+    Args:
+        strategy: Proposes points.
+        trials: All earlier trials, each ended.
+        settings: Sizes of the design and of batches.
+    """
+    start = batch_start(len(trials), settings.design_trials, settings.batch_size)
+    count = settings.batch_size if start >= settings.design_trials else 1
+    started = time.perf_counter()
+    proposals = strategy.propose(trials[:start], count)
+    seconds = (time.perf_counter() - started) / count
+    return [
+        Trial(
+            number=number,
             key="",
             status="RUNNING",
             parameters=proposal.parameters,
             reason=f"{proposal.fallback}: {proposal.reason}" if proposal.fallback else "",
-            generation_s=time.perf_counter() - started,
+            generation_s=seconds,
         )
-        store.add_running(trial)
-        trial = _evaluate(trial, estimator, objectives)
-        store.finish(trial)
-        trials.append(trial)
-        _check_failures(trials, settings)
-        on_trial(trials)
-    return trials
+        for number, proposal in list(enumerate(proposals, start=start))[len(trials) - start :]
+    ]
 
 
-def _evaluate(trial: Trial, estimator: Estimator, objectives: Sequence[Objective]) -> Trial:
+def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Objective]) -> Trial:
+    """Judge a trial's point and return the trial as it ended: completed, or failed with a reason."""
     started = time.perf_counter()
     try:
         estimate = estimator.estimate(trial.parameters)

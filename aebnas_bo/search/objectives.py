@@ -20,12 +20,20 @@ class Objective:
         maximize: Whether larger is better.
         reference: Value, in natural units, from which hypervolume is measured.
         unit: Unit for tables and axes.
+        limit: Worst admissible value, in natural units; `None` admits every value.
+        bounds: Least and greatest value there can be, such as 0 and 100 percent; `None` if there are none.
     """
 
     name: str
     maximize: bool
     reference: float
     unit: str = ""
+    limit: float | None = None
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.bounds is not None:  # JSON has lists only
+            object.__setattr__(self, "bounds", tuple(self.bounds))
 
     @property
     def sign(self) -> float:
@@ -58,3 +66,27 @@ def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Obj
 def reference_to_maximize(objectives: Sequence[Objective]) -> Tensor:
     """Return the `m` reference values in the direction of `to_maximize`."""
     return torch.tensor([o.sign * o.reference for o in objectives], dtype=torch.float64)
+
+
+def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dict[str, float]:
+    """Return by how much, in natural units, metrics miss their limits; those that are met do not appear.
+
+    Args:
+        metrics: Value of each metric in natural units.
+        objectives: The objectives; those without a limit are always met.
+    """
+    short = {o.name: o.sign * (o.limit - metrics[o.name]) for o in objectives if o.limit is not None}
+    return {name: miss for name, miss in short.items() if miss > 0.0}
+
+
+def shortfall(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> float:
+    """Return the sum of the misses, each as a share of the way from the limit to the objective's reference.
+
+    So percent and millions of MACs can be added; 0 where all limits are met.
+
+    Args:
+        metrics: Value of each metric in natural units.
+        objectives: The objectives.
+    """
+    ways = {o.name: abs(o.limit - o.reference) for o in objectives if o.limit is not None}
+    return sum(miss / (ways[name] or 1.0) for name, miss in misses(metrics, objectives).items())

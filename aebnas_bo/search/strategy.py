@@ -29,10 +29,27 @@ class Proposal:
 class Strategy(Protocol):
     """Proposes points. A proposal is a pure function of the strategy's settings and of what it is told."""
 
-    def propose(self, trials: Sequence[Trial], number: int) -> Proposal:
-        """Propose the point of one trial.
+    def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
+        """Propose the points of the next trials, to be evaluated together.
 
         Args:
-            trials: All earlier trials, numbers 0 to `number - 1`, whatever their status.
-            number: Number of the trial to propose.
+            trials: All earlier trials, in order and each ended, completed or failed.
+            count: How many points, at least 1.
+
+        Returns:
+            `count` proposals, of the trials numbered from `len(trials)` on.
         """
+
+
+def batch_start(number: int, design_trials: int, batch_size: int) -> int:
+    """Return the number of the first trial of the batch that a trial is proposed in.
+
+    Trials of the design are proposed one by one, later ones in batches counted from its end; so where a study is
+    interrupted, or its budget ends, changes no batch.
+
+    Args:
+        number: Number of the trial.
+        design_trials: Trials of the design.
+        batch_size: Trials per batch.
+    """
+    return number - (number - design_trials) % batch_size if number >= design_trials else number

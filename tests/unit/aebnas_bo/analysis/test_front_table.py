@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 from rich.console import Console
 
-from aebnas_bo.analysis.front_table import front_table
+from aebnas_bo.analysis.front_table import front_table, limits_text
 from aebnas_bo.analysis.pareto import pareto_front
 
 from .conftest import make_trial
@@ -27,3 +29,15 @@ def test_long_fronts_are_thinned_out_evenly(objectives) -> None:
     assert "90 networks, 30 of them shown" in shown
     assert "key0 " in shown
     assert "key89" in shown
+
+
+def test_limits_are_put_into_words(trials, objectives) -> None:
+    assert limits_text(trials, objectives) == ""
+    limited = (replace(objectives[0], limit=60.0), replace(objectives[1], limit=3.5))
+    assert limits_text(trials, limited) == "2 of 6 observations have accuracy >= 60 and average_macs <= 3.5"
+    hard = (replace(objectives[0], limit=95.0), replace(objectives[1], limit=1.0))
+    assert limits_text(trials, hard) == (
+        "no network found has accuracy >= 95 and average_macs <= 1; trial 0 (key key0) is nearest and misses "
+        "accuracy by 45 % and average_macs by 1 M"
+    )
+    assert "nothing was measured" in limits_text([], hard)

@@ -7,7 +7,7 @@ from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.store import StudyRecord, TrialStore
-from aebnas_bo.search.strategy import Proposal
+from aebnas_bo.search.strategy import Proposal, batch_start
 
 
 class Counting:
@@ -16,11 +16,13 @@ class Counting:
     def __init__(self, space) -> None:
         self.space, self.asked = space, []
 
-    def propose(self, trials, number) -> Proposal:
+    def propose(self, trials, count) -> list[Proposal]:
         import numpy as np
 
-        self.asked.append(number)
-        return Proposal(self.space.sample(np.random.default_rng(number)))
+        numbers = list(range(len(trials), len(trials) + count))
+        self.asked += numbers
+        assert all(trial.status != "RUNNING" for trial in trials)
+        return [Proposal(self.space.sample(np.random.default_rng(number))) for number in numbers]
 
 
 @pytest.fixture
@@ -113,3 +115,27 @@ def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, 
     [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
     assert trial.status == "FAILED"
     assert expected in trial.reason
+
+
+def test_batches_follow_the_design_and_resume_in_step(store, estimator, objectives, settings, tmp_path) -> None:
+    settings = settings.model_copy(update={"budget": 14, "design_trials": 5, "batch_size": 4})
+    told = []
+
+    class Batches(Counting):
+        def propose(self, trials, count):
+            told.append((len(trials), count))
+            return super().propose(trials, count)
+
+    whole = run_search(store, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert told == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 4), (9, 4), (13, 4)]
+    told.clear()
+    with TrialStore.create(tmp_path / "other.db", store.study) as other:
+        for budget in (11, 14):  # interrupted within a batch
+            settings = settings.model_copy(update={"budget": budget})
+            run_search(other, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+        assert [t.parameters for t in other.trials()] == [t.parameters for t in whole]
+    assert told[-3:] == [(9, 4), (9, 4), (13, 4)]  # the batch is proposed again, its first two trials are there
+
+
+def test_a_batch_starts_where_it_is_counted_from() -> None:
+    assert [batch_start(number, 3, 4) for number in range(12)] == [0, 1, 2, 3, 3, 3, 3, 7, 7, 7, 7, 11]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
+from aebnas_bo.search.objectives import Objective, reference_to_maximize, shortfall, to_maximize
 
 OBJECTIVES = (Objective("accuracy", True, 10.0), Objective("average_macs", False, 5.0))
 
@@ -21,3 +21,18 @@ def test_no_trials_give_an_empty_matrix() -> None:
 def test_missing_metric_is_named() -> None:
     with pytest.raises(ConfigError, match="average_macs"):
         to_maximize([{"accuracy": 90.0}], OBJECTIVES)
+
+
+def test_shortfall_adds_up_misses_as_shares_of_the_way_to_the_reference() -> None:
+    limited = (Objective("accuracy", True, 10.0, limit=90.0), Objective("average_macs", False, 6.0, limit=2.0))
+    assert shortfall({"accuracy": 90.0, "average_macs": 2.0}, limited) == 0.0
+    assert shortfall({"accuracy": 70.0, "average_macs": 3.0}, limited) == pytest.approx(20.0 / 80.0 + 1.0 / 4.0)
+    assert shortfall({"accuracy": 1.0, "average_macs": 99.0}, (Objective("accuracy", True, 10.0),)) == 0.0
+
+
+def test_bounds_survive_json() -> None:
+    import json
+    from dataclasses import asdict
+
+    objective = Objective("accuracy", True, 10.0, bounds=(0.0, 100.0), limit=80.0)
+    assert Objective(**json.loads(json.dumps(asdict(objective)))) == objective

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.search import ax_strategy
+from aebnas_bo.search.loop import evaluate_trial, propose_trials
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial
 
@@ -13,18 +15,9 @@ def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0
     strategy = strategy or SurrogateStrategy(estimator.search_space, objectives, settings, seed)
     trials = list(trials)
     while len(trials) < count:
-        proposal = strategy.propose(trials, len(trials))
-        assert not proposal.fallback, proposal.reason
-        estimate = estimator.estimate(proposal.parameters)
-        metrics = {name: m.mean for name, m in estimate.metrics.items()}
-        sems = {name: m.sem for name, m in estimate.metrics.items()}
-        number = len(trials)
-        trials.append(
-            Trial(
-                number, estimate.key, "COMPLETED", proposal.parameters, metrics=metrics, sems=sems,
-                further=estimate.further,
-            )
-        )  # fmt: skip
+        for trial in propose_trials(strategy, trials, settings)[: count - len(trials)]:
+            assert not trial.reason
+            trials.append(evaluate_trial(trial, estimator, objectives))
     return trials
 
 
@@ -52,7 +45,7 @@ def test_further_settings_are_told_once_the_design_is_complete(estimator, object
     plain = run(estimator, objectives, settings, 8)
     strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
     run(estimator, objectives, settings, 9, plain, strategy)
-    told = [trial.arm.parameters for trial in strategy._client._experiment.trials.values()]
+    told = [trial.arm.parameters for trial in strategy._client._client._experiment.trials.values()]
     expected = [trial.parameters for trial in plain]
     expected += [{**t.parameters, **setting.thresholds} for t in plain for setting in t.further]
     assert told[:-1] == expected  # the last one is the proposal
@@ -95,7 +88,7 @@ def test_a_failing_model_falls_back_to_a_new_random_point(estimator, objectives,
 
     monkeypatch.setattr("aebnas_bo.search.ax_strategy.maximize_acquisition", broken)
     proposals = [
-        SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 9) for _ in range(2)
+        SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)[0] for _ in range(2)
     ]
     assert proposals[0].fallback == "drawn at random"
     assert "not positive definite" in proposals[0].reason
@@ -110,15 +103,15 @@ def test_a_failed_fit_is_tried_again_then_left_out(
     trials, calls = run(estimator, objectives, settings, 9), []
     sound = ax_strategy.fit_surrogate
 
-    def broken(model) -> None:
+    def broken(model, memory) -> None:
         calls.append(model)
         if len(calls) <= failures:
             raise RuntimeError("not positive definite")
-        sound(model)
+        sound(model, memory)
 
     monkeypatch.setattr(ax_strategy, "fit_surrogate", broken)
     strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
-    proposal = strategy.propose(trials, 9)
+    [proposal] = strategy.propose(trials, 1)
     assert (proposal.fallback, proposal.reason) == (fallback, "RuntimeError: not positive definite")
     assert estimator.search_space.key(proposal.parameters) not in {
         estimator.search_space.key(p) for p in points(trials)
@@ -126,7 +119,7 @@ def test_a_failed_fit_is_tried_again_then_left_out(
     assert len(calls) == 2
     trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, metrics=trials[8].metrics, sems=trials[8].sems))
     again = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
-    assert strategy.propose(trials, 10) == again.propose(trials, 10)  # the attempt left no trace
+    assert strategy.propose(trials, 1) == again.propose(trials, 1)  # the attempt left no trace
 
 
 def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, settings) -> None:
@@ -134,10 +127,37 @@ def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, setting
         replace(trial, metrics={"accuracy": 50.0, "average_macs": 2.0})
         for trial in run(estimator, objectives, settings, 9)
     ]
-    proposal = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 9)
+    [proposal] = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)
     estimator.search_space.validate(proposal.parameters)
 
 
 def test_plain_qnehvi_by_configuration(estimator, objectives, settings) -> None:
     settings = settings.model_copy(update={"acquisition": "qnehvi"})
     assert len(run(estimator, objectives, settings, 11)) == 11
+
+
+@pytest.mark.parametrize("told", [8, 9, 11, 12, 14])
+def test_a_search_in_batches_resumes_exactly(told, estimator, objectives, settings) -> None:
+    estimator.has_further = True
+    settings = settings.model_copy(update={"batch_size": 3})
+    whole = run(estimator, objectives, settings, 17)
+    space = estimator.search_space
+    assert len({space.key(trial.parameters) for trial in whole}) == 17
+    assert points(run(estimator, objectives, settings, 17, whole[:told])) == points(whole)
+
+
+def test_a_batch_that_cannot_be_proposed_is_drawn_at_random(estimator, objectives, settings, monkeypatch) -> None:
+    trials = run(estimator, objectives, settings, 8)
+    monkeypatch.setattr("aebnas_bo.search.ax_strategy.maximize_acquisition", None)
+    proposals = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 4)
+    assert [proposal.fallback for proposal in proposals] == ["drawn at random"] * 4
+    keys = {estimator.search_space.key(point) for point in [*points(trials), *(p.parameters for p in proposals)]}
+    assert len(keys) == 12
+
+
+def test_limits_draw_the_search_to_admissible_points(estimator, objectives, settings) -> None:
+    limited = (replace(objectives[0], limit=82.0), replace(objectives[1], limit=4.5))
+    found = [run(estimator, o, settings, 20)[8:] for o in (objectives, limited)]
+    counts = [len(admissible(trials, limited)) for trials in found]
+    assert counts[1] > counts[0]
+    assert hypervolume(found[1], limited) >= hypervolume(found[0], limited)

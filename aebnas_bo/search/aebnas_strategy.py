@@ -1,0 +1,154 @@
+"""The search loop of AEBNAS and its ancestors: random points, then rounds of NSGA-II on neural surrogates.
+
+One multilayer perceptron per metric is fitted to all trials; NSGA-II, seeded with their front, runs on the predictions;
+of its last population the points farthest from what is known are evaluated. Population, generations and operators are
+the published ones. The original minimises the distance to one target cost; here the cost itself is minimised, as in its
+ancestor, so that a whole front is found.
+
+References:
+    AEBNAS: Strengthening Exit Branches in Early-Exit Networks through Hardware-Aware Neural Architecture Search.
+    arXiv 2512.10671, 2025.
+    Z. Lu, K. Deb, E. Goodman, W. Banzhaf, V. N. Boddeti. NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted
+    Neural Architecture Search. ECCV 2020.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from botorch.utils.multi_objective.pareto import is_non_dominated
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.pntx import TwoPointCrossover
+from pymoo.operators.mutation.pm import PM
+from pymoo.optimize import minimize
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aebnas_bo.search.columns import column_layout
+from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.random_strategy import RandomStrategy, new_random_point
+from aebnas_bo.search.strategy import Proposal
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.search_space import SearchSpace
+
+POPULATION = 40
+GENERATIONS = 20
+CROSSOVER_PROBABILITY = 0.9
+MUTATION_ETA = 1.0
+HIDDEN_LAYERS = (128, 128)
+MOST_ITERATIONS = 500
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class AebnasStrategy:
+    """Surrogate-assisted NSGA-II; one round proposes as many points as are asked for (8 as published).
+
+    Args:
+        space: What to search.
+        objectives: Metrics and directions.
+        design_trials: Random points before the first round (100 as published).
+        seed: Seed of everything drawn.
+    """
+
+    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], design_trials: int, seed: int) -> None:
+        self._space, self._objectives, self._seed = space, tuple(objectives), seed
+        self._design_trials = design_trials
+        self._layout = column_layout(space)
+
+    def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
+        """Return random points until the design is complete, then one round."""
+        completed = [trial for trial in trials if trial.status == "COMPLETED"]
+        if len(trials) < self._design_trials or len(completed) < 2:
+            return RandomStrategy(self._space, self._seed).propose(trials, count)
+        X = np.stack([self._space.encode(trial.parameters) for trial in completed])
+        loss = -to_maximize([trial.metrics for trial in completed], self._objectives).numpy()
+        predict = self._fit(X, loss, len(trials))
+        front = X[is_non_dominated(torch.from_numpy(-loss)).numpy()]
+        tried = {self._space.key(trial.parameters) for trial in trials}
+        found, points = self._evolve(predict, front, len(trials)), []
+        candidates = [row for row in found if self._space.key(self._space.decode(row)) not in tried]
+        for row in _spread(candidates, predict, predict(front), count):
+            points.append(self._space.decode(row))
+            tried.add(self._space.key(points[-1]))
+        while len(points) < count:
+            points.append(new_random_point(self._space, self._seed, len(trials) + len(points), tried))
+            tried.add(self._space.key(points[-1]))
+        return [Proposal(point) for point in points]
+
+    def _fit(self, X: np.ndarray, loss: np.ndarray, number: int) -> Predict:
+        """Fit a perceptron per metric and return what predicts all of them, `n x d` to `n x m`."""
+        models = []
+        for position, values in enumerate(loss.T):
+            perceptron = MLPRegressor(
+                hidden_layer_sizes=HIDDEN_LAYERS,
+                max_iter=MOST_ITERATIONS,
+                random_state=child_seed(self._seed, "perceptron", number, position) % 2**32,
+            )
+            model = TransformedTargetRegressor(
+                make_pipeline(StandardScaler(), perceptron), transformer=StandardScaler()
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                models.append(model.fit(X, values))
+        return lambda rows: np.stack([model.predict(rows) for model in models], axis=-1)
+
+    def _evolve(self, predict: Predict, front: np.ndarray, number: int) -> np.ndarray:
+        """Return the distinct canonical rows of NSGA-II's last population, started from the front and random rows."""
+        layout, num_metrics = self._layout, len(self._objectives)
+        lower, upper = (bound.numpy() for bound in layout.bounds)
+        is_discrete = layout.is_discrete.numpy()
+
+        def rows_of(cube: np.ndarray) -> np.ndarray:
+            levels = np.floor(cube * (upper + 1.0))
+            rows = np.where(is_discrete, levels, lower + cube * (upper - lower))
+            return layout.canonical(torch.from_numpy(rows)).numpy()
+
+        class Predicted(Problem):
+            def __init__(self) -> None:
+                super().__init__(n_var=len(lower), n_obj=num_metrics, xl=0.0, xu=1.0)
+
+            def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray]) -> None:
+                out["F"] = predict(rows_of(x))
+
+        generator = np.random.default_rng(child_seed(self._seed, "population", number))
+        start = generator.random((POPULATION, len(lower)))
+        best = front[generator.permutation(len(front))[:POPULATION]]
+        start[: len(best)] = np.where(is_discrete, (best + 0.5) / (upper + 1.0), (best - lower) / (upper - lower))
+        algorithm = NSGA2(
+            pop_size=POPULATION,
+            sampling=start,
+            crossover=TwoPointCrossover(prob=CROSSOVER_PROBABILITY),
+            mutation=PM(eta=MUTATION_ETA),
+            eliminate_duplicates=True,
+        )
+        seed = child_seed(self._seed, "NSGA-II", number) % 2**32
+        result = minimize(Predicted(), algorithm, ("n_gen", GENERATIONS), seed=seed)
+        return np.unique(rows_of(np.clip(result.pop.get("X"), 0.0, 1.0)), axis=0)
+
+
+def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarray, count: int) -> list[np.ndarray]:
+    """Pick candidates one by one, each as far as possible in predicted metrics from the front and those picked."""
+    rest = list(candidates)
+    if not rest:
+        return []
+    loss = predict(np.stack(rest))
+    known = front
+    scale = np.ptp(np.concatenate([loss, front]), axis=0)
+    scale[scale == 0.0] = 1.0
+    distance = (np.abs(loss[:, None] - known[None]) / scale).sum(axis=-1).min(axis=-1)
+    picked: list[np.ndarray] = []
+    for _ in range(min(count, len(rest))):
+        best = int(distance.argmax())
+        picked.append(rest[best])
+        distance = np.minimum(distance, (np.abs(loss - loss[best]) / scale).sum(axis=-1))
+        distance[best] = -1.0
+    return picked

@@ -1,0 +1,45 @@
+"""The strategies by name, as `search.strategy` chooses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aebnas_bo.config import SearchConfig
+from aebnas_bo.search.aebnas_strategy import AebnasStrategy
+from aebnas_bo.search.ax_default_strategy import AxDefaultStrategy
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.random_strategy import RandomStrategy
+from aebnas_bo.search.sobol_strategy import SobolStrategy
+from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
+from aebnas_bo.space.search_space import SearchSpace
+from surrogates.known_costs import KnownCosts
+
+
+def make_strategy(
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    settings: SearchConfig,
+    seed: int,
+    known_costs: KnownCosts | None = None,
+) -> Strategy:
+    """Return the strategy that `settings.strategy` names.
+
+    Args:
+        space: What to search.
+        objectives: Metrics, directions, limits and reference point.
+        settings: Settings of the search.
+        seed: Seed of everything drawn.
+        known_costs: Range of one metric at every point, or `None`; for the strategies that can use it.
+    """
+    match settings.strategy:
+        case "qnehvi":
+            return SurrogateStrategy(space, objectives, settings, seed, known_costs)
+        case "ax-default":
+            return AxDefaultStrategy(space, objectives, settings, seed)
+        case "sobol":
+            return SobolStrategy(space, seed)
+        case "random":
+            return RandomStrategy(space, seed)
+        case "aebnas":
+            return AebnasStrategy(space, objectives, settings.design_trials, seed)
