@@ -1,0 +1,97 @@
+"""Compare what `benchmarks.run` wrote: tables, one CSV and one figure per problem.
+
+python -m benchmarks.compare runs/benchmark --out benchmarks/results/search --figures docs/images
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.comparison import OURS, Measure, Result, compare, curve_of, evaluations_to_reach
+from benchmarks.curves import Run, load_runs
+from benchmarks.plots import plot_problem
+
+MARKS = (100, 200)
+LONG = ("aebnas", 340)  # the loop of AEBNAS at its published length
+TITLES: dict[Measure, str] = {
+    "own": "what each method delivers (ours with its free threshold settings)",
+    "settings": "every method given the free threshold settings of its networks",
+}
+
+
+def main() -> None:
+    """Write tables, raw figures and plots."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--figures", type=Path, required=True)
+    arguments = parser.parse_args()
+    for folder in (arguments.out, arguments.figures):
+        folder.mkdir(parents=True, exist_ok=True)
+    runs, best = load_runs(arguments.runs)
+    lines: list[str] = []
+    for problem in best:
+        of_problem = [run for run in runs if run.problem == problem]
+        slug = problem.replace("/", "-")
+        write_evaluations(arguments.out / f"{slug}.csv", of_problem)
+        plot_problem(arguments.figures / f"search-{slug}.png", of_problem, best[problem])
+        lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.3f}.", ""]
+        for measure, title in TITLES.items():
+            for mark in MARKS:
+                lines += [f"After {mark} evaluations, {title}:", ""]
+                lines += table(compare(of_problem, best[problem], mark, measure))
+            lines += long_run(of_problem, measure)
+    text = "\n".join(lines)
+    (arguments.out / "tables.md").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """Return a Markdown table."""
+    rows = [
+        "| method | seeds | hypervolume: mean | median [quartiles] | log10 to the best | area to the best | "
+        "ours is there after | s per proposal | p (Holm) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        reached = "never" if r.reached is None else str(r.reached)
+        p_value = "" if r.p_value is None else f"{r.p_value:.2g}"
+        rows.append(
+            f"| {r.method} | {r.num_seeds} | {r.mean:.3f} | {r.median:.3f} [{r.low:.3f}, {r.high:.3f}] | "
+            f"{r.log_difference:.2f} | {r.area:.3f} | {reached} | {r.seconds:.2f} | {p_value} |"
+        )
+    return [*rows, ""]
+
+
+def long_run(runs: Sequence[Run], measure: Measure) -> list[str]:
+    """Say after how many evaluations ours reaches what the loop of AEBNAS reaches at its published length."""
+    name, length = LONG
+    finals = [curve_of(r, measure)[length - 1] for r in runs if r.method == name and len(r.trials) >= length]
+    ours = [curve_of(r, measure)[: MARKS[-1]] for r in runs if r.method == OURS and len(r.trials) >= MARKS[-1]]
+    if not finals or not ours:
+        return []
+    value = float(np.mean(finals))
+    reached = evaluations_to_reach(np.stack(ours), value)
+    return [f"`{name}` after {length} evaluations: {value:.3f} (mean); ours is there after {reached} (median).", ""]
+
+
+def write_evaluations(path: Path, runs: Sequence[Run]) -> None:
+    """Write one row per evaluation: both hypervolumes and the seconds of its proposal."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["method", "seed", "evaluation", "hypervolume", "hypervolume_with_settings", "proposal_s"])
+        for run in runs:
+            for number, (plain, whole, seconds) in enumerate(
+                zip(run.trials, run.settings, run.generation_s, strict=True), start=1
+            ):
+                writer.writerow([run.method, run.seed, number, f"{plain:.6g}", f"{whole:.6g}", f"{seconds:.3g}"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a finished run is judged by: its hypervolume curves, checked against a second implementation."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pymoo.indicators.hv import HV
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
+from aebnas_bo.search.trial import Trial, completed_settings
+from benchmarks.records import read_run
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Args:
+        problem: Name of the problem.
+        method: Name of the method.
+        seed: Seed of the method.
+        trials: Hypervolume after each evaluation, of the trials as proposed.
+        settings: The same with each network's further threshold settings, whoever proposed the network.
+        generation_s: Seconds that each proposal took.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    trials: tuple[float, ...]
+    settings: tuple[float, ...]
+    generation_s: tuple[float, ...]
+
+
+def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
+    """Read all runs of a folder.
+
+    Returns:
+        The runs, and the best hypervolume known of each problem: that of everything observed in any run.
+
+    Raises:
+        ValueError: If a file is damaged or hypervolumes disagree.
+    """
+    runs: list[Run] = []
+    observed: dict[str, tuple[Sequence[Objective], list[Trial]]] = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        header, trials = read_run(path)
+        plain, whole = (
+            tuple(value for _, value in hypervolume_curve(trials, header.objectives, has_settings))
+            for has_settings in (False, True)
+        )
+        if trials:
+            check_hypervolume(whole[-1], completed_settings(trials), header.objectives)
+        generation_s = tuple(trial.generation_s for trial in trials)
+        runs.append(Run(header.problem, header.method, header.seed, plain, whole, generation_s))
+        observed.setdefault(header.problem, (header.objectives, []))[1].extend(trials)
+    best = {
+        problem: hypervolume_curve(trials, objectives, has_settings=True)[-1][1]
+        for problem, (objectives, trials) in observed.items()
+    }
+    return runs, best
+
+
+def check_hypervolume(value: float, observed: Sequence[Trial], objectives: Sequence[Objective]) -> None:
+    """Compare a hypervolume, computed by BoTorch, with pymoo's.
+
+    Raises:
+        ValueError: If they differ by more than rounding.
+    """
+    points = -to_maximize([trial.metrics for trial in observed], objectives).numpy()
+    reference = -reference_to_maximize(objectives).numpy()
+    theirs = float(HV(ref_point=reference)(points))
+    if not np.isclose(value, theirs, rtol=1e-9, atol=1e-12):
+        raise ValueError(f"hypervolume is {value} by BoTorch and {theirs} by pymoo")
+
+
+def median_seconds(run: Run, design_trials: int = 24) -> float:
+    """Return the median seconds per proposal after the design."""
+    return statistics.median(run.generation_s[design_trials:] or (0.0,))

@@ -1,0 +1,151 @@
+"""Peers from other libraries behind our `Strategy` protocol: Optuna's TPE and NSGA-II, pymoo's NSGA-II.
+
+All see the flat parameters and the true estimates of the trials, nothing else. Each is told of the trials in order; one
+that is behind, as after an interruption, replays them from its seed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import optuna
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.sampling.rnd import FloatRandomSampling
+
+from aebnas_bo.search.columns import column_layout
+from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.strategy import Proposal
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
+
+POPULATION = 20  # of both NSGA-IIs: ten generations in 200 evaluations; their default of 50 or 100 leaves two to four
+MOST_STALLED = 20  # generations without a new point before a random one is added
+
+Point = dict[str, ParameterValue]
+Conversation = Iterator[Point]
+Losses = list[tuple[float, ...]]
+
+
+class ReplayedPeer:
+    """A peer as a generator of points that reads what its earlier points came to from a list.
+
+    Args:
+        converse: Starts the peer anew; given the list of losses (all minimised, in the order of the points), it yields
+            one point after the other and reads the list's new entries in between.
+        space: What is searched.
+        objectives: Metrics and directions.
+    """
+
+    def __init__(
+        self, converse: Callable[[Losses], Conversation], space: SearchSpace, objectives: Sequence[Objective]
+    ) -> None:
+        self._losses: Losses = []
+        self._points = converse(self._losses)
+        self._space, self._objectives = space, tuple(objectives)
+        self._asked: list[Point] = []
+
+    def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
+        """Return the next point; peers are asked for one at a time."""
+        if count != 1:
+            raise ValueError(f"peers propose one point at a time, not {count}")
+        while len(self._asked) <= len(trials):
+            for trial in trials[len(self._losses) : len(self._asked)]:
+                self._losses.append(tuple((-to_maximize([trial.metrics], self._objectives)[0]).tolist()))
+            self._asked.append(self._space.canonical(next(self._points)))
+        for trial, asked in zip(trials, self._asked, strict=False):
+            if dict(trial.parameters) != asked:
+                raise ValueError(f"trial {trial.number} is not what the peer proposed; start the run anew")
+        return [Proposal(self._asked[len(trials)])]
+
+
+def optuna_tpe(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
+    """Return Optuna's multi-objective TPE with its defaults."""
+    return _optuna(space, objectives, TPESampler(seed=child_seed(seed, "optuna") % 2**32))
+
+
+def optuna_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
+    """Return Optuna's NSGA-II."""
+    sampler = NSGAIISampler(population_size=POPULATION, seed=child_seed(seed, "optuna") % 2**32)
+    return _optuna(space, objectives, sampler)
+
+
+def _optuna(space: SearchSpace, objectives: Sequence[Objective], sampler: BaseSampler) -> ReplayedPeer:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    distributions: dict[str, BaseDistribution] = {}
+    for parameter in space.parameters:
+        if not isinstance(parameter, ChoiceParameter):
+            distributions[parameter.name] = FloatDistribution(parameter.lower, parameter.upper)
+        elif parameter.is_ordered:
+            distributions[parameter.name] = IntDistribution(0, len(parameter.values) - 1)
+        else:
+            distributions[parameter.name] = CategoricalDistribution(list(range(len(parameter.values))))
+
+    def converse(losses: Losses) -> Conversation:
+        study = optuna.create_study(directions=["minimize"] * len(objectives), sampler=sampler)
+        asked: list[optuna.trial.Trial] = []
+        while True:
+            for trial, loss in zip(asked, losses[-len(asked) :] if asked else [], strict=True):
+                study.tell(trial, loss)
+            asked = [study.ask(distributions)]
+            yield {
+                parameter.name: parameter.values[asked[0].params[parameter.name]]
+                if isinstance(parameter, ChoiceParameter)
+                else asked[0].params[parameter.name]
+                for parameter in space.parameters
+            }
+
+    return ReplayedPeer(converse, space, objectives)
+
+
+def pymoo_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
+    """Return pymoo's NSGA-II on the unit cube, choices as equal intervals; equal networks are not evaluated twice."""
+    layout = column_layout(space)
+    lower, upper = (bound.numpy() for bound in layout.bounds)
+    is_discrete = layout.is_discrete.numpy()
+
+    def rows_of(cube: np.ndarray) -> np.ndarray:
+        levels = np.minimum(np.floor(cube * (upper + 1.0)), upper)
+        rows = np.where(is_discrete, levels, lower + cube * (upper - lower))
+        return layout.canonical(torch.from_numpy(rows)).numpy()
+
+    def converse(losses: Losses) -> Conversation:
+        algorithm = NSGA2(
+            pop_size=POPULATION,
+            sampling=FloatRandomSampling(),
+            crossover=SBX(prob=0.9, eta=15),
+            mutation=PM(eta=20),
+            eliminate_duplicates=True,
+        )
+        problem = Problem(n_var=len(lower), n_obj=len(objectives), xl=0.0, xu=1.0)
+        algorithm.setup(problem, termination=("n_gen", 10**6), seed=child_seed(seed, "pymoo") % 2**32)
+        known: dict[bytes, tuple[float, ...]] = {}
+        generator = np.random.default_rng(child_seed(seed, "stalled"))
+        stalled = 0
+        while True:
+            population = algorithm.ask()
+            cube = population.get("X")
+            if stalled > MOST_STALLED:  # a small space in which nothing new is born
+                cube[-1] = generator.random(len(lower))
+                population.set("X", cube)
+            rows = rows_of(cube)
+            stalled = stalled + 1 if all(row.tobytes() in known for row in rows) else 0
+            values = []
+            for row in rows:
+                if row.tobytes() not in known:
+                    yield space.decode(row)
+                    known[row.tobytes()] = losses[-1]
+                values.append(known[row.tobytes()])
+            population.set("F", np.array(values))
+            algorithm.tell(infills=population)
+
+    return ReplayedPeer(converse, space, objectives)

@@ -1,0 +1,87 @@
+"""One run of a benchmark as a JSON Lines file: a header, then one line per evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run is; a file with another header is not continued.
+
+    Args:
+        problem: Name of the problem.
+        method: Name of the method.
+        seed: Seed of the method.
+        objectives: The problem's objectives with their reference.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    objectives: tuple[Objective, ...]
+
+
+def run_path(folder: Path, problem: str, method: str, seed: int) -> Path:
+    """Return the file of a run."""
+    return folder / problem.replace("/", "-") / method / f"seed-{seed}.jsonl"
+
+
+def read_run(path: Path) -> tuple[Header, list[Trial]]:
+    """Read a run; a last line that a killed process left incomplete is dropped.
+
+    Raises:
+        ValueError: If the file is damaged elsewhere.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    documents = [json.loads(line) for line in lines[:-1]]  # what follows the last newline is incomplete
+    header = documents[0]
+    objectives = tuple(Objective(**objective) for objective in header.pop("objectives"))
+    trials = [
+        Trial(**{**row, "further": tuple(FurtherSetting(**setting) for setting in row["further"])})
+        for row in documents[1:]
+    ]
+    return Header(**header, objectives=objectives), trials
+
+
+class RunFile:
+    """Appends evaluations to a run's file.
+
+    Args:
+        path: The file; created with its folders, or continued.
+        header: What the run is.
+
+    Raises:
+        ValueError: If the file belongs to another run.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.trials: list[Trial] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and "\n" in path.read_text(encoding="utf-8"):
+            found, self.trials = read_run(path)
+            if found != header:
+                raise ValueError(f"{path} holds {found}, not {header}; move it away")
+        documents = [asdict(header), *map(_row, self.trials)]
+        path.write_text("".join(json.dumps(document) + "\n" for document in documents), encoding="utf-8")
+        self._path = path
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Add evaluations."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(_row(trial)) + "\n" for trial in trials)
+        self.trials += trials
+
+
+def _row(trial: Trial) -> dict[str, object]:
+    row = asdict(trial)
+    del row["setting"], row["details"]
+    row["further"] = [{key: setting[key] for key in ("thresholds", "metrics", "sems")} for setting in row["further"]]
+    return row

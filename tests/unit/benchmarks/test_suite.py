@@ -1,0 +1,146 @@
+"""The benchmark suite: runs are files that are continued, and comparisons add up."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.compare import main as compare_main
+from benchmarks.comparison import compare, evaluations_to_reach, holm
+from benchmarks.curves import Run, check_hypervolume, load_runs
+from benchmarks.methods import methods
+from benchmarks.problem import load_problem
+from benchmarks.records import Header, RunFile, read_run, run_path
+from benchmarks.run import run, seeds_of
+
+TABLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "digits_table.csv"
+PEERS = ["optuna-tpe", "optuna-nsga2", "pymoo-nsga2"]
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return load_problem(f"table:{TABLE}")
+
+
+def points(path: Path) -> list:
+    return [trial.parameters for trial in read_run(path)[1]]
+
+
+@pytest.mark.parametrize("name", ["random", "aebnas", *PEERS])
+def test_an_interrupted_run_ends_as_the_whole_one(name, problem, tmp_path: Path) -> None:
+    method = methods()[name]
+    if name == "aebnas":
+        method = replace(method, settings=method.settings.model_copy(update={"design_trials": 20}))
+    for folder, budgets in (("whole", (34,)), ("parts", (9, 23, 34))):
+        for budget in budgets:
+            run(problem, name, method, 1, budget, tmp_path / folder)
+    whole, parts = (run_path(tmp_path / folder, problem.name, name, 1) for folder in ("whole", "parts"))
+    assert points(whole) == points(parts)
+    assert len(points(whole)) == 34
+    other = run_path(tmp_path, problem.name, name, 2)
+    run(problem, name, method, 2, 9, tmp_path)
+    assert points(other) != points(whole)[:9]
+
+
+def test_evolution_learns(problem, tmp_path: Path) -> None:
+    for name in ("pymoo-nsga2", "random"):
+        for seed in range(3):
+            run(problem, name, methods()[name], seed, 120, tmp_path)
+    runs, _ = load_runs(tmp_path)
+    finals = {name: np.mean([r.trials[-1] for r in runs if r.method == name]) for name in ("pymoo-nsga2", "random")}
+    assert finals["pymoo-nsga2"] > finals["random"]
+
+
+def test_a_torn_last_line_is_dropped_and_another_run_refused(problem, tmp_path: Path) -> None:
+    path = run_path(tmp_path, problem.name, "random", 0)
+    run(problem, "random", methods()["random"], 0, 5, tmp_path)
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    header = Header(problem.name, "random", 0, problem.objectives)
+    assert len(RunFile(path, header).trials) == 4
+    run(problem, "random", methods()["random"], 0, 5, tmp_path)
+    assert points(path) == [json.loads(line)["parameters"] for line in whole.splitlines()[1:]]
+    with pytest.raises(ValueError, match="move it away"):
+        RunFile(path, replace(header, seed=3))
+
+
+def test_a_peer_that_is_told_of_strange_trials_says_so(problem) -> None:
+    from aebnas_bo.search.loop import evaluate_trial, propose_trials
+    from aebnas_bo.search.trial import Trial
+
+    method = methods()["pymoo-nsga2"]
+    strange = Trial(0, "", "RUNNING", problem.space.sample(np.random.default_rng(99)))
+    trials = [evaluate_trial(strange, problem.estimator, problem.objectives)]
+    with pytest.raises(ValueError, match="trial 0 is not what the peer proposed"):
+        propose_trials(method.strategy(problem, 0), trials, method.settings)
+    with pytest.raises(ValueError, match="one point at a time"):
+        method.strategy(problem, 0).propose([], 2)
+
+
+def test_unknown_problem_is_named() -> None:
+    with pytest.raises(ValueError, match="no problem 'digits'; expected one of"):
+        load_problem("digits")
+
+
+def test_seeds_are_listed_or_ranged() -> None:
+    assert seeds_of("3") == [3]
+    assert seeds_of("0-2,7") == [0, 1, 2, 7]
+
+
+def make_run(method: str, seed: int, values: list[float]) -> Run:
+    return Run("p", method, seed, tuple(values), tuple(v + 0.5 for v in values), (0.1,) * len(values))
+
+
+def test_methods_are_compared_by_hand_computed_figures() -> None:
+    runs = [make_run("qnehvi", s, [1.0, 5.0 + 0.1 * s, 7.0 + 0.1 * s]) for s in range(4)]
+    runs += [make_run("sobol", s, [1.0, 2.0, 5.55 + 0.01 * s]) for s in range(4)]
+    runs += [make_run("random", 0, [1.0, 9.0])]  # too short to count
+    ours, theirs = compare(runs, best=9.0, evaluations=3, measure="own")
+    assert (ours.method, theirs.method) == ("qnehvi", "sobol")
+    assert ours.mean == pytest.approx(7.65)  # with its settings
+    assert theirs.mean == pytest.approx(5.565)
+    assert theirs.log_difference == pytest.approx(math.log10(9.0 - 5.565), abs=1e-3)
+    assert theirs.area == pytest.approx((8.0 + 7.0 + 3.435) / 3.0)
+    assert theirs.reached == 2  # with settings 5.6, 5.7 and 5.8 are there after 2, one run after 3
+    assert theirs.p_value == pytest.approx(1.0 / 70.0)  # all of ours above all of theirs
+    assert ours.p_value is None
+    both = compare(runs, best=9.0, evaluations=3, measure="settings")
+    assert both[1].mean == pytest.approx(6.065)
+
+
+def test_evaluations_to_reach_a_value() -> None:
+    curves = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
+    assert evaluations_to_reach(curves, 2.0) == 3
+    assert evaluations_to_reach(curves, 0.0) == 1
+    assert evaluations_to_reach(curves, 3.5) is None
+    assert evaluations_to_reach(None, 1.0) is None
+
+
+def test_holm_steps_down() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({}) == {}
+
+
+def test_a_wrong_hypervolume_is_noticed(problem, tmp_path: Path) -> None:
+    run(problem, "random", methods()["random"], 0, 12, tmp_path)
+    [found], best = load_runs(tmp_path)  # checks the right one
+    _, trials = read_run(run_path(tmp_path, problem.name, "random", 0))
+    assert best == {problem.name: found.settings[-1]}
+    with pytest.raises(ValueError, match="by pymoo"):
+        check_hypervolume(found.settings[-1] * 1.001, trials, problem.objectives)
+
+
+def test_compare_writes_tables_figures_and_rows(problem, tmp_path: Path, monkeypatch, capsys) -> None:
+    for name in ("random", "sobol"):
+        run(problem, name, methods()[name], 0, 100, tmp_path / "runs")
+    arguments = ["compare", str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--figures", str(tmp_path / "png")]
+    monkeypatch.setattr("sys.argv", arguments)
+    compare_main()
+    assert "After 100 evaluations" in capsys.readouterr().out
+    rows = (tmp_path / "out" / "table-digits_table.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 100
+    assert (tmp_path / "png" / "search-table-digits_table.png").stat().st_size > 10_000
+    assert "| sobol | 1 |" in (tmp_path / "out" / "tables.md").read_text()
