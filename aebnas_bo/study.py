@@ -21,7 +21,7 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.estimation.known_costs import AverageMacsRange
+from aebnas_bo.estimation.known_costs import ExitMacs
 from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.progress import RunProgress
@@ -59,7 +59,7 @@ class PreparedStudy:
     splits: Splits
     estimator: SupernetEstimator
     objectives: tuple[Objective, Objective]
-    known_costs: AverageMacsRange
+    known_costs: ExitMacs
     supernet_source: str
 
 
@@ -162,7 +162,7 @@ def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress:
         splits=splits,
         estimator=make_estimator(config, space, splits, supernet, device, folder),
         objectives=make_objectives(config, space),
-        known_costs=AverageMacsRange(space),
+        known_costs=ExitMacs(space),
         supernet_source=source,
     )
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.known_costs import AverageMacsRange
+from aebnas_bo.estimation.known_costs import ExitMacs
 from aebnas_bo.fidelity.drawing import spread_points
 from aebnas_bo.search.columns import column_layout
 from aebnas_bo.study import prepare_study
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _compare(
-    layout: object, X: Tensor, Y: Tensor, Yvar: Tensor, told: int, name: str, known_costs: AverageMacsRange | None
+    layout: object, X: Tensor, Y: Tensor, Yvar: Tensor, told: int, name: str, known_costs: ExitMacs | None
 ) -> list[str]:
     found: dict[str, list[tuple[float, float, float]]] = {metric: [] for metric in METRICS}
     for repeat in range(REPEATS):

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from surrogates.columns import ColumnLayout
-from surrogates.known_costs import KnownCosts
+from surrogates.known_costs import ExitShares, KnownCosts, average_cost, first_exit_costs, logit_of_share
 
 COST_GROUP = "costs"
-NUM_COST_FEATURES = 2
+NUM_COST_FEATURES = 3  # followed by as many columns for `OutcomeScaling`
 
 
 class CanonicalFeatures(InputTransform, Module):
@@ -25,16 +25,21 @@ class CanonicalFeatures(InputTransform, Module):
     level that switches something on, because a thing's absence is more than one step away from its smallest form.
 
     A feature behind gates is multiplied by them: what few inputs reach matters little, what none reaches not at all.
+    Where costs are known, a threshold counts, as a gate and by itself, as the share of inputs that go on at it.
 
-    Known costs add the logarithm of the lower end of their range and, behind all gates, that of the ratio of its ends.
-    After the features follow, for `OutcomeStandardize`, the lower end and the width themselves.
+    Known costs add the logarithms of the least and of the expected average cost and, behind all gates, that of the
+    ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, the range's lower end and
+    width and the logit of the expected cost's share of it.
 
     Args:
         layout: The `d` columns.
-        known_costs: Range of a cost at every row, or `None`.
+        known_costs: What leaving at each exit costs, or `None`.
+        exit_shares: How many inputs go on at a threshold; by default as many as it says.
     """
 
-    def __init__(self, layout: ColumnLayout, known_costs: KnownCosts | None = None) -> None:
+    def __init__(
+        self, layout: ColumnLayout, known_costs: KnownCosts | None = None, exit_shares: ExitShares | None = None
+    ) -> None:
         super().__init__()
         self.transform_on_train = True
         self.transform_on_eval = True
@@ -42,6 +47,9 @@ class CanonicalFeatures(InputTransform, Module):
         self.is_one_to_many = False
         self.layout = layout
         self._known_costs = known_costs
+        columns = known_costs.thresholds if known_costs is not None else ()
+        self._thresholds = list(columns)
+        self._exit_shares = exit_shares or ExitShares(torch.zeros(len(columns), 2, dtype=torch.float64))
         # (column, None) scales the column; (column, levels) indicates one of these levels.
         self._plan: list[tuple[int, tuple[int, ...] | None]] = []
         for position, column in enumerate(layout.columns):
@@ -64,21 +72,15 @@ class CanonicalFeatures(InputTransform, Module):
         costs = [] if self._known_costs is None else [COST_GROUP] * NUM_COST_FEATURES
         return [self.layout.columns[position].group for position, _ in self._plan] + costs
 
-    def openness(self, X: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how open the gates before each column are, `batch_shape x n x d`, and all gates together."""
-        gates = sorted({gate for column in self.layout.columns for gate in column.gates})
-        values = {gate: torch.where(active[..., gate], X[..., gate], 1.0) for gate in gates}
-        ones = torch.ones_like(X[..., 0])
-        of_column = [math.prod((values[gate] for gate in column.gates), start=ones) for column in self.layout.columns]
-        return torch.stack(of_column, dim=-1), math.prod(values.values(), start=ones)
-
     def transform(self, X: Tensor) -> Tensor:
-        """Map `batch_shape x n x d` to `batch_shape x n x f`, with two more columns where costs are known."""
+        """Map `batch_shape x n x d` to `batch_shape x n x f`, with three more columns where costs are known."""
         canonical = self.layout.canonical(X)
         active = self.layout.activity(canonical)
-        of_column, of_all = self.openness(canonical, active)
+        shares, going_on = self._shares(canonical, active)
+        of_column, of_all = self._openness(shares, active)
         lower, upper = self.layout.bounds.to(X)
-        scaled = torch.where(active, 2.0 * (canonical - lower) / (upper - lower) - 1.0, 0.0) * of_column
+        levels_to_unit = torch.where(self.layout.is_discrete, (canonical - lower) / (upper - lower), shares)
+        scaled = torch.where(active, 2.0 * levels_to_unit - 1.0, 0.0) * of_column
         features = []
         for position, levels in self._plan:
             if levels is None:
@@ -91,7 +93,30 @@ class CanonicalFeatures(InputTransform, Module):
             features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
         if self._known_costs is not None:
             rows = canonical.detach().reshape(-1, canonical.shape[-1])
-            ranges = self._known_costs(rows).to(X).reshape(*canonical.shape[:-1], 2)
-            least, greatest = ranges.unbind(dim=-1)
-            features += [least.log(), (greatest / least).log() * of_all, least, greatest - least]
+            costs = first_exit_costs(self._known_costs(rows).to(X), active.reshape(rows.shape)[:, self._thresholds])
+            least, expected, greatest = average_cost(costs.reshape(*canonical.shape[:-1], -1), going_on)
+            width = greatest - least
+            features += [least.log(), expected.log(), (greatest / least).log() * of_all]
+            features += [least, width, logit_of_share(expected, least, width)]
         return torch.stack(features, dim=-1)
+
+    def _shares(self, canonical: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+        """Return continuous columns as shares of their range, thresholds of known exits as shares of inputs going on.
+
+        The latter also alone, `batch_shape x n x E`.
+        """
+        lower, upper = self.layout.bounds.to(canonical)
+        is_gate = torch.tensor([column.is_gate for column in self.layout.columns])
+        shares = torch.where(is_gate, canonical, (canonical - lower) / (upper - lower))
+        going_on = self._exit_shares.going_on(canonical[..., self._thresholds], active[..., self._thresholds])
+        if self._thresholds:
+            shares = shares.index_copy(-1, torch.tensor(self._thresholds), going_on)
+        return shares, going_on
+
+    def _openness(self, shares: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how open the gates before each column are, `batch_shape x n x d`, and all gates together."""
+        gates = sorted({gate for column in self.layout.columns for gate in column.gates})
+        values = {gate: torch.where(active[..., gate], shares[..., gate], 1.0) for gate in gates}
+        ones = torch.ones_like(shares[..., 0])
+        of_column = [math.prod((values[gate] for gate in column.gates), start=ones) for column in self.layout.columns]
+        return torch.stack(of_column, dim=-1), math.prod(values.values(), start=ones)

@@ -16,20 +16,10 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from torch import Tensor
 from torch.nn import Module
 
-from surrogates.models import ArchitectureGP
+from surrogates.models import ArchitectureGP, rows_to_fit
 
 MOST_ROWS = 128
 MOST_ITERATIONS = 50  # of L-BFGS
-ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
-GROWTH = 1.05  # by which the rows must grow beyond that
-
-
-def rows_to_fit(num_rows: int) -> int:
-    """Return how many leading rows a fit looks at: all of them while they are few, later those of the last refit."""
-    leading = min(num_rows, ALWAYS_FITTED)
-    while (following := int(leading * GROWTH)) <= num_rows and leading >= ALWAYS_FITTED:
-        leading = following
-    return leading
 
 
 State = dict[str, dict[str, Tensor]]

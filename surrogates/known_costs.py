@@ -1,21 +1,147 @@
-"""What is known of a cost without any observation: the range it must lie in.
+r"""What is known of an average cost without any observation: what leaving at each exit costs.
 
-An input leaves a network at one of its exits, each of known cost, so its average cost lies between that of the first
-exit and that of the last one. `outcomes` models the share of that range, `features` compares networks by its ends.
+An input leaves a network at the first exit that is sure enough. With :math:`c_k` the cost of leaving at exit :math:`k`
+and :math:`o_k` the share of those inputs reaching exit :math:`k` that go on, the average cost is
+
+.. math::
+    \sum_k c_k (1 - o_k) \prod_{j < k} o_j, \qquad o_{\text{last}} = 0.
+
+How :math:`o_k` depends on the threshold :math:`t_k` is much the same for all networks. It is taken for a Kumaraswamy
+distribution function, :math:`o_k(t) = 1 - (1 - t^a)^b`, one for each exit position, fitted to what was observed; what
+networks do differently is left to the Gaussian process.
+
+Legend: `n` rows, `d` columns, `E` exits beside the last one.
+
+References:
+    P. Kumaraswamy. A generalized probability density function for double-bounded random processes. Journal of
+    Hydrology 46, 1980.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from surrogates.columns import ColumnLayout
+
+MARGIN = 1e-3  # of a share's range that is left beyond its ends, so that their logits are finite
+EDGE = 1e-6  # of a threshold, likewise
+MOST_ROWS = 128  # that the distribution functions are fitted to
+ITERATIONS = 30
+SHAPE_PENALTY = 0.02  # on squared logarithms of shapes, which are 0 for shares equal to thresholds
+STEEPEST = 2.0  # largest logarithm of a shape
 
 
 class KnownCosts(Protocol):
-    """The range of one outcome at every input."""
+    """What leaving at each exit costs, at every input."""
 
     outcome: str
-    """Name of the outcome."""
+    """Name of the average cost among the outcomes."""
+
+    thresholds: tuple[int, ...]
+    """Column of each exit's threshold, within [0, 1], in the order in which inputs meet the `E` exits."""
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Return the least and the greatest cost, `n x 2`, of canonical rows, `n x d`; both positive."""
+        """Return the cost of each exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`.
+
+        Costs are positive and do not fall from exit to exit; that of an exit that is switched off does not matter.
+        """
+
+
+@dataclass(frozen=True)
+class ExitShares:
+    """How many inputs go on at each exit, by its threshold.
+
+    Args:
+        shapes: Logarithms of `a` and `b` of each exit, `E x 2`.
+    """
+
+    shapes: Tensor
+
+    def going_on(self, thresholds: Tensor, is_active: Tensor) -> Tensor:
+        """Return the share of inputs, `... x E`, that reach an exit and go on: none at 0, all at 1 or without exit."""
+        a, b = self.shapes.exp().to(thresholds).unbind(dim=-1)
+        inside = thresholds.clamp(EDGE, 1.0 - EDGE)
+        share = 1.0 - (1.0 - inside**a) ** b
+        share = torch.where(thresholds <= 0.0, 0.0, share)
+        return torch.where((thresholds >= 1.0) | ~is_active, 1.0, share)
+
+
+def average_cost(costs: Tensor, going_on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the least, the expected and the greatest average cost.
+
+    Args:
+        costs: Cost of each exit and of the last one, `... x (E + 1)`.
+        going_on: Share of inputs that reach an exit and go on, `... x E`; 1 where it is switched off.
+
+    Returns:
+        Three tensors `...`; the least and the greatest are those of networks that are left at once or never early.
+    """
+    reaching = torch.cat([torch.ones_like(costs[..., :1]), going_on.cumprod(dim=-1)], dim=-1)
+    leaving = reaching * (1.0 - torch.cat([going_on, torch.zeros_like(costs[..., :1])], dim=-1))
+    return costs[..., 0], (costs * leaving).sum(dim=-1), costs[..., -1]
+
+
+def fit_exit_shares(X: Tensor, observed: Tensor, layout: ColumnLayout, known_costs: KnownCosts) -> ExitShares:
+    """Fit the distribution functions to observed average costs, as shares of their ranges on the logit scale.
+
+    Args:
+        X: Rows, `n x d`.
+        observed: Their average costs, `n`.
+        layout: Meaning of the columns.
+        known_costs: What leaving costs.
+    """
+    rows = torch.linspace(0, len(X) - 1, min(len(X), MOST_ROWS)).round().long()
+    canonical = layout.canonical(X[rows])
+    columns = list(known_costs.thresholds)
+    thresholds, is_active = canonical[:, columns], layout.activity(canonical)[:, columns]
+    costs = first_exit_costs(known_costs(canonical).to(X), is_active)
+    width = costs[:, -1] - costs[:, 0]
+    is_open = width > 0.0
+    start = torch.zeros(len(columns), 2, dtype=torch.float64)
+    if not is_open.any():
+        return ExitShares(start)
+    target = logit_of_share(observed[rows], costs[:, 0], width)[is_open].detach()
+    shapes = start.clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([shapes], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        going_on = ExitShares(shapes.clamp(-STEEPEST, STEEPEST)).going_on(thresholds, is_active)
+        _, expected, _ = average_cost(costs, going_on)
+        found = logit_of_share(expected, costs[:, 0], width)[is_open]
+        value = smooth_l1_loss(found, target) + SHAPE_PENALTY * shapes.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    fitted = shapes.detach().clamp(-STEEPEST, STEEPEST)
+    return ExitShares(fitted if fitted.isfinite().all() else start)
+
+
+def first_exit_costs(costs: Tensor, is_active: Tensor) -> Tensor:
+    """Return costs, `n x (E + 1)`, in which those of switched-off exits are replaced by the next active one's."""
+    filled = [costs[:, -1]]
+    for position in reversed(range(is_active.shape[-1])):
+        filled.append(torch.where(is_active[:, position], costs[:, position], filled[-1]))
+    return torch.stack(filled[::-1], dim=-1)
+
+
+def logit_of_share(cost: Tensor, least: Tensor, width: Tensor) -> Tensor:
+    """Return the logit of a cost's share of its range; 0 where the range is a point."""
+    is_point = width <= 0.0
+    return squeezed_logit(torch.where(is_point, 0.5, (cost - least) / torch.where(is_point, 1.0, width)))
+
+
+def squeezed_logit(share: Tensor) -> Tensor:
+    """Return the logit of a share that was squeezed by a margin; `share_of_logit` leads back."""
+    return torch.logit(MARGIN + (1.0 - 2.0 * MARGIN) * share.clamp(0.0, 1.0))
+
+
+def share_of_logit(latent: Tensor) -> Tensor:
+    """Return the share of a squeezed logit, from 0 to 1 with both ends within reach."""
+    return ((torch.sigmoid(latent) - MARGIN) / (1.0 - 2.0 * MARGIN)).clamp(0.0, 1.0)

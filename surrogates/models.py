@@ -17,9 +17,11 @@ from surrogates.columns import ColumnLayout
 from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
-from surrogates.known_costs import KnownCosts
+from surrogates.known_costs import KnownCosts, fit_exit_shares
 from surrogates.outcomes import Bounds, OutcomeScaling
 
+ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
+GROWTH = 1.05  # by which the rows must grow beyond that
 SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; below zero's rounding its prior has no density
 
 
@@ -34,7 +36,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Y: Observations in natural units, `n x m`.
         layout: Meaning of the columns.
         train_Yvar: Variances of the observations, `n x m`, or `None`.
-        known_costs: Range of one outcome at every row, or `None`.
+        known_costs: What leaving at each exit costs, whose average is one of the outcomes, or `None`.
         cost_outcome: Position of that outcome.
         bounds: Lower and upper bound of each outcome, `None` for one without; none have any by default.
 
@@ -54,7 +56,11 @@ class ArchitectureGP(SingleTaskGP):
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
-        features = CanonicalFeatures(layout, known_costs)
+        exit_shares = None
+        if known_costs is not None:
+            first = rows_to_fit(len(train_X))  # as few changes as there are fits
+            exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, cost_outcome], layout, known_costs)
+        features = CanonicalFeatures(layout, known_costs, exit_shares)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
         kernel = GroupedMaternKernel(features.groups, batch_shape, active_dims=tuple(range(len(features.groups))))
@@ -114,3 +120,11 @@ class ArchitectureGP(SingleTaskGP):
             inputs["known_costs"] = known_costs
             inputs["cost_outcome"] = list(training_data.outcome_names).index(known_costs.outcome)
         return inputs
+
+
+def rows_to_fit(num_rows: int) -> int:
+    """Return how many leading rows a fit looks at: all of them while they are few, later those of the last refit."""
+    leading = min(num_rows, ALWAYS_FITTED)
+    while (following := int(leading * GROWTH)) <= num_rows and leading >= ALWAYS_FITTED:
+        leading = following
+    return leading

@@ -2,9 +2,9 @@ r"""From outcomes in natural units to values a Gaussian process can model, and b
 
 * An outcome within known **bounds**, such as an accuracy, is modelled on the logit scale: near 100 % a percent is hard
   to win, and no prediction leaves the bounds. Its noise follows by the delta method.
-* A **cost of known range** (see `known_costs`) is modelled as its share of that range,
-  :math:`s(x) = (y(x) - a(x)) / (b(x) - a(x))`, which depends far less on the network than the cost does. Where the
-  range is a point the observation says nothing and the prediction is that point.
+* A **cost of known range** (see `known_costs`) is modelled likewise, with bounds of its own at every input and relative
+  to the logit that is expected there. Where the range is a point the observation says nothing and the prediction is
+  that point.
 * All values are standardised then.
 
 Legend: `n` observations, `f` features, `m` outcomes, `S` draws.
@@ -21,21 +21,22 @@ from botorch.posteriors import Posterior, TransformedPosterior
 from torch import Tensor
 
 from surrogates.errors import SurrogateError
+from surrogates.known_costs import MARGIN, share_of_logit, squeezed_logit
 
 Bounds = tuple[float, float] | None
 
-OWN_NOISE = 0.3  # share of a known variance that is a network's own: all are judged on the same inputs
-SHARE_NOISE = 0.03  # standard deviation of a share that no feature explains; without it intervals are too narrow
+OWN_NOISE = 0.2  # share of a known variance that is a network's own: all are judged on the same inputs
+COST_NOISE = 0.2  # standard deviation of a cost's logit that no feature explains; without it intervals are too narrow
+SHARE_NOISE = 0.005  # the same of its share: near the range's ends a few inputs more or less move logits far
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
-SMALLEST_MARGIN = 1e-4  # share of a bounded outcome's range that is kept from its ends, where logits are infinite
 NO_INFORMATION = 1e4  # variance of a standardised observation that says nothing
 
 
 class OutcomeScaling(Standardize):
     """Turns outcomes into standardised values.
 
-    Inputs are features; where costs are known their last two columns are the range's lower end and width, as
-    `CanonicalFeatures` writes them.
+    Inputs are features; where costs are known their last three columns are the range's lower end and width and the
+    expected logit, as `CanonicalFeatures` writes them.
 
     Args:
         bounds: Lower and upper bound of each of the `m` outcomes, `None` where there are none.
@@ -44,24 +45,27 @@ class OutcomeScaling(Standardize):
 
     def __init__(self, bounds: Sequence[Bounds], cost_outcome: int | None = None) -> None:
         super().__init__(m=len(bounds))
-        is_bounded = torch.tensor([bound is not None for bound in bounds])
+        is_cost = torch.tensor([position == cost_outcome for position in range(len(bounds))])
+        is_bounded = is_cost | torch.tensor([bound is not None for bound in bounds])
         lower_and_width = [(0.0, 1.0) if bound is None else (bound[0], bound[1] - bound[0]) for bound in bounds]
         self.register_buffer("_is_bounded", is_bounded)
-        self.register_buffer("_is_cost", torch.tensor([position == cost_outcome for position in range(len(bounds))]))
+        self.register_buffer("_is_cost", is_cost)
         self.register_buffer("_fixed_range", torch.tensor(lower_and_width, dtype=torch.float64))  # m x 2
 
     def forward(self, Y: Tensor, Yvar: Tensor | None = None, X: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Turn observations, `n x m`, and their variances into standardised ones; fits the standardisation."""
-        lower, width, is_certain = self._ranges(X, Y)
+        lower, width, expected, is_certain = self._ranges(X, Y)
         share = (Y - lower) / width
         if Yvar is not None:
             Yvar = Yvar / width.square()
-        margin = (torch.zeros_like(Y) if Yvar is None else 0.5 * Yvar.sqrt()).clamp(SMALLEST_MARGIN, 0.5)
+        margin = torch.zeros_like(Y) if Yvar is None else (0.5 * Yvar.sqrt()).clamp_max(0.5)
         inside = torch.minimum(torch.maximum(share, margin), 1.0 - margin)
-        values = torch.where(is_certain, torch.nan, torch.where(self._is_bounded, torch.logit(inside), share))
+        latent = torch.where(self._is_bounded, squeezed_logit(inside), share) - expected
+        values = torch.where(is_certain, torch.nan, latent)
         if Yvar is not None:
-            slope = torch.where(self._is_bounded, inside * (1.0 - inside), 1.0)  # of the way back
-            Yvar = OWN_NOISE * Yvar / slope.square() + torch.where(self._is_cost, SHARE_NOISE**2, 0.0)
+            slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the way back
+            unexplained = COST_NOISE**2 + (SHARE_NOISE / slope).square()
+            Yvar = OWN_NOISE * Yvar / slope.square() + torch.where(self._is_cost, unexplained, 0.0)
         standardized, variances = super().forward(values, Yvar)
         if variances is not None:
             variances = torch.where(is_certain, NO_INFORMATION, variances.clamp_min(SMALLEST_VARIANCE))
@@ -69,16 +73,16 @@ class OutcomeScaling(Standardize):
 
     def to_natural(self, values: Tensor, X: Tensor | None) -> Tensor:
         """Return outcomes, `... x n x m`, for standardised values at features `n x f`."""
-        lower, width, is_certain = self._ranges(X, values)
-        latent = self.means + self.stdvs * values
-        share = torch.where(self._is_bounded, torch.sigmoid(latent), latent)
+        lower, width, expected, is_certain = self._ranges(X, values)
+        latent = expected + self.means + self.stdvs * values
+        share = torch.where(self._is_bounded, share_of_logit(latent), latent)
         return lower + torch.where(is_certain, 0.0, width) * share
 
     def to_standardized(self, outcomes: Tensor, X: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return standardised values of outcomes, `... x n x m`, and which of them, `n x m`, are certain (and 0)."""
-        lower, width, is_certain = self._ranges(X, outcomes)
+        lower, width, expected, is_certain = self._ranges(X, outcomes)
         share = (outcomes - lower) / width
-        latent = torch.where(self._is_bounded, torch.logit(share.clamp(1e-9, 1.0 - 1e-9)), share)
+        latent = torch.where(self._is_bounded, squeezed_logit(share), share) - expected
         return torch.where(is_certain, 0.0, (latent - self.means) / self.stdvs), is_certain
 
     def untransform(
@@ -104,26 +108,31 @@ class OutcomeScaling(Standardize):
 
     def _mean(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> Tensor:
         """Return the expected outcomes: MacKay's approximation for the sigmoid of a Gaussian, exact otherwise."""
-        spread = self.stdvs.square() * variance
-        latent = self.means + self.stdvs * mean
-        shrunk = latent / (1.0 + math.pi / 8.0 * spread).sqrt()
-        adjusted = torch.where(self._is_bounded, (shrunk - self.means) / self.stdvs, mean)
+        _, _, expected, _ = self._ranges(X, mean)
+        shrink = (1.0 + math.pi / 8.0 * self.stdvs.square() * variance).sqrt()
+        shrunk = (expected + self.means + self.stdvs * mean) / shrink
+        adjusted = torch.where(self._is_bounded, (shrunk - expected - self.means) / self.stdvs, mean)
         return self.to_natural(adjusted, X)
 
     def _variance(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> Tensor:
-        _, width, is_certain = self._ranges(X, mean)
-        share = torch.sigmoid(self.means + self.stdvs * mean)
+        _, width, expected, is_certain = self._ranges(X, mean)
+        share = torch.sigmoid(expected + self.means + self.stdvs * mean)
         slope = torch.where(self._is_bounded, share * (1.0 - share), 1.0) * torch.where(is_certain, 0.0, width)
         return (slope * self.stdvs).square() * variance
 
-    def _ranges(self, X: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return lower end and width of each outcome's range, and where, `n x m`, it is a point (with width 1)."""
+    def _ranges(self, X: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return lower end and width of each outcome's range, the expected logit, and where the range is a point.
+
+        All `n x m` or broadcast to it; a range that is a point has width 1.
+        """
         lower, width = self._fixed_range.to(like).unbind(dim=-1)
         if not self._is_cost.any():
-            return lower, width, torch.zeros(like.shape[-2:], dtype=torch.bool, device=like.device)
+            nowhere = torch.zeros(like.shape[-2:], dtype=torch.bool, device=like.device)
+            return lower, width, torch.zeros_like(width), nowhere
         if X is None:
             raise SurrogateError("costs are known at inputs; X is needed")
-        lower = torch.where(self._is_cost, X[..., -2:-1].detach(), lower)
-        width = torch.where(self._is_cost, X[..., -1:].detach(), width)
+        lower = torch.where(self._is_cost, X[..., -3:-2], lower)
+        width = torch.where(self._is_cost, X[..., -2:-1], width)
+        expected = torch.where(self._is_cost, X[..., -1:], 0.0)
         is_certain = width <= 0.0
-        return lower, torch.where(is_certain, 1.0, width), is_certain
+        return lower, torch.where(is_certain, 1.0, width), expected, is_certain

@@ -1,14 +1,15 @@
-"""What is known of average MACs before any image was seen: they lie between the first and the last exit's cost."""
+"""What is known of average MACs before any image was seen: what leaving at each exit costs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from aebnas_bo.estimation.macs import MACS_PER_MILLION, branch_macs, head_macs, stage_macs
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 
@@ -17,8 +18,8 @@ MOST_CACHED = 1_000_000  # parts of networks; an integer and a short key each
 Levels = tuple[float, ...]
 
 
-class AverageMacsRange:
-    """Range of average MACs, in millions, at encoded points of a network space; see `surrogates.known_costs`.
+class ExitMacs:
+    """MACs, in millions, of leaving at each exit, at encoded points of a network space; see `surrogates.known_costs`.
 
     What a stage or a branch costs depends on its own parameters, the resolution and the width of the stage before, so
     the costs of parts are remembered and those of networks added up: candidates of one proposal share most parts.
@@ -36,6 +37,9 @@ class AverageMacsRange:
             for position, parameter in enumerate(space.search_space.parameters)
             if isinstance(parameter, ChoiceParameter)
         ]
+        names = space.search_space.names
+        self._with_threshold = [n for n in range(len(space.declaration.exits)) if threshold_name(n) in names]
+        self.thresholds = tuple(names.index(threshold_name(n)) for n in self._with_threshold)
         num_stages = len(space.declaration.stages)
         self._stages = [self._columns(f"stage{n}", n - 1) for n in range(1, num_stages + 1)]
         self._exits = [self._columns(f"exit{n}", stage + 1) for n, stage in enumerate(space.skeleton.exit_stages, 1)]
@@ -50,13 +54,14 @@ class AverageMacsRange:
         ]
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Return least and greatest average MACs, `n x 2`, of canonical rows, `n x d`."""
+        """Return the MACs of every exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`."""
         if len(self._known) > MOST_CACHED:
             self._known.clear()
-        ranges = [self._range(row) for row in X.detach().cpu().tolist()]
-        return torch.tensor(ranges, dtype=X.dtype, device=X.device).reshape(len(X), 2) / MACS_PER_MILLION
+        costs = [self._costs(row) for row in X.detach().cpu().tolist()]
+        shape = len(X), len(self.thresholds) + 1
+        return torch.tensor(costs, dtype=X.dtype, device=X.device).reshape(shape) / MACS_PER_MILLION
 
-    def _range(self, row: list[float]) -> tuple[int, int]:
+    def _costs(self, row: list[float]) -> list[int]:
         def cost(kind: str, number: int, columns: list[int], count: Callable[[Point, int], int]) -> int:
             key = kind, number, tuple([row[column] for column in columns])
             found = self._known.get(key)
@@ -68,11 +73,11 @@ class AverageMacsRange:
         stem = cost("stem", 0, self._ends, self._stem_macs)
         stages = [cost("stage", n, columns, self._stage_macs) for n, columns in enumerate(self._stages, 1)]
         branches = [cost("exit", n, columns, self._branch_macs) for n, columns in enumerate(self._exits, 1)]
-        total = stem + sum(stages) + sum(branches) + cost("head", 0, self._ends, self._head_macs)
-        for branch, stage in zip(branches, self._space.skeleton.exit_stages, strict=True):
-            if branch:  # no branch costs nothing
-                return stem + sum(stages[: stage + 1]) + branch, total
-        return total, total
+        passed = list(accumulate(branches))
+        backbone = list(accumulate(stages, initial=stem))
+        exits = [backbone[stage + 1] + passed[n] for n, stage in enumerate(self._space.skeleton.exit_stages)]
+        last = backbone[-1] + (passed[-1] if passed else 0) + cost("head", 0, self._ends, self._head_macs)
+        return [*(exits[n] for n in self._with_threshold), last]
 
     def _input_of(self, genes: Point, number: int) -> tuple[int, int]:
         """Return channels and side of what a stage, counted from 1, reads; one more than there are for the head."""

@@ -210,7 +210,7 @@ def generation_strategy(
         space: The space whose `ax_parameters` the experiment has.
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, if it is known (`AverageMacsRange` of a network space).
+        known_costs: Range of one metric at every point, if it is known (`ExitMacs` of a network space).
         objectives: What is known of the metrics: limits they are held to, bounds they cannot leave.
         has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
     """

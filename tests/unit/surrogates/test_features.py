@@ -6,6 +6,7 @@ import torch
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
+from surrogates.known_costs import ExitShares
 
 LAYOUT = ColumnLayout(
     (
@@ -44,10 +45,14 @@ GATED = ColumnLayout(
 
 
 class Costs:
+    """Leaving costs 2, 2e, and in the end 2 e^(1 + depth)."""
+
     outcome = "cost"
+    thresholds = (2, 4)
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor:
-        return torch.stack([torch.full_like(X[:, 0], 2.0), 2.0 * torch.exp(1.0 + X[:, 5])], dim=-1)
+        logs = torch.stack([torch.zeros_like(X[:, 0]), torch.ones_like(X[:, 0]), 1.0 + X[:, 5]], dim=-1)
+        return 2.0 * logs.exp()
 
 
 def test_features_behind_gates_count_as_far_as_these_are_open() -> None:
@@ -68,8 +73,21 @@ def test_costs_behind_shut_gates_do_not_matter() -> None:
     compared = len(features.groups)
     assert torch.equal(one[:compared], other[:compared])
     assert one[compared:].tolist() != other[compared:].tolist()  # what turns shares into costs
-    [open_] = features.transform(torch.tensor([[2.0, 0.0, 1.0, 0.0, 1.0, 1.0]]))
-    assert open_[compared - 2 : compared].tolist() == pytest.approx([math.log(2.0), 2.0])
+
+
+def test_costs_are_those_of_the_shares_that_leave() -> None:
+    shares = ExitShares(torch.zeros(2, 2, dtype=torch.float64))  # as many go on as the threshold says
+    features = CanonicalFeatures(GATED, Costs(), shares)
+    compared = len(features.groups)
+    [row] = features.transform(torch.tensor([[2.0, 1.0, 0.5, 0.0, 0.25, 1.0]], dtype=torch.float64)).tolist()
+    least, greatest = 2.0, 2.0 * math.exp(2.0)
+    expected = 0.5 * 2.0 + 0.5 * (0.75 * 2.0 * math.e + 0.25 * greatest)
+    assert row[compared - 3 : compared] == pytest.approx([math.log(2.0), math.log(expected), 2.0 * 0.5 * 0.25])
+    assert row[compared : compared + 2] == pytest.approx([least, greatest - least])
+    share = (expected - least) / (greatest - least)
+    assert row[compared + 2] == pytest.approx(math.log(share / (1.0 - share)), abs=0.01)  # but for the margin
+    [without] = features.transform(torch.tensor([[2.0, 0.0, 1.0, 0.0, 1.0, 1.0]], dtype=torch.float64)).tolist()
+    assert without[compared : compared + 2] == pytest.approx([2.0 * math.e, greatest - 2.0 * math.e])
 
 
 def test_a_gate_must_be_a_share() -> None:

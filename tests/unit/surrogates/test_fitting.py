@@ -4,8 +4,8 @@ from botorch.fit import fit_gpytorch_mll
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates.columns import Column, ColumnLayout
-from surrogates.fitting import ALWAYS_FITTED, FitMemory, fit_surrogate, rows_to_fit
-from surrogates.models import ArchitectureGP
+from surrogates.fitting import FitMemory, fit_surrogate
+from surrogates.models import ALWAYS_FITTED, ArchitectureGP, rows_to_fit
 
 LAYOUT = ColumnLayout(
     (

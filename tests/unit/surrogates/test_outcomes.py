@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from botorch.fit import fit_gpytorch_mll
@@ -5,8 +7,9 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
+from surrogates.known_costs import MARGIN
 from surrogates.models import ArchitectureGP
-from surrogates.outcomes import NO_INFORMATION, OWN_NOISE, SHARE_NOISE, OutcomeScaling
+from surrogates.outcomes import COST_NOISE, NO_INFORMATION, OWN_NOISE, SHARE_NOISE, OutcomeScaling
 
 LAYOUT = ColumnLayout(
     (
@@ -21,10 +24,10 @@ class Costs:
     """A network of cost `2 + width`, left at 1 by those who exit early; without an exit nobody does."""
 
     outcome = "cost"
+    thresholds = (2,)
 
     def __call__(self, X: torch.Tensor) -> torch.Tensor:
-        last = 2.0 + X[:, 1]
-        return torch.stack([torch.where(X[:, 0] == 0.0, last, 1.0), last], dim=-1)
+        return torch.stack([torch.ones_like(X[:, 0]), 2.0 + X[:, 1]], dim=-1)
 
 
 def data(n: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,18 +42,30 @@ def model(n: int = 40) -> ArchitectureGP:
     return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), Costs(), cost_outcome=1)
 
 
-def test_outcomes_are_standardised_by_hand_computed_shares() -> None:
-    features = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 4.0], [0.0, 3.0, 0.0]], dtype=torch.float64)
+def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
+    # The last three features: lower end, width, expected logit.
+    features = torch.tensor([[0.0, 1.0, 2.0, 0.5], [0.0, 1.0, 4.0, 0.5], [0.0, 3.0, 0.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[10.0, 2.0], [20.0, 4.0], [30.0, 3.0]], dtype=torch.float64)  # shares 0.5, 0.75, none
     transform = OutcomeScaling((None, None), cost_outcome=1)
     values, variances = transform(Y, torch.full_like(Y, 0.04), features)
     assert torch.allclose(values[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
     assert torch.allclose(values[:, 1], torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0], dtype=torch.float64))
-    spread = 0.25**2 / 2.0  # sample variance of the two shares
-    assert variances[0, 1].item() == pytest.approx((OWN_NOISE * 0.04 / 4.0 + SHARE_NOISE**2) / spread)
+    spread = (math.log(3.0) / 2.0) ** 2 * 2.0  # sample variance of the logits 0 and log 3, but for the margin
+    slope = 0.25  # of the sigmoid at 0
+    noise = (OWN_NOISE * 0.04 / 4.0 + SHARE_NOISE**2) / slope**2 + COST_NOISE**2
+    assert variances[0, 1].item() == pytest.approx(noise / spread, rel=0.02)
     assert variances[2, 1] == NO_INFORMATION
     back, _ = transform.untransform(values, None, features)
     assert torch.allclose(back, Y)
+
+
+def test_the_ends_of_a_range_are_within_reach() -> None:
+    features = torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64)
+    Y = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.float64)
+    transform = OutcomeScaling((None,), cost_outcome=0)
+    values, _ = transform(Y, torch.zeros_like(Y), features)
+    assert values.isfinite().all()
+    assert transform.untransform(values, None, features)[0].flatten().tolist() == pytest.approx([1.0, 3.0, 2.0])
 
 
 def test_a_cost_that_is_certain_is_predicted_exactly() -> None:
@@ -95,7 +110,7 @@ def test_bounded_outcomes_are_logits_with_noise_by_the_delta_method() -> None:
     transform = OutcomeScaling([(0.0, 100.0)])
     values, variances = transform(100.0 * p[:, None], (100.0 * sem[:, None]).square())
     inside = torch.tensor([0.5, 0.9, 0.998], dtype=torch.float64)  # kept from 1 by half a standard error
-    logits = torch.log(inside / (1.0 - inside))
+    logits = torch.logit(MARGIN + (1.0 - 2.0 * MARGIN) * inside)
     assert torch.allclose(values[:, 0], (logits - logits.mean()) / logits.std())
     expected = OWN_NOISE * (sem / (inside * (1.0 - inside))).square() / logits.var()
     assert torch.allclose(variances[:, 0], expected)
@@ -110,7 +125,7 @@ def test_no_draw_leaves_the_bounds() -> None:
     model, X, Y = bounded()
     posterior = model.posterior(X[:5])
     draws = posterior.rsample(torch.Size([500]))[..., 0]
-    assert 0.0 < draws.min() < draws.max() < 100.0
+    assert 0.0 <= draws.min() < draws.max() <= 100.0
     assert torch.allclose(posterior.mean[:, 0], Y[:5, 0], atol=1.0)
     assert torch.allclose(model.predict_median(X[:5])[:, 0], Y[:5, 0], atol=1.0)
 
