@@ -25,7 +25,7 @@ from surrogates.known_costs import MARGIN, share_of_logit, squeezed_logit
 
 Bounds = tuple[float, float] | None
 
-OWN_NOISE = 0.2  # share of a known variance that is a network's own: all are judged on the same inputs
+OWN_NOISE = 0.15  # share of a known variance that is a network's own: all are judged on the same inputs
 COST_NOISE = 0.2  # standard deviation of a cost's logit that no feature explains; without it intervals are too narrow
 SHARE_NOISE = 0.005  # the same of its share: near the range's ends a few inputs more or less move logits far
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
