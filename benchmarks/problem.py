@@ -35,7 +35,7 @@ class Problem:
         space: What is searched.
         estimator: Gives the true values; equal points get equal ones.
         objectives: Metrics, directions and the one reference point of the problem.
-        known_costs: Range of average MACs at every point, or `None`.
+        known_costs: MACs of leaving at each exit, or `None`.
     """
 
     name: str

@@ -45,7 +45,7 @@ def write_surrogate_report(
         trials: All trials.
         space: What is searched.
         objectives: The metrics.
-        known_costs: Range of one metric at every point, or `None`.
+        known_costs: What leaving at each exit costs, or `None`.
     """
     observed = completed_settings(trials)
     rows: list[tuple[str, str, str, float]] = []

@@ -210,7 +210,7 @@ def generation_strategy(
         space: The space whose `ax_parameters` the experiment has.
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, if it is known (`ExitMacs` of a network space).
+        known_costs: What leaving at each exit costs, if it is known (`ExitMacs` of a network space).
         objectives: What is known of the metrics: limits they are held to, bounds they cannot leave.
         has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
     """
@@ -265,7 +265,7 @@ def ax_client(
         objectives: At least two metrics, with direction and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, or `None`.
+        known_costs: What leaving at each exit costs, or `None`.
         name: Name of the experiment.
         has_fit: Whether surrogates are fitted.
     """

@@ -10,6 +10,8 @@ from aebnas_bo.search.strategy import batch_start
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
 
+MOST_FURTHER = 1000  # settings told beside the trials: a Gaussian process takes time cubic in what it is told
+
 
 class ReplayedClient:
     """Keeps an Ax client in step with a study.
@@ -35,7 +37,8 @@ class ReplayedClient:
         self._batch_size = batch_size
         self._indices: dict[int, int] = {}
         self._told: set[int] = set()
-        self._num_further = 0
+        self._num_further = 0  # trials whose further settings were told
+        self._further_told = 0
         self._seen: set[str] = set()
 
     def ask(self, trials: Sequence[Trial], count: int) -> list[dict[str, ParameterValue]]:
@@ -64,7 +67,9 @@ class ReplayedClient:
         for trial in trials[self._num_further :]:
             for observed in completed_settings([trial])[1:]:
                 key = self._space.key(observed.parameters)
-                if key not in self._seen:  # another trial of the same network brought it already
+                # Another trial of the same network may have brought it already.
+                if key not in self._seen and self._further_told < MOST_FURTHER:
+                    self._further_told += 1
                     self._tell(self._client.attach_trial(dict(observed.parameters)), observed)
                     self._seen.add(key)
         self._num_further = max(self._num_further, len(trials))

@@ -30,7 +30,7 @@ def make_strategy(
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, or `None`; for the strategies that can use it.
+        known_costs: What leaving at each exit costs, or `None`; for the strategies that can use it.
     """
     match settings.strategy:
         case "qnehvi":

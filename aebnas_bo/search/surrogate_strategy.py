@@ -29,7 +29,7 @@ class SurrogateStrategy:
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: Range of one metric at every point, or `None`.
+        known_costs: What leaving at each exit costs, or `None`.
     """
 
     def __init__(
