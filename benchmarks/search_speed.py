@@ -1,0 +1,117 @@
+"""Seconds per suggestion on the 82-gene space with 100-200 trials told, ours against Ax as it comes, in one run.
+
+    python -m benchmarks.search_speed runs/benchmark/cifar10-mini-aebnas/qnehvi/seed-0.jsonl --out FILE
+    python -m benchmarks.search_speed RUN --memory 1000 --out FILE
+
+Trials are those of a recorded run; ours is also told their further settings. One thread. With `--memory` ours makes so
+many suggestions in a row, each answered by a made-up estimate, and the process's size is noted along the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from aebnas_bo.config import SearchConfig
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.strategies import make_strategy
+from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.network_space import NetworkSpace
+from benchmarks.problem import CONFIGURATIONS
+from benchmarks.records import read_run
+
+TOLD = (100, 125, 150, 175, 199)
+SUGGESTIONS = 3  # of ours at each number of trials
+PEER_SUGGESTIONS = 2  # of Ax, at the first number: each takes minutes
+MEMORY_MARKS = 100
+
+
+def main() -> None:
+    """Measure and write a text file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--memory", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    header, trials = read_run(arguments.run)
+    space = NetworkSpace(load_config(CONFIGURATIONS[header.problem]).space, 3, 10)
+    if arguments.memory:
+        lines = memory(space, header.objectives, trials, arguments.memory)
+    else:
+        lines = speed(space, header.objectives, trials)
+    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def strategy(space: NetworkSpace, objectives: Sequence[Objective], name: str) -> Strategy:
+    """Return a strategy of ours by name."""
+    settings = SearchConfig.model_validate({"strategy": name})
+    return make_strategy(space.search_space, objectives, settings, 0, ExitMacs(space))
+
+
+def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:
+    """Time suggestions; telling what was recorded is not counted."""
+    lines, ours = [], []
+    for told in TOLD:
+        engine = strategy(space, objectives, "qnehvi")
+        engine.propose(trials[:told], 1)  # tells all and fits; neither counts
+        seconds = _seconds(engine, trials[: told + 1], SUGGESTIONS)
+        ours += seconds
+        lines.append(f"qnehvi, {told + 1} trials told: " + ", ".join(f"{value:.2f}" for value in seconds) + " s")
+    alone = [replace(trial, further=()) for trial in trials[: TOLD[0]]]
+    peers = _seconds(strategy(space, objectives, "ax-default"), alone, PEER_SUGGESTIONS)
+    lines.append(f"ax-default, {TOLD[0]} trials told: " + ", ".join(f"{value:.1f}" for value in peers) + " s")
+    median = statistics.median(ours)
+    lines.append(f"medians: qnehvi {median:.2f} s, ax-default {statistics.median(peers):.1f} s")
+    lines.append(f"the quickest of ax-default takes {min(peers) / median:.0f} times the median of qnehvi")
+    return lines
+
+
+def _seconds(engine: Strategy, trials: Sequence[Trial], count: int) -> list[float]:
+    """Return the seconds of suggestions one after another, each answered by the figures of the trial before it."""
+    told, seconds = list(trials), []
+    for _ in range(count):
+        started = time.perf_counter()
+        [proposal] = engine.propose(told, 1)
+        seconds.append(time.perf_counter() - started)
+        told.append(replace(told[-1], number=len(told), parameters=proposal.parameters, further=()))
+        print(f"{seconds[-1]:.2f} s", flush=True)  # noqa: T201
+    return seconds
+
+
+def memory(
+    space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial], suggestions: int
+) -> list[str]:
+    """Note the resident size every so many suggestions with always the same number of trials told."""
+    lines = []
+    told = list(trials[: TOLD[0]])
+    for done in range(1, suggestions + 1):
+        if done % MEMORY_MARKS == 1:
+            engine = strategy(space, objectives, "qnehvi")  # as a study of so many trials would begin
+            told = list(trials[: TOLD[0]])
+        [proposal] = engine.propose(told, 1)
+        told.append(replace(told[-1], number=len(told), parameters=proposal.parameters, further=()))
+        if done % MEMORY_MARKS == 0:
+            lines.append(f"after {done} suggestions: {resident_mb():.0f} MB")
+            print(lines[-1], flush=True)  # noqa: T201
+    return lines
+
+
+def resident_mb() -> float:
+    """Return the resident size of this process in megabytes (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    return float(line.split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
