@@ -36,6 +36,12 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only th
 def run(
     config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the Sobol design included.")] = None,
+    max_average_macs: Annotated[
+        float | None, typer.Option(min=0.0, help="Most average MACs, in millions, of an admissible network.")
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
@@ -45,7 +51,14 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
-    options = all_settings(settings, {"search.budget": budget, "seed": seed, "device": device})
+    flags = {
+        "search.budget": budget,
+        "search.max_average_macs": max_average_macs,
+        "search.min_accuracy": min_accuracy,
+        "seed": seed,
+        "device": device,
+    }
+    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as stderr:
         _run(config, options, out, resume, as_json, quiet, stderr)
 

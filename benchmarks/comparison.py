@@ -12,6 +12,7 @@ from scipy.stats import mannwhitneyu
 from benchmarks.curves import Run, median_seconds
 
 OURS = "qnehvi"
+USES_SETTINGS = (OURS, "qnehvi-q4")  # methods that learn from free threshold settings and so deliver them
 SMALLEST_DIFFERENCE = 1e-3  # of a hypervolume to the best known, below which its logarithm says nothing
 FEWEST_SEEDS = 4  # for a test
 
@@ -56,7 +57,7 @@ class Result:
 
 def curve_of(run: Run, measure: Measure) -> np.ndarray:
     """Return a run's hypervolume after each evaluation."""
-    has_settings = measure == "settings" or run.method.startswith(OURS)
+    has_settings = measure == "settings" or run.method in USES_SETTINGS
     return np.array(run.settings if has_settings else run.trials)
 
 

@@ -24,7 +24,9 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
     num_networks = len({trial.key for trial in front})
     settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
-    table = Table(title=f"Pareto front: {num_networks} networks{settings}{note}", title_justify="left")
+    table = Table(
+        title=f"Pareto front: {num_networks} network{'s' * (num_networks != 1)}{settings}{note}", title_justify="left"
+    )
     table.add_column("key", no_wrap=True)
     for objective in objectives:
         unit = f" ({objective.unit})" if objective.unit else ""
