@@ -1,0 +1,127 @@
+import itertools
+
+import pytest
+import torch
+
+from aebnas_bo.early_exit import threshold_tuning
+from aebnas_bo.early_exit.policy import ExitTable, ExitTableError
+from aebnas_bo.early_exit.threshold_tuning import TARGET_WEIGHT, TuningGoal, pareto_thresholds, tune_thresholds
+
+GOALS = [TuningGoal("target_macs", 12.0), TuningGoal("max_macs", 15.0), TuningGoal("min_accuracy", 60.0)]
+
+
+def make_case(seed: int, num_images: int, num_exits: int):
+    generator = torch.Generator().manual_seed(seed)
+    # Few distinct confidences, so that there are ties.
+    confidence = torch.randint(0, 7, (num_exits + 1, num_images), generator=generator) / 6.0
+    is_correct = torch.rand(num_exits + 1, num_images, generator=generator) < 0.3 + 0.6 * confidence
+    backbone = tuple(torch.randint(1, 9, (num_exits + 1,), generator=generator).cumsum(0).tolist())
+    branches = tuple(torch.randint(0, 4, (num_exits,), generator=generator).tolist())
+    macs = [backbone[k] + sum(branches[: k + 1]) for k in range(num_exits + 1)]
+    return ExitTable(confidence, is_correct, tuple(macs)), backbone, branches
+
+
+def image_by_image(table: ExitTable, backbone, branches, thresholds) -> tuple[float, float]:
+    """Run every image through an early-exiting network that counts what it executes."""
+    num_images, right, total = table.confidence.shape[1], 0, 0
+    for image in range(num_images):
+        paid = 0
+        for k, threshold in enumerate((*thresholds, None)):
+            if k == len(thresholds):
+                break
+            if threshold is None:
+                continue
+            paid += branches[k]
+            if table.confidence[k, image] >= threshold:
+                break
+        right += bool(table.is_correct[k, image])
+        total += backbone[k] + paid
+    return 100.0 * right / num_images, total / num_images
+
+
+def brute_force(table, backbone, branches, may_switch_off: bool) -> set[tuple[float, float]]:
+    values = [[*row.unique().tolist(), 1.0, *([None] if may_switch_off else [])] for row in table.confidence[:-1]]
+    found = {image_by_image(table, backbone, branches, setting) for setting in itertools.product(*values)}
+    return {
+        one for one in found if not any(o != one and o[0] >= one[0] and o[1] <= one[1] for o in found)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_front_equals_brute_force(seed: int) -> None:
+    table, backbone, branches = make_case(seed, num_images=6 + seed % 9, num_exits=seed % 3)
+    front = pareto_thresholds(table, backbone, branches, may_switch_off=seed % 4 != 3)
+    expected = brute_force(table, backbone, branches, may_switch_off=seed % 4 != 3)
+    assert {(one.accuracy, one.average_macs) for one in front} == expected
+    assert [one.average_macs for one in front] == sorted(one.average_macs for one in front)
+    for one in front:
+        assert image_by_image(table, backbone, branches, one.thresholds) == (one.accuracy, one.average_macs)
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
+def test_tuned_thresholds_are_the_best_of_the_front(goal: TuningGoal) -> None:
+    for seed in range(20):
+        table, backbone, branches = make_case(seed, num_images=40, num_exits=2)
+        front = pareto_thresholds(table, backbone, branches)
+        tuned = tune_thresholds(table, backbone, branches, goal)
+        if goal.kind == "target_macs":
+
+            def score(one) -> float:
+                return one.accuracy - TARGET_WEIGHT * 100.0 * max(one.average_macs - 12.0, 0.0) / 12.0
+
+            assert score(tuned) == pytest.approx(max(map(score, front)))
+        elif goal.kind == "max_macs":
+            met = [one for one in front if one.average_macs <= 15.0]
+            assert outcome(tuned) == outcome((met[-1:] or front[:1])[0])
+        else:
+            met = [one for one in front if one.accuracy >= 60.0]
+            assert outcome(tuned) == outcome((met[:1] or front[-1:])[0])
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
+def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal, monkeypatch) -> None:
+    monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 10)
+    monkeypatch.setattr(threshold_tuning, "MOST_COARSE", 16)
+    grid = (0.2, 0.5, 0.8)
+    for seed in range(12):
+        table, backbone, branches = make_case(seed, num_images=60, num_exits=2)
+        tuned = tune_thresholds(table, backbone, branches, goal, grid)
+        settings = itertools.product((*grid, None), repeat=2)
+        best = max(scores(goal, *image_by_image(table, backbone, branches, setting)) for setting in settings)
+        assert scores(goal, tuned.accuracy, tuned.average_macs) >= best
+
+
+def scores(goal: TuningGoal, accuracy: float, macs: float) -> tuple[float, float]:
+    first, second = goal.scores(
+        torch.tensor([accuracy], dtype=torch.float64), torch.tensor([macs], dtype=torch.float64)
+    )
+    return first.item(), second.item()
+
+
+def test_a_cheaper_network_is_never_punished() -> None:
+    goal = TuningGoal("target_macs", 10.0)
+    assert scores(goal, 70.0, 2.0)[0] == scores(goal, 70.0, 10.0)[0] == 70.0
+    assert scores(goal, 70.0, 11.0)[0] == pytest.approx(69.0)
+
+
+def test_a_useless_exit_is_switched_off() -> None:
+    confidence = torch.tensor([[0.9, 0.8, 0.7], [1.0, 1.0, 1.0]])
+    is_correct = torch.tensor([[False, False, False], [True, True, True]])
+    table = ExitTable(confidence, is_correct, (6, 12))
+    tuned = tune_thresholds(table, (4, 10), (2,), TuningGoal("min_accuracy", 100.0))
+    assert (tuned.thresholds, tuned.average_macs) == ((None,), 10.0)
+    kept = tune_thresholds(table, (4, 10), (2,), TuningGoal("min_accuracy", 100.0), may_switch_off=False)
+    assert (kept.thresholds, kept.average_macs) == ((1.0,), 12.0)
+
+
+def test_too_many_combinations_and_wrong_costs_are_named(monkeypatch) -> None:
+    table, backbone, branches = make_case(0, num_images=30, num_exits=2)
+    with pytest.raises(ExitTableError, match="3 outputs needs as many backbone costs and 2 of branches, got 2 and 2"):
+        pareto_thresholds(table, backbone[:2], branches)
+    monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 3)
+    with pytest.raises(ExitTableError, match="more than 3 combinations"):
+        pareto_thresholds(table, backbone, branches)
+
+
+def outcome(tuned) -> tuple[float, float]:
+    return tuned.accuracy, tuned.average_macs
