@@ -58,7 +58,7 @@ def fidelity(
     """Hold the supernet's estimates against networks trained alone: rank correlations with intervals."""
     flags = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
     options = all_settings(settings, flags)
-    with reported_errors(as_json, quiet) as stderr:
+    with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config_loading import load_config
         from aebnas_bo.fidelity.outputs import agreement_table
         from aebnas_bo.fidelity.study import run_fidelity
@@ -67,7 +67,7 @@ def fidelity(
 
         loaded = load_config(config, options)
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
-        with RunProgress(stderr, quiet) as progress:
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             report = run_fidelity(loaded, folder, resume, progress)
         if as_json:
             found = [asdict(entry) for entry in report.agreements]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -27,11 +28,13 @@ class RunProgress:
     Args:
         console: Where to show it (stderr, so that stdout stays for results).
         quiet: Whether to show nothing.
+        check: Called with every step that is done; may raise to end the run there.
     """
 
-    def __init__(self, console: Console, quiet: bool) -> None:
+    def __init__(self, console: Console, quiet: bool, check: Callable[[], None] | None = None) -> None:
         self._console = console
         self._quiet = quiet
+        self._check = check
         self._bars: Progress | None = None
         if console.is_terminal and not quiet:
             self._bars = Progress(
@@ -76,6 +79,8 @@ class RunProgress:
 
     def update(self, done: int, figures: str) -> None:
         """Report that `done` steps are done, with the phase's figures as text."""
+        if self._check is not None:
+            self._check()
         if self._first is None:
             self._first = max(done - 1, 0)  # a phase that resumes starts anywhere
         if self._bars is not None and self._task is not None:

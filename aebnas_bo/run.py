@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -24,6 +22,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
+from aebnas_bo.stopping import StopSignals
 
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
@@ -59,8 +58,8 @@ def run(
         "device": device,
     }
     options = all_settings(settings, flags)
-    with reported_errors(as_json, quiet) as stderr:
-        _run(config, options, out, resume, as_json, quiet, stderr)
+    with reported_errors(as_json, quiet) as command:
+        _run(config, options, out, resume, as_json, quiet, command)
 
 
 def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:
@@ -68,15 +67,29 @@ def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) ->
     return [*(settings or []), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command at work.
+
+    Args:
+        stderr: Where it shows progress and problems.
+        stop: The signals that end it.
+    """
+
+    stderr: Console
+    stop: StopSignals
+
+
 @contextmanager
-def reported_errors(as_json: bool, quiet: bool) -> Iterator[Console]:
-    """Run a command with a console for stderr; errors and signals become messages and exit codes."""
+def reported_errors(as_json: bool, quiet: bool) -> Iterator[Command]:
+    """Run a command; errors and signals become messages and exit codes."""
     stderr = Console(stderr=True)
     _set_up_logging(stderr, quiet)
-    _raise_on_signals()
+    stop = StopSignals()
+    stop.install()
     _keep_kernels()
     try:
-        yield stderr
+        yield Command(stderr, stop)
     except AebnasError as error:
         problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
@@ -105,7 +118,7 @@ def _run(
     resume: bool,
     as_json: bool,
     quiet: bool,
-    stderr: Console,
+    command: Command,
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
     from aebnas_bo.analysis.front_table import front_table, limits_text
@@ -121,7 +134,7 @@ def _run(
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
     if folder.holds_study:
         config = resumed_config(folder.study, config, config_path is not None, options)
-    with RunProgress(stderr, quiet) as progress:
+    with RunProgress(command.stderr, quiet, command.stop.check) as progress:
         summary = run_study(config, folder, resume, progress)
     if as_json:
         sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
@@ -153,14 +166,6 @@ def _set_up_logging(stderr: Console, quiet: bool) -> None:
     if level not in {"INFO", "DEBUG"}:
         logging.disable(logging.INFO)
         logging.getLogger("py.warnings").setLevel(logging.ERROR)
-
-
-def _raise_on_signals() -> None:
-    def stop(number: int, _: FrameType | None) -> None:
-        raise StopRequested(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from aebnas_bo.progress import RunProgress
@@ -41,3 +42,11 @@ def test_time_left_counts_only_steps_of_this_process(monkeypatch) -> None:
         progress.start("epochs", 100)
         progress.update(91, "")  # resumed after 90; this one took 10 seconds
     assert stream.getvalue().split() == ["epochs", "91/100", "90", "s", "left"]
+
+
+def test_every_step_is_checked() -> None:
+    def check() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RunProgress(Console(file=io.StringIO()), True, check).update(1, "")

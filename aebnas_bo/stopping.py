@@ -1,0 +1,38 @@
+"""SIGINT and SIGTERM as an exception that ends a run in order."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from aebnas_bo.errors import StopRequested
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
+
+    An exception that strikes within a finaliser or a C callback is printed and dropped by Python; a run would go on.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def install(self) -> None:
+        """Handle the signals from now on."""
+        for number in SIGNALS:
+            signal.signal(number, self._stop)
+
+    def check(self) -> None:
+        """Raise if a signal came.
+
+        Raises:
+            StopRequested: With the number of the signal.
+        """
+        if self._number is not None:
+            raise StopRequested(self._number)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self._number = number
+        self.check()

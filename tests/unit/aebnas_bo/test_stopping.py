@@ -1,0 +1,33 @@
+import contextlib
+import os
+import signal
+
+import pytest
+
+from aebnas_bo.errors import StopRequested
+from aebnas_bo.stopping import SIGNALS, StopSignals
+
+
+@pytest.fixture
+def stop():
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals = StopSignals()
+    signals.install()
+    yield signals
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_strikes_at_once(number, stop) -> None:
+    stop.check()  # nothing yet
+    with pytest.raises(StopRequested) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 128 + number
+
+
+def test_a_signal_that_was_swallowed_strikes_at_the_next_check(stop) -> None:
+    with contextlib.suppress(StopRequested):  # as Python does with what a finaliser or a C callback raises
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(StopRequested):
+        stop.check()
