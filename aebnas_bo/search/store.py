@@ -36,7 +36,7 @@ from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, TrialStatus
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 BUSY_TIMEOUT_S = 30
 
 
