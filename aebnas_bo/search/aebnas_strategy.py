@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.objectives import Objective, to_maximize
-from aebnas_bo.search.random_strategy import RandomStrategy, new_random_point
+from aebnas_bo.search.random_strategy import RandomStrategy, new_random_points
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
@@ -74,14 +74,12 @@ class AebnasStrategy:
         predict = self._fit(X, loss, len(trials))
         front = X[is_non_dominated(torch.from_numpy(-loss)).numpy()]
         tried = {self._space.key(trial.parameters) for trial in trials}
-        found, points = self._evolve(predict, front, len(trials)), []
+        found = self._evolve(predict, front, len(trials))
         candidates = [row for row in found if self._space.key(self._space.decode(row)) not in tried]
-        for row in _spread(candidates, predict, predict(front), count):
-            points.append(self._space.decode(row))
-            tried.add(self._space.key(points[-1]))
-        while len(points) < count:
-            points.append(new_random_point(self._space, self._seed, len(trials) + len(points), tried))
-            tried.add(self._space.key(points[-1]))
+        points = [self._space.decode(row) for row in _spread(candidates, predict, predict(front), count)]
+        tried.update(map(self._space.key, points))
+        first, missing = len(trials) + len(points), count - len(points)
+        points += new_random_points(self._space, self._seed, first, missing, tried)
         return [Proposal(point) for point in points]
 
     def _fit(self, X: np.ndarray, loss: np.ndarray, number: int) -> Predict:
@@ -141,10 +139,9 @@ def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarra
     if not rest:
         return []
     loss = predict(np.stack(rest))
-    known = front
     scale = np.ptp(np.concatenate([loss, front]), axis=0)
     scale[scale == 0.0] = 1.0
-    distance = (np.abs(loss[:, None] - known[None]) / scale).sum(axis=-1).min(axis=-1)
+    distance = (np.abs(loss[:, None] - front[None]) / scale).sum(axis=-1).min(axis=-1)
     picked: list[np.ndarray] = []
     for _ in range(min(count, len(rest))):
         best = int(distance.argmax())

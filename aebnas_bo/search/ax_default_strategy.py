@@ -8,7 +8,7 @@ from dataclasses import replace
 from aebnas_bo.config import SearchConfig
 from aebnas_bo.search.ax_strategy import ax_default_client, one_thread
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.random_strategy import new_random_point
+from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
@@ -30,7 +30,7 @@ class AxDefaultStrategy:
     def __init__(self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int) -> None:
         self._space, self._seed = space, seed
         self._client = ReplayedClient(
-            lambda: ax_default_client(space, objectives, settings, seed),
+            ax_default_client(space, objectives, settings, seed),
             space,
             objectives,
             settings.design_trials,
@@ -41,9 +41,8 @@ class AxDefaultStrategy:
         """Propose what Ax generates; random points stand in for those it does not."""
         with one_thread():
             points = self._client.ask([replace(trial, further=()) for trial in trials], count)
-        proposals = [Proposal(point) for point in points[:count]]
-        tried = {self._space.key(trial.parameters) for trial in trials}
-        for number in range(len(trials) + len(proposals), len(trials) + count):
-            point = new_random_point(self._space, self._seed, number, tried)
-            proposals.append(Proposal(point, "drawn at random", "Ax generated fewer points than asked for"))
-        return proposals
+        tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
+        first, missing = len(trials) + len(points), count - len(points)
+        drawn = new_random_points(self._space, self._seed, first, missing, tried)
+        reason = "Ax generated fewer points than asked for"
+        return [*map(Proposal, points), *(Proposal(point, "drawn at random", reason) for point in drawn)]

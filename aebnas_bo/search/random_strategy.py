@@ -26,25 +26,28 @@ class RandomStrategy:
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Draw points that were not tried."""
         tried = {self._space.key(trial.parameters) for trial in trials}
-        points = []
-        for number in range(len(trials), len(trials) + count):
-            points.append(new_random_point(self._space, self._seed, number, tried))
-            tried.add(self._space.key(points[-1]))
-        return [Proposal(point) for point in points]
+        return [Proposal(point) for point in new_random_points(self._space, self._seed, len(trials), count, tried)]
 
 
-def new_random_point(space: SearchSpace, seed: int, number: int, tried: Collection[str]) -> dict[str, ParameterValue]:
-    """Draw a point whose key is not among those tried.
+def new_random_points(
+    space: SearchSpace, seed: int, first: int, count: int, tried: Collection[str]
+) -> list[dict[str, ParameterValue]]:
+    """Draw distinct points whose keys are not among those tried.
 
     Args:
-        space: The space of the point.
-        seed: Seed of the draw.
-        number: Number of the trial; each draws from a stream of its own.
+        space: The space of the points.
+        seed: Seed of the draws.
+        first: Number of the trial of the first point; each trial draws from a stream of its own.
+        count: How many points.
         tried: Keys of points to avoid.
     """
-    generator = numpy_generator(seed, "random point", number)
-    for _ in range(MOST_DRAWS):
-        point = space.sample(generator)
-        if space.key(point) not in tried:
-            break
-    return point
+    avoided, points = set(tried), []
+    for number in range(first, first + count):
+        generator = numpy_generator(seed, "random point", number)
+        for _ in range(MOST_DRAWS):
+            point = space.sample(generator)
+            if space.key(point) not in avoided:
+                break
+        avoided.add(space.key(point))
+        points.append(point)
+    return points

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aebnas_bo.search.ax_strategy import AxClient
 from aebnas_bo.search.objectives import Objective
@@ -17,7 +17,7 @@ class ReplayedClient:
     """Keeps an Ax client in step with a study.
 
     Args:
-        make_client: Returns a client that knows of no trial.
+        client: A client that knows of no trial.
         space: What is searched.
         objectives: The metrics the client is told of.
         design_trials: Trials before further settings are told, whose end Ax sees by counting trials.
@@ -26,13 +26,13 @@ class ReplayedClient:
 
     def __init__(
         self,
-        make_client: Callable[[], AxClient],
+        client: AxClient,
         space: SearchSpace,
         objectives: Sequence[Objective],
         design_trials: int,
         batch_size: int = 1,
     ) -> None:
-        self._client = make_client()
+        self._client = client
         self._space, self._objectives, self._design_trials = space, tuple(objectives), design_trials
         self._batch_size = batch_size
         self._indices: dict[int, int] = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from aebnas_bo.search.design import sobol_points
-from aebnas_bo.search.random_strategy import RandomStrategy
+from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import SearchSpace
@@ -25,8 +25,8 @@ class SobolStrategy:
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Return the next points of the sequence."""
-        points = islice(sobol_points(self._space, self._seed), len(trials), len(trials) + count)
-        proposals = [Proposal(point) for point in points]
-        if len(proposals) < count:
-            proposals += RandomStrategy(self._space, self._seed).propose(trials, count - len(proposals))
-        return proposals
+        points = list(islice(sobol_points(self._space, self._seed), len(trials), len(trials) + count))
+        tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
+        first, missing = len(trials) + len(points), count - len(points)
+        points += new_random_points(self._space, self._seed, first, missing, tried)
+        return [Proposal(point) for point in points]

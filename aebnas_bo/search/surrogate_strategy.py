@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aebnas_bo.config import SearchConfig
 from aebnas_bo.search.ax_strategy import ax_client, one_thread
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.random_strategy import new_random_point
+from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
@@ -61,13 +61,10 @@ class SurrogateStrategy:
                 reason = reason or f"{type(error).__name__}: {error}"
                 logger.warning("trial %d: no proposal (%s: %s)", len(trials), type(error).__name__, error)
                 self._client = None  # rebuilt from the trials next time, as a resumed study would
-        proposals = []
-        for number in range(len(trials), len(trials) + count):
-            logger.warning("trial %d is drawn at random", number)
-            point = new_random_point(self._space, child_seed(self._seed, "fallback"), number, tried)
-            tried.add(self._space.key(point))
-            proposals.append(Proposal(point, FALLBACKS[-1], reason))
-        return proposals
+        logger.warning("trials from %d on are drawn at random: %d", len(trials), count)
+        seed = child_seed(self._seed, "fallback")
+        drawn = new_random_points(self._space, seed, len(trials), count, tried)
+        return [Proposal(point, FALLBACKS[-1], reason) for point in drawn]
 
     def _attempt(
         self, attempt: int, trials: Sequence[Trial], count: int, tried: set[str]
@@ -84,7 +81,7 @@ class SurrogateStrategy:
 
     def _new_client(self, seed: int, has_fit: bool) -> ReplayedClient:
         return ReplayedClient(
-            lambda: ax_client(self._space, self._objectives, self._settings, seed, self._known_costs, has_fit=has_fit),
+            ax_client(self._space, self._objectives, self._settings, seed, self._known_costs, has_fit=has_fit),
             self._space,
             self._objectives,
             self._settings.design_trials,

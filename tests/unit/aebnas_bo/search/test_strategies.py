@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from aebnas_bo.search.loop import evaluate_trial, propose_trials
-from aebnas_bo.search.random_strategy import new_random_point
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
@@ -71,5 +70,3 @@ def test_a_space_that_is_exhausted_is_searched_on(estimator, objectives) -> None
     space = SearchSpace((ChoiceParameter("a", (0, 1)), ChoiceParameter("b", (0, 1))))
     proposals = SobolStrategy(space, 0).propose([], 6)
     assert len({space.key(proposal.parameters) for proposal in proposals}) == 4
-    every = {space.key({"a": a, "b": b}) for a in (0, 1) for b in (0, 1)}
-    assert space.key(new_random_point(space, 0, 5, every)) in every

@@ -161,3 +161,13 @@ def test_limits_draw_the_search_to_admissible_points(estimator, objectives, sett
     counts = [len(admissible(trials, limited)) for trials in found]
     assert counts[1] > counts[0]
     assert hypervolume(found[1], limited) >= hypervolume(found[0], limited)
+
+
+def test_only_so_many_further_settings_are_told(estimator, objectives, settings, monkeypatch) -> None:
+    monkeypatch.setattr("aebnas_bo.search.replayed_client.MOST_FURTHER", 3)
+    estimator.has_further = True
+    plain = run(estimator, objectives, settings, 8)
+    assert sum(len(trial.further) for trial in plain) > 3
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    strategy.propose(plain, 1)
+    assert len(strategy._client._client._experiment.trials) == 8 + 3 + 1
