@@ -43,7 +43,7 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
     else:
         axes.axvspan(0, min(design_trials, len(curve)) + 0.5, color="#eef1f4", zorder=0)
         axes.annotate(
-            "Sobol design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
+            "first design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontsize=9, color="#66717d",
         )  # fmt: skip
         alone = [value for _, value in hypervolume_curve(trials, objectives)]
@@ -110,12 +110,12 @@ def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], up: str, r
     model = [trial for trial in trials if trial.number >= design_trials]
     axes.scatter(
         [t.metrics[right] for t in design], [t.metrics[up] for t in design],
-        s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="Sobol design", zorder=2,
+        s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="first design", zorder=2,
     )  # fmt: skip
     if model:
         points = axes.scatter(
             [t.metrics[right] for t in model], [t.metrics[up] for t in model], c=[t.number for t in model],
-            s=16, cmap="viridis_r", alpha=0.75, linewidths=0, label="proposed by the surrogates", zorder=3,
+            s=16, cmap="viridis_r", alpha=0.75, linewidths=0, label="proposed afterwards", zorder=3,
         )  # fmt: skip
         bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40)
         bar.set_label("trial", color=INK)
