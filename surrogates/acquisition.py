@@ -22,6 +22,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,12 +35,14 @@ from botorch.acquisition.multi_objective.objective import MCMultiOutputObjective
 from botorch.acquisition.multi_objective.utils import prune_inferior_points_multi_objective
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.multi_objective.pareto import is_non_dominated
+from botorch.utils.objective import compute_smoothed_feasibility_indicator
 from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
 from botorch.utils.transforms import t_batch_mode_transform
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from surrogates.errors import SurrogateError
+from surrogates.log_improvement import log_improvement, log_side_lengths
 from surrogates.models import ArchitectureGP
 from surrogates.outcomes import NO_INFORMATION
 
@@ -116,7 +119,7 @@ class _ConditionedPaths:
 class _ConditionedForward:
     """Evaluates single candidates on conditioned draws; stands before the BoTorch class it completes."""
 
-    _improvement: Callable[..., Tensor]
+    _improvement: Callable[..., Tensor]  # of draws `S x batch x 1 x m` at candidates `batch x 1 x d`
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
         super()._set_cell_bounds(num_new_points)  # type: ignore[misc]
@@ -150,7 +153,18 @@ class ScaledObjective(MCMultiOutputObjective):
 class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImprovement):
     """qLogNEHVI on conditioned draws; see the module's docstring."""
 
-    _improvement = qLogNoisyExpectedHypervolumeImprovement._compute_log_qehvi
+    def _set_cell_bounds(self, num_new_points: int) -> None:
+        super()._set_cell_bounds(num_new_points)
+        self._log_sides = log_side_lengths(self.cell_lower_bounds, self.cell_upper_bounds)
+
+    def _improvement(self, samples: Tensor, X: Tensor) -> Tensor:
+        values = self.objective(samples, X=X).squeeze(-2)  # S x batch x m
+        improvement = log_improvement(values, self.cell_lower_bounds, self._log_sides, self.tau_relu, self.tau_max)
+        if self.constraints is not None:
+            improvement = improvement + compute_smoothed_feasibility_indicator(
+                constraints=self.constraints, samples=samples, eta=self.eta, log=True, fat=self.fat
+            ).squeeze(-1)
+        return improvement.logsumexp(dim=0) - math.log(len(samples))
 
 
 class ConditionedNEHVI(_ConditionedForward, qNoisyExpectedHypervolumeImprovement):
@@ -198,8 +212,8 @@ def noisy_hypervolume_acquisition(
     """
     if not len(X_observed):
         raise SurrogateError("hypervolume improvement needs at least one observation")
-    # BoTorch would otherwise compile a C++ extension on first use: half a minute, a build directory in the user's
-    # cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
+    # BoTorch would otherwise compile a C++ extension that is not used here: half a minute, a build directory in the
+    # user's cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
     medians = model.predict_median(X_observed)
     expected, units = objective(medians, X=X_observed), _spread(medians).tolist()

@@ -5,7 +5,9 @@ Legend: `d` columns, `n` rows; a discrete column holds level indices 0, 1, ..., 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,12 +56,38 @@ class Column:
 
 
 @dataclass(frozen=True)
+class _Generation:
+    """Columns whose parents are all decided before them.
+
+    Args:
+        children: Their positions, `k`.
+        parents: Their parents' positions, `k`.
+        switches: Whether they are active at each level of their parent, `k x (levels + 1)`; the last column stands
+            for every value that is no level.
+    """
+
+    children: Tensor
+    parents: Tensor
+    switches: Tensor
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], children: list[int]) -> _Generation:
+        parents = [parent for child in children if (parent := columns[child].parent) is not None]
+        switches = torch.zeros(
+            len(children), 1 + max(columns[parent].num_levels for parent in parents), dtype=torch.bool
+        )
+        for row, child in enumerate(children):
+            switches[row, list(columns[child].parent_levels)] = True
+        return cls(torch.tensor(children), torch.tensor(parents), switches)
+
+
+@dataclass(frozen=True)
 class ColumnLayout:
     """All `d` columns, parents before children.
 
     Raises:
-        LayoutError: If a column depends on one that is not a discrete column before it, or has a gate that is not a
-            continuous column within [0, 1].
+        LayoutError: If a column depends on one that is not a discrete column before it or on levels which that does
+            not have, or has a gate that is not a continuous column within [0, 1].
     """
 
     columns: tuple[Column, ...]
@@ -72,7 +100,13 @@ class ColumnLayout:
                 raise LayoutError(
                     f"{column.name}: depends on column {column.parent}, which is not a discrete one before it"
                 )
-
+            if column.parent is not None and not set(column.parent_levels) <= set(
+                range(self.columns[column.parent].num_levels)
+            ):
+                raise LayoutError(
+                    f"{column.name}: depends on levels {column.parent_levels} of column {column.parent}, which has "
+                    f"{self.columns[column.parent].num_levels}"
+                )
             for gate in column.gates:
                 if not 0 <= gate < len(self.columns) or not self.columns[gate].is_gate:
                     raise LayoutError(f"{column.name}: column {gate} is not continuous within [0, 1], so no gate")
@@ -98,14 +132,22 @@ class ColumnLayout:
         """
         self._check(X)
         active = torch.ones_like(X, dtype=torch.bool)
-        for position, column in enumerate(self.columns):
-            if column.parent is not None:
-                level = X[..., column.parent].round()
-                at_level = torch.zeros_like(level, dtype=torch.bool)
-                for value in column.parent_levels:
-                    at_level |= level == value
-                active[..., position] = at_level & active[..., column.parent]
+        for generation in self._generations:
+            level = X[..., generation.parents].round().clamp(-1, generation.switches.shape[-1] - 1).long()
+            is_on = generation.switches[torch.arange(len(generation.children)), level]
+            active[..., generation.children] = is_on & active[..., generation.parents]
         return active
+
+    @cached_property
+    def _generations(self) -> list[_Generation]:
+        """Columns with parents, by how many ancestors they have: each generation is switched in one step."""
+        depths: list[int] = []
+        for column in self.columns:
+            depths.append(0 if column.parent is None else depths[column.parent] + 1)
+        return [
+            _Generation.of(self.columns, [position for position, other in enumerate(depths) if other == depth])
+            for depth in range(1, max(depths, default=0) + 1)
+        ]
 
     def canonical(self, X: Tensor) -> Tensor:
         """Clamp and round into the space and put every switched-off entry at its fixed value.
@@ -124,18 +166,20 @@ class ColumnLayout:
         self._check(X)
         lower, upper = self.bounds.to(X)
         clamped = X.clamp(lower, upper)
-        discrete = self.is_discrete.to(X.device)
-        snapped = torch.where(discrete, clamped.round(), clamped)
-        fixed = torch.tensor([column.inactive_value for column in self.columns]).to(X)
-        return torch.where(self.activity(snapped), snapped, fixed)
+        snapped = torch.where(self.is_discrete, clamped.round(), clamped)
+        return torch.where(self.activity(snapped), snapped, self._inactive_values.to(X))
 
-    @property
+    @cached_property
+    def _inactive_values(self) -> Tensor:
+        return torch.tensor([column.inactive_value for column in self.columns], dtype=torch.float64)
+
+    @cached_property
     def bounds(self) -> Tensor:
         """Lower and upper bounds, `2 x d`, float64."""
         rows = [[c.lower for c in self.columns], [c.upper for c in self.columns]]
         return torch.tensor(rows, dtype=torch.float64)
 
-    @property
+    @cached_property
     def is_discrete(self) -> Tensor:
         """Boolean mask of the discrete columns, `d`."""
         return torch.tensor([column.is_discrete for column in self.columns])

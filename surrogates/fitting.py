@@ -54,12 +54,14 @@ def fit_surrogate(model: ArchitectureGP, memory: FitMemory | None = None, max_ro
         ModelFittingError: If no attempt of the optimiser succeeds.
     """
     memory = memory or FitMemory()
-    part = model.leading_rows(rows_to_fit(len(model.observations[0])))
-    state = memory.recall(part.observations)
+    count = rows_to_fit(len(model.observations[0]))
+    rows = tuple(part[:count] for part in model.observations)
+    state = memory.recall(rows)
     if state is None:
-        _fit(part, max_rows)
-        state = {name: module.state_dict() for name, module in _fitted_modules(part).items()}
-        memory.rows, memory.state = part.observations, state
+        leading = model.leading_rows(count)
+        _fit(leading, max_rows)
+        state = {name: module.state_dict() for name, module in _fitted_modules(leading).items()}
+        memory.rows, memory.state = rows, state
     for name, module in _fitted_modules(model).items():
         module.load_state_dict(state[name])
     model.eval()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,9 +17,36 @@ from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 
-MOST_CACHED = 1_000_000  # parts of networks; an integer and a short key each
+MOST_CACHED = 200_000  # costs of one part; an integer and a short key each
 
-Levels = tuple[float, ...]
+Levels = npt.NDArray[np.int16]  # n x d; what continuous columns hold does not matter
+MacsOfRows = npt.NDArray[np.int64]  # n
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stage, a branch or an end of a network: what its cost depends on, and the costs that are known already.
+
+    Args:
+        columns: Columns of the genes it depends on.
+        count: Counts its MACs in a network of such genes.
+    """
+
+    columns: list[int]
+    count: Callable[[Point], int]
+    known: dict[bytes, int] = field(default_factory=dict)
+
+    def macs(self, levels: Levels, genes_of: Callable[[int], Point]) -> MacsOfRows:
+        """Return the MACs of the part in each row's network."""
+        if len(self.known) > MOST_CACHED:
+            self.known.clear()
+        if not self.columns:
+            return np.full(len(levels), self.count(genes_of(0)), dtype=np.int64)
+        keys = np.ascontiguousarray(levels[:, self.columns]).view(f"V{2 * len(self.columns)}").ravel().tolist()
+        for row, key in enumerate(keys):
+            if key not in self.known:
+                self.known[key] = self.count(genes_of(row))
+        return np.array([self.known[key] for key in keys], dtype=np.int64)
 
 
 class ExitMacs:
@@ -40,44 +71,38 @@ class ExitMacs:
         names = space.search_space.names
         self._with_threshold = [n for n in range(len(space.declaration.exits)) if threshold_name(n) in names]
         self.thresholds = tuple(names.index(threshold_name(n)) for n in self._with_threshold)
-        num_stages = len(space.declaration.stages)
-        self._stages = [self._columns(f"stage{n}", n - 1) for n in range(1, num_stages + 1)]
-        self._exits = [self._columns(f"exit{n}", stage + 1) for n, stage in enumerate(space.skeleton.exit_stages, 1)]
-        self._ends = self._columns("", num_stages)
-        self._known: dict[tuple[str, int, Levels], int] = {}
+        last = self._num_stages = len(space.declaration.stages)
+        self._stem = self._part("", last, self._stem_macs)
+        self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_macs, n)) for n in range(1, last + 1)]
+        self._branches = [
+            self._part(f"exit{n}", stage + 1, partial(self._branch_macs, n))
+            for n, stage in enumerate(space.skeleton.exit_stages, 1)
+        ]
+        self._head = self._part("", last, self._head_macs)
 
-    def _columns(self, group: str, stage_before: int) -> list[int]:
-        """Return the columns that the cost of a part depends on."""
+    def _part(self, group: str, stage_before: int, count: Callable[[Point], int]) -> _Part:
         others = {"resolution", f"stage{stage_before}_width"}
-        return [
+        columns = [
             column for column, parameter in self._parameters if parameter.group == group or parameter.name in others
         ]
+        return _Part(columns, count)
 
     def __call__(self, X: Tensor) -> Tensor:
         """Return the MACs of every exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`."""
-        if len(self._known) > MOST_CACHED:
-            self._known.clear()
-        costs = [self._costs(row) for row in X.detach().cpu().tolist()]
-        shape = len(X), len(self.thresholds) + 1
-        return torch.tensor(costs, dtype=X.dtype, device=X.device).reshape(shape) / MACS_PER_MILLION
+        levels = X.detach().cpu().numpy().astype(np.int16)
 
-    def _costs(self, row: list[float]) -> list[int]:
-        def cost(kind: str, number: int, columns: list[int], count: Callable[[Point, int], int]) -> int:
-            key = kind, number, tuple([row[column] for column in columns])
-            found = self._known.get(key)
-            if found is None:
-                genes = {p.name: p.values[int(row[column])] for column, p in self._parameters}
-                found = self._known[key] = count(genes, number)
-            return found
+        def genes_of(row: int) -> Point:
+            return {parameter.name: parameter.values[levels[row, column]] for column, parameter in self._parameters}
 
-        stem = cost("stem", 0, self._ends, self._stem_macs)
-        stages = [cost("stage", n, columns, self._stage_macs) for n, columns in enumerate(self._stages, 1)]
-        branches = [cost("exit", n, columns, self._branch_macs) for n, columns in enumerate(self._exits, 1)]
-        passed = list(accumulate(branches))
-        backbone = list(accumulate(stages, initial=stem))
+        def macs(part: _Part) -> MacsOfRows:
+            return part.macs(levels, genes_of)
+
+        backbone = list(accumulate(map(macs, self._stages), initial=macs(self._stem)))
+        passed = list(accumulate(map(macs, self._branches)))
         exits = [backbone[stage + 1] + passed[n] for n, stage in enumerate(self._space.skeleton.exit_stages)]
-        last = backbone[-1] + (passed[-1] if passed else 0) + cost("head", 0, self._ends, self._head_macs)
-        return [*(exits[n] for n in self._with_threshold), last]
+        last = backbone[-1] + macs(self._head) + (passed[-1] if passed else 0)
+        costs = np.stack([*(exits[n] for n in self._with_threshold), last], axis=-1)
+        return torch.from_numpy(costs).to(X) / MACS_PER_MILLION
 
     def _input_of(self, genes: Point, number: int) -> tuple[int, int]:
         """Return channels and side of what a stage, counted from 1, reads; one more than there are for the head."""
@@ -87,22 +112,22 @@ class ExitMacs:
             side = -(-side // stride)
         return self._space.width(genes, number - 1) if number > 1 else skeleton.stem_channels, side
 
-    def _stem_macs(self, genes: Point, _: int) -> int:
+    def _stem_macs(self, genes: Point) -> int:
         return stem_plan(self._space.resolution(genes), self._space.skeleton).macs
 
-    def _stage_macs(self, genes: Point, number: int) -> int:
+    def _stage_macs(self, number: int, genes: Point) -> int:
         channels, side = self._input_of(genes, number)
         stride = self._space.skeleton.stage_strides[number - 1]
         return stage_macs(stage_plan(self._space.stage(genes, number), channels, side, stride))
 
-    def _branch_macs(self, genes: Point, number: int) -> int:
+    def _branch_macs(self, number: int, genes: Point) -> int:
         branch, skeleton = self._space.exit_branch(genes, number), self._space.skeleton
         if branch is None:
             return 0
         channels, side = self._input_of(genes, skeleton.exit_stages[number - 1] + 2)
         return branch_macs(branch_plan(branch, channels, side, skeleton.branch_stride), skeleton.num_classes)
 
-    def _head_macs(self, genes: Point, _: int) -> int:
+    def _head_macs(self, genes: Point) -> int:
         skeleton = self._space.skeleton
-        channels, side = self._input_of(genes, len(self._stages) + 1)
+        channels, side = self._input_of(genes, self._num_stages + 1)
         return head_macs(head_plan(channels, side, skeleton), channels, skeleton.num_classes)

@@ -52,6 +52,21 @@ def test_values_agree_with_botorchs(problem) -> None:
     assert (a.mean() / b.mean() - 1.0).abs() < 0.05
 
 
+@pytest.mark.parametrize("constraints", [(), (OutcomeConstraint(outcome=1, sign=1.0, limit=0.0),)])
+@pytest.mark.parametrize("num_pending", [0, 3])
+def test_of_given_draws_the_value_and_its_gradient_are_botorchs(problem, constraints, num_pending) -> None:
+    X_pending = problem[2][:num_pending] if num_pending else None
+    acquisition = make(problem, mc_samples=64, X_pending=X_pending, constraints=constraints)
+    X = problem[2].unsqueeze(1)
+    draws = [(3.0 * acquisition._paths(X)).detach().requires_grad_(True) for _ in range(2)]  # some far below the front
+    ours = acquisition._improvement(samples=draws[0], X=X)
+    theirs = acquisition._compute_log_qehvi(samples=draws[1], X=X)
+    assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    ours.sum().backward()
+    theirs.sum().backward()
+    assert torch.allclose(draws[0].grad, draws[1].grad, rtol=1e-8, atol=1e-10)
+
+
 def test_conditioned_draws_have_the_posteriors_moments(problem) -> None:
     model, _, candidates = problem
     draws = make(problem, mc_samples=4096)._paths(candidates.unsqueeze(1)).squeeze(-2).detach()
