@@ -48,7 +48,7 @@ def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, tau_relu: 
     at_once = max(1, ELEMENTS // lower.numel())
     parts = [
         _log_improvement(part, lower.unsqueeze(1), log_sides.unsqueeze(1), tau_relu, tau_max)
-        for part in values.split(at_once, dim=1)
+        for part in torch.split(values, at_once, dim=1)
     ]
     return torch.cat(parts, dim=1)
 
