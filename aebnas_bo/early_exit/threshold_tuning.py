@@ -25,6 +25,7 @@ from aebnas_bo.early_exit.threshold_grid import GridOutcome, evaluate_grid
 
 MOST_EXACT = 2_000_000  # combinations, all subsets of the exits together, that are tried one by one
 MOST_COARSE = 20_000  # combinations per subset of the exits in the first, coarse pass
+MOST_REFINED = 4  # subsets of the exits, the best of the coarse pass, that are refined
 MOST_PASSES = 8  # of refinement over all exits
 TARGET_WEIGHT = 0.1  # accuracy points per percent above the target, as in AEBNAS
 
@@ -87,10 +88,11 @@ def pareto_thresholds(
         ExitTableError: If there are more than `MOST_EXACT` combinations left to try, or costs do not fit the table.
     """
     subsets = list(_subsets(table, backbone, branches, may_switch_off))
+    candidates = _all_candidates(table, may_switch_off)
     found = []
     combinations = 0
     for subset in subsets:
-        grids = subset.candidates(may_switch_off)
+        grids = subset.of_kept(candidates)
         combinations += math.prod(map(len, grids))
         if combinations > MOST_EXACT:
             raise ExitTableError(f"more than {MOST_EXACT} combinations of thresholds; tune for a goal instead")
@@ -126,19 +128,22 @@ def tune_thresholds(
         ExitTableError: If costs do not fit the table.
     """
     subsets = list(_subsets(table, backbone, branches, may_switch_off))
-    candidates = [subset.candidates(may_switch_off) for subset in subsets]
-    is_exact = sum(math.prod(map(len, grids)) for grids in candidates) <= MOST_EXACT
-    best: tuple[tuple[float, float], _Subset, list[float]] | None = None
-    for subset, grids in zip(subsets, candidates, strict=True):
-        tried = grids if is_exact else [_thinned(values, len(grids), grid) for values in grids]
-        score, setting = _best(subset, tried, goal)
-        if not is_exact:
-            score, setting = _refine(subset, grids, goal, score, setting)
-        if best is None or score > best[0]:
-            best = score, subset, setting
-    assert best is not None
-    _, subset, setting = best
-    [tuned] = subset.settings(evaluate_grid(subset.table, [torch.tensor([t], dtype=torch.float64) for t in setting]))
+    candidates = _all_candidates(table, may_switch_off)
+    grids = [subset.of_kept(candidates) for subset in subsets]
+    is_exact = sum(math.prod(map(len, values)) for values in grids) <= MOST_EXACT
+    ranked: list[tuple[tuple[float, float], list[float], int]] = []
+    for number, (subset, values) in enumerate(zip(subsets, grids, strict=True)):
+        tried = values if is_exact else [_thinned(one, len(values), grid) for one in values]
+        ranked.append((*_best(subset, tried, goal), number))
+    ranked.sort(key=lambda entry: entry[0], reverse=True)
+    if not is_exact:
+        ranked = [
+            (*_refine(subsets[number], grids[number], goal, score, setting), number)
+            for score, setting, number in ranked[:MOST_REFINED]
+        ]
+    _, setting, number = max(ranked, key=lambda entry: entry[0])
+    chosen = [torch.tensor([threshold], dtype=torch.float64) for threshold in setting]
+    [tuned] = subsets[number].settings(evaluate_grid(subsets[number].table, chosen))
     return tuned
 
 
@@ -149,10 +154,9 @@ class _Subset:
     table: ExitTable
     is_kept: tuple[bool, ...]
 
-    def candidates(self, may_switch_off: bool) -> list[Tensor]:
-        """Return for each exit that is kept the thresholds worth trying, ascending."""
-        rows = zip(self.table.confidence[:-1], self.table.is_correct[:-1], strict=True)
-        return [_candidates(confidence, is_correct, may_switch_off) for confidence, is_correct in rows]
+    def of_kept(self, of_all: Sequence[Tensor]) -> list[Tensor]:
+        """Return what belongs to the exits that are kept."""
+        return [one for one, is_kept in zip(of_all, self.is_kept, strict=True) if is_kept]
 
     def outcome(self, grids: Sequence[Tensor]) -> tuple[GridOutcome, Tensor, Tensor]:
         """Evaluate a grid; return it with accuracy in percent and average MACs, `N` each."""
@@ -188,6 +192,12 @@ def _subsets(
         yield _Subset(ExitTable(table.confidence[rows], table.is_correct[rows], macs), is_kept)
 
 
+def _all_candidates(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
+    """Return for each exit the thresholds worth trying, ascending."""
+    rows = zip(table.confidence[:-1], table.is_correct[:-1], strict=True)
+    return [_candidates(confidence, is_correct, may_switch_off) for confidence, is_correct in rows]
+
+
 def _candidates(confidence: Tensor, is_correct: Tensor, may_switch_off: bool) -> Tensor:
     """Return the confidences, ascending, that are lowest of all or have a wrong image just below them.
 
@@ -212,7 +222,7 @@ def _thinned(values: Tensor, num_exits: int, grid: Sequence[float]) -> Tensor:
 def _best(subset: _Subset, grids: Sequence[Tensor], goal: TuningGoal) -> tuple[tuple[float, float], list[float]]:
     outcome, accuracy, macs = subset.outcome(grids)
     first, second = goal.scores(accuracy, macs)
-    index = int(np.lexsort((second.numpy(), first.numpy()))[-1])
+    index = int(torch.where(first == first.max(), second, -torch.inf).argmax())
     return (float(first[index]), float(second[index])), outcome.thresholds[index].tolist()
 
 
