@@ -12,6 +12,8 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
 PresetName = Literal["tiny", "cifar", "aebnas"]
 Precision = Literal["auto", "float32", "bfloat16"]
+ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "learned"]
+ExitRule = Literal["each", "cumulative"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
 
 
@@ -74,6 +76,31 @@ class DataConfig(Section):
         return self
 
 
+class JointLossConfig(Section):
+    """Classes and learned confidences trained together (NACHOS); the terms are explained in `training/joint_loss.py`.
+
+    Args:
+        class_weight: Weight of the classes' term; that of the confidences is 1.
+        cost_weight: Weight of expected MACs above the budget; 0 leaves the term out.
+        peak_weight: Weight of confidences' distance from what each exit gets right of each class; 0 leaves it out.
+        max_macs: Budget of the expected MACs in millions; null where `cost_weight` is 0.
+        support_fraction: Share of the training images, equally many of each class, that say what exits get right.
+            Weights are not trained on them. Only taken where `peak_weight` is not 0.
+    """
+
+    class_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    cost_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    peak_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    max_macs: Annotated[float, Field(gt=0.0)] | None = None
+    support_fraction: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _check(self) -> JointLossConfig:
+        if self.cost_weight > 0 and self.max_macs is None:
+            raise ValueError("the cost term needs a budget: set joint_loss.max_macs, or cost_weight: 0")
+        return self
+
+
 class TrainingConfig(Section):
     """What training a supernet and training one network have in common.
 
@@ -87,6 +114,8 @@ class TrainingConfig(Section):
         label_smoothing: Label smoothing of the cross-entropy.
         exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
             alike. Those of a network's outputs are divided by their sum.
+        exit_distillation: Whether early exits also learn from the final exit of their own network.
+        joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: How often a non-finite loss may roll training back before it stops.
@@ -101,6 +130,8 @@ class TrainingConfig(Section):
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0001
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     exit_weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
+    exit_distillation: bool = False
+    joint_loss: JointLossConfig | None = None
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
@@ -114,7 +145,6 @@ class SupernetConfig(TrainingConfig):
         sandwich: Whether every step takes the largest and the smallest network; else random ones in their place.
         random_subnets: Random sub-networks per step beside those two.
         distillation: Whether all other networks learn from the largest one's final exit in place of the labels.
-        exit_distillation: Whether early exits also learn from the final exit of their own network.
         balanced_branches: Whether every choice of a branch is trained as often as every other, at any backbone.
         cache: Whether an equally configured supernet trained before is reused.
     """
@@ -125,7 +155,6 @@ class SupernetConfig(TrainingConfig):
     sandwich: bool = True
     random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
     distillation: bool = True
-    exit_distillation: bool = False
     balanced_branches: bool = True
     cache: bool = True
 
@@ -143,12 +172,10 @@ class FinalTrainingConfig(TrainingConfig):
     """The final recipe: how one network is trained from scratch, all its exits together.
 
     Args:
-        exit_distillation: Whether early exits also learn from the final exit.
         compile: Whether `torch.compile` may speed up training on CUDA.
     """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    exit_distillation: bool = False
     compile: bool = True
 
 
@@ -170,13 +197,19 @@ class EstimationConfig(Section):
     """How an architecture is measured.
 
     Args:
-        confidence: Measure compared with the thresholds; both lie in [0, 1].
+        confidence: Measure of an exit's confidence, in [0, 1]; `learned` needs `space.learned_confidence`.
+        exit_rule: What thresholds are held against: `each` exit's confidence, or the `cumulative` probability, exits
+            taken for independent, that this exit or one before it is to be left (NACHOS).
+        temperature_scaling: Whether each output's logits are divided by a temperature that makes its confidences fit
+            its accuracy on the calibration images; errors before and after are noted with every network.
         batch_size: Images per forward pass; results do not depend on it.
         further_settings: Most non-dominated settings of the thresholds that are noted with every evaluated network
             beside the proposed one; 0 for none.
     """
 
-    confidence: Literal["score_margin", "max_softmax"] = "score_margin"
+    confidence: ConfidenceName = "score_margin"
+    exit_rule: ExitRule = "each"
+    temperature_scaling: bool = False
     batch_size: Annotated[int, Field(ge=1, le=8192)] = 256
     further_settings: Annotated[int, Field(ge=0, le=64)] = 4
 
@@ -250,11 +283,22 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
+        if self.estimation.confidence == "learned" and not self.space.learned_confidence:
+            raise ValueError(
+                "estimation.confidence: learned needs exits with such an output; set space.learned_confidence: true"
+            )
         expected = len(self.space.exits) + 1
-        for name, weights in (
-            ("supernet", self.supernet.exit_weights),
-            ("final_training", self.final_training.exit_weights),
-        ):
+        for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
+            weights = training.exit_weights
+            if training.joint_loss is not None and not self.space.learned_confidence:
+                raise ValueError(
+                    f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or no {name}.joint_loss"
+                )
+            if training.joint_loss is not None and (weights is not None or training.exit_distillation):
+                raise ValueError(
+                    f"{name}.joint_loss weighs outputs itself; set {name}.exit_weights: null and "
+                    f"{name}.exit_distillation: false"
+                )
             if weights is not None and (len(weights) != expected or not weights[-1] > 0):
                 raise ValueError(
                     f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
 

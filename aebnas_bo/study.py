@@ -22,7 +22,6 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.known_costs import ExitMacs
-from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -32,6 +31,7 @@ from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, write_summary
 from aebnas_bo.supernet_preparation import (

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.config import Config, DataConfig
+from aebnas_bo.config import Config, DataConfig, EstimationConfig, TrainingConfig
 from aebnas_bo.data.augmentation import Augmentation
-from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.splits import Splits, set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.progress import RunProgress
@@ -27,7 +28,7 @@ from aebnas_bo.training.loop import EpochReport, TrainingData
 logger = logging.getLogger(__name__)
 
 TRAINING_VERSION = 2  # raised whenever training itself changes, so that no older supernet is reused
-ESTIMATION_VERSION = 1  # raised whenever measuring changes, so that no older exit table is reused
+ESTIMATION_VERSION = 2  # raised whenever measuring changes, so that no older exit table is reused
 
 
 def supernet_fingerprint(config: Config, data_hash: str) -> str:
@@ -123,16 +124,28 @@ def _train(
 
     progress.start("supernet epochs", config.supernet.epochs)
     checkpoint = folder.checkpoint if folder is not None else None
-    data = training_data(config, splits, device)
+    data = training_data(config, config.supernet, splits, device)
     train_supernet(supernet, space, data, config.supernet, config.seed, show, checkpoint, fingerprint)
 
 
-def training_data(config: Config, splits: Splits, device: str) -> TrainingData:
-    """Return the training images, kept as bytes, with what turns a batch of them into input."""
+def training_data(config: Config, training: TrainingConfig, splits: Splits, device: str) -> TrainingData:
+    """Return the training images, kept as bytes, with what turns a batch of them into input.
+
+    Args:
+        config: The whole configuration.
+        training: Section that says how weights are trained; if its loss asks for a support set, some are set aside.
+        splits: The images.
+        device: Where they go.
+    """
+    images, support, joint = splits.train, None, training.joint_loss
+    if joint is not None and joint.peak_weight > 0:
+        images, aside = set_aside(splits.train, joint.support_fraction, config.data.split_seed)
+        support = normalize(aside.images, splits.mean, splits.std, device), aside.labels.to(device)
     return TrainingData(
-        images=splits.train.images.to(device),
-        labels=splits.train.labels.to(device),
+        images=images.images.to(device),
+        labels=images.labels.to(device),
         augment=Augmentation.of(config.data, splits),
+        support=support,
     )
 
 
@@ -143,17 +156,19 @@ def make_estimator(
     store = None
     if folder is not None:
         weights = supernet_fingerprint(config, splits.data_hash)
-        measuring = [ESTIMATION_VERSION, weights, config.estimation.confidence]
-        store = TableStore(folder.estimates, content_key(measuring))
+        store = TableStore(folder.estimates, content_key([weights, *measuring_settings(config.estimation)]))
     return SupernetEstimator(
         space=space,
         supernet=supernet,
-        calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device),
-        validation_images=normalize(splits.validation.images, splits.mean, splits.std, device),
-        validation_labels=splits.validation.labels.to(device),
+        images=MeasuringImages.of(splits, device),
         config=config.estimation,
         store=store,
     )
+
+
+def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
+    """Return what the figures of a measured network depend on beside its weights and the images."""
+    return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling
 
 
 def resolve_device(name: str) -> str:

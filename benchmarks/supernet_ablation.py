@@ -26,15 +26,14 @@ from aebnas_bo.config import Config, EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.policy import ExitTable
-from aebnas_bo.estimation.macs import exit_costs
-from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.fidelity.drawing import spread_points
 from aebnas_bo.fidelity.standalone import StandaloneNetworks
 from aebnas_bo.seeding import numpy_generator
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import TrainingSampler
 from aebnas_bo.space.search_space import Point
@@ -162,17 +161,16 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
     started = time.perf_counter()
     space, splits = ground.space, ground.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
-    train_supernet(
-        supernet, space, training_data(config, splits, "cpu"), config.supernet, config.seed, lambda _: None, None, ""
-    )
+    data = training_data(config, config.supernet, splits, "cpu")
+    train_supernet(supernet, space, data, config.supernet, config.seed, lambda _: None, None, "")
     seconds = time.perf_counter() - started
-    calibration = normalize(splits.calibration.images, splits.mean, splits.std)
-    shared = SharedStatistics(ground, supernet, calibration)
+    images = MeasuringImages.of(splits, "cpu")
+    shared = SharedStatistics(ground, supernet, images.calibration_images)
     rows: list[list[object]] = []
     networks: list[list[object]] = []
     for is_calibrated in (True, False):
         tables = [
-            _table(ground, supernet, space.architecture(point), calibration, None if is_calibrated else shared)
+            _table(ground, supernet, space.architecture(point), images, None if is_calibrated else shared)
             for point in ground.points
         ]
         comparisons = [
@@ -192,17 +190,16 @@ def _table(
     ground: Ground,
     supernet: Supernet,
     architecture: Architecture,
-    calibration: torch.Tensor,
+    images: MeasuringImages,
     shared: SharedStatistics | None,
 ) -> ExitTable:
-    subnet, splits = extract(supernet, architecture), ground.splits
+    subnet = extract(supernet, architecture)
     if shared is None:
-        calibrate_batchnorm(subnet, calibration, 256)
+        calibrate_batchnorm(subnet, images.calibration_images, 256)
     else:
         shared.load(subnet, architecture)
-    images = normalize(splits.validation.images, splits.mean, splits.std)
     macs = exit_costs(architecture, ground.space.skeleton).cumulative
-    return measure(subnet, images, splits.validation.labels, macs, architecture.key, EstimationConfig())
+    return measure(subnet, images, macs, architecture.key, EstimationConfig())[0]
 
 
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.macs import exit_costs
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import network_plan
 from aebnas_bo.space.presets import PRESETS

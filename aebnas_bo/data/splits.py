@@ -88,6 +88,33 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     return splits
 
 
+def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """Set a share of images aside, equally many of each class.
+
+    Args:
+        images: All of them.
+        fraction: Share to set aside; the smallest class keeps at least one image, and gives one.
+        seed: Seed of the choice.
+
+    Returns:
+        What is left, and what was set aside.
+
+    Raises:
+        DataError: If a class has a single image.
+    """
+    counts = torch.bincount(images.labels)
+    smallest = int(counts[counts > 0].min())
+    if smallest < 2:
+        raise DataError("a support set needs two images or more of every class; give more images or set peak_weight: 0")
+    each = min(max(round(fraction * len(images) / int((counts > 0).sum())), 1), smallest - 1)
+    order = torch.randperm(len(images), generator=torch_generator(seed, "split", "support"))
+    shuffled = images.labels[order]
+    aside = torch.cat([order[shuffled == label][:each] for label in counts.nonzero().flatten()]).sort().values
+    is_left = torch.ones(len(images), dtype=torch.bool)
+    is_left[aside] = False
+    return images.subset(is_left.nonzero().flatten()), images.subset(aside)
+
+
 def stratified_indices(labels: Tensor, count: int, config: DataConfig, split: str) -> Tensor:
     """Return the sorted positions of a stratified subset.
 

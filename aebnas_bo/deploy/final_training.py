@@ -16,7 +16,7 @@ from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, train
-from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
+from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
 CALIBRATION_BATCH = 256
@@ -56,20 +56,20 @@ def train_from_scratch(
     """
     device = data.labels.device
     subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
-    weights = output_weights(architecture, config.exit_weights)
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and device.type == "cuda":
         forward = torch.compile(subnet)
 
-    def backward(images: Tensor, targets: Tensor) -> float:
-        with autocast(config.precision, images.device):
-            outputs = forward(images)
-        own_targets = output_targets(outputs, targets, config.exit_distillation, config.label_smoothing)
-        loss = exit_loss(outputs, own_targets, weights, config.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
-
     def make_backward(_: np.random.Generator) -> Backward:
+        network_loss = make_network_loss(config, skeleton, data, lambda: [forward])
+
+        def backward(images: Tensor, targets: Tensor) -> float:
+            with autocast(config.precision, images.device):
+                outputs = forward(images)
+            loss = network_loss(architecture, outputs, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return float(loss.detach())
+
         return backward
 
     subnet.train()

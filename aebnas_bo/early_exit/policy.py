@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from aebnas_bo.config import ExitRule
 from aebnas_bo.errors import AebnasError
 
 
@@ -26,11 +28,13 @@ class ExitTable:
         confidence: `E x B` confidences in [0, 1].
         is_correct: `E x B` booleans, whether each output's prediction is right.
         macs: Cost of leaving at each output, `E` integers, earlier active branches included.
+        rule: What thresholds are held against.
     """
 
     confidence: Tensor
     is_correct: Tensor
     macs: tuple[int, ...]
+    rule: ExitRule = "each"
 
     def __post_init__(self) -> None:
         if self.confidence.shape != self.is_correct.shape or self.confidence.ndim != 2:
@@ -43,6 +47,15 @@ class ExitTable:
                 f"expected one cost for each of {len(self.confidence)} outputs and at least one image, "
                 f"got {len(self.macs)} costs and {self.confidence.shape[1]} images"
             )
+
+    @cached_property
+    def certainty(self) -> Tensor:
+        """What thresholds are held against, `E x B` in [0, 1].
+
+        By the rule `each` the exit's own confidence (AEBNAS, EDANAS); by `cumulative` 1 less the product of all doubts
+        so far, which is the sum of NACHOS's `g_j`.
+        """
+        return self.confidence if self.rule == "each" else 1.0 - (1.0 - self.confidence).cumprod(dim=0)
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,11 @@ class ExitOutcome:
     exit_rates: tuple[float, ...]
 
 
-def exit_indices(confidence: Tensor, thresholds: Sequence[float]) -> Tensor:
-    """Return the output at which each image leaves: the first whose confidence reaches its threshold.
+def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
+    """Return the output at which each image leaves: the first whose certainty reaches its threshold.
 
     Args:
-        confidence: `E x B` confidences.
+        certainty: `E x B`, as an `ExitTable` has it.
         thresholds: `E - 1` thresholds; the final classifier takes whoever is left.
 
     Returns:
@@ -77,11 +90,11 @@ def exit_indices(confidence: Tensor, thresholds: Sequence[float]) -> Tensor:
     Raises:
         ExitTableError: If the number of thresholds is wrong.
     """
-    if len(thresholds) != len(confidence) - 1:
-        raise ExitTableError(f"{len(confidence) - 1} exits need as many thresholds, got {len(thresholds)}")
-    leaves_at = torch.full(confidence.shape[1:], len(thresholds), device=confidence.device)
+    if len(thresholds) != len(certainty) - 1:
+        raise ExitTableError(f"{len(certainty) - 1} exits need as many thresholds, got {len(thresholds)}")
+    leaves_at = torch.full(certainty.shape[1:], len(thresholds), device=certainty.device)
     for position in reversed(range(len(thresholds))):  # the first exit has the last word
-        leaves_at.masked_fill_(confidence[position] >= thresholds[position], position)
+        leaves_at.masked_fill_(certainty[position] >= thresholds[position], position)
     return leaves_at
 
 
@@ -100,7 +113,7 @@ def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOu
         ExitTableError: If the number of thresholds is wrong.
     """
     num_images = table.confidence.shape[1]
-    leaves_at = exit_indices(table.confidence, thresholds)
+    leaves_at = exit_indices(table.certainty, thresholds)
     num_right = int(table.is_correct.gather(0, leaves_at[None]).sum())
     share = (num_right + 1) / (num_images + 2)
     counts = torch.bincount(leaves_at, minlength=len(table.macs)).tolist()

@@ -1,7 +1,7 @@
 """Every setting of a grid of thresholds at once, from one exit table.
 
-An image leaves at exit `k` if its confidence there reaches the threshold and fell short of all earlier ones. With one
-list of thresholds per exit, each image lies in one cell of a grid: per exit, how many of the thresholds its confidence
+An image leaves at exit `k` if its certainty there reaches the threshold and fell short of all earlier ones. With one
+list of thresholds per exit, each image lies in one cell of a grid: per exit, how many of the thresholds its certainty
 reaches. Counting images by cell once and summing along the axes gives what leaves where at every setting of the
 thresholds, so that the cost is that of the grid, not of the grid times the images.
 
@@ -61,8 +61,8 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
     num_right = torch.zeros(sizes, dtype=torch.int64)
     total_macs = torch.zeros(sizes, dtype=torch.int64)
     # Per exit, how many of its thresholds an image reaches: 0 to G_k.
-    kind = table.confidence.dtype
-    cells = [torch.bucketize(table.confidence[k], grid.to(kind), right=True) for k, grid in enumerate(grids)]
+    kind = table.certainty.dtype
+    cells = [torch.bucketize(table.certainty[k], grid.to(kind), right=True) for k, grid in enumerate(grids)]
     for k in range(len(grids) + 1):
         axes = sizes[:k] + ([sizes[k]] if k < len(grids) else [])
         leaving, right = _leaving(cells[: k + 1], table.is_correct[k], axes, is_final=k == len(grids))
@@ -109,7 +109,7 @@ def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], c
         count: Most settings to return.
 
     Returns:
-        Settings of `E - 1` thresholds each, cheapest first, among quantiles of the confidences that occur.
+        Settings of `E - 1` thresholds each, cheapest first, among quantiles of the certainties that occur.
 
     Raises:
         ExitTableError: If the number of ranges is wrong.
@@ -122,7 +122,7 @@ def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], c
     shares = torch.linspace(0.0, 1.0, size, dtype=torch.float64)
     grids = [
         torch.cat([torch.quantile(row.double(), shares).clamp(low, high), torch.tensor([high])])
-        for row, (low, high) in zip(table.confidence[:-1], ranges, strict=True)
+        for row, (low, high) in zip(table.certainty[:-1], ranges, strict=True)
     ]
     grids = [grid.unique() for grid in grids]  # type: ignore[no-untyped-call]
     outcome = evaluate_grid(table, grids)

@@ -1,7 +1,7 @@
 """The best thresholds of one network, from its exit table: the whole trade-off, or one setting for a goal.
 
 Raising the threshold of an exit past images that are all right there can only lose: they would have left earlier, right
-and for less. So of the confidences that occur only those are worth trying as a threshold that have a wrong image just
+and for less. So of the certainties that occur only those are worth trying as a threshold that have a wrong image just
 below them, and an exit may be switched off, which saves its branch. Where the combinations that remain are few, all are
 tried; otherwise a grid of them, refined one exit at a time over all that occur.
 
@@ -88,11 +88,9 @@ def pareto_thresholds(
         ExitTableError: If there are more than `MOST_EXACT` combinations left to try, or costs do not fit the table.
     """
     subsets = list(_subsets(table, backbone, branches, may_switch_off))
-    candidates = _all_candidates(table, may_switch_off)
     found = []
     combinations = 0
-    for subset in subsets:
-        grids = subset.of_kept(candidates)
+    for subset, grids in zip(subsets, _candidates_of(subsets, table, may_switch_off), strict=True):
         combinations += math.prod(map(len, grids))
         if combinations > MOST_EXACT:
             raise ExitTableError(f"more than {MOST_EXACT} combinations of thresholds; tune for a goal instead")
@@ -128,8 +126,7 @@ def tune_thresholds(
         ExitTableError: If costs do not fit the table.
     """
     subsets = list(_subsets(table, backbone, branches, may_switch_off))
-    candidates = _all_candidates(table, may_switch_off)
-    grids = [subset.of_kept(candidates) for subset in subsets]
+    grids = _candidates_of(subsets, table, may_switch_off)
     is_exact = sum(math.prod(map(len, values)) for values in grids) <= MOST_EXACT
     ranked: list[tuple[tuple[float, float], list[float], int]] = []
     for number, (subset, values) in enumerate(zip(subsets, grids, strict=True)):
@@ -189,21 +186,28 @@ def _subsets(
         rows = [k for k, kept in enumerate(is_kept) if kept] + [num_exits]
         passed = np.cumsum([cost if kept else 0 for cost, kept in zip((*branches, 0), (*is_kept, True), strict=True)])
         macs = tuple(int(backbone[k] + passed[k]) for k in rows)
-        yield _Subset(ExitTable(table.confidence[rows], table.is_correct[rows], macs), is_kept)
+        yield _Subset(ExitTable(table.confidence[rows], table.is_correct[rows], macs, table.rule), is_kept)
 
 
-def _all_candidates(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
-    """Return for each exit the thresholds worth trying, ascending."""
-    rows = zip(table.confidence[:-1], table.is_correct[:-1], strict=True)
-    return [_candidates(confidence, is_correct, may_switch_off) for confidence, is_correct in rows]
+def _candidates_of(subsets: Sequence[_Subset], table: ExitTable, may_switch_off: bool) -> list[list[Tensor]]:
+    """Return for each subset the thresholds worth trying at each exit it keeps, ascending."""
+
+    def of_table(one: ExitTable) -> list[Tensor]:
+        rows = zip(one.certainty[:-1], one.is_correct[:-1], strict=True)
+        return [_candidates(certainty, is_correct, may_switch_off) for certainty, is_correct in rows]
+
+    if table.rule == "cumulative":  # what an exit's certainty is depends on those that are kept before it
+        return [of_table(subset.table) for subset in subsets]
+    of_all = of_table(table)
+    return [subset.of_kept(of_all) for subset in subsets]
 
 
-def _candidates(confidence: Tensor, is_correct: Tensor, may_switch_off: bool) -> Tensor:
-    """Return the confidences, ascending, that are lowest of all or have a wrong image just below them.
+def _candidates(certainty: Tensor, is_correct: Tensor, may_switch_off: bool) -> Tensor:
+    """Return the certainties, ascending, that are lowest of all or have a wrong image just below them.
 
     Where the exit may not be switched off, a threshold of 1 that nobody reaches is one of them.
     """
-    values, group = confidence.double().unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    values, group = certainty.double().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     has_wrong = torch.zeros(len(values), dtype=torch.bool)
     has_wrong[group[~is_correct]] = True
     is_worth = torch.cat([torch.tensor([True]), has_wrong[:-1]])

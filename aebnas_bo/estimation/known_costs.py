@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aebnas_bo.estimation.macs import MACS_PER_MILLION, branch_macs, head_macs, stage_macs
+from aebnas_bo.space.macs import MACS_PER_MILLION, branch_macs, head_macs, stage_macs
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
@@ -125,7 +125,7 @@ class ExitMacs:
         if branch is None:
             return 0
         channels, side = self._input_of(genes, skeleton.exit_stages[number - 1] + 2)
-        return branch_macs(branch_plan(branch, channels, side, skeleton.branch_stride), skeleton.num_classes)
+        return branch_macs(branch_plan(branch, channels, side, skeleton.branch_stride), skeleton.exit_outputs)
 
     def _head_macs(self, genes: Point) -> int:
         skeleton = self._space.skeleton

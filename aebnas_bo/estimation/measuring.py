@@ -1,40 +1,88 @@
-"""One network on calibration and validation images: statistics first, then confidences and right answers."""
+"""One network over calibration and validation images: confidences and right answers of every output."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from aebnas_bo.config import EstimationConfig
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.early_exit.calibration import Calibration, calibration_error, fit_temperature
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.supernet.subnet import Subnet
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuringImages:
+    """Normalised images that networks are measured with.
+
+    Args:
+        calibration_images: For BatchNorm statistics and temperatures, `N x C x H x W`.
+        calibration_labels: Their classes, `N`.
+        images: Those accuracy is measured on, `B x C x H x W`.
+        labels: Their classes, `B`.
+    """
+
+    calibration_images: Tensor
+    calibration_labels: Tensor
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, splits: Splits, device: str) -> Self:
+        """Take the calibration and the validation split."""
+        return cls(
+            calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device),
+            calibration_labels=splits.calibration.labels.to(device),
+            images=normalize(splits.validation.images, splits.mean, splits.std, device),
+            labels=splits.validation.labels.to(device),
+        )
+
+
 @torch.no_grad()
 def measure(
-    subnet: Subnet, images: Tensor, labels: Tensor, macs: tuple[int, ...], key: str, config: EstimationConfig
-) -> ExitTable:
+    subnet: Subnet, images: MeasuringImages, macs: tuple[int, ...], key: str, config: EstimationConfig
+) -> tuple[ExitTable, tuple[Calibration, ...]]:
     """Run a network in evaluation mode over images.
 
     Args:
         subnet: The network.
-        images: `B x C x H x W`, normalised.
-        labels: Their classes, `B`.
+        images: What it is measured with.
         macs: Cost of leaving at each of its `E` outputs.
         key: The architecture's key, for messages.
-        config: Confidence measure and batch size.
+        config: Confidence measure, exit rule and batch size.
+
+    Returns:
+        The table over the `B` images, and how each output was calibrated; nothing where none was asked for.
 
     Raises:
         EstimationError: If the network's outputs are not finite.
     """
-    confidences, hits, size = [], [], config.batch_size
-    for batch, wanted in zip(torch.split(images, size), torch.split(labels, size), strict=True):
-        outputs = torch.stack(subnet(batch))
-        confidences.append(confidence(outputs, config.confidence))
-        hits.append(outputs.argmax(dim=-1) == wanted)
-    confidence_table = torch.cat(confidences, dim=1).cpu()
-    if not torch.isfinite(confidence_table).all():
+    outputs = _logits(subnet, images.images, config.batch_size)
+    labels, num_classes = images.labels.cpu(), outputs[-1].shape[-1]
+    if not all(torch.isfinite(output).all() for output in outputs):
         raise EstimationError(f"network {key} has non-finite outputs")
-    return ExitTable(confidence_table, torch.cat(hits, dim=1).cpu(), macs)
+    is_correct = torch.stack([output[:, :num_classes].argmax(dim=-1) == labels for output in outputs])
+    calibrations = []
+    if config.temperature_scaling:
+        held_out = _logits(subnet, images.calibration_images, config.batch_size)
+        for number, (output, held) in enumerate(zip(outputs, held_out, strict=True)):
+            found = fit_temperature(held, images.calibration_labels.cpu(), config.confidence, num_classes)
+            scaled = output / found
+            before, after = (calibration_error(one, labels, config.confidence, num_classes) for one in (output, scaled))
+            calibrations.append(Calibration(found, before, after))
+            outputs[number] = scaled
+    table = torch.stack([confidence(output, config.confidence, num_classes) for output in outputs])
+    return ExitTable(table, is_correct, macs, config.exit_rule), tuple(calibrations)
+
+
+def _logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tensor]:
+    """Return the outputs over all images, on the CPU."""
+    batches = zip(*(subnet(batch) for batch in torch.split(images, batch_size)), strict=True)
+    return [torch.cat(parts).cpu() for parts in batches]

@@ -6,16 +6,15 @@ from collections import OrderedDict
 from typing import cast
 
 import torch
-from torch import Tensor
 
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
-from aebnas_bo.estimation.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
@@ -26,6 +25,7 @@ from aebnas_bo.supernet.supernet import Supernet
 
 CACHED_NETWORKS = 512  # at 10,000 images and 5 outputs a table takes 250 kB, statistics some 50 kB
 CALIBRATION_BATCH = 256
+CALIBRATION_FIGURES = ("temperature", "calibration_error_before", "calibration_error_after")
 
 
 class SupernetEstimator:
@@ -37,10 +37,8 @@ class SupernetEstimator:
     Args:
         space: The space of networks.
         supernet: The trained supernet.
-        calibration_images: Normalised images for BatchNorm statistics, `C x H x W` each, float32.
-        validation_images: Normalised images the accuracy is measured on, `B x C x H x W`.
-        validation_labels: Their classes, `B`.
-        config: Confidence measure and batch size.
+        images: What networks are measured with.
+        config: Confidence measure, exit rule and batch size.
         store: Keeps measured networks beyond this process; `None` for memory alone.
     """
 
@@ -48,17 +46,13 @@ class SupernetEstimator:
         self,
         space: NetworkSpace,
         supernet: Supernet,
-        calibration_images: Tensor,
-        validation_images: Tensor,
-        validation_labels: Tensor,
+        images: MeasuringImages,
         config: EstimationConfig,
         store: TableStore | None = None,
     ) -> None:
         self._space = space
         self._supernet = supernet
-        self._calibration_images = calibration_images
-        self._images = validation_images
-        self._labels = validation_labels
+        self._images = images
         self._config = config
         self._store = store
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
@@ -71,12 +65,13 @@ class SupernetEstimator:
 
     @property
     def detail_names(self) -> tuple[str, ...]:
-        """Exit rates: one per exit position and the final classifier's."""
-        exits = range(1, len(self._space.skeleton.exit_stages) + 1)
-        return (*(f"exit{number}_rate" for number in exits), "final_rate")
+        """Rate of each exit position and of the final classifier; where asked for, how each was calibrated."""
+        outputs = [*(f"exit{number}" for number in range(1, len(self._space.skeleton.exit_stages) + 1)), "final"]
+        figures = CALIBRATION_FIGURES if self._config.temperature_scaling else ()
+        return (*(f"{output}_rate" for output in outputs), *(f"{o}_{figure}" for o in outputs for figure in figures))
 
     def estimate(self, point: Point) -> Estimate:
-        """Return accuracy (percent), average MACs (millions) and exit rates (shares of images).
+        """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
@@ -87,15 +82,19 @@ class SupernetEstimator:
         return Estimate(
             key=architecture.key,
             metrics=_metrics(outcome),
-            details=self._rates(architecture, outcome),
+            details=self._details(architecture, outcome),
             further=self._further(architecture),
         )
 
-    def _rates(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, float]:
-        rates = dict.fromkeys(self.detail_names, 0.0)
-        names = [*(f"exit{position + 1}_rate" for position in architecture.active_exits), "final_rate"]
-        rates.update(zip(names, outcome.exit_rates, strict=True))
-        return rates
+    def _details(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, float]:
+        """Return rates, 0 of absent exits, and calibrations, of which absent exits have none."""
+        outputs = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
+        details = {name: 0.0 for name in self.detail_names if name.endswith("_rate")}
+        details.update(zip((f"{output}_rate" for output in outputs), outcome.exit_rates, strict=True))
+        for output, found in zip(outputs, self._measured(architecture).calibrations, strict=False):
+            values = (found.temperature, found.error_before, found.error_after)
+            details.update({f"{output}_{figure}": v for figure, v in zip(CALIBRATION_FIGURES, values, strict=True)})
+        return details
 
     def _further(self, architecture: Architecture) -> tuple[FurtherSetting, ...]:
         """Return the network at the best of all thresholds, the same for every point that stands for it."""
@@ -114,7 +113,7 @@ class SupernetEstimator:
                     thresholds=dict(zip(names, thresholds, strict=True)),
                     metrics={name: measurement.mean for name, measurement in measured.items()},
                     sems={name: measurement.sem for name, measurement in measured.items()},
-                    details=self._rates(architecture, outcome),
+                    details=self._details(architecture, outcome),
                 )
             )
         self._known_further[architecture.key] = tuple(found)
@@ -161,12 +160,12 @@ class SupernetEstimator:
     def _measure(self, architecture: Architecture) -> MeasuredNetwork:
         """Take one pass over calibration, then validation images, in fixed order."""
         subnet = extract(self._supernet, architecture)
-        calibrate_batchnorm(subnet, self._calibration_images, CALIBRATION_BATCH)
+        calibrate_batchnorm(subnet, self._images.calibration_images, CALIBRATION_BATCH)
         statistics = {name: tensor.clone() for name, tensor in subnet.state_dict().items() if is_statistic(name)}
         fold_batchnorm(subnet)
         macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table = measure(subnet, self._images, self._labels, macs, architecture.key, self._config)
-        return MeasuredNetwork(table, statistics)
+        table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config)
+        return MeasuredNetwork(table, statistics, calibrations)
 
 
 def _metrics(outcome: ExitOutcome) -> dict[str, Measurement]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.training.checkpoint import load_tensors, save_tensors
@@ -24,10 +25,12 @@ class MeasuredNetwork:
     Args:
         table: Confidence and correctness of every validation image at every output.
         statistics: Running mean and variance of each BatchNorm, by its name in the network's state.
+        calibrations: How each output was calibrated; empty if none was.
     """
 
     table: ExitTable
     statistics: dict[str, Tensor]
+    calibrations: tuple[Calibration, ...] = ()
 
 
 class TableStore:
@@ -52,10 +55,11 @@ class TableStore:
         except CorruptStateError as error:
             logger.warning("network %s is measured anew: %s", key, error)
             return None
+        facts = json.loads(metadata["network"])
         table = ExitTable(
-            tensors.pop("confidence"), tensors.pop("is_correct").bool(), tuple(json.loads(metadata["macs"]))
+            tensors.pop("confidence"), tensors.pop("is_correct").bool(), tuple(facts["macs"]), facts["rule"]
         )
-        return MeasuredNetwork(table, tensors)
+        return MeasuredNetwork(table, tensors, tuple(Calibration(**one) for one in facts["calibrations"]))
 
     def save(self, key: str, network: MeasuredNetwork) -> None:
         """Write what was measured of a network; the file appears whole or not at all."""
@@ -65,8 +69,12 @@ class TableStore:
             "confidence": network.table.confidence,
             "is_correct": network.table.is_correct.to(torch.uint8),
         }
-        metadata = {"fingerprint": self._fingerprint, "macs": json.dumps(network.table.macs)}
-        save_tensors(self._path(key), tensors, metadata)
+        facts = {
+            "macs": network.table.macs,
+            "rule": network.table.rule,
+            "calibrations": [asdict(one) for one in network.calibrations],
+        }
+        save_tensors(self._path(key), tensors, {"fingerprint": self._fingerprint, "network": json.dumps(facts)})
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.safetensors"

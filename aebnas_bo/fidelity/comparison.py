@@ -9,8 +9,8 @@ import numpy as np
 
 from aebnas_bo.config import FidelityConfig
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
-from aebnas_bo.estimation.macs import MACS_PER_MILLION
 from aebnas_bo.fidelity.statistics import Agreement, agreement
+from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from aebnas_bo.errors import SearchSpaceError
-from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ContinuousParameter, ParameterValue, Point
 

@@ -8,15 +8,14 @@ from pathlib import Path
 
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable
-from aebnas_bo.estimation.macs import exit_costs
-from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet_preparation import training_data, transforms_of
+from aebnas_bo.supernet_preparation import measuring_settings, training_data, transforms_of
 from aebnas_bo.training.loop import EpochReport
 
 FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is reused
@@ -36,15 +35,13 @@ class StandaloneNetworks:
     def __init__(self, config: Config, space: NetworkSpace, splits: Splits, device: str, folder: Path) -> None:
         self._config = config
         self._space = space
-        self._data = training_data(config, splits, device)
-        self._calibration_images = normalize(splits.calibration.images, splits.mean, splits.std, device)
-        self._images = normalize(splits.validation.images, splits.mean, splits.std, device)
-        self._labels = splits.validation.labels.to(device)
+        self._data = training_data(config, config.final_training, splits, device)
+        self._images = MeasuringImages.of(splits, device)
         self._folder = folder
         recipe = config.final_training.model_dump(mode="json", exclude={"compile"})
-        transforms, confidence = transforms_of(config.data), config.estimation.confidence
+        transforms, measuring = transforms_of(config.data), measuring_settings(config.estimation)
         self._fingerprint = content_key(
-            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, confidence]
+            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, *measuring]
         )
         self._store = TableStore(folder, self._fingerprint)
 
@@ -72,7 +69,7 @@ class StandaloneNetworks:
             architecture,
             self._space.skeleton,
             self._data,
-            self._calibration_images,
+            self._images.calibration_images,
             self._config.final_training,
             self._config.seed,
             on_epoch,
@@ -80,7 +77,7 @@ class StandaloneNetworks:
             self._fingerprint,
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table = measure(subnet, self._images, self._labels, macs, architecture.key, self._config.estimation)
-        self._store.save(architecture.key, MeasuredNetwork(table, {}))
+        table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config.estimation)
+        self._store.save(architecture.key, MeasuredNetwork(table, {}, calibrations))
         checkpoint.unlink(missing_ok=True)
         return table

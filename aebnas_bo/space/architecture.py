@@ -31,6 +31,7 @@ class Skeleton:
         branch_stride: Stride of the spatial convolution of every branch layer.
         head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
         activation: Non-linearity used throughout the backbone; branches use ReLU.
+        has_learned_confidence: Whether every exit has one more output, the logit of its confidence.
     """
 
     in_channels: int
@@ -42,6 +43,12 @@ class Skeleton:
     branch_stride: int
     head_channels: int
     activation: Activation
+    has_learned_confidence: bool = False
+
+    @property
+    def exit_outputs(self) -> int:
+        """Outputs of an exit's classifier; the final classifier has `K`."""
+        return self.num_classes + int(self.has_learned_confidence)
 
 
 @dataclass(frozen=True)

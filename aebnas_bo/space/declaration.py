@@ -92,6 +92,7 @@ class NetworkSpaceDeclaration(Declaration):
         head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
         branch_stride: Stride of every branch layer.
         activation: Non-linearity of the backbone.
+        learned_confidence: Whether every exit has one more output, the logit of its confidence (NACHOS).
         stages: Backbone stages in order.
         exits: Exit positions in order of `after_stage`.
     """
@@ -102,6 +103,7 @@ class NetworkSpaceDeclaration(Declaration):
     head_channels: Annotated[int, Field(ge=0, le=8192)]
     branch_stride: Stride
     activation: Activation
+    learned_confidence: bool = False
     stages: Annotated[tuple[StageChoices, ...], Field(min_length=2)]
     exits: tuple[ExitChoices, ...]
 

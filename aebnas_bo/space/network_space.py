@@ -64,6 +64,7 @@ class NetworkSpace:
             branch_stride=declaration.branch_stride,
             head_channels=declaration.head_channels,
             activation=declaration.activation,
+            has_learned_confidence=declaration.learned_confidence,
         )
         self._check_pooling()
         self.search_space = self._search_space()

@@ -97,16 +97,16 @@ class ElasticClassifier(nn.Module):
 
     Args:
         channels: Most input channels.
-        num_classes: Number of classes, `K`.
+        num_outputs: Number of outputs, `O`.
         generator: Source of the initial weights.
     """
 
-    def __init__(self, channels: int, num_classes: int, generator: torch.Generator) -> None:
+    def __init__(self, channels: int, num_outputs: int, generator: torch.Generator) -> None:
         super().__init__()
         # not the usual 0.01: on digits, 10 epochs, that left every exit several points behind
-        self.weight = nn.Parameter(torch.randn(num_classes, channels, generator=generator) * channels**-0.5)
-        self.bias = nn.Parameter(torch.zeros(num_classes))
+        self.weight = nn.Parameter(torch.randn(num_outputs, channels, generator=generator) * channels**-0.5)
+        self.bias = nn.Parameter(torch.zeros(num_outputs))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map `B x C x H x W` to `B x K`."""
+        """Map `B x C x H x W` to `B x O`."""
         return F.linear(features.mean(dim=(2, 3)), self.weight[:, : features.shape[1]], self.bias)

@@ -48,11 +48,11 @@ class ElasticBranch(nn.Module):
     Args:
         channels: Most channels of the stage it follows.
         choices: What may vary.
-        num_classes: Number of classes, `K`.
+        num_outputs: Outputs of its classifier: the `K` classes, and the confidence's logit if it has one.
         generator: Source of the initial weights.
     """
 
-    def __init__(self, channels: int, choices: ExitChoices, num_classes: int, generator: torch.Generator) -> None:
+    def __init__(self, channels: int, choices: ExitChoices, num_outputs: int, generator: torch.Generator) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         for options in choices.layers:
@@ -60,7 +60,7 @@ class ElasticBranch(nn.Module):
             keeps_channels = options.kinds == ("inverted_residual",)
             channels *= 1 if keeps_channels else max(options.expansions)
         # channels never shrink on the way, so the last count serves branches of any depth
-        self.classifier = ElasticClassifier(channels, num_classes, generator)
+        self.classifier = ElasticClassifier(channels, num_outputs, generator)
 
     def parts(self, plan: BranchPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution with what to slice from it."""
@@ -68,7 +68,7 @@ class ElasticBranch(nn.Module):
             yield from layer.parts(layer_plan)
 
     def forward(self, features: Tensor, plan: BranchPlan) -> Tensor:
-        """Return the `B x K` logits of the branch a plan describes."""
+        """Return the logits of the branch a plan describes, `B x num_outputs`."""
         for layer, layer_plan in zip(self.layers, plan.layers, strict=False):  # the first layers are shared
             features = layer(features, layer_plan)
         logits: Tensor = self.classifier(features)

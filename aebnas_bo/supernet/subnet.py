@@ -86,12 +86,12 @@ class BranchLayerModule(nn.Module):
 class PooledClassifier(nn.Module):
     """Global average pooling and a linear layer."""
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_outputs: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(channels, num_classes)
+        self.linear = nn.Linear(channels, num_outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map `B x C x H x W` to `B x K`."""
+        """Map `B x C x H x W` to `B x num_outputs`."""
         logits: Tensor = self.linear(features.mean(dim=(2, 3)))
         return logits
 
@@ -99,10 +99,10 @@ class PooledClassifier(nn.Module):
 class Branch(nn.Sequential):
     """An exit branch: its layers, then a pooled classifier."""
 
-    def __init__(self, plan: BranchPlan, num_classes: int) -> None:
+    def __init__(self, plan: BranchPlan, num_outputs: int) -> None:
         super().__init__(
             *(BranchLayerModule(layer) for layer in plan.layers),
-            PooledClassifier(plan.classifier_channels, num_classes),
+            PooledClassifier(plan.classifier_channels, num_outputs),
         )
 
 
@@ -124,7 +124,7 @@ class Subnet(nn.Module):
         )
         self.branches = nn.ModuleDict(
             {
-                str(skeleton.exit_stages[position]): Branch(branch, skeleton.num_classes)
+                str(skeleton.exit_stages[position]): Branch(branch, skeleton.exit_outputs)
                 for position, branch in enumerate(plan.branches)
                 if branch is not None
             }
@@ -139,7 +139,8 @@ class Subnet(nn.Module):
             images: `B x C x H x W`, normalised; resized here to the network's own resolution.
 
         Returns:
-            `B x K` logits of each active exit in order, then of the final classifier.
+            `B x K` logits of each active exit in order, then of the final classifier; those of exits with a learned
+            confidence have its logit as one more column.
         """
         features = self.stem(resize(images, self.resolution))
         outputs = []

@@ -54,7 +54,7 @@ class Supernet(nn.Module):
             for channels, choices in zip([skeleton.stem_channels, *widths], declaration.stages, strict=False)
         )
         self.branches = nn.ModuleList(
-            ElasticBranch(widths[choices.after_stage - 1], choices, num_classes, generator)
+            ElasticBranch(widths[choices.after_stage - 1], choices, skeleton.exit_outputs, generator)
             for choices in declaration.exits
         )
         self.head = ElasticConvNorm(widths[-1], head_channels, 1, False, generator) if head_channels else None
@@ -68,7 +68,8 @@ class Supernet(nn.Module):
             architecture: Which network.
 
         Returns:
-            `B x K` logits of each active exit in order, then of the final classifier.
+            `B x K` logits of each active exit in order, then of the final classifier; those of exits with a learned
+            confidence have its logit as one more column.
         """
         plan = network_plan(architecture, self.skeleton)
         activation, exit_stages = self.skeleton.activation, self.skeleton.exit_stages

@@ -7,6 +7,7 @@ teaching early ones, Be Your Own Teacher (Zhang et al., ICCV 2019).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, train
-from aebnas_bo.training.losses import exit_loss, output_targets, output_weights, soft_labels
+from aebnas_bo.training.losses import soft_labels
+from aebnas_bo.training.objective import Network, NetworkLoss, make_network_loss
 from aebnas_bo.training.precision import autocast
 
 
@@ -50,7 +52,12 @@ def train_supernet(
 
     def make_backward(generator: np.random.Generator) -> Backward:
         sampler = TrainingSampler(space, generator, config.balanced_branches)
-        return lambda images, targets: _backward(supernet, sampler, images, targets, config)
+
+        def networks() -> list[Network]:
+            return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]
+
+        loss = make_network_loss(config, space.skeleton, data, networks)
+        return lambda images, targets: _backward(supernet, sampler, images, targets, loss, config)
 
     run = TrainingRun(supernet, make_backward, len(step_networks(config)), "supernet", "supernet", seed)
     train(run, data, config, on_epoch, checkpoint, fingerprint)
@@ -64,7 +71,12 @@ def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
 
 
 def _backward(
-    supernet: Supernet, sampler: TrainingSampler, images: Tensor, targets: Tensor, config: SupernetConfig
+    supernet: Supernet,
+    sampler: TrainingSampler,
+    images: Tensor,
+    targets: Tensor,
+    network_loss: NetworkLoss,
+    config: SupernetConfig,
 ) -> float:
     """Add the gradients of all networks of a step; return the first one's loss."""
     teacher: Tensor | None = None
@@ -73,11 +85,7 @@ def _backward(
         architecture = sampler.draw(kind)
         with autocast(config.precision, images.device):
             outputs = supernet(images, architecture)
-        own_targets = output_targets(
-            outputs, targets if teacher is None else teacher, config.exit_distillation, config.label_smoothing
-        )
-        weights = output_weights(architecture, config.exit_weights)
-        loss = exit_loss(outputs, own_targets, weights, config.label_smoothing)
+        loss = network_loss(architecture, outputs, targets if teacher is None else teacher)
         loss.backward()  # type: ignore[no-untyped-call]
         if first_loss is None:
             first_loss = loss.detach()

@@ -63,11 +63,13 @@ class TrainingData:
         images: Training images, `N x C x H x W`, of whatever type `augment` takes.
         labels: Their classes, `N`.
         augment: Turns a batch and its labels into normalised images and targets (labels, or `B x K` probabilities).
+        support: Normalised images that weights are not trained on, and their classes; `None` if no loss asks for them.
     """
 
     images: Tensor
     labels: Tensor
     augment: Augment
+    support: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)

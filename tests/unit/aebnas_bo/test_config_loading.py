@@ -63,10 +63,19 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
+        ("supernet.joint_loss={}", "supernet.joint_loss: the cost term needs a budget: set joint_loss.max_macs"),
+        ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
+        ("estimation.confidence=learned", "set space.learned_confidence: true"),
     ],
 )
 def test_training_settings_that_contradict_each_other_are_refused(setting: str, expected: str) -> None:
     assert expected in problems([setting])
+
+
+def test_the_joint_loss_weighs_outputs_itself() -> None:
+    learned = ["space.learned_confidence=true", "supernet.joint_loss={max_macs: 0.1}"]
+    assert load_config(None, learned).supernet.joint_loss is not None
+    assert "supernet.joint_loss weighs outputs itself" in problems([*learned, "supernet.exit_distillation=true"])
 
 
 def test_yaml_traps_are_explained(tmp_path: Path) -> None:

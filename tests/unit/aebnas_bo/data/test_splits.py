@@ -6,7 +6,7 @@ import torch
 from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import Dataset, LabelledImages
-from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
+from aebnas_bo.data.splits import Splits, make_splits, set_aside, stratified_indices
 from aebnas_bo.errors import DataError
 
 PARTS = ("train", "calibration", "validation", "test")
@@ -157,3 +157,20 @@ def test_stratified_indices_drop_fewer_images_than_classes_from_the_largest() ->
 def test_stratified_indices_refuse_fewer_images_than_classes() -> None:
     with pytest.raises(DataError, match=r"data\.max_test_images.*3 classes, got 2"):
         stratified_indices(numbered([5, 5, 5]).labels, 2, DataConfig(), "test")
+
+
+def test_set_aside_takes_equally_many_of_each_class_and_nothing_twice() -> None:
+    images = numbered([30, 50, 20])
+    left, aside = set_aside(images, 0.12, seed=0)
+    assert torch.bincount(aside.labels).tolist() == [4, 4, 4]
+    assert sorted(numbers(left) + numbers(aside)) == sorted(numbers(images))
+    assert numbers(aside) == numbers(set_aside(images, 0.12, seed=0)[1])
+    assert numbers(aside) != numbers(set_aside(images, 0.12, seed=1)[1])
+
+
+def test_set_aside_leaves_every_class_an_image() -> None:
+    left, aside = set_aside(numbered([3, 50]), 0.5, seed=0)
+    assert torch.bincount(left.labels).tolist() == [1, 48]
+    assert torch.bincount(aside.labels).tolist() == [2, 2]
+    with pytest.raises(DataError, match="two images or more of every class"):
+        set_aside(numbered([1, 50]), 0.5, seed=0)

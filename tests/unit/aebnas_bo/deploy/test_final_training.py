@@ -1,13 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.deploy.final_training import fresh_subnet, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training import loop
+from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.loop import TrainingData
 
 SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
@@ -63,3 +66,22 @@ def test_fresh_weights_have_the_spread_of_a_supernets() -> None:
     convolution = subnet.stages[1][0].layers[2].convolution  # 1x1, 12 to 8 channels
     assert float(convolution.weight.detach().std()) == pytest.approx((2 / 8) ** 0.5, rel=0.2)
     assert float(next(subnet.classifiers()).bias.detach().abs().sum()) == 0.0
+
+
+@torch.no_grad()
+def test_learned_confidences_keep_to_the_budget_and_know_what_is_right() -> None:
+    skeleton = replace(SKELETON, has_learned_confidence=True)
+    costs = exit_costs(NETWORK, skeleton).cumulative
+    budget = 0.5 * sum(costs)
+    joint = JointLossConfig(cost_weight=10.0, max_macs=budget / 1e6)
+    training = replace(data(), support=(data().images[:16], data().labels[:16]))
+    config = CONFIG.model_copy(update={"joint_loss": joint, "epochs": 20})
+    with torch.enable_grad():
+        subnet = train_from_scratch(NETWORK, skeleton, training, data().images, config, 0)
+    early, final = subnet(data().images)
+    assert float((final.argmax(1) == data().labels).float().mean()) > 0.9
+    sure = early[:, 2].sigmoid()
+    expected_cost = leaving_probabilities(sure[None]).mean(dim=1) @ torch.tensor(costs, dtype=torch.float32)
+    assert float(expected_cost) < 1.05 * budget
+    is_right = (early[:, :2].argmax(1) == data().labels).float()
+    assert float(torch.nn.functional.binary_cross_entropy(sure, is_right)) < 0.5

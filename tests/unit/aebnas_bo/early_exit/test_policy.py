@@ -56,6 +56,16 @@ def test_agrees_with_images_one_by_one() -> None:
     assert outcome.average_macs == pytest.approx(cost / 300)
 
 
+def test_cumulative_certainty_is_the_sum_of_leaving_probabilities() -> None:
+    table = ExitTable(TABLE.confidence, TABLE.is_correct, TABLE.macs, "cumulative")
+    first, second = TABLE.confidence[:2]
+    torch.testing.assert_close(table.certainty[0], first)
+    torch.testing.assert_close(table.certainty[1], first + second * (1.0 - first))
+    # 0.91, 0.84, 0.75 and 0.28 after the second exit
+    assert evaluate_thresholds(table, (0.95, 0.8)).exit_rates == (0.0, 0.5, 0.5)
+    assert evaluate_thresholds(TABLE, (0.95, 0.8)).exit_rates == (0.0, 0.25, 0.75)
+
+
 def test_wrong_number_of_thresholds_is_refused() -> None:
     with pytest.raises(ExitTableError, match="2 exits need as many"):
         evaluate_thresholds(TABLE, (0.5,))

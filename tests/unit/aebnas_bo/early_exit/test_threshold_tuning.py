@@ -10,7 +10,7 @@ from aebnas_bo.early_exit.threshold_tuning import TARGET_WEIGHT, TuningGoal, par
 GOALS = [TuningGoal("target_macs", 12.0), TuningGoal("max_macs", 15.0), TuningGoal("min_accuracy", 60.0)]
 
 
-def make_case(seed: int, num_images: int, num_exits: int):
+def make_case(seed: int, num_images: int, num_exits: int, rule="each"):
     generator = torch.Generator().manual_seed(seed)
     # Few distinct confidences, so that there are ties.
     confidence = torch.randint(0, 7, (num_exits + 1, num_images), generator=generator) / 6.0
@@ -18,21 +18,22 @@ def make_case(seed: int, num_images: int, num_exits: int):
     backbone = tuple(torch.randint(1, 9, (num_exits + 1,), generator=generator).cumsum(0).tolist())
     branches = tuple(torch.randint(0, 4, (num_exits,), generator=generator).tolist())
     macs = [backbone[k] + sum(branches[: k + 1]) for k in range(num_exits + 1)]
-    return ExitTable(confidence, is_correct, tuple(macs)), backbone, branches
+    return ExitTable(confidence, is_correct, tuple(macs), rule), backbone, branches
 
 
 def image_by_image(table: ExitTable, backbone, branches, thresholds) -> tuple[float, float]:
     """Run every image through an early-exiting network that counts what it executes."""
     num_images, right, total = table.confidence.shape[1], 0, 0
     for image in range(num_images):
-        paid = 0
+        paid, doubt = 0, torch.ones(())
         for k, threshold in enumerate((*thresholds, None)):
             if k == len(thresholds):
                 break
             if threshold is None:
                 continue
             paid += branches[k]
-            if table.confidence[k, image] >= threshold:
+            doubt = doubt * (1.0 - table.confidence[k, image])
+            if (table.confidence[k, image] if table.rule == "each" else 1.0 - doubt) >= threshold:
                 break
         right += bool(table.is_correct[k, image])
         total += backbone[k] + paid
@@ -40,16 +41,24 @@ def image_by_image(table: ExitTable, backbone, branches, thresholds) -> tuple[fl
 
 
 def brute_force(table, backbone, branches, may_switch_off: bool) -> set[tuple[float, float]]:
-    values = [[*row.unique().tolist(), 1.0, *([None] if may_switch_off else [])] for row in table.confidence[:-1]]
+    off = [None] if may_switch_off else []
+    # What certainties can occur depends on the exits that are kept; every second row may be missing.
+    kept = [table.certainty[:-1]]
+    if may_switch_off and len(table.macs) > 2:
+        kept += [ExitTable(table.confidence[1:], table.is_correct[1:], table.macs[1:], table.rule).certainty[:-1]]
+        kept[-1] = torch.cat([kept[-1][:1], kept[-1]])
+    columns = [torch.cat([rows[k] for rows in kept]).unique().tolist() for k in range(len(table.macs) - 1)]
+    values = [[*column, 1.0, *off] for column in columns]
     found = {image_by_image(table, backbone, branches, setting) for setting in itertools.product(*values)}
     return {
         one for one in found if not any(o != one and o[0] >= one[0] and o[1] <= one[1] for o in found)
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("rule", ["each", "cumulative"])
 @pytest.mark.parametrize("seed", range(200))
-def test_front_equals_brute_force(seed: int) -> None:
-    table, backbone, branches = make_case(seed, num_images=6 + seed % 9, num_exits=seed % 3)
+def test_front_equals_brute_force(seed: int, rule) -> None:
+    table, backbone, branches = make_case(seed, num_images=6 + seed % 9, num_exits=seed % 3, rule=rule)
     front = pareto_thresholds(table, backbone, branches, may_switch_off=seed % 4 != 3)
     expected = brute_force(table, backbone, branches, may_switch_off=seed % 4 != 3)
     assert {(one.accuracy, one.average_macs) for one in front} == expected

@@ -4,7 +4,7 @@ import torch
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.estimation.known_costs import ExitMacs
-from aebnas_bo.estimation.macs import exit_costs
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
 

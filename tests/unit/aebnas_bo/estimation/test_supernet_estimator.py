@@ -5,12 +5,11 @@ import torch
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import EstimationError
-from aebnas_bo.estimation.macs import exit_costs
-from aebnas_bo.estimation.measuring import measure
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import make_estimator
@@ -60,6 +59,32 @@ def test_tables_of_another_confidence_measure_are_not_used(parts, tmp_path) -> N
     assert other.estimate(point) == make(parts, confidence="max_softmax").estimate(point)
 
 
+def test_calibrations_are_reported_for_every_exit_there_is(parts, tmp_path) -> None:
+    folder, point = RunFolder(tmp_path), a_point(parts, exit1_depth=0)
+    estimator = make(parts, folder, temperature_scaling=True)
+    details = estimator.estimate(point).details
+    for output in ("exit2", "final"):
+        assert 0.05 <= details[f"{output}_temperature"] <= 20.0
+        assert details[f"{output}_calibration_error_after"] <= details[f"{output}_calibration_error_before"] + 1.0
+    assert "exit1_temperature" not in details
+    assert set(details) <= set(estimator.detail_names)
+    assert make(parts, folder, temperature_scaling=True).estimate(point).details == details  # read from the folder
+
+
+def test_a_temperature_changes_confidences_and_no_answer(parts) -> None:
+    architecture = parts[1].architecture(a_point(parts))
+    plain, scaled = (make(parts, temperature_scaling=on).exit_table(architecture) for on in (False, True))
+    assert torch.equal(plain.is_correct, scaled.is_correct)
+    assert not torch.allclose(plain.confidence, scaled.confidence)
+
+
+def test_the_cumulative_rule_reaches_the_table(parts, tmp_path) -> None:
+    folder, architecture = RunFolder(tmp_path), parts[1].architecture(a_point(parts))
+    assert make(parts, folder, exit_rule="cumulative").exit_table(architecture).rule == "cumulative"
+    assert make(parts, folder, exit_rule="cumulative").exit_table(architecture).rule == "cumulative"
+    assert make(parts, folder).exit_table(architecture).rule == "each"
+
+
 def test_a_damaged_table_is_measured_anew(parts, tmp_path) -> None:
     folder, point = RunFolder(tmp_path), a_point(parts)
     first = make(parts, folder).estimate(point)
@@ -81,9 +106,8 @@ def test_the_network_answers_as_it_was_measured(parts) -> None:
     splits, *_ = parts
     estimator, architecture = make(parts), parts[1].architecture(a_point(parts))
     table = estimator.exit_table(architecture)
-    images = normalize(splits.validation.images, splits.mean, splits.std)
-    labels = splits.validation.labels
-    again = measure(estimator.network(architecture), images, labels, table.macs, "", EstimationConfig())
+    images = MeasuringImages.of(splits, "cpu")
+    again, _ = measure(estimator.network(architecture), images, table.macs, "", EstimationConfig())
     torch.testing.assert_close(again.confidence, table.confidence, atol=1e-5, rtol=0)  # BatchNorm was merged there
 
 

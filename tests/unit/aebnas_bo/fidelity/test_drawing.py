@@ -3,8 +3,8 @@ import pytest
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import SearchSpaceError
-from aebnas_bo.estimation.macs import exit_costs
 from aebnas_bo.fidelity.drawing import spread_points
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
 SPACE = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)

@@ -4,8 +4,8 @@ from pydantic import ValidationError
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import ConfigError, SearchSpaceError
-from aebnas_bo.estimation.macs import exit_costs
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS, read_preset
 from aebnas_bo.space.sampling import TrainingSampler

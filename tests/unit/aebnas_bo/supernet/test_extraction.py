@@ -35,6 +35,7 @@ def _space(is_grey: bool) -> NetworkSpace:
         head_channels=0 if is_grey else 20,
         branch_stride=1 if is_grey else 2,
         activation="relu" if is_grey else "hardswish",
+        learned_confidence=is_grey,
         stages=tuple(
             StageChoices(widths=widths, depths=(1, 2), kernels=(3, 5, 7), expansions=(1, 2, 3), stride=stride)
             for widths, stride in zip(((4, 6), (6, 8), (8, 12)), strides, strict=True)

@@ -16,9 +16,9 @@ from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
-from aebnas_bo.supernet import training
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.training import step_networks, train_supernet
+from aebnas_bo.training import objective
 from aebnas_bo.training.loop import EpochReport, TrainingData
 from aebnas_bo.training.losses import exit_loss
 
@@ -97,7 +97,7 @@ def _targets_of_a_step(monkeypatch: pytest.MonkeyPatch, **changes: object) -> li
         seen.append(list(targets))
         return exit_loss(outputs, targets, weights, label_smoothing)
 
-    monkeypatch.setattr(training, "exit_loss", spy)
+    monkeypatch.setattr(objective, "exit_loss", spy)
     _train(CONFIG.model_copy(update=changes), images=16)
     return seen
 

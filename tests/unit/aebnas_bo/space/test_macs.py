@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.macs import ExitCosts, exit_costs
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.search_space import ContinuousParameter
@@ -38,6 +38,7 @@ def _space() -> NetworkSpace:
         head_channels=20,
         branch_stride=2,
         activation="hardswish",
+        learned_confidence=True,
         stages=stages,
         exits=exits,
     )

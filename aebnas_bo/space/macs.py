@@ -89,7 +89,7 @@ def exit_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
         stem=plan.stem.macs,
         stages=tuple(stage_macs(blocks) for blocks in plan.stages),
         head=head_macs(plan.head, plan.stages[-1][-1].convolutions[-1].out_channels, skeleton.num_classes),
-        branches=tuple(branch_macs(branch, skeleton.num_classes) for branch in plan.branches if branch is not None),
+        branches=tuple(branch_macs(branch, skeleton.exit_outputs) for branch in plan.branches if branch is not None),
         exits=active,
         exit_stages=tuple(skeleton.exit_stages[position] for position in active),
     )
@@ -105,7 +105,7 @@ def head_macs(head: ConvPlan | None, channels: int, num_classes: int) -> int:
     return channels * num_classes if head is None else head.macs + head.out_channels * num_classes
 
 
-def branch_macs(plan: BranchPlan, num_classes: int) -> int:
-    """Return the MACs of an exit branch, its classifier included."""
+def branch_macs(plan: BranchPlan, num_outputs: int) -> int:
+    """Return the MACs of an exit branch, its classifier of so many outputs included."""
     convolutions = sum(convolution.macs for layer in plan.layers for convolution in layer.convolutions)
-    return convolutions + plan.classifier_channels * num_classes
+    return convolutions + plan.classifier_channels * num_outputs

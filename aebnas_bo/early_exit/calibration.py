@@ -1,0 +1,80 @@
+"""Temperature scaling: confidences that mean what they say.
+
+Legend: `B` images, `K` classes.
+
+References:
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. On Calibration of Modern Neural Networks. ICML 2017, sections 3, 4.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from aebnas_bo.config import ConfidenceName
+from aebnas_bo.early_exit.confidence import confidence
+
+MOST = 20.0  # a temperature lies between its inverse and it
+NUM_BINS = 15  # as in Guo et al.
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How one output was calibrated.
+
+    Args:
+        temperature: Divisor of its logits.
+        error_before: Expected calibration error of its probabilities as they are, in percent.
+        error_after: The same once its logits are divided; both on images that the temperature was not fitted to.
+    """
+
+    temperature: float
+    error_before: float
+    error_after: float
+
+
+def fit_temperature(logits: Tensor, labels: Tensor, name: ConfidenceName, num_classes: int) -> float:
+    """Return the divisor of an output's logits at which held-out answers are likeliest.
+
+    Args:
+        logits: `B x K`, or `B x (K + 1)` with a learned confidence's logit behind them.
+        labels: The right classes, `B`.
+        name: Confidence measure; of a learned one, what is likeliest is whether the answer is right.
+        num_classes: `K`.
+    """
+    logits = logits.double()
+    if name == "learned" and logits.shape[-1] > num_classes:
+        is_right = (logits[:, :num_classes].argmax(dim=-1) == labels).double()
+        return _fitted(lambda t: F.binary_cross_entropy_with_logits(logits[:, num_classes] / t, is_right))
+    return _fitted(lambda t: F.cross_entropy(logits[:, :num_classes] / t, labels))
+
+
+def _fitted(loss: Callable[[float], Tensor]) -> float:
+    """Minimise over the logarithm of the temperature; the loss is convex in the inverse, so it has one minimum."""
+    edge = math.log(MOST)
+    found = minimize_scalar(lambda log_t: float(loss(math.exp(log_t))), bounds=(-edge, edge), method="bounded")
+    return math.exp(float(found.x))
+
+
+def calibration_error(logits: Tensor, labels: Tensor, name: ConfidenceName, num_classes: int) -> float:
+    """Return the expected calibration error in percent: how far confidence and accuracy lie apart, bin by bin.
+
+    Args:
+        logits: As for `fit_temperature`.
+        labels: The right classes, `B`.
+        name: Confidence measure; a learned one is itself a probability, for any other the largest softmax probability
+            is looked at.
+        num_classes: `K`.
+    """
+    has_own = name == "learned" and logits.shape[-1] > num_classes
+    sure = confidence(logits.double(), "learned" if has_own else "max_softmax", num_classes)
+    is_right = (logits[:, :num_classes].argmax(dim=-1) == labels).double()
+    bins = (sure * NUM_BINS).long().clamp_max(NUM_BINS - 1)
+    gaps = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins, is_right - sure)
+    return 100.0 * float(gaps.abs().sum()) / len(labels)

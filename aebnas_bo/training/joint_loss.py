@@ -1,0 +1,140 @@
+r"""Training classes and learned confidences together, with an eye on what leaving early costs (NACHOS).
+
+With :math:`h_i` the confidence of exit :math:`i`, an image leaves at output :math:`i` with probability
+
+.. math::
+    g_i = h_i \prod_{j < i} (1 - h_j), \qquad h_{\text{last}} = 1.
+
+Four terms are weighed and added: the cross-entropies of all outputs, each image's weighted by :math:`g`; whether each
+confidence knows if its exit is right; how far the expected cost exceeds a budget; and how far confidences stray from
+what each exit gets right of the image's class.
+
+Legend: `B` images, `K` classes, `E` outputs (active exits in order, then the final classifier).
+
+References:
+    M. Gambella, J. Pomponi, S. Scardapane, M. Roveri. NACHOS: Neural Architecture Search for Hardware Constrained
+    Early Exit Neural Networks. arXiv 2401.13330, 2024, section on training. There the cost term carries no gradient
+    in the published code; here every term does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aebnas_bo.config import JointLossConfig
+from aebnas_bo.space.macs import MACS_PER_MILLION
+
+
+@dataclass(frozen=True)
+class JointTerms:
+    """The terms of the joint loss before they are weighed, each a scalar.
+
+    Args:
+        classes: Expected cross-entropy at the output where an image leaves.
+        confidence: Cross-entropy of each confidence with whether its exit is right, summed over the exits.
+        cost: Expected MACs above the budget, as a share of the most that is possible.
+        peak: Squared distance of confidences from the exits' accuracies on the image's class, summed over the exits.
+    """
+
+    classes: Tensor
+    confidence: Tensor
+    cost: Tensor
+    peak: Tensor
+
+
+def leaving_probabilities(confidence: Tensor) -> Tensor:
+    """Return with which probability an image leaves at each output, `E x B`, of confidences `(E - 1) x B`."""
+    ones = torch.ones_like(confidence[:1]) if len(confidence) else confidence.new_ones(1, confidence.shape[1])
+    going_on = torch.cat([ones, (1.0 - confidence).cumprod(dim=0)])
+    return going_on * torch.cat([confidence, ones])
+
+
+def joint_terms(
+    outputs: Sequence[Tensor],
+    targets: Tensor,
+    macs: Sequence[int],
+    max_macs: float,
+    support_accuracy: Tensor | None,
+    label_smoothing: float = 0.0,
+) -> JointTerms:
+    """Work out the terms of the joint loss.
+
+    Args:
+        outputs: `B x (K + 1)` logits of each exit, the last column that of its confidence; `B x K` of the final
+            classifier.
+        targets: `B` labels (which are smoothed) or `B x K` probabilities (which are not).
+        macs: Cost of leaving at each of the `E` outputs.
+        max_macs: Budget of the expected cost.
+        support_accuracy: Accuracy of each exit on the images of each class, `K x (E - 1)`, on images held out of
+            training; `None` leaves the peak term at 0.
+        label_smoothing: Share of the labels' weight spread over all classes.
+    """
+    num_classes = outputs[-1].shape[-1]
+    kind = torch.promote_types(outputs[-1].dtype, torch.float32)
+    classes = torch.stack([output[:, :num_classes] for output in outputs]).to(kind)  # E x B x K
+    logits = torch.stack([o[:, num_classes] for o in outputs[:-1]]).to(kind) if len(outputs) > 1 else classes[:0, :, 0]
+    sure = logits.sigmoid()
+    leaving = leaving_probabilities(sure)
+    smoothing = 0.0 if targets.ndim > 1 else label_smoothing
+    losses = torch.stack([F.cross_entropy(c, targets, label_smoothing=smoothing, reduction="none") for c in classes])
+    labels = targets if targets.ndim == 1 else targets.argmax(dim=-1)
+    is_right = (classes[:-1].argmax(dim=-1) == labels).to(logits)
+    cost = classes.new_zeros(())
+    if macs[-1] > max_macs:
+        expected = (leaving * torch.tensor(macs).to(leaving)[:, None]).sum(dim=0).mean()
+        cost = (expected - max_macs).clamp_min(0.0) / (macs[-1] - max_macs)
+    peak = classes.new_zeros(())
+    if support_accuracy is not None:
+        peak = (support_accuracy.to(sure)[labels].T - sure).square().sum(dim=0).mean()
+    return JointTerms(
+        classes=(leaving * losses).sum(dim=0).mean(),
+        confidence=F.binary_cross_entropy_with_logits(logits, is_right, reduction="none").sum(dim=0).mean(),
+        cost=cost,
+        peak=peak,
+    )
+
+
+def joint_loss(
+    outputs: Sequence[Tensor],
+    targets: Tensor,
+    macs: Sequence[int],
+    support_accuracy: Tensor | None,
+    config: JointLossConfig,
+    label_smoothing: float,
+) -> Tensor:
+    """Return the weighed sum of the terms, a scalar; see `joint_terms`."""
+    max_macs = float("inf") if config.max_macs is None else config.max_macs * MACS_PER_MILLION
+    terms = joint_terms(outputs, targets, macs, max_macs, support_accuracy, label_smoothing)
+    weighed = config.class_weight * terms.classes + terms.confidence
+    return weighed + config.cost_weight * terms.cost + config.peak_weight * terms.peak
+
+
+@torch.no_grad()
+def support_accuracy(
+    networks: Sequence[Callable[[Tensor], Sequence[Tensor]]], images: Tensor, labels: Tensor, batch_size: int
+) -> Tensor:
+    """Return how often each exit is right on each class, averaged over networks with equally many exits.
+
+    Args:
+        networks: Each maps images to the outputs of its exits and of its final classifier.
+        images: Images that weights are not trained on, `N x C x H x W`, normalised.
+        labels: Their classes, `N`.
+        batch_size: Images per forward pass.
+
+    Returns:
+        A `K x (E - 1)` tensor.
+    """
+    found = []
+    for network in networks:
+        outputs = [torch.cat(parts) for parts in zip(*map(network, images.split(batch_size)), strict=True)]  # type: ignore[no-untyped-call]
+        num_classes = outputs[-1].shape[-1]
+        member = F.one_hot(labels, num_classes).double()  # N x K
+        hits = [(output[:, :num_classes].argmax(dim=-1) == labels).double() for output in outputs[:-1]]
+        right = torch.stack(hits, dim=-1) if hits else member.new_zeros(len(labels), 0)
+        found.append(member.T @ right / member.sum(dim=0).clamp_min(1.0)[:, None])
+    return torch.stack(found).mean(dim=0)
