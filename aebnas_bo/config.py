@@ -83,7 +83,8 @@ class JointLossConfig(Section):
         class_weight: Weight of the classes' term; that of the confidences is 1.
         cost_weight: Weight of expected MACs above the budget; 0 leaves the term out.
         peak_weight: Weight of confidences' distance from what each exit gets right of each class; 0 leaves it out.
-        max_macs: Budget of the expected MACs in millions; null where `cost_weight` is 0.
+        max_macs: Budget of the expected MACs in millions; null takes `search.max_average_macs` or, without that, the
+            geometric mean of the space's cheapest and most expensive backbone.
         support_fraction: Share of the training images, equally many of each class, that say what exits get right.
             Weights are not trained on them. Only taken where `peak_weight` is not 0.
     """
@@ -93,12 +94,6 @@ class JointLossConfig(Section):
     peak_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
     max_macs: Annotated[float, Field(gt=0.0)] | None = None
     support_fraction: Fraction = 0.1
-
-    @model_validator(mode="after")
-    def _check(self) -> JointLossConfig:
-        if self.cost_weight > 0 and self.max_macs is None:
-            raise ValueError("the cost term needs a budget: set joint_loss.max_macs, or cost_weight: 0")
-        return self
 
 
 class TrainingConfig(Section):
@@ -193,6 +188,24 @@ class FidelityConfig(Section):
     bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
 
 
+class TuningConfig(Section):
+    """What thresholds are tuned for, network by network, where the space leaves them out (`threshold: null`).
+
+    Args:
+        goal: `target_macs`: accuracy less a tenth of a point for every percent above a target of average MACs (a
+            cheaper network is not punished); `max_macs`: the highest accuracy at no more average MACs; `min_accuracy`:
+            the least average MACs at no less accuracy.
+        value: Average MACs in millions, or accuracy in percent; null takes `search.max_average_macs` or
+            `search.min_accuracy`, and without these, of MACs, the geometric mean of the space's cheapest and most
+            expensive backbone.
+        may_switch_off: Whether an exit may be switched off, which saves its branch.
+    """
+
+    goal: Literal["target_macs", "max_macs", "min_accuracy"] = "target_macs"
+    value: Annotated[float, Field(gt=0.0)] | None = None
+    may_switch_off: bool = False
+
+
 class EstimationConfig(Section):
     """How an architecture is measured.
 
@@ -204,7 +217,8 @@ class EstimationConfig(Section):
             its accuracy on the calibration images; errors before and after are noted with every network.
         batch_size: Images per forward pass; results do not depend on it.
         further_settings: Most non-dominated settings of the thresholds that are noted with every evaluated network
-            beside the proposed one; 0 for none.
+            beside the proposed one; 0 for none. Only where thresholds are continuous parameters.
+        tuning: How thresholds are tuned where they are no parameters.
     """
 
     confidence: ConfidenceName = "score_margin"
@@ -212,6 +226,7 @@ class EstimationConfig(Section):
     temperature_scaling: bool = False
     batch_size: Annotated[int, Field(ge=1, le=8192)] = 256
     further_settings: Annotated[int, Field(ge=0, le=64)] = 4
+    tuning: TuningConfig = TuningConfig()
 
 
 class ReferencePoint(Section):

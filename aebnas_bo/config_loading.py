@@ -15,19 +15,22 @@ from pydantic_core import ErrorDetails
 
 from aebnas_bo.config import Config
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.space.narrowing import FORMS, unfold
 from aebnas_bo.space.presets import PRESETS, read_preset
 
 Tree = dict[str, object]
 
 DEFAULT_PRESET = "tiny"
+UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
-def load_config(path: Path | None, settings: Sequence[str] = ()) -> Config:
+def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | None = None) -> Config:
     """Read a configuration.
 
     Args:
         path: YAML file that holds what differs from the defaults; `None` for the embedded default (digits).
-        settings: `section.key=value` strings, applied after the file.
+        settings: `section.key=value` strings, applied after the files.
+        method: YAML file of a method, laid over the first: how it encodes, trains, tunes and searches.
 
     Returns:
         The checked configuration, all defaults filled in.
@@ -37,8 +40,10 @@ def load_config(path: Path | None, settings: Sequence[str] = ()) -> Config:
     """
     problems: list[str] = []
     tree = _read_file(path) if path is not None else {}
+    if method is not None:
+        _lay_over(tree, _read_file(method))
     # The preset must be laid out before `--set space.stages.0.widths=[8,16]` can reach into it.
-    choosing = [setting for setting in settings if setting.startswith(("space=", "space.preset="))]
+    choosing = [setting for setting in settings if setting.partition("=")[0].strip() in UNFOLDED]
     for setting in choosing:
         _apply_setting(tree, setting, problems)
     _resolve_space(tree, problems)
@@ -77,10 +82,22 @@ def _read_file(path: Path) -> Tree:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
     tree = _as_tree(_parse(text, str(path)), str(path))
+    if isinstance(tree.get("space"), str):
+        tree["space"] = {"preset": tree["space"]}
     data = tree.get("data")
     if isinstance(data, dict) and isinstance(data.get("root"), str):
         data["root"] = str((path.parent / Path(data["root"]).expanduser()).resolve())
     return tree
+
+
+def _lay_over(tree: Tree, other: Tree) -> None:
+    """Put another tree's values in the place of a tree's own, section by section."""
+    for key, value in other.items():
+        own = tree.get(key)
+        if isinstance(own, dict) and isinstance(value, dict):
+            _lay_over(own, value)
+        else:
+            tree[key] = value
 
 
 def _parse(text: str, origin: str) -> object:
@@ -143,7 +160,8 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
             )
             name = DEFAULT_PRESET
         space = {**read_preset(str(name)), **{key: value for key, value in space.items() if key != "preset"}}
-    tree["space"] = space
+    tree["space"] = unfolded = {str(key): value for key, value in space.items()}
+    problems += unfold(unfolded)
 
 
 def _find_non_finite(value: object, path: str, problems: list[str]) -> None:

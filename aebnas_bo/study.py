@@ -51,7 +51,7 @@ class PreparedStudy:
         splits: The images.
         estimator: Judges points.
         objectives: Accuracy and average MACs with their reference point.
-        known_costs: What is known of average MACs at every point.
+        known_costs: What is known of average MACs at every point; `None` where thresholds do not vary freely.
         supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
     """
 
@@ -59,7 +59,7 @@ class PreparedStudy:
     splits: Splits
     estimator: SupernetEstimator
     objectives: tuple[Objective, Objective]
-    known_costs: ExitMacs
+    known_costs: ExitMacs | None
     supernet_source: str
 
 
@@ -162,7 +162,7 @@ def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress:
         splits=splits,
         estimator=make_estimator(config, space, splits, supernet, device, folder),
         objectives=make_objectives(config, space),
-        known_costs=ExitMacs(space),
+        known_costs=ExitMacs(space) if space.has_free_thresholds else None,
         supernet_source=source,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -12,6 +13,7 @@ from aebnas_bo.config import Config, DataConfig, EstimationConfig, TrainingConfi
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.splits import Splits, set_aside
 from aebnas_bo.data.transforms import normalize
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
@@ -19,6 +21,7 @@ from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
@@ -27,6 +30,8 @@ from aebnas_bo.training.loop import EpochReport, TrainingData
 
 logger = logging.getLogger(__name__)
 
+TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
+
 TRAINING_VERSION = 2  # raised whenever training itself changes, so that no older supernet is reused
 ESTIMATION_VERSION = 2  # raised whenever measuring changes, so that no older exit table is reused
 
@@ -34,6 +39,9 @@ ESTIMATION_VERSION = 2  # raised whenever measuring changes, so that no older ex
 def supernet_fingerprint(config: Config, data_hash: str) -> str:
     """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
     training = config.supernet.model_dump(mode="json", exclude={"cache"})
+    joint = config.supernet.joint_loss
+    if joint is not None and joint.max_macs is None:
+        training["joint_loss"]["max_macs"] = config.search.max_average_macs  # as `with_budget` has it
     space = config.space.model_dump(mode="json")
     return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms_of(config.data)])
 
@@ -124,8 +132,34 @@ def _train(
 
     progress.start("supernet epochs", config.supernet.epochs)
     checkpoint = folder.checkpoint if folder is not None else None
-    data = training_data(config, config.supernet, splits, device)
-    train_supernet(supernet, space, data, config.supernet, config.seed, show, checkpoint, fingerprint)
+    training = with_budget(config.supernet, config, space)
+    data = training_data(config, training, splits, device)
+    train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
+
+
+def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:
+    """Return how weights are trained, the joint loss's budget of MACs filled in where it has none of its own."""
+    joint = training.joint_loss
+    if joint is None or joint.max_macs is not None:
+        return training
+    budget = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    return training.model_copy(update={"joint_loss": joint.model_copy(update={"max_macs": budget})})
+
+
+def tuning_goal(config: Config, space: NetworkSpace) -> TuningGoal:
+    """Return what thresholds are tuned for where they are no parameters.
+
+    Raises:
+        ConfigError: If a minimum of accuracy is asked for and none is given.
+    """
+    tuning, search = config.estimation.tuning, config.search
+    if tuning.goal == "min_accuracy":
+        least = tuning.value or search.min_accuracy
+        if least is None:
+            raise ConfigError("estimation.tuning.value: the goal min_accuracy needs an accuracy in percent")
+        return TuningGoal(tuning.goal, least)
+    given = tuning.value or search.max_average_macs
+    return TuningGoal(tuning.goal, space.middle_macs if given is None else given * MACS_PER_MILLION)
 
 
 def training_data(config: Config, training: TrainingConfig, splits: Splits, device: str) -> TrainingData:
@@ -163,6 +197,7 @@ def make_estimator(
         images=MeasuringImages.of(splits, device),
         config=config.estimation,
         store=store,
+        goal=tuning_goal(config, space) if space.tunes_thresholds else None,
     )
 
 

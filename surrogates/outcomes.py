@@ -61,7 +61,8 @@ class OutcomeScaling(Standardize):
         margin = torch.zeros_like(Y) if Yvar is None else (0.5 * Yvar.sqrt()).clamp_max(0.5)
         inside = torch.minimum(torch.maximum(share, margin), 1.0 - margin)
         latent = torch.where(self._is_bounded, squeezed_logit(inside), share) - expected
-        values = torch.where(is_certain, torch.nan, latent)
+        # What is certain takes no part in the standardisation, unless there is nothing else.
+        values = torch.where(is_certain & ~is_certain.all(dim=-2, keepdim=True), torch.nan, latent)
         if Yvar is not None:
             slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the way back
             unexplained = COST_NOISE**2 + (SHARE_NOISE / slope).square()

@@ -144,6 +144,23 @@ def tune_thresholds(
     return tuned
 
 
+def keep_exits(
+    table: ExitTable, backbone: Sequence[int], branches: Sequence[int], is_kept: Sequence[bool]
+) -> ExitTable:
+    """Return the table of a network whose other exits are switched off, so that nobody pays for their branches.
+
+    Args:
+        table: The network's table over `B` images.
+        backbone: MACs of the backbone up to each output, `E`, ascending.
+        branches: MACs of each exit's branch, `E - 1`.
+        is_kept: Which exits stay, `E - 1`.
+    """
+    rows = [k for k, kept in enumerate(is_kept) if kept] + [len(is_kept)]
+    passed = np.cumsum([cost if kept else 0 for cost, kept in zip((*branches, 0), (*is_kept, True), strict=True)])
+    macs = tuple(int(backbone[k] + passed[k]) for k in rows)
+    return ExitTable(table.confidence[rows], table.is_correct[rows], macs, table.rule)
+
+
 @dataclass(frozen=True)
 class _Subset:
     """A network with some of its exits switched off."""
@@ -183,10 +200,7 @@ def _subsets(
             f"{len(backbone)} and {len(branches)}"
         )
     for is_kept in product(*([(True, False) if may_switch_off else (True,)] * num_exits)):
-        rows = [k for k, kept in enumerate(is_kept) if kept] + [num_exits]
-        passed = np.cumsum([cost if kept else 0 for cost, kept in zip((*branches, 0), (*is_kept, True), strict=True)])
-        macs = tuple(int(backbone[k] + passed[k]) for k in rows)
-        yield _Subset(ExitTable(table.confidence[rows], table.is_correct[rows], macs, table.rule), is_kept)
+        yield _Subset(keep_exits(table, backbone, branches, is_kept), is_kept)
 
 
 def _candidates_of(subsets: Sequence[_Subset], table: ExitTable, may_switch_off: bool) -> list[list[Tensor]]:

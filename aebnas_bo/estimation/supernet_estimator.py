@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -10,6 +11,8 @@ import torch
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
@@ -40,6 +43,7 @@ class SupernetEstimator:
         images: What networks are measured with.
         config: Confidence measure, exit rule and batch size.
         store: Keeps measured networks beyond this process; `None` for memory alone.
+        goal: What thresholds are tuned for, needed where they are no parameters of the space.
     """
 
     def __init__(
@@ -49,12 +53,14 @@ class SupernetEstimator:
         images: MeasuringImages,
         config: EstimationConfig,
         store: TableStore | None = None,
+        goal: TuningGoal | None = None,
     ) -> None:
         self._space = space
         self._supernet = supernet
         self._images = images
         self._config = config
         self._store = store
+        self._goal = goal
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
         self._known_further: OrderedDict[str, tuple[FurtherSetting, ...]] = OrderedDict()
 
@@ -68,7 +74,9 @@ class SupernetEstimator:
         """Rate of each exit position and of the final classifier; where asked for, how each was calibrated."""
         outputs = [*(f"exit{number}" for number in range(1, len(self._space.skeleton.exit_stages) + 1)), "final"]
         figures = CALIBRATION_FIGURES if self._config.temperature_scaling else ()
-        return (*(f"{output}_rate" for output in outputs), *(f"{o}_{figure}" for o in outputs for figure in figures))
+        tuned = [threshold_name(k) for k in range(len(outputs) - 1)] if self._space.tunes_thresholds else []
+        calibrations = [f"{output}_{figure}" for output in outputs for figure in figures]
+        return (*(f"{output}_rate" for output in outputs), *tuned, *calibrations)
 
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
@@ -78,19 +86,48 @@ class SupernetEstimator:
             EstimationError: If the network's outputs are not finite.
         """
         architecture = self._space.architecture(point)
+        if self._space.tunes_thresholds:
+            return self._tuned_estimate(architecture)
         outcome = evaluate_thresholds(self.exit_table(architecture), self._space.thresholds(point))
         return Estimate(
             key=architecture.key,
             metrics=_metrics(outcome),
-            details=self._details(architecture, outcome),
-            further=self._further(architecture),
+            details=self._details(architecture, architecture.active_exits, outcome),
+            further=self._further(architecture) if self._space.has_free_thresholds else (),
         )
 
-    def _details(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, float]:
-        """Return rates, 0 of absent exits, and calibrations, of which absent exits have none."""
-        outputs = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
+    def _tuned_estimate(self, architecture: Architecture) -> Estimate:
+        """Judge a network at the thresholds that are best for it; `details` holds those of exits that stay on."""
+        tuned = self.tuned_thresholds(architecture)
+        costs = exit_costs(architecture, self._space.skeleton)
+        is_kept = [threshold is not None for threshold in tuned]
+        table = keep_exits(self.exit_table(architecture), costs.backbone, costs.branches, is_kept)
+        outcome = evaluate_thresholds(table, [threshold for threshold in tuned if threshold is not None])
+        kept = tuple(k for k, is_on in zip(architecture.active_exits, is_kept, strict=True) if is_on)
+        details = self._details(architecture, kept, outcome)
+        named = zip(architecture.active_exits, tuned, strict=True)
+        details |= {threshold_name(k): threshold for k, threshold in named if threshold is not None}
+        return Estimate(key=architecture.key, metrics=_metrics(outcome), details=details)
+
+    def tuned_thresholds(self, architecture: Architecture) -> tuple[float | None, ...]:
+        """Return the thresholds of a network's active exits that are best for the goal, `None` of one switched off.
+
+        Raises:
+            EstimationError: If the network's outputs are not finite, or there is no goal.
+        """
+        if self._goal is None:
+            raise EstimationError("thresholds are no parameters of this space; the estimator needs a goal to tune for")
+        costs = exit_costs(architecture, self._space.skeleton)
+        table, may_switch_off = self.exit_table(architecture), self._config.tuning.may_switch_off
+        found = tune_thresholds(table, costs.backbone, costs.branches, self._goal, may_switch_off=may_switch_off)
+        return found.thresholds
+
+    def _details(self, architecture: Architecture, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:
+        """Return the rates of exits that are on, 0 of all others, and calibrations, of which absent exits have none."""
         details = {name: 0.0 for name in self.detail_names if name.endswith("_rate")}
-        details.update(zip((f"{output}_rate" for output in outputs), outcome.exit_rates, strict=True))
+        rates = [*(f"exit{position + 1}_rate" for position in exits), "final_rate"]
+        details.update(zip(rates, outcome.exit_rates, strict=True))
+        outputs = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
         for output, found in zip(outputs, self._measured(architecture).calibrations, strict=False):
             values = (found.temperature, found.error_before, found.error_after)
             details.update({f"{output}_{figure}": v for figure, v in zip(CALIBRATION_FIGURES, values, strict=True)})
@@ -113,7 +150,7 @@ class SupernetEstimator:
                     thresholds=dict(zip(names, thresholds, strict=True)),
                     metrics={name: measurement.mean for name, measurement in measured.items()},
                     sems={name: measurement.sem for name, measurement in measured.items()},
-                    details=self._details(architecture, outcome),
+                    details=self._details(architecture, architecture.active_exits, outcome),
                 )
             )
         self._known_further[architecture.key] = tuple(found)

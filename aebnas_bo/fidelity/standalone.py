@@ -15,7 +15,7 @@ from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet_preparation import measuring_settings, training_data, transforms_of
+from aebnas_bo.supernet_preparation import measuring_settings, training_data, transforms_of, with_budget
 from aebnas_bo.training.loop import EpochReport
 
 FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is reused
@@ -35,10 +35,11 @@ class StandaloneNetworks:
     def __init__(self, config: Config, space: NetworkSpace, splits: Splits, device: str, folder: Path) -> None:
         self._config = config
         self._space = space
-        self._data = training_data(config, config.final_training, splits, device)
+        self._recipe = with_budget(config.final_training, config, space)
+        self._data = training_data(config, self._recipe, splits, device)
         self._images = MeasuringImages.of(splits, device)
         self._folder = folder
-        recipe = config.final_training.model_dump(mode="json", exclude={"compile"})
+        recipe = self._recipe.model_dump(mode="json", exclude={"compile"})
         transforms, measuring = transforms_of(config.data), measuring_settings(config.estimation)
         self._fingerprint = content_key(
             [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, *measuring]
@@ -70,7 +71,7 @@ class StandaloneNetworks:
             self._space.skeleton,
             self._data,
             self._images.calibration_images,
-            self._config.final_training,
+            self._recipe,
             self._config.seed,
             on_epoch,
             checkpoint,

@@ -3,7 +3,8 @@
 One multilayer perceptron per metric is fitted to all trials; NSGA-II, seeded with their front, runs on the predictions;
 of its last population the points farthest from what is known are evaluated. Population, generations and operators are
 the published ones. The original minimises the distance to one target cost; here the cost itself is minimised, as in its
-ancestor, so that a whole front is found.
+ancestor, so that a whole front is found. Limits of metrics are constraints, as NACHOS has them; there a violation is
+added to an objective, here feasible points come first (pymoo's NSGA-II).
 
 References:
     AEBNAS: Strengthening Exit Branches in Early-Exit Networks through Hardware-Aware Neural Architecture Search.
@@ -110,12 +111,17 @@ class AebnasStrategy:
             rows = np.where(is_discrete, levels, lower + cube * (upper - lower))
             return layout.canonical(torch.from_numpy(rows)).numpy()
 
+        # Losses are signed metrics, so that a limit is the most a loss may be.
+        limits = [(k, -o.sign * o.limit) for k, o in enumerate(self._objectives) if o.limit is not None]
+
         class Predicted(Problem):
             def __init__(self) -> None:
-                super().__init__(n_var=len(lower), n_obj=num_metrics, xl=0.0, xu=1.0)
+                super().__init__(n_var=len(lower), n_obj=num_metrics, n_ieq_constr=len(limits), xl=0.0, xu=1.0)
 
             def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray]) -> None:
-                out["F"] = predict(rows_of(x))
+                out["F"] = loss = predict(rows_of(x))
+                if limits:
+                    out["G"] = np.stack([loss[:, k] - most for k, most in limits], axis=-1)
 
         generator = np.random.default_rng(child_seed(self._seed, "population", number))
         start = generator.random((POPULATION, len(lower)))

@@ -61,13 +61,15 @@ class ExitChoices(Declaration):
         after_stage: The stage, counted from 1, after whose last block the branch sits.
         depths: Layers of the branch, its linear classifier included: 0 is no exit, 1 the classifier alone.
         layers: Choices of each layer before the classifier, in order; as many as `max(depths) - 1`.
-        threshold: Range of the exit's confidence threshold.
+        threshold: Range of the exit's confidence threshold; null leaves it out of the space, to be tuned instead.
+        threshold_values: The only values it may take, ascending; empty for any in the range.
     """
 
     after_stage: PositiveInt
     depths: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(min_length=1)]
     layers: tuple[BranchLayerChoices, ...] = ()
-    threshold: tuple[float, float] = (0.0, 1.0)
+    threshold: tuple[float, float] | None = (0.0, 1.0)
+    threshold_values: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -76,10 +78,22 @@ class ExitChoices(Declaration):
                 f"depths go up to {max(self.depths)} (classifier included), so layers needs "
                 f"{max(max(self.depths) - 1, 0)} entries, got {len(self.layers)}"
             )
+        values = list(self.threshold_values)
+        if values != sorted(set(values)):
+            raise ValueError(f"threshold_values must be ascending and distinct, got {values}")
+        if self.threshold is None:
+            if values:
+                raise ValueError("threshold_values need a threshold in the space; leave out threshold: null")
+            return self
         low, high = self.threshold
         if not 0.0 <= low < high <= 1.0:
             raise ValueError(f"threshold must be [low, high] with 0 <= low < high <= 1, got {[low, high]}")
         return self
+
+    @property
+    def has_free_threshold(self) -> bool:
+        """Whether its threshold is a continuous parameter of the space."""
+        return max(self.depths) > 0 and self.threshold is not None and not self.threshold_values
 
 
 class NetworkSpaceDeclaration(Declaration):

@@ -7,6 +7,7 @@ Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import cast
@@ -22,6 +23,7 @@ from aebnas_bo.space.architecture import (
     Stage,
 )
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (
     ChoiceParameter,
     Condition,
@@ -49,7 +51,8 @@ class NetworkSpace:
         num_classes: Number of classes.
 
     Raises:
-        SearchSpaceError: If a branch would pool an image of less than 2x2 pixels, or nothing varies.
+        SearchSpaceError: If a branch would pool an image of less than 2x2 pixels, nothing varies, or the thresholds of
+            some exits are searched and those of others tuned.
     """
 
     def __init__(self, declaration: NetworkSpaceDeclaration, in_channels: int, num_classes: int) -> None:
@@ -67,6 +70,8 @@ class NetworkSpace:
             has_learned_confidence=declaration.learned_confidence,
         )
         self._check_pooling()
+        if self.tunes_thresholds and any(exit_.threshold is not None for exit_ in declaration.exits):
+            raise SearchSpaceError("space.exits: give every exit threshold: null, or none; all are tuned or none is")
         self.search_space = self._search_space()
 
     def _search_space(self) -> SearchSpace:
@@ -84,7 +89,7 @@ class NetworkSpace:
         behind = tuple(
             threshold_name(position)
             for position, exit_ in enumerate(self.declaration.exits)
-            if exit_.after_stage < number and max(exit_.depths) > 0
+            if exit_.after_stage < number and exit_.has_free_threshold
         )
         _add(parameters, f"{group}_width", choices.widths, group, behind=behind)
         _add(parameters, f"{group}_depth", choices.depths, group, behind=behind)
@@ -100,7 +105,7 @@ class NetworkSpace:
         behind = tuple(
             threshold_name(position)
             for position, exit_ in enumerate(self.declaration.exits[: number - 1])
-            if max(exit_.depths) > 0
+            if exit_.has_free_threshold
         )
         _add(parameters, depth, choices.depths, group, behind=behind)
         for layer, options in enumerate(choices.layers, start=1):
@@ -110,11 +115,11 @@ class NetworkSpace:
             _add(parameters, f"{prefix}_expansion", options.expansions, group, condition, behind)
             _add(parameters, f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition, behind)
             _add(parameters, f"{prefix}_upsample", options.upsamples, group, condition, behind)
-        if max(choices.depths) > 0:
-            low, high = choices.threshold
-            condition = _from_depth(depth, choices.depths, 1)
-            name = threshold_name(number - 1)
-            parameters.append(ContinuousParameter(name, low, high, name, condition, behind))
+        condition, name = _from_depth(depth, choices.depths, 1), threshold_name(number - 1)
+        if choices.threshold is not None and choices.has_free_threshold:
+            parameters.append(ContinuousParameter(name, *choices.threshold, name, condition, behind))
+        elif max(choices.depths) > 0:
+            _add(parameters, name, choices.threshold_values, name, condition, behind)
 
     def architecture(self, point: Point) -> Architecture:
         """Return the network a point stands for.
@@ -169,22 +174,49 @@ class NetworkSpace:
         return ExitBranch(tuple(layers))
 
     def thresholds(self, point: Point) -> tuple[float, ...]:
-        """Return the threshold of each exit the point switches on, in order of the exits."""
+        """Return the threshold of each exit the point switches on, in order of the exits.
+
+        Raises:
+            SearchSpaceError: If the space leaves thresholds to be tuned.
+        """
+        if self.tunes_thresholds:
+            raise SearchSpaceError("thresholds are no part of this space: they are tuned network by network")
         genes = self.search_space.canonical(point)
-        depths = [
-            _gene(genes, f"exit{n}_depth", exit_.depths) for n, exit_ in enumerate(self.declaration.exits, start=1)
-        ]
-        return tuple(float(genes[threshold_name(position)]) for position, depth in enumerate(depths) if depth)
+        return tuple(
+            float(genes.get(threshold_name(position), (exit_.threshold_values or (1.0,))[0]))
+            for position, exit_ in enumerate(self.declaration.exits)
+            if _gene(genes, f"exit{position + 1}_depth", exit_.depths)
+        )
+
+    @cached_property
+    def tunes_thresholds(self) -> bool:
+        """Whether a threshold is left out of the space, to be tuned network by network; then all are."""
+        return any(exit_.threshold is None for exit_ in self.declaration.exits)
+
+    @cached_property
+    def has_free_thresholds(self) -> bool:
+        """Whether the threshold of every exit there may be is a continuous parameter."""
+        return all(exit_.has_free_threshold for exit_ in self.declaration.exits if max(exit_.depths) > 0)
 
     @cached_property
     def largest_without_exits(self) -> Architecture:
         """The largest backbone, no exit: the most accurate and most expensive plain network."""
+        return self._without_exits(-1)
+
+    @cached_property
+    def middle_macs(self) -> float:
+        """Geometric mean of the MACs of the smallest and of the largest backbone without exits."""
+        ends = (self._without_exits(0), self.largest_without_exits)
+        return math.prod(exit_costs(one, self.skeleton).cumulative[-1] for one in ends) ** 0.5
+
+    def _without_exits(self, position: int) -> Architecture:
+        """Return the backbone of the first or the last choices, no exit."""
         point = {
-            p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[0 if is_exit_depth(p.name) else -1]
+            p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[position]
             for p in self.search_space.parameters
         }
-        largest = self.architecture(point)
-        return Architecture(largest.resolution, largest.stages, (None,) * len(largest.exits))
+        one = self.architecture(point)
+        return Architecture(one.resolution, one.stages, (None,) * len(one.exits))
 
     def _check_pooling(self) -> None:
         problems = []

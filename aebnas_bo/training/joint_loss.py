@@ -19,6 +19,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aebnas_bo.config import JointLossConfig
+from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.macs import MACS_PER_MILLION
 
 
@@ -107,8 +109,14 @@ def joint_loss(
     config: JointLossConfig,
     label_smoothing: float,
 ) -> Tensor:
-    """Return the weighed sum of the terms, a scalar; see `joint_terms`."""
-    max_macs = float("inf") if config.max_macs is None else config.max_macs * MACS_PER_MILLION
+    """Return the weighed sum of the terms, a scalar; see `joint_terms`.
+
+    Raises:
+        ConfigError: If the cost term has no budget.
+    """
+    if config.max_macs is None and config.cost_weight > 0:
+        raise ConfigError("joint_loss.max_macs: the cost term needs a budget of average MACs in millions")
+    max_macs = (config.max_macs or math.inf) * MACS_PER_MILLION
     terms = joint_terms(outputs, targets, macs, max_macs, support_accuracy, label_smoothing)
     weighed = config.class_weight * terms.classes + terms.confidence
     return weighed + config.cost_weight * terms.cost + config.peak_weight * terms.peak

@@ -76,6 +76,23 @@ def test_a_cost_that_is_certain_is_predicted_exactly() -> None:
     assert (posterior.variance[:, 0] > 1e-6).all()
 
 
+def test_costs_that_are_certain_everywhere_leave_a_model_that_predicts() -> None:
+    class WithoutExits:
+        outcome = "cost"
+        thresholds = ()
+
+        def __call__(self, X: torch.Tensor) -> torch.Tensor:
+            return 2.0 + X[:, 1:2]
+
+    X, Y = data()
+    Y[:, 1] = 2.0 + X[:, 1]
+    one = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), WithoutExits(), cost_outcome=1)
+    posterior = one.posterior(X[:5])
+    assert torch.allclose(posterior.mean[:, 1], Y[:5, 1])
+    assert (posterior.variance[:, 1] == 0.0).all()
+    assert torch.isfinite(posterior.rsample(torch.Size([4]))).all()
+
+
 def test_known_costs_reach_beyond_what_was_seen() -> None:
     X, Y = data(60)
     seen = X[:, 1] < 3.0  # no network of the largest width
