@@ -81,6 +81,59 @@ def fidelity(
         stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def compare(
+    config: Annotated[Path, typer.Argument(help="YAML file with the images and the space.")],
+    methods: Annotated[
+        str, typer.Option(help="Names of files in methods/ beside CONFIG, or paths, separated by commas.")
+    ] = "static,edanas,nachos,aebnas,aebnas-bo",
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4 or 0,3,7-9.")] = "0",
+    budget: Annotated[int | None, typer.Option(min=1, help="Evaluated networks per method and seed.")] = None,
+    max_average_macs: Annotated[
+        float | None, typer.Option(min=0.0, help="Millions of average MACs at which methods are compared.")
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of all runs; by default runs/NAME-methods.")] = None,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
+    flags = {
+        "search.budget": budget,
+        "search.max_average_macs": max_average_macs,
+        "search.min_accuracy": min_accuracy,
+        "device": device,
+    }
+    options = all_settings(settings, flags)
+    with reported_errors(as_json, quiet) as command:
+        from aebnas_bo.comparison.methods import method_files, parse_seeds
+        from aebnas_bo.comparison.outputs import terminal_table, write_outputs
+        from aebnas_bo.comparison.study import run_comparison
+        from aebnas_bo.config_loading import load_config
+        from aebnas_bo.progress import RunProgress
+        from aebnas_bo.run_folder import RUNS
+
+        files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
+        configs = {name: load_config(config, options, path) for name, path in files.items()}
+        folder = out or RUNS / f"{load_config(config, options).name}-methods"
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            runs = run_comparison(configs, parse_seeds(seeds), folder, progress)
+        write_outputs(folder, runs)
+        if as_json:
+            document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}
+            sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+            return
+        stdout = Console()
+        if not stdout.is_terminal:
+            stdout = Console(width=200)
+        stdout.print(terminal_table(runs))
+        stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the console script."""
     app()

@@ -17,7 +17,7 @@ RANKS = [
     {"search"},
     {"analysis", "deploy"},
     {"progress", "run_folder", "resuming", "summary", "supernet_preparation", "study", "space_description", "testing"},
-    {"fidelity"},
+    {"fidelity", "comparison"},
     {"run"},
     {"cli"},
 ]

@@ -53,3 +53,24 @@ def test_a_mistake_in_a_fidelity_flag_is_named() -> None:
     assert result.returncode == 2
     assert "--num-architectures" in result.stderr
     assert call("fidelity", "--set", "fidelity.top_k=[0]").returncode == 3
+
+
+def test_methods_are_compared_from_the_command_line(tmp_path: Path) -> None:
+    few = [
+        "--set=supernet.epochs=1", "--set=supernet.random_subnets=0", "--set=search.design_trials=3",
+        "--set=search.batch_size=2", "--set=search.pool_size=8", "--set=search.rounds=0",
+    ]  # fmt: skip
+    configs = Path(__file__).resolve().parents[2] / "configs"
+    arguments = ["compare", str(configs / "digits.yaml"), "--methods", "static,aebnas", "--budget", "5", *few]
+    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
+    result = call(*arguments, "--out", str(tmp_path / "all"), "--json", env=environment)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert [run["method"] for run in document["runs"]] == ["static", "aebnas"]
+    assert "| static | 1 |" in (tmp_path / "all" / "comparison.md").read_text(encoding="utf-8")
+    again = call(*arguments, "--out", str(tmp_path / "all"), env=environment)
+    assert "everything is in" in again.stdout
+    assert "trials" not in again.stderr  # nothing is run again
+    wrong = call("compare", str(configs / "digits.yaml"), "--methods", "nacho", "--out", str(tmp_path / "all"))
+    assert wrong.returncode == 2
+    assert "there is aebnas, aebnas-bo, edanas, nachos, static" in wrong.stderr

@@ -5,14 +5,15 @@ import torch
 from aebnas_bo.config import EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.errors import EstimationError
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import ConfigError, EstimationError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import make_estimator
+from aebnas_bo.supernet_preparation import make_estimator, tuning_goal
 from aebnas_bo.testing.estimator_contract import EstimatorContract
 
 CONFIG = load_config(None)
@@ -167,3 +168,50 @@ def test_further_settings_are_what_estimating_there_gives_and_none_is_dominated(
 def test_further_settings_can_be_switched_off_and_need_an_exit(parts) -> None:
     assert make(parts, further_settings=0).estimate(a_point(parts)).further == ()
     assert make(parts).estimate(a_point(parts, exit1_depth=0, exit2_depth=0)).further == ()
+
+
+def tuned(parts, **tuning):
+    """An estimator over a space whose thresholds are tuned, with the same networks and weights."""
+    splits, _, supernet = parts
+    config = load_config(None, ["space.thresholds=tuned", *(f"estimation.tuning.{k}={v}" for k, v in tuning.items())])
+    space = NetworkSpace(config.space, 1, 10)
+    return space, make_estimator(config, space, splits, supernet, "cpu", None)
+
+
+def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None:
+    _, estimator = tuned(parts, goal="max_macs", value=0.05)
+    point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
+    estimate = estimator.estimate(point)
+    thresholds = {name: value for name, value in estimate.details.items() if name.endswith("_threshold")}
+    assert set(thresholds) == {"exit1_threshold", "exit2_threshold"}
+    plain = make(parts).estimate({**point, **thresholds})
+    assert plain.metrics == estimate.metrics
+    assert set(estimate.details) <= set(estimator.detail_names)
+    assert estimate.further == ()
+    assert estimator.estimate(point) == estimate
+
+
+def test_tuning_may_switch_an_exit_off_which_saves_its_branch(parts) -> None:
+    point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
+    space, estimator = tuned(parts, goal="min_accuracy", value=99.9, may_switch_off="true")
+    estimate = estimator.estimate(point)  # untrained: no setting is so accurate, the most accurate one is taken
+    off = [n for n in (1, 2) if f"exit{n}_threshold" not in estimate.details]
+    costs = exit_costs(space.architecture(point), space.skeleton)
+    highest = costs.cumulative[-1] - sum(costs.branches[n - 1] for n in off)
+    assert estimate.metrics["average_macs"].mean <= highest / 1e6
+    for n in off:
+        assert estimate.details[f"exit{n}_rate"] == 0.0
+
+
+def test_the_goal_comes_from_the_limits_or_the_middle_of_the_space(parts) -> None:
+    space, _ = tuned(parts)
+
+    def goal(*settings: str):
+        return tuning_goal(load_config(None, ["space.thresholds=tuned", *settings]), space)
+
+    assert goal() == TuningGoal("target_macs", space.middle_macs)
+    assert goal("search.max_average_macs=0.2").value == pytest.approx(0.2e6)
+    assert goal("search.max_average_macs=0.2", "estimation.tuning.value=0.1").value == pytest.approx(0.1e6)
+    assert goal("estimation.tuning.goal=min_accuracy", "search.min_accuracy=90").value == 90.0
+    with pytest.raises(ConfigError, match="needs an accuracy"):
+        goal("estimation.tuning.goal=min_accuracy")

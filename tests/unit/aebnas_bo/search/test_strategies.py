@@ -66,6 +66,16 @@ def test_aebnas_learns_from_its_design(estimator, objectives, settings) -> None:
     assert hypervolume(learned, objectives) > hypervolume(random, objectives)
 
 
+def test_aebnas_keeps_to_limits(estimator, objectives, settings) -> None:
+    limited = [replace(o, limit=3.0) if o.name == "average_macs" else o for o in objectives]
+    settings = settings.model_copy(update={"strategy": "aebnas", "batch_size": 4})
+
+    def within(given) -> int:
+        return sum(t.metrics["average_macs"] <= 3.0 for t in run(estimator, given, settings, 32)[16:])
+
+    assert within(limited) > within(objectives)
+
+
 def test_a_space_that_is_exhausted_is_searched_on(estimator, objectives) -> None:
     space = SearchSpace((ChoiceParameter("a", (0, 1)), ChoiceParameter("b", (0, 1))))
     proposals = SobolStrategy(space, 0).propose([], 6)

@@ -1,0 +1,130 @@
+"""The table, the CSV and the figure of a comparison."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.comparison.study import MethodRun
+
+COLOURS = ("#c8102e", "#1565c0", "#2e7d32", "#ef6c00", "#7b1fa2", "#00838f", "#616161")
+DPI = 160
+
+Figures = tuple[str, Callable[[MethodRun], float], int]
+COLUMNS: tuple[Figures, ...] = (
+    ("test accuracy (%)", lambda run: run.network.test_accuracy, 2),
+    ("validation accuracy (%)", lambda run: run.network.validation_accuracy, 2),
+    ("average MACs (M)", lambda run: run.network.average_macs, 4),
+    ("same, passed branches free (M)", lambda run: run.network.average_macs_without_passed, 4),
+    ("worst-case MACs (M)", lambda run: run.network.worst_case_macs, 4),
+    ("exits", lambda run: run.network.exits, 1),
+    ("hypervolume", lambda run: run.curve[-1], 3),
+    ("seconds", lambda run: run.seconds, 0),
+)
+
+
+def comparison_rows(runs: Sequence[MethodRun]) -> list[list[str]]:
+    """Return a row of text per method, best mean hypervolume first: mean and, of several seeds, standard deviation."""
+    by_method: dict[str, list[MethodRun]] = {}
+    for run in runs:
+        by_method.setdefault(run.method, []).append(run)
+    rows = []
+    for name, its in sorted(by_method.items(), key=lambda item: -statistics.mean(run.curve[-1] for run in item[1])):
+        cells = [name, str(len(its))]
+        for _, value, digits in COLUMNS:
+            values = [value(run) for run in its]
+            spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
+        cells.append(_rates(its[0]))
+        rows.append(cells)
+    return rows
+
+
+def header(runs: Sequence[MethodRun]) -> list[str]:
+    """Return the names of the columns of `comparison_rows`."""
+    first = min(run.seed for run in runs)
+    return ["method", "seeds", *(name for name, _, _ in COLUMNS), f"exit rates (%), seed {first}"]
+
+
+def _rates(run: MethodRun) -> str:
+    return " / ".join(f"{100 * rate:.0f}" for rate in run.network.exit_rates)
+
+
+def terminal_table(runs: Sequence[MethodRun]) -> Table:
+    """Return the table for a terminal."""
+    table = Table(title=caption(runs), title_justify="left")
+    for position, name in enumerate(header(runs)):
+        table.add_column(name, justify="right" if position else "left")
+    for row in comparison_rows(runs):
+        table.add_row(*row)
+    return table
+
+
+def caption(runs: Sequence[MethodRun]) -> str:
+    """Say what was compared."""
+    return (
+        f"Methods after {len(runs[0].curve)} evaluated networks; accuracy of the most accurate network within "
+        f"{runs[0].max_average_macs:.4g} M average MACs, with the supernet's weights"
+    )
+
+
+def write_outputs(folder: Path, runs: Sequence[MethodRun]) -> None:
+    """Write `comparison.csv` (a row per method and seed), `comparison.md` and `comparison.png`."""
+    columns = [name for name in asdict(runs[0].network) if name != "exit_rates"]
+    rows = [
+        [run.method, run.seed, run.max_average_macs, *(getattr(run.network, name) for name in columns),
+         _rates(run), run.curve[-1], run.seconds]
+        for run in runs
+    ]  # fmt: skip
+    head = ["method", "seed", "max_average_macs", *columns, "exit_rates_percent", "hypervolume", "seconds"]
+    write_csv(folder / "comparison.csv", head, rows)
+    names = header(runs)
+    lines = [caption(runs), "", f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(row)} |" for row in comparison_rows(runs)]
+    write_text(folder / "comparison.md", "\n".join(lines) + "\n")
+    plot_comparison(folder / "comparison.png", runs)
+
+
+def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
+    """Draw hypervolume over trials, and the chosen networks on the test images.
+
+    Args:
+        path: PNG file to write.
+        runs: All runs.
+    """
+    figure = Figure(figsize=(11.5, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    curves, networks = figure.subplots(1, 2)
+    floor = []
+    for position, name in enumerate(dict.fromkeys(run.method for run in runs)):
+        its, colour = [run for run in runs if run.method == name], COLOURS[position % len(COLOURS)]
+        values = np.array([run.curve for run in its])
+        x = np.arange(1, values.shape[1] + 1)
+        curves.plot(x, np.median(values, axis=0), color=colour, linewidth=2, label=name)
+        if len(its) > 1:
+            curves.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+        floor.append(np.median(values, axis=0)[min(9, values.shape[1] - 1)])
+        macs = [run.network.average_macs for run in its]
+        networks.scatter(macs, [run.network.test_accuracy for run in its], color=colour, s=45, label=name)
+    top = max(run.curve[-1] for run in runs)
+    margin = 0.05 * max(top - min(floor), 1e-9)
+    curves.set_ylim(min(floor) - margin, top + margin)
+    curves.set_title("Hypervolume on validation images", loc="left", fontweight="bold")
+    curves.set_xlabel("Evaluated networks")
+    curves.legend(frameon=False, loc="lower right")
+    networks.axvline(runs[0].max_average_macs, color="#9aa5b1", linestyle=":")
+    networks.set_title("Chosen networks on test images", loc="left", fontweight="bold")
+    networks.set_xlabel("Average MACs per image (millions)")
+    networks.set_ylabel("Accuracy (%)")
+    for axes in (curves, networks):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    figure.savefig(path, dpi=DPI)

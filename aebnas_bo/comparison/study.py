@@ -1,0 +1,125 @@
+"""A comparison from configurations to results: one study per method and seed, resumable, then one table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import dump_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.space.architecture import content_key
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.study import run_study
+from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device
+
+RESULT_FILE = "method.json"
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """One method with one seed, done.
+
+    Args:
+        method: Its name.
+        seed: Its seed.
+        curve: Hypervolume after each trial, with further settings of thresholds where the method has them.
+        network: The network of choice.
+        max_average_macs: Budget in millions it was chosen under.
+        seconds: Seconds of the study, supernet and search, in the call that finished it.
+    """
+
+    method: str
+    seed: int
+    curve: tuple[float, ...]
+    network: ChosenNetwork
+    max_average_macs: float
+    seconds: float
+
+
+def run_comparison(
+    configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, progress: RunProgress
+) -> list[MethodRun]:
+    """Run every method with every seed; what is finished is not run again.
+
+    Args:
+        configs: Configuration of each method.
+        seeds: Seeds.
+        folder: Holds one run folder per method and seed.
+        progress: Shows what happens.
+
+    Raises:
+        ConfigError: If the methods do not share images, supernet epochs, budget or reference point.
+        AebnasError: As the steps do; studies finished so far are kept.
+    """
+    _check(configs)
+    wanted = [(name, seed) for seed in seeds for name in configs]
+    found = []
+    for number, (name, seed) in enumerate(wanted, start=1):
+        progress.message(f"{name}, seed {seed} ({number} of {len(wanted)})")
+        config = configs[name].model_copy(update={"seed": seed, "name": name})
+        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress))
+    return found
+
+
+def _check(configs: Mapping[str, Config]) -> None:
+    shared: dict[str, Callable[[Config], object]] = {
+        "data": lambda config: config.data,
+        "supernet.epochs": lambda config: config.supernet.epochs,
+        "search.budget": lambda config: config.search.budget,
+        "search.reference_point": lambda config: config.search.reference_point,
+        "search.max_average_macs": lambda config: config.search.max_average_macs,
+        "search.min_accuracy": lambda config: config.search.min_accuracy,
+        "space.stages": lambda config: config.space.stages,
+        "space.resolutions": lambda config: config.space.resolutions,
+    }
+    first, *others = configs
+    problems = [
+        f"{setting}: {name} and {first} differ; methods are compared on the same images, backbones and budgets"
+        for setting, value in shared.items()
+        for name in others
+        if value(configs[name]) != value(configs[first])
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
+    result, key = folder.path / RESULT_FILE, content_key(dump_config(config))
+    if result.exists():
+        stored = json.loads(result.read_text(encoding="utf-8"))
+        if stored.pop("config") != key:
+            raise UsageError(f"{folder.path}: was made with other settings; give another --out")
+        network = stored.pop("network")
+        chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
+        return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
+    started = time.perf_counter()
+    run_study(config, folder, True, progress)
+    seconds = time.perf_counter() - started
+    with TrialStore.open(folder.study) as store:
+        trials, objectives = store.trials(), store.study.objectives
+    splits, device = load_splits(config.data), resolve_device(config.device)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    supernet, _ = prepare_supernet(config, space, splits, folder, progress, device)
+    estimator = make_estimator(config, space, splits, supernet, device, folder)
+    budget = budget_of(config, space)
+    run = MethodRun(
+        method=config.name,
+        seed=config.seed,
+        curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
+        network=judge(choose(trials, budget), space, splits, estimator, config, device),
+        max_average_macs=budget,
+        seconds=round(seconds, 1),
+    )
+    write_text(result, json.dumps({"config": key, **asdict(run)}, allow_nan=False))
+    return run

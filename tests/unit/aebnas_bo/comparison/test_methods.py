@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.comparison.methods import method_files, parse_seeds
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.errors import UsageError
+from aebnas_bo.space.network_space import NetworkSpace
+
+CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+ALL = ["static", "edanas", "nachos", "aebnas", "aebnas-bo"]
+
+
+def test_names_are_looked_up_beside_the_configuration_and_paths_are_taken(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text("search: {strategy: random}\n", encoding="utf-8")
+    found = method_files(["nachos", str(own)], CONFIGS / "digits.yaml")
+    assert found == {"nachos": CONFIGS / "methods" / "nachos.yaml", "mine": own}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["nacho"], "no such method; there is aebnas, aebnas-bo, edanas, nachos, static"),
+        (["aebnas", "aebnas"], "two methods called aebnas"),
+        ([], "at least one name"),
+        (["nowhere/x.yaml"], "no such method"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(names: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        method_files(names, CONFIGS / "digits.yaml")
+
+
+def test_seeds_are_numbers_and_ranges() -> None:
+    assert parse_seeds("0-2") == [0, 1, 2]
+    assert parse_seeds("7, 0-1,7") == [0, 1, 7]
+    for wrong in ("", "a", "3-1", "1-", "-2"):
+        with pytest.raises(UsageError, match="expected numbers and ranges"):
+            parse_seeds(wrong)
+
+
+@pytest.mark.parametrize("data", ["digits", "cifar10-mini", "cifar10"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_method_goes_with_every_data_configuration(data: str, name: str) -> None:
+    path = method_files([name], CONFIGS / f"{data}.yaml")[name]
+    config = load_config(CONFIGS / f"{data}.yaml", method=path)
+    plain = load_config(CONFIGS / f"{data}.yaml")
+    space = NetworkSpace(config.space, 3, 10)
+    assert (config.data, config.space.stages) == (plain.data, plain.space.stages)
+    assert space.tunes_thresholds == (name in {"nachos", "aebnas"})
+    assert space.has_free_thresholds == (name in {"static", "aebnas-bo"})
+    assert (len(config.space.exits) == 0) == (name == "static")
+    assert space.skeleton.has_learned_confidence == (name == "nachos")
+
+
+def test_methods_differ_in_what_they_encode() -> None:
+    def names(method: str) -> tuple[str, ...]:
+        path = CONFIGS / "methods" / f"{method}.yaml"
+        return NetworkSpace(load_config(CONFIGS / "digits.yaml", method=path).space, 1, 10).search_space.names
+
+    ours = set(names("aebnas-bo"))
+    assert ours - set(names("aebnas")) == {
+        *(f"exit{n}_threshold" for n in (1, 2)), *(f"exit{n}_layer1_kind" for n in (1, 2))
+    }  # fmt: skip
+    assert not any(name.startswith("exit") for name in names("static"))
+    assert [name for name in names("nachos") if name.startswith("exit")] == ["exit1_depth", "exit2_depth"]
+    assert "exit1_threshold" in names("edanas")
+    assert "exit1_layer1_kernel" not in names("edanas")

@@ -1,0 +1,96 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from aebnas_bo.comparison import study
+from aebnas_bo.comparison.chosen_network import choose
+from aebnas_bo.comparison.outputs import comparison_rows, header, write_outputs
+from aebnas_bo.comparison.study import MethodRun, run_comparison
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.search.trial import Trial
+
+CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+SMALL = [
+    "supernet.epochs=1", "supernet.random_subnets=0", "data.max_train_images=500", "search.budget=6",
+    "search.design_trials=4", "search.batch_size=2", "search.mc_samples=8", "search.pool_size=8", "search.rounds=0",
+    "supernet.cache=false",
+]  # fmt: skip
+
+
+def configs(*methods: str) -> dict[str, Config]:
+    return {m: load_config(CONFIGS / "digits.yaml", SMALL, CONFIGS / "methods" / f"{m}.yaml") for m in methods}
+
+
+def compare(folder: Path, *methods: str, seeds=(0,)) -> list[MethodRun]:
+    return run_comparison(configs(*methods), seeds, folder, RunProgress(Console(stderr=True), quiet=True))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[MethodRun]]:
+    folder = tmp_path_factory.mktemp("comparison")
+    return folder, compare(folder, "static", "edanas", "nachos", "aebnas", "aebnas-bo")
+
+
+def test_every_method_runs_and_is_judged_on_the_test_images(finished) -> None:
+    _, runs = finished
+    assert [run.method for run in runs] == ["static", "edanas", "nachos", "aebnas", "aebnas-bo"]
+    for run in runs:
+        network = run.network
+        assert len(run.curve) == 6
+        assert 0.0 <= network.test_accuracy <= 100.0
+        assert network.average_macs_without_passed <= network.average_macs <= network.worst_case_macs
+        assert len(network.exit_rates) == network.exits + 1
+        assert sum(network.exit_rates) == pytest.approx(1.0)
+        assert run.max_average_macs == runs[0].max_average_macs
+    assert runs[0].network.exits == 0
+
+
+def test_what_is_finished_is_read_and_not_run_again(finished, monkeypatch) -> None:
+    folder, runs = finished
+    monkeypatch.setattr(study, "run_study", lambda *_: pytest.fail("run again"))
+    assert compare(folder, "static", "edanas", "nachos", "aebnas", "aebnas-bo") == runs
+
+
+def test_a_result_of_other_settings_is_not_taken(finished) -> None:
+    folder, _ = finished
+    other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
+    with pytest.raises(UsageError, match="made with other settings"):
+        run_comparison(other, [0], folder, RunProgress(Console(stderr=True), quiet=True))
+
+
+def test_methods_that_do_not_share_their_ground_are_refused(tmp_path: Path) -> None:
+    given = configs("static", "aebnas")
+    search = given["aebnas"].search.model_copy(update={"budget": 9})
+    given["aebnas"] = given["aebnas"].model_copy(update={"search": search})
+    with pytest.raises(ConfigError, match=r"search.budget: aebnas and static differ"):
+        run_comparison(given, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
+
+
+def test_outputs_hold_every_run_and_means_over_seeds(finished, tmp_path: Path) -> None:
+    _, runs = finished
+    more = [*runs, *(replace(run, seed=1, curve=tuple(v + 1.0 for v in run.curve)) for run in runs)]
+    write_outputs(tmp_path, more)
+    assert len((tmp_path / "comparison.csv").read_text().splitlines()) == 11
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+    rows = comparison_rows(more)
+    assert {len(row) for row in rows} == {len(header(more))}
+    means = [float(row[header(more).index("hypervolume")].split(" ")[0]) for row in rows]
+    assert means == sorted(means, reverse=True)
+    assert all("± 0.707" in row[header(more).index("hypervolume")] for row in rows)
+
+
+def a_trial(number: int, accuracy: float, macs: float) -> Trial:
+    return Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs})
+
+
+def test_the_most_accurate_network_within_the_budget_is_chosen() -> None:
+    trials = [a_trial(0, 80.0, 1.0), a_trial(1, 90.0, 2.0), a_trial(2, 90.0, 1.5), a_trial(3, 99.0, 2.1)]
+    assert choose(trials, 2.0).number == 2
+    assert choose(trials, 0.5).number == 0  # none keeps to it: the cheapest
+    with pytest.raises(UsageError, match="no trial was completed"):
+        choose([Trial(0, "", "FAILED", {})], 1.0)
