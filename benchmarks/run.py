@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from aebnas_bo.comparison.methods import parse_seeds
 from aebnas_bo.search.loop import evaluate_trial, propose_trials
 from benchmarks.methods import Method, methods
 from benchmarks.problem import Problem, load_problem
@@ -33,22 +34,13 @@ def run(problem: Problem, name: str, method: Method, seed: int, budget: int, fol
             file.append([evaluate_trial(trial, problem.estimator, problem.objectives)])
 
 
-def seeds_of(text: str) -> list[int]:
-    """Return the seeds of `3`, `0-7` or `0,2,5`."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        seeds += range(int(first), int(last or first) + 1)
-    return seeds
-
-
 def main() -> None:
     """Run what the command line names, seed by seed."""
     known = methods()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", required=True)
     parser.add_argument("--method", required=True, nargs="+", choices=known)
-    parser.add_argument("--seeds", required=True, type=seeds_of)
+    parser.add_argument("--seeds", required=True, type=parse_seeds)
     parser.add_argument("--budget", required=True, type=int)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     arguments = parser.parse_args()

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import joint_loss
 from benchmarks.compare import main as compare_main
 from benchmarks.comparison import compare, evaluations_to_reach, holm
 from benchmarks.curves import Run, check_hypervolume, load_runs
 from benchmarks.methods import methods
 from benchmarks.problem import load_problem
 from benchmarks.records import Header, RunFile, read_run, run_path
-from benchmarks.run import run, seeds_of
+from benchmarks.run import run
 
 TABLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "digits_table.csv"
 PEERS = ["optuna-tpe", "optuna-nsga2", "pymoo-nsga2"]
@@ -85,11 +86,6 @@ def test_unknown_problem_is_named() -> None:
         load_problem("digits")
 
 
-def test_seeds_are_listed_or_ranged() -> None:
-    assert seeds_of("3") == [3]
-    assert seeds_of("0-2,7") == [0, 1, 2, 7]
-
-
 def make_run(method: str, seed: int, values: list[float]) -> Run:
     return Run("p", method, seed, tuple(values), tuple(v + 0.5 for v in values), (0.1,) * len(values))
 
@@ -144,3 +140,18 @@ def test_compare_writes_tables_figures_and_rows(problem, tmp_path: Path, monkeyp
     assert len(rows) == 1 + 2 * 100
     assert (tmp_path / "png" / "search-table-digits_table.png").stat().st_size > 10_000
     assert "| sobol | 1 |" in (tmp_path / "out" / "tables.md").read_text()
+
+
+def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkeypatch, capsys) -> None:
+    out, root = tmp_path / "joint.csv", TABLE.parents[2]
+    few = ["--set", "final_training.epochs=1", "--set", "data.max_train_images=300"]
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("sys.argv", ["joint_loss", "configs/digits.yaml", "--out", str(out), *few])
+    joint_loss.main()
+    rows = out.read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["variant", "none", "cost", "peak", "both"]
+    assert len({tuple(row.split(",")[3:]) for row in rows}) == 5  # every variant trains another network
+    monkeypatch.setattr(joint_loss, "train_from_scratch", lambda *_: pytest.fail("trained again"))
+    joint_loss.main()
+    assert out.read_text().splitlines() == rows
+    assert "both (1 seeds)" in capsys.readouterr().out

@@ -1,0 +1,157 @@
+"""What the terms of the joint loss buy (NACHOS): none, the cost term, the peak term, both.
+
+    python -m benchmarks.joint_loss configs/cifar10-mini.yaml --seeds 0 1 2 --out FILE
+
+One network, the middle of the space with every exit, is trained alone under each variant and seed with the recipe
+`final_training`. Thresholds are tuned on the validation images to a budget of MACs (highest accuracy that costs no
+more, cumulative certainty); accuracy and average MACs are then taken on the test images. Rows that stand in the file
+are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.search_space import ChoiceParameter
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet_preparation import training_data
+from aebnas_bo.training.joint_loss import leaving_probabilities
+
+BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
+METHOD = Path("configs/methods/nachos.yaml")
+VARIANTS = {"none": (0.0, 0.0), "cost": (1.0, 0.0), "peak": (0.0, 1.0), "both": (1.0, 1.0)}
+HEADER = ["variant", "seed", "budget", "expected_macs", "confidence_error", "test_accuracy", "test_average_macs",
+          "final_exit_accuracy"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all variants share: a network, its costs, the images and the budget in MACs."""
+
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+    architecture: Architecture
+    costs: ExitCosts
+    budget: float
+
+
+def main() -> None:
+    """Run what is missing, then print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    ground = _ground(load_config(arguments.config, arguments.settings, METHOD))
+    rows = _read(arguments.out)
+    with arguments.out.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not rows:
+            writer.writerow(HEADER)
+        for seed in arguments.seeds:
+            for variant in VARIANTS:
+                if not any(row["variant"] == variant and row["seed"] == str(seed) for row in rows):
+                    writer.writerow([variant, seed, *(f"{value:.6g}" for value in _run(ground, variant, seed))])
+                    file.flush()
+    _print(_read(arguments.out))
+
+
+def _ground(config: Config) -> Ground:
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    point = {
+        p.name: p.values[-1 if p.name.startswith("exit") else len(p.values) // 2]
+        for p in space.search_space.parameters
+        if isinstance(p, ChoiceParameter)
+    }
+    architecture = space.architecture(point)
+    costs = exit_costs(architecture, space.skeleton)
+    first, *_, last = costs.cumulative
+    budget = first + BUDGET_SHARE * (last - first)
+    return Ground(config, space, splits, architecture, costs, budget)
+
+
+def _run(ground: Ground, variant: str, seed: int) -> list[float]:
+    """Train the network under one variant and return its figures."""
+    cost_weight, peak_weight = VARIANTS[variant]
+    config, splits = ground.config, ground.splits
+    joint = config.supernet.joint_loss
+    assert joint is not None
+    joint = joint.model_copy(
+        update={"cost_weight": cost_weight, "peak_weight": peak_weight, "max_macs": ground.budget / MACS_PER_MILLION}
+    )
+    recipe = config.final_training.model_copy(update={"joint_loss": joint})
+    images = MeasuringImages.of(splits, "cpu")
+    subnet = train_from_scratch(
+        ground.architecture,
+        ground.space.skeleton,
+        training_data(config, recipe, splits, "cpu"),
+        images.calibration_images,
+        recipe,
+        seed,
+    )
+    validation = _table(ground, subnet, images)
+    test_images = MeasuringImages.of(replace(splits, validation=splits.test), "cpu")
+    test = _table(ground, subnet, test_images)
+    goal = TuningGoal("max_macs", ground.budget)
+    tuned = tune_thresholds(validation, ground.costs.backbone, ground.costs.branches, goal, may_switch_off=False)
+    outcome = evaluate_thresholds(test, [threshold or 0.0 for threshold in tuned.thresholds])
+    expected, error = _expected(test)
+    return [
+        ground.budget / MACS_PER_MILLION, expected / MACS_PER_MILLION, error, outcome.accuracy,
+        outcome.average_macs / MACS_PER_MILLION, 100.0 * float(test.is_correct[-1].double().mean()),
+    ]  # fmt: skip
+
+
+def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable:
+    costs = ground.costs.cumulative
+    return measure(subnet, images, costs, ground.architecture.key, ground.config.estimation)[0]
+
+
+def _expected(table: ExitTable) -> tuple[float, float]:
+    """Return the expected MACs under the confidences alone, and their mean squared distance from being right."""
+    confidence: Tensor = table.confidence[:-1]
+    leaving = leaving_probabilities(confidence).mean(dim=1)
+    expected = float(leaving @ torch.tensor(table.macs, dtype=leaving.dtype))
+    return expected, float((confidence - table.is_correct[:-1].to(confidence)).square().mean())
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _print(rows: list[dict[str, str]]) -> None:
+    for variant in VARIANTS:
+        its = [row for row in rows if row["variant"] == variant]
+        if its:
+            means = (f"{name} {statistics.mean(float(row[name]) for row in its):.4g}" for name in HEADER[2:])
+            sys.stdout.write(f"{variant} ({len(its)} seeds): {', '.join(means)}\n")
+
+
+if __name__ == "__main__":
+    main()
