@@ -60,10 +60,14 @@ def _exit_rates(trial: Trial) -> str:
 
 
 def _thresholds(trial: Trial) -> str:
-    names = [name for name in trial.parameters if name.endswith("_threshold")]
+    """Return the threshold of every exit, a parameter or, where it was tuned, a detail; none of an exit that is off."""
+    known = {**trial.details, **trial.parameters}
+    exits = [name.removesuffix("_rate") for name in trial.details if name.endswith("_rate") and name != "final_rate"]
     return " / ".join(
-        f"{float(trial.parameters[name]):.2f}" if _exists(trial, name.replace("_threshold", "_rate")) else "–"
-        for name in names
+        f"{float(known[f'{exit_}_threshold']):.2f}"
+        if f"{exit_}_threshold" in known and _exists(trial, f"{exit_}_rate")
+        else "–"
+        for exit_ in exits
     )
 
 

@@ -23,6 +23,18 @@ def test_table_shows_key_metrics_rates_and_thresholds(trials, objectives) -> Non
     assert "0.25" in shown
 
 
+def test_tuned_thresholds_are_details(trials, objectives) -> None:
+    tuned = [
+        replace(
+            trial,
+            parameters={"exit1_depth": 1},
+            details={"exit1_rate": 0.3, "exit2_rate": 0.0, "final_rate": 0.7, "exit1_threshold": 0.625},
+        )
+        for trial in trials
+    ]
+    assert "0.62 / –" in text(front_table(pareto_front(tuned, objectives), objectives))
+
+
 def test_long_fronts_are_thinned_out_evenly(objectives) -> None:
     front = [make_trial(n, 10.0 + n, 0.01 * n) for n in range(90)]
     shown = text(front_table(front, objectives))
