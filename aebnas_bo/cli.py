@@ -109,7 +109,7 @@ def compare(
         "device": device,
     }
     options = all_settings(settings, flags)
-    with reported_errors(as_json, quiet) as command:
+    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.comparison.methods import method_files, parse_seeds
         from aebnas_bo.comparison.outputs import terminal_table, write_outputs
         from aebnas_bo.comparison.study import run_comparison
@@ -119,7 +119,7 @@ def compare(
 
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
         configs = {name: load_config(config, options, path) for name, path in files.items()}
-        folder = out or RUNS / f"{load_config(config, options).name}-methods"
+        folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             runs = run_comparison(configs, parse_seeds(seeds), folder, progress)
         write_outputs(folder, runs)

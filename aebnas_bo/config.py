@@ -302,6 +302,8 @@ class Config(Section):
             raise ValueError(
                 "estimation.confidence: learned needs exits with such an output; set space.learned_confidence: true"
             )
+        if self.estimation.confidence == "learned" and self.supernet.joint_loss is None:
+            raise ValueError("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
         expected = len(self.space.exits) + 1
         for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
             weights = training.exit_weights

@@ -81,8 +81,14 @@ class Command:
 
 
 @contextmanager
-def reported_errors(as_json: bool, quiet: bool) -> Iterator[Command]:
-    """Run a command; errors and signals become messages and exit codes."""
+def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resume.") -> Iterator[Command]:
+    """Run a command; errors and signals become messages and exit codes.
+
+    Args:
+        as_json: Whether to write the error as a JSON document on stdout too.
+        quiet: Whether nothing but errors is logged.
+        way_on: How to go on once a signal has stopped it.
+    """
     stderr = Console(stderr=True)
     _set_up_logging(stderr, quiet)
     stop = StopSignals()
@@ -96,7 +102,7 @@ def reported_errors(as_json: bool, quiet: bool) -> Iterator[Command]:
             stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
         _end(type(error).__name__, error.exit_code, problems, as_json)
     except StopRequested as request:
-        stderr.print(f"[bold]{request}[/]; what was finished is stored. Go on with --resume.", highlight=False)
+        stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
         _end(type(request).__name__, request.exit_code, [str(request)], as_json)
 
 

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.config import Config
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config_loading import dump_config, load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
-from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
@@ -39,7 +39,7 @@ from aebnas_bo.training.joint_loss import leaving_probabilities
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
 METHOD = Path("configs/methods/nachos.yaml")
 VARIANTS = {"none": (0.0, 0.0), "cost": (1.0, 0.0), "peak": (0.0, 1.0), "both": (1.0, 1.0)}
-HEADER = ["variant", "seed", "budget", "expected_macs", "confidence_error", "test_accuracy", "test_average_macs",
+HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_error", "test_accuracy", "test_average_macs",
           "final_exit_accuracy"]  # fmt: skip
 
 
@@ -64,18 +64,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    ground = _ground(load_config(arguments.config, arguments.settings, METHOD))
+    config = load_config(arguments.config, arguments.settings, METHOD)
+    ground, settings = _ground(config), content_key(dump_config(config))
     rows = _read(arguments.out)
+    known = {(row["variant"], row["seed"], row["settings"]) for row in rows}
     with arguments.out.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if not rows:
             writer.writerow(HEADER)
         for seed in arguments.seeds:
             for variant in VARIANTS:
-                if not any(row["variant"] == variant and row["seed"] == str(seed) for row in rows):
-                    writer.writerow([variant, seed, *(f"{value:.6g}" for value in _run(ground, variant, seed))])
+                if (variant, str(seed), settings) not in known:
+                    writer.writerow(
+                        [variant, seed, settings, *(f"{value:.6g}" for value in _run(ground, variant, seed))]
+                    )
                     file.flush()
-    _print(_read(arguments.out))
+    _print([row for row in _read(arguments.out) if row["settings"] == settings])
 
 
 def _ground(config: Config) -> Ground:
@@ -104,10 +108,13 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     )
     recipe = config.final_training.model_copy(update={"joint_loss": joint})
     images = MeasuringImages.of(splits, "cpu")
+    # Every variant goes without the images of the support set, whether it looks at them or not.
+    aside = recipe.model_copy(update={"joint_loss": joint.model_copy(update={"peak_weight": 1.0})})
+    data = training_data(config, aside, splits, "cpu")
     subnet = train_from_scratch(
         ground.architecture,
         ground.space.skeleton,
-        training_data(config, recipe, splits, "cpu"),
+        data,
         images.calibration_images,
         recipe,
         seed,
@@ -149,7 +156,7 @@ def _print(rows: list[dict[str, str]]) -> None:
     for variant in VARIANTS:
         its = [row for row in rows if row["variant"] == variant]
         if its:
-            means = (f"{name} {statistics.mean(float(row[name]) for row in its):.4g}" for name in HEADER[2:])
+            means = (f"{name} {statistics.mean(float(row[name]) for row in its):.4g}" for name in HEADER[3:])
             sys.stdout.write(f"{variant} ({len(its)} seeds): {', '.join(means)}\n")
 
 

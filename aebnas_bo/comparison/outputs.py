@@ -27,7 +27,7 @@ COLUMNS: tuple[Figures, ...] = (
     ("worst-case MACs (M)", lambda run: run.network.worst_case_macs, 4),
     ("exits", lambda run: run.network.exits, 1),
     ("hypervolume", lambda run: run.curve[-1], 3),
-    ("seconds", lambda run: run.seconds, 0),
+    ("search seconds", lambda run: run.seconds, 0),
 )
 
 

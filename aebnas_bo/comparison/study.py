@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
 from aebnas_bo.config import Config
-from aebnas_bo.config_loading import dump_config
+from aebnas_bo.config_loading import dump_config, parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.progress import RunProgress
+from aebnas_bo.resuming import differing_settings
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.space.architecture import content_key
@@ -36,7 +36,7 @@ class MethodRun:
         curve: Hypervolume after each trial, with further settings of thresholds where the method has them.
         network: The network of choice.
         max_average_macs: Budget in millions it was chosen under.
-        seconds: Seconds of the study, supernet and search, in the call that finished it.
+        seconds: Seconds of proposing and evaluating all trials.
     """
 
     method: str
@@ -63,6 +63,12 @@ def run_comparison(
         AebnasError: As the steps do; studies finished so far are kept.
     """
     _check(configs)
+    for name, config in configs.items():
+        if config.search.design_trials >= config.search.budget:
+            progress.message(
+                f"note: {name} draws its first {config.search.design_trials} networks without learning, so it learns "
+                f"nothing in {config.search.budget} (search.design_trials)"
+            )
     wanted = [(name, seed) for seed in seeds for name in configs]
     found = []
     for number, (name, seed) in enumerate(wanted, start=1):
@@ -80,8 +86,7 @@ def _check(configs: Mapping[str, Config]) -> None:
         "search.reference_point": lambda config: config.search.reference_point,
         "search.max_average_macs": lambda config: config.search.max_average_macs,
         "search.min_accuracy": lambda config: config.search.min_accuracy,
-        "space.stages": lambda config: config.space.stages,
-        "space.resolutions": lambda config: config.space.resolutions,
+        "space": lambda config: config.space.model_dump(exclude={"exits", "learned_confidence", "branch_stride"}),
     }
     first, *others = configs
     problems = [
@@ -94,6 +99,17 @@ def _check(configs: Mapping[str, Config]) -> None:
         raise ConfigError(problems)
 
 
+def _check_stored(config: Config, folder: RunFolder) -> None:
+    """See that an unfinished study was begun with the same settings."""
+    with TrialStore.open(folder.study) as store:
+        stored = parse_config(store.study.config, str(folder.study))
+    differing = sorted(differing_settings(stored, config).keys() - {"device"})
+    if differing:
+        raise UsageError(
+            f"{folder.path}: was begun with other settings ({', '.join(differing[:5])}); give those or another --out"
+        )
+
+
 def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
     result, key = folder.path / RESULT_FILE, content_key(dump_config(config))
     if result.exists():
@@ -103,9 +119,9 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> Met
         network = stored.pop("network")
         chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
         return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
-    started = time.perf_counter()
+    if folder.holds_study:
+        _check_stored(config, folder)
     run_study(config, folder, True, progress)
-    seconds = time.perf_counter() - started
     with TrialStore.open(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
     splits, device = load_splits(config.data), resolve_device(config.device)
@@ -119,7 +135,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> Met
         curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
         network=judge(choose(trials, budget), space, splits, estimator, config, device),
         max_average_macs=budget,
-        seconds=round(seconds, 1),
+        seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )
     write_text(result, json.dumps({"config": key, **asdict(run)}, allow_nan=False))
     return run

@@ -93,23 +93,25 @@ def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[Label
 
     Args:
         images: All of them.
-        fraction: Share to set aside; the smallest class keeps at least one image, and gives one.
+        fraction: Share to set aside; no class gives more than half its images.
         seed: Seed of the choice.
 
     Returns:
-        What is left, and what was set aside.
+        What is left, and what was set aside in random order: BatchNorm over a batch of one class misleads.
 
     Raises:
         DataError: If a class has a single image.
     """
-    counts = torch.bincount(images.labels)
-    smallest = int(counts[counts > 0].min())
-    if smallest < 2:
+    counts = torch.bincount(images.labels).tolist()
+    if 1 in counts:
         raise DataError("a support set needs two images or more of every class; give more images or set peak_weight: 0")
-    each = min(max(round(fraction * len(images) / int((counts > 0).sum())), 1), smallest - 1)
-    order = torch.randperm(len(images), generator=torch_generator(seed, "split", "support"))
+    each = max(round(fraction * len(images) / sum(count > 0 for count in counts)), 1)
+    generator = torch_generator(seed, "split", "support")
+    order = torch.randperm(len(images), generator=generator)
     shuffled = images.labels[order]
-    aside = torch.cat([order[shuffled == label][:each] for label in counts.nonzero().flatten()]).sort().values
+    given = [order[shuffled == label][: min(each, count // 2)] for label, count in enumerate(counts)]
+    aside = torch.cat(given)
+    aside = aside[torch.randperm(len(aside), generator=generator)]
     is_left = torch.ones(len(images), dtype=torch.bool)
     is_left[aside] = False
     return images.subset(is_left.nonzero().flatten()), images.subset(aside)

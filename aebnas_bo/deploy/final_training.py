@@ -66,7 +66,7 @@ def train_from_scratch(
         def backward(images: Tensor, targets: Tensor) -> float:
             with autocast(config.precision, images.device):
                 outputs = forward(images)
-            loss = network_loss(architecture, outputs, targets)
+            loss = network_loss(architecture, outputs, targets, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 

@@ -40,7 +40,9 @@ class Calibration:
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, name: ConfidenceName, num_classes: int) -> float:
-    """Return the divisor of an output's logits at which held-out answers are likeliest.
+    """Return the divisor of an output's logits at which held-out answers are likeliest; 1 where all of them are right.
+
+    Without a wrong answer no certainty is too great, and a temperature near 0 would leave nothing to tell images apart.
 
     Args:
         logits: `B x K`, or `B x (K + 1)` with a learned confidence's logit behind them.
@@ -49,6 +51,8 @@ def fit_temperature(logits: Tensor, labels: Tensor, name: ConfidenceName, num_cl
         num_classes: `K`.
     """
     logits = logits.double()
+    if bool((logits[:, :num_classes].argmax(dim=-1) == labels).all()):
+        return 1.0
     if name == "learned" and logits.shape[-1] > num_classes:
         is_right = (logits[:, :num_classes].argmax(dim=-1) == labels).double()
         return _fitted(lambda t: F.binary_cross_entropy_with_logits(logits[:, num_classes] / t, is_right))

@@ -208,25 +208,27 @@ def _candidates_of(subsets: Sequence[_Subset], table: ExitTable, may_switch_off:
 
     def of_table(one: ExitTable) -> list[Tensor]:
         rows = zip(one.certainty[:-1], one.is_correct[:-1], strict=True)
-        return [_candidates(certainty, is_correct, may_switch_off) for certainty, is_correct in rows]
+        return [_candidates(certainty, is_correct, needs_unreachable) for certainty, is_correct in rows]
 
+    # By the cumulative rule an exit that nobody leaves is not one that is off: it adds to the certainty of later ones.
+    needs_unreachable = not may_switch_off or table.rule == "cumulative"
     if table.rule == "cumulative":  # what an exit's certainty is depends on those that are kept before it
         return [of_table(subset.table) for subset in subsets]
     of_all = of_table(table)
     return [subset.of_kept(of_all) for subset in subsets]
 
 
-def _candidates(certainty: Tensor, is_correct: Tensor, may_switch_off: bool) -> Tensor:
+def _candidates(certainty: Tensor, is_correct: Tensor, needs_unreachable: bool) -> Tensor:
     """Return the certainties, ascending, that are lowest of all or have a wrong image just below them.
 
-    Where the exit may not be switched off, a threshold of 1 that nobody reaches is one of them.
+    Where a threshold is needed that nobody reaches, 1 is one of them.
     """
     values, group = certainty.double().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     has_wrong = torch.zeros(len(values), dtype=torch.bool)
     has_wrong[group[~is_correct]] = True
     is_worth = torch.cat([torch.tensor([True]), has_wrong[:-1]])
     kept: Tensor = values[is_worth]
-    return kept if may_switch_off or bool(values[-1] >= 1.0) else torch.cat([kept, kept.new_ones(1)])
+    return kept if not needs_unreachable or bool(values[-1] >= 1.0) else torch.cat([kept, kept.new_ones(1)])
 
 
 def _thinned(values: Tensor, num_exits: int, grid: Sequence[float]) -> Tensor:

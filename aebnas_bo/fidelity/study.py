@@ -66,6 +66,7 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
     device = resolve_device(config.device)
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    _check(config, space)
     points = spread_points(space, config.fidelity.num_architectures, numpy_generator(config.seed, "fidelity", "draw"))
     folder.create()
     with RunLock(folder.path):
@@ -102,6 +103,15 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         write_agreements(folder.path / "fidelity.json", found, facts)
         plot_fidelity(folder.path / "fidelity.png", comparisons, found)
     return FidelityReport(tuple(comparisons), tuple(found), seconds)
+
+
+def _check(config: Config, space: NetworkSpace) -> None:
+    if space.tunes_thresholds:
+        raise ConfigError("space.thresholds: networks are compared at thresholds of the space; set it to searched")
+    if config.estimation.confidence == "learned" and config.final_training.joint_loss is None:
+        raise ConfigError(
+            "final_training.joint_loss: networks trained alone need it to learn confidences; set it as the supernet's"
+        )
 
 
 def _claim(config: Config, folder: RunFolder, resume: bool) -> None:

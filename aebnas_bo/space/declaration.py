@@ -88,6 +88,8 @@ class ExitChoices(Declaration):
         low, high = self.threshold
         if not 0.0 <= low < high <= 1.0:
             raise ValueError(f"threshold must be [low, high] with 0 <= low < high <= 1, got {[low, high]}")
+        if values and not low <= values[0] <= values[-1] <= high:
+            raise ValueError(f"threshold_values must lie within threshold, {[low, high]}, got {values}")
         return self
 
     @property

@@ -85,7 +85,7 @@ def _backward(
         architecture = sampler.draw(kind)
         with autocast(config.precision, images.device):
             outputs = supernet(images, architecture)
-        loss = network_loss(architecture, outputs, targets if teacher is None else teacher)
+        loss = network_loss(architecture, outputs, targets if teacher is None else teacher, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         if first_loss is None:
             first_loss = loss.detach()

@@ -59,6 +59,7 @@ def leaving_probabilities(confidence: Tensor) -> Tensor:
 def joint_terms(
     outputs: Sequence[Tensor],
     targets: Tensor,
+    labels: Tensor,
     macs: Sequence[int],
     max_macs: float,
     support_accuracy: Tensor | None,
@@ -69,7 +70,9 @@ def joint_terms(
     Args:
         outputs: `B x (K + 1)` logits of each exit, the last column that of its confidence; `B x K` of the final
             classifier.
-        targets: `B` labels (which are smoothed) or `B x K` probabilities (which are not).
+        targets: What outputs shall learn: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
+            such as a teacher's.
+        labels: What is right, `B`, or `B x K` probabilities of mixed images, of which the likeliest class is.
         macs: Cost of leaving at each of the `E` outputs.
         max_macs: Budget of the expected cost.
         support_accuracy: Accuracy of each exit on the images of each class, `K x (E - 1)`, on images held out of
@@ -84,7 +87,7 @@ def joint_terms(
     leaving = leaving_probabilities(sure)
     smoothing = 0.0 if targets.ndim > 1 else label_smoothing
     losses = torch.stack([F.cross_entropy(c, targets, label_smoothing=smoothing, reduction="none") for c in classes])
-    labels = targets if targets.ndim == 1 else targets.argmax(dim=-1)
+    labels = labels if labels.ndim == 1 else labels.argmax(dim=-1)
     is_right = (classes[:-1].argmax(dim=-1) == labels).to(logits)
     cost = classes.new_zeros(())
     if macs[-1] > max_macs:
@@ -104,6 +107,7 @@ def joint_terms(
 def joint_loss(
     outputs: Sequence[Tensor],
     targets: Tensor,
+    labels: Tensor,
     macs: Sequence[int],
     support_accuracy: Tensor | None,
     config: JointLossConfig,
@@ -117,7 +121,7 @@ def joint_loss(
     if config.max_macs is None and config.cost_weight > 0:
         raise ConfigError("joint_loss.max_macs: the cost term needs a budget of average MACs in millions")
     max_macs = (config.max_macs or math.inf) * MACS_PER_MILLION
-    terms = joint_terms(outputs, targets, macs, max_macs, support_accuracy, label_smoothing)
+    terms = joint_terms(outputs, targets, labels, macs, max_macs, support_accuracy, label_smoothing)
     weighed = config.class_weight * terms.classes + terms.confidence
     return weighed + config.cost_weight * terms.cost + config.peak_weight * terms.peak
 
@@ -132,14 +136,14 @@ def support_accuracy(
         networks: Each maps images to the outputs of its exits and of its final classifier.
         images: Images that weights are not trained on, `N x C x H x W`, normalised.
         labels: Their classes, `N`.
-        batch_size: Images per forward pass.
+        batch_size: Most images per forward pass; batches are of equal size up to one image.
 
     Returns:
         A `K x (E - 1)` tensor.
     """
-    found = []
+    found, batches = [], images.tensor_split(-(-len(images) // batch_size))
     for network in networks:
-        outputs = [torch.cat(parts) for parts in zip(*map(network, images.split(batch_size)), strict=True)]  # type: ignore[no-untyped-call]
+        outputs = [torch.cat(parts) for parts in zip(*map(network, batches), strict=True)]
         num_classes = outputs[-1].shape[-1]
         member = F.one_hot(labels, num_classes).double()  # N x K
         hits = [(output[:, :num_classes].argmax(dim=-1) == labels).double() for output in outputs[:-1]]

@@ -17,8 +17,9 @@ from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
 SUPPORT_BATCH = 256
 
 Network = Callable[[Tensor], Sequence[Tensor]]
-NetworkLoss = Callable[[Architecture, Sequence[Tensor], Tensor], Tensor]
-"""Takes a network, its outputs on a batch and the batch's targets; returns a scalar."""
+NetworkLoss = Callable[[Architecture, Sequence[Tensor], Tensor, Tensor], Tensor]
+"""Takes a network, its outputs on a batch, what they shall learn (maybe a teacher's answers) and what is right; gives
+a scalar."""
 
 
 def make_network_loss(
@@ -43,15 +44,15 @@ def make_network_loss(
     if data.support is not None:
         known = support_accuracy(networks(), *data.support, SUPPORT_BATCH)
 
-    def loss(architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor) -> Tensor:
+    def loss(architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor, labels: Tensor) -> Tensor:
         macs = exit_costs(architecture, skeleton).cumulative
-        return joint_loss(outputs, targets, macs, known, joint, config.label_smoothing)
+        return joint_loss(outputs, targets, labels, macs, known, joint, config.label_smoothing)
 
     return loss
 
 
 def _exit_loss(
-    config: TrainingConfig, architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor
+    config: TrainingConfig, architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor, _: Tensor
 ) -> Tensor:
     num_classes = outputs[-1].shape[-1]
     classes = [output[:, :num_classes] for output in outputs]  # an untrained confidence's logit stays out

@@ -86,3 +86,13 @@ def test_other_rows_are_not_taken_for_remembered_ones() -> None:
     fit_surrogate(other, memory)
     fit_surrogate(alone)
     assert torch.equal(other.covar_module.base_kernel.lengthscale, alone.covar_module.base_kernel.lengthscale)
+
+
+def test_a_model_left_behind_lets_go_of_what_it_cached() -> None:
+    memory, first, second = FitMemory(), make(40), make(41)
+    fit_surrogate(first, memory)
+    expected = first.posterior(data(5)[0]).mean
+    assert first.prediction_strategy is not None
+    fit_surrogate(second, memory)
+    assert first.prediction_strategy is None
+    assert torch.allclose(first.posterior(data(5)[0]).mean, expected)  # worked out anew where it is still asked

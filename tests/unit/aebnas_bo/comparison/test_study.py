@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def test_a_result_of_other_settings_is_not_taken(finished) -> None:
     other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
     with pytest.raises(UsageError, match="made with other settings"):
         run_comparison(other, [0], folder, RunProgress(Console(stderr=True), quiet=True))
+
+
+def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_path: Path) -> None:
+    folder, _ = finished
+    shutil.copytree(folder / "aebnas-seed0", tmp_path / "aebnas-seed0")
+    (tmp_path / "aebnas-seed0" / study.RESULT_FILE).unlink()
+    other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
+                                   CONFIGS / "methods" / "aebnas.yaml")}  # fmt: skip
+    with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
+        run_comparison(other, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
 
 
 def test_methods_that_do_not_share_their_ground_are_refused(tmp_path: Path) -> None:

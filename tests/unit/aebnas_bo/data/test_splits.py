@@ -168,9 +168,10 @@ def test_set_aside_takes_equally_many_of_each_class_and_nothing_twice() -> None:
     assert numbers(aside) != numbers(set_aside(images, 0.12, seed=1)[1])
 
 
-def test_set_aside_leaves_every_class_an_image() -> None:
-    left, aside = set_aside(numbered([3, 50]), 0.5, seed=0)
-    assert torch.bincount(left.labels).tolist() == [1, 48]
-    assert torch.bincount(aside.labels).tolist() == [2, 2]
+def test_set_aside_takes_no_more_than_half_of_a_class_and_mixes_them() -> None:
+    left, aside = set_aside(numbered([4, 60, 60]), 0.5, seed=0)
+    assert torch.bincount(left.labels).tolist() == [2, 39, 39]
+    assert torch.bincount(aside.labels).tolist() == [2, 21, 21]
+    assert aside.labels.tolist() != aside.labels.sort().values.tolist()
     with pytest.raises(DataError, match="two images or more of every class"):
         set_aside(numbered([1, 50]), 0.5, seed=0)

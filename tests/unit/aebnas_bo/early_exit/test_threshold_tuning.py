@@ -12,8 +12,8 @@ GOALS = [TuningGoal("target_macs", 12.0), TuningGoal("max_macs", 15.0), TuningGo
 
 def make_case(seed: int, num_images: int, num_exits: int, rule="each"):
     generator = torch.Generator().manual_seed(seed)
-    # Few distinct confidences, so that there are ties.
-    confidence = torch.randint(0, 7, (num_exits + 1, num_images), generator=generator) / 6.0
+    # Few distinct confidences, so that there are ties; in half the cases none is 1, so that 1 can keep everybody.
+    confidence = torch.randint(0, 7 - seed % 2, (num_exits + 1, num_images), generator=generator) / 6.0
     is_correct = torch.rand(num_exits + 1, num_images, generator=generator) < 0.3 + 0.6 * confidence
     backbone = tuple(torch.randint(1, 9, (num_exits + 1,), generator=generator).cumsum(0).tolist())
     branches = tuple(torch.randint(0, 4, (num_exits,), generator=generator).tolist())
@@ -111,6 +111,14 @@ def test_a_cheaper_network_is_never_punished() -> None:
     goal = TuningGoal("target_macs", 10.0)
     assert scores(goal, 70.0, 2.0)[0] == scores(goal, 70.0, 10.0)[0] == 70.0
     assert scores(goal, 70.0, 11.0)[0] == pytest.approx(69.0)
+
+
+def test_an_exit_nobody_leaves_may_still_add_to_the_certainty_of_later_ones() -> None:
+    confidence = torch.tensor([[0.9, 0.1], [0.2, 0.3], [1.0, 1.0]])
+    is_correct = torch.tensor([[False, False], [True, False], [True, True]])
+    table = ExitTable(confidence, is_correct, (11, 22, 102), "cumulative")
+    tuned = tune_thresholds(table, (10, 20, 100), (1, 1), TuningGoal("min_accuracy", 100.0))
+    assert (tuned.thresholds[0], tuned.accuracy, tuned.average_macs) == (1.0, 100.0, 62.0)
 
 
 def test_a_useless_exit_is_switched_off() -> None:

@@ -63,6 +63,7 @@ def test_searched_is_as_declared() -> None:
         ("space.thresholds=some", "space.thresholds: must be searched, tuned or a list"),
         ("space.thresholds=[0.2, 0.1]", "threshold_values must be ascending"),
         ("space.thresholds=[0.2, 1.1]", "less than or equal to 1"),
+        ("space.branch_kinds=[round]", "no layer may be ['round']; the space declares ['dense'"),
     ],
 )
 def test_mistakes_are_named_once(setting: str, message: str) -> None:
@@ -76,3 +77,23 @@ def test_a_declaration_without_exits_is_left_alone() -> None:
     tree: dict[str, object] = {"exits": [], "thresholds": "tuned"}
     assert unfold(tree) == []
     assert tree == {"exits": []}
+
+
+def test_kinds_that_are_not_declared_are_not_added() -> None:
+    with pytest.raises(ConfigError, match="no layer may be"):
+        space("space.branch=[{kind: dense}]", "space.branch_kinds=[inverted_residual]")
+
+
+def test_nonsense_is_refused_also_without_exits() -> None:
+    with pytest.raises(ConfigError, match="must be searched, tuned"):
+        space("space.thresholds=foo", "space.exits=[]")
+
+
+def test_exits_do_not_share_their_values() -> None:
+    one = load_config(None, ["space.thresholds=[0.1, 0.2]", "space.exits.0.threshold_values.0=0.05"]).space
+    assert [exit_.threshold_values for exit_ in one.exits] == [(0.05, 0.2), (0.1, 0.2)]
+
+
+def test_values_lie_within_the_range() -> None:
+    with pytest.raises(ConfigError, match="must lie within threshold"):
+        space("space.exits.0.threshold=[0.5, 0.9]", "space.exits.0.threshold_values=[0.1]")

@@ -17,7 +17,7 @@ def outputs(seed: int = 0, kind=torch.float64):
 
 
 def terms(*given: torch.Tensor):
-    return joint_terms(given, LABELS, MACS, BUDGET, SUPPORT, label_smoothing=0.1)
+    return joint_terms(given, LABELS, LABELS, MACS, BUDGET, SUPPORT, label_smoothing=0.1)
 
 
 def test_every_image_leaves_somewhere() -> None:
@@ -94,22 +94,31 @@ def test_the_peak_term_draws_confidences_to_what_exits_get_right() -> None:
 
 
 def test_a_network_within_the_budget_costs_nothing() -> None:
-    found = joint_terms(outputs(), LABELS, MACS, 700.0, SUPPORT)
+    found = joint_terms(outputs(), LABELS, LABELS, MACS, 700.0, SUPPORT)
     assert found.cost.item() == 0.0
 
 
 def test_a_network_without_exits_has_its_classes_alone() -> None:
     [final] = outputs()[2:]
-    found = joint_terms([final], LABELS, MACS[2:], BUDGET, SUPPORT[:, :0])
+    found = joint_terms([final], LABELS, LABELS, MACS[2:], BUDGET, SUPPORT[:, :0])
     assert found.classes.item() == pytest.approx(F.cross_entropy(final, LABELS).item())
     assert found.confidence.item() == found.peak.item() == 0.0
 
 
 def test_probabilities_as_targets() -> None:
     given, soft = outputs(), F.one_hot(LABELS, 3).double()
-    by_label, by_share = (joint_terms(given, targets, MACS, BUDGET, SUPPORT) for targets in (LABELS, soft))
+    by_label, by_share = (joint_terms(given, targets, targets, MACS, BUDGET, SUPPORT) for targets in (LABELS, soft))
     torch.testing.assert_close(by_share.classes, by_label.classes)
     torch.testing.assert_close(by_share.peak, by_label.peak)
+
+
+def test_a_teachers_answer_is_learned_but_not_taken_for_right() -> None:
+    given, teacher = outputs(), F.one_hot((LABELS + 1) % 3, 3).double()
+    by_teacher = joint_terms(given, teacher, LABELS, MACS, BUDGET, SUPPORT, 0.1)
+    plain = terms(*given)
+    assert by_teacher.classes != plain.classes
+    assert by_teacher.confidence == plain.confidence
+    assert by_teacher.peak == plain.peak
 
 
 def test_terms_are_weighed() -> None:
@@ -117,7 +126,7 @@ def test_terms_are_weighed() -> None:
     given = outputs()
     found = terms(*given)
     expected = 2.0 * found.classes + found.confidence + 3.0 * found.cost + 5.0 * found.peak
-    torch.testing.assert_close(joint_loss(given, LABELS, MACS, SUPPORT, config, 0.1), expected)
+    torch.testing.assert_close(joint_loss(given, LABELS, LABELS, MACS, SUPPORT, config, 0.1), expected)
 
 
 def test_support_accuracy_is_a_share_of_each_class() -> None:
@@ -135,3 +144,14 @@ def test_support_accuracy_is_a_share_of_each_class() -> None:
         [network, lambda x: (network(x)[1], network(x)[1])], torch.arange(6.0).reshape(6, 1, 1, 1), labels, 4
     )
     assert other.tolist() == [[0.75], [0.875]]
+
+
+def test_support_images_go_in_batches_of_equal_size() -> None:
+    sizes = []
+
+    def network(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        sizes.append(len(images))
+        return torch.zeros(len(images), 3), torch.zeros(len(images), 2)
+
+    support_accuracy([network], torch.zeros(9, 1, 1, 1), torch.arange(9) % 2, batch_size=8)
+    assert sizes == [5, 4]  # BatchNorm refuses a batch of one image
