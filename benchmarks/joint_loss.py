@@ -39,8 +39,8 @@ from aebnas_bo.training.joint_loss import leaving_probabilities
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
 METHOD = Path("configs/methods/nachos.yaml")
 VARIANTS = {"none": (0.0, 0.0), "cost": (1.0, 0.0), "peak": (0.0, 1.0), "both": (1.0, 1.0)}
-HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_error", "test_accuracy", "test_average_macs",
-          "final_exit_accuracy"]  # fmt: skip
+HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_error", "test_accuracy",
+          "test_average_macs", "final_exit_accuracy"]  # fmt: skip
 
 
 @dataclass(frozen=True)
