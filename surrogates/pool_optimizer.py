@@ -72,25 +72,26 @@ def maximize_acquisition(
     Raises:
         SurrogateError: If no new row exists or no value is finite.
     """
-    elites, excluded = layout.canonical(elites), layout.canonical(excluded)
+    elites, tried = layout.canonical(elites), set(_keys(layout.canonical(excluded)))
+    seen = set(tried)
     half = settings.pool_size // 2
     pool = layout.sample(settings.pool_size, generator).to(elites)
     if len(elites):
         pool = torch.cat([pool[:half], mutate(_pick(elites, settings.pool_size - half, generator), layout, generator)])
-    rows, values = _evaluate(acquisition, new_rows(pool, excluded))
+    rows, values = _evaluate(acquisition, new_rows(pool, seen))
     for _ in range(settings.rounds):
         parents = rows[: settings.parents] if len(rows) else pool
         mothers = _pick(parents, settings.pool_size, generator)
         fathers = _pick(parents, settings.pool_size, generator)
         children = mutate(crossover(mothers, fathers, layout, generator), layout, generator)
-        fresh, fresh_values = _evaluate(acquisition, new_rows(children, torch.cat([excluded, rows])))
+        fresh, fresh_values = _evaluate(acquisition, new_rows(children, seen))
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
         raise SurrogateError("every candidate has been tried already: the space is exhausted or the pool too small")
-    rows, values = _climb(acquisition, layout, rows, values, excluded, settings)
+    rows, values = _climb(acquisition, layout, rows, values, seen, settings)
     refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
-    keep = new_row_mask(refined, excluded)
-    rows, values = _best(torch.cat([rows, refined[keep]]), torch.cat([values, refined_values[keep]]), 1)
+    is_new = torch.tensor([key not in tried for key in _keys(refined)], dtype=torch.bool)
+    rows, values = _best(torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1)
     if not torch.isfinite(values).all():
         raise SurrogateError("the acquisition function is not finite at any candidate")
     return rows, values
@@ -147,12 +148,12 @@ def _climb(
     layout: ColumnLayout,
     rows: Tensor,
     values: Tensor,
-    excluded: Tensor,
+    seen: set[bytes],
     settings: PoolSettings,
 ) -> tuple[Tensor, Tensor]:
     """Search the neighbourhood of the best row, then of a better one found there, until there is none."""
     for _ in range(settings.climbs):
-        around = new_rows(neighbours(rows[0], layout), torch.cat([excluded, rows]))
+        around = new_rows(neighbours(rows[0], layout), seen)
         found, found_values = _evaluate(acquisition, around)
         best = rows[0]
         rows, values = _best(torch.cat([rows, found]), torch.cat([values, found_values]), settings.pool_size)
@@ -161,19 +162,17 @@ def _climb(
     return rows, values
 
 
-def new_row_mask(rows: Tensor, excluded: Tensor) -> Tensor:
-    """Return which of `n` canonical rows are neither excluded nor repeated, as `n` booleans."""
-    seen = {tuple(row) for row in excluded.tolist()}
+def new_rows(rows: Tensor, seen: set[bytes]) -> Tensor:
+    """Return the canonical rows that were not seen and are not repeated; from now on they are seen."""
     mask = []
-    for row in map(tuple, rows.tolist()):
-        mask.append(row not in seen)
-        seen.add(row)
-    return torch.tensor(mask, dtype=torch.bool)
+    for key in _keys(rows):
+        mask.append(key not in seen)
+        seen.add(key)
+    return rows[torch.tensor(mask, dtype=torch.bool)]
 
 
-def new_rows(rows: Tensor, excluded: Tensor) -> Tensor:
-    """Return the canonical rows that are neither excluded nor repeated."""
-    return rows[new_row_mask(rows, excluded)]
+def _keys(rows: Tensor) -> list[bytes]:
+    return [row.tobytes() for row in (rows.detach().cpu() + 0.0).numpy()]  # adding 0 makes one of the two zeros
 
 
 def _pick(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from surrogates.pool_optimizer import (
     maximize_acquisition,
     mutate,
     neighbours,
-    new_row_mask,
+    new_rows,
 )
 
 LAYOUT = ColumnLayout(
@@ -86,9 +86,11 @@ def test_crossover_inherits_groups_whole() -> None:
     assert 0 < (children[:, 0] == 0).float().mean() < 1
 
 
-def test_new_row_mask_drops_repeats() -> None:
-    rows = torch.tensor([[1.0], [2.0], [1.0], [3.0]])
-    assert new_row_mask(rows, torch.tensor([[3.0]])).tolist() == [True, True, False, False]
+def test_new_rows_are_neither_seen_nor_repeated() -> None:
+    seen: set[bytes] = set()
+    assert new_rows(torch.tensor([[3.0], [-0.0]]), seen).tolist() == [[3.0], [0.0]]
+    assert new_rows(torch.tensor([[1.0], [2.0], [1.0], [3.0], [0.0]]), seen).tolist() == [[1.0], [2.0]]
+    assert new_rows(torch.tensor([[2.0]]), seen).tolist() == []
 
 
 def test_non_finite_acquisition_is_an_error() -> None:
