@@ -120,7 +120,11 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     curves.set_title("Hypervolume on validation images", loc="left", fontweight="bold")
     curves.set_xlabel("Evaluated networks")
     curves.legend(frameon=False, loc="lower right")
-    networks.axvline(runs[0].max_average_macs, color="#9aa5b1", linestyle=":")
+    budget = runs[0].max_average_macs
+    networks.axvline(budget, color="#9aa5b1", linestyle=":")
+    networks.annotate(
+        "budget ", (budget, 0.02), xycoords=("data", "axes fraction"), ha="right", fontsize=9, color="#66717d"
+    )
     networks.set_title("Chosen networks on test images", loc="left", fontweight="bold")
     networks.set_xlabel("Average MACs per image (millions)")
     networks.set_ylabel("Accuracy (%)")
