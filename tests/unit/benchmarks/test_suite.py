@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import joint_loss
+from aebnas_bo.early_exit.policy import evaluate_thresholds
+from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
+from benchmarks import joint_loss, threshold_tuning
 from benchmarks.compare import main as compare_main
 from benchmarks.comparison import compare, evaluations_to_reach, holm
 from benchmarks.curves import Run, check_hypervolume, load_runs
@@ -155,3 +158,28 @@ def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkey
     joint_loss.main()
     assert out.read_text().splitlines() == rows
     assert "both (1 seeds)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("goal", threshold_tuning.GOALS, ids=lambda goal: goal.kind)
+def test_tuned_thresholds_are_no_worse_than_those_of_a_loop_over_images(goal, monkeypatch) -> None:
+    monkeypatch.setattr(threshold_tuning, "IMAGES", 150)
+    table, (backbone, branches) = threshold_tuning.make_table(), (threshold_tuning.BACKBONE, threshold_tuning.BRANCHES)
+    grid = (0.3, 0.6, 0.8, 0.9, 1.0)
+
+    def score(thresholds) -> float:
+        outcome = evaluate_thresholds(table, thresholds)
+        values = (torch.tensor([value], dtype=torch.float64) for value in (outcome.accuracy, outcome.average_macs))
+        return float(goal.scores(*values)[0])
+
+    tuned = tune_thresholds(table, backbone, branches, goal, grid, may_switch_off=False)
+    assert score(tuned.thresholds) >= score(threshold_tuning.loop_over_images(table, grid, goal))
+
+
+def test_speed_of_tuning_is_written_down(tmp_path: Path, monkeypatch) -> None:
+    for name, value in (("IMAGES", 100), ("REPEATS", 1), ("LOOP_GRID", (0.5, 1.0))):
+        monkeypatch.setattr(threshold_tuning, name, value)
+    monkeypatch.setattr("sys.argv", ["threshold_tuning", "--out", str(tmp_path / "speed.txt")])
+    threshold_tuning.main()
+    lines = (tmp_path / "speed.txt").read_text().splitlines()
+    assert len(lines) == 1 + 2 * len(threshold_tuning.GOALS)
+    assert "times faster" in lines[1]
