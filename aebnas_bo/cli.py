@@ -117,6 +117,7 @@ def compare(
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RUNS
 
+        load_config(config)  # a mistake there is none of the methods'
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
         configs = {name: load_config(config, options, path) for name, path in files.items()}
         folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"

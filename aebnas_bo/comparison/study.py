@@ -59,10 +59,13 @@ def run_comparison(
         progress: Shows what happens.
 
     Raises:
-        ConfigError: If the methods do not share images, supernet epochs, budget or reference point.
+        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point.
+        UsageError: If the folder is a file, or holds runs of other settings.
         AebnasError: As the steps do; studies finished so far are kept.
     """
     _check(configs)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder}: is a file; give a folder")
     for name, config in configs.items():
         if config.search.design_trials >= config.search.budget:
             progress.message(

@@ -74,3 +74,6 @@ def test_methods_are_compared_from_the_command_line(tmp_path: Path) -> None:
     wrong = call("compare", str(configs / "digits.yaml"), "--methods", "nacho", "--out", str(tmp_path / "all"))
     assert wrong.returncode == 2
     assert "there is aebnas, aebnas-bo, edanas, nachos, static" in wrong.stderr
+    missing = call("compare", "nowhere.yaml")
+    assert missing.returncode == 3
+    assert "nowhere.yaml: cannot be read" in missing.stderr

@@ -74,6 +74,12 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
         run_comparison(other, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
 
 
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        compare(tmp_path / "file", "static")
+
+
 def test_methods_that_do_not_share_their_ground_are_refused(tmp_path: Path) -> None:
     given = configs("static", "aebnas")
     search = given["aebnas"].search.model_copy(update={"budget": 9})
