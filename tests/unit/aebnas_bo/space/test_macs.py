@@ -94,10 +94,10 @@ def _counted_up_to(output: int, architecture: Architecture, skeleton: Skeleton) 
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_200_networks_of_every_preset_cost_half_of_torchs_flops_at_every_exit(preset: str) -> None:
+def test_networks_of_every_preset_cost_half_of_torchs_flops_at_every_exit(preset: str) -> None:
     space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, in_channels=3, num_classes=10)
     generator = np.random.default_rng(5)
-    for number in range(200):
+    for number in range(40):  # 200 of each: benchmarks.supernet_exactness
         architecture = space.architecture(space.search_space.sample(generator))
         costs = exit_costs(architecture, space.skeleton)
         assert costs == _counted_costs(architecture, space.skeleton)
