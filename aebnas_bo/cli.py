@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 
 from aebnas_bo.run import (
+    BudgetOption,
     DeviceOption,
     JsonOption,
+    MaxMacsOption,
+    MinAccuracyOption,
     QuietOption,
     SettingsOption,
     all_settings,
@@ -88,13 +91,9 @@ def compare(
         str, typer.Option(help="Names of files in methods/ beside CONFIG, or paths, separated by commas.")
     ] = "static,edanas,nachos,aebnas,aebnas-bo",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4 or 0,3,7-9.")] = "0",
-    budget: Annotated[int | None, typer.Option(min=1, help="Evaluated networks per method and seed.")] = None,
-    max_average_macs: Annotated[
-        float | None, typer.Option(min=0.0, help="Millions of average MACs at which methods are compared.")
-    ] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
-    ] = None,
+    budget: BudgetOption = None,
+    max_average_macs: MaxMacsOption = None,
+    min_accuracy: MinAccuracyOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder of all runs; by default runs/NAME-methods.")] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,

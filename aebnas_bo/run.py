@@ -27,6 +27,13 @@ from aebnas_bo.stopping import StopSignals
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
 ]
+BudgetOption = Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the first design included.")]
+MaxMacsOption = Annotated[
+    float | None, typer.Option(min=0.0, help="Most average MACs, in millions, of an admissible network.")
+]
+MinAccuracyOption = Annotated[
+    float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
+]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
@@ -34,13 +41,9 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only th
 
 def run(
     config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the Sobol design included.")] = None,
-    max_average_macs: Annotated[
-        float | None, typer.Option(min=0.0, help="Most average MACs, in millions, of an admissible network.")
-    ] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
-    ] = None,
+    budget: BudgetOption = None,
+    max_average_macs: MaxMacsOption = None,
+    min_accuracy: MinAccuracyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,

@@ -8,10 +8,7 @@ One thread, the 86 columns of the `aebnas` preset, a synthetic trade-off; ratios
 from __future__ import annotations
 
 import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -22,23 +19,13 @@ from botorch.sampling import SobolQMCNormalSampler
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.search.columns import column_layout
 from aebnas_bo.space.network_space import NetworkSpace
+from benchmarks.timing import median_seconds
 from surrogates.acquisition import noisy_hypervolume_acquisition
 from surrogates.models import ArchitectureGP
 
 REPEATS = 5
 CANDIDATES = 128
 REFERENCE = torch.tensor([-3.0, -3.0], dtype=torch.float64)
-
-
-def median_seconds(call: Callable[[], object]) -> float:
-    """Return the median of a few timed calls after one that is not counted."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def main() -> None:
@@ -64,7 +51,7 @@ def main() -> None:
         rows = layout.sample(CANDIDATES, generator).unsqueeze(1)
         with torch.no_grad():
             values = torch.stack([ours(rows).exp(), theirs(rows).exp()])
-            seconds = [median_seconds(partial(function, rows)) for function in (theirs, ours)]
+            seconds = [median_seconds(partial(function, rows), REPEATS) for function in (theirs, ours)]
         correlation = torch.corrcoef(values)[0, 1].item()
         sys.stdout.write(
             f"{n:12d}  {len(ours.X_baseline):8d}  {seconds[0]:9.3f}  {seconds[1]:6.3f}  "

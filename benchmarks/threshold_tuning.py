@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from benchmarks.timing import median_seconds
 
 IMAGES, EXITS, REPEATS = 10_000, 4, 9
 GRID = tuple(round(0.1 * step, 1) for step in range(1, 11))
@@ -46,7 +47,8 @@ def main() -> None:
     lines = [f"loop over images: {loop:.2f} s for {num_settings} settings, so {whole:.0f} s for {len(GRID) ** EXITS}"]
     for goal in GOALS:
         for may_switch_off in (True, False):
-            seconds = median_seconds(lambda: tune_thresholds(table, BACKBONE, BRANCHES, goal, GRID, may_switch_off))  # noqa: B023
+            tune = partial(tune_thresholds, table, BACKBONE, BRANCHES, goal, GRID, may_switch_off)
+            seconds = median_seconds(tune, REPEATS)
             off = "exits may be switched off" if may_switch_off else "all exits on"
             lines.append(
                 f"{goal.kind}, {off}: {seconds:.3f} s (median of {REPEATS}), {whole / seconds:.0f} times faster"
@@ -87,17 +89,6 @@ def loop_over_images(table: ExitTable, grid: Sequence[float], goal: TuningGoal) 
         if score > best:
             best, chosen = score, setting
     return chosen
-
-
-def median_seconds(call: Callable[[], object]) -> float:
-    """Return the median of a few timed calls after one that is not counted."""
-    call()
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
 
 
 if __name__ == "__main__":
