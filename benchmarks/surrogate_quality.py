@@ -2,16 +2,18 @@
 
     python -m benchmarks.surrogate_quality runs/benchmark --out benchmarks/results/search/surrogates.csv
 
-Takes the `qnehvi` runs of every problem; every network is left out with all its settings and predicted from the others.
+Takes the `qnehvi` runs of the image problems; every network is left out with all its settings and predicted from the
+others. Rows that stand in the file are not worked out again.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ import torch
 from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from benchmarks.comparison import OURS
-from benchmarks.problem import Problem, load_problem
+from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP
@@ -28,38 +30,57 @@ from surrogates.validation import Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
 VARIANTS = {"with what is known": True, "from nothing": False}
+HEADER = ["problem", "seed", "trials", "metric", "surrogate", "r2", "kendall_tau", "coverage"]
+FIGURES = ("r2", "kendall_tau", "coverage")
 
 
 def main() -> None:
-    """Write a row per run, number of trials, metric and variant, and print medians."""
+    """Write a row per run, number of trials, metric and variant that the file lacks, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[tuple[str, int, int, str, str, Quality]] = []
+    rows = read_rows(arguments.out)
+    known = {(row["problem"], row["seed"], row["trials"], row["surrogate"]) for row in rows}
     problems: dict[str, Problem] = {}
-    for path in sorted(arguments.runs.glob(f"*/{OURS}/*.jsonl")):
-        header, trials = read_run(path)
-        problem = problems.setdefault(header.problem, load_problem(header.problem))
-        for told in (count for count in TOLD if count <= len(trials)):
-            for variant, has_knowledge in VARIANTS.items():
-                for metric, found in qualities(problem, trials[:told], has_knowledge).items():
-                    rows.append((header.problem, header.seed, told, metric, variant, found))
-    with arguments.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["problem", "seed", "trials", "metric", "surrogate", "r2", "kendall_tau", "coverage"])
-        writer.writerows(
-            [*row, f"{found.r2:.4f}", f"{found.kendall_tau:.4f}", f"{found.coverage:.4f}"] for *row, found in rows
-        )
-    for key in dict.fromkeys((row[0], row[2], row[3], row[4]) for row in rows):
-        group = [row[5] for row in rows if (row[0], row[2], row[3], row[4]) == key]
-        r2, tau, coverage = (
-            statistics.median(getattr(found, name) for found in group) for name in ("r2", "kendall_tau", "coverage")
-        )
-        sys.stdout.write(
-            "| " + " | ".join(map(str, key)) + f" | {len(group)} | {r2:.3f} | {tau:.3f} | {100 * coverage:.1f} % |\n"
-        )
+    with arguments.out.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HEADER, lineterminator="\n")
+        if not rows:
+            writer.writeheader()
+        for path in sorted(arguments.runs.glob(f"*/{OURS}/*.jsonl")):
+            header, trials = read_run(path)
+            if header.problem not in CONFIGURATIONS:  # a table knows no costs
+                continue
+            for told, variant in itertools.product((count for count in TOLD if count <= len(trials)), VARIANTS):
+                key = (header.problem, str(header.seed), str(told), variant)
+                if key in known:
+                    continue
+                problem = problems.setdefault(header.problem, load_problem(header.problem))
+                for metric, found in qualities(problem, trials[:told], VARIANTS[variant]).items():
+                    figures = {name: f"{getattr(found, name):.4f}" for name in FIGURES}
+                    names = ("problem", "seed", "trials", "surrogate")
+                    writer.writerow({**dict(zip(names, key, strict=True)), "metric": metric, **figures})
+                file.flush()
+    print_medians(read_rows(arguments.out))
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of an earlier call, none if there was none."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def print_medians(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print the median over seeds of each figure, by problem, number of trials, metric and variant."""
+    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in HEADER[:1] + HEADER[2:5]), []).append(row)
+    for key, group in groups.items():
+        r2, tau, coverage = (statistics.median(float(row[name]) for row in group) for name in FIGURES)
+        sys.stdout.write(f"| {' | '.join(key)} | {len(group)} | {r2:.3f} | {tau:.3f} | {100 * coverage:.1f} % |\n")
 
 
 def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) -> dict[str, Quality]:
