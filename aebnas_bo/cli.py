@@ -20,6 +20,7 @@ from aebnas_bo.run import (
     QuietOption,
     SettingsOption,
     all_settings,
+    limit_flags,
     reported_errors,
     run,
 )
@@ -101,13 +102,7 @@ def compare(
     quiet: QuietOption = False,
 ) -> None:
     """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
-    flags = {
-        "search.budget": budget,
-        "search.max_average_macs": max_average_macs,
-        "search.min_accuracy": min_accuracy,
-        "device": device,
-    }
-    options = all_settings(settings, flags)
+    options = all_settings(settings, {**limit_flags(budget, max_average_macs, min_accuracy), "device": device})
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.comparison.methods import method_files, parse_seeds
         from aebnas_bo.comparison.outputs import terminal_table, write_outputs

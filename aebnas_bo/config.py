@@ -85,8 +85,8 @@ class JointLossConfig(Section):
         peak_weight: Weight of confidences' distance from what each exit gets right of each class; 0 leaves it out.
         max_macs: Budget of the expected MACs in millions; null takes `search.max_average_macs` or, without that, the
             geometric mean of the space's cheapest and most expensive backbone.
-        support_fraction: Share of the training images, equally many of each class, that say what exits get right.
-            Weights are not trained on them. Only taken where `peak_weight` is not 0.
+        support_fraction: Share of the training images, equally many of each class but no more than half of any, that
+            say what exits get right. Weights are not trained on them. Only taken where `peak_weight` is not 0.
     """
 
     class_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0

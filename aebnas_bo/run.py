@@ -53,16 +53,21 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
-    flags = {
-        "search.budget": budget,
-        "search.max_average_macs": max_average_macs,
-        "search.min_accuracy": min_accuracy,
-        "seed": seed,
-        "device": device,
-    }
+    flags = {**limit_flags(budget, max_average_macs, min_accuracy), "seed": seed, "device": device}
     options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as command:
         _run(config, options, out, resume, as_json, quiet, command)
+
+
+def limit_flags(
+    budget: int | None, max_average_macs: float | None, min_accuracy: float | None
+) -> dict[str, float | None]:
+    """Return the settings that the flags of budget and limits stand for."""
+    return {
+        "search.budget": budget,
+        "search.max_average_macs": max_average_macs,
+        "search.min_accuracy": min_accuracy,
+    }
 
 
 def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:

@@ -44,8 +44,8 @@ def main() -> None:
         lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.3f}.", ""]
         for measure, title in TITLES.items():
             for mark in MARKS:
-                lines += [f"After {mark} evaluations, {title}:", ""]
-                lines += table(compare(of_problem, best[problem], mark, measure))
+                if results := compare(of_problem, best[problem], mark, measure):
+                    lines += [f"After {mark} evaluations, {title}:", "", *table(results)]
             lines += long_run(of_problem, measure)
     text = "\n".join(lines)
     (arguments.out / "tables.md").write_text(text + "\n", encoding="utf-8")

@@ -35,6 +35,7 @@ from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet_preparation import training_data
 from aebnas_bo.training.joint_loss import leaving_probabilities
+from benchmarks.records import read_rows
 
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
 METHOD = Path("configs/methods/nachos.yaml")
@@ -66,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = load_config(arguments.config, arguments.settings, METHOD)
     ground, settings = _ground(config), content_key(dump_config(config))
-    rows = _read(arguments.out)
+    rows = read_rows(arguments.out)
     known = {(row["variant"], row["seed"], row["settings"]) for row in rows}
     with arguments.out.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -79,7 +80,7 @@ def main() -> None:
                         [variant, seed, settings, *(f"{value:.6g}" for value in _run(ground, variant, seed))]
                     )
                     file.flush()
-    _print([row for row in _read(arguments.out) if row["settings"] == settings])
+    _print([row for row in read_rows(arguments.out) if row["settings"] == settings])
 
 
 def _ground(config: Config) -> Ground:
@@ -143,13 +144,6 @@ def _expected(table: ExitTable) -> tuple[float, float]:
     leaving = leaving_probabilities(confidence).mean(dim=1)
     expected = float(leaving @ torch.tensor(table.macs, dtype=leaving.dtype))
     return expected, float((confidence - table.is_correct[:-1].to(confidence)).square().mean())
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _print(rows: list[dict[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -85,3 +86,11 @@ def _row(trial: Trial) -> dict[str, object]:
     del row["setting"], row["details"]
     row["further"] = [{key: setting[key] for key in ("thresholds", "metrics", "sems")} for setting in row["further"]]
     return row
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file that an earlier call wrote, none if there was none."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -23,7 +23,7 @@ from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
-from benchmarks.records import read_run
+from benchmarks.records import read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP
 from surrogates.validation import Quality, leave_out, quality
@@ -63,14 +63,6 @@ def main() -> None:
                     writer.writerow({**dict(zip(names, key, strict=True)), "metric": metric, **figures})
                 file.flush()
     print_medians(read_rows(arguments.out))
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of an earlier call, none if there was none."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def print_medians(rows: Sequence[Mapping[str, str]]) -> None:

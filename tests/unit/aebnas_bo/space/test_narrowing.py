@@ -66,10 +66,9 @@ def test_searched_is_as_declared() -> None:
         ("space.branch_kinds=[round]", "no layer may be ['round']; the space declares ['dense'"),
     ],
 )
-def test_mistakes_are_named_once(setting: str, message: str) -> None:
+def test_mistakes_are_named(setting: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(None, [setting])
-    assert sum(message in problem for problem in caught.value.problems) in {1, 2}
     assert message in "\n".join(caught.value.problems)
 
 
