@@ -35,7 +35,7 @@ from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet_preparation import training_data
 from aebnas_bo.training.joint_loss import leaving_probabilities
-from benchmarks.records import read_rows
+from benchmarks.records import output_file, read_rows
 
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
 METHOD = Path("configs/methods/nachos.yaml")
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="settings", action="append", default=[])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = load_config(arguments.config, arguments.settings, METHOD)

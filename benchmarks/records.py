@@ -94,3 +94,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def output_file(text: str) -> Path:
+    """Return the path of a file to write, its folder made, so that no hour's work ends without a place to go."""
+    path = Path(text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

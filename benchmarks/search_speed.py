@@ -27,11 +27,11 @@ from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.problem import CONFIGURATIONS
-from benchmarks.records import read_run
+from benchmarks.records import output_file, read_run
 
 TOLD = (100, 125, 150, 175, 199)
 SUGGESTIONS = 3  # of ours at each number of trials
-PEER_SUGGESTIONS = {100: 2, 199: 1}  # of Ax, by trials told: each takes minutes
+PEER_SUGGESTIONS = {100: 2, 150: 1, 199: 1}  # of Ax, by trials told: each takes minutes
 MEMORY_MARKS = 100
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--memory", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     header, trials = read_run(arguments.run)

@@ -6,7 +6,6 @@ python -m benchmarks.supernet_exactness --out benchmarks/results/supernet/exactn
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
+from benchmarks.records import output_file
 
 NETWORKS = 200
 
@@ -25,7 +25,7 @@ NETWORKS = 200
 def main() -> None:
     """Compare all networks and write a line per preset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = [_preset(preset) for preset in PRESETS]

@@ -12,7 +12,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
+from benchmarks.records import output_file
 
 CASES = {  # name: preset, channels, side of the images, batch size, calibration and validation images
     "digits": ("tiny", 1, 8, 32, 130, 382),
@@ -43,7 +43,7 @@ STEP: tuple[Extreme, ...] = ("largest", "smallest", "random", "random")
 def main() -> None:
     """Measure everything and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     parser.add_argument("--turns", type=int, default=24, help="turns of each comparison")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

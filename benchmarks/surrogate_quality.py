@@ -23,7 +23,7 @@ from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
-from benchmarks.records import read_rows, read_run
+from benchmarks.records import output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP
 from surrogates.validation import Quality, leave_out, quality
@@ -38,7 +38,7 @@ def main() -> None:
     """Write a row per run, number of trials, metric and variant that the file lacks, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = read_rows(arguments.out)

@@ -13,12 +13,12 @@ import itertools
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from benchmarks.records import output_file
 from benchmarks.timing import median_seconds
 
 IMAGES, EXITS, REPEATS = 10_000, 4, 9
@@ -35,7 +35,7 @@ GOALS = (
 def main() -> None:
     """Measure and write a text file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = make_table()

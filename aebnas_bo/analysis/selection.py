@@ -1,0 +1,136 @@
+"""Choosing one network of a study, by words such as `knee` or `macs<=0.05`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.errors import UsageError
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial, completed_settings
+
+SelectionKind = Literal["knee", "best-accuracy", "macs", "accuracy", "key"]
+SHORTEST_KEY = 4  # hexadecimal digits that name a network
+EXPECTED = "expected knee, best-accuracy, macs<=X (millions), accuracy>=Y (percent) or the key of a network"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked for.
+
+    Args:
+        kind: `knee`: the point of the front that lies furthest beyond the line between its ends, both metrics scaled
+            to the ends (Das 1999); `best-accuracy`; `macs`: the most accurate within `value` million average MACs;
+            `accuracy`: the cheapest of at least `value` percent; `key`: the network of this key, at the most accurate
+            setting of its thresholds.
+        value: Limit of `macs` and `accuracy`.
+        key: Key, or its first digits.
+    """
+
+    kind: SelectionKind
+    value: float = 0.0
+    key: str = ""
+
+    def __str__(self) -> str:
+        sign = {"macs": "macs<=", "accuracy": "accuracy>="}.get(self.kind)
+        return self.key or (f"{sign}{self.value:g}" if sign else self.kind)
+
+
+def parse_selection(text: str) -> Selection:
+    """Read a selection.
+
+    Args:
+        text: `knee`, `best-accuracy`, `macs<=X`, `accuracy>=Y` or a key (four digits or more of it).
+
+    Raises:
+        UsageError: If it is anything else.
+    """
+    words = text.strip().lower()
+    if words == "knee":
+        return Selection("knee")
+    if words == "best-accuracy":
+        return Selection("best-accuracy")
+    number = r"\s*(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
+    if limit := re.fullmatch(rf"macs\s*<={number}", words):
+        return Selection("macs", float(limit[1]))
+    if limit := re.fullmatch(rf"accuracy\s*>={number}", words):
+        return Selection("accuracy", float(limit[1]))
+    if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_KEY},12}}", words):
+        return Selection("key", key=words)
+    raise UsageError(f"--select {text}: {EXPECTED}")
+
+
+def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: Selection) -> Trial:
+    """Return the one observation a selection means: a trial as proposed, or at a further setting of its thresholds.
+
+    Args:
+        trials: All trials.
+        objectives: The metrics; those of the limits of a search are respected by all but `key`.
+        selection: What is asked for.
+
+    Raises:
+        UsageError: If nothing was completed or is admissible, or nothing meets the selection; says what is nearest.
+    """
+    observed = completed_settings(trials)
+    if not observed:
+        raise UsageError("no trial was completed; there is nothing to choose from")
+    if selection.kind == "key":
+        return _of_key(observed, selection.key)
+    front = pareto_front(trials, objectives)
+    if not front:
+        raise UsageError("no network meets the limits of the search; name one by its key, or search with other limits")
+    if selection.kind == "knee":
+        return _knee(front)
+    if selection.kind == "best-accuracy":
+        return max(front, key=_most_accurate)
+    if selection.kind == "macs":
+        within = [trial for trial in front if trial.metrics["average_macs"] <= selection.value]
+        return _best(within, _most_accurate, selection, min(front, key=_macs), "the cheapest")
+    within = [trial for trial in front if trial.metrics["accuracy"] >= selection.value]
+    return _best(within, lambda trial: (-_macs(trial),), selection, max(front, key=_most_accurate), "the most accurate")
+
+
+def _macs(trial: Trial) -> float:
+    return trial.metrics["average_macs"]
+
+
+def _most_accurate(trial: Trial) -> tuple[float, float]:
+    return trial.metrics["accuracy"], -_macs(trial)
+
+
+def _best(
+    found: Sequence[Trial],
+    worth: Callable[[Trial], tuple[float, ...]],
+    selection: Selection,
+    nearest: Trial,
+    name: str,
+) -> Trial:
+    if not found:
+        raise UsageError(
+            f"--select {selection}: no network found meets it; {name} has {nearest.metrics['accuracy']:.2f} % at "
+            f"{_macs(nearest):.4g} M average MACs (key {nearest.key})"
+        )
+    return max(found, key=worth)
+
+
+def _knee(front: Sequence[Trial]) -> Trial:
+    accuracies, macs = [trial.metrics["accuracy"] for trial in front], [_macs(trial) for trial in front]
+    height, width = max(accuracies) - min(accuracies) or 1.0, max(macs) - min(macs) or 1.0
+
+    def beyond(trial: Trial) -> float:
+        return (trial.metrics["accuracy"] - min(accuracies)) / height - (_macs(trial) - min(macs)) / width
+
+    return max(front, key=beyond)
+
+
+def _of_key(observed: Sequence[Trial], key: str) -> Trial:
+    found = [trial for trial in observed if trial.key.startswith(key)]
+    keys = sorted({trial.key for trial in found})
+    if not keys:
+        raise UsageError(f"--select {key}: no evaluated network has this key; trials.csv of the run lists them all")
+    if len(keys) > 1:
+        raise UsageError(f"--select {key}: this is the beginning of {', '.join(keys)}; give more digits")
+    return max(found, key=_most_accurate)

@@ -1,0 +1,87 @@
+from dataclasses import replace
+
+import pytest
+
+from aebnas_bo.analysis.selection import Selection, parse_selection, select
+from aebnas_bo.errors import UsageError
+from aebnas_bo.estimation.estimate import FurtherSetting
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("knee", Selection("knee")),
+        (" Best-Accuracy ", Selection("best-accuracy")),
+        ("macs<=2.44", Selection("macs", 2.44)),
+        ("macs <= .5", Selection("macs", 0.5)),
+        ("macs<=1e-3", Selection("macs", 0.001)),
+        ("accuracy>=97", Selection("accuracy", 97.0)),
+        ("c72f412fd064", Selection("key", key="c72f412fd064")),
+        ("C72F", Selection("key", key="c72f")),
+    ],
+)
+def test_selection_is_read(text, expected) -> None:
+    assert parse_selection(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "best", "macs>=2", "macs<=", "macs<=two", "accuracy<=90", "c72", "c72f412fd0641"])
+def test_anything_else_is_refused_with_what_was_expected(text) -> None:
+    with pytest.raises(UsageError, match=r"--select .*expected knee, best-accuracy, macs<=X"):
+        parse_selection(text)
+
+
+@pytest.mark.parametrize("text", ["knee", "best-accuracy", "macs<=2.5", "accuracy>=97.5", "c72f41"])
+def test_selection_prints_as_it_is_written(text) -> None:
+    assert str(parse_selection(text)) == text
+
+
+# The front of the fixture: trials 5 (5 %, 0.1 M), 0 (50 %, 2 M), 2 (70 %, 3 M), 1 (90 %, 4 M); see the test of the front.
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("knee", 0),
+        ("best-accuracy", 1),
+        ("macs<=3.5", 2),
+        ("macs<=3", 2),
+        ("accuracy>=70", 2),
+        ("accuracy>=70.1", 1),
+    ],
+)
+def test_selection_means_one_observation(trials, objectives, text, number) -> None:
+    assert select(trials, objectives, parse_selection(text)).number == number
+
+
+def test_key_means_its_most_accurate_setting(trials, objectives) -> None:
+    better = FurtherSetting(
+        thresholds={"exit1_threshold": 0.9}, metrics={"accuracy": 60.0, "average_macs": 2.5}, sems={}, details={}
+    )
+    named = [replace(trials[0], key="abcd00000000", further=(better,)), replace(trials[1], key="abce00000000")]
+    chosen = select(named, objectives, parse_selection("abcd"))
+    assert (chosen.key, chosen.setting, chosen.metrics["accuracy"]) == ("abcd00000000", 1, 60.0)
+
+
+def test_key_that_is_unknown_or_says_too_little_is_refused(trials, objectives) -> None:
+    named = [replace(trials[0], key="abcd00000000"), replace(trials[1], key="abcd10000000")]
+    with pytest.raises(UsageError, match="no evaluated network has this key"):
+        select(named, objectives, Selection("key", key="ffff"))
+    with pytest.raises(UsageError, match="the beginning of abcd00000000, abcd10000000; give more digits"):
+        select(named, objectives, Selection("key", key="abcd"))
+
+
+def test_what_nothing_meets_names_the_nearest(trials, objectives) -> None:
+    with pytest.raises(UsageError, match=r"macs<=0.05: no network found meets it; the cheapest has 5.00 % at 0.1 M"):
+        select(trials, objectives, Selection("macs", 0.05))
+    with pytest.raises(UsageError, match=r"accuracy>=99: .* the most accurate has 90.00 % at 4 M"):
+        select(trials, objectives, Selection("accuracy", 99.0))
+
+
+def test_limits_of_the_search_are_respected(trials, objectives) -> None:
+    limited = (objectives[0], replace(objectives[1], limit=3.5))
+    assert select(trials, limited, Selection("best-accuracy")).number == 2
+    with pytest.raises(UsageError, match="no network meets the limits"):
+        select(trials, (objectives[0], replace(objectives[1], limit=0.05)), Selection("knee"))
+
+
+def test_nothing_completed_is_said(trials, objectives) -> None:
+    with pytest.raises(UsageError, match="no trial was completed"):
+        select([trials[3]], objectives, Selection("knee"))
