@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from aebnas_bo.deploy_commands import train
 from aebnas_bo.run import (
     BudgetOption,
     DeviceOption,
@@ -27,6 +28,7 @@ from aebnas_bo.run import (
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.command()(run)
+app.command()(train)
 
 
 @app.callback()

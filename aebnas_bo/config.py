@@ -164,13 +164,18 @@ class SupernetConfig(TrainingConfig):
 
 
 class FinalTrainingConfig(TrainingConfig):
-    """The final recipe: how one network is trained from scratch, all its exits together.
+    """The final recipe: how one network is trained to the end, all its exits together.
 
     Args:
+        start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
+        distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
+            network too.
         compile: Whether `torch.compile` may speed up training on CUDA.
     """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    start: Literal["supernet", "scratch"] = "supernet"
+    distillation: bool = True
     compile: bool = True
 
 

@@ -57,14 +57,23 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     return config
 
 
-def parse_config(text: str, origin: str) -> Config:
+def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config:
     """Check a configuration that was written by `dump_config`.
+
+    Args:
+        text: What was written.
+        origin: Where it stands, for messages.
+        settings: `section.key=value` strings to apply to it.
 
     Raises:
         ConfigError: If it does not fit this version's settings.
     """
     problems: list[str] = []
-    config = _validate(_as_tree(_parse(text, origin), origin), problems)
+    tree = _as_tree(_parse(text, origin), origin)
+    for setting in settings:
+        _apply_setting(tree, setting, problems)
+    _find_non_finite(tree, "", problems)
+    config = _validate(tree, problems)
     if problems or config is None:
         raise ConfigError([f"{origin}: {problem}" for problem in problems])
     return config

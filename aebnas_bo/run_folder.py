@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "networks"
 
     @property
+    def trained(self) -> Path:
+        """Networks trained to the end, one folder per architecture and seed."""
+        return self.path / "trained"
+
+    @property
     def summary(self) -> Path:
         """Key figures of the run."""
         return self.path / "summary.json"

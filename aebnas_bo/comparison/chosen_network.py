@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.deploy.figures import macs_without_passed
+from aebnas_bo.early_exit.policy import evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
 
@@ -89,7 +90,7 @@ def judge(
     table = keep_exits(measured, costs.backbone, costs.branches, is_kept)
     thresholds = [threshold for threshold in given if threshold is not None]
     outcome = evaluate_thresholds(table, thresholds)
-    without_passed = evaluate_thresholds(_without_passed(table, costs, is_kept), thresholds)
+    without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, is_kept)), thresholds)
     return ChosenNetwork(
         key=architecture.key,
         validation_accuracy=trial.metrics["accuracy"],
@@ -100,8 +101,3 @@ def judge(
         exits=len(thresholds),
         exit_rates=outcome.exit_rates,
     )
-
-
-def _without_passed(table: ExitTable, costs: ExitCosts, is_kept: Sequence[bool]) -> ExitTable:
-    own = zip(costs.cumulative_without_earlier_branches, [*is_kept, True], strict=True)
-    return replace(table, macs=tuple(macs for macs, is_on in own if is_on))

@@ -1,4 +1,4 @@
-"""The final recipe: one network trained from scratch, all its exits together."""
+"""The final recipe: one network trained to the end, all its exits together."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, train
+from aebnas_bo.training.losses import mixed_targets, soft_labels
 from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
@@ -33,31 +34,67 @@ def train_from_scratch(
     checkpoint: Path | None = None,
     fingerprint: str = "",
 ) -> Subnet:
-    """Train one network from fresh weights.
+    """Train one network from fresh weights, without any help of a supernet's.
 
     Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        data: As for `train_network`, like all that follow.
+        calibration_images: Likewise.
+        config: Likewise.
+        seed: Seed of weights and batches.
+        on_epoch: Likewise.
+        checkpoint: Likewise.
+        fingerprint: Likewise.
+
+    Raises:
+        AebnasError: As `train_network`.
+    """
+    weights = child_seed(seed, "final", architecture.key, "weights")
+    subnet = fresh_subnet(architecture, skeleton, weights).to(data.labels.device)
+    return train_network(
+        subnet, architecture, skeleton, data, calibration_images, config, seed, None, on_epoch, checkpoint, fingerprint
+    )
+
+
+def train_network(
+    subnet: Subnet,
+    architecture: Architecture,
+    skeleton: Skeleton,
+    data: TrainingData,
+    calibration_images: Tensor,
+    config: FinalTrainingConfig,
+    seed: int,
+    teacher: Callable[[Tensor], Tensor] | None,
+    on_epoch: Callable[[EpochReport], None],
+    checkpoint: Path | None,
+    fingerprint: str,
+) -> Subnet:
+    """Train a network in place.
+
+    Args:
+        subnet: Its weights as training begins, on the images' device.
         architecture: The network.
         skeleton: The fixed part of its space.
         data: The training images.
         calibration_images: Normalised images for BatchNorm statistics, `N x C x H x W`; they are averages over
             the final (or averaged) weights, not over those on the way.
         config: The recipe.
-        seed: Seed of weights and batches; with the architecture's key it names the random streams.
+        seed: Seed of batches; with the architecture's key it names the random streams.
+        teacher: Gives `B x K` logits that the network learns from in equal parts with the labels; `None` for none.
         on_epoch: Called after every epoch.
         checkpoint: File to resume from and to write to; `None` for no checkpoints.
         fingerprint: Identifies the configuration in the checkpoint.
 
     Returns:
-        The network in evaluation mode, on the images' device.
+        The network in evaluation mode.
 
     Raises:
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
-    device = data.labels.device
-    subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
-    if config.compile and device.type == "cuda":
+    if config.compile and data.labels.device.type == "cuda":
         forward = torch.compile(subnet)
 
     def make_backward(_: np.random.Generator) -> Backward:
@@ -66,7 +103,9 @@ def train_from_scratch(
         def backward(images: Tensor, targets: Tensor) -> float:
             with autocast(config.precision, images.device):
                 outputs = forward(images)
-            loss = network_loss(architecture, outputs, targets, targets)
+                taught = None if teacher is None else soft_labels(teacher(images))
+            wanted = targets if taught is None else mixed_targets(targets, taught, config.label_smoothing)
+            loss = network_loss(architecture, outputs, wanted, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 

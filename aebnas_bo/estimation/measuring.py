@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -64,25 +65,58 @@ def measure(
     Raises:
         EstimationError: If the network's outputs are not finite.
     """
-    outputs = _logits(subnet, images.images, config.batch_size)
+    outputs = output_logits(subnet, images.images, config.batch_size)
     labels, num_classes = images.labels.cpu(), outputs[-1].shape[-1]
-    if not all(torch.isfinite(output).all() for output in outputs):
-        raise EstimationError(f"network {key} has non-finite outputs")
-    is_correct = torch.stack([output[:, :num_classes].argmax(dim=-1) == labels for output in outputs])
-    calibrations = []
+    calibrations: tuple[Calibration, ...] = ()
     if config.temperature_scaling:
-        held_out = _logits(subnet, images.calibration_images, config.batch_size)
-        for number, (output, held) in enumerate(zip(outputs, held_out, strict=True)):
-            found = fit_temperature(held, images.calibration_labels.cpu(), config.confidence, num_classes)
-            scaled = output / found
-            before, after = (calibration_error(one, labels, config.confidence, num_classes) for one in (output, scaled))
-            calibrations.append(Calibration(found, before, after))
-            outputs[number] = scaled
-    table = torch.stack([confidence(output, config.confidence, num_classes) for output in outputs])
-    return ExitTable(table, is_correct, macs, config.exit_rule), tuple(calibrations)
+        temperatures = fit_temperatures(subnet, images, config)
+        scaled = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
+        errors = [
+            [calibration_error(output, labels, config.confidence, num_classes) for output in some]
+            for some in (outputs, scaled)
+        ]
+        calibrations = tuple(Calibration(*one) for one in zip(temperatures, *errors, strict=True))
+        outputs = scaled
+    return exit_table(outputs, labels, macs, key, config), calibrations
 
 
-def _logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tensor]:
-    """Return the outputs over all images, on the CPU."""
+def output_logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tensor]:
+    """Return the logits of each of the `E` outputs over all images, on the CPU.
+
+    Args:
+        subnet: The network in evaluation mode.
+        images: `B x C x H x W`, normalised.
+        batch_size: Images per forward pass.
+    """
     batches = zip(*(subnet(batch) for batch in torch.split(images, batch_size)), strict=True)
     return [torch.cat(parts).cpu() for parts in batches]
+
+
+def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: EstimationConfig) -> list[float]:
+    """Return the temperature of each output that fits the calibration images best."""
+    held_out = output_logits(subnet, images.calibration_images, config.batch_size)
+    labels, num_classes = images.calibration_labels.cpu(), held_out[-1].shape[-1]
+    return [fit_temperature(output, labels, config.confidence, num_classes) for output in held_out]
+
+
+def exit_table(
+    outputs: Sequence[Tensor], labels: Tensor, macs: tuple[int, ...], key: str, config: EstimationConfig
+) -> ExitTable:
+    """Return confidences and right answers of every output.
+
+    Args:
+        outputs: Logits of each of the `E` outputs, scaled by temperatures where these are on.
+        labels: The right classes, `B`.
+        macs: Cost of leaving at each output.
+        key: The architecture's key, for messages.
+        config: Confidence measure and exit rule.
+
+    Raises:
+        EstimationError: If a logit is not finite.
+    """
+    if not all(torch.isfinite(output).all() for output in outputs):
+        raise EstimationError(f"network {key} has non-finite outputs")
+    num_classes = outputs[-1].shape[-1]
+    is_correct = torch.stack([output[:, :num_classes].argmax(dim=-1) == labels for output in outputs])
+    sure = torch.stack([confidence(output, config.confidence, num_classes) for output in outputs])
+    return ExitTable(sure, is_correct, macs, config.exit_rule)

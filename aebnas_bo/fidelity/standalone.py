@@ -39,7 +39,7 @@ class StandaloneNetworks:
         self._data = training_data(config, self._recipe, splits, device)
         self._images = MeasuringImages.of(splits, device)
         self._folder = folder
-        recipe = self._recipe.model_dump(mode="json", exclude={"compile"})
+        recipe = self._recipe.model_dump(mode="json", exclude={"compile", "start", "distillation"})
         transforms, measuring = transforms_of(config.data), measuring_settings(config.estimation)
         self._fingerprint = content_key(
             [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, *measuring]

@@ -68,6 +68,18 @@ def soft_labels(logits: Tensor) -> Tensor:
     return logits.detach().float().softmax(dim=-1)
 
 
+def mixed_targets(targets: Tensor, taught: Tensor, label_smoothing: float) -> Tensor:
+    """Return what is to be learned from labels and a teacher in equal parts, `B x K`.
+
+    Args:
+        targets: `B` labels (which are smoothed) or `B x K` probabilities (which are not).
+        taught: The teacher's probabilities, `B x K`.
+        label_smoothing: Smoothing of labels.
+    """
+    given = smoothed(targets, taught.shape[-1], label_smoothing) if targets.ndim == 1 else targets
+    return 0.5 * (given + taught)
+
+
 def output_targets(
     outputs: Sequence[Tensor], targets: Tensor, has_exit_distillation: bool, label_smoothing: float
 ) -> list[Tensor]:
@@ -81,6 +93,5 @@ def output_targets(
     """
     if not has_exit_distillation:
         return [targets] * len(outputs)
-    given = smoothed(targets, outputs[-1].shape[-1], label_smoothing) if targets.ndim == 1 else targets
-    early = 0.5 * (given + soft_labels(outputs[-1]))
+    early = mixed_targets(targets, soft_labels(outputs[-1]), label_smoothing)
     return [*([early] * (len(outputs) - 1)), targets]

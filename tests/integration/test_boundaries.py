@@ -15,10 +15,11 @@ RANKS = [
     {"supernet"},
     {"estimation"},
     {"search"},
-    {"analysis", "deploy"},
+    {"analysis"},
     {"progress", "run_folder", "resuming", "summary", "supernet_preparation", "study", "space_description", "testing"},
-    {"fidelity", "comparison"},
+    {"deploy", "fidelity", "comparison"},
     {"run"},
+    {"deploy_commands"},
     {"cli"},
 ]
 FILES = sorted([*(ROOT / "aebnas_bo").rglob("*.py"), *(ROOT / "surrogates").rglob("*.py")])

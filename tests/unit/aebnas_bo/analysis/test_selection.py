@@ -35,7 +35,7 @@ def test_selection_prints_as_it_is_written(text) -> None:
     assert str(parse_selection(text)) == text
 
 
-# The front of the fixture: trials 5 (5 %, 0.1 M), 0 (50 %, 2 M), 2 (70 %, 3 M), 1 (90 %, 4 M); see the test of the front.
+# The fixture's front: trials 5 (5 %, 0.1 M), 0 (50 %, 2 M), 2 (70 %, 3 M), 1 (90 %, 4 M).
 @pytest.mark.parametrize(
     ("text", "number"),
     [

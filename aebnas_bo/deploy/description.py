@@ -1,0 +1,206 @@
+"""What a network file says about itself: enough to run the network without the run it came from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from aebnas_bo.config import ConfidenceName, ExitRule, Section
+from aebnas_bo.errors import AebnasError
+from aebnas_bo.space.architecture import Architecture, Skeleton
+
+FINAL = "final"
+
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class NetworkFileError(AebnasError, ValueError):
+    """A network file is damaged, of another version, or none of ours."""
+
+    exit_code = 7
+
+
+class Output(Section):
+    """One place where an image may leave.
+
+    Args:
+        name: `exit1`, `exit2` ... by its position in the search space, or `final`.
+        threshold: Certainty from which on an image leaves here; null at the final classifier, which takes whoever is
+            left.
+        temperature: Divisor of the logits before confidence is measured.
+        macs: MACs of an image that leaves here, branches passed on the way included.
+        macs_without_passed: The same with this branch alone, as NACHOS and EDANAS count.
+    """
+
+    name: Annotated[str, Field(pattern=r"^(exit[1-9][0-9]*|final)$")]
+    threshold: Share | None
+    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    macs: Annotated[int, Field(gt=0)]
+    macs_without_passed: Annotated[int, Field(gt=0)]
+
+    @property
+    def position(self) -> int:
+        """Position of the exit in the search space, from 0."""
+        return int(self.name.removeprefix("exit")) - 1
+
+
+class OutputFigures(Section):
+    """What one output comes to on images nobody has tuned on.
+
+    Args:
+        name: As in `Output`.
+        exit_rate: Share of the images that leave here.
+        accuracy: Top-1 accuracy in percent if every image left here.
+        accuracy_of_leaving: The same of those that do; null if none does.
+        calibration_error: Expected calibration error of its largest softmax probability (of a learned confidence: of
+            that) in percent, after temperature scaling where that is on.
+    """
+
+    name: str
+    exit_rate: Share
+    accuracy: Percent
+    accuracy_of_leaving: Percent | None
+    calibration_error: Percent
+
+
+class Figures(Section):
+    """What a network comes to on one split.
+
+    Args:
+        images: Number of images.
+        accuracy: Top-1 accuracy in percent at the network's thresholds.
+        accuracy_sem: Its binomial standard error.
+        average_macs: Mean MACs per image in millions, branches passed on the way charged.
+        average_macs_without_passed: The same with only the branch charged where an image leaves (NACHOS, EDANAS).
+        worst_case_macs: Millions of MACs of an image that never leaves early.
+        outputs: Figures of each output.
+    """
+
+    images: Annotated[int, Field(ge=1)]
+    accuracy: Percent
+    accuracy_sem: Percent
+    average_macs: Annotated[float, Field(gt=0.0)]
+    average_macs_without_passed: Annotated[float, Field(gt=0.0)]
+    worst_case_macs: Annotated[float, Field(gt=0.0)]
+    outputs: tuple[OutputFigures, ...]
+
+
+class Origin(Section):
+    """Where a network comes from.
+
+    Args:
+        study: Name of the study.
+        dataset: What its images are called.
+        train_images: Images its weights were trained on.
+        seed: Seed of the final training.
+        epochs: Its epochs.
+        start: Whether it began with the weights of the `supernet` or from `scratch`.
+        version: Version of aebnas_bo.
+        fingerprint: Identifies all that its weights depend on.
+    """
+
+    study: str
+    dataset: str
+    train_images: int
+    seed: int
+    epochs: int
+    start: str
+    version: str
+    fingerprint: str
+
+
+class NetworkDescription(Section):
+    """An early-exit network in all but its weights.
+
+    Args:
+        format_version: Version of this description.
+        key: Key of the architecture.
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        class_names: Names of the `K` classes, by label.
+        image_size: Side in pixels of the images it was trained on; pictures are resized to it.
+        mean: Mean of each channel in [0, 1], subtracted first.
+        std: Standard deviation likewise, divided by then.
+        confidence: Measure of an output's confidence.
+        exit_rule: What thresholds are held against.
+        outputs: Outputs in use in order, the final classifier last; exits that tuning switched off are not among them.
+        estimated_accuracy: What the search took its accuracy for, in percent of the validation images.
+        validation: Figures on the images thresholds were tuned on.
+        test: Figures on the test images.
+        origin: Where it comes from.
+    """
+
+    format_version: Literal[1] = 1
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    architecture: Architecture
+    skeleton: Skeleton
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    image_size: Annotated[int, Field(ge=1)]
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0.0)], ...]
+    confidence: ConfidenceName
+    exit_rule: ExitRule
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
+    estimated_accuracy: Percent
+    validation: Figures
+    test: Figures
+    origin: Origin
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, `K`."""
+        return len(self.class_names)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Threshold of each exit in use."""
+        return tuple(output.threshold for output in self.outputs[:-1] if output.threshold is not None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.architecture.key != self.key:
+            raise ValueError(f"the architecture has the key {self.architecture.key}, the file says {self.key}")
+        if len(self.class_names) != self.skeleton.num_classes:
+            raise ValueError(f"{self.skeleton.num_classes} classes need as many names, got {len(self.class_names)}")
+        if not len(self.mean) == len(self.std) == self.skeleton.in_channels:
+            raise ValueError(f"{self.skeleton.in_channels} channels need as many means and deviations")
+        exits, final = self.outputs[:-1], self.outputs[-1]
+        positions = [output.position for output in exits if output.name != FINAL]
+        is_known = set(positions) <= set(self.architecture.active_exits)
+        if final.name != FINAL or len(positions) < len(exits) or positions != sorted(set(positions)) or not is_known:
+            raise ValueError("outputs must be exits of the architecture in order, followed by the final classifier")
+        if final.threshold is not None or any(output.threshold is None for output in exits):
+            raise ValueError("every exit in use has a threshold, the final classifier has none")
+        return self
+
+    def to_json(self) -> str:
+        """Return the description as JSON."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> Self:
+        """Read a description.
+
+        Args:
+            text: What `to_json` gave.
+            origin: The file it stands in, for messages.
+
+        Raises:
+            NetworkFileError: If it is of another version, incomplete or contradicts itself.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "description"
+            if place == "format_version":
+                raise NetworkFileError(
+                    f"{origin} was written by another version (format {first['input']}, this one reads "
+                    "1); export the network again with this version"
+                ) from error
+            raise NetworkFileError(
+                f"{origin} describes no network of ours: {place}: {first['msg']} ({error.error_count()} in all); "
+                "export the network again"
+            ) from error

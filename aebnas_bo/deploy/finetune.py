@@ -1,0 +1,334 @@
+"""From one network of a study to a trained one: weights, thresholds tuned on validation images, test figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aebnas_bo import __version__
+from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.config import Config, FinalTrainingConfig
+from aebnas_bo.config_loading import parse_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
+from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
+from aebnas_bo.deploy.final_training import fresh_subnet, train_network
+from aebnas_bo.deploy.network_file import load_network, save_network
+from aebnas_bo.early_exit.calibration import calibration_error
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import (
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+    training_data,
+    transforms_of,
+    with_budget,
+)
+from aebnas_bo.training.loop import EpochReport
+
+CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
+NETWORK_FILE = "network.safetensors"
+CALIBRATION_BATCH = 256
+FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older weights are taken for new ones
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network of a study, about to be trained to the end.
+
+    Args:
+        folder: The run folder.
+        config: The study's configuration, with what was changed for this training.
+        space: Its space.
+        splits: Its images.
+        trial: What was chosen, at which thresholds.
+        goal: What thresholds are tuned for once it is trained.
+    """
+
+    folder: RunFolder
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+    trial: Trial
+    goal: TuningGoal
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network."""
+        return self.space.architecture(self.trial.parameters)
+
+    @property
+    def costs(self) -> ExitCosts:
+        """Its MACs."""
+        return exit_costs(self.architecture, self.space.skeleton)
+
+
+def choose_candidate(folder: RunFolder, selection: Selection, settings: Sequence[str] = ()) -> Candidate:
+    """Open a run folder and choose one of its networks.
+
+    Args:
+        folder: A folder that holds a study, finished or not.
+        selection: Which network.
+        settings: `section.key=value` strings; of `final_training`, `data.root`, `device` and `num_threads` only.
+
+    Raises:
+        UsageError: If the folder holds no study or nothing meets the selection.
+        ConfigError: If another setting is to be changed, or one is wrong.
+        DataError: If the images cannot be read.
+        CorruptStateError: If the images are not those of the study.
+    """
+    if not folder.holds_study:
+        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    refused = [one for one in settings if not one.strip().startswith(CHANGEABLE)]
+    if refused:
+        raise ConfigError(
+            [
+                f"--set {one}: the study is made; only final_training.*, data.root, device and num_threads can change"
+                for one in refused
+            ]
+        )
+    with TrialStore.open(folder.study) as store:
+        record, trials = store.study, store.trials()
+    config = parse_config(record.config, str(folder.study), settings)
+    trial = select(trials, record.objectives, selection)
+    splits = load_splits(config.data)
+    if supernet_fingerprint(config, splits.data_hash) != record.fingerprint:
+        raise CorruptStateError(
+            f"{folder.path}: the images or this program changed since the study began; give its images with "
+            "--set data.root=PATH, or search anew"
+        )
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    return Candidate(folder, config, space, splits, trial, tuning_goal_of(selection, trial, record.objectives))
+
+
+def tuning_goal_of(selection: Selection, trial: Trial, objectives: Sequence[Objective]) -> TuningGoal:
+    """Return what a trained network's thresholds are tuned for: the limit it was chosen by, else its own average MACs.
+
+    Args:
+        selection: How it was chosen.
+        trial: The chosen observation.
+        objectives: The study's objectives; a network stays within its limit of MACs.
+    """
+    if selection.kind == "accuracy":
+        return TuningGoal("min_accuracy", selection.value)
+    limits = [objective.limit for objective in objectives if objective.name == "average_macs" and objective.limit]
+    most = selection.value if selection.kind == "macs" else trial.metrics["average_macs"]
+    return TuningGoal("max_macs", MACS_PER_MILLION * min([most, *limits]))
+
+
+def network_folder(candidate: Candidate, seed: int) -> Path:
+    """Return where a trained network lies in its run folder."""
+    return candidate.folder.trained / f"{candidate.trial.key}-seed{seed}"
+
+
+def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
+    """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
+
+    Args:
+        candidate: The network.
+        seed: Seed of the training.
+        is_again: Whether weights that are there are trained anew.
+        progress: Shows the epochs.
+
+    Returns:
+        What was written beside the weights into `trained/KEY-seedN/network.safetensors`.
+
+    Raises:
+        UsageError: If the network was trained with other settings and `is_again` is off.
+        TrainingDivergedError: If training fails for good.
+        NetworkFileError: If the network's file is damaged.
+    """
+    torch.set_num_threads(candidate.config.num_threads)
+    folder, device = network_folder(candidate, seed), resolve_device(candidate.config.device)
+    path = folder / NETWORK_FILE
+    recipe = final_recipe(candidate.config, candidate.space)
+    fingerprint = _fingerprint(candidate, recipe, seed)
+    origin = _origin(candidate, recipe, seed, fingerprint)
+    if path.exists() and not is_again:
+        subnet, known = load_network(path)
+        if known.origin.fingerprint != fingerprint:
+            raise UsageError(f"{folder}: holds this network trained with other settings; add --again to train it anew")
+        subnet.to(device)
+        progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        subnet = _train(candidate, recipe, seed, folder / "training.safetensors", fingerprint, progress, device)
+    description = _describe(candidate, subnet, origin, device)
+    save_network(path, subnet, description)
+    (folder / "training.safetensors").unlink(missing_ok=True)
+    return description
+
+
+def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
+    """Return the final recipe; a learned confidence is trained on by the loss that trained it in the supernet."""
+    recipe = config.final_training
+    if config.estimation.confidence == "learned" and recipe.joint_loss is None:
+        recipe = recipe.model_copy(
+            update={"joint_loss": config.supernet.joint_loss, "exit_weights": None, "exit_distillation": False}
+        )
+    return with_budget(recipe, config, space)
+
+
+def _fingerprint(candidate: Candidate, recipe: FinalTrainingConfig, seed: int) -> str:
+    """Return what two trainings must share to end with the same weights."""
+    config = candidate.config
+    settings = recipe.model_dump(mode="json", exclude={"compile"})
+    study = supernet_fingerprint(config, candidate.splits.data_hash)
+    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, settings, transforms_of(config.data)])
+
+
+def _origin(candidate: Candidate, recipe: FinalTrainingConfig, seed: int, fingerprint: str) -> Origin:
+    config = candidate.config
+    return Origin(
+        study=config.name,
+        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
+        train_images=len(candidate.splits.train),
+        seed=seed,
+        epochs=recipe.epochs,
+        start=recipe.start,
+        version=__version__,
+        fingerprint=fingerprint,
+    )
+
+
+def _train(
+    candidate: Candidate,
+    recipe: FinalTrainingConfig,
+    seed: int,
+    checkpoint: Path,
+    fingerprint: str,
+    progress: RunProgress,
+    device: str,
+) -> Subnet:
+    config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
+    images = MeasuringImages.of(splits, device)
+    teacher: Callable[[Tensor], Tensor] | None = None
+    if recipe.start == "scratch":
+        weights = child_seed(seed, "final", architecture.key, "weights")
+        subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
+    if recipe.start == "supernet" or recipe.distillation:
+        supernet, _ = prepare_supernet(config, space, splits, candidate.folder, progress, device)
+        if recipe.start == "supernet":
+            subnet = extract(supernet, architecture)
+        if recipe.distillation:
+            teacher = _teacher(supernet, space, images)
+
+    def show(report: EpochReport) -> None:
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
+    data = training_data(config, recipe, splits, device)
+    return train_network(
+        subnet, architecture, space.skeleton, data, images.calibration_images, recipe, seed, teacher, show, checkpoint,
+        fingerprint,
+    )  # fmt: skip
+
+
+def _teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:
+    """Return the final answers of the supernet's largest network."""
+    largest = extract(supernet, space.largest_without_exits)
+    calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
+
+    @torch.no_grad()
+    def answer(batch: Tensor) -> Tensor:
+        logits: Tensor = largest(batch)[-1]
+        return logits
+
+    return answer
+
+
+@torch.no_grad()
+def _describe(candidate: Candidate, subnet: Subnet, origin: Origin, device: str) -> NetworkDescription:
+    """Tune thresholds on validation images, then look at the test images once."""
+    config, splits, costs = candidate.config, candidate.splits, candidate.costs
+    images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
+    num_outputs = len(costs.cumulative)
+    temperatures = (
+        fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
+    )
+
+    def measured(split: LabelledImages) -> tuple[ExitTable, list[float]]:
+        normalized = normalize(split.images, splits.mean, splits.std, device)
+        outputs = output_logits(subnet, normalized, estimation.batch_size)
+        outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
+        table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
+        num_classes = splits.num_classes
+        return table, [calibration_error(one, split.labels, estimation.confidence, num_classes) for one in outputs]
+
+    validation, validation_errors = measured(splits.validation)
+    tuned = tune_thresholds(validation, costs.backbone, costs.branches, candidate.goal).thresholds
+    thresholds = with_margins(validation, costs, tuned)
+    test, test_errors = measured(splits.test)
+    is_kept = [threshold is not None for threshold in thresholds]
+    charged = keep_exits(validation, costs.backbone, costs.branches, is_kept).macs
+    kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
+    outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
+    return NetworkDescription(
+        key=key,
+        architecture=candidate.architecture,
+        skeleton=candidate.space.skeleton,
+        class_names=splits.class_names,
+        image_size=splits.image_size,
+        mean=splits.mean,
+        std=splits.std,
+        confidence=estimation.confidence,
+        exit_rule=estimation.exit_rule,
+        outputs=tuple(
+            Output(
+                name=name, threshold=[*thresholds, None][k], temperature=temperatures[k], macs=macs,
+                macs_without_passed=own,
+            )
+            for name, k, macs, own in outputs
+        ),
+        estimated_accuracy=candidate.trial.metrics["accuracy"],
+        validation=figures_at(validation, costs, thresholds, validation_errors),
+        test=figures_at(test, costs, thresholds, test_errors),
+        origin=origin,
+    )  # fmt: skip
+
+
+def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding cannot flip one.
+
+    Args:
+        table: The network's table, all exits, that the thresholds were tuned on.
+        costs: Its MACs.
+        thresholds: One per exit, `None` of one that is switched off.
+    """
+    is_kept = [threshold is not None for threshold in thresholds]
+    certainty = keep_exits(table, costs.backbone, costs.branches, is_kept).certainty.double()
+    rows = iter(certainty)
+    moved: list[float | None] = []
+    for threshold in thresholds:
+        if threshold is None:
+            moved.append(None)
+            continue
+        occurring = next(rows)
+        below, above = occurring[occurring < threshold], occurring[occurring >= threshold]
+        low = float(below.max()) if len(below) else 0.0
+        high = float(above.min()) if len(above) else 1.0
+        moved.append(0.5 * (low + high))
+    return tuple(moved)

@@ -1,0 +1,85 @@
+"""What is shown and written of trained networks."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.deploy.description import FINAL, NetworkDescription
+
+Column = tuple[str, Callable[[NetworkDescription], float], int]
+COLUMNS: tuple[Column, ...] = (
+    ("estimate (%)", lambda network: network.estimated_accuracy, 2),
+    ("validation (%)", lambda network: network.validation.accuracy, 2),
+    ("test (%)", lambda network: network.test.accuracy, 2),
+    ("average MACs (M)", lambda network: network.test.average_macs, 4),
+    ("passed branches free (M)", lambda network: network.test.average_macs_without_passed, 4),
+    ("worst case (M)", lambda network: network.test.worst_case_macs, 4),
+)
+
+
+def training_table(networks: Sequence[NetworkDescription]) -> Table:
+    """Return a row per trained network and, of several, one of means with standard deviations.
+
+    Args:
+        networks: One architecture, trained with one seed or several.
+    """
+    table = Table(title=f"Network {networks[0].key}, trained", title_justify="left")
+    table.add_column("seed", justify="right")
+    for name, _, _ in COLUMNS:
+        table.add_column(name, justify="right")
+    for network in networks:
+        cells = [f"{value(network):.{digits}f}" for _, value, digits in COLUMNS]
+        table.add_row(str(network.origin.seed), *cells)
+    if len(networks) > 1:
+        table.add_section()
+        spreads = []
+        for _, value, digits in COLUMNS:
+            values = [value(network) for network in networks]
+            spreads.append(f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}")
+        table.add_row("mean", *spreads)
+    return table
+
+
+def outputs_table(network: NetworkDescription) -> Table:
+    """Return a row per output of a network: what it costs and what it gets right of the test images."""
+    table = Table(title=f"Its outputs on {network.test.images} test images, seed {network.origin.seed}")
+    table.title_justify = "left"
+    table.add_column("output")
+    for name in ("threshold", "MACs (M)", "leaving (%)", "right of all (%)", "right of leaving (%)", "ECE (%)"):
+        table.add_column(name, justify="right")
+    for output, figures in zip(network.outputs, network.test.outputs, strict=True):
+        leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
+        table.add_row(
+            "final classifier" if output.name == FINAL else output.name,
+            "–" if output.threshold is None else f"{output.threshold:.4f}",
+            f"{output.macs / 1e6:.4f}",
+            f"{100 * figures.exit_rate:.1f}",
+            f"{figures.accuracy:.2f}",
+            leaving,
+            f"{figures.calibration_error:.2f}",
+        )
+    return table
+
+
+def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> None:
+    """Write a row per network and output, with all figures on validation and test images."""
+    header = [
+        "key", "seed", "split", "images", "accuracy", "accuracy_sem", "average_macs", "average_macs_without_passed",
+        "worst_case_macs", "output", "threshold", "temperature", "macs", "exit_rate", "output_accuracy",
+        "accuracy_of_leaving", "calibration_error",
+    ]  # fmt: skip
+    rows = [
+        [network.key, network.origin.seed, split, figures.images, figures.accuracy, figures.accuracy_sem,
+         figures.average_macs, figures.average_macs_without_passed, figures.worst_case_macs, output.name,
+         output.threshold, output.temperature, output.macs, of_output.exit_rate, of_output.accuracy,
+         of_output.accuracy_of_leaving, of_output.calibration_error]
+        for network in networks
+        for split, figures in (("validation", network.validation), ("test", network.test))
+        for output, of_output in zip(network.outputs, figures.outputs, strict=True)
+    ]  # fmt: skip
+    write_csv(path, header, rows)

@@ -1,0 +1,146 @@
+"""A trained network cut at its exits, ready to be run piece by piece or written to a file.
+
+Legend: `B` images, `K` classes, `E` outputs in use (exits in order, then the final classifier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.supernet.subnet import Subnet
+
+
+class Preparation(nn.Module):
+    """Normalisation, then resizing to the network's resolution as two matrix products.
+
+    Antialiased resizing is linear in each direction; as a matrix it runs the same everywhere.
+
+    Args:
+        description: Holds means, deviations and sizes.
+    """
+
+    def __init__(self, description: NetworkDescription) -> None:
+        super().__init__()
+        size, resolution = description.image_size, description.architecture.resolution
+        self.mean: Tensor
+        self.std: Tensor
+        self.matrix: Tensor
+        self.register_buffer("mean", torch.tensor(description.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(description.std).view(1, -1, 1, 1))
+        self.is_resizing = size != resolution
+        if self.is_resizing:
+            unit = torch.eye(size)[None, None]
+            matrix = F.interpolate(unit, (resolution, size), mode="bilinear", antialias=True, align_corners=False)
+            self.register_buffer("matrix", matrix[0, 0])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `B x C x S x S` pixels in [0, 1] to what the network reads."""
+        floats: Tensor = (images - self.mean) / self.std
+        return self.matrix @ floats @ self.matrix.T if self.is_resizing else floats
+
+
+class Segment(nn.Module):
+    """The network from one exit to the next.
+
+    Args:
+        body: From what the exit before passed on (the first segment: from pixels) to this output's features.
+        classifier: This output's branch, or the head.
+    """
+
+    def __init__(self, body: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.classifier = classifier
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the next segment reads, and this output's `B x K` logits (one more if confidence is learned)."""
+        features = self.body(features)
+        return features, self.classifier(features)
+
+
+def segments(subnet: Subnet, description: NetworkDescription) -> list[Segment]:
+    """Cut a network at the `E` outputs in use; branches of exits that are switched off are left out.
+
+    Args:
+        subnet: The network, in evaluation mode.
+        description: Which outputs are in use.
+    """
+    cuts = [description.skeleton.exit_stages[output.position] for output in description.outputs[:-1]]
+    pieces: list[nn.Module] = [Preparation(description), subnet.stem]
+    found = []
+    for number, stage in enumerate(subnet.stages):
+        pieces.append(stage)
+        if number in cuts:
+            found.append(Segment(nn.Sequential(*pieces), subnet.branches[str(number)]))
+            pieces = []
+    found.append(Segment(nn.Sequential(*pieces), subnet.head))
+    return [segment.eval() for segment in found]
+
+
+def sureness(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:
+    """Return how sure an output is of each image, `B` values in [0, 1].
+
+    The final classifier has no learned confidence; there the largest softmax probability stands for it.
+
+    Args:
+        logits: The output's logits.
+        description: Confidence measure and temperatures.
+        output: Number of the output, from 0.
+    """
+    scaled, num_classes = logits / description.outputs[output].temperature, description.num_classes
+    is_final_without = description.confidence == "learned" and logits.shape[-1] == num_classes
+    return confidence(scaled, "max_softmax" if is_final_without else description.confidence, num_classes)
+
+
+class EarlyExitNetwork(nn.Module):
+    """A whole network for one image at a time that computes nothing behind the exit where the image leaves.
+
+    Made of `torch.cond`, so that exporters turn it into real branches.
+
+    Args:
+        parts: Its segments.
+        description: Thresholds, confidence measure and exit rule.
+    """
+
+    def __init__(self, parts: Sequence[Segment], description: NetworkDescription) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.description = description
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run one image.
+
+        Args:
+            image: `1 x C x S x S` pixels in [0, 1].
+
+        Returns:
+            `1 x K` logits, `1` confidence and `1` number of the output where it left (int64, from 0).
+        """
+        return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]))
+
+    def _run_from(self, number: int, features: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Go on from an output; `doubt` is the product of all doubts so far."""
+        passed_on, logits = self.parts[number](features)
+        sure = sureness(logits, self.description, number)
+        answer = logits[:, : self.description.num_classes]
+        left_at = torch.full((1,), number, dtype=torch.int64)
+        if number == len(self.parts) - 1:
+            return answer.clone(), sure.clone(), left_at
+        doubt = doubt * (1.0 - sure)
+        certainty = sure if self.description.exit_rule == "each" else 1.0 - doubt
+
+        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return answer.clone(), sure.clone(), torch.full((1,), number, dtype=torch.int64)
+
+        def go_on(passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return self._run_from(number + 1, passed_on, doubt)
+
+        is_sure = (certainty >= self.description.thresholds[number]).all()
+        found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, (passed_on, answer, sure, doubt))
+        return found

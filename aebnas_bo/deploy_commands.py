@@ -1,0 +1,60 @@
+"""The sub-commands that turn a point on the front into a network that runs: `train`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aebnas_bo.run import DeviceOption, JsonOption, QuietOption, SettingsOption, all_settings, reported_errors
+
+WIDTH = 140  # of tables that go into a file or a pipe
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
+SelectOption = Annotated[
+    str,
+    typer.Option("--select", help="knee, best-accuracy, macs<=X (millions), accuracy>=Y (percent) or a network's key."),
+]
+
+
+def train(
+    run: RunArgument,
+    selection: SelectOption = "knee",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train anew what was trained with other settings.")] = False,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a network of a finished search to the end, tune its thresholds and measure it on the test images."""
+    options = all_settings(settings, {"final_training.epochs": epochs, "device": device})
+    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
+        from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.comparison.methods import parse_seeds
+        from aebnas_bo.deploy.finetune import choose_candidate, network_folder, train_candidate
+        from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
+        from aebnas_bo.progress import RunProgress
+        from aebnas_bo.run_folder import RunFolder
+
+        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options)
+        wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
+        write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", networks)
+        folders = [str(network_folder(candidate, seed)) for seed in wanted]
+        if as_json:
+            found = [json.loads(network.to_json()) for network in networks]
+            sys.stdout.write(json.dumps({"folders": folders, "networks": found}) + "\n")
+            return
+        stdout = Console()
+        if not stdout.is_terminal:
+            stdout = Console(width=WIDTH)
+        stdout.print(training_table(networks))
+        stdout.print(outputs_table(networks[0]))
+        stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
