@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aebnas_bo.deploy_commands import train
+from aebnas_bo.deploy_commands import export, predict, train
 from aebnas_bo.run import (
     BudgetOption,
     DeviceOption,
@@ -29,6 +29,8 @@ from aebnas_bo.run import (
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.command()(run)
 app.command()(train)
+app.command()(export)
+app.command()(predict)
 
 
 @app.callback()

@@ -1,11 +1,11 @@
-"""The sub-commands that turn a point on the front into a network that runs: `train`."""
+"""The sub-commands that turn a point on the front into a network that runs: `train`, `export`, `predict`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -37,7 +37,7 @@ def train(
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
         from aebnas_bo.comparison.methods import parse_seeds
-        from aebnas_bo.deploy.finetune import choose_candidate, network_folder, train_candidate
+        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder
         from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
@@ -47,7 +47,7 @@ def train(
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", networks)
-        folders = [str(network_folder(candidate, seed)) for seed in wanted]
+        folders = [str(trained_folder(candidate.folder, candidate.trial.key, seed)) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
             sys.stdout.write(json.dumps({"folders": folders, "networks": found}) + "\n")
@@ -58,3 +58,58 @@ def train(
         stdout.print(training_table(networks))
         stdout.print(outputs_table(networks[0]))
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
+
+
+def export(
+    run: RunArgument,
+    selection: SelectOption = "knee",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="torch, onnx, onnx-segments or torch-export; repeatable. Without it: torch."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which training; else the best on validation images.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, one below it per format; by default RUN/exported/KEY.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a trained network to files that run without the run folder."""
+    with reported_errors(as_json, quiet):
+        from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+        from aebnas_bo.run_folder import RunFolder
+
+        wanted = check_formats(formats or ["torch"])
+        folder = RunFolder(run)
+        source = trained_network(folder, parse_selection(selection), seed)
+        target = out or folder.path / "exported" / source.parent.name
+        written = {name: str(export_network(source, name, target / name)) for name in wanted}
+        if as_json:
+            sys.stdout.write(json.dumps({"network": str(source), "exported": written}) + "\n")
+            return
+        for name, path in written.items():
+            Console().print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+def predict(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network: a file or its folder.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where a .safetensors network runs.")] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Classify pictures with an exported network."""
+    with reported_errors(as_json, quiet=False):
+        from aebnas_bo.deploy.prediction import picture_files, prediction_rows, prediction_table
+        from aebnas_bo.deploy.runtime import load
+
+        network = load(file, device)
+        files = picture_files(images)
+        rows = prediction_rows(network, files)
+        if as_json:
+            sys.stdout.write(json.dumps({"network": network.description.key, "predictions": rows}) + "\n")
+            return
+        stdout = Console()
+        if not stdout.is_terminal:
+            stdout = Console(width=WIDTH)
+        stdout.print(prediction_table(network, rows))

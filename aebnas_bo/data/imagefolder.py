@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from aebnas_bo.config import DataConfig
+from aebnas_bo.data.decoding import decode_image
 from aebnas_bo.data.image_sources import SPLITS, Member, list_images, read_images
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.data.splits import stratified_indices
 from aebnas_bo.errors import DataError
 
 LAYOUT = "expected train/<class>/<image> and, where there is a test split, test/<class>/<image>"
-# What Pillow's decoders raise on damaged files; `UnidentifiedImageError` is an `OSError`.
-DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def load_imagefolder(config: DataConfig) -> Dataset:
@@ -48,7 +44,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     pixels = {split: np.empty((len(chosen[split]), 3, size, size), dtype=np.uint8) for split in SPLITS}
     position = {member: i for split in SPLITS for i, member in enumerate(chosen[split])}
     for member, data in read_images(root, {member: places[member] for member in position}):
-        pixels[member.split][position[member]] = _decode(data, size, f"{root}: {'/'.join(member)}")
+        pixels[member.split][position[member]] = decode_image(data, size, 3, f"{root}: {'/'.join(member)}")
     train, test = (
         LabelledImages(torch.from_numpy(pixels[split]), _labels(chosen[split], class_names)) for split in SPLITS
     )
@@ -86,16 +82,3 @@ def _choose(members: list[Member], class_names: tuple[str, ...], limit: int | No
 def _labels(members: list[Member], class_names: tuple[str, ...]) -> Tensor:
     label = {name: index for index, name in enumerate(class_names)}
     return torch.tensor([label[member.class_name] for member in members], dtype=torch.int64)
-
-
-def _decode(data: bytes, size: int, origin: str) -> np.ndarray:
-    """Return an image as `3 x size x size`, uint8."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            rgb = image.convert("RGB")
-    except DECODE_ERRORS as error:
-        raise DataError(f"{origin} cannot be decoded as an image ({error}); remove or replace it") from error
-    if rgb.size != (size, size):
-        is_shrinking = rgb.width % size == 0 and rgb.height % size == 0
-        rgb = rgb.resize((size, size), Image.Resampling.BOX if is_shrinking else Image.Resampling.BILINEAR)
-    return np.asarray(rgb).transpose(2, 0, 1)

@@ -139,9 +139,9 @@ def tuning_goal_of(selection: Selection, trial: Trial, objectives: Sequence[Obje
     return TuningGoal("max_macs", MACS_PER_MILLION * min([most, *limits]))
 
 
-def network_folder(candidate: Candidate, seed: int) -> Path:
-    """Return where a trained network lies in its run folder."""
-    return candidate.folder.trained / f"{candidate.trial.key}-seed{seed}"
+def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
+    """Return where a network of a run that is trained with a seed lies."""
+    return folder.trained / f"{key}-seed{seed}"
 
 
 def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
@@ -162,7 +162,10 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         NetworkFileError: If the network's file is damaged.
     """
     torch.set_num_threads(candidate.config.num_threads)
-    folder, device = network_folder(candidate, seed), resolve_device(candidate.config.device)
+    folder, device = (
+        trained_folder(candidate.folder, candidate.trial.key, seed),
+        resolve_device(candidate.config.device),
+    )
     path = folder / NETWORK_FILE
     recipe = final_recipe(candidate.config, candidate.space)
     fingerprint = _fingerprint(candidate, recipe, seed)

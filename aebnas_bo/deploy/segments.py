@@ -128,7 +128,9 @@ class EarlyExitNetwork(nn.Module):
         """Go on from an output; `doubt` is the product of all doubts so far."""
         passed_on, logits = self.parts[number](features)
         sure = sureness(logits, self.description, number)
-        answer = logits[:, : self.description.num_classes]
+        num_classes = self.description.num_classes
+        # A slice would keep the stride of the longer row, which exported branches must not differ in.
+        answer = logits if logits.shape[1] == num_classes else logits.index_select(1, torch.arange(num_classes))
         left_at = torch.full((1,), number, dtype=torch.int64)
         if number == len(self.parts) - 1:
             return answer.clone(), sure.clone(), left_at

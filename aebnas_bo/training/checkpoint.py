@@ -36,6 +36,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         save_file(plain, temporary, metadata=header)
+        temporary.chmod(0o644)  # safetensors leaves it to its owner alone
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -66,13 +66,13 @@ def test_imagefolder_decodes_only_the_subset(
 ) -> None:
     root = write_images(tmp_path, COUNTS | {"test/dog": 20, "test/cat": 20})
     decoded = []
-    decode = imagefolder._decode
+    decode = imagefolder.decode_image
 
     def counting(data: bytes, size: int, origin: str) -> np.ndarray:
         decoded.append(origin)
         return decode(data, size, origin)
 
-    monkeypatch.setattr(imagefolder, "_decode", counting)
+    monkeypatch.setattr(imagefolder, "decode_image", counting)
     dataset = load_imagefolder(config(root, max_train_images=10, max_test_images=12))
     assert len(decoded) == 22
     assert dataset.test is not None

@@ -1,0 +1,125 @@
+"""Writing a trained network to files that do without the run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.finetune import NETWORK_FILE, trained_folder
+from aebnas_bo.deploy.model_card import model_card
+from aebnas_bo.deploy.network_file import load_network, save_network
+from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
+from aebnas_bo.deploy.program_file import write_program
+from aebnas_bo.deploy.runtime import MANIFEST
+from aebnas_bo.deploy.segments import segments
+from aebnas_bo.errors import UsageError
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.supernet.folding import fold_batchnorm
+from aebnas_bo.supernet.subnet import Subnet
+
+Format = Literal["torch", "onnx", "onnx-segments", "torch-export"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+Write = Callable[[Path, Subnet, NetworkDescription], str]
+
+
+def check_formats(names: Sequence[str]) -> list[Format]:
+    """Return formats by their names, each once.
+
+    Raises:
+        UsageError: If there is no such format.
+    """
+    known: dict[str, Format] = {name: name for name in FORMATS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"--format {unknown[0]}: no such format; expected one of {', '.join(FORMATS)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def trained_network(folder: RunFolder, selection: Selection, seed: int | None) -> Path:
+    """Return the file of a network that was trained to the end.
+
+    Args:
+        folder: The run folder.
+        selection: Which network.
+        seed: Which of its trainings; `None` for the one with the highest validation accuracy.
+
+    Raises:
+        UsageError: If the folder holds no study, nothing meets the selection, or the network is not trained.
+        NetworkFileError: If a trained network's file is damaged.
+    """
+    if not folder.holds_study:
+        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    with TrialStore.open(folder.study) as store:
+        trial = select(store.trials(), store.study.objectives, selection)
+    if seed is not None:
+        files = [trained_folder(folder, trial.key, seed) / NETWORK_FILE]
+    else:
+        files = sorted(folder.trained.glob(f"{trial.key}-seed*/{NETWORK_FILE}"))
+    there = [file for file in files if file.exists()]
+    if not there:
+        with_seed = "" if seed is None else f" --seeds {seed}"
+        raise UsageError(
+            f"network {trial.key} is not trained yet; first: aebnas-bo train {folder.path} --select "
+            f"'{selection}'{with_seed}"
+        )
+    return max(there, key=lambda file: load_network(file)[1].validation.accuracy)
+
+
+def export_network(source: Path, format_: Format, folder: Path) -> Path:
+    """Write a trained network in one format, with its description and a model card beside it.
+
+    Args:
+        source: File of a trained network.
+        format_: `torch`: one safetensors file; `onnx`: one file for single images that stops early; `onnx-segments`:
+            one file per segment for batches; `torch-export`: a program for single images that stops early.
+        folder: Where to; made if it is not there.
+
+    Returns:
+        What `load` takes: the file, or of segments the folder.
+
+    Raises:
+        UsageError: If the folder cannot be made or a package is missing.
+        NetworkFileError: If the source is damaged.
+    """
+    subnet, description = load_network(source)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot be created ({error.strerror}); give another folder") from error
+    writers: dict[Format, Write] = {
+        "torch": _torch, "onnx": _onnx, "onnx-segments": _onnx_segments, "torch-export": _torch_export,
+    }  # fmt: skip
+    name = writers[format_](folder, subnet, description)
+    write_text(folder / "network.json", description.to_json() + "\n")
+    write_text(folder / "MODEL_CARD.md", model_card(description, name))
+    return folder if name == MANIFEST else folder / name
+
+
+def _torch(folder: Path, subnet: Subnet, description: NetworkDescription) -> str:
+    save_network(folder / NETWORK_FILE, subnet, description)
+    return NETWORK_FILE
+
+
+def _onnx(folder: Path, subnet: Subnet, description: NetworkDescription) -> str:
+    fold_batchnorm(subnet)
+    write_early_exit(folder / "network.onnx", segments(subnet, description), description)
+    return "network.onnx"
+
+
+def _onnx_segments(folder: Path, subnet: Subnet, description: NetworkDescription) -> str:
+    fold_batchnorm(subnet)
+    files = write_segments(folder, segments(subnet, description), description)
+    write_text(folder / MANIFEST, json.dumps({"key": description.key, "segments": files}, indent=2) + "\n")
+    return MANIFEST
+
+
+def _torch_export(folder: Path, subnet: Subnet, description: NetworkDescription) -> str:
+    fold_batchnorm(subnet)
+    write_program(folder / "network.pt2", segments(subnet, description), description)
+    return "network.pt2"

@@ -1,0 +1,119 @@
+"""The model card: what a network is, how good it is, what it costs and where its limits are, in Markdown."""
+
+from __future__ import annotations
+
+from aebnas_bo.deploy.description import FINAL, Figures, NetworkDescription
+from aebnas_bo.space.macs import MACS_PER_MILLION
+
+RULES = {
+    "each": "An image leaves at the first exit whose confidence reaches its threshold.",
+    "cumulative": "An image leaves once the probability that this exit or one before it is to be left, exits taken for "
+    "independent, reaches the exit's threshold.",
+}
+MEASURES = {
+    "score_margin": "largest minus second largest softmax probability",
+    "max_softmax": "largest softmax probability",
+    "negative_entropy": "1 less the softmax's entropy as a share of the greatest possible",
+    "learned": "an output of its own, trained to know when the answer is right",
+}
+
+
+def model_card(network: NetworkDescription, file: str) -> str:
+    """Return the card of an exported network.
+
+    Args:
+        network: The network.
+        file: Name of the file or folder to load.
+    """
+    origin, test = network.origin, network.test
+    resolution, size, channels = network.architecture.resolution, network.image_size, network.skeleton.in_channels
+    kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
+    seen = f", resized to {resolution} x {resolution} inside" if resolution != size else ""
+    exits = len(network.outputs) - 1
+    clear = "an image that is clear leaves early and costs less"
+    return "\n".join(
+        [
+            f"# Early-exit network `{network.key}`" if exits else f"# Network `{network.key}`",
+            "",
+            f"Classifies {kind} images of {size} x {size} pixels{seen} into {network.num_classes} classes: "
+            f"{_listed(network.class_names)}. It has "
+            + (f"{_counted(exits, 'early exit')}: {clear}." if exits else "no early exits."),
+            "",
+            "| | |",
+            "|---|---|",
+            f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
+            f"{test.images} images) |",
+            f"| average cost | **{test.average_macs:.4g} M MACs** per image, branches passed on the way included "
+            f"({test.average_macs_without_passed:.4g} M without them) |",
+            f"| worst case | {test.worst_case_macs:.4g} M MACs, an image that never leaves early |",
+            f"| validation accuracy | {network.validation.accuracy:.2f} % of the {network.validation.images} images "
+            "that thresholds were tuned on; do not read it as a result |",
+            "",
+            "## Outputs",
+            "",
+            f"{RULES[network.exit_rule]} Confidence: {MEASURES[network.confidence]}.",
+            "",
+            *_outputs(network, test),
+            "",
+            "ECE is the expected calibration error of the largest softmax probability (of a learned confidence: of "
+            "that) in percent, in 15 bins. MACs are multiply-accumulate operations of convolutions and linear layers, "
+            "half of what `torch.utils.flop_counter` reports.",
+            "",
+            "## Data and training",
+            "",
+            f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
+            f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
+            f"seed {origin.seed}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were tuned "
+            f"on {network.validation.images} other images, and the figures above are from {test.images} images that "
+            "neither training nor tuning has seen.",
+            "",
+            "## Limits",
+            "",
+            f"* It answers with one of its {network.num_classes} classes whatever it is shown; it was never tested on "
+            "images of another kind, and a confidence is no probability of being right.",
+            "* Exit rates, and with them average cost, are those of images like the test images. Harder images leave "
+            "later: plan for the worst case.",
+            f"* Pictures of another size are resized to {size} x {size} pixels, whatever their shape.",
+            "",
+            "## Use",
+            "",
+            "```python",
+            "from aebnas_bo.deploy import load",
+            "",
+            f'network = load("{file}")',
+            'predictions = network.predict(["picture.png"])',
+            "print(network.description.class_names[predictions.labels[0]], predictions.confidences[0])",
+            "```",
+            "",
+        ]
+    )
+
+
+def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
+    lines = [
+        "| output | threshold | MACs (M) | leaving (%) | right of all (%) | right of leaving (%) | ECE (%) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for output, figures in zip(network.outputs, test.outputs, strict=True):
+        threshold = "–" if output.threshold is None else f"{output.threshold:.4f}"
+        leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
+        name = "final classifier" if output.name == FINAL else output.name
+        lines.append(
+            f"| {name} | {threshold} | {output.macs / MACS_PER_MILLION:.4g} | {100 * figures.exit_rate:.1f} | "
+            f"{figures.accuracy:.2f} | {leaving} | {figures.calibration_error:.2f} |"
+        )
+    return lines
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def _listed(names: tuple[str, ...], most: int = 12) -> str:
+    shown = ", ".join(_plain(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _plain(name: str) -> str:
+    """Return a class name that Markdown leaves alone."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>()#+!|" else character for character in name)

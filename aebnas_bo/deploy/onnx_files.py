@@ -1,0 +1,187 @@
+"""Networks as ONNX: one file with real branches for single images, or one file per segment for batches."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
+from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
+from aebnas_bo.errors import UsageError
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+OPSET = 20
+DESCRIPTION_KEY, SEAL_KEY, SEGMENT_KEY = "aebnas_bo.network", "aebnas_bo.seal", "aebnas_bo.segment"
+WRITERS, READERS = ("onnx", "onnxscript"), ("onnxruntime",)
+
+
+def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkDescription) -> None:
+    """Write one file that stops at the exit where its image leaves.
+
+    Its input `images` is `1 x C x S x S` float32 pixels in [0, 1]; its outputs are `logits` (`1 x K`), `confidence`
+    (`1`) and `exit_index` (`1`, int64, counted from 0 over the outputs in use).
+
+    Args:
+        path: The file, `*.onnx`.
+        parts: The network's segments.
+        description: What it says about itself.
+
+    Raises:
+        UsageError: If the packages that write ONNX are not installed.
+    """
+    example = torch.zeros(1, description.skeleton.in_channels, description.image_size, description.image_size)
+    outputs = ["logits", "confidence", "exit_index"]
+    model = EarlyExitNetwork(parts, description).eval()
+    _write(path, model, example, ["images"], outputs, False, {DESCRIPTION_KEY: description.to_json()})
+
+
+def write_segments(folder: Path, parts: Sequence[Segment], description: NetworkDescription) -> list[str]:
+    """Write one file per segment, for any number of images; return the files' names.
+
+    The first reads `images` (`B x C x S x S` float32 pixels in [0, 1]), every other one as `features` what the one
+    before it gave as `passed_on`. All give `logits` (`B x K`, one more column if confidence is learned).
+
+    Args:
+        folder: Where to.
+        parts: The network's segments.
+        description: What each says about the whole network.
+
+    Raises:
+        UsageError: If the packages that write ONNX are not installed.
+    """
+    features = torch.zeros(2, description.skeleton.in_channels, description.image_size, description.image_size)
+    names = []
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        outputs = ["logits"] if is_last else ["passed_on", "logits"]
+        names.append(f"segment{number + 1}.onnx")
+        metadata = {DESCRIPTION_KEY: description.to_json(), SEGMENT_KEY: str(number)}
+        model = _Last(part) if is_last else part
+        _write(folder / names[-1], model, features, ["images" if number == 0 else "features"], outputs, True, metadata)
+        with torch.no_grad():
+            features = part(features)[0]
+    return names
+
+
+class _Last(nn.Module):
+    """The last segment, which passes nothing on."""
+
+    def __init__(self, part: Segment) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.part(features)[1]
+        return logits
+
+
+def _write(
+    path: Path,
+    model: nn.Module,
+    example: Tensor,
+    inputs: list[str],
+    outputs: list[str],
+    has_batches: bool,
+    metadata: dict[str, str],
+) -> None:
+    require(WRITERS)
+    shapes = ({0: torch.export.Dim("batch")},) if has_batches else None
+    with _silence():
+        program = torch.onnx.export(
+            model.eval(), (example,), dynamo=True, input_names=inputs, output_names=outputs, dynamic_shapes=shapes,
+            opset_version=OPSET, verbose=False,
+        )  # fmt: skip
+    if program is None:
+        raise NetworkFileError(f"{path}: PyTorch gave no ONNX program")
+    proto = program.model_proto
+    _strip(proto.graph)
+    for key, value in {**metadata, SEAL_KEY: UNSEALED}.items():
+        proto.metadata_props.add(key=key, value=value)
+    write_bytes(path, seal(proto.SerializeToString()))
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    """Remove what the exporter notes of every node: names and lines of source files, which are nobody's business."""
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _strip(attribute.g)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the exporter's remarks to itself; what goes wrong is raised."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSession, NetworkDescription, int | None]:
+    """Open an ONNX file of ours.
+
+    Args:
+        path: The file.
+        num_threads: Threads of its operators.
+
+    Returns:
+        A session, the description and, of a segment's file, the segment's number from 0.
+
+    Raises:
+        UsageError: If onnxruntime is not installed.
+        NetworkFileError: If the file is damaged, of another version, or none of ours.
+    """
+    require(READERS)
+    import onnxruntime  # noqa: PLC0415  an extra: only those who run ONNX need it
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give a file that was exported") from error
+    check_seal(data, str(path))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common type but this
+        raise NetworkFileError(f"{path} cannot be run by onnxruntime ({error}); export the network again") from error
+    metadata = session.get_modelmeta().custom_metadata_map
+    description = NetworkDescription.from_json(metadata.get(DESCRIPTION_KEY, ""), str(path))
+    return session, description, int(metadata[SEGMENT_KEY]) if SEGMENT_KEY in metadata else None
+
+
+def require(packages: Sequence[str]) -> None:
+    """Check that optional packages are there.
+
+    Raises:
+        UsageError: If one is missing.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"ONNX needs {', '.join(missing)}: pip install 'aebnas_bo[onnx]'")

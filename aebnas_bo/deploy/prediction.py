@@ -1,0 +1,105 @@
+"""Pictures in, a table or plain rows out: what `aebnas-bo predict` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from rich.table import Table
+from rich.text import Text
+
+from aebnas_bo.data.image_sources import SUFFIXES
+from aebnas_bo.deploy.runtime import BATCH_SIZE, DeployedNetwork
+from aebnas_bo.errors import DataError
+
+
+class PredictionRow(TypedDict):
+    """What a network says of one picture.
+
+    `exit` is the name of the output where it left; `macs` what that cost.
+    """
+
+    file: str
+    label: int
+    class_name: str
+    confidence: float
+    exit: str
+    macs: int
+
+
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files as they are given, and of folders all pictures below them in order of their names.
+
+    Raises:
+        DataError: If a path does not exist or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+            )
+            if not found:
+                raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise DataError(f"{path}: there is no such picture or folder")
+    return files
+
+
+def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[PredictionRow]:
+    """Classify pictures, a batch at a time.
+
+    Args:
+        network: The network.
+        files: Paths of pictures.
+
+    Raises:
+        DataError: If one cannot be read.
+    """
+    names, outputs = network.description.class_names, network.description.outputs
+    rows: list[PredictionRow] = []
+    for start in range(0, len(files), BATCH_SIZE):
+        batch = files[start : start + BATCH_SIZE]
+        found = network.predict(batch)
+        columns = (found.labels.tolist(), found.confidences.tolist(), found.exit_indices.tolist())
+        for file, label, confidence, left_at in zip(batch, *columns, strict=True):
+            rows.append(
+                PredictionRow(
+                    file=str(file), label=label, class_name=names[label], confidence=round(confidence, 6),
+                    exit=outputs[left_at].name, macs=outputs[left_at].macs,
+                )
+            )  # fmt: skip
+    return rows
+
+
+def prediction_table(network: DeployedNetwork, rows: Sequence[PredictionRow]) -> Table:
+    """Return the rows as a table for a terminal, average cost below.
+
+    Args:
+        network: The network.
+        rows: What it said; at least one row.
+    """
+    average = sum(row["macs"] for row in rows) / len(rows) / 1e6
+    worst = network.description.outputs[-1].macs / 1e6
+    table = Table(
+        title=f"Network {network.description.key}",
+        caption=f"{average:.4g} M MACs per picture on average; {worst:.4g} M if none left early",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("picture", overflow="fold")
+    table.add_column("class", overflow="fold")
+    for name in ("confidence", "left at", "MACs (M)"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            Text(row["file"]), Text(row["class_name"]), f"{row['confidence']:.3f}", row["exit"],
+            f"{row['macs'] / 1e6:.4g}",
+        )  # fmt: skip
+    return table

@@ -1,0 +1,94 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
+from aebnas_bo.deploy.final_training import fresh_subnet
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.subnet import Subnet
+
+SIZE = 10
+BRANCH = ExitBranch((BranchLayer("depthwise_separable", 3, 1, True, 0),))
+RESIZING = ExitBranch((BranchLayer("dense", 3, 1, False, 6),))
+ARCHITECTURE = Architecture(
+    8, (Stage(6, (Block(3, 2),)), Stage(8, (Block(5, 2), Block(3, 1))), Stage(8, (Block(3, 2),))), (BRANCH, RESIZING)
+)
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+Make = Callable[..., tuple[Subnet, NetworkDescription]]
+
+
+def varied_pixels(count: int, channels: int, generator: torch.Generator) -> torch.Tensor:
+    """Coarse coloured patches, so that a network of random weights is sure of some images and unsure of others."""
+    coarse = torch.rand(count, channels, 3, 3, generator=generator)
+    return torch.nn.functional.interpolate(coarse, size=(SIZE, SIZE), mode="bilinear").clamp(0.0, 1.0)
+
+
+def figures(names: list[str]) -> Figures:
+    outputs = tuple(
+        OutputFigures(name=n, exit_rate=1 / len(names), accuracy=90.0, accuracy_of_leaving=None, calibration_error=1.0)
+        for n in names
+    )
+    return Figures(
+        images=20, accuracy=90.0, accuracy_sem=1.0, average_macs=0.01, average_macs_without_passed=0.009,
+        worst_case_macs=0.02, outputs=outputs,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Make:
+    """Makes networks of three outputs with random weights, which read 10 x 10 pixels at 8 x 8."""
+
+    def make(
+        thresholds: tuple[float | None, ...] = (0.5, 0.25),
+        confidence: str = "score_margin",
+        exit_rule: str = "each",
+        channels: int = 3,
+        temperatures: tuple[float, ...] = (1.0, 1.0, 1.0),
+    ) -> tuple[Subnet, NetworkDescription]:
+        skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned")
+        subnet = fresh_subnet(ARCHITECTURE, skeleton, 3)
+        generator = torch.Generator().manual_seed(1)
+        images = normalize((255 * varied_pixels(64, channels, generator)).byte(), MEAN[:channels], STD[:channels])
+        calibrate_batchnorm(subnet, images, 64)
+        for linear in subnet.classifiers():
+            linear.weight.data.mul_(3.0)  # answers of all degrees of certainty
+        costs = exit_costs(ARCHITECTURE, skeleton).cumulative
+        all_outputs = zip(("exit1", "exit2", "final"), (*thresholds, None), temperatures, costs, strict=True)
+        outputs = tuple(
+            Output(name=name, threshold=threshold, temperature=temperature, macs=macs, macs_without_passed=macs)
+            for name, threshold, temperature, macs in all_outputs
+            if threshold is not None or name == "final"
+        )
+        of_outputs = figures([output.name for output in outputs])
+        return subnet, NetworkDescription(
+            key=ARCHITECTURE.key,
+            architecture=ARCHITECTURE,
+            skeleton=skeleton,
+            class_names=("cat", "dog", "<b>emu</b>", "fox"),
+            image_size=SIZE,
+            mean=MEAN[:channels],
+            std=STD[:channels],
+            confidence=confidence,  # type: ignore[arg-type]
+            exit_rule=exit_rule,  # type: ignore[arg-type]
+            outputs=outputs,
+            estimated_accuracy=88.0,
+            validation=of_outputs,
+            test=of_outputs,
+            origin=Origin(
+                study="made up", dataset="noise", train_images=32, seed=0, epochs=1, start="scratch", version="0",
+                fingerprint="0",
+            ),
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    return varied_pixels(40, 3, torch.Generator().manual_seed(5))

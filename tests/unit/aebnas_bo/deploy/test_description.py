@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+
+
+def test_description_survives_json(make_network) -> None:
+    _, description = make_network()
+    assert NetworkDescription.from_json(description.to_json(), "file") == description
+    assert description.thresholds == (0.5, 0.25)
+    assert [output.position for output in description.outputs[:-1]] == [0, 1]
+
+
+def changed(description: NetworkDescription, **changes: object) -> str:
+    return json.dumps({**json.loads(description.to_json()), **changes})
+
+
+def test_another_version_is_named(make_network) -> None:
+    _, description = make_network()
+    with pytest.raises(NetworkFileError, match=r"net.onnx was written by another version \(format 2, .* reads 1\)"):
+        NetworkDescription.from_json(changed(description, format_version=2), "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"key": "0" * 12}, "the file says 000000000000"),
+        ({"class_names": ["cat", "dog"]}, "4 classes need as many names, got 2"),
+        ({"mean": [0.5]}, "3 channels need as many means"),
+        ({"std": [0.2, 0.0, 0.1]}, "greater than 0"),
+        ({"confidence": "hope"}, "confidence"),
+        ({"outputs": []}, "outputs"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_contradictions_are_found(make_network, changes, problem) -> None:
+    _, description = make_network()
+    with pytest.raises(NetworkFileError, match=problem):
+        NetworkDescription.from_json(changed(description, **changes), "file")
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 0, 2), (0, 1), (2, 1)])
+def test_outputs_are_exits_in_order_and_the_final_classifier(make_network, order) -> None:
+    _, description = make_network()
+    outputs = json.loads(description.to_json())["outputs"]
+    with pytest.raises(NetworkFileError, match="outputs must be exits of the architecture in order"):
+        NetworkDescription.from_json(changed(description, outputs=[outputs[k] for k in order]), "file")
+
+
+def test_an_exit_needs_a_threshold_and_the_final_classifier_none(make_network) -> None:
+    _, description = make_network()
+    outputs = json.loads(description.to_json())["outputs"]
+    for at, threshold in ((0, None), (2, 0.5)):
+        wrong = [dict(output) for output in outputs]
+        wrong[at]["threshold"] = threshold
+        with pytest.raises(NetworkFileError, match="every exit in use has a threshold"):
+            NetworkDescription.from_json(changed(description, outputs=wrong), "file")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "no json"])
+def test_what_is_no_description_is_refused(text) -> None:
+    with pytest.raises(NetworkFileError, match="file describes no network of ours"):
+        NetworkDescription.from_json(text, "file")

@@ -1,0 +1,239 @@
+import json
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy import load
+from aebnas_bo.deploy.description import NetworkFileError
+from aebnas_bo.deploy.network_file import save_network
+from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
+from aebnas_bo.deploy.program_file import write_program
+from aebnas_bo.deploy.seal import UNSEALED, seal
+from aebnas_bo.deploy.segments import segments, sureness
+from aebnas_bo.early_exit.policy import ExitTable, exit_indices
+from aebnas_bo.errors import DataError, UsageError
+
+FORMATS = ("torch", "onnx", "onnx-segments", "torch-export")
+VARIANTS = {
+    "plain": {},
+    "cumulative, learned, scaled": {
+        "confidence": "learned",
+        "exit_rule": "cumulative",
+        "thresholds": (0.8, 0.92),
+        "temperatures": (1.5, 1.0, 2.0),
+    },
+    "scaled": {"confidence": "max_softmax", "temperatures": (0.5, 2.0, 3.0), "thresholds": (0.85, 0.36)},
+    "one exit off": {"thresholds": (None, 0.15), "confidence": "negative_entropy"},
+    "no exit": {"thresholds": (None, None)},
+}
+
+
+def write(folder: Path, format_: str, network) -> Path:
+    subnet, description = network
+    parts = segments(subnet, description)
+    if format_ == "torch":
+        save_network(folder / "network.safetensors", subnet, description)
+    elif format_ == "onnx":
+        write_early_exit(folder / "network.onnx", parts, description)
+    elif format_ == "torch-export":
+        write_program(folder / "network.pt2", parts, description)
+    else:
+        files = write_segments(folder, parts, description)
+        (folder / "manifest.json").write_text(json.dumps({"segments": files}))
+    return folder
+
+
+@torch.no_grad()
+def expected(network, pixels: torch.Tensor):
+    """The whole network over all images, and where each leaves by the table the search itself uses."""
+    subnet, description = network
+    images = normalize((255 * pixels).round().byte(), description.mean, description.std)
+    rows = [output.position if output.name != "final" else -1 for output in description.outputs]
+    logits = [subnet(images)[row] for row in rows]
+    sure = torch.stack([sureness(one, description, number) for number, one in enumerate(logits)])
+    table = ExitTable(sure, torch.zeros_like(sure, dtype=torch.bool), (1,) * len(rows), description.exit_rule)
+    left_at = exit_indices(table.certainty, description.thresholds)
+    answers = torch.stack([one[:, : description.num_classes] for one in logits])
+    return left_at, answers[left_at, torch.arange(len(left_at))]
+
+
+@pytest.fixture(scope="module")
+def exported(make_network, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Gives the folder of a variant in a format, written once: exporting takes seconds."""
+    base = tmp_path_factory.mktemp("exported")
+
+    def folder(format_: str, variant: str = "plain") -> Path:
+        target = base / variant.replace(" ", "_") / format_
+        if not target.exists():
+            target.mkdir(parents=True)
+            write(target, format_, make_network(**VARIANTS[variant]))
+        return target
+
+    return folder
+
+
+@pytest.fixture
+def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
+    """Gives a copy of the plain network in a format, to be damaged."""
+    return lambda format_: shutil.copytree(exported(format_), tmp_path / format_)
+
+
+@pytest.mark.parametrize(
+    ("format_", "variant"),
+    [("torch", variant) for variant in VARIANTS]
+    + [(format_, "plain") for format_ in FORMATS[1:]]
+    + [(format_, "cumulative, learned, scaled") for format_ in FORMATS[1:]],
+)
+def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:
+    network = make_network(**VARIANTS[variant])
+    left_at, logits = expected(network, pixels)
+    predictions = load(exported(format_, variant)).predict((255 * pixels).round().byte(), batch_size=16)
+    assert torch.equal(predictions.exit_indices, left_at)
+    assert torch.equal(predictions.labels, logits.argmax(dim=1))
+    torch.testing.assert_close(predictions.logits, logits, atol=1e-4, rtol=0.0)
+    assert len(left_at.unique()) == len(network[1].outputs)  # images leave everywhere
+
+
+def test_images_that_have_left_are_not_run_further(pixels, exported) -> None:
+    network = load(exported("torch"))
+    sizes = []
+    engine = network._engine
+    engine._steps = [
+        lambda features, step=step: (sizes.append(len(features)), step(features))[1] for step in engine._steps
+    ]
+    predictions = network.predict(pixels)
+    counts = torch.bincount(predictions.exit_indices, minlength=3).tolist()
+    assert sizes == [40, 40 - counts[0], 40 - counts[0] - counts[1]]
+    sizes.clear()
+    assert set(network.predict(pixels, leaves_early=False).exit_indices.tolist()) == {2}
+    assert sizes == [40, 40, 40]
+
+
+def test_pictures_of_any_size_and_kind_are_taken(exported, tmp_path) -> None:
+    network = load(exported("torch"))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (10, 10, 3), dtype=np.uint8))
+    picture.save(tmp_path / "a.png")
+    picture.resize((31, 17)).convert("L").save(tmp_path / "b.jpg")
+    by_path = network.predict([tmp_path / "a.png", str(tmp_path / "b.jpg"), picture])
+    assert torch.equal(by_path.logits[0], by_path.logits[2])
+    by_array = network.predict(np.asarray(picture).transpose(2, 0, 1)[None])
+    torch.testing.assert_close(by_array.logits[0], by_path.logits[0])
+    nothing = network.predict([])
+    assert (len(nothing.labels), nothing.logits.shape) == (0, (0, 4))
+
+
+def test_grey_networks_read_colour_pictures(make_network, tmp_path) -> None:
+    network = load(write(tmp_path, "torch", make_network(channels=1)))
+    Image.new("RGB", (20, 20), (200, 10, 10)).save(tmp_path / "red.png")
+    assert len(network.predict([tmp_path / "red.png"]).labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (torch.zeros(2, 3, 8, 8), r"expected images of shape N x 3 x 10 x 10, got \(2, 3, 8, 8\)"),
+        (torch.zeros(3, 10, 10), "expected images of shape"),
+        (torch.zeros(2, 1, 10, 10), "expected images of shape"),
+        (torch.full((1, 3, 10, 10), 255.0), r"pixels in \[0, 1\], got 255 to 255"),
+        (torch.full((1, 3, 10, 10), float("nan")), r"pixels in \[0, 1\]"),
+        (torch.zeros(1, 3, 10, 10, dtype=torch.int64), "expected uint8 or floating-point images, got torch.int64"),
+        ("a.png", "expected a list of pictures"),
+        (["nowhere.png"], "nowhere.png cannot be read"),
+    ],
+)
+def test_wrong_images_are_refused(exported, images, problem) -> None:
+    with pytest.raises(DataError, match=problem):
+        load(exported("torch")).predict(images)
+
+
+def test_a_damaged_picture_is_named(exported, tmp_path) -> None:
+    network = load(exported("torch"))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(DataError, match=r"broken\.png cannot be decoded"):
+        network.predict([tmp_path / "broken.png"])
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_flipped_bit_is_found_wherever_it_is(copied, format_) -> None:
+    folder = copied(format_)
+    [path, *_] = sorted(file for file in folder.iterdir() if file.suffix != ".json")
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 12):
+        data = bytearray(whole)
+        data[place] ^= 4
+        path.write_bytes(data)
+        with pytest.raises(NetworkFileError, match=path.name):
+            load(folder)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(NetworkFileError, match=path.name):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["network.safetensors", "network.onnx", "network.pt2", "manifest.json"])
+def test_foreign_files_are_refused(tmp_path, name) -> None:
+    (tmp_path / name).write_bytes(b"something else")
+    with pytest.raises(NetworkFileError, match=name):
+        load(tmp_path / name)
+
+
+def test_a_program_with_a_pickle_in_it_is_refused_unread(copied, tmp_path) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    folder = copied("torch-export")
+    for name in ("network/data/constants/custom_obj_0", "network/data/sample_inputs/model.pt"):
+        with zipfile.ZipFile(folder / "network.pt2") as archive:
+            members = {member: archive.read(member) for member in archive.namelist()}
+        root = next(iter(members)).split("/")[0]
+        members[name.replace("network", root, 1)] = pickle.dumps(Bomb())
+        with zipfile.ZipFile(folder / "evil.pt2", "w") as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+            archive.comment = UNSEALED.encode()
+        (folder / "evil.pt2").write_bytes(seal((folder / "evil.pt2").read_bytes()))
+        with pytest.raises(NetworkFileError, match=r"evil\.pt2"):
+            load(folder / "evil.pt2")
+        assert not (tmp_path / "exploded").exists()
+
+
+def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None:
+    folder = copied("onnx-segments")
+    for names in (["segment2.onnx", "segment1.onnx", "segment3.onnx"], ["segment1.onnx"], []):
+        (folder / "manifest.json").write_text(json.dumps({"segments": names}))
+        with pytest.raises(NetworkFileError, match="not the segments of one network in order"):
+            load(folder)
+    with pytest.raises(UsageError, match="is one segment of a network"):
+        load(folder / "segment1.onnx")
+
+
+def test_unknown_places_and_formats_are_named(tmp_path) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        load(tmp_path / "nowhere.onnx")
+    with pytest.raises(UsageError, match="holds no exported network"):
+        load(tmp_path)
+    (tmp_path / "network.h5").touch()
+    with pytest.raises(UsageError, match="unknown format"):
+        load(tmp_path / "network.h5")
+
+
+def test_files_that_stop_by_themselves_cannot_be_told_not_to(pixels, exported) -> None:
+    network = load(exported("onnx"))
+    with pytest.raises(UsageError, match="stops early by itself"):
+        network.predict(pixels, leaves_early=False)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_files_say_nothing_of_the_machine_they_were_written_on(exported, format_) -> None:
+    here = str(Path(__file__).resolve().parents[4]).encode()
+    for path in exported(format_).iterdir():
+        assert b"site-packages" not in path.read_bytes()
+        assert here not in path.read_bytes()
