@@ -21,6 +21,7 @@ from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
 CALIBRATION_BATCH = 256
+FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
 
 
 def train_from_scratch(

@@ -19,7 +19,7 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
-from aebnas_bo.deploy.final_training import fresh_subnet, train_network
+from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.policy import ExitTable
@@ -52,7 +52,6 @@ from aebnas_bo.training.loop import EpochReport
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
 NETWORK_FILE = "network.safetensors"
 CALIBRATION_BATCH = 256
-FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older weights are taken for new ones
 
 
 @dataclass(frozen=True)

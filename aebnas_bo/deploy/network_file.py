@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.supernet.subnet import Subnet
@@ -41,4 +43,5 @@ def load_network(path: Path) -> tuple[Subnet, NetworkDescription]:
     except CorruptStateError as error:
         raise NetworkFileError(f"{path}: weights and architecture do not fit; export the network again") from error
     subnet.load_state_dict(tensors)
+    subnet.to(memory_format=torch.channels_last)  # as it was trained, so sums round alike
     return subnet.eval(), description

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
@@ -17,8 +17,6 @@ from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet_preparation import measuring_settings, training_data, transforms_of, with_budget
 from aebnas_bo.training.loop import EpochReport
-
-FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is reused
 
 
 class StandaloneNetworks:

@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from .conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SHORTER = {"run": SMALL, "train": ["--epochs", "2"]}
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -33,6 +38,34 @@ def test_python_blocks_run_verbatim(number: int, tmp_path: Path) -> None:
 
 def test_there_are_two_blocks() -> None:
     assert len(BLOCKS) == 2
+
+
+def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
+    """The commands of the README as they stand, but for the size of search and training."""
+    section = README.split("## From the search to a network that runs")[1]
+    [commands] = re.findall(r"```sh\n(.*?)```", section.split("\n## ")[0], flags=re.DOTALL)
+    [script] = re.findall(r"```py\n(.*?)```", section.split("\n## ")[0], flags=re.DOTALL)
+    pixels = (load_digits().images[7] * 255.0 / 16.0).round().astype("uint8")
+    Image.fromarray(pixels).resize((120, 120)).save(tmp_path / "picture.png")
+    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
+
+    def call(arguments: list[str]) -> str:
+        result = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600,
+            check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    lines = commands.splitlines()
+    assert [line.split()[1] for line in lines] == ["run", "train", "export", "predict"]
+    for line in lines:
+        program, *arguments = line.replace("--budget 200", "--budget 8").split()
+        assert program == "aebnas-bo"
+        shown = call(["-m", "aebnas_bo.cli", *arguments, *SHORTER.get(arguments[0], [])])
+    assert "picture.png" in shown
+    (tmp_path / "block.py").write_text(script, encoding="utf-8")
+    assert call(["block.py"]).split()[0] in [str(digit) for digit in range(10)]
 
 
 def test_every_exit_code_is_documented() -> None:

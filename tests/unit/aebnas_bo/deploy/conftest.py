@@ -1,13 +1,20 @@
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
 from aebnas_bo.deploy.final_training import fresh_subnet
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.study import run_study
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
@@ -92,3 +99,23 @@ def make_network() -> Make:
 @pytest.fixture
 def pixels() -> torch.Tensor:
     return varied_pixels(40, 3, torch.Generator().manual_seed(5))
+
+
+SMALL = [
+    "supernet.epochs=4", "supernet.random_subnets=1", "search.budget=8", "search.design_trials=6",
+    "search.mc_samples=8", "search.pool_size=8", "search.rounds=0", "final_training.epochs=2", "supernet.cache=false",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A small search on digits; tests that write into it copy it."""
+    folder = RunFolder(tmp_path_factory.mktemp("deploy") / "run")
+    run_study(load_config(None, SMALL), folder, False, RunProgress(Console(stderr=True), quiet=True))
+    return folder
+
+
+@pytest.fixture
+def own_run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the search for one test."""
+    return RunFolder(shutil.copytree(finished_run.path, tmp_path / "run"))

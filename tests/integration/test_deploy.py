@@ -1,0 +1,140 @@
+"""From a finished search to predictions in a process that knows nothing of the run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from aebnas_bo.config import DataConfig
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.network_file import load_network
+
+from .conftest import SMALL
+
+FORMATS = ("torch", "onnx", "onnx-segments", "torch-export")
+PREDICT = """
+import json, sys
+import torch
+from aebnas_bo.deploy import load
+images = torch.load(sys.argv[1], weights_only=True)
+found = {}
+for path in sys.argv[2:]:
+    predictions = load(path).predict(images)
+    found[path] = {name: getattr(predictions, name).tolist() for name in ("labels", "exit_indices", "logits")}
+print(json.dumps(found))
+"""
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def call(tmp_path: Path, environment: dict[str, str]) -> Call:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "aebnas_bo.cli", *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: Path, environment) -> None:
+    searched = call("run", "--budget", "8", "--out", "search", *SMALL)
+    assert searched.returncode == 0, searched.stderr
+    trained = call("train", "search", "--select", "best-accuracy", "--epochs", "4", "--seeds", "0-1")
+    assert trained.returncode == 0, trained.stderr
+    assert "mean" in trained.stdout
+    exported = call("export", "search", "--select", "best-accuracy", "--out", "files", "--json",
+                    *(f"--format={name}" for name in FORMATS))  # fmt: skip
+    assert exported.returncode == 0, exported.stderr
+    document = json.loads(exported.stdout)
+    subnet, description = load_network(tmp_path / document["network"])
+    shutil.rmtree(tmp_path / "search")
+
+    splits = load_splits(DataConfig(max_train_images=600))
+    torch.save(splits.test.images, tmp_path / "images.pt")
+    paths = [document["exported"][name] for name in FORMATS]
+    fresh = subprocess.run(
+        [sys.executable, "-c", PREDICT, "images.pt", *paths],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    with torch.no_grad():
+        every = subnet(normalize(splits.test.images, splits.mean, splits.std))
+    rows = [o.position for o in description.outputs[:-1]]
+    active = list(description.architecture.active_exits)
+    logits = torch.stack([*(every[active.index(position)] for position in rows), every[-1]])
+    top = logits.softmax(dim=-1).topk(2, dim=-1).values
+    margins = top[..., 0] - top[..., 1]
+    left_at = torch.full((len(splits.test),), len(rows))
+    for number in reversed(range(len(rows))):
+        left_at[margins[number] >= description.thresholds[number]] = number
+    expected = logits[left_at, torch.arange(len(left_at))]
+    for path, found in json.loads(fresh.stdout).items():
+        assert found["exit_indices"] == left_at.tolist(), path
+        assert found["labels"] == expected.argmax(dim=1).tolist(), path
+        torch.testing.assert_close(torch.tensor(found["logits"]), expected, atol=1e-4, rtol=0.0)
+    counts = torch.bincount(left_at, minlength=len(rows) + 1).tolist()
+    assert [output.exit_rate for output in description.test.outputs] == [count / len(left_at) for count in counts]
+    assert description.test.accuracy == pytest.approx(
+        100.0 * float((expected.argmax(dim=1) == splits.test.labels).double().mean())
+    )
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        Image.fromarray(splits.test.images[number, 0].numpy()).save(pictures / f"{number}.png")
+    listed = call("predict", paths[0], "pictures", "--json")
+    assert listed.returncode == 0, listed.stderr
+    rows_of_file = json.loads(listed.stdout)["predictions"]
+    assert [row["label"] for row in rows_of_file] == expected[:3].argmax(dim=1).tolist()
+    shown = call("predict", paths[0], "pictures/0.png")
+    assert "0.png" in shown.stdout
+    assert "M MACs per picture on average" in shown.stdout
+
+
+MISTAKES = [
+    (["train", "nowhere"], 2, "holds no study"),
+    (["train", "nowhere", "--select", "best"], 2, "expected knee, best-accuracy"),
+    (["train", "nowhere", "--epochs", "0"], 2, "--epochs"),
+    (["train", "nowhere", "--seeds", "b"], 2, "holds no study"),
+    (["export", "nowhere"], 2, "holds no study"),
+    (["export", "nowhere", "--format", "h5"], 2, "no such format"),
+    (["export", "nowhere", "--select", "macs<2"], 2, "expected knee, best-accuracy"),
+    (["predict", "nowhere.onnx", "a.png"], 2, "there is no such file"),
+    (["predict", "damaged.onnx", "a.png"], 7, "was not written by aebnas_bo, or is damaged"),
+    (["predict", "damaged.safetensors", "a.png"], 7, "cannot be read as safetensors"),
+    (["predict", "network.h5", "a.png"], 2, "unknown format"),
+]
+# One process for all of them: each would take seconds to import PyTorch.
+CALLS = """
+import contextlib, io, json, sys
+from aebnas_bo.cli import app
+for arguments in json.loads(sys.argv[1]):
+    stderr, code = io.StringIO(), 0
+    with contextlib.redirect_stderr(stderr):
+        try:
+            app(arguments)
+        except SystemExit as error:
+            code = error.code
+    print(json.dumps([code, " ".join(stderr.getvalue().split())]))
+"""
+
+
+def test_mistakes_are_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    for name in ("damaged.onnx", "damaged.safetensors", "network.h5"):
+        (tmp_path / name).write_bytes(b"nothing of ours")
+    wanted = json.dumps([arguments for arguments, _, _ in MISTAKES])
+    result = subprocess.run(
+        [sys.executable, "-c", CALLS, wanted],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    for (arguments, code, part), (found, text) in zip(MISTAKES, lines, strict=True):
+        assert (found, part in text, "Traceback" in text) == (code, True, False), (arguments, found, text)

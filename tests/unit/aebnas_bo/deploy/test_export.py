@@ -1,0 +1,79 @@
+import json
+
+import pytest
+
+from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.deploy import load
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+from aebnas_bo.deploy.model_card import model_card
+from aebnas_bo.deploy.network_file import save_network
+from aebnas_bo.errors import UsageError
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+
+
+def test_formats_are_known_by_name() -> None:
+    assert check_formats(["onnx", "torch", "onnx"]) == ["onnx", "torch"]
+    with pytest.raises(UsageError, match="--format h5: no such format; expected one of torch, onnx, onnx-segments"):
+        check_formats(["torch", "h5"])
+
+
+def test_export_leaves_network_description_and_card(make_network, tmp_path) -> None:
+    subnet, description = make_network()
+    save_network(tmp_path / "network.safetensors", subnet, description)
+    path = export_network(tmp_path / "network.safetensors", "torch", tmp_path / "deep" / "torch")
+    assert load(path).description == description
+    assert load(path.parent).description == description
+    assert NetworkDescription.from_json((path.parent / "network.json").read_text(), "file") == description
+    assert "# Early-exit network" in (path.parent / "MODEL_CARD.md").read_text()
+    assert path.stat().st_mode & 0o044 == 0o044  # others may read it
+
+
+def test_a_folder_that_cannot_be_made_is_named(make_network, tmp_path) -> None:
+    subnet, description = make_network()
+    save_network(tmp_path / "network.safetensors", subnet, description)
+    with pytest.raises(UsageError, match="cannot be created"):
+        export_network(tmp_path / "network.safetensors", "torch", tmp_path / "network.safetensors" / "below")
+
+
+def test_the_best_training_is_taken_unless_a_seed_is_named(make_network, own_run) -> None:
+    with TrialStore.open(own_run.study) as store:
+        key = store.trials()[0].key
+    selection = Selection("key", key=key)
+    with pytest.raises(
+        UsageError, match=rf"network {key} is not trained yet; first: aebnas-bo train .* --select '{key}'"
+    ):
+        trained_network(own_run, selection, None)
+    subnet, description = make_network()
+    for seed, accuracy in ((0, 80.0), (1, 90.0), (2, 85.0)):
+        folder = own_run.trained / f"{key}-seed{seed}"
+        folder.mkdir(parents=True)
+        better = description.validation.model_copy(update={"accuracy": accuracy})
+        save_network(folder / "network.safetensors", subnet, description.model_copy(update={"validation": better}))
+    assert trained_network(own_run, selection, None).parent.name == f"{key}-seed1"
+    assert trained_network(own_run, selection, 2).parent.name == f"{key}-seed2"
+    with pytest.raises(UsageError, match="--seeds 3"):
+        trained_network(own_run, selection, 3)
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path) -> None:
+    with pytest.raises(UsageError, match="holds no study"):
+        trained_network(RunFolder(tmp_path), Selection("knee"), None)
+
+
+def test_card_names_figures_classes_and_limits(make_network) -> None:
+    _, description = make_network()
+    card = model_card(description, "network.onnx")
+    for part in ("**90.00 %**", "0.02 M MACs", "exit1 | 0.5000", "final classifier | –", "\\<b\\>emu", "10 x 10",
+                 "resized to 8 x 8", 'load("network.onnx")', "2 early exits", "1.00"):  # fmt: skip
+        assert part in card, part
+    _, plain = make_network(thresholds=(None, None))
+    assert "It has no early exits." in model_card(plain, "network.onnx")
+
+
+def test_json_is_the_whole_description(make_network) -> None:
+    _, description = make_network()
+    document = json.loads(description.to_json())
+    for name in ("class_names", "mean", "std", "image_size", "outputs", "confidence", "exit_rule", "key"):
+        assert name in document

@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.deploy import finetune
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.finetune import (
+    choose_candidate,
+    final_recipe,
+    train_candidate,
+    trained_folder,
+    tuning_goal_of,
+    with_margins,
+)
+from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import ExitCosts
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.training import loop
+
+KNEE = Selection("knee")
+
+
+def progress() -> RunProgress:
+    return RunProgress(Console(stderr=True), quiet=True)
+
+
+def train(folder: RunFolder, *settings: str, seed: int = 0, is_again: bool = False) -> NetworkDescription:
+    return train_candidate(choose_candidate(folder, KNEE, settings), seed, is_again, progress())
+
+
+def weights(folder: RunFolder, key: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    return load_network(trained_folder(folder, key, seed) / "network.safetensors")[0].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
+    candidate = choose_candidate(own_run, KNEE)
+    network = train_candidate(candidate, 0, False, progress())
+    assert network.key == candidate.trial.key
+    assert network.validation.average_macs <= candidate.trial.metrics["average_macs"] + 1e-9
+    assert (network.test.images, network.validation.images) == (270, len(candidate.splits.validation))
+    for figures in (network.validation, network.test):
+        assert sum(output.exit_rate for output in figures.outputs) == pytest.approx(1.0)
+        costs = [output.macs for output in network.outputs]
+        mean = sum(o.exit_rate * macs for o, macs in zip(figures.outputs, costs, strict=True)) / 1e6
+        assert figures.average_macs == pytest.approx(mean)
+        assert figures.worst_case_macs == costs[-1] / 1e6
+        assert figures.average_macs_without_passed <= figures.average_macs
+        right = sum(o.exit_rate * (o.accuracy_of_leaving or 0.0) for o in figures.outputs)
+        assert figures.accuracy == pytest.approx(right)
+
+
+def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
+    first = train(own_run)
+    before = weights(own_run, first.key)
+    monkeypatch.setattr(finetune, "train_network", None)  # would fail if it were called
+    assert train(own_run) == first
+    assert same(before, weights(own_run, first.key))
+
+
+def test_other_settings_need_again(own_run) -> None:
+    key = train(own_run).key
+    before = weights(own_run, key)
+    with pytest.raises(UsageError, match="trained with other settings; add --again"):
+        train(own_run, "final_training.epochs=1")
+    assert same(before, weights(own_run, key))
+    assert train(own_run, "final_training.epochs=1", is_again=True).origin.epochs == 1
+    assert not same(before, weights(own_run, key))
+
+
+def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    whole = train(own_run, seed=1)
+    expected = weights(own_run, whole.key, seed=1)
+    (trained_folder(own_run, whole.key, 1) / "network.safetensors").unlink()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    stopping = RunProgress(Console(stderr=True), quiet=True, check=stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_candidate(choose_candidate(own_run, KNEE), 1, False, stopping)
+    assert (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
+    assert train(own_run, seed=1) == whole
+    assert same(expected, weights(own_run, whole.key, seed=1))
+    assert not (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
+
+
+def test_seed_start_and_teacher_matter(own_run) -> None:
+    key = train(own_run).key
+    found = [weights(own_run, key)]
+    for settings in (["final_training.start=scratch"], ["final_training.distillation=false"]):
+        train(own_run, *settings, is_again=True)
+        found.append(weights(own_run, key))
+    train(own_run, seed=2)
+    found.append(weights(own_run, key, seed=2))
+    assert not any(same(one, other) for k, one in enumerate(found) for other in found[k + 1 :])
+
+
+def test_only_the_final_training_may_be_changed(own_run) -> None:
+    with pytest.raises(ConfigError, match=r"--set search.budget=3: the study is made; only final_training"):
+        choose_candidate(own_run, KNEE, ["search.budget=3"])
+    with pytest.raises(ConfigError, match=r"final_training.epochs"):
+        choose_candidate(own_run, KNEE, ["final_training.epochs=0"])
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no study"):
+        choose_candidate(RunFolder(tmp_path), KNEE)
+
+
+def test_other_images_are_refused(own_run, monkeypatch) -> None:
+    monkeypatch.setattr(finetune, "supernet_fingerprint", lambda *_: "another")
+    with pytest.raises(CorruptStateError, match="the images or this program changed"):
+        choose_candidate(own_run, KNEE)
+
+
+def test_a_damaged_network_is_named(own_run) -> None:
+    key = train(own_run).key
+    path = trained_folder(own_run, key, 0) / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(NetworkFileError, match=r"network\.safetensors"):
+        train(own_run)
+
+
+def a_trial() -> Trial:
+    return Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "goal"),
+    [
+        ("knee", None, TuningGoal("max_macs", 2e6)),
+        ("abcd", 1.5, TuningGoal("max_macs", 1.5e6)),
+        ("macs<=3", None, TuningGoal("max_macs", 3e6)),
+        ("macs<=3", 2.5, TuningGoal("max_macs", 2.5e6)),
+        ("accuracy>=80", 2.5, TuningGoal("min_accuracy", 80.0)),
+    ],
+)
+def test_thresholds_are_tuned_for_what_the_network_was_chosen_by(text, limit, goal) -> None:
+    objectives = (Objective("accuracy", True, 10.0), Objective("average_macs", False, 5.0, limit=limit))
+    assert tuning_goal_of(parse_selection(text), a_trial(), objectives) == goal
+
+
+@pytest.mark.parametrize("rule", ["each", "cumulative"])
+def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table = ExitTable(
+        torch.rand(3, 50, generator=generator), torch.rand(3, 50, generator=generator) < 0.7, (1, 2, 3), rule
+    )
+    costs = ExitCosts(1, (1, 1), 1, (0, 0), (0, 1), (0, 1))
+    for thresholds in ((0.0, 1.0), tuple(float(row[7]) for row in table.certainty[:2]), (0.3, 0.6)):
+        moved = with_margins(table, costs, thresholds)
+        assert evaluate_thresholds(table, moved) == evaluate_thresholds(table, thresholds)
+        gaps = (table.certainty[:2] - torch.tensor(moved)[:, None]).abs()
+        assert float(gaps.min()) > 1e-6
+    assert with_margins(table, costs, (None, 0.5))[0] is None
+
+
+def test_learned_confidences_go_on_being_trained() -> None:
+    config = load_config(None, ["space.learned_confidence=true", "supernet.joint_loss={}"])
+    space = NetworkSpace(config.space, 1, 10)
+    assert final_recipe(config, space).joint_loss is None
+    learned = config.estimation.model_copy(update={"confidence": "learned"})
+    joint = final_recipe(config.model_copy(update={"estimation": learned}), space).joint_loss
+    assert joint == replace_max(config.supernet.joint_loss, space)
+    assert final_recipe(load_config(None), space) == FinalTrainingConfig()
+
+
+def replace_max(joint: JointLossConfig | None, space: NetworkSpace) -> JointLossConfig:
+    assert joint is not None
+    return joint.model_copy(update={"max_macs": space.middle_macs / 1e6})

@@ -1,0 +1,27 @@
+import pytest
+
+from aebnas_bo.deploy.description import NetworkFileError
+from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
+
+
+def test_a_seal_fits_what_was_sealed_and_nothing_else() -> None:
+    data = b"before " + UNSEALED.encode() + b" behind"
+    sealed = seal(data)
+    assert len(sealed) == len(data)
+    check_seal(sealed, "file")
+    for damaged in (sealed.replace(b"before", b"befora"), sealed[:-1] + b"x", sealed + b" "):
+        with pytest.raises(NetworkFileError, match="file does not match its own hash"):
+            check_seal(damaged, "file")
+
+
+@pytest.mark.parametrize("data", [b"", b"no seal", 2 * seal(UNSEALED.encode())])
+def test_what_was_never_sealed_is_refused(data) -> None:
+    with pytest.raises(NetworkFileError, match="file was not written by aebnas_bo"):
+        check_seal(data, "file")
+
+
+def test_files_appear_whole(tmp_path) -> None:
+    write_bytes(tmp_path / "a", b"1")
+    write_bytes(tmp_path / "a", b"22")
+    assert (tmp_path / "a").read_bytes() == b"22"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
