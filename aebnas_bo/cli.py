@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aebnas_bo.deploy_commands import export, predict, train
+from aebnas_bo.deploy_commands import export, latency, predict, train
 from aebnas_bo.run import (
     BudgetOption,
     DeviceOption,
@@ -31,6 +31,7 @@ app.command()(run)
 app.command()(train)
 app.command()(export)
 app.command()(predict)
+app.command()(latency)
 
 
 @app.callback()

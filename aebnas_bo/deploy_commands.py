@@ -1,9 +1,10 @@
-"""The sub-commands that turn a point on the front into a network that runs: `train`, `export`, `predict`."""
+"""The sub-commands that turn a point on the front into a network that runs: `train`, `export`, `predict`, `latency`."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -113,3 +114,31 @@ def predict(
         if not stdout.is_terminal:
             stdout = Console(width=WIDTH)
         stdout.print(prediction_table(network, rows))
+
+
+def latency(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network, format torch: a file or its folder.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    batch_sizes: Annotated[str, typer.Option(help="Images run together, separated by commas.")] = "1,64",
+    batches: Annotated[int, typer.Option(min=1, help="Batches timed of each variant.")] = 100,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time an exported network on real pictures: early exits beside none, in PyTorch and, if it is there, ONNX."""
+    with reported_errors(as_json, quiet=False):
+        from aebnas_bo.deploy.latency import measure_file, parse_batch_sizes
+        from aebnas_bo.deploy.outputs import latency_table, write_latency_csv
+
+        sizes = parse_batch_sizes(batch_sizes)
+        rows = measure_file(file, images, sizes, batches, threads)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_latency_csv(out, rows)
+        if as_json:
+            sys.stdout.write(json.dumps({"latencies": [asdict(row) for row in rows]}) + "\n")
+            return
+        stdout = Console()
+        if not stdout.is_terminal:
+            stdout = Console(width=WIDTH)
+        stdout.print(latency_table(rows))

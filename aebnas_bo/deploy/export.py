@@ -10,9 +10,9 @@ from typing import Literal, get_args
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import NETWORK_FILE, trained_folder
+from aebnas_bo.deploy.finetune import trained_folder
 from aebnas_bo.deploy.model_card import model_card
-from aebnas_bo.deploy.network_file import load_network, save_network
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import MANIFEST

@@ -20,7 +20,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
-from aebnas_bo.deploy.network_file import load_network, save_network
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
@@ -50,7 +50,6 @@ from aebnas_bo.supernet_preparation import (
 from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
-NETWORK_FILE = "network.safetensors"
 CALIBRATION_BATCH = 256
 
 

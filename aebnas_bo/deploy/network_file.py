@@ -11,6 +11,7 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.checkpoint import check_fit, load_tensors, save_tensors
 
+NETWORK_FILE = "network.safetensors"
 FINGERPRINT = "aebnas_bo network"
 
 

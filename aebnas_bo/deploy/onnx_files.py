@@ -156,24 +156,39 @@ def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSes
         UsageError: If onnxruntime is not installed.
         NetworkFileError: If the file is damaged, of another version, or none of ours.
     """
-    require(READERS)
-    import onnxruntime  # noqa: PLC0415  an extra: only those who run ONNX need it
-
     try:
         data = path.read_bytes()
     except OSError as error:
         raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give a file that was exported") from error
     check_seal(data, str(path))
+    session = open_session(data, num_threads, str(path))
+    metadata = session.get_modelmeta().custom_metadata_map
+    description = NetworkDescription.from_json(metadata.get(DESCRIPTION_KEY, ""), str(path))
+    return session, description, int(metadata[SEGMENT_KEY]) if SEGMENT_KEY in metadata else None
+
+
+def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.InferenceSession:
+    """Open the contents of an ONNX file, unchecked.
+
+    Args:
+        data: The contents.
+        num_threads: Threads of its operators.
+        origin: The file's name, for messages.
+
+    Raises:
+        UsageError: If onnxruntime is not installed.
+        NetworkFileError: If onnxruntime refuses it.
+    """
+    require(READERS)
+    import onnxruntime  # noqa: PLC0415  an extra: only those who run ONNX need it
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common type but this
-        raise NetworkFileError(f"{path} cannot be run by onnxruntime ({error}); export the network again") from error
-    metadata = session.get_modelmeta().custom_metadata_map
-    description = NetworkDescription.from_json(metadata.get(DESCRIPTION_KEY, ""), str(path))
-    return session, description, int(metadata[SEGMENT_KEY]) if SEGMENT_KEY in metadata else None
+        raise NetworkFileError(f"{origin} cannot be run by onnxruntime ({error}); export the network again") from error
 
 
 def require(packages: Sequence[str]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import FINAL, NetworkDescription
+from aebnas_bo.deploy.latency import FORCED, Latency
 
 Column = tuple[str, Callable[[NetworkDescription], float], int]
 COLUMNS: tuple[Column, ...] = (
@@ -83,3 +85,35 @@ def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> Non
         for output, of_output in zip(network.outputs, figures.outputs, strict=True)
     ]  # fmt: skip
     write_csv(path, header, rows)
+
+
+def latency_table(rows: Sequence[Latency]) -> Table:
+    """Return times, and what early exits save of them beside what they save of MACs."""
+    table = Table(title="Milliseconds per batch of real images", title_justify="left")
+    for name in ("runtime", "batch", "variant"):
+        table.add_column(name, justify="right" if name == "batch" else "left")
+    for name in ("p50", "p95", "MACs per image (M)", "time saved (%)", "MACs saved (%)"):
+        table.add_column(name, justify="right")
+    forced: Latency | None = None
+    ground: tuple[str, int] | None = None
+    for row in rows:
+        if (row.runtime, row.batch_size) != ground:
+            ground = row.runtime, row.batch_size
+            forced = next(one for one in rows if (one.runtime, one.batch_size, one.variant) == (*ground, FORCED))
+            table.add_section()
+        assert forced is not None
+        saved = (1.0 - row.p50_ms / forced.p50_ms, 1.0 - row.average_macs / forced.average_macs)
+        shares = ["–", "–"] if row.variant == FORCED else [f"{100 * share:.0f}" for share in saved]
+        table.add_row(
+            row.runtime, str(row.batch_size), row.variant, f"{row.p50_ms:.3f}", f"{row.p95_ms:.3f}",
+            f"{row.average_macs:.4g}", *shares,
+        )  # fmt: skip
+    table.caption = f"saved: median time and MACs against the same network {FORCED}"
+    table.caption_justify = "left"
+    return table
+
+
+def write_latency_csv(path: Path, rows: Sequence[Latency]) -> None:
+    """Write a row per runtime, batch size and variant."""
+    header = [field.name for field in fields(Latency)]
+    write_csv(path, header, [[getattr(row, name) for name in header] for row in rows])

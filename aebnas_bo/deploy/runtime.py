@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aebnas_bo.data.decoding import decode_image, image_array
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
 from aebnas_bo.deploy.program_file import Run, read_program
 from aebnas_bo.deploy.segments import Segment, segments, sureness
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 MANIFEST = "manifest.json"
-FILES = ("network.safetensors", "network.onnx", "network.pt2", MANIFEST)
+FILES = (NETWORK_FILE, "network.onnx", "network.pt2", MANIFEST)
 BYTES = 255.0
 
 Pictures = Tensor | np.ndarray | Sequence["str | Path | Image.Image"]
@@ -86,7 +86,7 @@ class DeployedNetwork:
             DataError: If images have another size, type or range, or a picture cannot be read.
             UsageError: If the file stops early by itself and `leaves_early` is off.
         """
-        pixels = self._pixels(images)
+        pixels = self.pixels(images)
         if not len(pixels):
             num_classes = self.description.num_classes
             nothing = torch.zeros(0, dtype=torch.int64)
@@ -100,8 +100,12 @@ class DeployedNetwork:
             logits=torch.cat([part.logits for part in parts]),
         )
 
-    def _pixels(self, images: Pictures) -> Tensor:
-        """Return images as `N x C x S x S` float32 in [0, 1]."""
+    def pixels(self, images: Pictures) -> Tensor:
+        """Return images as what the network's first segment reads: `N x C x S x S` float32 in [0, 1].
+
+        Raises:
+            DataError: If images have another size, type or range, or a picture cannot be read.
+        """
         channels, size = self.description.skeleton.in_channels, self.description.image_size
         if not isinstance(images, Tensor | np.ndarray):
             if isinstance(images, str | Path):
@@ -212,7 +216,7 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
     if file.suffix == ".safetensors":
         subnet, description = load_network(file)
         fold_batchnorm(subnet)
-        steps = [_torch_step(part.to(device), device) for part in segments(subnet, description)]
+        steps = [torch_step(part.to(device), device) for part in segments(subnet, description)]
         return DeployedNetwork(description, StepwiseEngine(description, steps))
     if file.suffix == ".pt2":
         program, description = read_program(file)
@@ -221,7 +225,7 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
         session, description, segment = read_session(file, num_threads)
         if segment is not None:
             raise UsageError(f"{file} is one segment of a network; give its folder")
-        return DeployedNetwork(description, SingleImageEngine(_onnx_program(session)))
+        return DeployedNetwork(description, SingleImageEngine(onnx_program(session)))
     return _load_segments(file, num_threads)
 
 
@@ -238,7 +242,9 @@ def _network_file(path: Path) -> Path:
     return path
 
 
-def _torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return a segment as a step of `StepwiseEngine`, run by PyTorch on a device."""
+
     def step(features: Tensor) -> tuple[Tensor, Tensor]:
         placed = features.to(device).contiguous(memory_format=torch.channels_last)
         found: tuple[Tensor, Tensor] = part(placed)
@@ -247,7 +253,9 @@ def _torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, 
     return step
 
 
-def _onnx_program(session: onnxruntime.InferenceSession) -> Run:
+def onnx_program(session: onnxruntime.InferenceSession) -> Run:
+    """Return a session that stops early as a program of `SingleImageEngine`."""
+
     def run(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, sure, left_at = (torch.from_numpy(part) for part in session.run(None, {"images": image.numpy()}))
         return logits, sure, left_at
@@ -266,11 +274,12 @@ def _load_segments(manifest: Path, num_threads: int) -> DeployedNetwork:
     descriptions = [description for _, description, _ in opened]
     if not opened or numbers != list(range(len(descriptions[0].outputs))) or len({*map(repr, descriptions)}) != 1:
         raise NetworkFileError(f"{manifest}: its files are not the segments of one network in order; export again")
-    steps = [_onnx_step(session) for session, _, _ in opened]
+    steps = [onnx_step(session) for session, _, _ in opened]
     return DeployedNetwork(descriptions[0], StepwiseEngine(descriptions[0], steps))
 
 
-def _onnx_step(session: onnxruntime.InferenceSession) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def onnx_step(session: onnxruntime.InferenceSession) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return a segment's session as a step of `StepwiseEngine`."""
     name = session.get_inputs()[0].name
 
     def step(features: Tensor) -> tuple[Tensor, Tensor]:
