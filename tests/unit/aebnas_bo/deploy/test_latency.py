@@ -31,13 +31,10 @@ def test_every_variant_is_measured_and_costs_what_it_should(make_network, pixels
 
 
 def test_onnx_is_measured_beside(make_network, pixels) -> None:
-    subnet, description = make_network(thresholds=(0.5, None))
+    subnet, description = make_network(thresholds=(None, None))  # without exits exporting takes least
     rows = measure_latency(subnet, description, pixels, (1,), num_batches=2)
-    assert [row.runtime for row in rows] == ["torch"] * 4 + ["onnx-segments"] * 4 + ["onnx"] * 3
-    by_variant: dict[str, set[float]] = {}
-    for row in rows:
-        by_variant.setdefault(row.variant, set()).add(row.average_macs)
-    assert all(len(costs) == 1 for costs in by_variant.values())  # every runtime leaves alike
+    assert [row.runtime for row in rows] == ["torch"] * 3 + ["onnx-segments"] * 3 + ["onnx"] * 3
+    assert {row.average_macs for row in rows} == {description.outputs[-1].macs / 1e6}
 
 
 def test_a_file_is_measured_on_pictures(make_network, tmp_path, monkeypatch) -> None:
