@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.benchmark import Timer
 
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import READERS, WRITERS, open_session, write_early_exit, write_segments
 from aebnas_bo.deploy.prediction import picture_files
+from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.runtime import (
     DeployedNetwork,
     Engine,
@@ -40,6 +40,9 @@ from aebnas_bo.supernet.subnet import Subnet
 EARLY, FORCED, PLAIN = "early exit", "forced to the last exit", "without exits"
 NEVER = 2.0  # a threshold no certainty reaches
 WARM_UP = 5  # runs of each variant that are not counted
+
+with without_remarks():  # on importing it, of compilers that nobody needs here
+    from torch.utils.benchmark import Timer
 
 Variants = dict[str, Engine]
 Step = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -28,7 +28,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
     origin, test = network.origin, network.test
     resolution, size, channels = network.architecture.resolution, network.image_size, network.skeleton.in_channels
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-    seen = f", resized to {resolution} x {resolution} inside" if resolution != size else ""
+    seen = f" (looked at in {resolution} x {resolution})" if resolution != size else ""
     exits = len(network.outputs) - 1
     clear = "an image that is clear leaves early and costs less"
     return "\n".join(

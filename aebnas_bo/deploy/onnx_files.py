@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 from aebnas_bo.errors import UsageError
@@ -99,7 +96,7 @@ def _write(
 ) -> None:
     require(WRITERS)
     shapes = ({0: torch.export.Dim("batch")},) if has_batches else None
-    with _silence():
+    with without_remarks():
         program = torch.onnx.export(
             model.eval(), (example,), dynamo=True, input_names=inputs, output_names=outputs, dynamic_shapes=shapes,
             opset_version=OPSET, verbose=False,
@@ -124,22 +121,6 @@ def _strip(graph: onnx.GraphProto) -> None:
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del value.metadata_props[:]
         value.doc_string = ""
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the exporter's remarks to itself; what goes wrong is raised."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSession, NetworkDescription, int | None]:

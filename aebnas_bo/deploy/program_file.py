@@ -6,7 +6,6 @@ import io
 import json
 import pickle
 import re
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 
@@ -42,8 +42,7 @@ def write_program(path: Path, parts: Sequence[Segment], description: NetworkDesc
     """
     example = torch.zeros(1, description.skeleton.in_channels, description.image_size, description.image_size)
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_remarks():
         program = torch.export.export(EarlyExitNetwork(parts, description).eval(), (example,))
         _strip(program)
         torch.export.save(program, buffer, extra_files={EXTRA: description.to_json()})
@@ -77,8 +76,7 @@ def read_program(path: Path) -> tuple[Run, NetworkDescription]:
         raise NetworkFileError(f"{path} is damaged or no network of ours ({error}); export it again") from error
     description = NetworkDescription.from_json(text, str(path))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_remarks():
             program = torch.export.load(io.BytesIO(data))
         run: Run = program.module()
     except Exception as error:  # whatever a program of another version of PyTorch provokes
