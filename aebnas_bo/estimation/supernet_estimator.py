@@ -71,12 +71,14 @@ class SupernetEstimator:
 
     @property
     def detail_names(self) -> tuple[str, ...]:
-        """Rate of each exit position and of the final classifier; where asked for, how each was calibrated."""
+        """Rate of each exit position and of the final classifier, and thresholds that are no parameters of the space;
+        where asked for, how each output was calibrated."""
         outputs = [*(f"exit{number}" for number in range(1, len(self._space.skeleton.exit_stages) + 1)), "final"]
         figures = CALIBRATION_FIGURES if self._config.temperature_scaling else ()
-        tuned = [threshold_name(k) for k in range(len(outputs) - 1)] if self._space.tunes_thresholds else []
+        thresholds = [threshold_name(k) for k in range(len(outputs) - 1)]
+        others = [name for name in thresholds if name not in self.search_space.names]
         calibrations = [f"{output}_{figure}" for output in outputs for figure in figures]
-        return (*(f"{output}_rate" for output in outputs), *tuned, *calibrations)
+        return (*(f"{output}_rate" for output in outputs), *others, *calibrations)
 
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
@@ -88,11 +90,15 @@ class SupernetEstimator:
         architecture = self._space.architecture(point)
         if self._space.tunes_thresholds:
             return self._tuned_estimate(architecture)
-        outcome = evaluate_thresholds(self.exit_table(architecture), self._space.thresholds(point))
+        thresholds = self._space.thresholds(point)
+        outcome = evaluate_thresholds(self.exit_table(architecture), thresholds)
+        details = self._details(architecture, architecture.active_exits, outcome)
+        named = zip(map(threshold_name, architecture.active_exits), thresholds, strict=True)
+        details |= {name: threshold for name, threshold in named if name not in self.search_space.names}
         return Estimate(
             key=architecture.key,
             metrics=_metrics(outcome),
-            details=self._details(architecture, architecture.active_exits, outcome),
+            details=details,
             further=self._further(architecture) if self._space.has_free_thresholds else (),
         )
 

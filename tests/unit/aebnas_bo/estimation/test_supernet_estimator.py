@@ -191,6 +191,18 @@ def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None
     assert estimator.estimate(point) == estimate
 
 
+def test_a_threshold_with_a_single_value_is_a_detail(parts) -> None:
+    splits, _, supernet = parts
+    config = load_config(None, ["space.thresholds=[0.4]"])
+    space = NetworkSpace(config.space, 1, 10)
+    estimator = make_estimator(config, space, splits, supernet, "cpu", None)
+    point = {name: value for name, value in a_point(parts, exit2_depth=0).items() if not name.endswith("_threshold")}
+    details = estimator.estimate(point).details
+    assert details["exit1_threshold"] == 0.4
+    assert "exit2_threshold" not in details  # that exit is off
+    assert {"exit1_threshold", "exit2_threshold"} <= set(estimator.detail_names)
+
+
 def test_tuning_may_switch_an_exit_off_which_saves_its_branch(parts) -> None:
     point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
     space, estimator = tuned(parts, goal="min_accuracy", value=99.9, may_switch_off="true")
