@@ -72,7 +72,8 @@ class SupernetEstimator:
     @property
     def detail_names(self) -> tuple[str, ...]:
         """Rate of each exit position and of the final classifier, and thresholds that are no parameters of the space;
-        where asked for, how each output was calibrated."""
+        where asked for, how each output was calibrated.
+        """
         outputs = [*(f"exit{number}" for number in range(1, len(self._space.skeleton.exit_stages) + 1)), "final"]
         figures = CALIBRATION_FIGURES if self._config.temperature_scaling else ()
         thresholds = [threshold_name(k) for k in range(len(outputs) - 1)]
