@@ -109,12 +109,13 @@ def compare(
     """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
     options = all_settings(settings, {**limit_flags(budget, max_average_macs, min_accuracy), "device": device})
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
-        from aebnas_bo.comparison.methods import method_files, parse_seeds
+        from aebnas_bo.comparison.methods import method_files
         from aebnas_bo.comparison.outputs import terminal_table, write_outputs
         from aebnas_bo.comparison.study import run_comparison
         from aebnas_bo.config_loading import load_config
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RUNS
+        from aebnas_bo.seeding import parse_seeds
 
         load_config(config)  # a mistake there is none of the methods'
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)

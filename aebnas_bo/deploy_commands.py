@@ -37,17 +37,18 @@ def train(
     options = all_settings(settings, {"final_training.epochs": epochs, "device": device})
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.comparison.methods import parse_seeds
-        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder
+        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder, trained_networks
         from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
+        from aebnas_bo.seeding import parse_seeds
 
         candidate = choose_candidate(RunFolder(run), parse_selection(selection), options)
         wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
-        write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", networks)
+        every = trained_networks(candidate.folder, candidate.trial.key)
+        write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
         folders = [str(trained_folder(candidate.folder, candidate.trial.key, seed)) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]

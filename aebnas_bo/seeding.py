@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 import torch
 
+from aebnas_bo.errors import UsageError
+
 
 def child_seed(seed: int, *names: str | int) -> int:
     """Derive the seed of one named consumer.
@@ -30,3 +32,18 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     """Return a `numpy.random.Generator` for one named consumer."""
     return np.random.default_rng(child_seed(seed, *names))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of a text such as `0-4` or `0,3,7-9`, ascending and distinct.
+
+    Raises:
+        UsageError: If it is anything else.
+    """
+    seeds: set[int] = set()
+    for part in text.split(","):
+        first, separator, last = part.strip().partition("-")
+        if not first.isdecimal() or (separator and not last.isdecimal()) or (separator and int(last) < int(first)):
+            raise UsageError(f"--seeds {text}: expected numbers and ranges such as 0-4 or 0,3,7-9")
+        seeds |= set(range(int(first), int(last if separator else first) + 1))
+    return sorted(seeds)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.comparison.methods import parse_seeds
 from aebnas_bo.search.loop import evaluate_trial, propose_trials
+from aebnas_bo.seeding import parse_seeds
 from benchmarks.methods import Method, methods
 from benchmarks.problem import Problem, load_problem
 from benchmarks.records import Header, RunFile, run_path

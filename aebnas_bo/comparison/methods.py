@@ -34,18 +34,3 @@ def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
             raise UsageError(f"--methods {name}: there are two methods called {path.stem}")
         found[path.stem] = path
     return found
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of a text such as `0-4` or `0,3,7-9`, ascending and distinct.
-
-    Raises:
-        UsageError: If it is anything else.
-    """
-    seeds: set[int] = set()
-    for part in text.split(","):
-        first, separator, last = part.strip().partition("-")
-        if not first.isdecimal() or (separator and not last.isdecimal()) or (separator and int(last) < int(first)):
-            raise UsageError(f"--seeds {text}: expected numbers and ranges such as 0-4 or 0,3,7-9")
-        seeds |= set(range(int(first), int(last if separator else first) + 1))
-    return sorted(seeds)

@@ -29,6 +29,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temp
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
@@ -142,6 +143,20 @@ def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
     return folder.trained / f"{key}-seed{seed}"
 
 
+def trained_networks(folder: RunFolder, key: str = "") -> list[NetworkDescription]:
+    """Return what is known of a run's trained networks, by key and seed.
+
+    Args:
+        folder: The run folder.
+        key: Of this network alone; of all by default.
+
+    Raises:
+        NetworkFileError: If the file of one is damaged.
+    """
+    found = [load_network(file)[1] for file in folder.trained.glob(f"{key or '*'}-seed*/{NETWORK_FILE}")]
+    return sorted(found, key=lambda network: (network.key, network.origin.seed))
+
+
 def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
     """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
 
@@ -156,31 +171,34 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
 
     Raises:
         UsageError: If the network was trained with other settings and `is_again` is off.
+        RunFolderInUseError: If another process trains it with this seed.
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the network's file is damaged.
     """
     torch.set_num_threads(candidate.config.num_threads)
-    folder, device = (
-        trained_folder(candidate.folder, candidate.trial.key, seed),
-        resolve_device(candidate.config.device),
-    )
-    path = folder / NETWORK_FILE
+    device = resolve_device(candidate.config.device)
+    folder = trained_folder(candidate.folder, candidate.trial.key, seed)
+    path, checkpoint = folder / NETWORK_FILE, folder / "training.safetensors"
     recipe = final_recipe(candidate.config, candidate.space)
     fingerprint = _fingerprint(candidate, recipe, seed)
-    origin = _origin(candidate, recipe, seed, fingerprint)
-    if path.exists() and not is_again:
-        subnet, known = load_network(path)
-        if known.origin.fingerprint != fingerprint:
-            raise UsageError(f"{folder}: holds this network trained with other settings; add --again to train it anew")
-        subnet.to(device)
-        progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        subnet = _train(candidate, recipe, seed, folder / "training.safetensors", fingerprint, progress, device)
-    description = _describe(candidate, subnet, origin, device)
-    save_network(path, subnet, description)
-    (folder / "training.safetensors").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder):
+        if path.exists() and not is_again:
+            subnet = _known(path, fingerprint).to(device)
+            progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
+        else:
+            subnet = _train(candidate, recipe, seed, checkpoint, fingerprint, progress, device)
+        description = _describe(candidate, subnet, _origin(candidate, recipe, seed, fingerprint), device)
+        save_network(path, subnet, description)
+        checkpoint.unlink(missing_ok=True)
     return description
+
+
+def _known(path: Path, fingerprint: str) -> Subnet:
+    subnet, known = load_network(path)
+    if known.origin.fingerprint != fingerprint:
+        raise UsageError(f"{path.parent}: holds this network trained with other settings; add --again to train it anew")
+    return subnet
 
 
 def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from aebnas_bo.seeding import child_seed, numpy_generator, torch_generator
+from aebnas_bo.errors import UsageError
+from aebnas_bo.seeding import child_seed, numpy_generator, parse_seeds, torch_generator
 
 
 def test_children_differ_by_seed_and_by_every_name() -> None:
@@ -16,3 +18,11 @@ def test_generators_repeat_themselves_and_leave_the_global_one_alone() -> None:
     )
     assert numpy_generator(1, "x").random() == numpy_generator(1, "x").random()
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_seeds_are_numbers_and_ranges() -> None:
+    assert parse_seeds("0-2") == [0, 1, 2]
+    assert parse_seeds("7, 0-1,7") == [0, 1, 7]
+    for wrong in ("", "a", "3-1", "1-", "-2"):
+        with pytest.raises(UsageError, match="expected numbers and ranges"):
+            parse_seeds(wrong)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.comparison.methods import method_files, parse_seeds
+from aebnas_bo.comparison.methods import method_files
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.space.network_space import NetworkSpace
@@ -30,14 +30,6 @@ def test_names_are_looked_up_beside_the_configuration_and_paths_are_taken(tmp_pa
 def test_names_that_lead_nowhere_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         method_files(names, CONFIGS / "digits.yaml")
-
-
-def test_seeds_are_numbers_and_ranges() -> None:
-    assert parse_seeds("0-2") == [0, 1, 2]
-    assert parse_seeds("7, 0-1,7") == [0, 1, 7]
-    for wrong in ("", "a", "3-1", "1-", "-2"):
-        with pytest.raises(UsageError, match="expected numbers and ranges"):
-            parse_seeds(wrong)
 
 
 @pytest.mark.parametrize("data", ["digits", "cifar10-mini", "cifar10"])

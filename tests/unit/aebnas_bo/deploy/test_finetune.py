@@ -14,16 +14,18 @@ from aebnas_bo.deploy.finetune import (
     final_recipe,
     train_candidate,
     trained_folder,
+    trained_networks,
     tuning_goal_of,
     with_margins,
 )
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import ExitCosts
 from aebnas_bo.space.network_space import NetworkSpace
@@ -128,6 +130,22 @@ def test_other_images_are_refused(own_run, monkeypatch) -> None:
     monkeypatch.setattr(finetune, "supernet_fingerprint", lambda *_: "another")
     with pytest.raises(CorruptStateError, match="the images or this program changed"):
         choose_candidate(own_run, KNEE)
+
+
+def test_two_processes_do_not_train_the_same(own_run) -> None:
+    key = choose_candidate(own_run, KNEE).trial.key
+    folder = trained_folder(own_run, key, 0)
+    folder.mkdir(parents=True)
+    with RunLock(folder), pytest.raises(RunFolderInUseError, match="is in use by process"):
+        train(own_run)
+    assert train(own_run, seed=1).origin.seed == 1
+
+
+def test_trained_networks_are_found_by_key_and_seed(own_run) -> None:
+    assert trained_networks(own_run) == []
+    one, other = train(own_run, seed=1), train(own_run)
+    assert trained_networks(own_run) == trained_networks(own_run, one.key) == [other, one]
+    assert trained_networks(own_run, "0" * 12) == []
 
 
 def test_a_damaged_network_is_named(own_run) -> None:
