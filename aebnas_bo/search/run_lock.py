@@ -54,6 +54,43 @@ class RunLock:
             self._file.close()  # closing frees the lock
 
 
+def process_at_work(folder: Path) -> str | None:
+    """Return which process holds a run folder, `None` if none does, without touching the lock.
+
+    Whoever lets go of the folder empties the lock file; of a killed process its name stays behind, so that on this
+    machine the process is looked up. One on another machine cannot be, and is taken at its word.
+
+    Args:
+        folder: The run folder.
+    """
+    path = folder / "run.lock"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    try:
+        holder = json.loads(text)
+        pid, is_here = int(holder["pid"]), holder["host"] == socket.gethostname()
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _describe(text) if not is_here or _holds_open(pid, path) else None
+
+
+def _holds_open(pid: int, path: Path) -> bool:
+    """Say whether a process lives and has a file open; numbers of processes are used again, open files are not."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # somebody else's process
+    except (OSError, OverflowError):
+        return False
+    files = Path(f"/proc/{pid}/fd")
+    try:
+        return any(file.exists() and file.samefile(path) for file in files.iterdir())
+    except OSError:
+        return True  # no such list on this system: that the process lives must do
+
+
 def _describe(text: str) -> str:
     try:
         holder = json.loads(text)

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, cast
+from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
+    URL,
     BigInteger,
     Engine,
     Float,
@@ -133,9 +135,24 @@ class TrialStore:
         Raises:
             CorruptStateError: If there is none, or it is damaged or of another version.
         """
+        return cls._load(place, _engine(place))
+
+    @classmethod
+    def open_read_only(cls, place: Path) -> Self:
+        """Open a study to read it, also while another process writes it; no file is made or touched.
+
+        Args:
+            place: SQLite file.
+
+        Raises:
+            CorruptStateError: If there is none, or it is damaged or of another version.
+        """
+        return cls._load(place, _read_only_engine(place))
+
+    @classmethod
+    def _load(cls, place: Path | str, engine: Engine) -> Self:
         if isinstance(place, Path) and not place.is_file():
             raise CorruptStateError(f"{place} does not exist; give the folder of a run")
-        engine = _engine(place)
         way_out = "restore it from a copy, or start another run folder"
         try:
             if not inspect(engine).has_table("study"):
@@ -206,17 +223,38 @@ class TrialStore:
 
 
 def _engine(place: Path | str) -> Engine:
-    url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
+    # From its parts: within the text of a URL a question mark in a path would end it.
+    url = URL.create("sqlite", database=str(place.resolve())) if isinstance(place, Path) else place
     engine = create_engine(url, json_serializer=lambda value: json.dumps(value, allow_nan=False))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     return engine
 
 
-def _configure_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _read_only_engine(place: Path) -> Engine:
+    """Return an engine that leaves the folder as it is.
+
+    Beside a database in WAL mode that nobody has open lies no log; even reading would make one, unless the file counts
+    as immutable. Where there is a log it must be read too, without repairing what a killed process left of its index.
+    """
+    has_log = place.with_name(f"{place.name}-wal").exists()
+    query = {"uri": "true", "mode": "ro", **({"readonly_shm": "1"} if has_log else {"immutable": "1"})}
+    engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(place.resolve()))}", query=query))
+    event.listen(engine, "connect", _wait_for_others)
+    return engine
+
+
+def _configure_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_S * 1000}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    _wait_for_others(connection, entry)
+
+
+def _wait_for_others(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
     cursor.close()
 
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.estimation.estimate import FurtherSetting
@@ -132,3 +134,38 @@ def test_no_finished_trial_is_lost_to_kill(tmp_path: Path) -> None:
     assert len(finished) >= reported[-1] + 1
     assert all(trial.metrics == {"accuracy": float(trial.number)} for trial in finished)
     assert len(trials) - len(finished) <= 1
+
+
+def entries(folder: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.iterdir()}
+
+
+def test_reading_leaves_the_folder_as_it_is_whoever_else_has_it_open(tmp_path: Path, record: StudyRecord) -> None:
+    folder = tmp_path / "a folder? #1%20"
+    folder.mkdir()
+    with TrialStore.create(folder / "s.db", record) as writer:
+        writer.add_running(RUNNING)
+        before = entries(folder)
+        assert "s.db-wal" in before
+        with TrialStore.open_read_only(folder / "s.db") as reader:
+            assert reader.trials() == [RUNNING]
+        assert entries(folder) == before
+        killed = tmp_path / "killed"
+        shutil.copytree(folder, killed)
+        writer.finish(DONE)
+        with TrialStore.open_read_only(folder / "s.db") as reader:
+            assert reader.trials() == [DONE]
+    before, index = entries(killed), (killed / "s.db-shm").read_bytes()  # what a killed process leaves behind
+    with TrialStore.open_read_only(killed / "s.db") as reader:
+        assert reader.trials() == [RUNNING]
+    assert (entries(killed), (killed / "s.db-shm").read_bytes()) == (before, index)
+    before = entries(folder)
+    assert set(before) == {"s.db"}
+    with TrialStore.open_read_only(folder / "s.db") as reader:
+        assert reader.study == record
+        assert reader.trials() == [DONE]
+        with pytest.raises(OperationalError, match="readonly"):
+            reader.add_running(replace(RUNNING, number=1))
+    assert entries(folder) == before
+    with pytest.raises(CorruptStateError, match="does not exist"):
+        TrialStore.open_read_only(folder / "other.db")
