@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, outcomes_by_output
 from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
 
@@ -30,21 +30,18 @@ def figures_at(
     kept = [threshold for threshold in thresholds if threshold is not None]
     outcome = evaluate_thresholds(table, kept)
     without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, is_kept)), kept)
-    leaves_at = exit_indices(table.certainty, kept)
     errors = [error for error, is_on in zip(calibration_errors, [*is_kept, True], strict=True) if is_on]
-    outputs = []
-    for number, name in enumerate(output_names(costs, is_kept)):
-        is_correct, is_leaving = table.is_correct[number], leaves_at == number
-        leaving = is_correct[is_leaving].double()
-        outputs.append(
-            OutputFigures(
-                name=name,
-                exit_rate=outcome.exit_rates[number],
-                accuracy=100.0 * float(is_correct.double().mean()),
-                accuracy_of_leaving=100.0 * float(leaving.mean()) if len(leaving) else None,
-                calibration_error=errors[number],
-            )
+    found = zip(output_names(costs, is_kept), outcomes_by_output(table, kept), errors, strict=True)
+    outputs = [
+        OutputFigures(
+            name=name,
+            exit_rate=one.exit_rate,
+            accuracy=one.accuracy,
+            accuracy_of_leaving=one.accuracy_of_leaving,
+            calibration_error=error,
         )
+        for name, one, error in found
+    ]
     return Figures(
         images=table.confidence.shape[1],
         accuracy=outcome.accuracy,

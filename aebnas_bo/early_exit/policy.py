@@ -126,3 +126,42 @@ def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOu
         average_macs_sem=(variance / num_images) ** 0.5,
         exit_rates=tuple(count / num_images for count in counts),
     )
+
+
+@dataclass(frozen=True)
+class OutputOutcome:
+    """What one output comes to at given thresholds.
+
+    Args:
+        exit_rate: Share of the images that leave there.
+        accuracy: Top-1 accuracy in percent if every image left there.
+        accuracy_of_leaving: The same of those that do; `None` if none does.
+    """
+
+    exit_rate: float
+    accuracy: float
+    accuracy_of_leaving: float | None
+
+
+def outcomes_by_output(table: ExitTable, thresholds: Sequence[float]) -> tuple[OutputOutcome, ...]:
+    """Apply thresholds to a table and look at each of its `E` outputs.
+
+    Args:
+        table: The network's table over `B` images.
+        thresholds: One per active exit.
+
+    Raises:
+        ExitTableError: If the number of thresholds is wrong.
+    """
+    leaves_at = exit_indices(table.certainty, thresholds)
+    outcomes = []
+    for number, is_correct in enumerate(table.is_correct):
+        leaving = is_correct[leaves_at == number]
+        outcomes.append(
+            OutputOutcome(
+                exit_rate=len(leaving) / len(is_correct),
+                accuracy=100.0 * float(is_correct.double().mean()),
+                accuracy_of_leaving=100.0 * float(leaving.double().mean()) if len(leaving) else None,
+            )
+        )
+    return tuple(outcomes)

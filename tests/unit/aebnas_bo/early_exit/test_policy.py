@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, evaluate_thresholds, exit_indices
+from aebnas_bo.early_exit.policy import (
+    ExitTable,
+    ExitTableError,
+    evaluate_thresholds,
+    exit_indices,
+    outcomes_by_output,
+)
 
 TABLE = ExitTable(
     confidence=torch.tensor([[0.9, 0.2, 0.5, 0.1], [0.1, 0.8, 0.5, 0.2], [0.3, 0.3, 0.3, 0.3]]),
@@ -79,3 +85,13 @@ def test_wrong_number_of_thresholds_is_refused() -> None:
 def test_tables_that_do_not_fit_are_refused(confidence, hits, macs) -> None:
     with pytest.raises(ExitTableError):
         ExitTable(confidence, hits, macs)
+
+
+def test_each_output_counted_by_hand() -> None:
+    first, second, last = outcomes_by_output(TABLE, (0.5, 0.5))
+    assert (first.exit_rate, first.accuracy, first.accuracy_of_leaving) == (0.5, 25.0, 50.0)
+    assert (second.exit_rate, second.accuracy, second.accuracy_of_leaving) == (0.25, 75.0, 100.0)
+    assert (last.exit_rate, last.accuracy, last.accuracy_of_leaving) == (0.25, 100.0, 100.0)
+    assert outcomes_by_output(TABLE, (0.0, 0.5))[1].accuracy_of_leaving is None
+    with pytest.raises(ExitTableError, match="2 exits"):
+        outcomes_by_output(TABLE, (0.5,))
