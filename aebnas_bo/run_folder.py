@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "trained"
 
     @property
+    def report(self) -> Path:
+        """The page that shows all of it."""
+        return self.path / "report.html"
+
+    @property
     def summary(self) -> Path:
         """Key figures of the run."""
         return self.path / "summary.json"

@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from aebnas_bo import __version__
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.surrogate_strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
@@ -113,6 +116,19 @@ def write_summary(
     )
     write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
     return summary
+
+
+def read_summary(path: Path) -> Summary:
+    """Read what `write_summary` wrote.
+
+    Raises:
+        CorruptStateError: If it is damaged or of another version.
+    """
+    try:
+        return TypeAdapter(Summary).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
 
 
 def _front_row(trial: Trial) -> dict[str, object]:

@@ -189,8 +189,7 @@ def make_estimator(
     """Return the estimator over the calibration and validation splits, which keeps what it measures in the folder."""
     store = None
     if folder is not None:
-        weights = supernet_fingerprint(config, splits.data_hash)
-        store = TableStore(folder.estimates, content_key([weights, *measuring_settings(config.estimation)]))
+        store = table_store(folder, supernet_fingerprint(config, splits.data_hash), config.estimation)
     return SupernetEstimator(
         space=space,
         supernet=supernet,
@@ -199,6 +198,17 @@ def make_estimator(
         store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
     )
+
+
+def table_store(folder: RunFolder, weights: str, config: EstimationConfig) -> TableStore:
+    """Return where a run keeps what it measures.
+
+    Args:
+        folder: The run folder.
+        weights: Fingerprint of the supernet, which is that of the study.
+        config: How networks are measured.
+    """
+    return TableStore(folder.estimates, content_key([weights, *measuring_settings(config)]))
 
 
 def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:

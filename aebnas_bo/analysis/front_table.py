@@ -20,7 +20,7 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
         front: The front, in the order of the rows; at most 30 rows are shown.
         objectives: The metrics, in the order of the columns.
     """
-    shown = _evenly(front, MOST_ROWS)
+    shown = evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
     num_networks = len({trial.key for trial in front})
     settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
@@ -43,23 +43,25 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
             text = f"{trial.metrics[objective.name]:.{digits}f}"
             cells.append(text + (f" ± {sem:.{digits}f}" if sem and objective.maximize else ""))
         if has_exits:
-            cells += [_exit_rates(trial), _thresholds(trial)]
+            cells += [exit_rates_text(trial), thresholds_text(trial)]
         table.add_row(*cells)
     return table
 
 
-def _evenly(front: Sequence[Trial], count: int) -> list[Trial]:
+def evenly(front: Sequence[Trial], count: int) -> list[Trial]:
+    """Return at most `count` trials of a front, its ends among them, spread evenly over it."""
     if len(front) <= count:
         return list(front)
     return [front[round(i * (len(front) - 1) / (count - 1))] for i in range(count)]
 
 
-def _exit_rates(trial: Trial) -> str:
+def exit_rates_text(trial: Trial) -> str:
+    """Return the percentage of images leaving at each exit and at the end, a dash for an exit that is off."""
     rates = [(name, rate) for name, rate in trial.details.items() if name.endswith("_rate")]
     return " / ".join(f"{100 * rate:.0f}" if _exists(trial, name) else "–" for name, rate in rates)
 
 
-def _thresholds(trial: Trial) -> str:
+def thresholds_text(trial: Trial) -> str:
     """Return the threshold of every exit, a parameter or, where it was tuned, a detail; none of an exit that is off."""
     known = {**trial.details, **trial.parameters}
     exits = [name.removesuffix("_rate") for name in trial.details if name.endswith("_rate") and name != "final_rate"]

@@ -100,8 +100,8 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         color=INK,
         fontweight="bold",
     )
-    axes.set_xlabel(_label(horizontal))
-    axes.set_ylabel(_label(vertical))
+    axes.set_xlabel(axis_label(horizontal))
+    axes.set_ylabel(axis_label(vertical))
     _save(figure, path)
 
 
@@ -140,11 +140,9 @@ def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizon
 def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:
     """Show the front and what lies near it; say how many trials lie outside."""
     x = [trial.metrics[right] for trial in trials]
-    low = min(trial.metrics[up] for trial in front)
-    high = max(trial.metrics[up] for trial in front)
-    bottom = max(min(t.metrics[up] for t in trials), low - 0.5 * max(high - low, 2.0))
+    bottom, high = visible_range(trials, front, up)
     axes.set_ylim(bottom - 0.04 * (high - bottom), high + 0.1 * (high - bottom))
-    if min(x) > 0 and max(x) / min(x) > LOG_SPAN:
+    if needs_logarithm(x):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -158,7 +156,20 @@ def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, 
         axes.text(0.01, 0.015, f"{hidden} trials lie below", transform=axes.transAxes, fontsize=8.5, color="#66717d")
 
 
-def _label(objective: Objective) -> str:
+def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:
+    """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
+    low = min(trial.metrics[metric] for trial in front)
+    high = max(trial.metrics[metric] for trial in front)
+    return max(min(trial.metrics[metric] for trial in trials), low - 0.5 * max(high - low, 2.0)), high
+
+
+def needs_logarithm(values: Sequence[float]) -> bool:
+    """Say whether values span so much that an axis of them had better be logarithmic."""
+    return min(values) > 0 and max(values) / min(values) > LOG_SPAN
+
+
+def axis_label(objective: Objective) -> str:
+    """Return what an axis of a metric is called, with its unit."""
     unit = UNITS.get(objective.unit, objective.unit)
     return LABELS.get(objective.name, objective.name) + (f" ({unit})" if unit else "")
 

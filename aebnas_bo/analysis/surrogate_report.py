@@ -1,9 +1,10 @@
-"""`surrogate.csv`: how well the surrogates know a study's networks, and what they think matters."""
+"""How well the surrogates know a study's networks, and what they think matters; `surrogate.csv` holds it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,47 @@ from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP
-from surrogates.validation import leave_out, quality
+from surrogates.validation import Quality, leave_out, quality
 
 logger = logging.getLogger(__name__)
 
 HEADER = ("metric", "quantity", "of", "value")
 FEWEST_TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One observation and what the surrogate makes of it without its network.
+
+    Args:
+        trial: The observation.
+        predicted: Median of the prediction, in natural units.
+        lower: Lower end of the 95 % interval of what would be observed.
+        upper: Its upper end.
+    """
+
+    trial: Trial
+    predicted: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class SurrogateReport:
+    """What is known of the surrogate of one metric.
+
+    Args:
+        metric: Name of the metric.
+        quality: How well it predicts networks that were left out; `None` where too few predictions are uncertain.
+        lengthscales: Length-scale of each group of features, which are in [-1, 1] but for logarithms of costs: the
+            shorter, the more it matters.
+        predictions: Every observation, predicted from all other networks.
+    """
+
+    metric: str
+    quality: Quality | None
+    lengthscales: tuple[tuple[str, float], ...]
+    predictions: tuple[Prediction, ...]
 
 
 def write_surrogate_report(
@@ -35,31 +71,59 @@ def write_surrogate_report(
 ) -> None:
     """Fit the surrogates to all trials and write their quality and length-scales.
 
-    Every network is left out with all its settings and predicted from the other networks (`leave_one_out_...`: number
-    of observations, R2, Kendall tau, share within the 95 % interval). A length-scale belongs to a group of features,
-    which are in [-1, 1] but for logarithms of costs: the shorter, the more it matters.
-
     Args:
         path: CSV file with the columns `metric`, `quantity`, `of`, `value`; only its header while fewer than 8 networks
-            are known or no fit succeeds.
+            are known or no fit succeeds. `leave_one_out_...` are number of observations, R2, Kendall tau and share
+            within the 95 % interval.
         trials: All trials.
         space: What is searched.
         objectives: The metrics.
         known_costs: What leaving at each exit costs, or `None`.
     """
-    observed = completed_settings(trials)
     rows: list[tuple[str, str, str, float]] = []
-    if len({trial.key for trial in observed}) >= FEWEST_TRIALS:
-        try:
-            rows = _report(observed, space, objectives, known_costs)
-        except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
-            logger.warning("no surrogate report: %s", error)
+    for report in surrogate_reports(trials, space, objectives, known_costs):
+        name, found = report.metric, report.quality
+        if found is not None:
+            rows += [
+                (name, "leave_one_out_observations", "", found.num_observations),
+                (name, "leave_one_out_r2", "", found.r2),
+                (name, "leave_one_out_kendall_tau", "", found.kendall_tau),
+                (name, "leave_one_out_coverage", "", found.coverage),
+            ]
+        rows += [(name, "lengthscale", group, value) for group, value in report.lengthscales]
     write_csv(path, HEADER, rows)
 
 
-def _report(
+def surrogate_reports(
+    trials: Sequence[Trial],
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    known_costs: KnownCosts | None = None,
+) -> tuple[SurrogateReport, ...]:
+    """Fit the surrogates to all trials and see how well they predict each network, with all its settings, left out.
+
+    Args:
+        trials: All trials.
+        space: What is searched.
+        objectives: The metrics.
+        known_costs: What leaving at each exit costs, or `None`.
+
+    Returns:
+        One report per metric; none while fewer than 8 networks are known or if no fit succeeds.
+    """
+    observed = completed_settings(trials)
+    if len({trial.key for trial in observed}) < FEWEST_TRIALS:
+        return ()
+    try:
+        return _reports(observed, space, objectives, known_costs)
+    except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
+        logger.warning("no surrogate report: %s", error)
+        return ()
+
+
+def _reports(
     observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], known_costs: KnownCosts | None
-) -> list[tuple[str, str, str, float]]:
+) -> tuple[SurrogateReport, ...]:
     names = [objective.name for objective in objectives]
     X = torch.tensor(np.stack([space.encode(trial.parameters) for trial in observed]))
     Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
@@ -71,18 +135,15 @@ def _report(
     left_out = leave_out(model, [trial.key for trial in observed])
     kernel = model.covar_module.base_kernel
     lengthscales = kernel.lengthscale.detach().reshape(len(names), -1).tolist()
-    rows: list[tuple[str, str, str, float]] = []
+    reports = []
     for outcome, name in enumerate(names):
-        found = quality(Y, left_out, outcome)
-        if found is not None:
-            rows += [
-                (name, "leave_one_out_observations", "", found.num_observations),
-                (name, "leave_one_out_r2", "", found.r2),
-                (name, "leave_one_out_kendall_tau", "", found.kendall_tau),
-                (name, "leave_one_out_coverage", "", found.coverage),
-            ]
-        rows += [
-            (name, "lengthscale", group, value)
-            for group, value in zip(kernel.group_names, lengthscales[outcome], strict=True)
-        ]
-    return rows
+        columns = [values[:, outcome].tolist() for values in (left_out.median, left_out.lower, left_out.upper)]
+        reports.append(
+            SurrogateReport(
+                metric=name,
+                quality=quality(Y, left_out, outcome),
+                lengthscales=tuple(zip(kernel.group_names, lengthscales[outcome], strict=True)),
+                predictions=tuple(Prediction(*row) for row in zip(observed, *columns, strict=True)),
+            )
+        )
+    return tuple(reports)

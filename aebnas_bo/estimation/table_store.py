@@ -46,14 +46,14 @@ class TableStore:
         self._fingerprint = fingerprint
 
     def load(self, key: str) -> MeasuredNetwork | None:
-        """Return what was measured of a network, or `None` if nothing sound is there: then it is measured anew."""
+        """Return what was measured of a network, or `None` if nothing sound is there."""
         path = self._path(key)
         if not path.exists():
             return None
         try:
             tensors, metadata = load_tensors(path, self._fingerprint)
         except CorruptStateError as error:
-            logger.warning("network %s is measured anew: %s", key, error)
+            logger.warning("what was measured of network %s is of no use: %s", key, error)
             return None
         facts = json.loads(metadata["network"])
         table = ExitTable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.training.checkpoint import check_fit, load_tensors, save_tensors
 
@@ -11,6 +12,19 @@ from aebnas_bo.training.checkpoint import check_fit, load_tensors, save_tensors
 def save_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
     """Write a supernet's weights."""
     save_tensors(path, supernet.state_dict(), {"fingerprint": fingerprint})
+
+
+def images_of_supernet(path: Path, fingerprint: str) -> tuple[int, int]:
+    """Return channels of the images and number of classes a file's supernet was made for, without any image at hand.
+
+    Raises:
+        CorruptStateError: As `load_tensors`, or if the file holds no supernet.
+    """
+    tensors, _ = load_tensors(path, fingerprint)
+    try:
+        return tensors["stem.weight"].shape[1], tensors["classifier.weight"].shape[0]
+    except KeyError as error:
+        raise CorruptStateError(f"{path} holds no supernet: it lacks {error}; start another run folder") from error
 
 
 def load_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:

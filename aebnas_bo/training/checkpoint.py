@@ -74,6 +74,19 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     return tensors, metadata
 
 
+def load_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of what `save_tensors` wrote, which costs nothing but is not checked.
+
+    Raises:
+        CorruptStateError: If the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
+
+
 def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Check that a file holds tensors of the expected names and shapes, before any of them is used.
 

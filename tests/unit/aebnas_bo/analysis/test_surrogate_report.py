@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from botorch.exceptions.errors import ModelFittingError
 
-from aebnas_bo.analysis.surrogate_report import write_surrogate_report
+from aebnas_bo.analysis.surrogate_report import surrogate_reports, write_surrogate_report
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
@@ -50,6 +50,19 @@ def test_quality_and_length_scales_are_reported(tmp_path: Path, objectives) -> N
     assert 0.8 <= rows["accuracy", "leave_one_out_coverage", ""] <= 1.0
     assert rows["accuracy", "lengthscale", "stage"] < rows["accuracy", "lengthscale", "useless"]
     assert rows["average_macs", "lengthscale", "threshold"] < rows["average_macs", "lengthscale", "stage"]
+
+
+def test_predictions_belong_to_their_trials_and_cover_as_much_as_is_said(objectives) -> None:
+    trials = make_trials(20)
+    accuracy, macs = surrogate_reports(trials, SPACE, objectives)
+    assert (accuracy.metric, macs.metric) == ("accuracy", "average_macs")
+    assert [(p.trial.number, p.trial.setting) for p in accuracy.predictions[:3]] == [(0, 0), (0, 1), (1, 0)]
+    inside = [p.lower <= p.trial.metrics["accuracy"] <= p.upper for p in accuracy.predictions]
+    assert accuracy.quality is not None
+    assert sum(inside) / len(inside) == pytest.approx(accuracy.quality.coverage)
+    errors = [abs(p.predicted - p.trial.metrics["average_macs"]) for p in macs.predictions]
+    assert max(errors) < 0.2  # of a range of 1
+    assert surrogate_reports(trials[:3], SPACE, objectives) == ()
 
 
 @pytest.mark.parametrize("count", [0, 7])

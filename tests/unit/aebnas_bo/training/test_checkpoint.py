@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
+from aebnas_bo.supernet.checkpoint import images_of_supernet, load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.training.checkpoint import load_tensors, save_tensors
+from aebnas_bo.training.checkpoint import load_metadata, load_tensors, save_tensors
 
 
 def _supernet(seed: int, width: int = 4, num_exits: int = 1) -> Supernet:
@@ -129,3 +129,23 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypat
     load_supernet(path, loaded, "mine")
     assert _equal(loaded, _supernet(0))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_supernet_says_what_images_it_is_for(tmp_path: Path) -> None:
+    save_supernet(tmp_path / "s.safetensors", _supernet(0), "f")
+    assert images_of_supernet(tmp_path / "s.safetensors", "f") == (1, 3)
+    with pytest.raises(CorruptStateError, match="another space"):
+        images_of_supernet(tmp_path / "s.safetensors", "g")
+    save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, {"fingerprint": "f"})
+    with pytest.raises(CorruptStateError, match="holds no supernet"):
+        images_of_supernet(tmp_path / "other.safetensors", "f")
+
+
+def test_metadata_is_read_alone(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "s.safetensors", {"weight": torch.zeros(1)}, {"epoch": "3"})
+    assert load_metadata(tmp_path / "s.safetensors")["epoch"] == "3"
+    (tmp_path / "s.safetensors").write_bytes(b"half")
+    with pytest.raises(CorruptStateError, match=r"s\.safetensors cannot be read"):
+        load_metadata(tmp_path / "s.safetensors")
+    with pytest.raises(CorruptStateError):
+        load_metadata(tmp_path / "nowhere.safetensors")
