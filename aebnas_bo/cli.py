@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from aebnas_bo.deploy_commands import export, latency, predict, train
+from aebnas_bo.report_commands import report, status
 from aebnas_bo.run import (
     BudgetOption,
     DeviceOption,
@@ -32,6 +33,8 @@ app.command()(train)
 app.command()(export)
 app.command()(predict)
 app.command()(latency)
+app.command()(report)
+app.command()(status)
 
 
 @app.callback()

@@ -1,10 +1,16 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from aebnas_bo.run_folder import RunFolder
+
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
+
+MakeRun = Callable[..., RunFolder]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,3 +23,29 @@ def cifar10() -> Path:
     if not CIFAR10.exists():
         pytest.skip(f"the shared CIFAR-10 archive {CIFAR10.name} is not on this machine")
     return CIFAR10
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
+    """Returns finished runs of these settings, made once."""
+    from .tiny_run import write_tiny_run  # here, as Ax takes seconds to import and most tests do without
+
+    made: dict[tuple[str, ...], RunFolder] = {}
+
+    def make(*settings: str) -> RunFolder:
+        if settings not in made:
+            made[settings] = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
+            write_tiny_run(made[settings], settings)
+        return made[settings]
+
+    return make
+
+
+@pytest.fixture
+def tiny_run(tiny_runs: MakeRun, tmp_path: Path) -> MakeRun:
+    """Returns a copy of a finished run of these settings, to be damaged at will."""
+
+    def make(*settings: str) -> RunFolder:
+        return RunFolder(Path(shutil.copytree(tiny_runs(*settings).path, tmp_path / "run")))
+
+    return make

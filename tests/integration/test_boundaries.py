@@ -17,9 +17,9 @@ RANKS = [
     {"search"},
     {"analysis"},
     {"progress", "run_folder", "resuming", "summary", "supernet_preparation", "study", "space_description", "testing"},
-    {"deploy", "fidelity", "comparison"},
+    {"deploy", "fidelity", "comparison", "report"},
     {"run"},
-    {"deploy_commands"},
+    {"deploy_commands", "report_commands"},
     {"cli"},
 ]
 FILES = sorted([*(ROOT / "aebnas_bo").rglob("*.py"), *(ROOT / "surrogates").rglob("*.py")])

@@ -1,0 +1,195 @@
+"""Everything a report shows, gathered from a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from aebnas_bo.analysis.front_table import limits_text
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
+from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
+from aebnas_bo.report.networks import ShownNetwork, show_network
+from aebnas_bo.report.stored_run import StoredRun
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.summary import Summary, read_summary
+from aebnas_bo.supernet.checkpoint import images_of_supernet
+from aebnas_bo.supernet_preparation import table_store
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What `summary.json` says of the images.
+
+    Args:
+        dataset: Name of the data set.
+        hash: Hash over all splits.
+        classes: Names of the classes.
+        images: Number of images of each split.
+    """
+
+    dataset: str
+    hash: str
+    classes: tuple[str, ...]
+    images: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What is known of the networks of a study that has evaluated some.
+
+    Args:
+        space: Their space.
+        observed: All observations, further settings included.
+        front: The admissible ones that are not dominated, cheapest first.
+        hypervolume: What they dominate.
+        chosen: Those that are shown in detail.
+        largest_macs: MACs of the largest network without exits, in millions.
+        limits: How the limits of the search are met, in words; empty without limits.
+        effects: What each parameter does; `None` while too few networks are known.
+        surrogates: What the surrogates know, by metric; none where they could not be fitted.
+    """
+
+    space: NetworkSpace
+    observed: tuple[Trial, ...]
+    front: tuple[Trial, ...]
+    hypervolume: float
+    chosen: tuple[ShownNetwork, ...]
+    largest_macs: float
+    limits: str
+    effects: GeneEffects | None
+    surrogates: tuple[SurrogateReport, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a report shows.
+
+    Args:
+        run: The run as it lies in its folder.
+        networks: What it found; `None` while no trial is completed.
+        summary: What the latest call wrote when it ended; `None` before the first has.
+        data: What that says of the images.
+        trained: Networks that were trained to the end.
+    """
+
+    run: StoredRun
+    networks: Networks | None
+    summary: Summary | None = None
+    data: DataFacts | None = None
+    trained: tuple[NetworkDescription, ...] = field(default=())
+
+
+def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
+    """Gather everything a report shows.
+
+    Args:
+        run: The run.
+        selections: Networks to show in detail; by default the knee, the most accurate one and, if the search has a
+            limit of MACs, the best within it.
+
+    Raises:
+        UsageError: If a selection is given that nothing meets.
+        CorruptStateError: If a file of the run is damaged or missing.
+    """
+    torch.set_num_threads(run.config.num_threads)
+    summary = read_summary(run.folder.summary) if run.folder.summary.exists() else None
+    return Contents(
+        run=run,
+        networks=_networks(run, selections) if completed_settings(run.trials) else None,
+        summary=summary,
+        data=_data_facts(run.folder, summary) if summary is not None else None,
+        trained=trained_networks(run.folder),
+    )
+
+
+def trained_networks(folder: RunFolder) -> tuple[NetworkDescription, ...]:
+    """Return what is known of the networks of a run that were trained to the end, by key and seed.
+
+    Raises:
+        NetworkFileError: If the file of one is damaged.
+    """
+    files = sorted(folder.trained.glob("*/network.safetensors"))
+    found = [load_network(file)[1] for file in files]
+    return tuple(sorted(found, key=lambda network: (network.key, network.origin.seed)))
+
+
+def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
+    if not run.has_supernet:
+        raise CorruptStateError(
+            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it anew"
+        )
+    space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
+    objectives = run.study.objectives
+    known_costs = ExitMacs(space) if space.has_free_thresholds else None
+    largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
+    return Networks(
+        space=space,
+        observed=tuple(completed_settings(run.trials)),
+        front=tuple(pareto_front(run.trials, objectives)),
+        hypervolume=hypervolume(run.trials, objectives, has_settings=True),
+        chosen=_chosen(run, space, selections),
+        largest_macs=largest / MACS_PER_MILLION,
+        limits=limits_text(run.trials, objectives),
+        effects=gene_effects(run.trials, space.search_space, objectives),
+        surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs),
+    )
+
+
+def _chosen(run: StoredRun, space: NetworkSpace, selections: Sequence[Selection]) -> tuple[ShownNetwork, ...]:
+    titles: dict[tuple[int, int], list[str]] = {}
+    trials: dict[tuple[int, int], Trial] = {}
+    for title, trial in _selected(run, selections):
+        place = trial.number, trial.setting
+        trials[place] = trial
+        titles.setdefault(place, []).append(title)
+    tables = table_store(run.folder, run.study.fingerprint, run.config.estimation)
+    shown = []
+    for place, trial in trials.items():
+        measured = tables.load(trial.key)
+        title = " and ".join(titles[place])
+        shown.append(show_network(title, trial, space, None if measured is None else measured.table))
+    return tuple(shown)
+
+
+def _selected(run: StoredRun, selections: Sequence[Selection]) -> list[tuple[str, Trial]]:
+    objectives = run.study.objectives
+    if not selections and not pareto_front(run.trials, objectives):
+        nearest = nearest_to_admissible(run.trials, objectives)
+        return [] if nearest is None else [("nearest to the limits", nearest)]
+    limit = run.config.search.max_average_macs
+    default = [Selection("knee"), Selection("best-accuracy"), *([Selection("macs", limit)] if limit else [])]
+    wanted = list(selections) or default
+    return [(_title(selection), select(run.trials, objectives, selection)) for selection in wanted]
+
+
+def _title(selection: Selection) -> str:
+    return {
+        "knee": "knee of the front",
+        "best-accuracy": "most accurate",
+        "macs": f"most accurate within {selection.value:g} M average MACs",
+        "accuracy": f"cheapest of at least {selection.value:g} %",
+        "key": "chosen by its key",
+    }[selection.kind]
+
+
+def _data_facts(folder: RunFolder, summary: Summary) -> DataFacts:
+    try:
+        return TypeAdapter(DataFacts).validate_python(summary.data)
+    except ValidationError as error:
+        reason = " ".join(str(error).split())
+        raise CorruptStateError(
+            f"{folder.summary} cannot be read ({reason}); delete it, --resume writes it anew"
+        ) from error

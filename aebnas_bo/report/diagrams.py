@@ -1,0 +1,172 @@
+"""Diagrams of networks as inline SVG: what is computed in which order, what it costs, who leaves where.
+
+The trunk runs from top to bottom, its thickness the share of the images still on the way; a branch leaves it to the
+right. Colours are classes of the page's style sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from aebnas_bo.report.networks import ShownNetwork, ShownOutput
+from aebnas_bo.report.number_text import macs_text, percent_text
+from aebnas_bo.space.architecture import BranchLayer
+from aebnas_bo.space.plan import BlockPlan, BranchPlan
+
+WIDTH = 420.0
+TRUNK_X = 26.0
+STAGE_X, EXIT_X = 52.0, 84.0
+TITLE_HEIGHT, LINE_HEIGHT, PADDING, GAP = 19.0, 16.0, 8.0, 16.0
+OVERLAP = 0.6  # of a piece of the trunk with the one above, so that no seam shows
+THICKEST = 22.0  # of the trunk, where all images are on the way
+MOST_CHARACTERS = 44  # of a line
+ARROW = " → "
+KINDS = {"dense": "dense", "depthwise_separable": "separable", "inverted_residual": "inverted"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One box.
+
+    Args:
+        title: What it is.
+        lines: What it consists of.
+        macs: What it costs.
+        output: Who leaves here; `None` of a part of the backbone.
+        kind: Class in the style sheet.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    macs: int
+    output: ShownOutput | None = None
+    kind: str = "stage"
+
+    @property
+    def height(self) -> float:
+        """Height of the box."""
+        return TITLE_HEIGHT + LINE_HEIGHT * len(self.lines) + 2 * PADDING
+
+
+def network_diagram(network: ShownNetwork) -> Markup:
+    """Return the diagram of a network.
+
+    Args:
+        network: The network.
+    """
+    parts = _parts(network)
+    most = max(part.macs for part in parts)
+    drawn: list[Markup] = []
+    y, remaining = 4.0, 1.0
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        bottom = y + part.height + (0.0 if is_last else GAP)
+        leaving = part.output.exit_rate if part.output is not None else 0.0
+        if is_last:
+            drawn += [_trunk(y, y + part.height / 2, remaining), _arm(y + part.height / 2, remaining, STAGE_X)]
+        elif part.output is None:
+            drawn.append(_trunk(y, bottom, remaining))
+        else:
+            middle = y + part.height / 2
+            drawn += [_trunk(y, middle, remaining), _trunk(middle, bottom, remaining - leaving)]
+            drawn.append(_arm(middle, leaving, EXIT_X))
+        drawn.append(_box(part, y, most))
+        remaining -= leaving
+        y = bottom
+    label = f"Diagram of network {network.trial.key}"
+    start = Markup('<svg class="diagram" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, y + 4, label)
+    return start + Markup("").join(drawn) + Markup("</svg>")
+
+
+def _parts(network: ShownNetwork) -> list[_Part]:
+    plan, costs = network.plan, network.costs
+    side = plan.resolution
+    kernel = plan.stem.kernel
+    stem = f"{side}×{side} image, {kernel}×{kernel} convolution to {plan.stem.out_channels} channels"
+    parts = [_Part("Stem", (stem,), costs.stem)]
+    branches = [branch for branch in plan.branches if branch is not None]
+    for number, (blocks, macs) in enumerate(zip(plan.stages, costs.stages, strict=True)):
+        last = blocks[-1].convolutions[-1]
+        title = f"Stage {number + 1}: {last.out_channels} channels, {last.side}×{last.side}"
+        parts.append(_Part(title, _lines([_block_text(block) for block in blocks]), macs))
+        for position, stage in enumerate(costs.exit_stages):
+            if stage == number:
+                parts.append(_exit_part(network.outputs[position], branches[position], costs.branches[position]))
+    head = () if plan.head is None else (f"1×1 convolution to {plan.head.out_channels} channels",)
+    final = network.outputs[-1]
+    lines = (*head, f"pooling, {plan.classifier_channels} features", _leaving_text(final))
+    return [*parts, _Part(final.name, lines, costs.head, final, "final")]
+
+
+def _exit_part(output: ShownOutput, branch: BranchPlan, macs: int) -> _Part:
+    layers = [_layer_text(layer.layer) for layer in branch.layers]
+    pooled = f"pooling, {branch.classifier_channels} features"
+    lines = (*_lines(layers), pooled) if layers else (pooled,)
+    return _Part(output.name, (*lines, _leaving_text(output)), macs, output, "exit")
+
+
+def _leaving_text(output: ShownOutput) -> str:
+    if output.threshold is None:
+        return f"{percent_text(output.exit_rate)} of the images come here"
+    return f"certainty ≥ {output.threshold:.3f}: {percent_text(output.exit_rate)} leave"
+
+
+def _block_text(block: BlockPlan) -> str:
+    expand, depthwise, _ = block.convolutions
+    return f"{depthwise.kernel}×{depthwise.kernel} ·{expand.out_channels // expand.in_channels}"
+
+
+def _layer_text(layer: BranchLayer) -> str:
+    resized = f"↑{layer.upsample} " if layer.upsample else ""
+    return f"{resized}{KINDS[layer.kind]} {layer.kernel}×{layer.kernel} ·{layer.expansion}{' pool' * layer.pool}"
+
+
+def _lines(items: Sequence[str]) -> tuple[str, ...]:
+    """Return items in a row with arrows between them, on as many lines as they need."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(ARROW) + len(item) <= MOST_CHARACTERS:
+            lines[-1] += ARROW + item
+        else:
+            lines.append(item)
+    return tuple(lines)
+
+
+def _trunk(top: float, bottom: float, share: float) -> Markup:
+    template = '<line class="trunk" x1="{0}" x2="{0}" y1="{1:.1f}" y2="{2:.1f}" stroke-width="{3:.2f}"/>'
+    return Markup(template).format(TRUNK_X, top - OVERLAP, bottom, _thickness(share))
+
+
+def _arm(y: float, share: float, end: float) -> Markup:
+    template = '<line class="arm" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" stroke-width="{:.2f}"/>'
+    return Markup(template).format(TRUNK_X, end, y, y, _thickness(share))
+
+
+def _thickness(share: float) -> float:
+    """Return a line's thickness; even where nobody comes by there is a line."""
+    return max(THICKEST * share, 1.0)
+
+
+def _box(part: _Part, y: float, most: int) -> Markup:
+    x = EXIT_X if part.kind == "exit" else STAGE_X
+    width, right = WIDTH - x - 4, WIDTH - 14
+    shapes = [
+        Markup('<rect class="box {}" x="{}" y="{:.1f}" width="{}" height="{:.1f}" rx="7"/>').format(
+            part.kind, x, y, width, part.height
+        ),
+        Markup('<rect class="cost {}" x="{}" y="{:.1f}" width="{:.1f}" height="3" rx="1.5"/>').format(
+            part.kind, x + 10, y + part.height - 6, (width - 20) * part.macs / most
+        ),
+        _text("title", x + 10, y + PADDING + 12, part.title),
+        _text("macs", right, y + PADDING + 12, macs_text(part.macs)),
+    ]
+    for number, line in enumerate(part.lines, start=1):
+        shapes.append(_text("", x + 10, y + PADDING + 12 + LINE_HEIGHT * number, line))
+    return Markup("").join(shapes)
+
+
+def _text(kind: str, x: float, y: float, text: str) -> Markup:
+    return Markup('<text class="{}" x="{}" y="{:.1f}">{}</text>').format(kind, x, y, escape(text))

@@ -1,0 +1,327 @@
+"""The interactive figures of a report: plotly figures without any style that the page can give them itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from plotly import graph_objects as go
+from plotly.subplots import make_subplots
+
+from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, needs_logarithm, visible_range
+from aebnas_bo.analysis.surrogate_report import SurrogateReport
+from aebnas_bo.report.networks import ShownNetwork
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+# Readable on white and on dark grey alike; colours of text and grid are the page's.
+MODEL = "#2a7fb8"
+CHOSEN = "#e08a00"
+COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
+SHADE = "rgba(200, 16, 46, 0.08)"
+MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
+STANDOFF = 6  # of a title from the numbers of its axis
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the page.
+
+    Args:
+        name: Identifier of its place in the page.
+        caption: What it shows, as plain text.
+        json: The figure as plotly's JSON.
+    """
+
+    name: str
+    caption: str
+    json: str
+
+
+def front_figure(
+    observed: Sequence[Trial],
+    front: Sequence[Trial],
+    chosen: Sequence[ShownNetwork],
+    objectives: Sequence[Objective],
+    design_trials: int,
+) -> Figure:
+    """Draw all observations, the front and the chosen networks.
+
+    Args:
+        observed: Completed trials with their further settings.
+        front: The admissible ones that are not dominated, cheapest first.
+        chosen: Networks to mark.
+        objectives: The metrics, accuracy first.
+        design_trials: Size of the first design.
+    """
+    up, right = objectives[0], objectives[-1]
+    proposed = [trial for trial in observed if trial.setting == 0]
+    groups = (
+        ("first design", DESIGN, "circle-open", [trial for trial in proposed if trial.number < design_trials]),
+        ("proposed afterwards", MODEL, "circle", [trial for trial in proposed if trial.number >= design_trials]),
+        ("further thresholds", MODEL, "x-thin-open", [trial for trial in observed if trial.setting > 0]),
+    )
+    figure = go.Figure()
+    for name, colour, symbol, trials in groups:
+        if trials:
+            marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.55}
+            figure.add_scatter(**_points(trials, up, right), mode="markers", name=name, marker=marker)
+    if front:
+        steps = [*front, front[-1]]
+        end = max(trial.metrics[right.name] for trial in proposed)
+        figure.add_scatter(
+            x=[*(trial.metrics[right.name] for trial in front), max(end, front[-1].metrics[right.name])],
+            y=[trial.metrics[up.name] for trial in steps],
+            mode="lines", line={"color": FRONT, "width": 2, "shape": "hv"}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+        marker = {"color": FRONT, "size": 8}
+        figure.add_scatter(**_points(front, up, right), mode="markers", name="Pareto front", marker=marker)
+    if chosen:
+        trials = [network.trial for network in chosen]
+        figure.add_scatter(
+            **_points(trials, up, right), mode="markers+text", name="chosen",
+            marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
+            text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
+        )  # fmt: skip
+    lowest, highest = visible_range(proposed, front or [network.trial for network in chosen], up.name)
+    space = max(highest - lowest, 1.0)
+    figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
+    figure.update_xaxes(title=axis_label(right))
+    if needs_logarithm([trial.metrics[right.name] for trial in proposed]):
+        figure.update_xaxes(**_logarithmic([trial.metrics[right.name] for trial in proposed]))
+    hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
+    numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
+    has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
+    caption = (
+        f"Every point is a network{' at one setting of its thresholds' * has_exits}. The line is the front: nothing "
+        f"found is both more accurate and cheaper.{f' Stars: {numbers}.' if numbers else ''}"
+        f"{f' {hidden} trials lie below.' if hidden else ''}"
+    )
+    return _figure("front", caption, figure, 440)
+
+
+def _points(trials: Sequence[Trial], up: Objective, right: Objective) -> dict[str, object]:
+    return {
+        "x": [trial.metrics[right.name] for trial in trials],
+        "y": [trial.metrics[up.name] for trial in trials],
+        "hovertext": [_hover(trial, up, right) for trial in trials],
+        "hoverinfo": "text",
+    }
+
+
+def _hover(trial: Trial, up: Objective, right: Objective) -> str:
+    setting = f", further setting {trial.setting}" if trial.setting else ""
+    lines = [
+        f"<b>{escape(trial.key)}</b> (trial {trial.number}{setting})",
+        f"{trial.metrics[up.name]:.2f} ± {trial.sems[up.name]:.2f} {up.unit}",
+        f"{trial.metrics[right.name]:.4g} {right.unit} average MACs",
+    ]
+    if sum(name.endswith("_rate") for name in trial.details) > 1:
+        lines += [f"leaving (%): {exit_rates_text(trial)}", f"thresholds: {thresholds_text(trial)}"]
+    return "<br>".join(lines)
+
+
+def hypervolume_figure(trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> Figure:
+    """Draw the hypervolume after each trial.
+
+    Args:
+        trials: All trials in order.
+        objectives: Directions and reference point.
+        design_trials: Size of the first design.
+    """
+    figure = go.Figure()
+    has_settings = any(trial.further for trial in trials)
+    alone = [value for _, value in hypervolume_curve(trials, objectives)]
+    whole = [value for _, value in hypervolume_curve(trials, objectives, has_settings=True)]
+    numbers = list(range(1, len(trials) + 1))
+    line = {"shape": "hv", "width": 2}
+    if has_settings:
+        figure.add_scatter(x=numbers, y=alone, mode="lines", name="as proposed", line={**line, "color": DESIGN})
+    name = "with further thresholds" if has_settings else "hypervolume"
+    figure.add_scatter(x=numbers, y=whole, mode="lines", name=name, line={**line, "color": FRONT})
+    low, high = alone[min(5, len(alone) - 1)], whole[-1]  # the first points rise from zero and would flatten the rest
+    margin = 0.08 * max(high - low, 1e-9)
+    figure.update_yaxes(title="Hypervolume", range=[low - margin, high + 1.5 * margin])
+    figure.update_xaxes(title="Evaluated trials", range=[0, 1.02 * len(trials)])
+    figure.add_vrect(x0=0, x1=min(design_trials, len(trials)) + 0.5, fillcolor=DESIGN, opacity=0.15, line_width=0)
+    reference = ", ".join(f"{objective.reference:.4g} {objective.unit}".strip() for objective in objectives)
+    caption = (
+        f"The area between the front and the reference point ({reference}), after each trial: the higher, the better. "
+        f"Shaded: the first design, before anything is learned."
+    )
+    return _figure("hypervolume", caption, figure, 320)
+
+
+def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
+    """Draw how many images leave a network at each output and how many of them it gets right.
+
+    Args:
+        network: The network.
+        number: Its number in the page.
+
+    Returns:
+        The figure; `None` of a network without exits.
+    """
+    if len(network.outputs) < 2:
+        return None
+    names = [output.name for output in network.outputs]
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.55, 0.45])
+    series = (
+        ("of the images leaving here", FRONT, "circle", "accuracy_of_leaving"),
+        ("if all images left here", MODEL, "diamond-open", "accuracy"),
+    )
+    for label, colour, symbol, field in series:
+        if network.has_table:
+            figure.add_scatter(
+                x=names, y=[getattr(output.outcome, field) for output in network.outputs], mode="markers", name=label,
+                marker={"color": colour, "symbol": symbol, "size": 11}, hovertemplate="%{y:.2f} %", row=1, col=1,
+            )  # fmt: skip
+    shares = [100.0 * output.exit_rate for output in network.outputs]
+    figure.add_bar(
+        x=names, y=shares, text=[f"{share:.1f} %" for share in shares], textposition="outside", cliponaxis=False,
+        marker={"color": MODEL, "opacity": 0.7}, showlegend=False, hoverinfo="skip", row=2, col=1,
+    )  # fmt: skip
+    figure.update_yaxes(title="Accuracy (%)", row=1, col=1)
+    figure.update_yaxes(title="Images (%)", range=[0, 118], tickvals=[0, 50, 100], row=2, col=1)
+    caption = "Above: how many images each output classifies right. Below: the share of the images that leave there."
+    return _figure(f"exits-{number}", caption, figure, 330)
+
+
+def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
+    """Draw what a network comes to when one threshold moves.
+
+    Args:
+        network: The network.
+        number: Its number in the page.
+
+    Returns:
+        The figure; `None` of a network without exits, or whose table is not at hand.
+    """
+    if not network.sweeps:
+        return None
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.07)
+    for position, sweep in enumerate(network.sweeps):
+        colour, chosen = COLOURS[position % len(COLOURS)], sweep.thresholds.index(sweep.chosen)
+        for row, values in ((1, sweep.accuracies), (2, sweep.average_macs)):
+            figure.add_scatter(
+                x=list(sweep.thresholds), y=list(values), mode="lines", name=sweep.name, showlegend=row == 1,
+                legendgroup=sweep.name, line={"color": colour, "width": 2, "shape": "vh"}, row=row, col=1,
+                hovertemplate="threshold %{x:.3f}: %{y:.4g}",
+            )  # fmt: skip
+            figure.add_scatter(
+                x=[sweep.chosen], y=[values[chosen]], mode="markers", showlegend=False, hoverinfo="skip",
+                legendgroup=sweep.name, row=row, col=1,
+                marker={"color": CHOSEN, "size": 13, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
+            )  # fmt: skip
+    figure.update_yaxes(title="Accuracy (%)", row=1, col=1)
+    figure.update_yaxes(title="Average MACs (M)", row=2, col=1)
+    figure.update_xaxes(title="Threshold", range=[-0.02, 1.02], row=2, col=1)
+    caption = (
+        "What happens when the threshold of one exit moves and the others stay: a higher threshold lets fewer images "
+        "leave. Stars mark the thresholds of this network."
+    )
+    return _figure(f"sweep-{number}", caption, figure, 330)
+
+
+def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
+    """Draw what the surrogate predicts of networks that were left out, over what was observed.
+
+    Args:
+        report: The surrogate of one metric.
+        objective: The metric.
+    """
+    observed = [prediction.trial.metrics[report.metric] for prediction in report.predictions]
+    predicted = [prediction.predicted for prediction in report.predictions]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=observed, y=predicted, mode="markers", showlegend=False, hoverinfo="text",
+        hovertext=[f"{escape(one.trial.key)}<br>predicted {one.predicted:.4g} [{one.lower:.4g}, {one.upper:.4g}]"
+                   for one in report.predictions],
+        error_y={
+            "type": "data", "symmetric": False, "width": 0, "thickness": 1, "color": "rgba(42, 127, 184, 0.25)",
+            "array": [one.upper - one.predicted for one in report.predictions],
+            "arrayminus": [one.predicted - one.lower for one in report.predictions],
+        },
+        marker={"color": MODEL, "size": 5, "opacity": 0.7},
+    )  # fmt: skip
+    ends = [min(observed), max(observed)]
+    line = {"color": FRONT, "width": 1.5, "dash": "dot"}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    label = axis_label(objective)
+    figure.update_xaxes(title="observed")
+    figure.update_yaxes(title="predicted")
+    if needs_logarithm([*observed, *predicted]) and objective.bounds is None:
+        axis = _logarithmic([*observed, *predicted])
+        figure.update_xaxes(**axis)
+        figure.update_yaxes(**axis)
+    caption = (
+        f"{label}: each network predicted by the surrogate from all other networks, with its 95 % interval. On the "
+        "dotted line a prediction is right."
+    )
+    return _figure(f"predictions-{report.metric}", caption, figure, 340)
+
+
+def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
+    """Draw how much each part of a network matters to the surrogates: the inverse of its length-scale.
+
+    Args:
+        reports: The surrogates.
+    """
+    figure = go.Figure()
+    for colour, report in zip(COLOURS, reports, strict=False):
+        groups = [group for group, _ in reversed(report.lengthscales)]
+        figure.add_bar(
+            y=groups, x=[1.0 / value for _, value in reversed(report.lengthscales)], orientation="h",
+            name=LABELS[report.metric], marker={"color": colour, "opacity": 0.8}, hovertemplate="%{y}: %{x:.3g}",
+        )  # fmt: skip
+    figure.update_xaxes(title="1 / length-scale")
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(barmode="group")
+    caption = "How much each part of a network matters to the surrogates: the inverse of its length-scale."
+    return _figure("relevance", caption, figure, 120 + 30 * len(reports[0].lengthscales))
+
+
+def seconds_figure(trials: Sequence[Trial]) -> Figure:
+    """Draw the seconds spent proposing and evaluating each trial.
+
+    Args:
+        trials: Trials that ended.
+    """
+    figure = go.Figure()
+    numbers = [trial.number + 1 for trial in trials]
+    series = (
+        ("proposing", MODEL, [trial.generation_s for trial in trials]),
+        ("evaluating", CHOSEN, [trial.evaluation_s for trial in trials]),
+    )
+    for name, colour, values in series:
+        marker = {"color": colour, "size": 5, "opacity": 0.8}
+        figure.add_scatter(x=numbers, y=values, mode="markers", name=name, marker=marker)
+    figure.update_xaxes(title="Trial")
+    figure.update_yaxes(title="Seconds", rangemode="tozero")
+    return _figure("seconds", "Seconds spent on each trial.", figure, 280)
+
+
+def _logarithmic(values: Sequence[float]) -> dict[str, object]:
+    """Return a logarithmic axis with numbers at 1, 2 and 5."""
+    decades = range(math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _figure(name: str, caption: str, figure: go.Figure, height: int) -> Figure:
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin=MARGIN,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(zeroline=False, automargin=True, title_standoff=STANDOFF)
+    figure.update_yaxes(zeroline=False, automargin=True, title_standoff=STANDOFF)
+    return Figure(name, caption, figure.to_json())

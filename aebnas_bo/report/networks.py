@@ -1,0 +1,152 @@
+"""The networks a report shows in detail: what each part costs, who leaves where, what other thresholds would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from aebnas_bo.early_exit.policy import ExitTable, OutputOutcome, outcomes_by_output
+from aebnas_bo.early_exit.threshold_grid import evaluate_grid
+from aebnas_bo.early_exit.threshold_tuning import keep_exits
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+from aebnas_bo.space.plan import NetworkPlan, network_plan
+
+SWEEP_STEPS = 101  # thresholds from 0 to 1, and as many quantiles of the certainties
+
+
+@dataclass(frozen=True)
+class ShownOutput:
+    """One place where images leave a network.
+
+    Args:
+        name: `Exit 1` ... by position in the space, or `Final classifier`.
+        threshold: Certainty from which on an image leaves here; `None` at the end.
+        macs: MACs of an image that leaves here.
+        exit_rate: Share of the images that do.
+        outcome: What is right here, `None` where the network's table is not at hand.
+    """
+
+    name: str
+    threshold: float | None
+    macs: int
+    exit_rate: float
+    outcome: OutputOutcome | None
+
+
+@dataclass(frozen=True)
+class ThresholdSweep:
+    """What a network comes to while the threshold of one exit moves and those of the others stay.
+
+    Args:
+        name: Name of the exit.
+        chosen: Its threshold.
+        thresholds: Thresholds tried, ascending.
+        accuracies: Accuracy in percent at each of them.
+        average_macs: Average MACs in millions at each of them.
+    """
+
+    name: str
+    chosen: float
+    thresholds: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    average_macs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ShownNetwork:
+    """A network of the study, with what the report says of it.
+
+    Args:
+        title: Why it was chosen.
+        trial: The observation.
+        architecture: The network, without the exits that tuning switched off.
+        switched_off: Names of those.
+        costs: Its MACs.
+        plan: Its convolutions.
+        outputs: Exits in use in order, then the final classifier.
+        sweeps: One per exit in use; none where the network's table is not at hand.
+        has_table: Whether what was measured of the network is at hand.
+    """
+
+    title: str
+    trial: Trial
+    architecture: Architecture
+    switched_off: tuple[str, ...]
+    costs: ExitCosts
+    plan: NetworkPlan
+    outputs: tuple[ShownOutput, ...]
+    sweeps: tuple[ThresholdSweep, ...]
+    has_table: bool
+
+
+def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTable | None) -> ShownNetwork:
+    """Work out what is shown of a network.
+
+    Args:
+        title: Why it was chosen.
+        trial: The observation.
+        space: Its space.
+        measured: Its table with all its exits, or `None`.
+    """
+    whole = space.architecture(trial.parameters)
+    whole_costs, thresholds = exit_costs(whole, space.skeleton), thresholds_of(trial, space)
+    is_kept = [threshold is not None for threshold in thresholds]
+    off = [position for position, kept in zip(whole.active_exits, is_kept, strict=True) if not kept]
+    exits = tuple(None if position in off else branch for position, branch in enumerate(whole.exits))
+    architecture = replace(whole, exits=exits)
+    costs = exit_costs(architecture, space.skeleton)
+    kept = [threshold for threshold in thresholds if threshold is not None]
+    names = [*(f"Exit {position + 1}" for position in costs.exits), "Final classifier"]
+    table = None
+    outcomes: Sequence[OutputOutcome | None] = [None] * len(names)
+    if measured is not None:
+        table = keep_exits(measured, whole_costs.backbone, whole_costs.branches, is_kept)
+        outcomes = outcomes_by_output(table, kept)
+    rates = [*(trial.details[f"exit{position + 1}_rate"] for position in costs.exits), trial.details["final_rate"]]
+    return ShownNetwork(
+        title=title,
+        trial=trial,
+        architecture=architecture,
+        switched_off=tuple(f"exit {position + 1}" for position in off),
+        costs=costs,
+        plan=network_plan(architecture, space.skeleton),
+        outputs=tuple(
+            ShownOutput(*row) for row in zip(names, [*kept, None], costs.cumulative, rates, outcomes, strict=True)
+        ),
+        sweeps=() if table is None else _sweeps(table, names, kept),
+        has_table=table is not None,
+    )
+
+
+def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]:
+    """Return the thresholds a trial's network was judged at, `None` of an exit that tuning switched off."""
+    if space.tunes_thresholds:
+        active = space.architecture(trial.parameters).active_exits
+        return tuple(trial.details.get(threshold_name(position)) for position in active)
+    return space.thresholds(trial.parameters)
+
+
+def _sweeps(table: ExitTable, names: Sequence[str], chosen: Sequence[float]) -> tuple[ThresholdSweep, ...]:
+    steps, num_images = torch.linspace(0.0, 1.0, SWEEP_STEPS, dtype=torch.float64), table.confidence.shape[1]
+    certainty = table.certainty.double()
+    sweeps = []
+    for position, threshold in enumerate(chosen):
+        grids = [torch.tensor([one], dtype=torch.float64) for one in chosen]
+        quantiles = torch.quantile(certainty[position], steps)  # where certainties crowd, small steps matter
+        grids[position] = torch.cat([steps, quantiles, grids[position]]).unique()  # type: ignore[no-untyped-call]
+        outcome = evaluate_grid(table, grids)
+        sweeps.append(
+            ThresholdSweep(
+                name=names[position],
+                chosen=threshold,
+                thresholds=tuple(grids[position].tolist()),
+                accuracies=tuple((100.0 * outcome.num_right.double() / num_images).tolist()),
+                average_macs=tuple((outcome.total_macs.double() / (num_images * MACS_PER_MILLION)).tolist()),
+            )
+        )
+    return tuple(sweeps)

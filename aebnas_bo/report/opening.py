@@ -1,0 +1,97 @@
+"""The sentences on top of a report: what was searched, on what, and what came of it."""
+
+from __future__ import annotations
+
+import math
+
+from aebnas_bo.report.contents import Contents, Networks
+from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import MACS_PER_MILLION
+
+
+def opening(contents: Contents) -> tuple[str, ...]:
+    """Return the sentences, as plain text."""
+    sentences = [_question(contents), _progress(contents)]
+    if contents.networks is not None:
+        sentences += _answer(contents.networks)
+    return tuple(sentences)
+
+
+def _question(contents: Contents) -> str:
+    config, data = contents.run.config, contents.data
+    classes = f", {len(data.classes)} classes" if data is not None else ""
+    images = f"{config.data.dataset}{classes}"
+    if not config.space.exits:
+        return f"This study searched networks that classify images ({images}), accurate and cheap, without early exits."
+    return (
+        f"This study searched early-exit networks that classify images ({images}): an image that an exit on the way is "
+        "sure of leaves there and costs less. What was wanted is high accuracy at few MACs (multiply-accumulate "
+        "operations) per image on average."
+    )
+
+
+def _progress(contents: Contents) -> str:
+    run = contents.run
+    done, budget = len(run.ended), run.config.search.budget
+    trials = f"{done} of {budget} trials"
+    text = {
+        "training supernet": "The supernet, whose weights all networks share, is being trained; no network is judged.",
+        "searching": f"The search is at work: {trials} are done.",
+        "writing results": f"All {done} trials are done; results are being written.",
+        "finished": f"The search is finished after {done} trials.",
+        "stopped": f"The search was stopped after {trials}.",
+    }[run.state]
+    networks = contents.networks
+    if networks is None:
+        return text
+    num_networks = len({trial.key for trial in networks.observed})
+    images = f" on {contents.data.images['validation']} validation images" if contents.data is not None else ""
+    possible = _power(networks.space.search_space.num_discrete)
+    return (
+        f"{text} It judged {num_networks} different networks, out of about {possible} possible ones,{images} with the "
+        "shared weights of one supernet."
+    )
+
+
+def _power(number: int) -> str:
+    """Return a number as it is, or a large one as a power of ten."""
+    return str(number) if number < 100_000 else f"10{_superscript(round(math.log10(number)))}"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _answer(networks: Networks) -> list[str]:
+    if not networks.front:
+        return [f"Nothing found meets the limits: {networks.limits}."]
+    best, knee = networks.front[-1], _knee(networks)
+    sentences = [
+        f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
+        f"average, {_share(best, networks)} of what the largest network without exits costs."
+    ]
+    if knee is not None and knee is not best:
+        sentences.append(
+            f"A good compromise, the knee of the front, is right on {_accuracy(knee)} at {_macs(knee)} MACs "
+            f"({_share(knee, networks)})."
+        )
+    if networks.limits:
+        sentences.append(f"Of all observations, {networks.limits}.")
+    return sentences
+
+
+def _knee(networks: Networks) -> Trial | None:
+    return next((network.trial for network in networks.chosen if "knee" in network.title), None)
+
+
+def _accuracy(trial: Trial) -> str:
+    return f"{trial.metrics['accuracy']:.1f}{SPACE}%"
+
+
+def _macs(trial: Trial) -> str:
+    return macs_text(trial.metrics["average_macs"] * MACS_PER_MILLION)
+
+
+def _share(trial: Trial, networks: Networks) -> str:
+    return percent_text(trial.metrics["average_macs"] / networks.largest_macs)

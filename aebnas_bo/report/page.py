@@ -1,0 +1,210 @@
+"""The report as one self-contained HTML page.
+
+Whatever comes from a run is escaped by Jinja; the page's own two scripts are named by their hashes in a policy that
+forbids every other script and all network access, should something slip through.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config_loading import dump_config
+from aebnas_bo.errors import UsageError
+from aebnas_bo.report.contents import Contents, Networks
+from aebnas_bo.report.diagrams import network_diagram
+from aebnas_bo.report.figures import (
+    Figure,
+    exits_figure,
+    front_figure,
+    hypervolume_figure,
+    predictions_figure,
+    relevance_figure,
+    seconds_figure,
+    sweep_figure,
+)
+from aebnas_bo.report.number_text import duration_text, macs_text, percent_text, signed_text
+from aebnas_bo.report.opening import opening
+from aebnas_bo.search.surrogate_strategy import FALLBACKS
+from aebnas_bo.space.macs import MACS_PER_MILLION
+
+FRONT_ROWS = 30
+SHOWN_GENES = 10  # the strongest; the others unfold
+UNSAFE_IN_SCRIPTS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Time spent on one kind of work.
+
+    Args:
+        name: What was done.
+        seconds: How long it took.
+        note: What counts.
+    """
+
+    name: str
+    seconds: float
+    note: str
+
+
+def write_report(contents: Contents, out: Path | None = None) -> Path:
+    """Write the page, whole or not at all.
+
+    Args:
+        contents: What it shows.
+        out: The file; by default `report.html` in the run folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    path = contents.run.folder.report if out is None else out
+    if path.is_dir():
+        raise UsageError(f"--out {path}: is a folder; give a file")
+    try:
+        write_text(path, render(contents))
+    except OSError as error:
+        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+    return path
+
+
+def render(contents: Contents, now: datetime | None = None) -> str:
+    """Return the page.
+
+    Args:
+        contents: What it shows.
+        now: When it is written; the present by default.
+    """
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        macs=macs_text,
+        share=percent_text,
+        signed=signed_text,
+        duration=duration_text,
+        rates=exit_rates_text,
+        thresholds=thresholds_text,
+    )
+    scripts = {"plotly": get_plotlyjs(), "page": _read("page.js")}
+    return environment.get_template("page.html").render(
+        contents=contents,
+        run=contents.run,
+        networks=contents.networks,
+        opening=opening(contents),
+        figures=_figures(contents),
+        diagrams=[network_diagram(network) for network in contents.networks.chosen] if contents.networks else [],
+        front=evenly(contents.networks.front, FRONT_ROWS) if contents.networks else [],
+        shown_genes=SHOWN_GENES,
+        effect_scale=_effect_scale(contents.networks),
+        phases=_phases(contents),
+        failed=[trial for trial in contents.run.trials if trial.status == "FAILED"],
+        fallbacks=[trial for trial in contents.run.trials if trial.reason.startswith(FALLBACKS)],
+        config=dump_config(contents.run.config),
+        commands=_commands(contents),
+        written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
+        million=MACS_PER_MILLION,
+        style=Markup(_read("page.css")),
+        scripts={name: Markup(script) for name, script in scripts.items()},
+        policy=_policy(scripts.values()),
+        as_script=_as_script,
+    )
+
+
+def _figures(contents: Contents) -> dict[str, Figure]:
+    run, networks = contents.run, contents.networks
+    found: list[Figure | None] = [seconds_figure(run.ended)] if run.ended else []
+    if networks is not None:
+        objectives, design = run.study.objectives, run.config.search.design_trials
+        found += [
+            front_figure(networks.observed, networks.front, networks.chosen, objectives, design),
+            hypervolume_figure(run.ended, objectives, design),
+        ]
+        for number, network in enumerate(networks.chosen, start=1):
+            found += [exits_figure(network, number), sweep_figure(network, number)]
+        by_name = {objective.name: objective for objective in objectives}
+        found += [
+            predictions_figure(report, by_name[report.metric])
+            for report in networks.surrogates
+            if report.quality is not None
+        ]
+        if networks.surrogates:
+            found.append(relevance_figure(networks.surrogates))
+    return {figure.name: figure for figure in found if figure is not None}
+
+
+def _effect_scale(networks: Networks | None) -> list[float]:
+    """Return the largest effect on each metric, which a bar of full length stands for."""
+    genes = networks.effects.genes if networks is not None and networks.effects is not None else ()
+    effects = [level.effects for gene in genes for level in gene.levels]
+    return [max(abs(effect.mean) for effect in column) or 1.0 for column in zip(*effects, strict=True)]
+
+
+def _phases(contents: Contents) -> list[Phase]:
+    ended = contents.run.ended
+    phases = []
+    if contents.summary is not None:
+        names = (("data", "Reading the images"), ("supernet", "Supernet"), ("search", "Search"))
+        seconds, origin = contents.summary.seconds, contents.summary.supernet
+        notes = {"supernet": "trained" if origin == "trained" else f"not trained but taken from the {origin}"}
+        phases = [
+            Phase(name, seconds[key], f"in the latest call{f'; {notes[key]}' if key in notes else ''}")
+            for key, name in names
+            if key in seconds
+        ]
+    if ended:
+        phases += [
+            Phase("Proposing", sum(trial.generation_s for trial in ended), f"{len(ended)} trials, all calls"),
+            Phase("Evaluating", sum(trial.evaluation_s for trial in ended), f"{len(ended)} trials, all calls"),
+        ]
+    return phases
+
+
+def _commands(contents: Contents) -> list[tuple[str, str]]:
+    """Return what to do next, each with its command."""
+    folder, config = contents.run.folder, contents.run.config
+    path, again = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
+    settings = shlex.quote(str(folder.config))
+    found = [
+        ("search again, from the same configuration", f"aebnas-bo run --config {settings} --out {again}"),
+        ("go on with this study", f"aebnas-bo run --out {path} --resume --budget {2 * config.search.budget}"),
+    ]
+    if contents.networks is not None and contents.networks.chosen:
+        key = contents.networks.chosen[0].trial.key
+        found.append(("train a network to the end", f"aebnas-bo train {path} --select {key}"))
+    return [*found, ("write this page again", f"aebnas-bo report {path}")]
+
+
+def _read(name: str) -> str:
+    return files("aebnas_bo.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _as_script(json: str) -> Markup:
+    """Return JSON that no HTML parser sees a tag in; its strings stay what they are."""
+    for character, escaped in UNSAFE_IN_SCRIPTS.items():
+        json = json.replace(character, escaped)
+    return Markup(json)

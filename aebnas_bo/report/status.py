@@ -1,0 +1,187 @@
+"""Where a run stands, for `aebnas-bo status`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aebnas_bo.analysis.front_table import limits_text
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.report.number_text import duration_text
+from aebnas_bo.report.stored_run import RunState, StoredRun
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.training.checkpoint import load_metadata
+
+RECENT_TRIALS = 20  # whose median time stands for that of the trials to come
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """One observation on the front.
+
+    Args:
+        key: Key of the network.
+        trial: Number of its trial.
+        accuracy: Estimated accuracy in percent.
+        average_macs: Estimated average MACs in millions.
+    """
+
+    key: str
+    trial: int
+    accuracy: float
+    average_macs: float
+
+
+@dataclass(frozen=True)
+class LastTrial:
+    """The last trial that ended.
+
+    Args:
+        number: Its number.
+        status: How it ended.
+        proposal_s: Seconds spent proposing it.
+        evaluation_s: Seconds spent evaluating it.
+    """
+
+    number: int
+    status: str
+    proposal_s: float
+    evaluation_s: float
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands; field names are the keys of the JSON document.
+
+    Args:
+        folder: The run folder.
+        name: Name of the study.
+        state: What is going on.
+        process: The process at work, in words; `None` if there is none.
+        supernet_epoch: Epochs of supernet training that are safe; `None` once it is trained, or before the first.
+        supernet_epochs: Epochs there are to be.
+        trials: Trials that ended.
+        budget: Trials there are to be.
+        failed: Trials that failed.
+        hypervolume: Hypervolume so far, further settings of thresholds included.
+        front_size: Observations on the front.
+        most_accurate: The most accurate one; `None` while nothing is admissible.
+        knee: The knee of the front, likewise.
+        limits: How the limits of the search are met, in words; empty without limits.
+        last_trial: The last trial that ended.
+        last_change_s: Seconds since the study or the supernet's checkpoint was written to.
+        seconds_left: Estimated seconds until the budget is spent, from the trials last proposed; `None` where there is
+            nothing to estimate it from: before the first proposal that follows the design, or if nobody is at work.
+    """
+
+    folder: str
+    name: str
+    state: RunState
+    process: str | None
+    supernet_epoch: int | None
+    supernet_epochs: int
+    trials: int
+    budget: int
+    failed: int
+    hypervolume: float
+    front_size: int
+    most_accurate: FoundNetwork | None
+    knee: FoundNetwork | None
+    limits: str
+    last_trial: LastTrial | None
+    last_change_s: float
+    seconds_left: float | None
+
+
+def run_status(run: StoredRun) -> RunStatus:
+    """Return where a run stands."""
+    objectives, ended = run.study.objectives, run.ended
+    front = pareto_front(run.trials, objectives)
+    return RunStatus(
+        folder=str(run.folder.path),
+        name=run.study.name,
+        state=run.state,
+        process=run.process,
+        supernet_epoch=None if run.has_supernet else _safe_epoch(run),
+        supernet_epochs=run.config.supernet.epochs,
+        trials=len(ended),
+        budget=run.config.search.budget,
+        failed=sum(trial.status == "FAILED" for trial in ended),
+        hypervolume=hypervolume(run.trials, objectives, has_settings=True),
+        front_size=len(front),
+        most_accurate=_found(select(run.trials, objectives, Selection("best-accuracy"))) if front else None,
+        knee=_found(select(run.trials, objectives, Selection("knee"))) if front else None,
+        limits=limits_text(run.trials, objectives),
+        last_trial=_last(ended[-1]) if ended else None,
+        last_change_s=_seconds_since_change(run),
+        seconds_left=_seconds_left(run),
+    )
+
+
+def status_rows(status: RunStatus) -> list[tuple[str, str]]:
+    """Return a status as rows of a name and a text."""
+    rows = [("study", status.name), ("state", f"{status.state}{f': {status.process}' if status.process else ''}")]
+    if status.supernet_epoch is not None:
+        rows.append(("supernet", f"epoch {status.supernet_epoch} of {status.supernet_epochs}"))
+    rows.append(("trials", f"{status.trials} of {status.budget}, {status.failed} failed"))
+    if status.most_accurate is not None and status.knee is not None:
+        rows += [
+            ("best accuracy", _network_text(status.most_accurate)),
+            ("knee", _network_text(status.knee)),
+            ("front", f"{status.front_size} points, hypervolume {status.hypervolume:.4f}"),
+        ]
+    if status.limits:
+        rows.append(("limits", status.limits))
+    if status.last_trial is not None:
+        last = status.last_trial
+        text = f"{last.number}, {last.status.lower()}: {last.proposal_s:.2f} s to propose, {last.evaluation_s:.2f} s"
+        rows.append(("last trial", f"{text} to evaluate"))
+    rows.append(("last change", f"{duration_text(status.last_change_s)} ago"))
+    if status.seconds_left is not None:
+        rows.append(("time left", f"about {duration_text(status.seconds_left)}"))
+    return rows
+
+
+def _network_text(network: FoundNetwork) -> str:
+    return f"{network.accuracy:.2f} % at {network.average_macs:.4g} M average MACs ({network.key})"
+
+
+def _found(trial: Trial) -> FoundNetwork:
+    return FoundNetwork(trial.key, trial.number, trial.metrics["accuracy"], trial.metrics["average_macs"])
+
+
+def _last(trial: Trial) -> LastTrial:
+    return LastTrial(trial.number, trial.status, trial.generation_s, trial.evaluation_s)
+
+
+def _safe_epoch(run: StoredRun) -> int | None:
+    try:
+        return int(load_metadata(run.folder.checkpoint)["epoch"])
+    except (CorruptStateError, KeyError, ValueError):  # not written yet, or just being replaced
+        return None
+
+
+def _seconds_since_change(run: StoredRun) -> float:
+    study = run.folder.study
+    places = (study, study.with_name(f"{study.name}-wal"), run.folder.checkpoint)
+    return max(time.time() - max(map(_time_written, places)), 0.0)
+
+
+def _time_written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # not written yet, or gone since it was trained or closed
+        return 0.0
+
+
+def _seconds_left(run: StoredRun) -> float | None:
+    proposed = [trial for trial in run.ended if trial.number >= run.config.search.design_trials]
+    if run.state != "searching" or not proposed:
+        return None
+    each = statistics.median(trial.generation_s + trial.evaluation_s for trial in proposed[-RECENT_TRIALS:])
+    return each * (run.config.search.budget - len(run.ended))

@@ -1,0 +1,84 @@
+"""A run as it lies in its folder, read without touching it, also while a process works there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import parse_config
+from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.run_lock import process_at_work
+from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.trial import Trial
+
+RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What a run folder holds.
+
+    Args:
+        folder: The folder.
+        config: The configuration of the latest call, whose budget may have grown since the study began.
+        study: What the study is.
+        trials: Its trials so far, in order.
+        process: The process at work in the folder, in words; `None` if there is none.
+        has_supernet: Whether the supernet is trained.
+    """
+
+    folder: RunFolder
+    config: Config
+    study: StudyRecord
+    trials: tuple[Trial, ...]
+    process: str | None
+    has_supernet: bool
+
+    @property
+    def ended(self) -> tuple[Trial, ...]:
+        """Trials that are not being evaluated."""
+        return tuple(trial for trial in self.trials if trial.status != "RUNNING")
+
+    @property
+    def state(self) -> RunState:
+        """What is going on; a run is finished once its budget is spent and nobody is at work."""
+        is_spent = len(self.ended) >= self.config.search.budget
+        if self.process is None:
+            return "finished" if is_spent else "stopped"
+        if not self.has_supernet:
+            return "training supernet"
+        return "writing results" if is_spent else "searching"
+
+
+def read_run(folder: RunFolder) -> StoredRun:
+    """Read a run folder.
+
+    Args:
+        folder: The folder of a run.
+
+    Raises:
+        UsageError: If there is no such folder or it holds no study.
+        ConfigError: If its configuration does not fit this version.
+        CorruptStateError: If its study cannot be read.
+    """
+    if not folder.path.is_dir():
+        raise UsageError(f"{folder.path}: no such folder; give the folder that `aebnas-bo run` wrote")
+    if not folder.holds_study:
+        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    # Who is at work is asked first: a run that ends in between is then called running once more, never stopped.
+    process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
+    with TrialStore.open_read_only(folder.study) as store:
+        study, trials = store.study, tuple(store.trials())
+    return StoredRun(folder, _config(folder, study), study, trials, process, has_supernet)
+
+
+def _config(folder: RunFolder, study: StudyRecord) -> Config:
+    if not folder.config.exists():
+        return parse_config(study.config, str(folder.study))
+    try:
+        text = folder.config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptStateError(f"{folder.config} cannot be read ({error}); --resume writes it anew") from error
+    return parse_config(text, str(folder.config))

@@ -1,0 +1,48 @@
+"""A run folder as a finished search leaves it, made in a second."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config_loading import dump_config, load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.loop import evaluate_trial
+from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.study import make_objectives
+from aebnas_bo.summary import write_summary
+from aebnas_bo.supernet.checkpoint import save_supernet
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import make_estimator, supernet_fingerprint
+
+TRIALS = 14
+
+
+def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
+    """Leave what a finished run leaves, of an untrained supernet: trial 5 failed, 13 took a second attempt."""
+    config = load_config(None, [f"search.budget={TRIALS}", "search.design_trials=8", *settings])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(config, space)
+    supernet = Supernet(config.space, space.skeleton, 0)
+    folder.create()
+    save_supernet(folder.supernet, supernet, fingerprint)
+    estimator = make_estimator(config, space, splits, supernet, "cpu", folder)
+    write_text(folder.config, dump_config(config))
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
+    generator = np.random.default_rng(0)
+    with TrialStore.create(folder.study, record) as store:
+        for number in range(TRIALS):
+            trial = Trial(number, "", "RUNNING", space.search_space.sample(generator), generation_s=0.5)
+            store.add_running(trial)
+            if number == 5:
+                store.finish(replace(trial, status="FAILED", reason="<img src=x onerror=alert(1)>"))
+                continue
+            ended = evaluate_trial(trial, estimator, objectives)
+            store.finish(replace(ended, reason="second attempt: no luck", evaluation_s=0.25) if number == 13 else ended)
+        trials = store.trials()
+    seconds = {"data": 0.1, "supernet": 75.0, "search": 8.0}
+    write_summary(folder.summary, config, splits, trials, objectives, "trained", seconds)

@@ -1,0 +1,72 @@
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.report.diagrams import network_diagram
+from aebnas_bo.report.networks import ShownNetwork, show_network
+from aebnas_bo.report.number_text import macs_text
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.network_space import NetworkSpace
+
+PRESETS = ["tiny", "cifar", "aebnas"]
+
+
+def networks_of(*settings: str) -> list[ShownNetwork]:
+    """Random networks; of the images that reach an exit a third leave there."""
+    space = NetworkSpace(load_config(None, settings).space, 3, 10)
+    generator, found = np.random.default_rng(0), []
+    for number in range(10):
+        point = space.search_space.sample(generator)
+        architecture, left, details = space.architecture(point), 1.0, {}
+        for position in range(len(architecture.exits)):
+            rate = left / 3 if position in architecture.active_exits else 0.0
+            details[f"exit{position + 1}_rate"], left = rate, left - rate
+        details["final_rate"] = left
+        found.append(show_network("knee", Trial(number, "abc", "COMPLETED", point, details=details), space, None))
+    return found
+
+
+@pytest.mark.parametrize("settings", [*(f"space.preset={preset}" for preset in PRESETS), "space.exits=[]"])
+def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
+    for network in networks_of(settings):
+        root = ElementTree.fromstring(str(network_diagram(network)))
+        texts = [element.text or "" for element in root if element.tag == "text"]
+        costs = network.costs
+        wanted = [costs.stem, *costs.stages, *costs.branches, costs.head]
+        found = [element.text or "" for element in root if element.get("class") == "macs"]
+        assert sorted(found) == sorted(macs_text(macs) for macs in wanted)
+        assert sum(wanted) == costs.cumulative[-1]
+        for output in network.outputs:
+            assert output.name in texts
+            if output.threshold is not None:
+                assert any(f"certainty ≥ {output.threshold:.3f}" in text for text in texts)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_boxes_do_not_overlap_and_stay_within_the_picture(preset: str) -> None:
+    for network in networks_of(f"space.preset={preset}"):
+        root = ElementTree.fromstring(str(network_diagram(network)))
+        _, _, width, height = map(float, root.get("viewBox", "").split())
+        bottom = 0.0
+        for box in (one for one in root if "box" in one.get("class", "").split()):
+            top, size = float(box.get("y", 0)), float(box.get("height", 0))
+            assert top >= bottom
+            bottom = top + size
+            assert float(box.get("x", 0)) + float(box.get("width", 0)) <= width
+        assert bottom <= height
+        thickness = [float(line.get("stroke-width", 0)) for line in root if line.get("class") == "trunk"]
+        assert thickness == sorted(thickness, reverse=True)  # images leave, none come back
+        assert (thickness[0] > thickness[-1]) == (len(network.outputs) > 1)
+        longest = max(len(element.text or "") for element in root if element.get("class") == "")
+        assert longest * 6.7 < width - 94  # at 13 pixels a letter is some 6.5 wide
+
+
+def test_names_are_escaped() -> None:
+    network = networks_of()[0]
+    outputs = (*network.outputs[:-1], replace(network.outputs[-1], name="<script>"))
+    drawn = str(network_diagram(replace(network, outputs=outputs)))
+    assert "&lt;script&gt;" in drawn
+    assert "<script" not in drawn

@@ -1,0 +1,122 @@
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.errors import UsageError
+from aebnas_bo.report.contents import Contents, gather
+from aebnas_bo.report.page import render, write_report
+from aebnas_bo.report.stored_run import read_run
+
+EVIL = "</script><script>alert(1)</script><!--"
+SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+DATA = re.compile(r'<script type="application/json" id="data-[a-z_0-9-]+">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def contents(tiny_runs) -> Contents:
+    return gather(read_run(tiny_runs()))
+
+
+def without_plotly(page: str) -> str:
+    return SCRIPT.sub("", page)
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> None:
+    page = render(contents, datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    for section in (
+        "front",
+        "progress",
+        "networks",
+        "genes",
+        "surrogates",
+        "times",
+        "failures",
+        "configuration",
+        "again",
+    ):
+        assert f'<section id="{section}">' in page
+    assert "2026-01-02 03:04 UTC" in page
+    assert page.count("* plotly.js v") == 1
+    body = without_plotly(page)
+    assert re.findall(r'(?:src|href|action)="(?!#|data:)', body) == []
+    assert "@import" not in body
+    assert "url(" not in body
+    figures = [json.loads(data) for data in DATA.findall(page)]
+    assert len(figures) == body.count('class="plot"') >= 7
+    assert str(contents.run.folder.path) in body
+
+
+def test_the_policy_names_the_hashes_of_the_two_scripts_and_nothing_else(contents: Contents) -> None:
+    page = render(contents)
+    policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)
+    assert policy is not None
+    directives = policy[1].replace("&#39;", "'")
+    assert "default-src 'none'" in directives
+    assert "unsafe-inline" not in directives.partition("script-src")[2].partition(";")[0]
+    scripts = SCRIPT.findall(page)
+    assert len(scripts) == 2
+    for script in scripts:
+        value = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{value}'" in directives
+
+
+def test_whatever_comes_from_the_run_is_escaped(contents: Contents) -> None:
+    run = contents.run
+    assert contents.data is not None
+    trials = (*run.trials[:-1], replace(run.trials[-1], status="FAILED", reason=EVIL))
+    evil = replace(
+        contents,
+        run=replace(
+            run,
+            study=replace(run.study, name=EVIL),
+            config=run.config.model_copy(update={"name": EVIL}),
+            trials=trials,
+        ),
+        data=replace(contents.data, classes=(EVIL, "b"), dataset=EVIL),
+    )
+    page = render(evil)
+    assert len(SCRIPT.findall(page)) == 2
+    assert "<script>alert" not in page
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in page
+    assert "<img src=x" not in page  # the reason of trial 5
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_failures_second_attempts_and_times_are_listed(contents: Contents) -> None:
+    body = without_plotly(render(contents))
+    assert "1 proposals were not made" not in body
+    assert "One proposal was not made at the first attempt" in body
+    assert "second attempt: no luck" in body
+    assert "1 min 15 s" not in body  # below two minutes seconds are counted
+    assert "75 s" in body
+
+
+def test_a_study_that_has_just_begun_has_a_page(contents: Contents) -> None:
+    run = replace(contents.run, trials=(), process="process 1", has_supernet=False)
+    body = without_plotly(render(Contents(run, None)))
+    assert "is being trained" in body
+    assert '<section id="front">' not in body
+    assert "No trial has ended yet" in body
+
+
+def test_missing_tables_are_told(tiny_run) -> None:
+    folder = tiny_run()
+    for path in folder.estimates.iterdir():
+        path.unlink()
+    assert "is not in the folder" in without_plotly(render(gather(read_run(folder))))
+
+
+def test_the_page_appears_whole_where_it_is_wanted(contents: Contents, tmp_path: Path) -> None:
+    assert write_report(contents, tmp_path / "page.html") == tmp_path / "page.html"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(UsageError, match="is a folder"):
+        write_report(contents, tmp_path)
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_report(contents, tmp_path / "nowhere" / "page.html")
