@@ -22,7 +22,7 @@ from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.search.objectives import Objective, misses
-from aebnas_bo.search.surrogate_strategy import FALLBACKS
+from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")

@@ -15,7 +15,7 @@ from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.errors import CorruptStateError, SearchSpaceError
 from aebnas_bo.estimation.known_costs import ExitMacs
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
@@ -132,6 +132,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
             f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it anew"
         )
     space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
+    _check_parameters(run, space)
     objectives = run.study.objectives
     known_costs = ExitMacs(space) if space.has_free_thresholds else None
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
@@ -146,6 +147,22 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         effects=gene_effects(run.trials, space.search_space, objectives),
         surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs),
     )
+
+
+def _check_parameters(run: StoredRun, space: NetworkSpace) -> None:
+    """Refuse a study whose text was damaged yet still reads."""
+    rates = {f"exit{number}_rate" for number in range(1, len(space.declaration.exits) + 1)}
+    for trial in completed_settings(run.trials):
+        problems = [f"{name}: missing" for name in sorted(rates - trial.details.keys())]
+        try:
+            space.search_space.validate(trial.parameters)
+        except SearchSpaceError as error:
+            problems += error.problems
+        if problems:
+            raise CorruptStateError(
+                f"{run.folder.study} is damaged: trial {trial.number} does not belong to its space "
+                f"({'; '.join(problems)}); restore it from a copy, or start another run folder"
+            )
 
 
 def _chosen(run: StoredRun, space: NetworkSpace, selections: Sequence[Selection]) -> tuple[ShownNetwork, ...]:

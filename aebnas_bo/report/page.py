@@ -37,11 +37,12 @@ from aebnas_bo.report.figures import (
 )
 from aebnas_bo.report.number_text import duration_text, macs_text, percent_text, signed_text
 from aebnas_bo.report.opening import opening
-from aebnas_bo.search.surrogate_strategy import FALLBACKS
+from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
 
 FRONT_ROWS = 30
 SHOWN_GENES = 10  # the strongest; the others unfold
+SECOND_CHOICES = tuple(f"{fallback}: " for fallback in FALLBACKS)
 UNSAFE_IN_SCRIPTS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -114,7 +115,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         effect_scale=_effect_scale(contents.networks),
         phases=_phases(contents),
         failed=[trial for trial in contents.run.trials if trial.status == "FAILED"],
-        fallbacks=[trial for trial in contents.run.trials if trial.reason.startswith(FALLBACKS)],
+        fallbacks=[trial for trial in contents.run.trials if trial.reason.startswith(SECOND_CHOICES)],
         config=dump_config(contents.run.config),
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import process_at_work
 from aebnas_bo.search.store import StudyRecord, TrialStore
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 
 RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
 
@@ -71,7 +72,19 @@ def read_run(folder: RunFolder) -> StoredRun:
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, tuple(store.trials())
+    _check_metrics(folder, study, trials)
     return StoredRun(folder, _config(folder, study), study, trials, process, has_supernet)
+
+
+def _check_metrics(folder: RunFolder, study: StudyRecord, trials: Sequence[Trial]) -> None:
+    """Refuse a study whose text was damaged yet still reads."""
+    for trial in completed_settings(trials):
+        missing = [o.name for o in study.objectives if o.name not in trial.metrics or o.name not in trial.sems]
+        if missing or "final_rate" not in trial.details:
+            raise CorruptStateError(
+                f"{folder.study} is damaged: trial {trial.number} lacks {', '.join(missing) or 'exit rates'}; restore "
+                "it from a copy, or start another run folder"
+            )
 
 
 def _config(folder: RunFolder, study: StudyRecord) -> Config:

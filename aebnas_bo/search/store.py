@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Self, cast, get_args
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -164,7 +164,10 @@ class TrialStore:
         if row is None or row.format_version != FORMAT_VERSION:
             found = None if row is None else row.format_version
             raise CorruptStateError(f"{place} has format {found}, expected {FORMAT_VERSION}; {way_out}")
-        objectives = tuple(Objective(**cast("dict[str, str]", o)) for o in row.objectives)  # type: ignore[arg-type]
+        try:
+            objectives = tuple(Objective(**cast("dict[str, str]", o)) for o in row.objectives)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise CorruptStateError(f"{place} has no sound objectives ({error}); {way_out}") from error
         return cls(engine, StudyRecord(row.name, row.seed, row.fingerprint, row.config, objectives), str(place))
 
     def trials(self) -> list[Trial]:
@@ -177,7 +180,7 @@ class TrialStore:
             with Session(self._engine) as session:
                 rows = session.scalars(select(_TrialRow).order_by(_TrialRow.number)).all()
                 trials = [_trial(row) for row in rows]
-        except (SQLAlchemyError, ValueError) as error:
+        except (SQLAlchemyError, ValueError, TypeError) as error:
             raise CorruptStateError(f"{self._origin} cannot be read ({_first_line(error)})") from error
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise CorruptStateError(f"{self._origin} lacks trials: numbers are {[t.number for t in trials]}")
@@ -271,6 +274,8 @@ def _columns(trial: Trial) -> dict[str, object]:
 
 
 def _trial(row: _TrialRow) -> Trial:
+    if row.status not in get_args(TrialStatus):
+        raise ValueError(f"trial {row.number} has the status {row.status!r}")
     return Trial(
         number=row.number,
         key=row.key,

@@ -9,6 +9,8 @@ from typing import Protocol
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import ParameterValue
 
+FALLBACKS = ("second attempt", "surrogates not fitted", "drawn at random")  # what takes a failed proposal's place
+
 
 @dataclass(frozen=True)
 class Proposal:

@@ -1,4 +1,5 @@
 import json
+import sqlite3
 
 import pytest
 
@@ -82,6 +83,22 @@ def test_a_missing_or_damaged_supernet_is_named(tiny_run) -> None:
         gather(read_run(folder))
     folder.supernet.unlink()
     with pytest.raises(CorruptStateError, match=r"supernet\.safetensors is missing"):
+        gather(read_run(folder))
+
+
+@pytest.mark.parametrize(
+    ("column", "sound", "damaged"),
+    [
+        ("parameters", "stage2_depth", "stage2_depti"),
+        ("details", "exit1_rate", "exit1_rato"),
+        ("parameters", ": 6", ": 7"),
+    ],
+)
+def test_a_flipped_letter_in_a_trial_is_found(tiny_run, column: str, sound: str, damaged: str) -> None:
+    folder = tiny_run()
+    with sqlite3.connect(folder.study) as connection:
+        connection.execute(f"UPDATE trials SET {column} = replace({column}, '{sound}', '{damaged}')")
+    with pytest.raises(CorruptStateError, match="does not belong to its space"):
         gather(read_run(folder))
 
 

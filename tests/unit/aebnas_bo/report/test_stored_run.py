@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
         read_run(RunFolder(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="holds no study"):
         read_run(RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize(("damaged", "lost"), [("accuracx", "accuracy"), ("final_rato", "exit rates")])
+def test_a_flipped_letter_is_found(tiny_run, damaged: str, lost: str) -> None:
+    folder = tiny_run()
+    sound = {"accuracx": "accuracy", "final_rato": "final_rate"}[damaged]
+    with sqlite3.connect(folder.study) as connection:
+        for column in ("metrics", "sems", "details"):
+            connection.execute(
+                f"UPDATE trials SET {column} = replace({column}, '{sound}', '{damaged}') WHERE number = 3"
+            )
+    with pytest.raises(CorruptStateError, match=f"trial 3 lacks {lost}"):
+        read_run(folder)
 
 
 @pytest.mark.parametrize(

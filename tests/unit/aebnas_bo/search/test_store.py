@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -169,3 +170,22 @@ def test_reading_leaves_the_folder_as_it_is_whoever_else_has_it_open(tmp_path: P
     assert entries(folder) == before
     with pytest.raises(CorruptStateError, match="does not exist"):
         TrialStore.open_read_only(folder / "other.db")
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE trials SET status = 'COMPLETEE'", "has the status 'COMPLETEE'"),
+        ("UPDATE trials SET further = replace(further, 'thresholds', 'thresholdr')", "cannot be read"),
+        ("UPDATE study SET objectives = replace(objectives, 'maximize', 'maximizf')", "no sound objectives"),
+    ],
+)
+def test_damage_that_is_still_text_is_found(tmp_path: Path, record: StudyRecord, statement: str, message: str) -> None:
+    with TrialStore.create(tmp_path / "s.db", record) as store:
+        store.add_running(RUNNING)
+        store.finish(DONE)
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(CorruptStateError, match=message), TrialStore.open(tmp_path / "s.db") as store:
+        store.trials()
