@@ -19,7 +19,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 
 # Readable on white and on dark grey alike; colours of text and grid are the page's.
-MODEL = "#2a7fb8"
+MODEL = "#2f88c4"
 CHOSEN = "#e08a00"
 COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
@@ -68,7 +68,7 @@ def front_figure(
     figure = go.Figure()
     for name, colour, symbol, trials in groups:
         if trials:
-            marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.55}
+            marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.65}
             figure.add_scatter(**_points(trials, up, right), mode="markers", name=name, marker=marker)
     if front:
         steps = [*front, front[-1]]
@@ -203,7 +203,7 @@ def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
     """
     if not network.sweeps:
         return None
-    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.07)
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.1)
     for position, sweep in enumerate(network.sweeps):
         colour, chosen = COLOURS[position % len(COLOURS)], sweep.thresholds.index(sweep.chosen)
         for row, values in ((1, sweep.accuracies), (2, sweep.average_macs)):
@@ -218,13 +218,13 @@ def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
                 marker={"color": CHOSEN, "size": 13, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             )  # fmt: skip
     figure.update_yaxes(title="Accuracy (%)", row=1, col=1)
-    figure.update_yaxes(title="Average MACs (M)", row=2, col=1)
+    figure.update_yaxes(title="MACs (M)", row=2, col=1)
     figure.update_xaxes(title="Threshold", range=[-0.02, 1.02], row=2, col=1)
     caption = (
         "What happens when the threshold of one exit moves and the others stay: a higher threshold lets fewer images "
         "leave. Stars mark the thresholds of this network."
     )
-    return _figure(f"sweep-{number}", caption, figure, 330)
+    return _figure(f"sweep-{number}", caption, figure, 350)
 
 
 def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
@@ -269,7 +269,7 @@ def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
     """Draw how much each part of a network matters to the surrogates: the inverse of its length-scale.
 
     Args:
-        reports: The surrogates.
+        reports: The surrogates of metrics that are not certain anyway.
     """
     figure = go.Figure()
     for colour, report in zip(COLOURS, reports, strict=False):

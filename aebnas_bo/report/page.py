@@ -139,13 +139,10 @@ def _figures(contents: Contents) -> dict[str, Figure]:
         for number, network in enumerate(networks.chosen, start=1):
             found += [exits_figure(network, number), sweep_figure(network, number)]
         by_name = {objective.name: objective for objective in objectives}
-        found += [
-            predictions_figure(report, by_name[report.metric])
-            for report in networks.surrogates
-            if report.quality is not None
-        ]
-        if networks.surrogates:
-            found.append(relevance_figure(networks.surrogates))
+        uncertain = [report for report in networks.surrogates if report.quality is not None]
+        found += [predictions_figure(report, by_name[report.metric]) for report in uncertain]
+        if uncertain:
+            found.append(relevance_figure(uncertain))
     return {figure.name: figure for figure in found if figure is not None}
 
 

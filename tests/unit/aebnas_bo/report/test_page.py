@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
+from aebnas_bo.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather
 from aebnas_bo.report.page import render, write_report
 from aebnas_bo.report.stored_run import read_run
@@ -120,3 +124,17 @@ def test_the_page_appears_whole_where_it_is_wanted(contents: Contents, tmp_path:
         write_report(contents, tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
         write_report(contents, tmp_path / "nowhere" / "page.html")
+
+
+def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Contents) -> None:
+    folder = tiny_run()
+    candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
+    network = train_candidate(candidate, 3, False, RunProgress(Console(), quiet=True))
+    found = gather(read_run(folder))
+    assert [one.key for one in found.trained] == [network.key]
+    body = without_plotly(render(found))
+    section = body.partition('<section id="trained">')[2].partition("</section>")[0]
+    assert network.key in section
+    assert f"{network.test.accuracy:.2f} ± {network.test.accuracy_sem:.2f}" in section
+    assert "Test images were not looked at" not in body
+    assert "Test images were not looked at" in without_plotly(render(contents))
