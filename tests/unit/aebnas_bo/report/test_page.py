@@ -51,6 +51,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> N
     assert re.findall(r'(?:src|href|action)="(?!#|data:)', body) == []
     assert "@import" not in body
     assert "url(" not in body
+    assert not any("<" in data for data in DATA.findall(page))  # so that none of their texts can end the script
     figures = [json.loads(data) for data in DATA.findall(page)]
     assert len(figures) == body.count('class="plot"') >= 7
     assert str(contents.run.folder.path) in body
