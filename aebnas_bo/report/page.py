@@ -123,7 +123,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         style=Markup(_read("page.css")),
         scripts={name: Markup(script) for name, script in scripts.items()},
         policy=_policy(scripts.values()),
-        as_script=_as_script,
+        script_json=script_json,
     )
 
 
@@ -201,7 +201,7 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
-def _as_script(json: str) -> Markup:
+def script_json(json: str) -> Markup:
     """Return JSON that no HTML parser sees a tag in; its strings stay what they are."""
     for character, escaped in UNSAFE_IN_SCRIPTS.items():
         json = json.replace(character, escaped)

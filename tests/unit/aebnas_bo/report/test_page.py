@@ -14,7 +14,7 @@ from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather
-from aebnas_bo.report.page import render, write_report
+from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
 
 EVIL = "</script><script>alert(1)</script><!--"
@@ -139,3 +139,10 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert f"{network.test.accuracy:.2f} ± {network.test.accuracy_sem:.2f}" in section
     assert "Test images were not looked at" not in body
     assert "Test images were not looked at" in without_plotly(render(contents))
+
+
+def test_json_within_a_script_cannot_end_it_and_stays_what_it_is() -> None:
+    value = {"text": EVIL + "&amp;", "number": 1.5}
+    written = script_json(json.dumps(value))
+    assert not set("<>&") & set(written)
+    assert json.loads(written) == value
