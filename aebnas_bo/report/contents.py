@@ -14,7 +14,7 @@ from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.finetune import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError
 from aebnas_bo.estimation.known_costs import ExitMacs
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -111,19 +111,8 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         networks=_networks(run, selections) if completed_settings(run.trials) else None,
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
-        trained=trained_networks(run.folder),
+        trained=tuple(trained_networks(run.folder)),
     )
-
-
-def trained_networks(folder: RunFolder) -> tuple[NetworkDescription, ...]:
-    """Return what is known of the networks of a run that were trained to the end, by key and seed.
-
-    Raises:
-        NetworkFileError: If the file of one is damaged.
-    """
-    files = sorted(folder.trained.glob("*/network.safetensors"))
-    found = [load_network(file)[1] for file in files]
-    return tuple(sorted(found, key=lambda network: (network.key, network.origin.seed)))
 
 
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:

@@ -58,7 +58,7 @@ def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
         return result.stdout
 
     lines = commands.splitlines()
-    assert [line.split()[1] for line in lines] == ["run", "train", "export", "predict"]
+    assert [line.split()[1] for line in lines] == ["run", "report", "train", "export", "predict"]
     for line in lines:
         program, *arguments = line.replace("--budget 200", "--budget 8").split()
         assert program == "aebnas-bo"
