@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aebnas_bo.deploy_commands import RunArgument
 from aebnas_bo.run import JsonOption, reported_errors
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     list[str] | None,
     typer.Option(
