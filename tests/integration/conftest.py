@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -37,6 +38,43 @@ def run(tmp_path: Path, environment: dict[str, str], command: list[str]) -> Run:
         )  # fmt: skip
 
     return call
+
+
+class Called(NamedTuple):
+    """What one call of the command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+# All calls in one process: each would take seconds to import PyTorch and Ax.
+CALLS = """
+import contextlib, io, json, sys
+from aebnas_bo.cli import app
+for arguments in json.loads(sys.argv[1]):
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        try:
+            app(arguments)
+        except SystemExit as error:
+            code = error.code
+    print(json.dumps([code, stdout.getvalue(), stderr.getvalue()]))
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path, environment: dict[str, str]) -> Callable[[list[list[str]]], list[Called]]:
+    """Calls `aebnas-bo` with one list of arguments after another, for short calls such as mistakes."""
+
+    def run_all(arguments: list[list[str]]) -> list[Called]:
+        result = subprocess.run(
+            [sys.executable, "-c", CALLS, json.dumps(arguments)],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True,
+        )  # fmt: skip
+        return [Called(*json.loads(line)) for line in result.stdout.splitlines()]
+
+    return run_all
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

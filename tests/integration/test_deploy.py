@@ -112,29 +112,12 @@ MISTAKES = [
     (["predict", "damaged.safetensors", "a.png"], 7, "cannot be read as safetensors"),
     (["predict", "network.h5", "a.png"], 2, "unknown format"),
 ]
-# One process for all of them: each would take seconds to import PyTorch.
-CALLS = """
-import contextlib, io, json, sys
-from aebnas_bo.cli import app
-for arguments in json.loads(sys.argv[1]):
-    stderr, code = io.StringIO(), 0
-    with contextlib.redirect_stderr(stderr):
-        try:
-            app(arguments)
-        except SystemExit as error:
-            code = error.code
-    print(json.dumps([code, " ".join(stderr.getvalue().split())]))
-"""
 
 
-def test_mistakes_are_named(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_mistakes_are_named(calls, tmp_path: Path) -> None:
     for name in ("damaged.onnx", "damaged.safetensors", "network.h5"):
         (tmp_path / name).write_bytes(b"nothing of ours")
-    wanted = json.dumps([arguments for arguments, _, _ in MISTAKES])
-    result = subprocess.run(
-        [sys.executable, "-c", CALLS, wanted],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True,
-    )  # fmt: skip
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    for (arguments, code, part), (found, text) in zip(MISTAKES, lines, strict=True):
-        assert (found, part in text, "Traceback" in text) == (code, True, False), (arguments, found, text)
+    found = calls([arguments for arguments, _, _ in MISTAKES])
+    for (arguments, code, part), result in zip(MISTAKES, found, strict=True):
+        text = " ".join(result.stderr.split())
+        assert (result.returncode, part in text, "Traceback" in text) == (code, True, False), (arguments, text)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -80,47 +81,49 @@ def test_default_folders_are_numbered(run, tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-seed0", "digits-seed0-2"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["--budget", "0"], 2, "--budget"),
-        (["--budget", "many"], 2, "--budget"),
-        (["--colour", "red"], 2, "No such option"),
-        (["--device", "tpu"], 2, "--device"),
-        (["--config", "nowhere.yaml"], 3, "nowhere.yaml"),
-        (["--set", "search.budgt=3"], 3, "did you mean budget"),
-        (["--set", "supernet.learning_rate=.nan"], 3, "finite"),
-        (["--set", "space.exits.1.layers.0.pools=[true]", "--set", "space.resolutions=[4]"], 3, "pooled"),
-        (["--set", "data.dataset=imagefolder", "--set", "data.image_size=8", "--set", "data.root=x"], 4, "data.root"),
-        (["--set", "data.dataset=cifar10", "--set", "data.root=x"], 4, "data.download=true"),
-    ],
-)  # fmt: skip
-def test_mistakes_end_with_their_code_and_create_nothing(run, tmp_path: Path, arguments, code, message) -> None:
-    result = run(*arguments, "--out", "a")
-    assert result.returncode == code, result.stderr
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+MISTAKES = [
+    (["--budget", "0"], 2, "--budget"),
+    (["--budget", "many"], 2, "--budget"),
+    (["--colour", "red"], 2, "No such option"),
+    (["--device", "tpu"], 2, "--device"),
+    (["--config", "nowhere.yaml"], 3, "nowhere.yaml"),
+    (["--set", "search.budgt=3"], 3, "did you mean budget"),
+    (["--set", "supernet.learning_rate=.nan"], 3, "finite"),
+    (["--set", "space.exits.1.layers.0.pools=[true]", "--set", "space.resolutions=[4]"], 3, "pooled"),
+    (["--set", "data.dataset=imagefolder", "--set", "data.image_size=8", "--set", "data.root=x"], 4, "data.root"),
+    (["--set", "data.dataset=cifar10", "--set", "data.root=x"], 4, "data.download=true"),
+]
+
+
+def test_mistakes_end_with_their_code_and_create_nothing(calls, tmp_path: Path) -> None:
+    found = calls([["run", *arguments, "--out", "a"] for arguments, _, _ in MISTAKES])
+    for (arguments, code, message), result in zip(MISTAKES, found, strict=True):
+        assert (result.returncode, "Traceback" in result.stderr) == (code, False), (arguments, result.stderr)
+        assert message in result.stderr, arguments
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "runs").exists()
 
 
-def test_errors_are_json_when_json_is_asked_for(run) -> None:
-    result = run("--json", "--set", "seed=-1", "--set", "search.budget=-1")
+def test_errors_are_json_when_json_is_asked_for(calls) -> None:
+    [result] = calls([["run", "--json", "--set", "seed=-1", "--set", "search.budget=-1"]])
     document = json.loads(result.stdout)
     assert (result.returncode, document["exit_code"], len(document["problems"])) == (3, 3, 2)
 
 
-@pytest.mark.parametrize("damage", ["study.db", "supernet.safetensors"])
-def test_corrupt_state_is_exit_7(run, tmp_path: Path, damage: str) -> None:
-    assert run("--budget", "3", "--out", "a").returncode == 0
-    path = tmp_path / "a" / damage
-    content = bytearray(path.read_bytes())
-    content[: len(content) // 2] = b"x" * (len(content) // 2)
-    path.write_bytes(bytes(content))
-    result = run("--budget", "4", "--out", "a", "--resume", small=False)
-    assert result.returncode == 7, result.stderr
-    assert damage in result.stderr
-    assert "Traceback" not in result.stderr
+def test_corrupt_state_is_exit_7(run, calls, tmp_path: Path) -> None:
+    assert run("--budget", "3", "--out", "whole").returncode == 0
+    names = ("study.db", "supernet.safetensors")
+    for name in names:
+        shutil.copytree(tmp_path / "whole", tmp_path / name)
+        path = tmp_path / name / name
+        content = bytearray(path.read_bytes())
+        content[: len(content) // 2] = b"x" * (len(content) // 2)
+        path.write_bytes(bytes(content))
+    found = calls([["run", "--budget", "4", "--out", name, "--resume"] for name in names])
+    for name, result in zip(names, found, strict=True):
+        assert result.returncode == 7, result.stderr
+        assert name in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def start(command, environment, folder: Path, budget: int, *more: str) -> "subprocess.Popen[str]":

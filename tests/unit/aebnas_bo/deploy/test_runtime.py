@@ -90,7 +90,7 @@ def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
     ("format_", "variant"),
     [("torch", variant) for variant in VARIANTS]
     + [(format_, "plain") for format_ in FORMATS[1:]]
-    + [(format_, "cumulative, learned, scaled") for format_ in ("onnx", "torch-export")],
+    + [("onnx", "cumulative, learned, scaled")],
 )
 def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:
     network = make_network(**VARIANTS[variant])
