@@ -117,6 +117,14 @@ def test_images_that_have_left_are_not_run_further(pixels, exported) -> None:
     assert sizes == [40, 40, 40]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_network_leaves_on_cuda_where_it_does_on_the_cpu(pixels, exported) -> None:
+    here, there = (load(exported("torch"), device).predict(pixels) for device in ("cpu", "cuda"))
+    assert torch.equal(here.exit_indices, there.exit_indices)
+    torch.testing.assert_close(here.logits, there.logits, atol=1e-3, rtol=0.0)
+
+
 def test_pictures_of_any_size_and_kind_are_taken(exported, tmp_path) -> None:
     network = load(exported("torch"))
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (10, 10, 3), dtype=np.uint8))
