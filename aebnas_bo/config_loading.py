@@ -21,6 +21,7 @@ from aebnas_bo.space.presets import PRESETS, read_preset
 Tree = dict[str, object]
 
 DEFAULT_PRESET = "tiny"
+PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -93,9 +94,10 @@ def _read_file(path: Path) -> Tree:
     tree = _as_tree(_parse(text, str(path)), str(path))
     if isinstance(tree.get("space"), str):
         tree["space"] = {"preset": tree["space"]}
-    data = tree.get("data")
-    if isinstance(data, dict) and isinstance(data.get("root"), str):
-        data["root"] = str((path.parent / Path(data["root"]).expanduser()).resolve())
+    for name, key in PATHS:
+        section = tree.get(name)
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = str((path.parent / Path(section[key]).expanduser()).resolve())
     return tree
 
 

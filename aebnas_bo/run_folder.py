@@ -43,6 +43,11 @@ class RunFolder:
         return self.path / "estimates"
 
     @property
+    def latencies(self) -> Path:
+        """Measured latencies of the parts of networks, where latency is an objective."""
+        return self.path / "latencies.json"
+
+    @property
     def networks(self) -> Path:
         """What was measured of each network trained alone, one file per architecture."""
         return self.path / "networks"

@@ -21,8 +21,10 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.estimation.known_costs import ExitPrices
+from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.latency_preparation import known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.loop import run_search
@@ -31,7 +33,7 @@ from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, write_summary
 from aebnas_bo.supernet_preparation import (
@@ -50,16 +52,16 @@ class PreparedStudy:
         space: The networks that may be found.
         splits: The images.
         estimator: Judges points.
-        objectives: Accuracy and average MACs with their reference point.
-        known_costs: What is known of average MACs at every point; `None` where thresholds do not vary freely.
+        objectives: Accuracy, average MACs and, where it is asked for, average latency, with their reference point.
+        known_costs: What is known of average costs at every point; nothing where thresholds do not vary freely.
         supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
     """
 
     space: NetworkSpace
     splits: Splits
     estimator: SupernetEstimator
-    objectives: tuple[Objective, Objective]
-    known_costs: ExitMacs | None
+    objectives: tuple[Objective, ...]
+    known_costs: tuple[ExitPrices, ...]
     supernet_source: str
 
 
@@ -88,20 +90,26 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     Raises:
         AebnasError: As the steps do.
     """
+    progress = progress or RunProgress(Console(stderr=True), quiet=True)
     splits = load_splits(config.data)
-    return _prepare(config, splits, None, progress or RunProgress(Console(stderr=True), quiet=True))
+    torch.set_num_threads(config.num_threads)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    latencies = prepare_latencies(config, space, None, progress, resolve_device(config.device))
+    return _prepare(config, splits, None, progress, latencies)
 
 
-def make_objectives(config: Config, space: NetworkSpace) -> tuple[Objective, Objective]:
-    """Return accuracy (up, percent) and average MACs (down, millions) with the study's reference point.
+def make_objectives(
+    config: Config, space: NetworkSpace, latencies: LatencyPrices | None = None
+) -> tuple[Objective, ...]:
+    """Return accuracy (up, percent), average MACs (down, millions) and, with latencies, average milliseconds (down).
 
     Unless configured, the reference is chance accuracy and the cost of the largest network without exits, which any
-    trained network of moderate size beats in both.
+    trained network of moderate size beats in all.
     """
-    point = config.search.reference_point
-    largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+    point, plain = config.search.reference_point, space.largest_without_exits
+    largest = exit_costs(plain, space.skeleton).cumulative[-1] / MACS_PER_MILLION
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
-    return (
+    objectives = (
         Objective(
             "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
         ),
@@ -113,6 +121,11 @@ def make_objectives(config: Config, space: NetworkSpace) -> tuple[Objective, Obj
             limit=config.search.max_average_macs,
         ),
     )
+    if latencies is None:
+        return objectives
+    slowest = priced(plain, space.skeleton, latencies).cumulative[-1] / NANOSECONDS_PER_MS
+    reference = point.latency_ms if point and point.latency_ms is not None else slowest
+    return (*objectives, Objective("latency_ms", False, reference, unit="ms", limit=config.search.max_latency_ms))
 
 
 def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> Summary:
@@ -134,14 +147,17 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     with clock.phase("data"):
         splits = load_splits(config.data)
         space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        resolve_device(config.device)  # the last mistake that can show before anything is created
+        device = resolve_device(config.device)  # the last mistake that can show before anything is created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
-        with _open_store(config, folder, space, splits) as store:
+        torch.set_num_threads(config.num_threads)
+        with clock.phase("latencies"):
+            latencies = prepare_latencies(config, space, folder, progress, device)
+        with _open_store(config, folder, space, splits, latencies) as store:
             with clock.phase("supernet"):
-                study = _prepare(config, splits, folder, progress)
+                study = _prepare(config, splits, folder, progress, latencies)
             try:
                 with clock.phase("search"):
                     _search(config, study, store, progress)
@@ -151,8 +167,13 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     return summary
 
 
-def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress: RunProgress) -> PreparedStudy:
-    torch.set_num_threads(config.num_threads)
+def _prepare(
+    config: Config,
+    splits: Splits,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    latencies: LatencyPrices | None,
+) -> PreparedStudy:
     device = resolve_device(config.device)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
@@ -160,14 +181,16 @@ def _prepare(config: Config, splits: Splits, folder: RunFolder | None, progress:
     return PreparedStudy(
         space=space,
         splits=splits,
-        estimator=make_estimator(config, space, splits, supernet, device, folder),
-        objectives=make_objectives(config, space),
-        known_costs=ExitMacs(space) if space.has_free_thresholds else None,
+        estimator=make_estimator(config, space, splits, supernet, device, folder, latencies),
+        objectives=make_objectives(config, space, latencies),
+        known_costs=known_costs_of(space, latencies),
         supernet_source=source,
     )
 
 
-def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: Splits) -> TrialStore:
+def _open_store(
+    config: Config, folder: RunFolder, space: NetworkSpace, splits: Splits, latencies: LatencyPrices | None
+) -> TrialStore:
     """Open the folder's study, or create it: the configuration is written first, the study last."""
     fingerprint = supernet_fingerprint(config, splits.data_hash)
     if folder.holds_study:
@@ -181,7 +204,8 @@ def _open_store(config: Config, folder: RunFolder, space: NetworkSpace, splits: 
     for leftover in folder.path.glob("*.tmp*"):  # of a process that was killed; the folder is ours alone
         leftover.unlink()
     write_text(folder.config, dump_config(config))
-    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), make_objectives(config, space))
+    objectives = make_objectives(config, space, latencies)
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     temporary = folder.study.with_name(f"study.{os.getpid()}.tmp")
     with TrialStore.create(temporary, record):
         pass

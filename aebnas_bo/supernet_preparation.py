@@ -15,6 +15,7 @@ from aebnas_bo.data.splits import Splits, set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
@@ -184,7 +185,13 @@ def training_data(config: Config, training: TrainingConfig, splits: Splits, devi
 
 
 def make_estimator(
-    config: Config, space: NetworkSpace, splits: Splits, supernet: Supernet, device: str, folder: RunFolder | None
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    supernet: Supernet,
+    device: str,
+    folder: RunFolder | None,
+    latencies: LatencyPrices | None = None,
 ) -> SupernetEstimator:
     """Return the estimator over the calibration and validation splits, which keeps what it measures in the folder."""
     store = None
@@ -197,6 +204,7 @@ def make_estimator(
         config=config.estimation,
         store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
+        latencies=latencies,
     )
 
 

@@ -5,6 +5,7 @@ Names: `digits/tiny`, `cifar10-mini/cifar`, `cifar10-mini/aebnas` (82 genes), or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,14 +36,14 @@ class Problem:
         space: What is searched.
         estimator: Gives the true values; equal points get equal ones.
         objectives: Metrics, directions and the one reference point of the problem.
-        known_costs: MACs of leaving at each exit, or `None`.
+        known_costs: MACs of leaving at each exit, where they are known.
     """
 
     name: str
     space: SearchSpace
     estimator: Estimator
     objectives: tuple[Objective, ...]
-    known_costs: KnownCosts | None = None
+    known_costs: Sequence[KnownCosts] = ()
 
 
 def load_problem(name: str) -> Problem:

@@ -20,7 +20,7 @@ import torch
 
 from aebnas_bo.config import SearchConfig
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.estimation.known_costs import exit_macs
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.strategy import Strategy
@@ -55,7 +55,7 @@ def main() -> None:
 def strategy(space: NetworkSpace, objectives: Sequence[Objective], name: str) -> Strategy:
     """Return a strategy of ours by name."""
     settings = SearchConfig.model_validate({"strategy": name})
-    return make_strategy(space.search_space, objectives, settings, 0, ExitMacs(space))
+    return make_strategy(space.search_space, objectives, settings, 0, [exit_macs(space)])
 
 
 def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:

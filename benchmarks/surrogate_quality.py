@@ -25,7 +25,7 @@ from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
-from surrogates.models import ArchitectureGP
+from surrogates.models import ArchitectureGP, outcome_positions
 from surrogates.validation import Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
@@ -82,14 +82,14 @@ def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) ->
     X = torch.tensor(np.stack([problem.space.encode(trial.parameters) for trial in observed]))
     Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
     sems = torch.tensor([[trial.sems[name] for name in names] for trial in observed], dtype=torch.float64)
-    known_costs = problem.known_costs if has_knowledge else None
+    known_costs = problem.known_costs if has_knowledge else ()
     model = ArchitectureGP(
         X,
         Y,
         column_layout(problem.space),
         sems.square(),
         known_costs,
-        names.index(known_costs.outcome) if known_costs is not None else 0,
+        outcome_positions(known_costs, names),
         [objective.bounds for objective in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from botorch.models.transforms.input import InputTransform
@@ -13,7 +14,7 @@ from surrogates.columns import ColumnLayout
 from surrogates.known_costs import ExitShares, KnownCosts, average_cost, first_exit_costs, logit_of_share
 
 COST_GROUP = "costs"
-NUM_COST_FEATURES = 3  # followed by as many columns for `OutcomeScaling`
+NUM_COST_FEATURES = 3
 
 
 class CanonicalFeatures(InputTransform, Module):
@@ -27,18 +28,18 @@ class CanonicalFeatures(InputTransform, Module):
     A feature behind gates is multiplied by them: what few inputs reach matters little, what none reaches not at all.
     Where costs are known, a threshold counts, as a gate and by itself, as the share of inputs that go on at it.
 
-    Known costs add the logarithms of the least and of the expected average cost and, behind all gates, that of the
-    ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, the range's lower end and
-    width and the logit of the expected cost's share of it.
+    The first known cost adds the logarithms of the least and of the expected average cost and, behind all gates, that
+    of the ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, of every known cost its
+    range's lower end and width and the logit of the expected cost's share of it.
 
     Args:
         layout: The `d` columns.
-        known_costs: What leaving at each exit costs, or `None`.
+        known_costs: What leaving at each exit costs, all with the same thresholds.
         exit_shares: How many inputs go on at a threshold; by default as many as it says.
     """
 
     def __init__(
-        self, layout: ColumnLayout, known_costs: KnownCosts | None = None, exit_shares: ExitShares | None = None
+        self, layout: ColumnLayout, known_costs: Sequence[KnownCosts] = (), exit_shares: ExitShares | None = None
     ) -> None:
         super().__init__()
         self.transform_on_train = True
@@ -46,8 +47,8 @@ class CanonicalFeatures(InputTransform, Module):
         self.transform_on_fantasize = True
         self.is_one_to_many = False
         self.layout = layout
-        self._known_costs = known_costs
-        columns = known_costs.thresholds if known_costs is not None else ()
+        self._known_costs = tuple(known_costs)
+        columns = self._known_costs[0].thresholds if self._known_costs else ()
         self._thresholds = list(columns)
         self._exit_shares = exit_shares or ExitShares(torch.zeros(len(columns), 2, dtype=torch.float64))
         # (column, None) scales the column; (column, levels) indicates one of these levels.
@@ -69,11 +70,11 @@ class CanonicalFeatures(InputTransform, Module):
     @property
     def groups(self) -> list[str]:
         """Group of each of the `f` features."""
-        costs = [] if self._known_costs is None else [COST_GROUP] * NUM_COST_FEATURES
+        costs = [COST_GROUP] * NUM_COST_FEATURES if self._known_costs else []
         return [self.layout.columns[position].group for position, _ in self._plan] + costs
 
     def transform(self, X: Tensor) -> Tensor:
-        """Map `batch_shape x n x d` to `batch_shape x n x f`, with three more columns where costs are known."""
+        """Map `batch_shape x n x d` to `batch_shape x n x f`, with three more columns for each known cost."""
         canonical = self.layout.canonical(X)
         active = self.layout.activity(canonical)
         shares, going_on = self._shares(canonical, active)
@@ -91,14 +92,21 @@ class CanonicalFeatures(InputTransform, Module):
             for value in levels:
                 indicator = indicator + (level == value).to(level)
             features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
-        if self._known_costs is not None:
-            rows = canonical.detach().reshape(-1, canonical.shape[-1])
-            costs = first_exit_costs(self._known_costs(rows).to(X), active.reshape(rows.shape)[:, self._thresholds])
-            least, expected, greatest = average_cost(costs.reshape(*canonical.shape[:-1], -1), going_on)
-            width = greatest - least
+        ranges = [self._range(known, canonical, active, going_on) for known in self._known_costs]
+        for least, expected, greatest in ranges[:1]:
             features += [least.log(), expected.log(), (greatest / least).log() * of_all]
-            features += [least, width, logit_of_share(expected, least, width)]
+        for least, expected, greatest in ranges:
+            features += [least, greatest - least, logit_of_share(expected, least, greatest - least)]
         return torch.stack(features, dim=-1)
+
+    def _range(
+        self, known_costs: KnownCosts, canonical: Tensor, active: Tensor, going_on: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the least, the expected and the greatest average cost, `batch_shape x n` each."""
+        rows = canonical.detach().reshape(-1, canonical.shape[-1])
+        is_active = active.reshape(rows.shape)[:, self._thresholds]
+        costs = first_exit_costs(known_costs(rows).to(canonical), is_active)
+        return average_cost(costs.reshape(*canonical.shape[:-1], -1), going_on)
 
     def _shares(self, canonical: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
         """Return continuous columns as shares of their range, thresholds of known exits as shares of inputs going on.

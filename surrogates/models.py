@@ -36,8 +36,9 @@ class ArchitectureGP(SingleTaskGP):
         train_Y: Observations in natural units, `n x m`.
         layout: Meaning of the columns.
         train_Yvar: Variances of the observations, `n x m`, or `None`.
-        known_costs: What leaving at each exit costs, whose average is one of the outcomes, or `None`.
-        cost_outcome: Position of that outcome.
+        known_costs: What leaving at each exit costs, each with an outcome that is its average. How many inputs go on
+            at an exit is fitted to the first of them.
+        cost_outcomes: Positions of these outcomes.
         bounds: Lower and upper bound of each outcome, `None` for one without; none have any by default.
 
     Raises:
@@ -50,16 +51,16 @@ class ArchitectureGP(SingleTaskGP):
         train_Y: Tensor,
         layout: ColumnLayout,
         train_Yvar: Tensor | None = None,
-        known_costs: KnownCosts | None = None,
-        cost_outcome: int = 0,
+        known_costs: Sequence[KnownCosts] = (),
+        cost_outcomes: Sequence[int] = (),
         bounds: Sequence[Bounds] | None = None,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
         exit_shares = None
-        if known_costs is not None:
+        if known_costs:
             first = rows_to_fit(len(train_X))  # as few changes as there are fits
-            exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, cost_outcome], layout, known_costs)
+            exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, cost_outcomes[0]], layout, known_costs[0])
         features = CanonicalFeatures(layout, known_costs, exit_shares)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
@@ -74,15 +75,13 @@ class ArchitectureGP(SingleTaskGP):
                 outputscale_prior=LogNormalPrior(0.0, 1.0),
                 outputscale_constraint=GreaterThan(SMALLEST_OUTPUTSCALE),
             ),
-            outcome_transform=OutcomeScaling(
-                bounds or (None,) * num_outputs, None if known_costs is None else cost_outcome
-            ),
+            outcome_transform=OutcomeScaling(bounds or (None,) * num_outputs, cost_outcomes),
             input_transform=features,
         )
         self.layout = layout
         self.has_known_noise = train_Yvar is not None
         self.observations = (train_X, train_Y) if train_Yvar is None else (train_X, train_Y, train_Yvar)
-        self._knowledge = (known_costs, cost_outcome, bounds)
+        self._knowledge = (known_costs, cost_outcomes, bounds)
 
     def leading_rows(self, count: int) -> ArchitectureGP:
         """Return a model of the first observations, its hyper-parameters as constructed."""
@@ -103,7 +102,7 @@ class ArchitectureGP(SingleTaskGP):
         cls,
         training_data: SupervisedDataset,
         layout: ColumnLayout,
-        known_costs: KnownCosts | None = None,
+        known_costs: Sequence[KnownCosts] = (),
         bounds: Mapping[str, tuple[float, float]] | None = None,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
     ) -> dict[str, object]:
@@ -112,14 +111,18 @@ class ArchitectureGP(SingleTaskGP):
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
+            "known_costs": known_costs,
+            "cost_outcomes": outcome_positions(known_costs, training_data.outcome_names),
             "bounds": [(bounds or {}).get(name) for name in training_data.outcome_names],
         }
         if training_data.Yvar is not None:
             inputs["train_Yvar"] = training_data.Yvar
-        if known_costs is not None:
-            inputs["known_costs"] = known_costs
-            inputs["cost_outcome"] = list(training_data.outcome_names).index(known_costs.outcome)
         return inputs
+
+
+def outcome_positions(known_costs: Sequence[KnownCosts], outcomes: Sequence[str]) -> list[int]:
+    """Return the position of each known cost's outcome among outcomes of these names."""
+    return [list(outcomes).index(known.outcome) for known in known_costs]
 
 
 def rows_to_fit(num_rows: int) -> int:

@@ -29,23 +29,25 @@ OWN_NOISE = 0.15  # share of a known variance that is a network's own: all are j
 COST_NOISE = 0.2  # standard deviation of a cost's logit that no feature explains; without it intervals are too narrow
 SHARE_NOISE = 0.005  # the same of its share: near the range's ends a few inputs more or less move logits far
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
+NUM_RANGE_COLUMNS = 3  # of each known cost: lower end, width, expected logit
 NO_INFORMATION = 1e4  # variance of a standardised observation that says nothing
 
 
 class OutcomeScaling(Standardize):
     """Turns outcomes into standardised values.
 
-    Inputs are features; where costs are known their last three columns are the range's lower end and width and the
-    expected logit, as `CanonicalFeatures` writes them.
+    Inputs are features; their last three columns for each cost that is known are its range's lower end and width and
+    the expected logit, as `CanonicalFeatures` writes them.
 
     Args:
         bounds: Lower and upper bound of each of the `m` outcomes, `None` where there are none.
-        cost_outcome: Position of the outcome whose range is known at every input, or `None`.
+        cost_outcomes: Positions of the outcomes whose range is known at every input, in the order of those columns.
     """
 
-    def __init__(self, bounds: Sequence[Bounds], cost_outcome: int | None = None) -> None:
+    def __init__(self, bounds: Sequence[Bounds], cost_outcomes: Sequence[int] = ()) -> None:
         super().__init__(m=len(bounds))
-        is_cost = torch.tensor([position == cost_outcome for position in range(len(bounds))])
+        self._cost_outcomes = tuple(cost_outcomes)
+        is_cost = torch.tensor([position in self._cost_outcomes for position in range(len(bounds))])
         is_bounded = is_cost | torch.tensor([bound is not None for bound in bounds])
         lower_and_width = [(0.0, 1.0) if bound is None else (bound[0], bound[1] - bound[0]) for bound in bounds]
         self.register_buffer("_is_bounded", is_bounded)
@@ -127,13 +129,15 @@ class OutcomeScaling(Standardize):
         All `n x m` or broadcast to it; a range that is a point has width 1.
         """
         lower, width = self._fixed_range.to(like).unbind(dim=-1)
-        if not self._is_cost.any():
+        if not self._cost_outcomes:
             nowhere = torch.zeros(like.shape[-2:], dtype=torch.bool, device=like.device)
             return lower, width, torch.zeros_like(width), nowhere
         if X is None:
             raise SurrogateError("costs are known at inputs; X is needed")
-        lower = torch.where(self._is_cost, X[..., -3:-2], lower)
-        width = torch.where(self._is_cost, X[..., -2:-1], width)
-        expected = torch.where(self._is_cost, X[..., -1:], 0.0)
+        known = X[..., -NUM_RANGE_COLUMNS * len(self._cost_outcomes) :]
+        known = known.reshape(*X.shape[:-1], len(self._cost_outcomes), NUM_RANGE_COLUMNS)
+        ranges = torch.stack([lower, width, torch.zeros_like(width)], dim=-1).expand(*X.shape[:-1], -1, -1)  # n x m x 3
+        ranges = ranges.index_copy(-2, torch.tensor(self._cost_outcomes), known)
+        lower, width, expected = ranges.unbind(dim=-1)
         is_certain = width <= 0.0
         return lower, torch.where(is_certain, 1.0, width), expected, is_certain

@@ -18,7 +18,7 @@ from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
-from surrogates.models import ArchitectureGP
+from surrogates.models import ArchitectureGP, outcome_positions
 from surrogates.validation import Quality, leave_out, quality
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def write_surrogate_report(
     trials: Sequence[Trial],
     space: SearchSpace,
     objectives: Sequence[Objective],
-    known_costs: KnownCosts | None = None,
+    known_costs: Sequence[KnownCosts] = (),
 ) -> None:
     """Fit the surrogates to all trials and write their quality and length-scales.
 
@@ -78,7 +78,7 @@ def write_surrogate_report(
         trials: All trials.
         space: What is searched.
         objectives: The metrics.
-        known_costs: What leaving at each exit costs, or `None`.
+        known_costs: What is known of costs at every point.
     """
     rows: list[tuple[str, str, str, float]] = []
     for report in surrogate_reports(trials, space, objectives, known_costs):
@@ -98,7 +98,7 @@ def surrogate_reports(
     trials: Sequence[Trial],
     space: SearchSpace,
     objectives: Sequence[Objective],
-    known_costs: KnownCosts | None = None,
+    known_costs: Sequence[KnownCosts] = (),
 ) -> tuple[SurrogateReport, ...]:
     """Fit the surrogates to all trials and see how well they predict each network, with all its settings, left out.
 
@@ -106,7 +106,7 @@ def surrogate_reports(
         trials: All trials.
         space: What is searched.
         objectives: The metrics.
-        known_costs: What leaving at each exit costs, or `None`.
+        known_costs: What is known of costs at every point.
 
     Returns:
         One report per metric; none while fewer than 8 networks are known or if no fit succeeds.
@@ -122,15 +122,15 @@ def surrogate_reports(
 
 
 def _reports(
-    observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], known_costs: KnownCosts | None
+    observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], known_costs: Sequence[KnownCosts]
 ) -> tuple[SurrogateReport, ...]:
     names = [objective.name for objective in objectives]
     X = torch.tensor(np.stack([space.encode(trial.parameters) for trial in observed]))
     Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
     sems = torch.tensor([[trial.sems[name] for name in names] for trial in observed], dtype=torch.float64)
-    cost_outcome = names.index(known_costs.outcome) if known_costs is not None else 0
+    cost_outcomes = outcome_positions(known_costs, names)
     bounds = [objective.bounds for objective in objectives]
-    model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcome, bounds)
+    model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcomes, bounds)
     fit_surrogate(model)
     left_out = leave_out(model, [trial.key for trial in observed])
     kernel = model.covar_module.base_kernel

@@ -20,7 +20,6 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import READERS, WRITERS, open_session, write_early_exit, write_segments
 from aebnas_bo.deploy.prediction import picture_files
-from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.runtime import (
     DeployedNetwork,
     Engine,
@@ -33,6 +32,7 @@ from aebnas_bo.deploy.runtime import (
 )
 from aebnas_bo.deploy.segments import Segment, segments
 from aebnas_bo.errors import UsageError
+from aebnas_bo.quiet import without_remarks
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 from aebnas_bo.errors import UsageError
+from aebnas_bo.quiet import without_remarks
 
 if TYPE_CHECKING:
     import onnx

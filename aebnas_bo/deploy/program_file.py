@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.quiet import without_remarks
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
+from aebnas_bo.quiet import without_remarks
 
 EXTRA = "network.json"
 # Everything a program of plain tensors consists of. Any other member could hold a pickle, which runs code when read.

@@ -1,4 +1,4 @@
-"""What is known of average MACs before any image was seen: what leaving at each exit costs."""
+"""What is known of average costs before any image was seen: what leaving at each exit costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aebnas_bo.space.macs import MACS_PER_MILLION, branch_macs, head_macs, stage_macs
+from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
+from aebnas_bo.space.macs import MACS_PER_MILLION, MacsPrices, PartPrices
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
@@ -20,7 +21,7 @@ from aebnas_bo.space.search_space import ChoiceParameter, Point
 MOST_CACHED = 200_000  # costs of one part; an integer and a short key each
 
 Levels = npt.NDArray[np.int16]  # n x d; what continuous columns hold does not matter
-MacsOfRows = npt.NDArray[np.int64]  # n
+PricesOfRows = npt.NDArray[np.int64]  # n
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,15 @@ class _Part:
 
     Args:
         columns: Columns of the genes it depends on.
-        count: Counts its MACs in a network of such genes.
+        count: Prices it in a network of such genes.
     """
 
     columns: list[int]
     count: Callable[[Point], int]
     known: dict[bytes, int] = field(default_factory=dict)
 
-    def macs(self, levels: Levels, genes_of: Callable[[int], Point]) -> MacsOfRows:
-        """Return the MACs of the part in each row's network."""
+    def prices(self, levels: Levels, genes_of: Callable[[int], Point]) -> PricesOfRows:
+        """Return the price of the part in each row's network."""
         if len(self.known) > MOST_CACHED:
             self.known.clear()
         if not self.columns:
@@ -49,19 +50,23 @@ class _Part:
         return np.array([self.known[key] for key in keys], dtype=np.int64)
 
 
-class ExitMacs:
-    """MACs, in millions, of leaving at each exit, at encoded points of a network space; see `surrogates.known_costs`.
+class ExitPrices:
+    """What leaving at each exit costs, at encoded points of a network space; see `surrogates.known_costs`.
 
     What a stage or a branch costs depends on its own parameters, the resolution and the width of the stage before, so
     the costs of parts are remembered and those of networks added up: candidates of one proposal share most parts.
 
     Args:
         space: The space whose `search_space.encode` wrote the rows.
+        prices: What each part costs.
+        outcome: Name of the average cost among the metrics.
+        unit: How much of the prices makes one of the metric's unit.
     """
 
-    outcome = "average_macs"
-
-    def __init__(self, space: NetworkSpace) -> None:
+    def __init__(self, space: NetworkSpace, prices: PartPrices, outcome: str, unit: float) -> None:
+        self.outcome = outcome
+        self._prices = prices
+        self._unit = unit
         self._space = space
         self._parameters = [
             (position, parameter)
@@ -72,13 +77,13 @@ class ExitMacs:
         self._with_threshold = [n for n in range(len(space.declaration.exits)) if threshold_name(n) in names]
         self.thresholds = tuple(names.index(threshold_name(n)) for n in self._with_threshold)
         last = self._num_stages = len(space.declaration.stages)
-        self._stem = self._part("", last, self._stem_macs)
-        self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_macs, n)) for n in range(1, last + 1)]
+        self._stem = self._part("", last, self._stem_price)
+        self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_price, n)) for n in range(1, last + 1)]
         self._branches = [
-            self._part(f"exit{n}", stage + 1, partial(self._branch_macs, n))
+            self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
             for n, stage in enumerate(space.skeleton.exit_stages, 1)
         ]
-        self._head = self._part("", last, self._head_macs)
+        self._head = self._part("", last, self._head_price)
 
     def _part(self, group: str, stage_before: int, count: Callable[[Point], int]) -> _Part:
         others = {"resolution", f"stage{stage_before}_width"}
@@ -88,21 +93,21 @@ class ExitMacs:
         return _Part(columns, count)
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Return the MACs of every exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`."""
+        """Return the costs of every exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`."""
         levels = X.detach().cpu().numpy().astype(np.int16)
 
         def genes_of(row: int) -> Point:
             return {parameter.name: parameter.values[levels[row, column]] for column, parameter in self._parameters}
 
-        def macs(part: _Part) -> MacsOfRows:
-            return part.macs(levels, genes_of)
+        def price(part: _Part) -> PricesOfRows:
+            return part.prices(levels, genes_of)
 
-        backbone = list(accumulate(map(macs, self._stages), initial=macs(self._stem)))
-        passed = list(accumulate(map(macs, self._branches)))
+        backbone = list(accumulate(map(price, self._stages), initial=price(self._stem)))
+        passed = list(accumulate(map(price, self._branches)))
         exits = [backbone[stage + 1] + passed[n] for n, stage in enumerate(self._space.skeleton.exit_stages)]
-        last = backbone[-1] + macs(self._head) + (passed[-1] if passed else 0)
+        last = backbone[-1] + price(self._head) + (passed[-1] if passed else 0)
         costs = np.stack([*(exits[n] for n in self._with_threshold), last], axis=-1)
-        return torch.from_numpy(costs).to(X) / MACS_PER_MILLION
+        return torch.from_numpy(costs).to(X) / self._unit
 
     def _input_of(self, genes: Point, number: int) -> tuple[int, int]:
         """Return channels and side of what a stage, counted from 1, reads; one more than there are for the head."""
@@ -112,22 +117,31 @@ class ExitMacs:
             side = -(-side // stride)
         return self._space.width(genes, number - 1) if number > 1 else skeleton.stem_channels, side
 
-    def _stem_macs(self, genes: Point) -> int:
-        return stem_plan(self._space.resolution(genes), self._space.skeleton).macs
+    def _stem_price(self, genes: Point) -> int:
+        return self._prices.stem(stem_plan(self._space.resolution(genes), self._space.skeleton))
 
-    def _stage_macs(self, number: int, genes: Point) -> int:
+    def _stage_price(self, number: int, genes: Point) -> int:
         channels, side = self._input_of(genes, number)
         stride = self._space.skeleton.stage_strides[number - 1]
-        return stage_macs(stage_plan(self._space.stage(genes, number), channels, side, stride))
+        return self._prices.stage(stage_plan(self._space.stage(genes, number), channels, side, stride))
 
-    def _branch_macs(self, number: int, genes: Point) -> int:
+    def _branch_price(self, number: int, genes: Point) -> int:
         branch, skeleton = self._space.exit_branch(genes, number), self._space.skeleton
         if branch is None:
             return 0
         channels, side = self._input_of(genes, skeleton.exit_stages[number - 1] + 2)
-        return branch_macs(branch_plan(branch, channels, side, skeleton.branch_stride), skeleton.exit_outputs)
+        return self._prices.branch(branch_plan(branch, channels, side, skeleton.branch_stride))
 
-    def _head_macs(self, genes: Point) -> int:
-        skeleton = self._space.skeleton
+    def _head_price(self, genes: Point) -> int:
         channels, side = self._input_of(genes, self._num_stages + 1)
-        return head_macs(head_plan(channels, side, skeleton), channels, skeleton.num_classes)
+        return self._prices.head(head_plan(channels, side, self._space.skeleton), channels, side)
+
+
+def exit_macs(space: NetworkSpace) -> ExitPrices:
+    """Return the MACs, in millions, of leaving at each exit."""
+    return ExitPrices(space, MacsPrices(space.skeleton), "average_macs", MACS_PER_MILLION)
+
+
+def exit_latencies(space: NetworkSpace, latencies: LatencyPrices) -> ExitPrices:
+    """Return the milliseconds of leaving at each exit."""
+    return ExitPrices(space, latencies, "latency_ms", NANOSECONDS_PER_MS)

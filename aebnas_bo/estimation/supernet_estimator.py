@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -14,10 +15,11 @@ from aebnas_bo.early_exit.threshold_grid import spread_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
@@ -44,6 +46,7 @@ class SupernetEstimator:
         config: Confidence measure, exit rule and batch size.
         store: Keeps measured networks beyond this process; `None` for memory alone.
         goal: What thresholds are tuned for, needed where they are no parameters of the space.
+        latencies: Nanoseconds of each part, for the metric `latency_ms`; `None` leaves it out.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class SupernetEstimator:
         config: EstimationConfig,
         store: TableStore | None = None,
         goal: TuningGoal | None = None,
+        latencies: LatencyPrices | None = None,
     ) -> None:
         self._space = space
         self._supernet = supernet
@@ -61,6 +65,7 @@ class SupernetEstimator:
         self._config = config
         self._store = store
         self._goal = goal
+        self._latencies = latencies
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
         self._known_further: OrderedDict[str, tuple[FurtherSetting, ...]] = OrderedDict()
 
@@ -84,6 +89,8 @@ class SupernetEstimator:
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
 
+        Where there are latencies, average milliseconds per image too.
+
         Raises:
             SearchSpaceError: If the point does not belong to the space.
             EstimationError: If the network's outputs are not finite.
@@ -98,7 +105,7 @@ class SupernetEstimator:
         details |= {name: threshold for name, threshold in named if name not in self.search_space.names}
         return Estimate(
             key=architecture.key,
-            metrics=_metrics(outcome),
+            metrics=self._metrics(architecture, outcome),
             details=details,
             further=self._further(architecture) if self._space.has_free_thresholds else (),
         )
@@ -111,10 +118,12 @@ class SupernetEstimator:
         table = keep_exits(self.exit_table(architecture), costs.backbone, costs.branches, is_kept)
         outcome = evaluate_thresholds(table, [threshold for threshold in tuned if threshold is not None])
         kept = tuple(k for k, is_on in zip(architecture.active_exits, is_kept, strict=True) if is_on)
+        exits = tuple(branch if k in kept else None for k, branch in enumerate(architecture.exits))
+        metrics = self._metrics(replace(architecture, exits=exits), outcome)
         details = self._details(architecture, kept, outcome)
         named = zip(architecture.active_exits, tuned, strict=True)
         details |= {threshold_name(k): threshold for k, threshold in named if threshold is not None}
-        return Estimate(key=architecture.key, metrics=_metrics(outcome), details=details)
+        return Estimate(key=architecture.key, metrics=metrics, details=details)
 
     def tuned_thresholds(self, architecture: Architecture) -> tuple[float | None, ...]:
         """Return the thresholds of a network's active exits that are best for the goal, `None` of one switched off.
@@ -151,7 +160,7 @@ class SupernetEstimator:
         ranges = [(parameter.lower, parameter.upper) for parameter in parameters]
         for thresholds in spread_thresholds(table, ranges, self._config.further_settings):
             outcome = evaluate_thresholds(table, thresholds)
-            measured = _metrics(outcome)
+            measured = self._metrics(architecture, outcome)
             found.append(
                 FurtherSetting(
                     thresholds=dict(zip(names, thresholds, strict=True)),
@@ -211,11 +220,20 @@ class SupernetEstimator:
         table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config)
         return MeasuredNetwork(table, statistics, calibrations)
 
+    def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:
+        """Return the metrics of a network all of whose exits are in use."""
+        macs, macs_sem = outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
+        metrics = {
+            "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
+            "average_macs": Measurement(macs, macs_sem),
+        }
+        if self._latencies is not None:
+            costs = priced(architecture, self._space.skeleton, self._latencies).cumulative
+            metrics["latency_ms"] = self._average(outcome.exit_rates, [cost / NANOSECONDS_PER_MS for cost in costs])
+        return metrics
 
-def _metrics(outcome: ExitOutcome) -> dict[str, Measurement]:
-    return {
-        "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
-        "average_macs": Measurement(
-            outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
-        ),
-    }
+    def _average(self, exit_rates: Sequence[float], costs: Sequence[float]) -> Measurement:
+        """Return the mean over the images of what leaving at each output costs, with its standard error."""
+        mean = sum(rate * cost for rate, cost in zip(exit_rates, costs, strict=True))
+        variance = sum(rate * (cost - mean) ** 2 for rate, cost in zip(exit_rates, costs, strict=True))
+        return Measurement(mean, (variance / len(self._images.labels)) ** 0.5)

@@ -16,7 +16,7 @@ from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_repor
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError
-from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
@@ -123,7 +123,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
     _check_parameters(run, space)
     objectives = run.study.objectives
-    known_costs = ExitMacs(space) if space.has_free_thresholds else None
+    known_costs = known_costs_of(space, stored_latencies(run.config, space, run.folder))
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
     return Networks(
         space=space,

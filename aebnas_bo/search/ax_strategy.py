@@ -200,7 +200,7 @@ def generation_strategy(
     space: SearchSpace,
     settings: SearchConfig,
     seed: int,
-    known_costs: KnownCosts | None = None,
+    known_costs: Sequence[KnownCosts] = (),
     objectives: Sequence[Objective] = (),
     has_fit: bool = True,
 ) -> GenerationStrategy:
@@ -210,7 +210,7 @@ def generation_strategy(
         space: The space whose `ax_parameters` the experiment has.
         settings: Size of the design and work per proposal.
         seed: Seed of everything drawn.
-        known_costs: What leaving at each exit costs, if it is known (`ExitMacs` of a network space).
+        known_costs: What is known of costs at every point (`exit_macs` of a network space).
         objectives: What is known of the metrics: limits they are held to, bounds they cannot leave.
         has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
     """
@@ -254,7 +254,7 @@ def ax_client(
     objectives: Sequence[Objective],
     settings: SearchConfig,
     seed: int,
-    known_costs: KnownCosts | None = None,
+    known_costs: Sequence[KnownCosts] = (),
     name: str = "aebnas_bo",
     has_fit: bool = True,
 ) -> Client:
@@ -265,7 +265,7 @@ def ax_client(
         objectives: At least two metrics, with direction and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: What leaving at each exit costs, or `None`.
+        known_costs: What is known of costs at every point.
         name: Name of the experiment.
         has_fit: Whether surrogates are fitted.
     """

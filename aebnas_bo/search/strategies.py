@@ -21,7 +21,7 @@ def make_strategy(
     objectives: Sequence[Objective],
     settings: SearchConfig,
     seed: int,
-    known_costs: KnownCosts | None = None,
+    known_costs: Sequence[KnownCosts] = (),
 ) -> Strategy:
     """Return the strategy that `settings.strategy` names.
 
@@ -30,7 +30,7 @@ def make_strategy(
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: What leaving at each exit costs, or `None`; for the strategies that can use it.
+        known_costs: What is known of costs at every point, for the strategies that can use it.
     """
     match settings.strategy:
         case "qnehvi":

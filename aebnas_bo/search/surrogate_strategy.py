@@ -27,7 +27,7 @@ class SurrogateStrategy:
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Seed of everything drawn.
-        known_costs: What leaving at each exit costs, or `None`.
+        known_costs: What is known of costs at every point.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class SurrogateStrategy:
         objectives: Sequence[Objective],
         settings: SearchConfig,
         seed: int,
-        known_costs: KnownCosts | None = None,
+        known_costs: Sequence[KnownCosts] = (),
     ) -> None:
         self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
         self._known_costs = known_costs

@@ -1,7 +1,7 @@
-"""Multiply-accumulate operations of a network, from its architecture alone.
+"""What a network costs, part by part, from its architecture alone; above all multiply-accumulate operations.
 
-Convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports
-for the plain network.
+Of MACs convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports for
+the plain network. Other prices of the same parts, such as nanoseconds, add up in the same way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Protocol
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, network_plan
@@ -17,15 +18,66 @@ from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, network_plan
 MACS_PER_MILLION = 1e6
 
 
+class PartPrices(Protocol):
+    """What each part of a network costs, in whole units."""
+
+    def stem(self, plan: ConvPlan) -> int:
+        """Return the price of the stem."""
+
+    def stage(self, blocks: Sequence[BlockPlan]) -> int:
+        """Return the price of one backbone stage."""
+
+    def branch(self, plan: BranchPlan) -> int:
+        """Return the price of an exit branch, its classifier included."""
+
+    def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
+        """Return the price of what follows the last stage: the head, if there is one, and the final classifier.
+
+        Args:
+            plan: The head.
+            channels: Channels of the last stage.
+            side: Side of its output in pixels.
+        """
+
+
+@dataclass(frozen=True)
+class MacsPrices:
+    """MACs of the parts.
+
+    Args:
+        skeleton: The fixed part of the space, which says how many outputs classifiers have.
+    """
+
+    skeleton: Skeleton
+
+    def stem(self, plan: ConvPlan) -> int:
+        """Return the MACs of the stem."""
+        return plan.macs
+
+    def stage(self, blocks: Sequence[BlockPlan]) -> int:
+        """Return the MACs of one backbone stage."""
+        return sum(convolution.macs for block in blocks for convolution in block.convolutions)
+
+    def branch(self, plan: BranchPlan) -> int:
+        """Return the MACs of an exit branch, its classifier included."""
+        convolutions = sum(convolution.macs for layer in plan.layers for convolution in layer.convolutions)
+        return convolutions + plan.classifier_channels * self.skeleton.exit_outputs
+
+    def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:  # noqa: ARG002  pooling is no MAC
+        """Return the MACs of head and final classifier."""
+        num_classes = self.skeleton.num_classes
+        return channels * num_classes if plan is None else plan.macs + plan.out_channels * num_classes
+
+
 @dataclass(frozen=True)
 class ExitCosts:
     """Costs of one image, by part of the network and by output: active exits in order, then the final classifier.
 
     Args:
-        stem: MACs of the stem.
-        stages: MACs of each backbone stage.
-        head: MACs of the head, if there is one, and of the final classifier.
-        branches: MACs of each active exit's branch, its classifier included.
+        stem: Price of the stem, MACs where nothing else is said.
+        stages: Price of each backbone stage.
+        head: Price of the head, if there is one, and of the final classifier.
+        branches: Price of each active exit's branch, its classifier included.
         exits: Position (from 0) of each active exit, which names it.
         exit_stages: Stage (from 0) after which each active exit's branch sits.
     """
@@ -39,7 +91,7 @@ class ExitCosts:
 
     @cached_property
     def backbone(self) -> tuple[int, ...]:
-        """MACs of the backbone up to each output; for the last one with head and classifier."""
+        """Price of the backbone up to each output; for the last one with head and classifier."""
         reached = list(accumulate(self.stages, initial=self.stem))
         return (*(reached[stage + 1] for stage in self.exit_stages), reached[-1] + self.head)
 
@@ -83,29 +135,24 @@ def exit_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
         architecture: The network.
         skeleton: The fixed part of its space.
     """
+    return priced(architecture, skeleton, MacsPrices(skeleton))
+
+
+def priced(architecture: Architecture, skeleton: Skeleton, prices: PartPrices) -> ExitCosts:
+    """Price a network's parts.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        prices: What each part costs.
+    """
     plan = network_plan(architecture, skeleton)
-    active = architecture.active_exits
+    active, last = architecture.active_exits, plan.stages[-1][-1].convolutions[-1]
     return ExitCosts(
-        stem=plan.stem.macs,
-        stages=tuple(stage_macs(blocks) for blocks in plan.stages),
-        head=head_macs(plan.head, plan.stages[-1][-1].convolutions[-1].out_channels, skeleton.num_classes),
-        branches=tuple(branch_macs(branch, skeleton.exit_outputs) for branch in plan.branches if branch is not None),
+        stem=prices.stem(plan.stem),
+        stages=tuple(prices.stage(blocks) for blocks in plan.stages),
+        head=prices.head(plan.head, last.out_channels, last.side),
+        branches=tuple(prices.branch(branch) for branch in plan.branches if branch is not None),
         exits=active,
         exit_stages=tuple(skeleton.exit_stages[position] for position in active),
     )
-
-
-def stage_macs(blocks: Sequence[BlockPlan]) -> int:
-    """Return the MACs of one backbone stage."""
-    return sum(convolution.macs for block in blocks for convolution in block.convolutions)
-
-
-def head_macs(head: ConvPlan | None, channels: int, num_classes: int) -> int:
-    """Return the MACs behind the last stage, which has `channels`: of the head, if there is one, and the classifier."""
-    return channels * num_classes if head is None else head.macs + head.out_channels * num_classes
-
-
-def branch_macs(plan: BranchPlan, num_outputs: int) -> int:
-    """Return the MACs of an exit branch, its classifier of so many outputs included."""
-    convolutions = sum(convolution.macs for layer in plan.layers for convolution in layer.convolutions)
-    return convolutions + plan.classifier_channels * num_outputs

@@ -59,10 +59,11 @@ class BranchLayerPlan:
 
 @dataclass(frozen=True)
 class BranchPlan:
-    """An exit branch; its classifier reads `classifier_channels` pooled features."""
+    """An exit branch; its classifier pools `classifier_channels` maps of `classifier_side` pixels a side."""
 
     layers: tuple[BranchLayerPlan, ...]
     classifier_channels: int
+    classifier_side: int
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
         channels, side = convolutions[-1].out_channels, convolutions[-1].side
         if layer.pool:
             side //= 2
-    return BranchPlan(tuple(layers), classifier_channels=channels)
+    return BranchPlan(tuple(layers), classifier_channels=channels, classifier_side=side)
 
 
 def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:

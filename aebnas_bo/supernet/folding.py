@@ -7,19 +7,19 @@ from torch import nn
 from torch.nn.utils import fuse_conv_bn_weights
 
 from aebnas_bo.supernet.elastic_layers import channels_last
-from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet.subnet import ConvNorm
 
 
 @torch.no_grad()
-def fold_batchnorm(subnet: Subnet) -> None:
-    """Merge every BatchNorm of a network into its convolution, in place.
+def fold_batchnorm(network: nn.Module) -> None:
+    """Merge every BatchNorm of a network, or a part of one, into its convolution, in place.
 
     Outputs stay the same up to rounding; the network can no longer be trained or calibrated.
 
     Args:
-        subnet: The network in evaluation mode, its statistics estimated.
+        network: A `Subnet` or a part of it in evaluation mode, its statistics estimated.
     """
-    for conv_norm in subnet.conv_norms():
+    for conv_norm in [module for module in network.modules() if isinstance(module, ConvNorm)]:
         convolution, norm = conv_norm.convolution, conv_norm.norm
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None

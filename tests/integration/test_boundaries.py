@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # A module may import from its own rank or from lower ones.
 RANKS = [
-    {"errors", "seeding", "stopping"},
+    {"errors", "quiet", "seeding", "stopping"},
     {"space"},
     {"config", "config_loading"},
     {"early_exit", "data", "training"},
@@ -16,7 +16,9 @@ RANKS = [
     {"estimation"},
     {"search"},
     {"analysis"},
-    {"progress", "run_folder", "resuming", "summary", "supernet_preparation", "study", "space_description", "testing"},
+    {"progress", "run_folder", "resuming", "summary", "space_description", "testing"},
+    {"supernet_preparation", "latency_preparation"},
+    {"study"},
     {"deploy", "fidelity", "comparison", "report"},
     {"run"},
     {"deploy_commands", "report_commands"},

@@ -67,7 +67,7 @@ def test_features_behind_gates_count_as_far_as_these_are_open() -> None:
 
 
 def test_costs_behind_shut_gates_do_not_matter() -> None:
-    features = CanonicalFeatures(GATED, Costs())
+    features = CanonicalFeatures(GATED, [Costs()])
     rows = torch.tensor([[2.0, 1.0, 0.0, 1.0, 0.5, 2.0], [2.0, 1.0, 0.0, 0.0, 0.1, 0.0]])
     one, other = features.transform(rows)
     compared = len(features.groups)
@@ -77,7 +77,7 @@ def test_costs_behind_shut_gates_do_not_matter() -> None:
 
 def test_costs_are_those_of_the_shares_that_leave() -> None:
     shares = ExitShares(torch.zeros(2, 2, dtype=torch.float64))  # as many go on as the threshold says
-    features = CanonicalFeatures(GATED, Costs(), shares)
+    features = CanonicalFeatures(GATED, [Costs()], shares)
     compared = len(features.groups)
     [row] = features.transform(torch.tensor([[2.0, 1.0, 0.5, 0.0, 0.25, 1.0]], dtype=torch.float64)).tolist()
     least, greatest = 2.0, 2.0 * math.exp(2.0)

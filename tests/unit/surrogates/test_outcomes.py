@@ -39,14 +39,14 @@ def data(n: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
 
 def model(n: int = 40) -> ArchitectureGP:
     X, Y = data(n)
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), Costs(), cost_outcome=1)
+    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), [Costs()], [1])
 
 
 def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
     # The last three features: lower end, width, expected logit.
     features = torch.tensor([[0.0, 1.0, 2.0, 0.5], [0.0, 1.0, 4.0, 0.5], [0.0, 3.0, 0.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[10.0, 2.0], [20.0, 4.0], [30.0, 3.0]], dtype=torch.float64)  # shares 0.5, 0.75, none
-    transform = OutcomeScaling((None, None), cost_outcome=1)
+    transform = OutcomeScaling((None, None), cost_outcomes=[1])
     values, variances = transform(Y, torch.full_like(Y, 0.04), features)
     assert torch.allclose(values[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
     assert torch.allclose(values[:, 1], torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0], dtype=torch.float64))
@@ -62,7 +62,7 @@ def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
 def test_the_ends_of_a_range_are_within_reach() -> None:
     features = torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.float64)
-    transform = OutcomeScaling((None,), cost_outcome=0)
+    transform = OutcomeScaling((None,), cost_outcomes=[0])
     values, _ = transform(Y, torch.zeros_like(Y), features)
     assert values.isfinite().all()
     assert transform.untransform(values, None, features)[0].flatten().tolist() == pytest.approx([1.0, 3.0, 2.0])
@@ -86,7 +86,7 @@ def test_costs_that_are_certain_everywhere_leave_a_model_that_predicts() -> None
 
     X, Y = data()
     Y[:, 1] = 2.0 + X[:, 1]
-    one = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), WithoutExits(), cost_outcome=1)
+    one = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), [WithoutExits()], [1])
     posterior = one.posterior(X[:5])
     assert torch.allclose(posterior.mean[:, 1], Y[:5, 1])
     assert (posterior.variance[:, 1] == 0.0).all()
@@ -97,7 +97,7 @@ def test_known_costs_reach_beyond_what_was_seen() -> None:
     X, Y = data(60)
     seen = X[:, 1] < 3.0  # no network of the largest width
     errors = []
-    for options in ({}, {"known_costs": Costs(), "cost_outcome": 1}):
+    for options in ({}, {"known_costs": [Costs()], "cost_outcomes": [1]}):
         gp = ArchitectureGP(X[seen], Y[seen], LAYOUT, torch.full_like(Y[seen], 1e-6), **options)
         fit_gpytorch_mll(ExactMarginalLogLikelihood(gp.likelihood, gp))
         errors.append((gp.posterior(X[~seen]).mean[:, 1] - Y[~seen, 1]).square().mean())
@@ -157,7 +157,7 @@ def test_mean_and_variance_of_a_bounded_outcome_are_those_of_its_draws() -> None
 
 
 def test_missing_features_are_named() -> None:
-    transform = OutcomeScaling((None, None), cost_outcome=1)
+    transform = OutcomeScaling((None, None), cost_outcomes=[1])
     with pytest.raises(SurrogateError, match="X is needed"):
         transform(torch.zeros(3, 2), None, None)
     with pytest.raises(NotImplementedError, match="taken apart"):

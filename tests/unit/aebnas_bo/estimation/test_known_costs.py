@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.known_costs import ExitMacs
+from aebnas_bo.estimation.known_costs import exit_macs
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -17,7 +17,7 @@ def test_costs_are_those_of_the_exits(space: NetworkSpace) -> None:
     generator = np.random.default_rng(0)
     sampled = [space.search_space.sample(generator) for _ in range(60)]
     X = torch.tensor(np.stack([space.search_space.encode(point) for point in sampled]))
-    known = ExitMacs(space)
+    known = exit_macs(space)
     names = [space.search_space.names[column] for column in known.thresholds]
     assert names == [f"exit{n}_threshold" for n in range(1, len(space.declaration.exits) + 1)]
     for point, found in zip(sampled, known(X).tolist(), strict=True):
@@ -29,7 +29,7 @@ def test_costs_are_those_of_the_exits(space: NetworkSpace) -> None:
 def test_thresholds_do_not_matter_and_parts_are_not_counted_twice(space: NetworkSpace, monkeypatch) -> None:
     point = {**space.search_space.sample(np.random.default_rng(1)), "exit1_depth": 2}
     rows = [space.search_space.encode({**point, "exit1_threshold": t}) for t in (0.1, 0.5, 0.9)]
-    known = ExitMacs(space)
+    known = exit_macs(space)
     first = known(torch.tensor(np.stack(rows[:1])))
     for name in ("stage_plan", "branch_plan", "stem_plan", "head_plan"):
         monkeypatch.setattr(f"aebnas_bo.estimation.known_costs.{name}", lambda *_: pytest.fail("counted again"))

@@ -1,4 +1,4 @@
-"""Keeping remarks of PyTorch's exporters off the screen; what goes wrong is raised all the same."""
+"""Keeping remarks of PyTorch's exporters and timers off the screen; what goes wrong is raised all the same."""
 
 from __future__ import annotations
 

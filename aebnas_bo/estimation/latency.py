@@ -1,0 +1,328 @@
+"""Milliseconds of a network without running it: the parts of all networks of a space are measured once and added up.
+
+What runs one after another takes as long as its parts together, as long as every part is timed as the network runs it:
+a single image, BatchNorm folded, the same number format and layout, threads fixed (the lookup table of Once-for-All and
+FBNet). Decoding, normalising and resizing an image are no part of it.
+
+References:
+    H. Cai, C. Gan, T. Wang, Z. Zhang, S. Han. Once-for-All: Train One Network and Specialize it for Efficient
+    Deployment. ICLR 2020.
+    B. Wu, X. Dai, P. Zhang and others. FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural
+    Architecture Search. CVPR 2019.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from aebnas_bo.config import ConfidenceName
+from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.errors import ConfigError, EstimationError
+from aebnas_bo.quiet import without_remarks
+from aebnas_bo.space.architecture import Activation, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plan import (
+    BlockPlan,
+    BranchLayerPlan,
+    BranchPlan,
+    ConvPlan,
+    branch_plan,
+    head_plan,
+    stage_plan,
+    stem_plan,
+)
+from aebnas_bo.supernet.folding import fold_batchnorm
+from aebnas_bo.supernet.subnet import BranchLayerModule, ConvNorm, InvertedResidual, PooledClassifier, activation_module
+
+with without_remarks():  # on importing it, of compilers that nobody needs here
+    from torch.utils.benchmark import Timer
+
+NANOSECONDS_PER_MS = 1e6
+TURNS = 7  # through all parts; a busy moment of the machine hits one turn of a few parts, and medians forget it
+RUNS = 8  # of a part in each turn
+WARM_UP = 3  # runs of a part that are not counted
+SHOWN = 3  # missing parts that a message names
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a network, ready to be timed.
+
+    Args:
+        name: Says everything its time depends on.
+        build: Makes the module.
+        shape: What it reads: channels and side in pixels, or the number of logits.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+
+
+class LatencyTable(BaseModel):
+    """Measured times of parts, and what they were measured on.
+
+    Args:
+        format: Version of the file.
+        machine: Name of the processor or the GPU.
+        device: `cpu` or `cuda`.
+        num_threads: CPU threads.
+        torch: Version of PyTorch.
+        nanoseconds: Median time of each part for one image, by the part's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1] = 1
+    machine: str
+    device: str
+    num_threads: int
+    torch: str
+    nanoseconds: dict[str, Annotated[int, Field(ge=0)]]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a table.
+
+        Raises:
+            ConfigError: If the file cannot be read, or is none of ours.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a table of latencies") from error
+        except ValidationError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"{path}: is no table of latencies of this version ({reason}); measure it anew"
+            ) from error
+
+    def check_covers(self, parts: Iterable[Part]) -> None:
+        """Check that every part was measured.
+
+        Raises:
+            ConfigError: If one is missing.
+        """
+        missing = [part.name for part in parts if part.name not in self.nanoseconds]
+        if missing:
+            names = "; ".join(missing[:SHOWN]) + ("; ..." if len(missing) > SHOWN else "")
+            raise ConfigError(
+                f"the table of latencies lacks {len(missing)} parts of this space ({names}); measure it for this space "
+                "and these images with `aebnas-bo latency-table`"
+            )
+
+
+@dataclass(frozen=True)
+class LatencyPrices:
+    """Nanoseconds of the parts of a network, from a table; see `space.macs.PartPrices`.
+
+    Args:
+        table: The table.
+        skeleton: The fixed part of the space.
+        confidence: How sure an exit is; working that out and comparing it with a threshold is part of a branch.
+    """
+
+    table: LatencyTable
+    skeleton: Skeleton
+    confidence: ConfidenceName
+
+    def stem(self, plan: ConvPlan) -> int:
+        """Return the time of the stem."""
+        return self._sum([_stem(plan, self.skeleton.activation)])
+
+    def stage(self, blocks: Sequence[BlockPlan]) -> int:
+        """Return the time of one backbone stage."""
+        return self._sum(_block(block, self.skeleton.activation) for block in blocks)
+
+    def branch(self, plan: BranchPlan) -> int:
+        """Return the time of an exit branch, up to knowing whether the image leaves."""
+        skeleton = self.skeleton
+        classifier = _classifier(plan.classifier_channels, plan.classifier_side, skeleton.exit_outputs)
+        return self._sum([*map(_layer, plan.layers), classifier, _decision(self.confidence, skeleton)])
+
+    def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
+        """Return the time of head and final classifier."""
+        return self._sum(_head(plan, channels, side, self.skeleton))
+
+    def _sum(self, parts: Iterable[Part]) -> int:
+        known = self.table.nanoseconds
+        names = [part.name for part in parts]
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise EstimationError(f"the table of latencies lacks {missing[0]}")
+        return sum(known[name] for name in names)
+
+
+def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]:
+    """Return every part that a network of a space may have, each once."""
+    skeleton, declaration = space.skeleton, space.declaration
+    found: dict[str, Part] = {}
+
+    def note(parts: Iterable[Part]) -> None:
+        found.update((part.name, part) for part in parts)
+
+    for resolution in declaration.resolutions:
+        stem = stem_plan(resolution, skeleton)
+        note([_stem(stem, skeleton.activation)])
+        channels, side = {stem.out_channels}, stem.side
+        for number, choices in enumerate(declaration.stages):
+            for inputs, width, kernel, expansion in product(
+                channels, choices.widths, choices.kernels, choices.expansions
+            ):
+                stage = Stage(width, (Block(kernel, expansion),) * max(choices.depths))
+                blocks = stage_plan(stage, inputs, side, choices.stride)
+                note(_block(block, skeleton.activation) for block in blocks)
+            channels, side = set(choices.widths), blocks[-1].convolutions[-1].side
+            for position in (n for n, stage_ in enumerate(skeleton.exit_stages) if stage_ == number):
+                for width in channels:
+                    note(_branch_parts(space, position, width, side))
+                note([_decision(confidence_name, skeleton)])
+        for width in channels:
+            note(_head(head_plan(width, side, skeleton), width, side, skeleton))
+    return list(found.values())
+
+
+def _branch_parts(space: NetworkSpace, position: int, channels: int, side: int) -> list[Part]:
+    """Return the parts of all branches that an exit may have behind features of so many channels and pixels a side."""
+    choices, skeleton = space.declaration.exits[position], space.skeleton
+    found: list[Part] = []
+    states = {(channels, side)}  # of what comes out of the layers so far
+    for depth in range(1, max(choices.depths, default=0) + 1):
+        if depth in choices.depths:
+            found += [_classifier(*state, skeleton.exit_outputs) for state in states]
+        if depth > len(choices.layers):
+            break
+        options = choices.layers[depth - 1]
+        following = set()
+        for state, kind, kernel, expansion, pool, upsample in product(
+            states, options.kinds, options.kernels, options.expansions, options.pools, options.upsamples
+        ):
+            layer = BranchLayer(kind, kernel, expansion, pool, upsample)
+            plan = branch_plan(ExitBranch((layer,)), *state, skeleton.branch_stride)
+            found += map(_layer, plan.layers)
+            following.add((plan.classifier_channels, plan.classifier_side))
+        states = following
+    return found
+
+
+def measure_parts(
+    parts: Sequence[Part], device: str, num_threads: int, on_part: Callable[[int], None] = lambda _: None
+) -> LatencyTable:
+    """Time every part.
+
+    Args:
+        parts: What to time.
+        device: `cpu` or `cuda`.
+        num_threads: CPU threads.
+        on_part: Called with the number of parts timed so far, all turns counted, of `TURNS * len(parts)`.
+
+    Returns:
+        The median over `TURNS` turns through all parts of the mean of `RUNS` runs.
+    """
+    with torch.no_grad():
+        modules = [_ready(part, device) for part in parts]
+        times: list[list[float]] = [[] for _ in parts]
+        for turn in range(TURNS):
+            for number, (module, example) in enumerate(modules):
+                if turn == 0:
+                    for _ in range(WARM_UP):
+                        module(example)
+                timer = Timer(
+                    "module(example)", globals={"module": module, "example": example}, num_threads=num_threads
+                )
+                times[number].append(timer.timeit(RUNS).mean)
+                on_part(turn * len(parts) + number + 1)
+    names = [part.name for part in parts]
+    medians = [round(1e9 * statistics.median(values)) for values in times]
+    return LatencyTable(
+        machine=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        device=device,
+        num_threads=num_threads,
+        torch=torch.__version__,
+        nanoseconds=dict(zip(names, medians, strict=True)),
+    )
+
+
+def _ready(part: Part, device: str) -> tuple[nn.Module, Tensor]:
+    """Return a part as a deployed network runs it, and an input."""
+    module = part.build().eval()
+    fold_batchnorm(module)
+    example = torch.rand(1, *part.shape)
+    if len(part.shape) == 3:
+        example = example.contiguous(memory_format=torch.channels_last)
+    return module.to(device), example.to(device)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+class _Decision(nn.Module):
+    """What follows a branch: how sure it is, and whether that is enough."""
+
+    def __init__(self, name: ConfidenceName, num_classes: int) -> None:
+        super().__init__()
+        self._name = name
+        self._num_classes = num_classes
+
+    def forward(self, logits: Tensor) -> bool:
+        return bool((confidence(logits, self._name, self._num_classes) >= 0.5).all())
+
+
+def _text(plan: ConvPlan) -> str:
+    """Return everything a convolution's time depends on."""
+    kind = " depthwise" if plan.is_depthwise else ""
+    stride = f"/{plan.stride}" if plan.stride > 1 else ""
+    return f"{plan.in_channels}-{plan.out_channels} {plan.kernel}x{plan.kernel}{stride}{kind} to {plan.side}"
+
+
+def _input(plan: ConvPlan) -> tuple[int, int, int]:
+    side = plan.side * plan.stride  # that of an odd image may be 1 less, with an output of the same size
+    return plan.in_channels, side, side
+
+
+def _stem(plan: ConvPlan, activation: Activation) -> Part:
+    return Part(f"conv {_text(plan)} {activation}", lambda: ConvNorm(plan, activation_module(activation)), _input(plan))
+
+
+def _block(plan: BlockPlan, activation: Activation) -> Part:
+    text = ", ".join(map(_text, plan.convolutions))
+    name = f"block {text} {activation}{' residual' if plan.has_residual else ''}"
+    return Part(name, lambda: InvertedResidual(plan, activation), _input(plan.convolutions[0]))
+
+
+def _layer(plan: BranchLayerPlan) -> Part:
+    layer = plan.layer
+    before = f"upsample {layer.upsample}, " if layer.upsample else ""
+    name = f"layer {before}{', '.join(map(_text, plan.convolutions))}{', pool' if layer.pool else ''}"
+    return Part(name, lambda: BranchLayerModule(plan), _input(plan.convolutions[0]))
+
+
+def _classifier(channels: int, side: int, num_outputs: int) -> Part:
+    name = f"classifier {channels} of {side} to {num_outputs}"
+    return Part(name, lambda: PooledClassifier(channels, num_outputs), (channels, side, side))
+
+
+def _decision(name: ConfidenceName, skeleton: Skeleton) -> Part:
+    classes = skeleton.num_classes
+    return Part(f"decision {name} of {classes}", lambda: _Decision(name, classes), (skeleton.exit_outputs,))
+
+
+def _head(plan: ConvPlan | None, channels: int, side: int, skeleton: Skeleton) -> list[Part]:
+    if plan is None:
+        return [_classifier(channels, side, skeleton.num_classes)]
+    return [_stem(plan, skeleton.activation), _classifier(plan.out_channels, plan.side, skeleton.num_classes)]

@@ -1,0 +1,85 @@
+"""Getting the latencies of a space's parts: from the run folder, from a file, or by measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config
+from aebnas_bo.errors import ConfigError
+from aebnas_bo.estimation.known_costs import ExitPrices, exit_latencies, exit_macs
+from aebnas_bo.estimation.latency import TURNS, LatencyPrices, LatencyTable, measure_parts, parts_of
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.network_space import NetworkSpace
+
+
+def prepare_latencies(
+    config: Config, space: NetworkSpace, folder: RunFolder | None, progress: RunProgress, device: str
+) -> LatencyPrices | None:
+    """Return the latencies of a space's parts where latency is an objective.
+
+    A study keeps the table it began with in its folder, so that a resumed run goes on with the same figures.
+
+    Args:
+        config: The run's configuration.
+        space: Its space.
+        folder: Run folder to read from and write to; `None` for none.
+        progress: Shows the measurement.
+        device: Where parts are timed.
+
+    Raises:
+        ConfigError: If the table cannot be read or lacks parts of the space.
+    """
+    if not config.search.has_latency:
+        return None
+    confidence = config.estimation.confidence
+    if folder is not None and folder.holds_study:
+        return stored_latencies(config, space, folder)
+    if config.estimation.latency_table is not None:
+        table = LatencyTable.read(Path(config.estimation.latency_table))
+    else:
+        table = measure_table(config, space, progress, device)
+    table.check_covers(parts_of(space, confidence))
+    if folder is not None:
+        write_table(folder.latencies, table)
+    return LatencyPrices(table, space.skeleton, confidence)
+
+
+def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> LatencyPrices | None:
+    """Return the latencies a study was begun with; `None` where latency is no objective of it.
+
+    Raises:
+        ConfigError: If the table is missing or damaged.
+    """
+    if not config.search.has_latency:
+        return None
+    table = LatencyTable.read(folder.latencies)
+    table.check_covers(parts_of(space, config.estimation.confidence))
+    return LatencyPrices(table, space.skeleton, config.estimation.confidence)
+
+
+def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, device: str) -> LatencyTable:
+    """Time every part of a space's networks on this machine."""
+    parts = parts_of(space, config.estimation.confidence)
+    progress.start("latencies of parts", TURNS * len(parts))
+    return measure_parts(parts, device, config.num_threads, lambda done: progress.update(done, f"{len(parts)} parts"))
+
+
+def write_table(path: Path, table: LatencyTable) -> None:
+    """Write a table of latencies as JSON, whole or not at all.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    try:
+        write_text(path, table.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another file") from error
+
+
+def known_costs_of(space: NetworkSpace, latencies: LatencyPrices | None) -> tuple[ExitPrices, ...]:
+    """Return what is known of average costs at every point, MACs first; nothing where thresholds do not vary freely."""
+    if not space.has_free_thresholds:
+        return ()
+    return (exit_macs(space), *([] if latencies is None else [exit_latencies(space, latencies)]))
