@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aebnas_bo.deploy_commands import export, latency, predict, train
+from aebnas_bo.deploy_commands import export, latency, latency_table, predict, train
 from aebnas_bo.report_commands import report, status
 from aebnas_bo.run import (
     BudgetOption,
@@ -33,6 +33,7 @@ app.command()(train)
 app.command()(export)
 app.command()(predict)
 app.command()(latency)
+app.command()(latency_table)
 app.command()(report)
 app.command()(status)
 

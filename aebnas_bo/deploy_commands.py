@@ -1,4 +1,4 @@
-"""The sub-commands that turn a point on the front into a network that runs: `train`, `export`, `predict`, `latency`."""
+"""The sub-commands that turn a point on the front into a network that runs, and those that time networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ WIDTH = 140  # of tables that go into a file or a pipe
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,
-    typer.Option("--select", help="knee, best-accuracy, macs<=X (millions), accuracy>=Y (percent) or a network's key."),
+    typer.Option(
+        "--select",
+        help="knee, best-accuracy, macs<=X (millions), latency<=X (milliseconds), accuracy>=Y (percent) or a network's "
+        "key.",
+    ),
 ]
 
 
@@ -143,3 +147,33 @@ def latency(
         if not stdout.is_terminal:
             stdout = Console(width=WIDTH)
         stdout.print(latency_table(rows))
+
+
+def latency_table(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file with the space.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write, for estimation.latency_table.")],
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
+    with reported_errors(as_json, quiet, way_on="The same command begins anew.") as command:
+        from aebnas_bo.config_loading import load_config
+        from aebnas_bo.data.datasets import load_splits
+        from aebnas_bo.latency_preparation import measure_table, write_table
+        from aebnas_bo.progress import RunProgress
+        from aebnas_bo.space.network_space import NetworkSpace
+        from aebnas_bo.supernet_preparation import resolve_device
+
+        loaded = load_config(config, all_settings(settings, {"device": device}))
+        place, splits = resolve_device(loaded.device), load_splits(loaded.data)
+        space = NetworkSpace(loaded.space, splits.in_channels, splits.num_classes)
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            table = measure_table(loaded, space, progress, place)
+        write_table(out, table)
+        if as_json:
+            sys.stdout.write(json.dumps({"table": str(out), "parts": len(table.nanoseconds)}) + "\n")
+            return
+        text = f"{len(table.nanoseconds)} parts timed on {table.machine}, {table.device}, {table.num_threads} threads"
+        Console().print(f"{text}: {out}", highlight=False, soft_wrap=True)

@@ -20,8 +20,8 @@ SelectOption = Annotated[
     list[str] | None,
     typer.Option(
         "--select",
-        help="Network to show in detail: knee, best-accuracy, macs<=X (millions), accuracy>=Y (percent) or a key; "
-        "repeatable.",
+        help="Network to show in detail: knee, best-accuracy, macs<=X (millions), latency<=X (milliseconds), "
+        "accuracy>=Y (percent) or a key; repeatable.",
     ),
 ]
 

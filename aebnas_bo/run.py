@@ -34,6 +34,9 @@ MaxMacsOption = Annotated[
 MinAccuracyOption = Annotated[
     float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
 ]
+MaxLatencyOption = Annotated[
+    float | None, typer.Option(min=0.0, help="Most average milliseconds, where latency_ms is an objective.")
+]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
@@ -44,6 +47,7 @@ def run(
     budget: BudgetOption = None,
     max_average_macs: MaxMacsOption = None,
     min_accuracy: MinAccuracyOption = None,
+    max_latency_ms: MaxLatencyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
@@ -53,20 +57,22 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
-    flags = {**limit_flags(budget, max_average_macs, min_accuracy), "seed": seed, "device": device}
+    limits = limit_flags(budget, max_average_macs, min_accuracy, max_latency_ms)
+    flags = {**limits, "seed": seed, "device": device}
     options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as command:
         _run(config, options, out, resume, as_json, quiet, command)
 
 
 def limit_flags(
-    budget: int | None, max_average_macs: float | None, min_accuracy: float | None
+    budget: int | None, max_average_macs: float | None, min_accuracy: float | None, max_latency_ms: float | None = None
 ) -> dict[str, float | None]:
     """Return the settings that the flags of budget and limits stand for."""
     return {
         "search.budget": budget,
         "search.max_average_macs": max_average_macs,
         "search.min_accuracy": min_accuracy,
+        "search.max_latency_ms": max_latency_ms,
     }
 
 

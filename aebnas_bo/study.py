@@ -153,7 +153,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
         torch.set_num_threads(config.num_threads)
-        with clock.phase("latencies"):
+        with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(config, space, folder, progress, device)
         with _open_store(config, folder, space, splits, latencies) as store:
             with clock.phase("supernet"):

@@ -41,6 +41,7 @@ from botorch.utils.transforms import t_batch_mode_transform
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
+from surrogates.box_decomposition import SweptBoxes
 from surrogates.errors import SurrogateError
 from surrogates.log_improvement import log_improvement, log_side_lengths
 from surrogates.models import ArchitectureGP
@@ -49,6 +50,7 @@ from surrogates.outcomes import NO_INFORMATION
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
 
 MOST_BASELINE_POINTS = 64  # of the best fronts that may be on the true one; what a joint draw costs grows with its cube
+NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
 
 
@@ -119,9 +121,12 @@ class _ConditionedPaths:
 class _ConditionedForward:
     """Evaluates single candidates on conditioned draws; stands before the BoTorch class it completes."""
 
+    ref_point: Tensor
     _improvement: Callable[..., Tensor]  # of draws `S x batch x 1 x m` at candidates `batch x 1 x d`
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
+        if len(self.ref_point) == NUM_SWEPT:
+            self.p_class = SweptBoxes  # of every draw at the baseline one
         super()._set_cell_bounds(num_new_points)  # type: ignore[misc]
         self._paths = _paths_of(self)
 

@@ -15,7 +15,7 @@ def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> li
 
     Args:
         trials: Trials of any status.
-        objectives: The objectives; the front is sorted by the last of them.
+        objectives: The objectives; the front is sorted by the first that is a cost.
 
     Returns:
         Non-dominated trials; of several with equal metrics, the earliest.
@@ -25,7 +25,12 @@ def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> li
         return []
     mask = is_non_dominated(to_maximize([t.metrics for t in completed], objectives), deduplicate=True).tolist()
     front = [trial for trial, is_on_front in zip(completed, mask, strict=True) if is_on_front]
-    return sorted(front, key=lambda trial: trial.metrics[objectives[-1].name])
+    cost = _first_cost(objectives)
+    return sorted(front, key=lambda trial: trial.metrics[cost.name])
+
+
+def _first_cost(objectives: Sequence[Objective]) -> Objective:
+    return next((objective for objective in objectives if not objective.maximize), objectives[-1])
 
 
 def admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
@@ -36,7 +41,7 @@ def admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list
 def nearest_to_admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
     """Return the observation that misses the limits by least, the cheapest of several; `None` if there is none."""
     completed = completed_settings(trials)
-    last = objectives[-1]
+    cost = _first_cost(objectives)
     return min(
-        completed, key=lambda t: (shortfall(t.metrics, objectives), -last.sign * t.metrics[last.name]), default=None
+        completed, key=lambda t: (shortfall(t.metrics, objectives), -cost.sign * t.metrics[cost.name]), default=None
     )

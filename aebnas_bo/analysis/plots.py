@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -11,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.pareto import admissible, pareto_front
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, completed_settings
 
 INK = "#1b2a41"
 FRONT = "#c8102e"
@@ -21,7 +22,7 @@ DESIGN = "#9aa5b1"
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
-LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image"}
+LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image", "latency_ms": "Average latency per image"}
 UNITS = {"M": "millions"}
 
 
@@ -34,7 +35,7 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         objectives: Directions and reference point.
         design_trials: Size of the space-filling design, marked in the figure.
     """
-    figure, axes = _figure()
+    figure, [axes] = _figure()
     curve = hypervolume_curve(trials, objectives, has_settings=True)
     has_settings = any(trial.further for trial in trials)
     numbers, values = [number + 1 for number, _ in curve], [value for _, value in curve]
@@ -75,7 +76,9 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
 
 
 def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
-    """Draw all trials and their front: the last objective to the right, the first one upwards.
+    """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
+
+    With several costs, the line in each panel is the front of accuracy and that cost alone.
 
     Args:
         path: PNG file to write.
@@ -83,29 +86,46 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         objectives: The objectives, accuracy first.
         design_trials: Size of the space-filling design, drawn in another colour.
     """
-    figure, axes = _figure()
-    vertical, horizontal = objectives[0], objectives[-1]
+    vertical, *costs = objectives
+    figure, panels = _figure(len(costs))
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
     front = pareto_front(trials, objectives)
-    if not front:
-        _say(axes, "no completed trial yet")
-    else:
-        _draw_trials(figure, axes, completed, vertical.name, horizontal.name, design_trials)
-        _draw_front(axes, front, vertical, horizontal)
-        _zoom(axes, completed, front, vertical.name, horizontal.name)
-        axes.legend(loc="lower right", frameon=False)
-    axes.set_title(
+    for axes, horizontal in zip(panels, costs, strict=True):
+        if not front:
+            _say(axes, "no completed trial yet")
+        else:
+            is_last = horizontal is costs[-1]
+            _draw_trials(figure if is_last else None, axes, completed, vertical.name, horizontal.name, design_trials)
+            _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
+            _zoom(axes, completed, front, vertical.name, horizontal.name)
+        axes.set_xlabel(axis_label(horizontal))
+    if front:
+        panels[-1].legend(loc="lower right", frameon=False)
+    panels[0].set_title(
         f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
         loc="left",
         color=INK,
         fontweight="bold",
     )
-    axes.set_xlabel(axis_label(horizontal))
-    axes.set_ylabel(axis_label(vertical))
+    panels[0].set_ylabel(axis_label(vertical))
     _save(figure, path)
 
 
-def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], up: str, right: str, design_trials: int) -> None:
+def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Objective) -> list[Trial]:
+    """Return the front in accuracy and one cost alone, cheapest first, among what meets all limits.
+
+    Args:
+        trials: All trials.
+        objectives: All metrics, accuracy first.
+        cost: The one cost.
+    """
+    alone = [replace(trial, further=()) for trial in admissible(completed_settings(trials), objectives)]
+    return pareto_front(alone, [objectives[0], cost])
+
+
+def _draw_trials(
+    figure: Figure | None, axes: Axes, trials: Sequence[Trial], up: str, right: str, design_trials: int
+) -> None:
     design = [trial for trial in trials if trial.number < design_trials]
     model = [trial for trial in trials if trial.number >= design_trials]
     axes.scatter(
@@ -117,22 +137,27 @@ def _draw_trials(figure: Figure, axes: Axes, trials: Sequence[Trial], up: str, r
             [t.metrics[right] for t in model], [t.metrics[up] for t in model], c=[t.number for t in model],
             s=16, cmap="viridis_r", alpha=0.75, linewidths=0, label="proposed afterwards", zorder=3,
         )  # fmt: skip
+        if figure is None:
+            return
         bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40)
         bar.set_label("trial", color=INK)
         bar.outline.set_visible(False)
 
 
-def _draw_front(axes: Axes, front: Sequence[Trial], vertical: Objective, horizontal: Objective) -> None:
-    x = [trial.metrics[horizontal.name] for trial in front]
-    y = [trial.metrics[vertical.name] for trial in front]
-    x_line, y_line = [*x, horizontal.reference], [*y, y[-1]]
+def _draw_front(
+    axes: Axes, front: Sequence[Trial], line: Sequence[Trial], vertical: Objective, horizontal: Objective
+) -> None:
+    x, x_line = ([trial.metrics[horizontal.name] for trial in some] for some in (front, line))
+    y, y_line = ([trial.metrics[vertical.name] for trial in some] for some in (front, line))
+    last = x_line[-1], y_line[-1]
+    x_line, y_line = [*x_line, horizontal.reference], [*y_line, y_line[-1]]
     axes.fill_between(x_line, y_line, vertical.reference, step="post", color=SHADE, alpha=0.5, zorder=1, linewidth=0)
     axes.plot(x_line, y_line, color=FRONT, linewidth=1.6, drawstyle="steps-post", zorder=4)
     has_settings = any(trial.setting for trial in front)
     label = "Pareto front, at the networks' best thresholds" if has_settings else "Pareto front"
     axes.plot(x, y, "o", color=FRONT, markersize=4.5, label=label, zorder=5)
     axes.annotate(
-        f"{y[-1]:.1f} {vertical.unit} at {x[-1]:.3g} {horizontal.unit}".strip(), (x[-1], y[-1]), (4, 5),
+        f"{last[1]:.1f} {vertical.unit} at {last[0]:.3g} {horizontal.unit}".strip(), last, (4, 5),
         textcoords="offset points", ha="center", va="bottom", color=FRONT, fontsize=9,
     )  # fmt: skip
 
@@ -174,12 +199,14 @@ def axis_label(objective: Objective) -> str:
     return LABELS.get(objective.name, objective.name) + (f" ({unit})" if unit else "")
 
 
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DPI, layout="constrained")
+def _figure(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
+    width = WIDTH_INCHES * (1.0 + 0.75 * (num_panels - 1))
+    figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    style_axes(axes)
-    return figure, axes
+    panels = list(figure.subplots(1, num_panels, sharey=True, squeeze=False)[0])
+    for axes in panels:
+        style_axes(axes)
+    return figure, panels
 
 
 def style_axes(axes: Axes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,13 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 
-SelectionKind = Literal["knee", "best-accuracy", "macs", "accuracy", "key"]
+SelectionKind = Literal["knee", "best-accuracy", "macs", "latency", "accuracy", "key"]
+COSTS: Mapping[SelectionKind, str] = {"macs": "average_macs", "latency": "latency_ms"}
 SHORTEST_KEY = 4  # hexadecimal digits that name a network
-EXPECTED = "expected knee, best-accuracy, macs<=X (millions), accuracy>=Y (percent) or the key of a network"
+EXPECTED = (
+    "expected knee, best-accuracy, macs<=X (millions), latency<=X (milliseconds), accuracy>=Y (percent) or the key of "
+    "a network"
+)
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,11 @@ class Selection:
     """What is asked for.
 
     Args:
-        kind: `knee`: the point of the front that lies furthest beyond the line between its ends, both metrics scaled
-            to the ends (Das 1999); `best-accuracy`; `macs`: the most accurate within `value` million average MACs;
-            `accuracy`: the cheapest of at least `value` percent; `key`: the network of this key, at the most accurate
-            setting of its thresholds.
-        value: Limit of `macs` and `accuracy`.
+        kind: `knee`: the point of the front that lies furthest beyond the line between its ends, metrics scaled to the
+            ends (Das 1999) and several costs averaged; `best-accuracy`; `macs`: the most accurate within `value`
+            million average MACs; `latency`: within `value` milliseconds; `accuracy`: the least MACs of at least `value`
+            percent; `key`: the network of this key, at the most accurate setting of its thresholds.
+        value: Limit of `macs`, `latency` and `accuracy`.
         key: Key, or its first digits.
     """
 
@@ -35,7 +39,7 @@ class Selection:
     key: str = ""
 
     def __str__(self) -> str:
-        sign = {"macs": "macs<=", "accuracy": "accuracy>="}.get(self.kind)
+        sign = {"macs": "macs<=", "latency": "latency<=", "accuracy": "accuracy>="}.get(self.kind)
         return self.key or (f"{sign}{self.value:g}" if sign else self.kind)
 
 
@@ -43,7 +47,7 @@ def parse_selection(text: str) -> Selection:
     """Read a selection.
 
     Args:
-        text: `knee`, `best-accuracy`, `macs<=X`, `accuracy>=Y` or a key (four digits or more of it).
+        text: `knee`, `best-accuracy`, `macs<=X`, `latency<=X`, `accuracy>=Y` or a key (four digits or more of it).
 
     Raises:
         UsageError: If it is anything else.
@@ -56,6 +60,8 @@ def parse_selection(text: str) -> Selection:
     number = r"\s*(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
     if limit := re.fullmatch(rf"macs\s*<={number}", words):
         return Selection("macs", float(limit[1]))
+    if limit := re.fullmatch(rf"latency\s*<={number}", words):
+        return Selection("latency", float(limit[1]))
     if limit := re.fullmatch(rf"accuracy\s*>={number}", words):
         return Selection("accuracy", float(limit[1]))
     if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_KEY},12}}", words):
@@ -83,12 +89,16 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
     if not front:
         raise UsageError("no network meets the limits of the search; name one by its key, or search with other limits")
     if selection.kind == "knee":
-        return _knee(front)
+        return _knee(front, objectives)
     if selection.kind == "best-accuracy":
         return max(front, key=_most_accurate)
-    if selection.kind == "macs":
-        within = [trial for trial in front if trial.metrics["average_macs"] <= selection.value]
-        return _best(within, _most_accurate, selection, min(front, key=_macs), "the cheapest")
+    if selection.kind in COSTS:
+        cost = COSTS[selection.kind]
+        if cost not in front[0].metrics:
+            raise UsageError(f"--select {selection}: {cost} is no objective of this search")
+        within = [trial for trial in front if trial.metrics[cost] <= selection.value]
+        cheapest = min(front, key=lambda trial: trial.metrics[cost])
+        return _best(within, _most_accurate, selection, cheapest, "the cheapest")
     within = [trial for trial in front if trial.metrics["accuracy"] >= selection.value]
     return _best(within, lambda trial: (-_macs(trial),), selection, max(front, key=_most_accurate), "the most accurate")
 
@@ -109,21 +119,22 @@ def _best(
     name: str,
 ) -> Trial:
     if not found:
+        latency = f" and {nearest.metrics['latency_ms']:.4g} ms" if "latency_ms" in nearest.metrics else ""
         raise UsageError(
             f"--select {selection}: no network found meets it; {name} has {nearest.metrics['accuracy']:.2f} % at "
-            f"{_macs(nearest):.4g} M average MACs (key {nearest.key})"
+            f"{_macs(nearest):.4g} M average MACs{latency} (key {nearest.key})"
         )
     return max(found, key=worth)
 
 
-def _knee(front: Sequence[Trial]) -> Trial:
-    accuracies, macs = [trial.metrics["accuracy"] for trial in front], [_macs(trial) for trial in front]
-    height, width = max(accuracies) - min(accuracies) or 1.0, max(macs) - min(macs) or 1.0
+def _knee(front: Sequence[Trial], objectives: Sequence[Objective]) -> Trial:
+    ends = {o.name: [trial.metrics[o.name] for trial in front] for o in objectives}
+    costs = [objective.name for objective in objectives if not objective.maximize]
 
-    def beyond(trial: Trial) -> float:
-        return (trial.metrics["accuracy"] - min(accuracies)) / height - (_macs(trial) - min(macs)) / width
+    def share(trial: Trial, name: str) -> float:
+        return (trial.metrics[name] - min(ends[name])) / (max(ends[name]) - min(ends[name]) or 1.0)
 
-    return max(front, key=beyond)
+    return max(front, key=lambda t: share(t, "accuracy") - sum(share(t, name) for name in costs) / len(costs))
 
 
 def _of_key(observed: Sequence[Trial], key: str) -> Trial:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
-from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import trained_networks
@@ -175,8 +175,9 @@ def _selected(run: StoredRun, selections: Sequence[Selection]) -> list[tuple[str
     if not selections and not pareto_front(run.trials, objectives):
         nearest = nearest_to_admissible(run.trials, objectives)
         return [] if nearest is None else [("nearest to the limits", nearest)]
-    limit = run.config.search.max_average_macs
-    default = [Selection("knee"), Selection("best-accuracy"), *([Selection("macs", limit)] if limit else [])]
+    limits = {objective.name: objective.limit for objective in objectives}
+    within = [Selection(kind, limit) for kind, name in COSTS.items() if (limit := limits.get(name))]
+    default = [Selection("knee"), Selection("best-accuracy"), *within]
     wanted = list(selections) or default
     return [(_title(selection), select(run.trials, objectives, selection)) for selection in wanted]
 
@@ -186,6 +187,7 @@ def _title(selection: Selection) -> str:
         "knee": "knee of the front",
         "best-accuracy": "most accurate",
         "macs": f"most accurate within {selection.value:g} M average MACs",
+        "latency": f"most accurate within {selection.value:g} ms",
         "accuracy": f"cheapest of at least {selection.value:g} %",
         "key": "chosen by its key",
     }[selection.kind]

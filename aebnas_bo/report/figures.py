@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, needs_logarithm, visible_range
+from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, line_of, needs_logarithm, visible_range
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
@@ -48,17 +48,19 @@ def front_figure(
     chosen: Sequence[ShownNetwork],
     objectives: Sequence[Objective],
     design_trials: int,
+    right: Objective,
 ) -> Figure:
-    """Draw all observations, the front and the chosen networks.
+    """Draw all observations, the front and the chosen networks over accuracy and one cost.
 
     Args:
         observed: Completed trials with their further settings.
-        front: The admissible ones that are not dominated, cheapest first.
+        front: The admissible ones that are not dominated.
         chosen: Networks to mark.
         objectives: The metrics, accuracy first.
         design_trials: Size of the first design.
+        right: The cost; the line is the front in accuracy and this cost alone.
     """
-    up, right = objectives[0], objectives[-1]
+    up = objectives[0]
     proposed = [trial for trial in observed if trial.setting == 0]
     groups = (
         ("first design", DESIGN, "circle-open", [trial for trial in proposed if trial.number < design_trials]),
@@ -69,21 +71,22 @@ def front_figure(
     for name, colour, symbol, trials in groups:
         if trials:
             marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.65}
-            figure.add_scatter(**_points(trials, up, right), mode="markers", name=name, marker=marker)
+            figure.add_scatter(**_points(trials, objectives, right), mode="markers", name=name, marker=marker)
     if front:
-        steps = [*front, front[-1]]
+        line = line_of(observed, objectives, right)
+        steps = [*line, line[-1]]
         end = max(trial.metrics[right.name] for trial in proposed)
         figure.add_scatter(
-            x=[*(trial.metrics[right.name] for trial in front), max(end, front[-1].metrics[right.name])],
+            x=[*(trial.metrics[right.name] for trial in line), max(end, line[-1].metrics[right.name])],
             y=[trial.metrics[up.name] for trial in steps],
             mode="lines", line={"color": FRONT, "width": 2, "shape": "hv"}, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
         marker = {"color": FRONT, "size": 8}
-        figure.add_scatter(**_points(front, up, right), mode="markers", name="Pareto front", marker=marker)
+        figure.add_scatter(**_points(front, objectives, right), mode="markers", name="Pareto front", marker=marker)
     if chosen:
         trials = [network.trial for network in chosen]
         figure.add_scatter(
-            **_points(trials, up, right), mode="markers+text", name="chosen",
+            **_points(trials, objectives, right), mode="markers+text", name="chosen",
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
@@ -96,29 +99,31 @@ def front_figure(
     hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
+    here = " in this cost" if len(objectives) > 2 else ""
     caption = (
         f"Every point is a network{' at one setting of its thresholds' * has_exits}. The line is the front: nothing "
-        f"found is both more accurate and cheaper.{f' Stars: {numbers}.' if numbers else ''}"
+        f"found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} trials lie below.' if hidden else ''}"
     )
-    return _figure("front", caption, figure, 440)
+    return _figure(f"front-{right.name}", caption, figure, 440)
 
 
-def _points(trials: Sequence[Trial], up: Objective, right: Objective) -> dict[str, object]:
+def _points(trials: Sequence[Trial], objectives: Sequence[Objective], right: Objective) -> dict[str, object]:
     return {
         "x": [trial.metrics[right.name] for trial in trials],
-        "y": [trial.metrics[up.name] for trial in trials],
-        "hovertext": [_hover(trial, up, right) for trial in trials],
+        "y": [trial.metrics[objectives[0].name] for trial in trials],
+        "hovertext": [_hover(trial, objectives) for trial in trials],
         "hoverinfo": "text",
     }
 
 
-def _hover(trial: Trial, up: Objective, right: Objective) -> str:
+def _hover(trial: Trial, objectives: Sequence[Objective]) -> str:
+    up, *costs = objectives
     setting = f", further setting {trial.setting}" if trial.setting else ""
     lines = [
         f"<b>{escape(trial.key)}</b> (trial {trial.number}{setting})",
         f"{trial.metrics[up.name]:.2f} ± {trial.sems[up.name]:.2f} {up.unit}",
-        f"{trial.metrics[right.name]:.4g} {right.unit} average MACs",
+        *(f"{axis_label(cost)}: {trial.metrics[cost.name]:.4g}" for cost in costs),
     ]
     if sum(name.endswith("_rate") for name in trial.details) > 1:
         lines += [f"leaving (%): {exit_rates_text(trial)}", f"thresholds: {thresholds_text(trial)}"]

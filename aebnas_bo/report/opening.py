@@ -66,15 +66,15 @@ def _superscript(number: int) -> str:
 def _answer(networks: Networks) -> list[str]:
     if not networks.front:
         return [f"Nothing found meets the limits: {networks.limits}."]
-    best, knee = networks.front[-1], _knee(networks)
+    best, knee = max(networks.front, key=lambda trial: trial.metrics["accuracy"]), _knee(networks)
     sentences = [
         f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
-        f"average, {_share(best, networks)} of what the largest network without exits costs."
+        f"average, {_share(best, networks)} of what the largest network without exits costs{_latency(best)}."
     ]
     if knee is not None and knee is not best:
         sentences.append(
             f"A good compromise, the knee of the front, is right on {_accuracy(knee)} at {_macs(knee)} MACs "
-            f"({_share(knee, networks)})."
+            f"({_share(knee, networks)}){_latency(knee)}."
         )
     if networks.limits:
         sentences.append(f"Of all observations, {networks.limits}.")
@@ -91,6 +91,11 @@ def _accuracy(trial: Trial) -> str:
 
 def _macs(trial: Trial) -> str:
     return macs_text(trial.metrics["average_macs"] * MACS_PER_MILLION)
+
+
+def _latency(trial: Trial) -> str:
+    """Return the latency with what leads up to it; nothing where it is no objective."""
+    return f" and {trial.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in trial.metrics else ""
 
 
 def _share(trial: Trial, networks: Networks) -> str:

@@ -43,6 +43,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION
 FRONT_ROWS = 30
 SHOWN_GENES = 10  # the strongest; the others unfold
 SECOND_CHOICES = tuple(f"{fallback}: " for fallback in FALLBACKS)
+METRIC_NAMES = {"accuracy": "Accuracy", "average_macs": "Average MACs", "latency_ms": "Average latency"}
 UNSAFE_IN_SCRIPTS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -120,6 +121,8 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
+        metric_names=METRIC_NAMES,
+        has_latency=any(objective.name == "latency_ms" for objective in contents.run.study.objectives),
         style=Markup(_read("page.css")),
         scripts={name: Markup(script) for name, script in scripts.items()},
         policy=_policy(scripts.values()),
@@ -133,7 +136,10 @@ def _figures(contents: Contents) -> dict[str, Figure]:
     if networks is not None:
         objectives, design = run.study.objectives, run.config.search.design_trials
         found += [
-            front_figure(networks.observed, networks.front, networks.chosen, objectives, design),
+            *(
+                front_figure(networks.observed, networks.front, networks.chosen, objectives, design, cost)
+                for cost in objectives[1:]
+            ),
             hypervolume_figure(run.ended, objectives, design),
         ]
         for number, network in enumerate(networks.chosen, start=1):
@@ -157,7 +163,12 @@ def _phases(contents: Contents) -> list[Phase]:
     ended = contents.run.ended
     phases = []
     if contents.summary is not None:
-        names = (("data", "Reading the images"), ("supernet", "Supernet"), ("search", "Search"))
+        names = (
+            ("data", "Reading the images"),
+            ("latencies", "Latencies of parts"),
+            ("supernet", "Supernet"),
+            ("search", "Search"),
+        )
         seconds, origin = contents.summary.seconds, contents.summary.supernet
         notes = {"supernet": "trained" if origin == "trained" else f"not trained but taken from the {origin}"}
         phases = [

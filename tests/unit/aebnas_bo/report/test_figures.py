@@ -32,7 +32,7 @@ def traces(figure) -> dict[str, dict]:
 
 def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Networks) -> None:
     objectives = contents.run.study.objectives
-    figure = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8)
+    figure = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
     found = traces(figure)
     completed = [trial for trial in contents.run.trials if trial.status == "COMPLETED"]
     assert len(found["first design"]["x"]) + len(found["proposed afterwards"]["x"]) == len(completed)
@@ -47,7 +47,7 @@ def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Netwo
 
 def test_a_single_observation_is_a_front(contents: Contents, networks: Networks) -> None:
     one = networks.observed[:1]
-    figure = front_figure(one, one, (), contents.run.study.objectives, 8)
+    figure = front_figure(one, one, (), contents.run.study.objectives, 8, contents.run.study.objectives[1])
     assert "chosen" not in traces(figure)
 
 

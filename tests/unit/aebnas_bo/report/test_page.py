@@ -34,7 +34,7 @@ def without_plotly(page: str) -> str:
 def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> None:
     page = render(contents, datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     for section in (
-        "front",
+        "front-average_macs",
         "progress",
         "networks",
         "genes",
