@@ -7,6 +7,7 @@ import numpy as np
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config_loading import dump_config, load_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.latency_preparation import stored_latencies, write_table
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.loop import evaluate_trial
 from aebnas_bo.search.store import StudyRecord, TrialStore
@@ -17,6 +18,7 @@ from aebnas_bo.summary import write_summary
 from aebnas_bo.supernet.checkpoint import save_supernet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import make_estimator, supernet_fingerprint
+from tests.fake_latencies import fake_table
 
 TRIALS = 14
 
@@ -26,11 +28,14 @@ def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
     config = load_config(None, [f"search.budget={TRIALS}", "search.design_trials=8", *settings])
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(config, space)
-    supernet = Supernet(config.space, space.skeleton, 0)
     folder.create()
+    if config.search.has_latency:
+        write_table(folder.latencies, fake_table(space))
+    latencies = stored_latencies(config, space, folder)
+    fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(config, space, latencies)
+    supernet = Supernet(config.space, space.skeleton, 0)
     save_supernet(folder.supernet, supernet, fingerprint)
-    estimator = make_estimator(config, space, splits, supernet, "cpu", folder)
+    estimator = make_estimator(config, space, splits, supernet, "cpu", folder, latencies)
     write_text(folder.config, dump_config(config))
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     generator = np.random.default_rng(0)

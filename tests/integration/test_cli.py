@@ -77,3 +77,38 @@ def test_methods_are_compared_from_the_command_line(tmp_path: Path) -> None:
     missing = call("compare", "nowhere.yaml")
     assert missing.returncode == 3
     assert "nowhere.yaml: cannot be read" in missing.stderr
+
+
+def test_a_search_with_latencies_measured_elsewhere(calls, tmp_path: Path) -> None:
+    narrow = ["--set=space.stages.0.widths=[8]", "--set=space.stages.1.widths=[16]"]
+    config = tmp_path / "digits.yaml"
+    config.write_text("data: {max_train_images: 300}\nsupernet: {epochs: 1}\nsearch: {design_trials: 5}\n")
+    latency = "--set=search.objectives=[accuracy, average_macs, latency_ms]"
+    table, run = str(tmp_path / "table.json"), ["run", "--config", str(config), "--quiet", *narrow, latency]
+    run += [f"--set=estimation.latency_table={table}", "--out", str(tmp_path / "run")]
+    early, made, searched, resumed, other, forbidden = calls(
+        [
+            run,
+            ["latency-table", str(config), *narrow, "--out", table, "--json"],
+            [*run, "--budget", "6", "--max-latency-ms", "0.9"],
+            ["run", "--resume", "--budget", "8", "--out", str(tmp_path / "run"), "--json", "--quiet"],
+            [*run[:-1], str(tmp_path / "other"), "--set=space.stem_channels=12"],
+            ["run", "--max-latency-ms", "3", "--out", str(tmp_path / "none")],
+        ]
+    )
+    assert early.returncode == 3
+    assert "table.json: cannot be read" in early.stderr
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["parts"] > 50
+    assert searched.returncode == 0, searched.stderr
+    assert "latency_ms (ms)" in searched.stdout
+    assert "observations have latency_ms <= 0.9" in searched.stdout or "no network found has" in searched.stdout
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["trials"]["COMPLETED"] == 8
+    assert set(json.loads(resumed.stdout)["reference_point"]) == {"accuracy", "average_macs", "latency_ms"}
+    assert other.returncode == 3
+    assert "parts of this space" in other.stderr
+    assert not (tmp_path / "other" / "study.db").exists()
+    assert forbidden.returncode == 3
+    assert "add latency_ms to objectives" in forbidden.stderr
+    assert not any("Traceback" in called.stderr for called in (early, made, searched, resumed, other, forbidden))

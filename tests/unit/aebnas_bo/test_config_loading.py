@@ -44,6 +44,12 @@ def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:
     assert load_config(path).data.root == str(tmp_path / "images")
 
 
+def test_a_relative_table_of_latencies_counts_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("estimation: {latency_table: phone.json}\n", encoding="utf-8")
+    assert load_config(path).estimation.latency_table == str(tmp_path / "phone.json")
+
+
 def test_dump_and_parse_are_inverse() -> None:
     config = load_config(None, ["space.preset=aebnas", "search.reference_point.accuracy=10",
                                 "search.reference_point.average_macs=5"])  # fmt: skip
@@ -66,6 +72,12 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.joint_loss={}", "supernet.joint_loss trains confidences"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
         ("estimation.confidence=learned", "set space.learned_confidence: true"),
+        (
+            "search.objectives=[average_macs, accuracy]",
+            "expected [accuracy, average_macs] or [accuracy, average_macs, lat",
+        ),
+        ("search.objectives=[accuracy]", "got [accuracy]"),
+        ("search.max_latency_ms=2", "add latency_ms to objectives"),
     ],
 )
 def test_training_settings_that_contradict_each_other_are_refused(setting: str, expected: str) -> None:

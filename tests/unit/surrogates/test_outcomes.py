@@ -104,6 +104,35 @@ def test_known_costs_reach_beyond_what_was_seen() -> None:
     assert errors[1] < 0.25 * errors[0]
 
 
+class Milliseconds(Costs):
+    """Another cost of the same networks: leaving early takes 5, the whole network twice as long as it costs MACs."""
+
+    outcome = "milliseconds"
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(X[:, 0], 5.0), 2.0 * super().__call__(X)[:, 1] + 4.0], dim=-1)
+
+
+def test_several_known_costs_keep_to_their_own_ranges() -> None:
+    X, Y = data(60)
+    least, greatest = Milliseconds()(X).unbind(dim=-1)
+    Y = torch.cat([Y, (least + (greatest - least) * X[:, 2].square())[:, None]], dim=-1)
+    seen = X[:, 1] < 3.0
+    noise = torch.full_like(Y[seen], 1e-6)
+    both = ArchitectureGP(X[seen], Y[seen], LAYOUT, noise, [Costs(), Milliseconds()], [1, 2])
+    swapped = ArchitectureGP(X[seen], Y[seen][:, [0, 2, 1]], LAYOUT, noise, [Costs(), Milliseconds()], [2, 1])
+    alone = ArchitectureGP(X[seen], Y[seen, :2], LAYOUT, noise[:, :2], [Costs()], [1])
+    predicted = both.predict_median(X)
+    assert (predicted[:, 2] >= least - 1e-9).all()
+    assert (predicted[:, 2] <= greatest + 1e-9).all()
+    assert (predicted[~seen, 2] - Y[~seen, 2]).abs().mean() < 0.15 * (greatest - least)[~seen].mean()
+    assert torch.allclose(swapped.predict_median(X)[:, [0, 2, 1]], predicted)
+    assert torch.allclose(alone.predict_median(X), predicted[:, :2])
+    features = both.transform_inputs(X[seen])
+    standardized, _ = both.outcome_transform.to_standardized(Y[seen], features)
+    assert torch.allclose(both.outcome_transform.to_natural(standardized, features), Y[seen], atol=1e-2)
+
+
 def test_draws_lie_about_the_mean_and_batches_agree() -> None:
     gp, rows = model(), LAYOUT.sample(6, torch.Generator().manual_seed(2))
     joint = gp.posterior(rows)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from aebnas_bo.estimation.estimate import FurtherSetting
@@ -46,4 +48,21 @@ def trials() -> list[Trial]:
         make_trial(4, 60.0, 3.5),
         make_trial(5, 5.0, 0.1),
         make_trial(6, 90.0, 4.0),
+    ]
+
+
+@pytest.fixture
+def three(objectives) -> tuple[Objective, ...]:
+    return (*objectives, Objective("latency_ms", False, 10.0, "ms"))
+
+
+@pytest.fixture
+def timed(trials) -> list[Trial]:
+    """The same trials with latencies, which put trial 4 on the front."""
+    latencies = {0: 6.0, 1: 4.0, 2: 5.0, 4: 1.0, 5: 9.0, 6: 4.0}
+    return [
+        replace(t, metrics={**t.metrics, "latency_ms": latencies[t.number]}, sems={**t.sems, "latency_ms": 0.0})
+        if t.number in latencies
+        else t
+        for t in trials
     ]

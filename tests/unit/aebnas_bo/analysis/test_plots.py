@@ -1,10 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.plots import line_of, plot_hypervolume, plot_pareto_front
+from aebnas_bo.estimation.estimate import FurtherSetting
 
 
 @pytest.mark.parametrize("plot", [plot_hypervolume, plot_pareto_front])
@@ -22,3 +24,23 @@ def test_figures_are_drawn_for_any_number_of_trials(plot, count, tmp_path: Path,
 def test_only_failed_trials_say_so(tmp_path: Path, trials, objectives) -> None:
     plot_pareto_front(tmp_path / "figure.png", [trials[3]], objectives, design_trials=2)
     assert (tmp_path / "figure.png").exists()
+
+
+def test_every_cost_has_a_panel(tmp_path: Path, timed, three) -> None:
+    plot_pareto_front(tmp_path / "figure.png", timed, three, design_trials=2)
+    with Image.open(tmp_path / "figure.png") as image:
+        assert image.size == (2800, 1000)
+
+
+def test_the_line_of_a_panel_is_the_front_of_its_two_metrics_alone(timed, three) -> None:
+    assert [trial.number for trial in line_of(timed, three, three[1])] == [5, 0, 2, 1]
+    assert [trial.number for trial in line_of(timed, three, three[2])] == [4, 1]
+    limited = (three[0], replace(three[1], limit=3.6), three[2])
+    assert [trial.number for trial in line_of(timed, limited, three[2])] == [4, 2]
+
+
+def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
+    slow = FurtherSetting({}, {"accuracy": 99.0, "average_macs": 1.0, "latency_ms": 8.0}, {}, {})
+    one = replace(trials[0], metrics={**trials[0].metrics, "latency_ms": 2.0}, further=(slow,))
+    limited = (*three[:2], replace(three[2], limit=5.0))
+    assert [trial.setting for trial in line_of([one], limited, three[1])] == [0]

@@ -15,6 +15,7 @@ from aebnas_bo.estimation.estimate import FurtherSetting
         ("macs<=2.44", Selection("macs", 2.44)),
         ("macs <= .5", Selection("macs", 0.5)),
         ("macs<=1e-3", Selection("macs", 0.001)),
+        ("latency<=1.5", Selection("latency", 1.5)),
         ("accuracy>=97", Selection("accuracy", 97.0)),
         ("c72f412fd064", Selection("key", key="c72f412fd064")),
         ("C72F", Selection("key", key="c72f")),
@@ -30,7 +31,7 @@ def test_anything_else_is_refused_with_what_was_expected(text) -> None:
         parse_selection(text)
 
 
-@pytest.mark.parametrize("text", ["knee", "best-accuracy", "macs<=2.5", "accuracy>=97.5", "c72f41"])
+@pytest.mark.parametrize("text", ["knee", "best-accuracy", "macs<=2.5", "latency<=3", "accuracy>=97.5", "c72f41"])
 def test_selection_prints_as_it_is_written(text) -> None:
     assert str(parse_selection(text)) == text
 
@@ -49,6 +50,18 @@ def test_selection_prints_as_it_is_written(text) -> None:
 )
 def test_selection_means_one_observation(trials, objectives, text, number) -> None:
     assert select(trials, objectives, parse_selection(text)).number == number
+
+
+def test_latency_counts_where_it_is_an_objective(trials, timed, three) -> None:
+    # The front: 5 (0.1 M, 9 ms), 0 (2 M, 6 ms), 2 (3 M, 5 ms), 1 (4 M, 4 ms), and 4 with 60 % at 3.5 M, 1 ms.
+    assert select(timed, three, Selection("latency", 2.0)).number == 4
+    assert select(timed, three, Selection("latency", 5.0)).number == 1
+    assert select(timed, three, Selection("macs", 3.0)).number == 2
+    assert select(timed, three, Selection("knee")).number in {1, 4}
+    with pytest.raises(UsageError, match=r"latency<=0.5: no network found meets it; .* 60.00 % at 3.5 M .* and 1 ms"):
+        select(timed, three, Selection("latency", 0.5))
+    with pytest.raises(UsageError, match="latency_ms is no objective of this search"):
+        select(trials, three[:2], Selection("latency", 5.0))
 
 
 def test_key_means_its_most_accurate_setting(trials, objectives) -> None:

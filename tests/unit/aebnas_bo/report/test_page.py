@@ -34,7 +34,7 @@ def without_plotly(page: str) -> str:
 def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> None:
     page = render(contents, datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     for section in (
-        "front-average_macs",
+        "front",
         "progress",
         "networks",
         "genes",
@@ -55,6 +55,21 @@ def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> N
     figures = [json.loads(data) for data in DATA.findall(page)]
     assert len(figures) == body.count('class="plot"') >= 7
     assert str(contents.run.folder.path) in body
+
+
+def test_a_third_objective_has_a_figure_a_column_and_its_own_network(tiny_runs) -> None:
+    limits = ("search.objectives=[accuracy, average_macs, latency_ms]", "search.max_latency_ms=1.5")
+    found = gather(read_run(tiny_runs(*limits)))
+    page = without_plotly(render(found))
+    for text in ("data-front-average_macs", "data-front-latency_ms", '<th class="n">Latency (ms)</th>'):
+        assert text in page
+    assert "nothing found is both more accurate and cheaper in this cost" in " ".join(page.split())
+    assert "most accurate within 1.5 ms" in page
+    assert found.networks is not None
+    assert [report.metric for report in found.networks.surrogates] == ["accuracy", "average_macs", "latency_ms"]
+    assert "latency_ms &lt;= 1.5" in page
+    best = max(trial.metrics["accuracy"] for trial in found.networks.front)
+    assert f"<b>{best:.2f} %</b><span>best accuracy" in page
 
 
 def test_the_policy_names_the_hashes_of_the_two_scripts_and_nothing_else(contents: Contents) -> None:

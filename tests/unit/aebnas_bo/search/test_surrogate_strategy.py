@@ -5,8 +5,11 @@ import torch
 
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import admissible
+from aebnas_bo.estimation.estimate import Measurement
 from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.loop import evaluate_trial, propose_trials
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.random_strategy import RandomStrategy
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial
 
@@ -171,3 +174,30 @@ def test_only_so_many_further_settings_are_told(estimator, objectives, settings,
     strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
     strategy.propose(plain, 1)
     assert len(strategy._client._client._experiment.trials) == 8 + 3 + 1
+
+
+class ThreeMetrics:
+    """The toy problem with milliseconds, which an exit saves as it saves MACs but genes of one stage cost alone."""
+
+    def __init__(self, toy) -> None:
+        self._toy, self.search_space, self.detail_names = toy, toy.search_space, toy.detail_names
+
+    def estimate(self, point):
+        estimate = self._toy.estimate(point)
+        share = 0.5 + 0.5 * float(point["exit1_threshold"]) if point["exit1_depth"] != 0 else 1.0
+        milliseconds = share * (1.0 + 2.0 * int(point["gene0"]) + int(point["gene1"]))
+        return replace(estimate, metrics={**estimate.metrics, "latency_ms": Measurement(milliseconds, 0.0)})
+
+
+def test_three_objectives_are_searched_and_resumed_exactly(estimator, objectives, settings) -> None:
+    problem, three = ThreeMetrics(estimator), (*objectives, Objective("latency_ms", False, 8.0, "ms", limit=6.0))
+    found = run(problem, three, settings, 24)
+    assert points(run(problem, three, settings, 24, found[:12])) == points(found)
+    randomly = run_search_at_random(problem, three, settings)
+    assert hypervolume(found, three) > hypervolume(randomly, three)
+
+
+def run_search_at_random(problem, objectives, settings) -> list[Trial]:
+    drawn = RandomStrategy(problem.search_space, 3).propose([], 24)
+    started = [Trial(number, "", "RUNNING", proposal.parameters) for number, proposal in enumerate(drawn)]
+    return [evaluate_trial(trial, problem, objectives) for trial in started]

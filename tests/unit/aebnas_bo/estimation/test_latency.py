@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import ConfigError, EstimationError
+from aebnas_bo.estimation import latency
+from aebnas_bo.estimation.known_costs import exit_latencies
+from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, measure_parts, parts_of
+from aebnas_bo.space.macs import priced
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import make_estimator
+from tests.fake_latencies import fake_table
+
+
+def space_of(*settings: str) -> NetworkSpace:
+    return NetworkSpace(load_config(None, settings).space, 3, 10)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "cifar", "aebnas"])
+def test_every_network_of_a_space_is_made_of_its_parts(preset: str) -> None:
+    space = space_of(f"space.preset={preset}", "space.learned_confidence=true")
+    table = fake_table(space)
+    prices, generator = LatencyPrices(table, space.skeleton, "score_margin"), np.random.default_rng(0)
+    known = exit_latencies(space, prices)
+    for _ in range(150):
+        point = space.search_space.sample(generator)
+        architecture = space.architecture(point)
+        costs = priced(architecture, space.skeleton, prices)
+        assert costs.cumulative[-1] == sum(costs.breakdown()[-1].values()) > 0
+        row = known(torch.tensor(space.search_space.encode(point))[None])[0]
+        at = [known.thresholds.index(space.search_space.names.index(f"exit{k + 1}_threshold")) for k in costs.exits]
+        assert row[[*at, -1]].tolist() == pytest.approx([cost / 1e6 for cost in costs.cumulative])
+    assert len(table.nanoseconds) == len({part.name for part in parts_of(space, "score_margin")})
+
+
+def test_a_branch_costs_its_layers_its_classifier_and_the_decision() -> None:
+    space = space_of()
+    table = fake_table(space)
+    prices = LatencyPrices(table, space.skeleton, "score_margin")
+    point = {**space.search_space.sample(np.random.default_rng(0)), "exit1_depth": 1, "exit2_depth": 0}
+    costs = priced(space.architecture(point), space.skeleton, prices)
+    decision = table.nanoseconds["decision score_margin of 10"]
+    width, side = space.width(space.search_space.canonical(point), 1), 8
+    assert costs.branches == (table.nanoseconds[f"classifier {width} of {side} to 10"] + decision,)
+
+
+def test_parts_run_on_their_examples_and_are_timed(monkeypatch) -> None:
+    monkeypatch.setattr(latency, "TURNS", 2)
+    monkeypatch.setattr(latency, "RUNS", 1)
+    parts, done = parts_of(space_of("space.stages.0.widths=[8]", "space.stages.1.widths=[16]"), "learned"), []
+    table = measure_parts(parts, "cpu", 1, done.append)
+    assert list(table.nanoseconds) == [part.name for part in parts]
+    assert min(table.nanoseconds.values()) > 0
+    assert done == list(range(1, 2 * len(parts) + 1))
+    assert (table.device, table.num_threads, table.torch) == ("cpu", 1, torch.__version__)
+
+
+def test_a_part_is_timed_as_a_deployed_network_runs_it() -> None:
+    [block] = [part for part in parts_of(space_of(), "score_margin") if part.name.startswith("block")][:1]
+    module, example = latency._ready(block, "cpu")
+    assert not module.training
+    assert not any(isinstance(child, torch.nn.BatchNorm2d) for child in module.modules())
+    assert example.shape[0] == 1
+    assert example.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_tables_survive_a_file_and_refuse_damage(tmp_path: Path) -> None:
+    path, table = tmp_path / "table.json", fake_table(space_of())
+    path.write_text(table.model_dump_json())
+    assert LatencyTable.read(path) == table
+    for text in ("", "{}", path.read_text().replace('"format":1', '"format":2'), path.read_text()[:200]):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"is no table of latencies of this version"):
+            LatencyTable.read(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        LatencyTable.read(tmp_path / "missing.json")
+
+
+def test_a_table_of_another_space_is_refused() -> None:
+    table, other = fake_table(space_of()), space_of("space.stem_channels=12")
+    with pytest.raises(ConfigError, match=r"lacks \d+ parts of this space \(conv 3-12 3x3"):
+        table.check_covers(parts_of(other, "score_margin"))
+    table.check_covers(parts_of(space_of(), "score_margin"))
+    prices = LatencyPrices(table, other.skeleton, "score_margin")
+    with pytest.raises(EstimationError, match="lacks conv 3-12"):
+        priced(other.largest_without_exits, other.skeleton, prices)
+
+
+@pytest.mark.parametrize("tunes", [False, True])
+def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) -> None:
+    fixed = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"] if tunes else []
+    config = load_config(None, fixed)
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, 1, 10)
+    prices, supernet = (
+        LatencyPrices(fake_table(space), space.skeleton, "score_margin"),
+        Supernet(config.space, space.skeleton, 0),
+    )
+    estimator = make_estimator(config, space, splits, supernet, "cpu", None, prices)
+    generator, num_off = np.random.default_rng(1), 0
+    for _ in range(6):
+        point = {**space.search_space.sample(generator), "exit1_depth": 2, "exit2_depth": 1}
+        architecture, estimate = space.architecture(point), estimator.estimate(point)
+        rates = [estimate.details["exit1_rate"], estimate.details["exit2_rate"], estimate.details["final_rate"]]
+        exits = tuple(
+            branch if f"exit{k + 1}_threshold" in {**point, **estimate.details} else None
+            for k, branch in enumerate(architecture.exits)
+        )
+        num_off += exits.count(None)
+        costs = priced(type(architecture)(architecture.resolution, architecture.stages, exits), space.skeleton, prices)
+        leaving = zip([*(rates[k] for k in costs.exits), rates[-1]], costs.cumulative, strict=True)
+        expected = sum(rate * cost for rate, cost in leaving) / 1e6
+        assert estimate.metrics["latency_ms"].mean == pytest.approx(expected)
+        assert estimate.metrics["latency_ms"].sem >= 0.0
+        for setting in estimate.further:
+            assert setting.metrics["latency_ms"] > 0.0
+    assert num_off > 0 or not tunes
+
+
+def test_without_a_table_there_is_no_latency() -> None:
+    config = load_config(None)
+    space = NetworkSpace(config.space, 1, 10)
+    supernet = Supernet(config.space, space.skeleton, 0)
+    estimator = make_estimator(config, space, load_splits(config.data), supernet, "cpu", None)
+    assert set(estimator.estimate(space.search_space.sample(np.random.default_rng(0))).metrics) == {
+        "accuracy", "average_macs",
+    }  # fmt: skip
