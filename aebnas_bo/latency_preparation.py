@@ -8,7 +8,8 @@ from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.known_costs import ExitPrices, exit_latencies, exit_macs
-from aebnas_bo.estimation.latency import TURNS, LatencyPrices, LatencyTable, measure_parts, parts_of
+from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
+from aebnas_bo.estimation.latency_timing import measure_space
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.network_space import NetworkSpace
@@ -61,9 +62,16 @@ def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> 
 
 def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, device: str) -> LatencyTable:
     """Time every part of a space's networks on this machine."""
-    parts = parts_of(space, config.estimation.confidence)
-    progress.start("latencies of parts", TURNS * len(parts))
-    return measure_parts(parts, device, config.num_threads, lambda done: progress.update(done, f"{len(parts)} parts"))
+    is_begun = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal is_begun
+        if not is_begun:
+            progress.start("latencies of parts", total)
+            is_begun = True
+        progress.update(done, "")
+
+    return measure_space(space, config.estimation.confidence, device, config.num_threads, show)
 
 
 def write_table(path: Path, table: LatencyTable) -> None:

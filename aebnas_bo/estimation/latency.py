@@ -1,8 +1,10 @@
 """Milliseconds of a network without running it: the parts of all networks of a space are measured once and added up.
 
-What runs one after another takes as long as its parts together, as long as every part is timed as the network runs it:
-a single image, BatchNorm folded, the same number format and layout, threads fixed (the lookup table of Once-for-All and
-FBNet). Decoding, normalising and resizing an image are no part of it.
+What runs one after another takes as long as its parts together, if every part is timed as the network runs it: a single
+image, BatchNorm folded, the same number format and layout, threads fixed (the lookup table of Once-for-All and FBNet).
+Between other parts each takes somewhat longer than run after run, when its weights lie in the processor's cache; one
+factor makes up for that, fitted to a few whole networks timed among the parts (`latency_timing.py`). Decoding,
+normalising and resizing an image are not counted.
 
 References:
     H. Cai, C. Gan, T. Wang, Z. Zhang, S. Han. Once-for-All: Train One Network and Specialize it for Efficient
@@ -13,15 +15,12 @@ References:
 
 from __future__ import annotations
 
-import platform
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
@@ -41,16 +40,18 @@ from aebnas_bo.space.plan import (
     stage_plan,
     stem_plan,
 )
-from aebnas_bo.supernet.folding import fold_batchnorm
-from aebnas_bo.supernet.subnet import BranchLayerModule, ConvNorm, InvertedResidual, PooledClassifier, activation_module
+from aebnas_bo.supernet.subnet import (
+    BranchLayerModule,
+    ConvNorm,
+    InvertedResidual,
+    PooledClassifier,
+    activation_module,
+)
 
 with without_remarks():  # on importing it, of compilers that nobody needs here
-    from torch.utils.benchmark import Timer
+    pass
 
 NANOSECONDS_PER_MS = 1e6
-TURNS = 7  # through all parts; a busy moment of the machine hits one turn of a few parts, and medians forget it
-RUNS = 8  # of a part in each turn
-WARM_UP = 3  # runs of a part that are not counted
 SHOWN = 3  # missing parts that a message names
 
 
@@ -78,7 +79,8 @@ class LatencyTable(BaseModel):
         device: `cpu` or `cuda`.
         num_threads: CPU threads.
         torch: Version of PyTorch.
-        nanoseconds: Median time of each part for one image, by the part's name.
+        factor: How much longer whole networks take than their parts.
+        nanoseconds: Time of each part for one image, by the part's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -88,6 +90,7 @@ class LatencyTable(BaseModel):
     device: str
     num_threads: int
     torch: str
+    factor: Annotated[float, Field(gt=0.0)]
     nanoseconds: dict[str, Annotated[int, Field(ge=0)]]
 
     @classmethod
@@ -160,7 +163,7 @@ class LatencyPrices:
         missing = [name for name in names if name not in known]
         if missing:
             raise EstimationError(f"the table of latencies lacks {missing[0]}")
-        return sum(known[name] for name in names)
+        return round(self.table.factor * sum(known[name] for name in names))
 
 
 def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]:
@@ -215,63 +218,7 @@ def _branch_parts(space: NetworkSpace, position: int, channels: int, side: int) 
     return found
 
 
-def measure_parts(
-    parts: Sequence[Part], device: str, num_threads: int, on_part: Callable[[int], None] = lambda _: None
-) -> LatencyTable:
-    """Time every part.
-
-    Args:
-        parts: What to time.
-        device: `cpu` or `cuda`.
-        num_threads: CPU threads.
-        on_part: Called with the number of parts timed so far, all turns counted, of `TURNS * len(parts)`.
-
-    Returns:
-        The median over `TURNS` turns through all parts of the mean of `RUNS` runs.
-    """
-    with torch.no_grad():
-        modules = [_ready(part, device) for part in parts]
-        times: list[list[float]] = [[] for _ in parts]
-        for turn in range(TURNS):
-            for number, (module, example) in enumerate(modules):
-                if turn == 0:
-                    for _ in range(WARM_UP):
-                        module(example)
-                timer = Timer(
-                    "module(example)", globals={"module": module, "example": example}, num_threads=num_threads
-                )
-                times[number].append(timer.timeit(RUNS).mean)
-                on_part(turn * len(parts) + number + 1)
-    names = [part.name for part in parts]
-    medians = [round(1e9 * statistics.median(values)) for values in times]
-    return LatencyTable(
-        machine=torch.cuda.get_device_name() if device == "cuda" else _processor(),
-        device=device,
-        num_threads=num_threads,
-        torch=torch.__version__,
-        nanoseconds=dict(zip(names, medians, strict=True)),
-    )
-
-
-def _ready(part: Part, device: str) -> tuple[nn.Module, Tensor]:
-    """Return a part as a deployed network runs it, and an input."""
-    module = part.build().eval()
-    fold_batchnorm(module)
-    example = torch.rand(1, *part.shape)
-    if len(part.shape) == 3:
-        example = example.contiguous(memory_format=torch.channels_last)
-    return module.to(device), example.to(device)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-class _Decision(nn.Module):
+class Decision(nn.Module):
     """What follows a branch: how sure it is, and whether that is enough."""
 
     def __init__(self, name: ConfidenceName, num_classes: int) -> None:
@@ -280,6 +227,7 @@ class _Decision(nn.Module):
         self._num_classes = num_classes
 
     def forward(self, logits: Tensor) -> bool:
+        """Decide on one image's logits, `1 x K` or `1 x (K + 1)`."""
         return bool((confidence(logits, self._name, self._num_classes) >= 0.5).all())
 
 
@@ -319,7 +267,7 @@ def _classifier(channels: int, side: int, num_outputs: int) -> Part:
 
 def _decision(name: ConfidenceName, skeleton: Skeleton) -> Part:
     classes = skeleton.num_classes
-    return Part(f"decision {name} of {classes}", lambda: _Decision(name, classes), (skeleton.exit_outputs,))
+    return Part(f"decision {name} of {classes}", lambda: Decision(name, classes), (skeleton.exit_outputs,))
 
 
 def _head(plan: ConvPlan | None, channels: int, side: int, skeleton: Skeleton) -> list[Part]:

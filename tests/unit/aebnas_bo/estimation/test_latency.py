@@ -7,9 +7,10 @@ import torch
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, EstimationError
-from aebnas_bo.estimation import latency
+from aebnas_bo.estimation import latency_timing
 from aebnas_bo.estimation.known_costs import exit_latencies
-from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, measure_parts, parts_of
+from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
+from aebnas_bo.estimation.latency_timing import measure_space
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
@@ -50,19 +51,42 @@ def test_a_branch_costs_its_layers_its_classifier_and_the_decision() -> None:
 
 
 def test_parts_run_on_their_examples_and_are_timed(monkeypatch) -> None:
-    monkeypatch.setattr(latency, "TURNS", 2)
-    monkeypatch.setattr(latency, "RUNS", 1)
-    parts, done = parts_of(space_of("space.stages.0.widths=[8]", "space.stages.1.widths=[16]"), "learned"), []
-    table = measure_parts(parts, "cpu", 1, done.append)
+    monkeypatch.setattr(latency_timing, "TURNS", 2)
+    monkeypatch.setattr(latency_timing, "RUNS", 1)
+    space, done = space_of("space.stages.0.widths=[8]", "space.stages.1.widths=[16]"), []
+    table = measure_space(space, "max_softmax", "cpu", 1, lambda number, total: done.append((number, total)))
+    parts = parts_of(space, "max_softmax")
     assert list(table.nanoseconds) == [part.name for part in parts]
     assert min(table.nanoseconds.values()) > 0
-    assert done == list(range(1, 2 * len(parts) + 1))
+    total = 2 * (len(parts) + latency_timing.WHOLE_NETWORKS)
+    assert done == [(number, total) for number in range(1, total + 1)]
     assert (table.device, table.num_threads, table.torch) == ("cpu", 1, torch.__version__)
+    assert table.factor > 0.0
+
+
+def test_the_factor_is_what_whole_networks_take_over_their_parts(monkeypatch) -> None:
+    space = space_of()
+    monkeypatch.setattr(latency_timing, "time_parts", lambda parts, *_: times_of(parts))
+
+    def times_of(parts) -> dict[str, int]:
+        known = fake_table(space).nanoseconds
+        prices = LatencyPrices(fake_table(space), space.skeleton, "score_margin")
+        generator = np.random.default_rng(0)
+        drawn = [space.architecture(space.search_space.sample(generator)) for _ in range(latency_timing.WHOLE_NETWORKS)]
+        wholes = {a.key: 3 * priced(a, space.skeleton, prices).cumulative[-1] for a in drawn}
+        return {part.name: {**known, **wholes}[part.name] for part in parts}
+
+    table = measure_space(space, "score_margin", "cpu", 1)
+    assert table.factor == pytest.approx(3.0)
+    plain = LatencyPrices(fake_table(space), space.skeleton, "score_margin")
+    largest = space.largest_without_exits
+    found = priced(largest, space.skeleton, LatencyPrices(table, space.skeleton, "score_margin")).cumulative[-1]
+    assert found == pytest.approx(3 * priced(largest, space.skeleton, plain).cumulative[-1], rel=1e-6)
 
 
 def test_a_part_is_timed_as_a_deployed_network_runs_it() -> None:
     [block] = [part for part in parts_of(space_of(), "score_margin") if part.name.startswith("block")][:1]
-    module, example = latency._ready(block, "cpu")
+    module, example = latency_timing._ready(block, "cpu")
     assert not module.training
     assert not any(isinstance(child, torch.nn.BatchNorm2d) for child in module.modules())
     assert example.shape[0] == 1
