@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from aebnas_bo.config import ConfidenceName
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.errors import ConfigError, EstimationError
-from aebnas_bo.quiet import without_remarks
 from aebnas_bo.space.architecture import Activation, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import (
@@ -47,9 +46,6 @@ from aebnas_bo.supernet.subnet import (
     PooledClassifier,
     activation_module,
 )
-
-with without_remarks():  # on importing it, of compilers that nobody needs here
-    pass
 
 NANOSECONDS_PER_MS = 1e6
 SHOWN = 3  # missing parts that a message names
