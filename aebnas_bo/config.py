@@ -161,6 +161,11 @@ class SupernetConfig(TrainingConfig):
                 "distillation needs the sandwich rule, whose largest network is the teacher; set sandwich: true or "
                 "distillation: false"
             )
+        if self.distillation and self.joint_loss is not None:
+            raise ValueError(
+                "by joint_loss the final exit learns from the images that get there alone, which makes it no teacher; "
+                "set distillation: false"
+            )
         return self
 
 

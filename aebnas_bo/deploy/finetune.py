@@ -202,11 +202,16 @@ def _known(path: Path, fingerprint: str) -> Subnet:
 
 
 def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
-    """Return the final recipe; a learned confidence is trained on by the loss that trained it in the supernet."""
+    """Return the final recipe; a learned confidence is trained on as it was in the supernet, without a teacher."""
     recipe = config.final_training
     if config.estimation.confidence == "learned" and recipe.joint_loss is None:
         recipe = recipe.model_copy(
-            update={"joint_loss": config.supernet.joint_loss, "exit_weights": None, "exit_distillation": False}
+            update={
+                "joint_loss": config.supernet.joint_loss,
+                "exit_weights": None,
+                "exit_distillation": False,
+                "distillation": False,
+            }
         )
     return with_budget(recipe, config, space)
 

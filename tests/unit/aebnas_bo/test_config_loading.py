@@ -69,7 +69,8 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
-        ("supernet.joint_loss={}", "supernet.joint_loss trains confidences"),
+        ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
+        ("supernet.joint_loss={}", "which makes it no teacher; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
         ("estimation.confidence=learned", "set space.learned_confidence: true"),
         (
@@ -87,11 +88,14 @@ def test_training_settings_that_contradict_each_other_are_refused(setting: str, 
 def test_learned_confidences_need_a_loss_that_trains_them() -> None:
     settings = ["space.learned_confidence=true", "estimation.confidence=learned"]
     assert "set supernet.joint_loss: {}" in problems(settings)
-    assert load_config(None, [*settings, "supernet.joint_loss={}"]).estimation.confidence == "learned"
+    assert (
+        load_config(None, [*settings, "supernet={joint_loss: {}, distillation: false}"]).estimation.confidence
+        == "learned"
+    )
 
 
 def test_the_joint_loss_weighs_outputs_itself() -> None:
-    learned = ["space.learned_confidence=true", "supernet.joint_loss={max_macs: 0.1}"]
+    learned = ["space.learned_confidence=true", "supernet.joint_loss={max_macs: 0.1}", "supernet.distillation=false"]
     assert load_config(None, learned).supernet.joint_loss is not None
     assert "supernet.joint_loss weighs outputs itself" in problems([*learned, "supernet.exit_distillation=true"])
 

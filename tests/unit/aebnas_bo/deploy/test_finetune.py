@@ -191,7 +191,9 @@ def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
 
 
 def test_learned_confidences_go_on_being_trained() -> None:
-    config = load_config(None, ["space.learned_confidence=true", "supernet.joint_loss={}"])
+    config = load_config(
+        None, ["space.learned_confidence=true", "supernet.joint_loss={}", "supernet.distillation=false"]
+    )
     space = NetworkSpace(config.space, 1, 10)
     assert final_recipe(config, space).joint_loss is None
     learned = config.estimation.model_copy(update={"confidence": "learned"})

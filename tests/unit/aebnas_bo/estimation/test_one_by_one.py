@@ -41,7 +41,7 @@ def run_one(subnet: Subnet, image: torch.Tensor, thresholds: list[float], measur
 @torch.no_grad()
 @pytest.mark.parametrize(("measure", "rule"), RULES)
 def test_accuracy_and_average_macs_are_those_of_running_images_one_by_one(measure: str, rule: str) -> None:
-    learned = ["space.learned_confidence=true", "supernet.joint_loss={}"]
+    learned = ["space.learned_confidence=true", "supernet.joint_loss={}", "supernet.distillation=false"]
     config = load_config(None, [*learned, f"estimation.confidence={measure}", f"estimation.exit_rule={rule}"])
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
