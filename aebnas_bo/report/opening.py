@@ -27,7 +27,7 @@ def _question(contents: Contents) -> str:
     return (
         f"This study searched early-exit networks that classify images ({images}): an image that an exit on the way is "
         "sure of leaves there and costs less. What was wanted is high accuracy at few MACs (multiply-accumulate "
-        "operations) per image on average."
+        f"operations){' and in little time' if config.search.has_latency else ''} per image on average."
     )
 
 
@@ -69,15 +69,15 @@ def _answer(networks: Networks) -> list[str]:
     best, knee = max(networks.front, key=lambda trial: trial.metrics["accuracy"]), _knee(networks)
     sentences = [
         f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
-        f"average, {_share(best, networks)} of what the largest network without exits costs{_latency(best)}."
+        f"average, {_share(best, networks)} of what the largest network without exits costs{_latency(best, '; an image takes')}."
     ]
     if knee is not None and knee is not best:
         sentences.append(
             f"A good compromise, the knee of the front, is right on {_accuracy(knee)} at {_macs(knee)} MACs "
-            f"({_share(knee, networks)}){_latency(knee)}."
+            f"({_share(knee, networks)}){_latency(knee, ' and')}."
         )
     if networks.limits:
-        sentences.append(f"Of all observations, {networks.limits}.")
+        sentences.append(f"{networks.limits[0].upper()}{networks.limits[1:]}.")
     return sentences
 
 
@@ -93,9 +93,9 @@ def _macs(trial: Trial) -> str:
     return macs_text(trial.metrics["average_macs"] * MACS_PER_MILLION)
 
 
-def _latency(trial: Trial) -> str:
+def _latency(trial: Trial, before: str) -> str:
     """Return the latency with what leads up to it; nothing where it is no objective."""
-    return f" and {trial.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in trial.metrics else ""
+    return f"{before} {trial.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in trial.metrics else ""
 
 
 def _share(trial: Trial, networks: Networks) -> str:
