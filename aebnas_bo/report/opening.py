@@ -67,9 +67,10 @@ def _answer(networks: Networks) -> list[str]:
     if not networks.front:
         return [f"Nothing found meets the limits: {networks.limits}."]
     best, knee = max(networks.front, key=lambda trial: trial.metrics["accuracy"]), _knee(networks)
+    takes = _latency(best, "; an image takes")
     sentences = [
         f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
-        f"average, {_share(best, networks)} of what the largest network without exits costs{_latency(best, '; an image takes')}."
+        f"average, {_share(best, networks)} of what the largest network without exits costs{takes}."
     ]
     if knee is not None and knee is not best:
         sentences.append(
