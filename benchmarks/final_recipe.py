@@ -1,0 +1,276 @@
+"""What the parts of the final recipe bring: the supernet's weights, its answers, an average of the weights.
+
+    python -m benchmarks.final_recipe RUN --select knee best-accuracy --seeds 100 101 102 --out FILE
+
+RUN is the folder of a search. Each chosen network is trained under each variant and seed as `aebnas-bo train` trains
+it, thresholds tuned alike, in a temporary copy of what training needs of RUN. Rows that stand in the file are not run
+again. The table gives the mean difference to the default recipe over pairs of one network and seed, with its standard
+error. Recipes are chosen by validation accuracy; test images are only reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.config_loading import dump_config
+from aebnas_bo.deploy.final_training import FINAL_VERSION
+from aebnas_bo.deploy.finetune import Candidate, choose_candidate, train_candidate
+from aebnas_bo.errors import UsageError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.architecture import content_key
+from benchmarks.records import output_file, read_rows
+
+EMA_DECAYS = (0.99, 0.999)
+IDENTITY = ["select", "key", "variant", "seed", "epochs", "settings"]
+FIGURES = ["validation_accuracy", "validation_average_macs", "test_accuracy", "test_average_macs", "seconds"]
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Settings of the final recipe that are compared; all others are the run's own."""
+
+    start: Literal["supernet", "scratch"]
+    distillation: bool
+    ema_decay: float
+
+    def __str__(self) -> str:
+        average = f" + average {self.ema_decay:g}" if self.ema_decay else ""
+        return self.start + " + distillation" * self.distillation + average
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, and what tells its row from others."""
+
+    candidate: Candidate
+    seed: int
+    identity: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant less the default recipe, over pairs of one network and seed.
+
+    Args:
+        mean: Mean difference.
+        error: Its standard error, pairs taken for independent; NaN of a single pair.
+        num_pairs: Number of pairs.
+    """
+
+    mean: float
+    error: float
+    num_pairs: int
+
+
+RECIPE = FinalTrainingConfig()
+DEFAULT = Variant(RECIPE.start, RECIPE.distillation, RECIPE.ema_decay)
+
+
+def main() -> None:
+    """Run what is missing, then print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--select", type=parse_selection, nargs="+", default=[Selection("knee")])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[100])
+    parser.add_argument("--epochs", type=int, help="in place of the run's final_training.epochs")
+    parser.add_argument("--ema-decays", type=float, nargs="*", default=EMA_DECAYS, help="per step")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as for `aebnas-bo train`")
+    parser.add_argument("--out", type=output_file, required=True)
+    arguments = parser.parse_args()
+    settings = list(arguments.settings)
+    if arguments.epochs is not None:
+        settings.append(f"final_training.epochs={arguments.epochs}")
+    with tempfile.TemporaryDirectory() as scratch, RunProgress(Console(stderr=True), quiet=False) as progress:
+        folder = copy_of_run(RunFolder(arguments.run), Path(scratch))
+        candidates = choose_networks(folder, arguments.select, settings)
+        planned = list(jobs(candidates, variants(arguments.ema_decays), arguments.seeds))
+        run_missing(planned, arguments.out, progress)
+    wanted = {job.identity for job in planned}
+    sys.stdout.write(table([row for row in read_rows(arguments.out) if _identity(row) in wanted]))
+
+
+def variants(ema_decays: Sequence[float]) -> list[Variant]:
+    """Return the default recipe, every start with and without distillation, and averages of the weights.
+
+    Args:
+        ema_decays: Decays per step of the averages, each tried from the supernet's weights with distillation.
+    """
+    plain = [Variant(start, is_on, 0.0) for start in ("supernet", "scratch") for is_on in (True, False)]
+    return list(dict.fromkeys([DEFAULT, *plain, *(Variant("supernet", True, decay) for decay in ema_decays)]))
+
+
+def copy_of_run(run: RunFolder, target: Path) -> RunFolder:
+    """Copy what training needs of a run.
+
+    Args:
+        run: Folder of a search.
+        target: An existing folder.
+
+    Raises:
+        UsageError: If there is no search in it.
+    """
+    if not run.holds_study:
+        raise UsageError(f"{run.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    for file in (*run.path.glob(f"{run.study.name}*"), run.supernet):  # a log of SQLite's may lie beside the study
+        if file.exists():
+            shutil.copy2(file, target)
+    return RunFolder(target)
+
+
+def choose_networks(
+    folder: RunFolder, selections: Sequence[Selection], settings: Sequence[str]
+) -> dict[str, Candidate]:
+    """Return the networks to train by how they are selected.
+
+    Args:
+        folder: The run folder.
+        selections: Which networks.
+        settings: `section.key=value` strings, as for `choose_candidate`.
+
+    Raises:
+        UsageError: If two selections mean one network, whose pairs would count twice.
+        AebnasError: As `choose_candidate`.
+    """
+    found: dict[str, Candidate] = {}
+    for selection in selections:
+        candidate = choose_candidate(folder, selection, settings)
+        for name, other in found.items():
+            if other.trial.key == candidate.trial.key:
+                raise UsageError(f"--select {name} and {selection} mean the same network, {other.trial.key}; drop one")
+        found[str(selection)] = candidate
+    return found
+
+
+def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: Sequence[int]) -> Iterator[Job]:
+    """Yield all trainings, seed by seed, so that what an interrupted call leaves can be compared.
+
+    Args:
+        candidates: Networks by how they were selected.
+        compared: Variants of the recipe.
+        seeds: Seeds of training.
+
+    Raises:
+        ValueError: If a variant's average has no sound decay.
+    """
+    for seed in seeds:
+        for select, chosen in candidates.items():
+            for variant in compared:
+                own = chosen.config.final_training.model_dump()
+                recipe = FinalTrainingConfig.model_validate({**own, **asdict(variant)})
+                candidate = replace(chosen, config=chosen.config.model_copy(update={"final_training": recipe}))
+                settings = content_key(
+                    [FINAL_VERSION, dump_config(candidate.config), chosen.splits.data_hash, chosen.goal.value]
+                )
+                key, epochs = candidate.trial.key, str(recipe.epochs)
+                yield Job(candidate, seed, (select, key, str(variant), str(seed), epochs, settings))
+
+
+def run_missing(planned: Sequence[Job], out: Path, progress: RunProgress) -> None:
+    """Run what the file lacks and append it, row by row.
+
+    Args:
+        planned: All trainings.
+        out: The CSV file.
+        progress: Shows the epochs.
+
+    Raises:
+        AebnasError: As `train_candidate`.
+    """
+    rows = read_rows(out)
+    known = {_identity(row) for row in rows}
+    with out.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not rows:
+            writer.writerow([*IDENTITY, *FIGURES])
+        for job in planned:
+            if job.identity not in known:
+                writer.writerow([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
+                file.flush()
+
+
+def run_job(job: Job, progress: RunProgress) -> list[float]:
+    """Train a network under one variant and return its `FIGURES`.
+
+    Args:
+        job: The training.
+        progress: Shows the epochs.
+
+    Raises:
+        AebnasError: As `train_candidate`.
+    """
+    started = time.perf_counter()
+    trained = train_candidate(job.candidate, job.seed, True, progress)
+    seconds = time.perf_counter() - started
+    validation, test = trained.validation, trained.test
+    return [validation.accuracy, validation.average_macs, test.accuracy, test.average_macs, seconds]
+
+
+def paired_difference(rows: Sequence[Row], variant: str, reference: str, figure: str) -> Difference | None:
+    """Return a variant less a reference in one figure, `None` if they share no network and seed.
+
+    Args:
+        rows: Rows, one per variant, network and seed.
+        variant: Name of the variant.
+        reference: Name of what it is held against.
+        figure: One of `FIGURES`.
+    """
+    one, other = (
+        {(row["key"], row["seed"]): float(row[figure]) for row in rows if row["variant"] == name}
+        for name in (variant, reference)
+    )
+    differences = [one[pair] - other[pair] for pair in one if pair in other]
+    if not differences:
+        return None
+    count = len(differences)
+    error = statistics.stdev(differences) / math.sqrt(count) if count > 1 else math.nan
+    return Difference(statistics.mean(differences), error, count)
+
+
+def table(rows: Sequence[Row], reference: str = str(DEFAULT)) -> str:
+    """Return means per variant and paired differences to a reference as a Markdown table.
+
+    Args:
+        rows: Rows, one per variant, network and seed.
+        reference: Name of the variant that all others are held against.
+    """
+    columns = ["variant", "trainings", *(figure.replace("_", " ") for figure in FIGURES)]
+    lines = [f"| {' | '.join([*columns, 'validation difference', 'test difference'])} |", "|---" * 9 + "|"]
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        its = [row for row in rows if row["variant"] == variant]
+        means = (f"{statistics.mean(float(row[figure]) for row in its):.4g}" for figure in FIGURES)
+        differences = (
+            _shown(paired_difference(rows, variant, reference, figure)) if variant != reference else "–"
+            for figure in ("validation_accuracy", "test_accuracy")
+        )
+        lines.append(f"| {' | '.join([variant, str(len(its)), *means, *differences])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(difference: Difference | None) -> str:
+    return "–" if difference is None else f"{difference.mean:+.2f} ± {difference.error:.2f}"
+
+
+def _identity(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in IDENTITY)
+
+
+if __name__ == "__main__":
+    main()
