@@ -258,7 +258,7 @@ def _train(
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
         if recipe.distillation:
-            teacher = _teacher(supernet, space, images)
+            teacher = largest_teacher(supernet, space, images)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
@@ -271,7 +271,7 @@ def _train(
     )  # fmt: skip
 
 
-def _teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:
+def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:
     """Return the final answers of the supernet's largest network."""
     largest = extract(supernet, space.largest_without_exits)
     calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)

@@ -1,0 +1,163 @@
+"""A hand-made static network, trained by a search's final recipe: what searched networks have to beat.
+
+    python -m benchmarks.hand_made RUN --seeds 0 1 2 --out FILE
+
+RUN is the folder of a search, which says what images there are and how networks are trained to the end. The network
+has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the
+stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, with the supernet's
+largest network as a teacher and without. Rows that stand in the file are not run again, and a training that was stopped
+goes on. Test images are looked at once, after training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import parse_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
+from aebnas_bo.deploy.finetune import largest_teacher
+from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.architecture import Architecture, Block, Skeleton, Stage, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet_preparation import (
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+    training_data,
+    transforms_of,
+)
+from aebnas_bo.training.loop import EpochReport
+from benchmarks.records import output_file, read_rows
+
+WIDTHS, STRIDES = (12, 20, 32, 48), (2, 2, 1, 2)
+HEADER = ["teacher", "seed", "settings", "epochs", "macs_millions", "validation_accuracy", "test_accuracy"]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all trainings share."""
+
+    folder: RunFolder
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+    progress: RunProgress
+
+
+def main() -> None:
+    """Train what is missing, then print means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="of final_training")
+    parser.add_argument("--out", type=output_file, required=True)
+    arguments = parser.parse_args()
+    folder = RunFolder(arguments.run)
+    with TrialStore.open_read_only(folder.study) as store:
+        config = parse_config(store.study.config, str(folder.study), arguments.settings)
+    torch.set_num_threads(config.num_threads)
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    rows = read_rows(arguments.out)
+    with (
+        RunProgress(Console(stderr=True), quiet=False) as progress,
+        arguments.out.open("a", newline="", encoding="utf-8") as file,
+    ):
+        ground = Ground(folder, config, space, splits, progress)
+        writer = csv.writer(file, lineterminator="\n")
+        if not rows:
+            writer.writerow(HEADER)
+        known = {(row["teacher"], row["seed"], row["settings"]) for row in rows}
+        for seed in arguments.seeds:
+            for has_teacher in (True, False):
+                identity = ("yes" if has_teacher else "no", str(seed), _settings(ground, seed))
+                if identity not in known:
+                    figures = _train(ground, has_teacher, seed, arguments.out.parent)
+                    writer.writerow([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
+                    file.flush()
+    _print(read_rows(arguments.out))
+
+
+def hand_made(splits: Splits) -> tuple[Architecture, Skeleton]:
+    """Return the network for images of this size."""
+    skeleton = Skeleton(
+        in_channels=splits.in_channels,
+        num_classes=splits.num_classes,
+        stem_channels=8,
+        stem_stride=1,
+        stage_strides=STRIDES,
+        exit_stages=(),
+        branch_stride=1,
+        head_channels=0,
+        activation="relu",
+        has_learned_confidence=False,
+    )
+    return Architecture(splits.image_size, tuple(Stage(width, (Block(3, 3),) * 2) for width in WIDTHS), ()), skeleton
+
+
+def _settings(ground: Ground, seed: int) -> str:
+    recipe = ground.config.final_training.model_dump(mode="json", exclude={"compile", "start", "distillation"})
+    study = supernet_fingerprint(ground.config, ground.splits.data_hash)
+    return content_key([FINAL_VERSION, study, seed, recipe, transforms_of(ground.config.data)])
+
+
+def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
+    """Return MACs in millions, validation and test accuracy in percent."""
+    config, splits, device = ground.config, ground.splits, resolve_device(ground.config.device)
+    architecture, skeleton = hand_made(splits)
+    images, teacher = MeasuringImages.of(splits, device), None
+    if has_teacher:
+        supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
+        teacher = largest_teacher(supernet, ground.space, images)
+    name = f"hand-made network{' with teacher' if has_teacher else ''}, seed {seed}"
+    ground.progress.start(name, config.final_training.epochs)
+
+    def show(report: EpochReport) -> None:
+        ground.progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    recipe = config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
+    subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
+    checkpoint = beside / f"hand-made-{'taught' if has_teacher else 'alone'}-{seed}.training.safetensors"
+    fingerprint = _settings(ground, seed) + str(has_teacher)
+    data = training_data(config, recipe, splits, device)
+    train_network(
+        subnet, architecture, skeleton, data, images.calibration_images, recipe, seed, teacher, show, checkpoint,
+        fingerprint,
+    )  # fmt: skip
+    accuracies = []
+    for split in (splits.validation, splits.test):
+        with torch.no_grad():
+            pixels = normalize(split.images, splits.mean, splits.std, device)
+            [logits] = output_logits(subnet, pixels, config.estimation.batch_size)
+        accuracies.append(100.0 * float((logits.argmax(dim=1) == split.labels).double().mean()))
+    checkpoint.unlink(missing_ok=True)
+    return exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION, accuracies[0], accuracies[1]
+
+
+def _print(rows: list[dict[str, str]]) -> None:
+    for teacher in ("yes", "no"):
+        found = [float(row["test_accuracy"]) for row in rows if row["teacher"] == teacher]
+        if found:
+            spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
+            sys.stdout.write(f"teacher {teacher}: {statistics.mean(found):.2f}{spread} % ({len(found)} seeds)\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.space.macs import exit_costs
+from benchmarks import hand_made
+
+
+def test_the_network_is_the_one_that_was_measured_by_hand() -> None:
+    splits = load_splits(load_config(None).data)
+    architecture, skeleton = hand_made.hand_made(splits)
+    assert architecture.resolution == splits.image_size
+    of_colours = type(skeleton)(**{**vars(skeleton), "in_channels": 3})
+    assert exit_costs(type(architecture)(32, architecture.stages, ()), of_colours).cumulative == (2_425_824,)
+
+
+def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: Path, monkeypatch, capsys) -> None:
+    run, out = tiny_run("data.max_train_images=200"), tmp_path / "hand-made.csv"
+    arguments = ["hand_made", str(run.path), "--out", str(out), "--set", "final_training.epochs=1", "--seeds", "100"]
+    monkeypatch.setattr("sys.argv", arguments)
+    hand_made.main()
+    rows = list(csv.DictReader(out.open()))
+    assert [row["teacher"] for row in rows] == ["yes", "no"]
+    assert all(0.0 <= float(row["test_accuracy"]) <= 100.0 and row["epochs"] == "1" for row in rows)
+    assert "teacher no:" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == []
+    monkeypatch.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
+    hand_made.main()
+    assert list(csv.DictReader(out.open())) == rows
