@@ -161,12 +161,13 @@ def latency_table(
     with reported_errors(as_json, quiet, way_on="The same command begins anew.") as command:
         from aebnas_bo.config_loading import load_config
         from aebnas_bo.data.datasets import load_splits
-        from aebnas_bo.latency_preparation import measure_table, write_table
+        from aebnas_bo.latency_preparation import make_folder_of, measure_table, write_table
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.space.network_space import NetworkSpace
         from aebnas_bo.supernet_preparation import resolve_device
 
         loaded = load_config(config, all_settings(settings, {"device": device}))
+        make_folder_of(out)
         place, splits = resolve_device(loaded.device), load_splits(loaded.data)
         space = NetworkSpace(loaded.space, splits.in_channels, splits.num_classes)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
-from aebnas_bo.errors import ConfigError
+from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.estimation.known_costs import ExitPrices, exit_latencies, exit_macs
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
@@ -72,6 +73,20 @@ def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, de
         progress.update(done, "")
 
     return measure_space(space, config.estimation.confidence, device, config.num_threads, show)
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder of a file that is to be written after long work.
+
+    Raises:
+        UsageError: If there is none and it cannot be made, or the file is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: cannot be written; give a file in a folder of your own")
 
 
 def write_table(path: Path, table: LatencyTable) -> None:

@@ -86,9 +86,10 @@ def test_a_search_with_latencies_measured_elsewhere(calls, tmp_path: Path) -> No
     latency = "--set=search.objectives=[accuracy, average_macs, latency_ms]"
     table, run = str(tmp_path / "table.json"), ["run", "--config", str(config), "--quiet", *narrow, latency]
     run += [f"--set=estimation.latency_table={table}", "--out", str(tmp_path / "run")]
-    early, made, searched, resumed, other, forbidden = calls(
+    early, nowhere, made, searched, resumed, other, forbidden = calls(
         [
             run,
+            ["latency-table", str(config), "--out", str(config / "table.json")],
             ["latency-table", str(config), *narrow, "--out", table, "--json"],
             [*run, "--budget", "6", "--max-latency-ms", "0.9"],
             ["run", "--resume", "--budget", "8", "--out", str(tmp_path / "run"), "--json", "--quiet"],
@@ -98,6 +99,9 @@ def test_a_search_with_latencies_measured_elsewhere(calls, tmp_path: Path) -> No
     )
     assert early.returncode == 3
     assert "table.json: cannot be read" in early.stderr
+    assert nowhere.returncode == 2
+    assert "cannot be written" in nowhere.stderr
+    assert "latencies of parts" not in nowhere.stderr
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["parts"] > 50
     assert searched.returncode == 0, searched.stderr
