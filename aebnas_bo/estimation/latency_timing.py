@@ -18,9 +18,7 @@ from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.folding import fold_batchnorm
-from aebnas_bo.supernet.subnet import (
-    Subnet,
-)
+from aebnas_bo.supernet.subnet import Subnet
 
 with without_remarks():  # on importing it, of compilers that nobody needs here
     from torch.utils.benchmark import Timer
