@@ -1,80 +1,74 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 
-def call(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "aebnas_bo.cli", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
-
-
-def test_space_is_described() -> None:
-    result = call("space")
-    assert result.returncode == 0, result.stderr
-    for part in ("24 parameters", "M MACs", "exit1_threshold", "stage2_width"):
-        assert part in result.stdout
-
-
-def test_a_missing_file_is_a_configuration_error() -> None:
-    result = call("space", "nowhere.yaml")
-    assert result.returncode == 3
-    assert "nowhere.yaml" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_help_names_the_commands() -> None:
-    result = call("--help")
+def test_the_installed_command_starts() -> None:
+    command = [sys.executable, "-m", "aebnas_bo.cli", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0
-    assert "run" in result.stdout
-    assert "space" in result.stdout
+    for name in ("run", "space", "compare", "latency-table"):
+        assert name in result.stdout
 
 
-def test_fidelity_from_the_command_line(tmp_path: Path) -> None:
+def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
+    described, missing, few, wrong = calls(
+        [
+            ["space"],
+            ["space", "nowhere.yaml"],
+            ["fidelity", "--num-architectures", "2"],
+            ["fidelity", "--set", "fidelity.top_k=[0]"],
+        ]
+    )
+    assert described.returncode == 0, described.stderr
+    for part in ("24 parameters", "M MACs", "exit1_threshold", "stage2_width"):
+        assert part in described.stdout
+    assert missing.returncode == 3
+    assert "nowhere.yaml" in missing.stderr
+    assert few.returncode == 2
+    assert "--num-architectures" in few.stderr
+    assert wrong.returncode == 3
+    assert not any("Traceback" in called.stderr for called in (described, missing, few, wrong))
+
+
+def test_fidelity_from_the_command_line(calls, tmp_path: Path) -> None:
     few = ["--set=supernet.epochs=2", "--set=final_training.epochs=1", "--set=fidelity.bootstrap_samples=100"]
     arguments = ["fidelity", "--num-architectures", "4", "--out", str(tmp_path / "study"), *few]
-    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
-    result = call(*arguments, "--json", env=environment)
+    result, again, resumed = calls([[*arguments, "--json"], arguments, [*arguments, "--resume", "--quiet"]])
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["folder"] == str(tmp_path / "study")
     assert document["agreements"][0]["quantity"] == "accuracy"
-    again = call(*arguments, env=environment)
     assert again.returncode == 2
     assert "--resume" in again.stderr
-    resumed = call(*arguments, "--resume", "--quiet", env=environment)
     assert resumed.returncode == 0, resumed.stderr
     assert "Kendall tau" in resumed.stdout
 
 
-def test_a_mistake_in_a_fidelity_flag_is_named() -> None:
-    result = call("fidelity", "--num-architectures", "2")
-    assert result.returncode == 2
-    assert "--num-architectures" in result.stderr
-    assert call("fidelity", "--set", "fidelity.top_k=[0]").returncode == 3
-
-
-def test_methods_are_compared_from_the_command_line(tmp_path: Path) -> None:
+def test_methods_are_compared_from_the_command_line(calls, tmp_path: Path) -> None:
     few = [
         "--set=supernet.epochs=1", "--set=supernet.random_subnets=0", "--set=search.design_trials=3",
         "--set=search.batch_size=2", "--set=search.pool_size=8", "--set=search.rounds=0",
     ]  # fmt: skip
-    configs = Path(__file__).resolve().parents[2] / "configs"
-    arguments = ["compare", str(configs / "digits.yaml"), "--methods", "static,aebnas", "--budget", "5", *few]
-    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
-    result = call(*arguments, "--out", str(tmp_path / "all"), "--json", env=environment)
+    config, out = str(Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"), ["--out", str(tmp_path / "all")]
+    arguments = ["compare", config, "--methods", "static,aebnas", "--budget", "5", *few, *out]
+    result, again, wrong, missing = calls(
+        [
+            [*arguments, "--json"],
+            arguments,
+            ["compare", config, "--methods", "nacho", *out],
+            ["compare", "nowhere.yaml"],
+        ]
+    )
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert [run["method"] for run in document["runs"]] == ["static", "aebnas"]
     assert "| static | 1 |" in (tmp_path / "all" / "comparison.md").read_text(encoding="utf-8")
-    again = call(*arguments, "--out", str(tmp_path / "all"), env=environment)
     assert "everything is in" in again.stdout
     assert "trials" not in again.stderr  # nothing is run again
-    wrong = call("compare", str(configs / "digits.yaml"), "--methods", "nacho", "--out", str(tmp_path / "all"))
     assert wrong.returncode == 2
     assert "there is aebnas, aebnas-bo, edanas, nachos, static" in wrong.stderr
-    missing = call("compare", "nowhere.yaml")
     assert missing.returncode == 3
     assert "nowhere.yaml: cannot be read" in missing.stderr
 
