@@ -94,8 +94,9 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     splits = load_splits(config.data)
     torch.set_num_threads(config.num_threads)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    latencies = prepare_latencies(config, space, None, progress, resolve_device(config.device))
-    return _prepare(config, splits, None, progress, latencies)
+    device = resolve_device(config.device)
+    latencies = prepare_latencies(config, space, None, progress, device)
+    return _prepare(config, splits, space, None, progress, device, latencies)
 
 
 def make_objectives(
@@ -157,7 +158,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
             latencies = prepare_latencies(config, space, folder, progress, device)
         with _open_store(config, folder, space, splits, latencies) as store:
             with clock.phase("supernet"):
-                study = _prepare(config, splits, folder, progress, latencies)
+                study = _prepare(config, splits, space, folder, progress, device, latencies)
             try:
                 with clock.phase("search"):
                     _search(config, study, store, progress)
@@ -170,12 +171,12 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
 def _prepare(
     config: Config,
     splits: Splits,
+    space: NetworkSpace,
     folder: RunFolder | None,
     progress: RunProgress,
+    device: str,
     latencies: LatencyPrices | None,
 ) -> PreparedStudy:
-    device = resolve_device(config.device)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
     progress.message(f"supernet: {source}")
     return PreparedStudy(

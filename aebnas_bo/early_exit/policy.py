@@ -117,15 +117,27 @@ def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOu
     num_right = int(table.is_correct.gather(0, leaves_at[None]).sum())
     share = (num_right + 1) / (num_images + 2)
     counts = torch.bincount(leaves_at, minlength=len(table.macs)).tolist()
-    mean_macs = sum(count * macs for count, macs in zip(counts, table.macs, strict=True)) / num_images
-    variance = sum(c * (macs - mean_macs) ** 2 for c, macs in zip(counts, table.macs, strict=True)) / num_images
+    mean_macs, macs_sem = mean_cost(counts, table.macs)
     return ExitOutcome(
         accuracy=100.0 * num_right / num_images,
         accuracy_sem=100.0 * (share * (1.0 - share) / num_images) ** 0.5,
         average_macs=mean_macs,
-        average_macs_sem=(variance / num_images) ** 0.5,
+        average_macs_sem=macs_sem,
         exit_rates=tuple(count / num_images for count in counts),
     )
+
+
+def mean_cost(counts: Sequence[int], costs: Sequence[int]) -> tuple[float, float]:
+    """Return the mean cost of an image and its standard error over images.
+
+    Args:
+        counts: Images that leave at each of the `E` outputs.
+        costs: What leaving there costs.
+    """
+    num_images = sum(counts)
+    mean = sum(count * cost for count, cost in zip(counts, costs, strict=True)) / num_images
+    variance = sum(count * (cost - mean) ** 2 for count, cost in zip(counts, costs, strict=True)) / num_images
+    return mean, (variance / num_images) ** 0.5
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 
 from aebnas_bo.config import EstimationConfig
-from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, mean_cost
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
 from aebnas_bo.errors import EstimationError
@@ -229,11 +229,7 @@ class SupernetEstimator:
         }
         if self._latencies is not None:
             costs = priced(architecture, self._space.skeleton, self._latencies).cumulative
-            metrics["latency_ms"] = self._average(outcome.exit_rates, [cost / NANOSECONDS_PER_MS for cost in costs])
+            counts = [round(rate * len(self._images.labels)) for rate in outcome.exit_rates]
+            mean, error = mean_cost(counts, costs)
+            metrics["latency_ms"] = Measurement(mean / NANOSECONDS_PER_MS, error / NANOSECONDS_PER_MS)
         return metrics
-
-    def _average(self, exit_rates: Sequence[float], costs: Sequence[float]) -> Measurement:
-        """Return the mean over the images of what leaving at each output costs, with its standard error."""
-        mean = sum(rate * cost for rate, cost in zip(exit_rates, costs, strict=True))
-        variance = sum(rate * (cost - mean) ** 2 for rate, cost in zip(exit_rates, costs, strict=True))
-        return Measurement(mean, (variance / len(self._images.labels)) ** 0.5)

@@ -122,7 +122,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
         metric_names=METRIC_NAMES,
-        has_latency=any(objective.name == "latency_ms" for objective in contents.run.study.objectives),
+        has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),
         scripts={name: Markup(script) for name, script in scripts.items()},
         policy=_policy(scripts.values()),
