@@ -106,7 +106,7 @@ def train_network(
                 outputs = forward(images)
                 taught = None if teacher is None else soft_labels(teacher(images))
             wanted = targets if taught is None else mixed_targets(targets, taught, config.label_smoothing)
-            loss = network_loss(architecture, outputs, wanted, targets)
+            loss = network_loss(architecture, outputs, (), wanted, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 

@@ -93,6 +93,12 @@ class ExitChoices(Declaration):
         return self
 
     @property
+    def has_one_branch(self) -> bool:
+        """Whether an exit, where there is one, always has the same branch."""
+        options = (getattr(layer, name) for layer in self.layers for name in type(layer).model_fields)
+        return len(set(self.depths) - {0}) <= 1 and all(len(values) == 1 for values in options)
+
+    @property
     def has_free_threshold(self) -> bool:
         """Whether its threshold is a continuous parameter of the space."""
         return max(self.depths) > 0 and self.threshold is not None and not self.threshold_values

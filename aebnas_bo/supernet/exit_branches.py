@@ -45,6 +45,13 @@ class ElasticBranchLayer(nn.Module):
 class ElasticBranch(nn.Module):
     """An exit branch of maximal size.
 
+    Branches that differ from step to step would pull the backbone in as many directions. Where there is a choice, all
+    branches with layers therefore learn from what the backbone gives without changing it, and the bare classifier, a
+    branch without layers, trains the backbone in every step, whichever branch was drawn (deep supervision). A branch
+    that is the exit's only one trains the backbone itself.
+
+    Source of classifiers that train what is below them: Deeply-Supervised Nets (Lee et al., AISTATS 2015), section 2.
+
     Args:
         channels: Most channels of the stage it follows.
         choices: What may vary.
@@ -54,25 +61,45 @@ class ElasticBranch(nn.Module):
 
     def __init__(self, channels: int, choices: ExitChoices, num_outputs: int, generator: torch.Generator) -> None:
         super().__init__()
+        self.has_choice = not choices.has_one_branch
         self.layers = nn.ModuleList()
+        stage_channels = channels
         for options in choices.layers:
             self.layers.append(ElasticBranchLayer(channels, options, generator))
             keeps_channels = options.kinds == ("inverted_residual",)
             channels *= 1 if keeps_channels else max(options.expansions)
-        # channels never shrink on the way, so the last count serves branches of any depth
-        self.classifier = ElasticClassifier(channels, num_outputs, generator)
+        if self.layers:
+            # channels never shrink on the way, so the last count serves branches of any depth
+            self.classifier = ElasticClassifier(channels, num_outputs, generator)
+        if self.has_choice or not self.layers:
+            self.bare_classifier = ElasticClassifier(stage_channels, num_outputs, generator)
 
     def parts(self, plan: BranchPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution with what to slice from it."""
         for layer, layer_plan in zip(modules_of(self.layers, ElasticBranchLayer), plan.layers, strict=False):
             yield from layer.parts(layer_plan)
 
-    def forward(self, features: Tensor, plan: BranchPlan) -> Tensor:
-        """Return the logits of the branch a plan describes, `B x num_outputs`."""
+    def classifier_of(self, plan: BranchPlan) -> ElasticClassifier:
+        """Return the classifier a branch ends in."""
+        return self.classifier if plan.layers else self.bare_classifier
+
+    def forward(self, features: Tensor, plan: BranchPlan) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of the branch a plan describes, and those that train the backbone in its place.
+
+        Args:
+            features: What the stage gives, `B x C x H x W`.
+            plan: The branch.
+
+        Returns:
+            `B x num_outputs` each; the second is `None` where the branch itself trains the backbone.
+        """
+        supervision: Tensor | None = None
+        if self.has_choice and plan.layers:
+            supervision = self.bare_classifier(features)
+            features = features.detach()
         for layer, layer_plan in zip(self.layers, plan.layers, strict=False):  # the first layers are shared
             features = layer(features, layer_plan)
-        logits: Tensor = self.classifier(features)
-        return logits
+        return self.classifier_of(plan)(features), supervision
 
 
 def _convolutions(

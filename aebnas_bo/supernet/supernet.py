@@ -71,19 +71,32 @@ class Supernet(nn.Module):
             `B x K` logits of each active exit in order, then of the final classifier; those of exits with a learned
             confidence have its logit as one more column.
         """
+        return self.supervised(images, architecture)[0]
+
+    def supervised(
+        self, images: Tensor, architecture: Architecture
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
+        """Run one network as `forward` does, for training.
+
+        Returns:
+            Its outputs, and for each active exit the logits that train the backbone in place of its branch's; `None`
+            where the branch itself does (`ElasticBranch` says why).
+        """
         plan = network_plan(architecture, self.skeleton)
         activation, exit_stages = self.skeleton.activation, self.skeleton.exit_stages
         features = self.stem(resize(images, plan.resolution), plan.stem, activation)
-        outputs = []
+        outputs, supervision = [], []
         for number, stage in enumerate(modules_of(self.stages, ElasticStage)):
             for block, block_plan in stage.parts(plan.stages[number]):
                 features = block(features, block_plan, activation)
             for branch, branch_plan, exit_stage in zip(self.branches, plan.branches, exit_stages, strict=True):
                 if branch_plan is not None and exit_stage == number:
-                    outputs.append(branch(features, branch_plan))
+                    logits, in_its_place = branch(features, branch_plan)
+                    outputs.append(logits)
+                    supervision.append(in_its_place)
         if self.head is not None and plan.head is not None:
             features = self.head(features, plan.head, activation)
-        return (*outputs, self.classifier(features))
+        return (*outputs, self.classifier(features)), tuple(supervision)
 
     def parts(self, architecture: Architecture) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield every convolution a network uses with what to slice, in the order of `Subnet.conv_norms`."""
@@ -101,6 +114,7 @@ class Supernet(nn.Module):
     def classifiers(self, architecture: Architecture) -> Iterator[ElasticClassifier]:
         """Yield the classifiers a network uses, in the order of `Subnet.classifiers`."""
         yield self.classifier
-        branches = modules_of(self.branches, ElasticBranch)
-        for position in architecture.active_exits:
-            yield branches[position].classifier
+        plan = network_plan(architecture, self.skeleton)
+        for branch, branch_plan in zip(modules_of(self.branches, ElasticBranch), plan.branches, strict=True):
+            if branch_plan is not None:
+                yield branch.classifier_of(branch_plan)

@@ -84,8 +84,8 @@ def _backward(
     for kind in step_networks(config):
         architecture = sampler.draw(kind)
         with autocast(config.precision, images.device):
-            outputs = supernet(images, architecture)
-        loss = network_loss(architecture, outputs, targets if teacher is None else teacher, targets)
+            outputs, supervision = supernet.supervised(images, architecture)
+        loss = network_loss(architecture, outputs, supervision, targets if teacher is None else teacher, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         if first_loss is None:
             first_loss = loss.detach()

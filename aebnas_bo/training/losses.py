@@ -42,14 +42,14 @@ def exit_loss(
         label_smoothing: Share of the labels' weight spread over all classes.
 
     Returns:
-        A scalar.
+        A scalar; 0 where no output has a weight.
     """
     losses = [
         weight * F.cross_entropy(logits.float(), target, label_smoothing=0.0 if target.ndim > 1 else label_smoothing)
         for logits, target, weight in zip(outputs, targets, weights, strict=True)
         if weight > 0
     ]
-    return torch.stack(losses).sum()
+    return torch.stack(losses).sum() if losses else torch.zeros(())
 
 
 def smoothed(labels: Tensor, num_classes: int, label_smoothing: float) -> Tensor:

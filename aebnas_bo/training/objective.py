@@ -17,9 +17,11 @@ from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
 SUPPORT_BATCH = 256
 
 Network = Callable[[Tensor], Sequence[Tensor]]
-NetworkLoss = Callable[[Architecture, Sequence[Tensor], Tensor, Tensor], Tensor]
-"""Takes a network, its outputs on a batch, what they shall learn (maybe a teacher's answers) and what is right; gives
-a scalar."""
+Supervision = Sequence[Tensor | None]
+"""For each active exit the logits that train the backbone in its branch's place, `None` where the branch does."""
+NetworkLoss = Callable[[Architecture, Sequence[Tensor], Supervision, Tensor, Tensor], Tensor]
+"""Takes a network, its outputs on a batch, their supervision, what they shall learn (maybe a teacher's answers) and
+what is right; gives a scalar."""
 
 
 def make_network_loss(
@@ -44,18 +46,49 @@ def make_network_loss(
     if data.support is not None:
         known = support_accuracy(networks(), *data.support, SUPPORT_BATCH)
 
-    def loss(architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor, labels: Tensor) -> Tensor:
+    def loss(
+        architecture: Architecture, outputs: Sequence[Tensor], supervision: Supervision, targets: Tensor, labels: Tensor
+    ) -> Tensor:
         macs = exit_costs(architecture, skeleton).cumulative
-        return joint_loss(outputs, targets, labels, macs, known, joint, config.label_smoothing)
+        own = joint_loss(outputs, targets, labels, macs, known, joint, config.label_smoothing)
+        return own + _supervision_loss(config, architecture, outputs, supervision, targets)
 
     return loss
 
 
 def _exit_loss(
-    config: TrainingConfig, architecture: Architecture, outputs: Sequence[Tensor], targets: Tensor, _: Tensor
+    config: TrainingConfig,
+    architecture: Architecture,
+    outputs: Sequence[Tensor],
+    supervision: Supervision,
+    targets: Tensor,
+    _: Tensor,
 ) -> Tensor:
-    num_classes = outputs[-1].shape[-1]
-    classes = [output[:, :num_classes] for output in outputs]  # an untrained confidence's logit stays out
+    classes = _classes(outputs, outputs)
     own_targets = output_targets(classes, targets, config.exit_distillation, config.label_smoothing)
+    weights = list(output_weights(architecture, config.exit_weights))
+    for k, in_its_place in enumerate(supervision):
+        if in_its_place is not None:
+            weights[k] *= len(outputs)  # what a branch learns then is at nobody's expense, so that none need share
+    own = exit_loss(classes, own_targets, weights, config.label_smoothing)
+    return own + _supervision_loss(config, architecture, outputs, supervision, targets)
+
+
+def _supervision_loss(
+    config: TrainingConfig,
+    architecture: Architecture,
+    outputs: Sequence[Tensor],
+    supervision: Supervision,
+    targets: Tensor,
+) -> Tensor:
+    """Return the loss of what trains the backbone in the place of branches, weighed as their exits."""
     weights = output_weights(architecture, config.exit_weights)
-    return exit_loss(classes, own_targets, weights, config.label_smoothing)
+    in_use = [(logits, weight) for logits, weight in zip(supervision, weights, strict=False) if logits is not None]
+    logits = _classes([logits for logits, _ in in_use], outputs)
+    return exit_loss(logits, [targets] * len(logits), [weight for _, weight in in_use], config.label_smoothing)
+
+
+def _classes(logits: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the logits of the classes alone; an untrained confidence's stays out."""
+    num_classes = outputs[-1].shape[-1]
+    return [one[:, :num_classes] for one in logits]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from aebnas_bo.space.architecture import (
     Architecture,
@@ -38,7 +39,7 @@ def test_branch_uses_only_the_weights_of_its_kind() -> None:
     branch = _branch(LAYER)
     for kind in KINDS:
         branch.zero_grad(set_to_none=True)
-        logits = branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer(kind, 3, 2, False, 0)))
+        logits, _ = branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer(kind, 3, 2, False, 0)))
         logits.sum().backward()
         trained = {
             name.split(".")[3] for name, p in branch.named_parameters() if p.grad is not None and "kinds" in name
@@ -48,15 +49,40 @@ def test_branch_uses_only_the_weights_of_its_kind() -> None:
 
 def test_branch_of_fewer_layers_uses_the_first() -> None:
     branch = _branch(LAYER, LAYER)
-    branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer("dense", 3, 1, True, 0))).sum().backward()
+    logits, _ = branch(torch.randn(4, 4, 8, 8), _plan(BranchLayer("dense", 3, 1, True, 0)))
+    logits.sum().backward()
     with_gradient = {name.split(".")[1] for name, p in branch.named_parameters() if p.grad is not None}
     assert with_gradient == {"0", "weight", "bias"}
 
 
 def test_branch_without_layers_is_a_pooled_classifier() -> None:
     branch, features = _branch(LAYER), torch.randn(4, 4, 8, 8)
-    expected = features.mean((2, 3)) @ branch.classifier.weight[:, :4].T
-    torch.testing.assert_close(branch(features, _plan()), expected)
+    logits, supervision = branch(features, _plan())
+    torch.testing.assert_close(logits, features.mean((2, 3)) @ branch.bare_classifier.weight.T)
+    assert supervision is None
+
+
+def _is_reached(features: Tensor, logits: Tensor) -> bool:
+    (gradient,) = torch.autograd.grad(logits.sum(), features, allow_unused=True)
+    return gradient is not None and bool(gradient.abs().sum() > 0)
+
+
+def test_where_there_is_a_choice_the_bare_classifier_trains_the_backbone() -> None:
+    branch, features = _branch(LAYER), torch.randn(4, 4, 8, 8, requires_grad=True)
+    logits, supervision = branch(features, _plan(BranchLayer("dense", 3, 2, False, 0)))
+    assert not _is_reached(features, logits)
+    assert supervision is not None
+    torch.testing.assert_close(supervision, branch(features, _plan())[0])
+    assert _is_reached(features, supervision)
+
+
+def test_an_exits_only_branch_trains_the_backbone_itself() -> None:
+    only = BranchLayerChoices(kinds=("dense",), kernels=(1,), expansions=(6,))
+    branch, features = _branch(only), torch.randn(4, 4, 8, 8, requires_grad=True)
+    logits, supervision = branch(features, _plan(BranchLayer("dense", 1, 6, False, 0)))
+    assert supervision is None
+    assert _is_reached(features, logits)
+    assert not hasattr(branch, "bare_classifier")
 
 
 def test_branch_classifier_serves_the_widest_last_layer() -> None:

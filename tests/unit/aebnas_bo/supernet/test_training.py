@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,37 +90,50 @@ def test_without_the_sandwich_all_networks_of_a_step_are_random() -> None:
     assert step_networks(config) == ("random",) * 3
 
 
-def _targets_of_a_step(monkeypatch: pytest.MonkeyPatch, **changes: object) -> list[list[Tensor]]:
-    seen: list[list[Tensor]] = []
+def _losses_of_a_step(
+    monkeypatch: pytest.MonkeyPatch, **changes: object
+) -> tuple[list[Sequence[Tensor]], list[Sequence[Tensor]], list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """Targets of each network's outputs and of what supervises its backbone, and the weights of both."""
+    targets_seen: list[Sequence[Tensor]] = []
+    weights_seen: list[tuple[float, ...]] = []
 
     def spy(outputs, targets, weights, label_smoothing):  # type: ignore[no-untyped-def]
-        seen.append(list(targets))
+        targets_seen.append(list(targets))
+        weights_seen.append(tuple(weights))
         return exit_loss(outputs, targets, weights, label_smoothing)
 
     monkeypatch.setattr(objective, "exit_loss", spy)
     _train(CONFIG.model_copy(update=changes), images=16)
-    return seen
+    return targets_seen[::2], targets_seen[1::2], weights_seen[::2], weights_seen[1::2]
 
 
 def test_other_networks_learn_from_the_largest_ones_final_exit(monkeypatch: pytest.MonkeyPatch) -> None:
-    largest, *others = _targets_of_a_step(monkeypatch)
-    assert all(target.ndim == 1 for target in largest)  # the labels
+    (largest, *others), (of_largest, *of_others), _, _ = _losses_of_a_step(monkeypatch)
+    assert all(target.ndim == 1 for target in (*largest, *of_largest))  # the labels
     teacher = others[0][0]
     assert torch.allclose(teacher.sum(dim=1), torch.ones(16))
     assert not teacher.requires_grad
-    assert all(target is teacher for targets in others for target in targets)
+    assert all(target is teacher for targets in (*others, *of_others) for target in targets)
 
 
 def test_without_distillation_all_networks_learn_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    for targets in _targets_of_a_step(monkeypatch, distillation=False):
-        assert all(target.ndim == 1 for target in targets)
+    own, supervision, _, _ = _losses_of_a_step(monkeypatch, distillation=False)
+    assert all(target.ndim == 1 for targets in (*own, *supervision) for target in targets)
 
 
 def test_early_exits_learn_from_late_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for targets in _targets_of_a_step(monkeypatch, distillation=False, exit_distillation=True):
-        *early, final = targets
+    own, _, _, _ = _losses_of_a_step(monkeypatch, distillation=False, exit_distillation=True)
+    for *early, final in own:
         assert final.ndim == 1
         assert all(torch.allclose(target.sum(dim=1), torch.ones(16)) for target in early)
+
+
+def test_a_branch_that_does_not_train_the_backbone_need_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, own, supervision = _losses_of_a_step(monkeypatch, exit_weights=(1.0, 3.0), random_subnets=8)
+    assert set(zip(own, supervision, strict=True)) == {
+        ((0.25, 0.75), ()),  # a bare classifier was drawn
+        ((0.5, 0.75), (0.25,)),
+    }
 
 
 def test_an_exit_of_weight_zero_gets_no_gradient() -> None:

@@ -97,7 +97,7 @@ def test_file_of_another_writer_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("saved", "problem"),
     [
-        (_supernet(0, num_exits=0), r"lacks branches.0.classifier.bias \(2 in all\)"),
+        (_supernet(0, num_exits=0), r"lacks branches.0.bare_classifier.bias \(2 in all\)"),
         (_supernet(0, width=6), "has a misshapen"),
     ],
 )
@@ -111,7 +111,7 @@ def test_weights_of_another_shape_are_refused_before_any_is_used(tmp_path: Path,
 
 def test_superfluous_weights_are_refused(tmp_path: Path) -> None:
     save_supernet(tmp_path / "supernet", _supernet(0), "mine")
-    with pytest.raises(CorruptStateError, match=r"has unknown branches\.0\.classifier\.bias"):
+    with pytest.raises(CorruptStateError, match=r"has unknown branches\.0\.bare_classifier\.bias"):
         load_supernet(tmp_path / "supernet", _supernet(0, num_exits=0), "mine")
 
 
