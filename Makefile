@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 ARGS ?=
+CIFAR10 ?= runs/cifar10
+METHODS := static edanas nachos aebnas aebnas-bo
+REDUCED := --set num_threads=1 --set supernet.epochs=10 --set final_training.epochs=20 --set search.budget=200
 
-.PHONY: run test format clean
+.PHONY: run test cifar10 cifar10-reduced format clean
 
 run: $(STAMP)
 	$(VENV)/bin/python -m aebnas_bo.run --budget 200 $(ARGS)
@@ -14,6 +17,25 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q $(ARGS)
+
+# docs/results.md from the beginning; what was stopped goes on from there with the same command.
+cifar10: $(STAMP)
+	$(VENV)/bin/aebnas-bo compare configs/cifar10.yaml --max-average-macs 2.44 --out $(CIFAR10) $(ARGS)
+	$(VENV)/bin/aebnas-bo run --config configs/cifar10.yaml --out $(CIFAR10)/free-seed0 --resume $(ARGS)
+	for method in $(METHODS); do \
+	  $(VENV)/bin/aebnas-bo train $(CIFAR10)/$$method-seed0 --select 'macs<=2.44' --seeds 0-2 || exit 1; \
+	done
+	for limit in 0.6 1.2 5 10; do \
+	  $(VENV)/bin/aebnas-bo train $(CIFAR10)/free-seed0 --select "macs<=$$limit" --seeds 0-2 || exit 1; \
+	done
+	$(VENV)/bin/python -m benchmarks.hand_made $(CIFAR10)/aebnas-bo-seed0 --seeds 0 1 2 --out $(CIFAR10)/hand-made.csv
+	$(VENV)/bin/aebnas-bo fidelity configs/cifar10.yaml --out $(CIFAR10)/fidelity --resume $(ARGS)
+	$(VENV)/bin/python -m benchmarks.final_table $(addprefix $(CIFAR10)/,$(addsuffix -seed0,$(METHODS) free)) \
+	  --hand-made $(CIFAR10)/hand-made.csv --budget 2.44 --out $(CIFAR10)/results
+
+# The same with fewer epochs and evaluations, for machines without a GPU: some days on two cores.
+cifar10-reduced:
+	$(MAKE) cifar10 CIFAR10=runs/cifar10-reduced ARGS='$(REDUCED)'
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .

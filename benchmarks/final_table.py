@@ -1,0 +1,249 @@
+"""Trained networks of several searches on the test images, beside a hand-made network and the published figures.
+
+    python -m benchmarks.final_table RUN [RUN ...] --hand-made FILE --budget 2.44 --out FOLDER
+
+RUN are folders of searches on CIFAR-10 of which networks were trained to the end (`aebnas-bo train`); FILE is what
+`benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `table.md` (mean and standard
+deviation over seeds, both counting rules) and `front.png`.
+
+The published figures start from ImageNet weights and may use the original images; AEBNAS's is inferred from the
+distances it claims to the two others. Sources: NACHOS (arXiv 2401.13330) for EDANAS and NACHOS, AEBNAS (arXiv
+2512.10671).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+
+from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.finetune import trained_networks
+from aebnas_bo.run_folder import RunFolder
+from benchmarks.records import read_rows
+
+PUBLISHED = (("EDANAS, published", 2.47, 67.78), ("NACHOS, published", 2.43, 72.65), ("AEBNAS, published", 2.44, 74.64))
+COLOURS = {
+    "aebnas-bo": "#c8102e",
+    "aebnas": "#1565c0",
+    "edanas": "#2e7d32",
+    "nachos": "#ef6c00",
+    "static": "#7b1fa2",
+    "hand-made": "#1b2a41",
+}
+OTHERS = "#00838f"
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+DPI = 160
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network trained with one seed.
+
+    Args:
+        method: The search, or `hand-made`.
+        network: Key of its architecture, or what the hand-made one learned from.
+        seed: Seed of its training.
+        epochs: Epochs of its training.
+        estimated_accuracy: What the search took its accuracy for, in percent of the validation images; empty if none.
+        validation_accuracy: Percent.
+        test_accuracy: Percent.
+        average_macs: Millions an image, branches passed on the way charged, on the test images.
+        average_macs_without_passed: The same with only the branch charged where an image leaves.
+        worst_case_macs: Millions of an image that never leaves early.
+        exit_rates: Percent of the test images that leave at each output, the final classifier last.
+    """
+
+    method: str
+    network: str
+    seed: int
+    epochs: int
+    estimated_accuracy: float | str
+    validation_accuracy: float
+    test_accuracy: float
+    average_macs: float
+    average_macs_without_passed: float
+    worst_case_macs: float
+    exit_rates: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network over all its seeds."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def method(self) -> str:
+        """The search it comes from."""
+        return self.rows[0].method
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a figure over the seeds."""
+        return statistics.mean(self._values(name))
+
+    def text(self, name: str, digits: int) -> str:
+        """Return mean and, of several seeds, standard deviation of a figure; a dash where there is none."""
+        values = self._values(name)
+        if not values:
+            return "–"
+        spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.{digits}f}{spread}"
+
+    def _values(self, name: str) -> list[float]:
+        return [float(value) for row in self.rows if (value := getattr(row, name)) != ""]
+
+
+def main() -> None:
+    """Collect what there is and write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--hand-made", type=Path, help="rows of the hand-made network")
+    parser.add_argument("--budget", type=float, required=True, help="average MACs in millions, marked in the figure")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = [row for run in arguments.runs for row in searched_rows(run)]
+    if not rows:
+        raise SystemExit(f"{', '.join(map(str, arguments.runs))}: no trained network; run `aebnas-bo train RUN` first")
+    if arguments.hand_made is not None:
+        rows += hand_made_rows(arguments.hand_made)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    names = [field.name for field in fields(Row)]
+    write_csv(arguments.out / "networks.csv", names, [[getattr(row, name) for name in names] for row in rows])
+    found = by_network(rows)
+    write_text(arguments.out / "table.md", table(found))
+    plot(arguments.out / "front.png", found, arguments.budget)
+
+
+def searched_rows(run: Path) -> list[Row]:
+    """Return the trained networks of a search; it is named by its folder, without `-seedN`."""
+    name = re.sub(r"-seed\d+$", "", run.resolve().name)
+    return [_searched(name, network) for network in trained_networks(RunFolder(run))]
+
+
+def _searched(name: str, network: NetworkDescription) -> Row:
+    test = network.test
+    return Row(
+        method=name,
+        network=network.key,
+        seed=network.origin.seed,
+        epochs=network.origin.epochs,
+        estimated_accuracy=round(network.estimated_accuracy, 4),
+        validation_accuracy=round(network.validation.accuracy, 4),
+        test_accuracy=round(test.accuracy, 4),
+        average_macs=round(test.average_macs, 6),
+        average_macs_without_passed=round(test.average_macs_without_passed, 6),
+        worst_case_macs=round(test.worst_case_macs, 6),
+        exit_rates=" / ".join(f"{100 * output.exit_rate:.0f}" for output in test.outputs),
+    )
+
+
+def hand_made_rows(path: Path) -> list[Row]:
+    """Return the trainings of the hand-made network, which has no exits."""
+    return [
+        Row(
+            method="hand-made",
+            network="with teacher" if row["teacher"] == "yes" else "labels alone",
+            seed=int(row["seed"]),
+            epochs=int(row["epochs"]),
+            estimated_accuracy="",
+            validation_accuracy=float(row["validation_accuracy"]),
+            test_accuracy=float(row["test_accuracy"]),
+            average_macs=float(row["macs_millions"]),
+            average_macs_without_passed=float(row["macs_millions"]),
+            worst_case_macs=float(row["macs_millions"]),
+            exit_rates="100",
+        )
+        for row in read_rows(path)
+    ]
+
+
+def by_network(rows: Sequence[Row]) -> list[Network]:
+    """Return the networks with all their seeds, cheapest first."""
+    groups: dict[tuple[str, str, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.method, row.network, row.epochs), []).append(row)
+    return sorted((Network(tuple(group)) for group in groups.values()), key=lambda one: one.mean("average_macs"))
+
+
+def table(networks: Sequence[Network]) -> str:
+    """Return a Markdown table, the published figures at its end."""
+    head = (
+        *("method", "network", "seeds", "epochs", "test accuracy (%)", "average MACs (M)"),
+        *("same, passed branches free (M)", "worst-case MACs (M)", "leaving at each output (%), first seed"),
+        *("validation accuracy (%)", "estimated by the search (%)"),
+    )
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for one in networks:
+        first = one.rows[0]
+        cells = (
+            *(one.method, first.network, str(len(one.rows)), str(first.epochs), one.text("test_accuracy", 2)),
+            *(one.text("average_macs", 3), one.text("average_macs_without_passed", 3), one.text("worst_case_macs", 3)),
+            *(first.exit_rates, one.text("validation_accuracy", 2)),
+            one.text("estimated_accuracy", 2) if first.estimated_accuracy == "" else f"{first.estimated_accuracy:.2f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    for name, macs, accuracy in PUBLISHED:
+        lines.append(f"| {name} | | | | {accuracy:.2f} | {macs:.2f} |{' |' * (len(head) - 6)}")
+    return "\n".join(lines) + "\n"
+
+
+def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
+    """Draw test accuracy over average MACs, bars of one standard deviation over seeds.
+
+    Args:
+        path: PNG file to write.
+        networks: What was trained.
+        budget: Average MACs in millions to mark.
+    """
+    figure = Figure(figsize=(9.0, 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.axvline(budget, color="#9aa5b1", linestyle=":", zorder=0)
+    axes.annotate(f" budget, {budget:g} M", (budget, 0.02), xycoords=("data", "axes fraction"), color="#66717d")
+    for method in dict.fromkeys(one.method for one in networks):
+        _draw_method(axes, method, [one for one in networks if one.method == method])
+    for name, macs, accuracy in PUBLISHED:
+        axes.plot(macs, accuracy, "D", markerfacecolor="white", markeredgecolor="#66717d", markersize=7)
+        axes.annotate(name, (macs, accuracy), (9, -3), textcoords="offset points", fontsize=9, color="#66717d")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("Average MACs per image (millions), passed branches charged")
+    axes.set_ylabel("Accuracy on the test images (%)")
+    axes.set_title("Networks trained to the end", loc="left", fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(path, dpi=DPI)
+
+
+def _draw_method(axes: Axes, method: str, its: Sequence[Network]) -> None:
+    colour = COLOURS.get(method, OTHERS)
+    spreads = [statistics.stdev(row.test_accuracy for row in one.rows) if len(one.rows) > 1 else 0.0 for one in its]
+    axes.errorbar(
+        [one.mean("average_macs") for one in its],
+        [one.mean("test_accuracy") for one in its],
+        spreads,
+        fmt="s" if method == "hand-made" else "o",
+        color=colour,
+        capsize=3,
+        markersize=6,
+        linestyle="none" if method == "hand-made" else "-",
+        linewidth=1.2,
+        label=method,
+    )
+
+
+if __name__ == "__main__":
+    main()

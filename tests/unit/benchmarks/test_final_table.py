@@ -1,0 +1,64 @@
+"""Trained networks of several searches in one table and figure."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from benchmarks import final_table
+from benchmarks.final_table import Row, by_network, table
+
+
+def row(method: str, network: str, seed: int, test: float, macs: float) -> Row:
+    return Row(method, network, seed, 20, 71.25, 80.0, test, macs, macs / 2, 2 * macs, "60 / 40")
+
+
+def test_seeds_of_a_network_come_together_cheapest_first() -> None:
+    rows = [row("ours", "b", 0, 90.0, 2.0), row("ours", "a", 0, 80.0, 1.0), row("ours", "b", 1, 92.0, 2.2)]
+    found = by_network(rows)
+    assert [(one.rows[0].network, len(one.rows)) for one in found] == [("a", 1), ("b", 2)]
+    assert found[1].mean("test_accuracy") == 91.0
+
+
+def test_the_table_has_means_spreads_and_the_published_figures() -> None:
+    rows = [row("ours", "b", 0, 90.0, 2.0), row("ours", "b", 1, 92.0, 2.2)]
+    lines = table(by_network(rows)).splitlines()
+    assert lines[2].startswith("| ours | b | 2 | 20 | 91.00 ± 1.41 | 2.100 ± 0.141 | 1.050 ± 0.071 | 4.200 ± 0.283 |")
+    assert lines[2].endswith("| 60 / 40 | 80.00 ± 0.00 | 71.25 |")
+    assert lines[-1].startswith("| AEBNAS, published | | | | 74.64 | 2.44 |")
+    assert {line.count("|") for line in lines} == {12}
+
+
+def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path: Path, monkeypatch) -> None:
+    run = tiny_run("data.max_train_images=200").path.rename(tmp_path / "ours-seed3")
+    candidate = choose_candidate(RunFolder(run), parse_selection("knee"), ["final_training.epochs=1"])
+    trained = train_candidate(candidate, 7, False, RunProgress(Console(stderr=True), quiet=True))
+    hand_made = tmp_path / "hand-made.csv"
+    hand_made.write_text(
+        "teacher,seed,settings,epochs,macs_millions,validation_accuracy,test_accuracy\nno,0,x,20,2.425824,84.0,83.5\n"
+    )
+    out = tmp_path / "results"
+    arguments = ["final_table", str(run), "--hand-made", str(hand_made), "--budget", "2.44", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", arguments)
+    final_table.main()
+    ours, other = csv.DictReader((out / "networks.csv").open())
+    assert (ours["method"], ours["network"], ours["seed"]) == ("ours", trained.key, "7")
+    assert float(ours["test_accuracy"]) == pytest.approx(trained.test.accuracy, abs=1e-3)
+    assert float(ours["average_macs"]) == pytest.approx(trained.test.average_macs, abs=1e-6)
+    assert (other["method"], other["network"], other["test_accuracy"]) == ("hand-made", "labels alone", "83.5")
+    assert "| hand-made | labels alone | 1 | 20 | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
+        out / "table.md"
+    ).read_text(encoding="utf-8")
+    assert (out / "front.png").stat().st_size > 10_000
+
+
+def test_a_search_without_trained_networks_says_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["final_table", str(tmp_path), "--budget", "2.44", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="no trained network"):
+        final_table.main()
+    assert not (tmp_path / "out").exists()
