@@ -127,7 +127,7 @@ def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) 
     )
     estimator = make_estimator(config, space, splits, supernet, "cpu", None, prices)
     generator, num_off = np.random.default_rng(1), 0
-    for _ in range(6):
+    for _ in range(16):
         point = {**space.search_space.sample(generator), "exit1_depth": 2, "exit2_depth": 1}
         architecture, estimate = space.architecture(point), estimator.estimate(point)
         rates = [estimate.details["exit1_rate"], estimate.details["exit2_rate"], estimate.details["final_rate"]]
