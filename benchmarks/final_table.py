@@ -189,7 +189,7 @@ def table(networks: Sequence[Network]) -> str:
             *(one.method, first.network, str(len(one.rows)), str(first.epochs), one.text("test_accuracy", 2)),
             *(one.text("average_macs", 3), one.text("average_macs_without_passed", 3), one.text("worst_case_macs", 3)),
             *(first.exit_rates, one.text("validation_accuracy", 2)),
-            one.text("estimated_accuracy", 2) if first.estimated_accuracy == "" else f"{first.estimated_accuracy:.2f}",
+            f"{first.estimated_accuracy:.2f}" if first.estimated_accuracy else "–",
         )
         lines.append(f"| {' | '.join(cells)} |")
     for name, macs, accuracy in PUBLISHED:

@@ -4,9 +4,9 @@
 
 RUN is the folder of a search, which says what images there are and how networks are trained to the end. The network
 has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the
-stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, with the supernet's
-largest network as a teacher and without. Rows that stand in the file are not run again, and a training that was stopped
-goes on. Test images are looked at once, after training.
+stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, without a teacher,
+and where the recipe has one (`distillation`) with the supernet's largest network as a teacher too. Rows that stand in
+the file are not run again, and a training that was stopped goes on. Test images are looked at once, after training.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def main() -> None:
             writer.writerow(HEADER)
         known = {(row["teacher"], row["seed"], row["settings"]) for row in rows}
         for seed in arguments.seeds:
-            for has_teacher in (True, False):
+            for has_teacher in (True, False) if config.final_training.distillation else (False,):
                 identity = ("yes" if has_teacher else "no", str(seed), _settings(ground, seed))
                 if identity not in known:
                     figures = _train(ground, has_teacher, seed, arguments.out.parent)

@@ -30,3 +30,12 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     monkeypatch.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
     hand_made.main()
     assert list(csv.DictReader(out.open())) == rows
+
+
+def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, monkeypatch) -> None:
+    run, out = tiny_run("data.max_train_images=200"), tmp_path / "hand-made.csv"
+    settings = ["--set", "final_training.epochs=1", "--set", "final_training.distillation=false"]
+    monkeypatch.setattr("sys.argv", ["hand_made", str(run.path), "--out", str(out), *settings])
+    monkeypatch.setattr(hand_made, "prepare_supernet", lambda *_: pytest.fail("needs no supernet"))
+    hand_made.main()
+    assert [row["teacher"] for row in csv.DictReader(out.open())] == ["no"]
