@@ -31,6 +31,13 @@ def train(
     selection: SelectOption = "knee",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
+    tune_for: Annotated[
+        str | None,
+        typer.Option(
+            help="macs<=X (millions) or accuracy>=Y (percent): what thresholds are tuned for; by default what the "
+            "network is chosen by. Of a network that is trained, thresholds alone change.",
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew what was trained with other settings.")] = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
@@ -42,12 +49,14 @@ def train(
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
         from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder, trained_networks
+        from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
 
-        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options)
+        goal = None if tune_for is None else parse_goal(tune_for)
+        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
         wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]

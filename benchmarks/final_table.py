@@ -3,8 +3,9 @@
     python -m benchmarks.final_table RUN [RUN ...] --hand-made FILE --budget 2.44 --out FOLDER
 
 RUN are folders of searches on CIFAR-10 of which networks were trained to the end (`aebnas-bo train`); FILE is what
-`benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `table.md` (mean and standard
-deviation over seeds, both counting rules) and `front.png`.
+`benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `operating_points.csv` (a row
+per network, seed and budget its thresholds were tuned to), `table.md` (mean and standard deviation over seeds, both
+counting rules) and `front.png`, where a line is one network at all these budgets.
 
 The published figures start from ImageNet weights and may use the original images; AEBNAS's is inferred from the
 distances it claims to the two others. Sources: NACHOS (arXiv 2401.13330) for EDANAS and NACHOS, AEBNAS (arXiv
@@ -27,7 +28,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import trained_networks
+from aebnas_bo.deploy.finetune import OPERATING_POINTS_FILE, trained_folder, trained_networks
 from aebnas_bo.run_folder import RunFolder
 from benchmarks.records import read_rows
 
@@ -41,6 +42,10 @@ COLOURS = {
     "hand-made": "#1b2a41",
 }
 OTHERS = "#00838f"
+POINT_FIGURES = (
+    *("budget", "validation_accuracy", "validation_average_macs", "test_accuracy", "test_average_macs"),
+    "test_average_macs_without_passed",
+)
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 DPI = 160
 
@@ -61,6 +66,7 @@ class Row:
         average_macs_without_passed: The same with only the branch charged where an image leaves.
         worst_case_macs: Millions of an image that never leaves early.
         exit_rates: Percent of the test images that leave at each output, the final classifier last.
+        points: What it comes to at each of its budgets, as `operating_points.csv` has it.
     """
 
     method: str
@@ -74,6 +80,7 @@ class Row:
     average_macs_without_passed: float
     worst_case_macs: float
     exit_rates: str
+    points: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,15 @@ class Network:
         spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
         return f"{statistics.mean(values):.{digits}f}{spread}"
 
+    def operating_line(self) -> list[tuple[float, float]]:
+        """Return means over the seeds of average MACs and accuracy on the test images, budget by budget."""
+
+        def mean(points: Sequence[dict[str, str]], name: str) -> float:
+            return statistics.mean(float(point[name]) for point in points)
+
+        budgets = zip(*(row.points for row in self.rows), strict=True)
+        return [(mean(points, "test_average_macs"), mean(points, "test_accuracy")) for points in budgets]
+
     def _values(self, name: str) -> list[float]:
         return [float(value) for row in self.rows if (value := getattr(row, name)) != ""]
 
@@ -117,8 +133,14 @@ def main() -> None:
     if arguments.hand_made is not None:
         rows += hand_made_rows(arguments.hand_made)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in fields(Row)]
+    names = [field.name for field in fields(Row) if field.name != "points"]
     write_csv(arguments.out / "networks.csv", names, [[getattr(row, name) for name in names] for row in rows])
+    points = [(row, point) for row in rows for point in row.points]
+    write_csv(
+        arguments.out / OPERATING_POINTS_FILE,
+        ["method", "network", "seed", *POINT_FIGURES],
+        [[row.method, row.network, row.seed, *(point[name] for name in POINT_FIGURES)] for row, point in points],
+    )
     found = by_network(rows)
     write_text(arguments.out / "table.md", table(found))
     plot(arguments.out / "front.png", found, arguments.budget)
@@ -126,12 +148,13 @@ def main() -> None:
 
 def searched_rows(run: Path) -> list[Row]:
     """Return the trained networks of a search; it is named by its folder, without `-seedN`."""
-    name = re.sub(r"-seed\d+$", "", run.resolve().name)
-    return [_searched(name, network) for network in trained_networks(RunFolder(run))]
+    name, folder = re.sub(r"-seed\d+$", "", run.resolve().name), RunFolder(run)
+    return [_searched(name, network, folder) for network in trained_networks(folder)]
 
 
-def _searched(name: str, network: NetworkDescription) -> Row:
+def _searched(name: str, network: NetworkDescription, folder: RunFolder) -> Row:
     test = network.test
+    points = read_rows(trained_folder(folder, network.key, network.origin.seed) / OPERATING_POINTS_FILE)
     return Row(
         method=name,
         network=network.key,
@@ -144,6 +167,7 @@ def _searched(name: str, network: NetworkDescription) -> Row:
         average_macs_without_passed=round(test.average_macs_without_passed, 6),
         worst_case_macs=round(test.worst_case_macs, 6),
         exit_rates=" / ".join(f"{100 * output.exit_rate:.0f}" for output in test.outputs),
+        points=tuple(points),
     )
 
 
@@ -198,7 +222,7 @@ def table(networks: Sequence[Network]) -> str:
 
 
 def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
-    """Draw test accuracy over average MACs, bars of one standard deviation over seeds.
+    """Draw test accuracy over average MACs: bars are one standard deviation over seeds, lines one network's budgets.
 
     Args:
         path: PNG file to write.
@@ -230,6 +254,11 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
 
 def _draw_method(axes: Axes, method: str, its: Sequence[Network]) -> None:
     colour = COLOURS.get(method, OTHERS)
+    for one in its:
+        line = one.operating_line()
+        axes.plot(
+            [macs for macs, _ in line], [accuracy for _, accuracy in line], color=colour, alpha=0.6, linewidth=1.2
+        )
     spreads = [statistics.stdev(row.test_accuracy for row in one.rows) if len(one.rows) > 1 else 0.0 for one in its]
     axes.errorbar(
         [one.mean("average_macs") for one in its],
@@ -239,8 +268,7 @@ def _draw_method(axes: Axes, method: str, its: Sequence[Network]) -> None:
         color=colour,
         capsize=3,
         markersize=6,
-        linestyle="none" if method == "hand-made" else "-",
-        linewidth=1.2,
+        linestyle="none",
         label=method,
     )
 

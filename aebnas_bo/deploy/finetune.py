@@ -21,20 +21,26 @@ from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.operating_points import (
+    MeasuredSplit,
+    OperatingPoint,
+    operating_points,
+    tuned_with_margins,
+    tuning_goal_of,
+    write_operating_points,
+)
 from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.policy import ExitTable
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
@@ -52,6 +58,7 @@ from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
 CALIBRATION_BATCH = 256
+OPERATING_POINTS_FILE = "operating_points.csv"
 
 
 @dataclass(frozen=True)
@@ -85,13 +92,17 @@ class Candidate:
         return exit_costs(self.architecture, self.space.skeleton)
 
 
-def choose_candidate(folder: RunFolder, selection: Selection, settings: Sequence[str] = ()) -> Candidate:
+def choose_candidate(
+    folder: RunFolder, selection: Selection, settings: Sequence[str] = (), goal: TuningGoal | None = None
+) -> Candidate:
     """Open a run folder and choose one of its networks.
 
     Args:
         folder: A folder that holds a study, finished or not.
         selection: Which network.
         settings: `section.key=value` strings; of `final_training`, `data.root`, `device` and `num_threads` only.
+        goal: What its thresholds are tuned for once it is trained; `None` for what it is chosen by, within the limits
+            of the search.
 
     Raises:
         UsageError: If the folder holds no study or nothing meets the selection.
@@ -120,22 +131,8 @@ def choose_candidate(folder: RunFolder, selection: Selection, settings: Sequence
             "--set data.root=PATH, or search anew"
         )
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    return Candidate(folder, config, space, splits, trial, tuning_goal_of(selection, trial, record.objectives))
-
-
-def tuning_goal_of(selection: Selection, trial: Trial, objectives: Sequence[Objective]) -> TuningGoal:
-    """Return what a trained network's thresholds are tuned for: the limit it was chosen by, else its own average MACs.
-
-    Args:
-        selection: How it was chosen.
-        trial: The chosen observation.
-        objectives: The study's objectives; a network stays within its limit of MACs.
-    """
-    if selection.kind == "accuracy":
-        return TuningGoal("min_accuracy", selection.value)
-    limits = [objective.limit for objective in objectives if objective.name == "average_macs" and objective.limit]
-    most = selection.value if selection.kind == "macs" else trial.metrics["average_macs"]
-    return TuningGoal("max_macs", MACS_PER_MILLION * min([most, *limits]))
+    goal = goal or tuning_goal_of(selection, trial, record.objectives)
+    return Candidate(folder, config, space, splits, trial, goal)
 
 
 def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
@@ -188,8 +185,9 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
         else:
             subnet = _train(candidate, recipe, seed, checkpoint, fingerprint, progress, device)
-        description = _describe(candidate, subnet, _origin(candidate, recipe, seed, fingerprint), device)
+        description, points = _describe(candidate, subnet, _origin(candidate, recipe, seed, fingerprint), device)
         save_network(path, subnet, description)
+        write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)
     return description
 
@@ -285,8 +283,10 @@ def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringIm
 
 
 @torch.no_grad()
-def _describe(candidate: Candidate, subnet: Subnet, origin: Origin, device: str) -> NetworkDescription:
-    """Tune thresholds on validation images, then look at the test images once."""
+def _describe(
+    candidate: Candidate, subnet: Subnet, origin: Origin, device: str
+) -> tuple[NetworkDescription, list[OperatingPoint]]:
+    """Tune thresholds on validation images, then look at the test images once; also at other budgets."""
     config, splits, costs = candidate.config, candidate.splits, candidate.costs
     images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
     num_outputs = len(costs.cumulative)
@@ -294,23 +294,22 @@ def _describe(candidate: Candidate, subnet: Subnet, origin: Origin, device: str)
         fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
     )
 
-    def measured(split: LabelledImages) -> tuple[ExitTable, list[float]]:
+    def measured(split: LabelledImages) -> MeasuredSplit:
         normalized = normalize(split.images, splits.mean, splits.std, device)
         outputs = output_logits(subnet, normalized, estimation.batch_size)
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
-        num_classes = splits.num_classes
-        return table, [calibration_error(one, split.labels, estimation.confidence, num_classes) for one in outputs]
+        errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
+        return MeasuredSplit(table, tuple(errors))
 
-    validation, validation_errors = measured(splits.validation)
-    tuned = tune_thresholds(validation, costs.backbone, costs.branches, candidate.goal).thresholds
-    thresholds = with_margins(validation, costs, tuned)
-    test, test_errors = measured(splits.test)
+    validation = measured(splits.validation)
+    thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
+    test = measured(splits.test)
     is_kept = [threshold is not None for threshold in thresholds]
-    charged = keep_exits(validation, costs.backbone, costs.branches, is_kept).macs
+    charged = keep_exits(validation.table, costs.backbone, costs.branches, is_kept).macs
     kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
     outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
-    return NetworkDescription(
+    description = NetworkDescription(
         key=key,
         architecture=candidate.architecture,
         skeleton=candidate.space.skeleton,
@@ -328,31 +327,8 @@ def _describe(candidate: Candidate, subnet: Subnet, origin: Origin, device: str)
             for name, k, macs, own in outputs
         ),
         estimated_accuracy=candidate.trial.metrics["accuracy"],
-        validation=figures_at(validation, costs, thresholds, validation_errors),
-        test=figures_at(test, costs, thresholds, test_errors),
+        validation=figures_at(validation.table, costs, thresholds, validation.calibration_errors),
+        test=figures_at(test.table, costs, thresholds, test.calibration_errors),
         origin=origin,
     )  # fmt: skip
-
-
-def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding cannot flip one.
-
-    Args:
-        table: The network's table, all exits, that the thresholds were tuned on.
-        costs: Its MACs.
-        thresholds: One per exit, `None` of one that is switched off.
-    """
-    is_kept = [threshold is not None for threshold in thresholds]
-    certainty = keep_exits(table, costs.backbone, costs.branches, is_kept).certainty.double()
-    rows = iter(certainty)
-    moved: list[float | None] = []
-    for threshold in thresholds:
-        if threshold is None:
-            moved.append(None)
-            continue
-        occurring = next(rows)
-        below, above = occurring[occurring < threshold], occurring[occurring >= threshold]
-        low = float(below.max()) if len(below) else 0.0
-        high = float(above.min()) if len(above) else 1.0
-        moved.append(0.5 * (low + high))
-    return tuple(moved)
+    return description, operating_points(validation, test, costs)

@@ -103,6 +103,7 @@ MISTAKES = [
     (["train", "nowhere"], 2, "holds no study"),
     (["train", "nowhere", "--select", "best"], 2, "expected knee, best-accuracy"),
     (["train", "nowhere", "--epochs", "0"], 2, "--epochs"),
+    (["train", "nowhere", "--tune-for", "best"], 2, "--tune-for best: expected macs<=X"),
     (["train", "nowhere", "--seeds", "b"], 2, "holds no study"),
     (["export", "nowhere"], 2, "holds no study"),
     (["export", "nowhere", "--format", "h5"], 2, "no such format"),

@@ -1,6 +1,7 @@
 """Trained networks of several searches in one table and figure."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ def test_seeds_of_a_network_come_together_cheapest_first() -> None:
     found = by_network(rows)
     assert [(one.rows[0].network, len(one.rows)) for one in found] == [("a", 1), ("b", 2)]
     assert found[1].mean("test_accuracy") == 91.0
+
+
+def test_a_network_at_all_budgets_is_averaged_over_seeds_budget_by_budget() -> None:
+    points = [[(1.0, 60.0), (2.0, 80.0)], [(1.2, 62.0), (2.2, 84.0)]]
+    seeds = tuple(
+        replace(
+            row("ours", "b", seed, 90.0, 2.0),
+            points=tuple({"test_average_macs": str(macs), "test_accuracy": str(right)} for macs, right in its),
+        )
+        for seed, its in enumerate(points)
+    )
+    assert by_network(seeds)[0].operating_line() == [(1.1, 61.0), (2.1, 82.0)]
+    assert by_network([row("hand-made", "b", 0, 90.0, 2.0)])[0].operating_line() == []
 
 
 def test_the_table_has_means_spreads_and_the_published_figures() -> None:
@@ -51,6 +65,9 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
     assert float(ours["test_accuracy"]) == pytest.approx(trained.test.accuracy, abs=1e-3)
     assert float(ours["average_macs"]) == pytest.approx(trained.test.average_macs, abs=1e-6)
     assert (other["method"], other["network"], other["test_accuracy"]) == ("hand-made", "labels alone", "83.5")
+    points = list(csv.DictReader((out / "operating_points.csv").open()))
+    assert {(point["method"], point["network"], point["seed"]) for point in points} == {("ours", trained.key, "7")}
+    assert max(float(point["budget"]) for point in points) == candidate.costs.cumulative[-1] / 1e6
     assert "| hand-made | labels alone | 1 | 20 | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
         out / "table.md"
     ).read_text(encoding="utf-8")

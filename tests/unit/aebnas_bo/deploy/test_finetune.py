@@ -1,10 +1,11 @@
+import csv
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
-from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy import finetune
@@ -15,19 +16,13 @@ from aebnas_bo.deploy.finetune import (
     train_candidate,
     trained_folder,
     trained_networks,
-    tuning_goal_of,
-    with_margins,
 )
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
-from aebnas_bo.search.trial import Trial
-from aebnas_bo.space.macs import ExitCosts
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.training import loop
 
@@ -156,40 +151,6 @@ def test_a_damaged_network_is_named(own_run) -> None:
         train(own_run)
 
 
-def a_trial() -> Trial:
-    return Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0})
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "goal"),
-    [
-        ("knee", None, TuningGoal("max_macs", 2e6)),
-        ("abcd", 1.5, TuningGoal("max_macs", 1.5e6)),
-        ("macs<=3", None, TuningGoal("max_macs", 3e6)),
-        ("macs<=3", 2.5, TuningGoal("max_macs", 2.5e6)),
-        ("accuracy>=80", 2.5, TuningGoal("min_accuracy", 80.0)),
-    ],
-)
-def test_thresholds_are_tuned_for_what_the_network_was_chosen_by(text, limit, goal) -> None:
-    objectives = (Objective("accuracy", True, 10.0), Objective("average_macs", False, 5.0, limit=limit))
-    assert tuning_goal_of(parse_selection(text), a_trial(), objectives) == goal
-
-
-@pytest.mark.parametrize("rule", ["each", "cumulative"])
-def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
-    generator = torch.Generator().manual_seed(0)
-    table = ExitTable(
-        torch.rand(3, 50, generator=generator), torch.rand(3, 50, generator=generator) < 0.7, (1, 2, 3), rule
-    )
-    costs = ExitCosts(1, (1, 1), 1, (0, 0), (0, 1), (0, 1))
-    for thresholds in ((0.0, 1.0), tuple(float(row[7]) for row in table.certainty[:2]), (0.3, 0.6)):
-        moved = with_margins(table, costs, thresholds)
-        assert evaluate_thresholds(table, moved) == evaluate_thresholds(table, thresholds)
-        gaps = (table.certainty[:2] - torch.tensor(moved)[:, None]).abs()
-        assert float(gaps.min()) > 1e-6
-    assert with_margins(table, costs, (None, 0.5))[0] is None
-
-
 def test_learned_confidences_go_on_being_trained() -> None:
     config = load_config(
         None, ["space.learned_confidence=true", "supernet.joint_loss={}", "supernet.distillation=false"]
@@ -205,3 +166,22 @@ def test_learned_confidences_go_on_being_trained() -> None:
 def replace_max(joint: JointLossConfig | None, space: NetworkSpace) -> JointLossConfig:
     assert joint is not None
     return joint.model_copy(update={"max_macs": space.middle_macs / 1e6})
+
+
+def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
+    first = train(own_run)
+    before = weights(own_run, first.key)
+    candidate = choose_candidate(own_run, KNEE, (), TuningGoal("max_macs", 1.0))
+    again = train_candidate(candidate, 0, False, progress())
+    assert again.validation.average_macs < first.validation.average_macs
+    assert same(weights(own_run, first.key), before)
+
+
+def test_what_a_network_comes_to_at_other_budgets_lies_beside_it(own_run) -> None:
+    network = train(own_run)
+    rows = list(csv.DictReader((trained_folder(own_run, network.key, 0) / "operating_points.csv").open()))
+    budgets, macs = ([float(row[name]) for row in rows] for name in ("budget", "validation_average_macs"))
+    assert budgets == sorted(budgets)
+    assert all(cost <= budget + 1e-9 for cost, budget in zip(macs, budgets, strict=True))
+    best = max(float(row["validation_accuracy"]) for row in rows)
+    assert best >= network.validation.accuracy - 1e-9

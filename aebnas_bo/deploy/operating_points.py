@@ -1,0 +1,171 @@
+"""Thresholds of a trained network: what they are tuned for, and what the network comes to at other budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.deploy.description import Figures
+from aebnas_bo.deploy.figures import figures_at
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.errors import UsageError
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
+
+NUM_BUDGETS = 16
+
+
+@dataclass(frozen=True)
+class MeasuredSplit:
+    """What a network answers on the images of one split.
+
+    Args:
+        table: Its table over all images and outputs.
+        calibration_errors: Of each output, in percent.
+    """
+
+    table: ExitTable
+    calibration_errors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One network at the thresholds tuned for one budget.
+
+    Args:
+        budget: Average MACs in millions that the validation images were to stay within.
+        thresholds: One per exit; `None` of one that is switched off.
+        validation: Figures on the images thresholds were tuned on.
+        test: Figures on the test images.
+    """
+
+    budget: float
+    thresholds: tuple[float | None, ...]
+    validation: Figures
+    test: Figures
+
+
+def tuning_goal_of(selection: Selection, trial: Trial, objectives: Sequence[Objective]) -> TuningGoal:
+    """Return what a trained network's thresholds are tuned for: the limit it was chosen by, else its own average MACs.
+
+    Args:
+        selection: How it was chosen.
+        trial: The chosen observation.
+        objectives: The study's objectives; a network stays within its limit of MACs.
+    """
+    if selection.kind == "accuracy":
+        return TuningGoal("min_accuracy", selection.value)
+    limits = [objective.limit for objective in objectives if objective.name == "average_macs" and objective.limit]
+    most = selection.value if selection.kind == "macs" else trial.metrics["average_macs"]
+    return TuningGoal("max_macs", MACS_PER_MILLION * min([most, *limits]))
+
+
+def parse_goal(text: str) -> TuningGoal:
+    """Read what thresholds are to be tuned for.
+
+    Args:
+        text: `macs<=X` (millions) or `accuracy>=Y` (percent).
+
+    Raises:
+        UsageError: If it is anything else.
+    """
+    try:
+        selection = parse_selection(text)
+    except UsageError:
+        selection = Selection("knee")
+    if selection.kind == "macs":
+        return TuningGoal("max_macs", MACS_PER_MILLION * selection.value)
+    if selection.kind == "accuracy":
+        return TuningGoal("min_accuracy", selection.value)
+    raise UsageError(f"--tune-for {text}: expected macs<=X (millions) or accuracy>=Y (percent)")
+
+
+def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> tuple[float | None, ...]:
+    """Return the best thresholds for a goal, away from every certainty that occurs.
+
+    Args:
+        table: The network's table over the validation images.
+        costs: Its MACs.
+        goal: What counts.
+    """
+    return with_margins(table, costs, tune_thresholds(table, costs.backbone, costs.branches, goal).thresholds)
+
+
+def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[OperatingPoint]:
+    """Tune a network to budgets from its cheapest exit's cost to its whole one's, evenly on a logarithmic scale.
+
+    The budgets depend on the architecture alone, so that trainings with several seeds can be averaged budget by budget.
+
+    Args:
+        validation: What thresholds are tuned on.
+        test: What is only looked at.
+        costs: The network's MACs.
+
+    Returns:
+        `NUM_BUDGETS` points, cheapest budget first; one of a network without exits.
+    """
+    cheapest, whole = min(costs.cumulative), costs.cumulative[-1]
+    budgets = np.geomspace(cheapest, whole, NUM_BUDGETS) if cheapest < whole else np.array([whole])
+    points = []
+    for budget in budgets.round():
+        thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget)))
+        on_validation, on_test = (
+            figures_at(split.table, costs, thresholds, split.calibration_errors) for split in (validation, test)
+        )
+        points.append(OperatingPoint(float(budget) / MACS_PER_MILLION, thresholds, on_validation, on_test))
+    return points
+
+
+def write_operating_points(path: Path, points: Sequence[OperatingPoint], costs: ExitCosts) -> None:
+    """Write a row per budget; the threshold of an exit that is switched off is empty.
+
+    Args:
+        path: CSV file to write.
+        points: The points of one network.
+        costs: Its MACs, which name its exits.
+    """
+    header = [
+        "budget", *(f"exit{position + 1}_threshold" for position in costs.exits), "validation_accuracy",
+        "validation_average_macs", "test_accuracy", "test_accuracy_sem", "test_average_macs",
+        "test_average_macs_without_passed", "test_worst_case_macs",
+    ]  # fmt: skip
+    rows = [
+        [
+            point.budget, *point.thresholds, point.validation.accuracy, point.validation.average_macs,
+            point.test.accuracy, point.test.accuracy_sem, point.test.average_macs,
+            point.test.average_macs_without_passed, point.test.worst_case_macs,
+        ]
+        for point in points
+    ]  # fmt: skip
+    write_csv(path, header, rows)
+
+
+def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding cannot flip one.
+
+    Args:
+        table: The network's table, all exits, that the thresholds were tuned on.
+        costs: Its MACs.
+        thresholds: One per exit, `None` of one that is switched off.
+    """
+    is_kept = [threshold is not None for threshold in thresholds]
+    certainty = keep_exits(table, costs.backbone, costs.branches, is_kept).certainty.double()
+    rows = iter(certainty)
+    moved: list[float | None] = []
+    for threshold in thresholds:
+        if threshold is None:
+            moved.append(None)
+            continue
+        occurring = next(rows)
+        below, above = occurring[occurring < threshold], occurring[occurring >= threshold]
+        low = float(below.max()) if len(below) else 0.0
+        high = float(above.min()) if len(above) else 1.0
+        moved.append(0.5 * (low + high))
+    return tuple(moved)

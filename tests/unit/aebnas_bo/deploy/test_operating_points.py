@@ -1,0 +1,105 @@
+"""Thresholds of a trained network: goals, margins and other budgets."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.deploy.operating_points import (
+    NUM_BUDGETS,
+    MeasuredSplit,
+    operating_points,
+    parse_goal,
+    tuning_goal_of,
+    with_margins,
+    write_operating_points,
+)
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import UsageError
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import ExitCosts
+
+
+def a_trial() -> Trial:
+    return Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "goal"),
+    [
+        ("knee", None, TuningGoal("max_macs", 2e6)),
+        ("abcd", 1.5, TuningGoal("max_macs", 1.5e6)),
+        ("macs<=3", None, TuningGoal("max_macs", 3e6)),
+        ("macs<=3", 2.5, TuningGoal("max_macs", 2.5e6)),
+        ("accuracy>=80", 2.5, TuningGoal("min_accuracy", 80.0)),
+    ],
+)
+def test_thresholds_are_tuned_for_what_the_network_was_chosen_by(text, limit, goal) -> None:
+    objectives = (Objective("accuracy", True, 10.0), Objective("average_macs", False, 5.0, limit=limit))
+    assert tuning_goal_of(parse_selection(text), a_trial(), objectives) == goal
+
+
+@pytest.mark.parametrize("rule", ["each", "cumulative"])
+def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table = ExitTable(
+        torch.rand(3, 50, generator=generator), torch.rand(3, 50, generator=generator) < 0.7, (1, 2, 3), rule
+    )
+    costs = ExitCosts(1, (1, 1), 1, (0, 0), (0, 1), (0, 1))
+    for thresholds in ((0.0, 1.0), tuple(float(row[7]) for row in table.certainty[:2]), (0.3, 0.6)):
+        moved = with_margins(table, costs, thresholds)
+        assert evaluate_thresholds(table, moved) == evaluate_thresholds(table, thresholds)
+        gaps = (table.certainty[:2] - torch.tensor(moved)[:, None]).abs()
+        assert float(gaps.min()) > 1e-6
+    assert with_margins(table, costs, (None, 0.5))[0] is None
+
+
+def a_split(costs: ExitCosts, seed: int) -> MeasuredSplit:
+    """Three outputs, the later the better, that know a little of when they are right."""
+    generator = torch.Generator().manual_seed(seed)
+    confidence = torch.rand(3, 400, generator=generator)
+    is_correct = confidence + torch.tensor([[0.0], [0.2], [0.4]]) > torch.rand(3, 400, generator=generator)
+    return MeasuredSplit(ExitTable(confidence, is_correct, costs.cumulative), (1.0, 2.0, 3.0))
+
+
+def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
+    costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
+    points = operating_points(a_split(costs, 0), a_split(costs, 1), costs)
+    assert len(points) == NUM_BUDGETS
+    assert [round(points[index].budget * 1e6) for index in (0, -1)] == [5200, 10600]
+    accuracies = [point.validation.accuracy for point in points]
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > accuracies[0]
+    assert all(point.validation.average_macs <= point.budget + 1e-12 for point in points)
+    assert any(point.test.accuracy != point.validation.accuracy for point in points)
+
+
+def test_a_network_without_exits_has_one_point() -> None:
+    costs = ExitCosts(1000, (4000,), 300, (), (), ())
+    split = MeasuredSplit(ExitTable(torch.rand(1, 20), torch.rand(1, 20) < 0.5, costs.cumulative), (1.0,))
+    [point] = operating_points(split, split, costs)
+    assert (point.budget, point.thresholds) == (0.0053, ())
+
+
+def test_the_file_names_exits_by_their_position_and_leaves_those_switched_off_empty(tmp_path: Path) -> None:
+    costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
+    first, *_, last = operating_points(a_split(costs, 0), a_split(costs, 1), costs)
+    points = [replace(first, thresholds=(None, 0.25)), last]
+    write_operating_points(tmp_path / "points.csv", points, costs)
+    rows = list(csv.DictReader((tmp_path / "points.csv").open()))
+    assert (rows[0]["exit1_threshold"], rows[0]["exit3_threshold"]) == ("", "0.25")
+    assert [float(row["test_accuracy"]) for row in rows] == [first.test.accuracy, last.test.accuracy]
+    assert [float(row["budget"]) for row in rows] == [first.budget, last.budget]
+
+
+def test_a_goal_is_macs_or_accuracy() -> None:
+    assert parse_goal("macs<=2.44") == TuningGoal("max_macs", 2.44e6)
+    assert parse_goal("accuracy>=80") == TuningGoal("min_accuracy", 80.0)
+    for text in ("knee", "latency<=2", "least"):
+        with pytest.raises(UsageError, match=f"--tune-for {text}: expected macs<=X"):
+            parse_goal(text)
