@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 ARGS ?=
+CONFIG ?= configs/cifar10.yaml
 CIFAR10 ?= runs/cifar10
 METHODS := static edanas nachos aebnas aebnas-bo
-REDUCED := --set num_threads=1 --set supernet.epochs=10 --set final_training.epochs=20 --set search.budget=200
 
 .PHONY: run test cifar10 cifar10-reduced format clean
 
@@ -20,8 +20,8 @@ test: $(STAMP)
 
 # docs/results.md from the beginning; what was stopped goes on from there with the same command.
 cifar10: $(STAMP)
-	$(VENV)/bin/aebnas-bo compare configs/cifar10.yaml --max-average-macs 2.44 --out $(CIFAR10) $(ARGS)
-	$(VENV)/bin/aebnas-bo run --config configs/cifar10.yaml --out $(CIFAR10)/free-seed0 --resume $(ARGS)
+	$(VENV)/bin/aebnas-bo compare $(CONFIG) --max-average-macs 2.44 --out $(CIFAR10) $(ARGS)
+	$(VENV)/bin/aebnas-bo run --config $(CONFIG) --out $(CIFAR10)/free-seed0 --resume $(ARGS)
 	for method in $(METHODS); do \
 	  $(VENV)/bin/aebnas-bo train $(CIFAR10)/$$method-seed0 --select 'macs<=2.44' --seeds 0-2 || exit 1; \
 	done
@@ -29,13 +29,13 @@ cifar10: $(STAMP)
 	  $(VENV)/bin/aebnas-bo train $(CIFAR10)/free-seed0 --select "macs<=$$limit" --seeds 0-2 || exit 1; \
 	done
 	$(VENV)/bin/python -m benchmarks.hand_made $(CIFAR10)/aebnas-bo-seed0 --seeds 0 1 2 --out $(CIFAR10)/hand-made.csv
-	$(VENV)/bin/aebnas-bo fidelity configs/cifar10.yaml --out $(CIFAR10)/fidelity --resume $(ARGS)
+	$(VENV)/bin/aebnas-bo fidelity $(CONFIG) --out $(CIFAR10)/fidelity --resume $(ARGS)
 	$(VENV)/bin/python -m benchmarks.final_table $(addprefix $(CIFAR10)/,$(addsuffix -seed0,$(METHODS) free)) \
 	  --hand-made $(CIFAR10)/hand-made.csv --budget 2.44 --out $(CIFAR10)/results
 
-# The same with fewer epochs and evaluations, for machines without a GPU: some days on two cores.
+# The same with fewer epochs and evaluations, for machines without a GPU.
 cifar10-reduced:
-	$(MAKE) cifar10 CIFAR10=runs/cifar10-reduced ARGS='$(REDUCED)'
+	$(MAKE) cifar10 CONFIG=configs/cifar10-reduced.yaml CIFAR10=runs/cifar10-reduced
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
