@@ -28,7 +28,8 @@ from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import OPERATING_POINTS_FILE, trained_folder, trained_networks
+from aebnas_bo.deploy.finetune import trained_folder, trained_networks
+from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
 from aebnas_bo.run_folder import RunFolder
 from benchmarks.records import read_rows
 

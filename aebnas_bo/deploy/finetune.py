@@ -22,6 +22,7 @@ from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_nam
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
+    OPERATING_POINTS_FILE,
     MeasuredSplit,
     OperatingPoint,
     operating_points,
@@ -58,7 +59,6 @@ from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
 CALIBRATION_BATCH = 256
-OPERATING_POINTS_FILE = "operating_points.csv"
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringIm
 def _describe(
     candidate: Candidate, subnet: Subnet, origin: Origin, device: str
 ) -> tuple[NetworkDescription, list[OperatingPoint]]:
-    """Tune thresholds on validation images, then look at the test images once; also at other budgets."""
+    """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once."""
     config, splits, costs = candidate.config, candidate.splits, candidate.costs
     images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
     num_outputs = len(costs.cumulative)

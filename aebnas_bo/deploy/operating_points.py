@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
 
 NUM_BUDGETS = 16
+OPERATING_POINTS_FILE = "operating_points.csv"
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,12 @@ def parse_goal(text: str) -> TuningGoal:
     Raises:
         UsageError: If it is anything else.
     """
-    try:
+    with suppress(UsageError):
         selection = parse_selection(text)
-    except UsageError:
-        selection = Selection("knee")
-    if selection.kind == "macs":
-        return TuningGoal("max_macs", MACS_PER_MILLION * selection.value)
-    if selection.kind == "accuracy":
-        return TuningGoal("min_accuracy", selection.value)
+        if selection.kind == "macs":
+            return TuningGoal("max_macs", MACS_PER_MILLION * selection.value)
+        if selection.kind == "accuracy":
+            return TuningGoal("min_accuracy", selection.value)
     raise UsageError(f"--tune-for {text}: expected macs<=X (millions) or accuracy>=Y (percent)")
 
 
