@@ -87,7 +87,7 @@ def main() -> None:
         known = {(row["teacher"], row["seed"], row["settings"]) for row in rows}
         for seed in arguments.seeds:
             for has_teacher in (True, False) if config.final_training.distillation else (False,):
-                identity = ("yes" if has_teacher else "no", str(seed), _settings(ground, seed))
+                identity = ("yes" if has_teacher else "no", str(seed), _settings(ground, seed, has_teacher))
                 if identity not in known:
                     figures = _train(ground, has_teacher, seed, arguments.out.parent)
                     writer.writerow([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
@@ -112,9 +112,10 @@ def hand_made(splits: Splits) -> tuple[Architecture, Skeleton]:
     return Architecture(splits.image_size, tuple(Stage(width, (Block(3, 3),) * 2) for width in WIDTHS), ()), skeleton
 
 
-def _settings(ground: Ground, seed: int) -> str:
+def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
     recipe = ground.config.final_training.model_dump(mode="json", exclude={"compile", "start", "distillation"})
-    study = supernet_fingerprint(ground.config, ground.splits.data_hash)
+    data_hash = ground.splits.data_hash
+    study = supernet_fingerprint(ground.config, data_hash) if has_teacher else data_hash
     return content_key([FINAL_VERSION, study, seed, recipe, transforms_of(ground.config.data)])
 
 
@@ -135,7 +136,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     recipe = config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
     subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
     checkpoint = beside / f"hand-made-{'taught' if has_teacher else 'alone'}-{seed}.training.safetensors"
-    fingerprint = _settings(ground, seed) + str(has_teacher)
+    fingerprint = _settings(ground, seed, has_teacher)
     data = training_data(config, recipe, splits, device)
     train_network(
         subnet, architecture, skeleton, data, images.calibration_images, recipe, seed, teacher, show, checkpoint,

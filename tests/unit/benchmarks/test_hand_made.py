@@ -1,4 +1,5 @@
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,6 @@ def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, mo
     monkeypatch.setattr(hand_made, "prepare_supernet", lambda *_: pytest.fail("needs no supernet"))
     hand_made.main()
     assert [row["teacher"] for row in csv.DictReader(out.open())] == ["no"]
+    monkeypatch.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again for a supernet it never saw"))
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--set", "supernet.epochs=7"])
+    hand_made.main()
