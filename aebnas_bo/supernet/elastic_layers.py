@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.space.architecture import Activation
 from aebnas_bo.space.plan import ConvPlan
+from aebnas_bo.supernet.depthwise import depthwise_conv2d
 
 BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm2d's default, which the extracted network uses
 
@@ -78,13 +79,11 @@ class ElasticConvNorm(nn.Module):
         Returns:
             `B x out x H' x W'`.
         """
-        output = F.conv2d(
-            features,
-            self.sliced_weight(plan),
-            stride=plan.stride,
-            padding=plan.kernel // 2,
-            groups=plan.in_channels if plan.is_depthwise else 1,
-        )
+        weight = self.sliced_weight(plan)
+        if plan.is_depthwise:
+            output = depthwise_conv2d(features, weight, plan.stride)
+        else:
+            output = F.conv2d(features, weight, stride=plan.stride, padding=plan.kernel // 2)
         scale, shift = self.scale[: plan.out_channels], self.shift[: plan.out_channels]
         output = F.batch_norm(output, None, None, scale, shift, training=True, eps=BATCH_NORM_EPS)
         if activation is None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.space.architecture import Activation, Architecture, Skeleton
 from aebnas_bo.space.plan import BlockPlan, BranchLayerPlan, BranchPlan, ConvPlan, network_plan
+from aebnas_bo.supernet.depthwise import DepthwiseConv2d
 
 
 def activation_module(name: Activation) -> nn.Module:
@@ -21,14 +22,11 @@ class ConvNorm(nn.Sequential):
     """Convolution, BatchNorm and an optional non-linearity."""
 
     def __init__(self, plan: ConvPlan, activation: nn.Module | None) -> None:
-        convolution = nn.Conv2d(
-            plan.in_channels,
-            plan.out_channels,
-            plan.kernel,
-            plan.stride,
-            padding=plan.kernel // 2,
-            groups=plan.in_channels if plan.is_depthwise else 1,
-            bias=False,
+        inputs, outputs, kernel, stride = plan.in_channels, plan.out_channels, plan.kernel, plan.stride
+        convolution = (
+            DepthwiseConv2d(outputs, kernel, stride)
+            if plan.is_depthwise
+            else nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
         )
         modules: list[nn.Module] = [convolution, nn.BatchNorm2d(plan.out_channels)]
         super().__init__(*modules, *([activation] if activation is not None else []))
