@@ -10,7 +10,7 @@ from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
-PresetName = Literal["tiny", "cifar", "aebnas"]
+PresetName = Literal["tiny", "cifar", "cifar32", "aebnas"]
 Precision = Literal["auto", "float32", "bfloat16"]
 ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "learned"]
 ExitRule = Literal["each", "cumulative"]

@@ -6,7 +6,7 @@ from importlib import resources
 
 import yaml
 
-PRESETS = ("tiny", "cifar", "aebnas")
+PRESETS = ("tiny", "cifar", "cifar32", "aebnas")
 
 
 def read_preset(name: str) -> dict[str, object]:

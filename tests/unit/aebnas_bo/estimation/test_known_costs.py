@@ -8,7 +8,7 @@ from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
 
-@pytest.fixture(scope="module", params=["tiny", "cifar", "aebnas"])
+@pytest.fixture(scope="module", params=["tiny", "cifar", "cifar32", "aebnas"])
 def space(request) -> NetworkSpace:
     return NetworkSpace(load_config(None, [f"space.preset={request.param}"]).space, 3, 10)
 

@@ -11,7 +11,7 @@ from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 
-PRESETS = ["tiny", "cifar", "aebnas"]
+PRESETS = ["tiny", "cifar", "cifar32", "aebnas"]
 
 
 def networks_of(*settings: str) -> list[ShownNetwork]:
