@@ -177,7 +177,7 @@ def hand_made_rows(path: Path) -> list[Row]:
     return [
         Row(
             method="hand-made",
-            network="with teacher" if row["teacher"] == "yes" else "labels alone",
+            network=f"{row['activation']}, {'with teacher' if row['teacher'] == 'yes' else 'labels alone'}",
             seed=int(row["seed"]),
             epochs=int(row["epochs"]),
             estimated_accuracy="",

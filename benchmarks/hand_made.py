@@ -7,6 +7,7 @@ has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the 
 stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, without a teacher,
 and where the recipe has one (`distillation`) with the supernet's largest network as a teacher too. Rows that stand in
 the file are not run again, and a training that was stopped goes on. Test images are looked at once, after training.
+With `--activation hardswish` the same network has the non-linearity that searched ones may have.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -33,7 +35,7 @@ from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.seeding import child_seed
-from aebnas_bo.space.architecture import Architecture, Block, Skeleton, Stage, content_key
+from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet_preparation import (
@@ -47,7 +49,8 @@ from aebnas_bo.training.loop import EpochReport
 from benchmarks.records import output_file, read_rows
 
 WIDTHS, STRIDES = (12, 20, 32, 48), (2, 2, 1, 2)
-HEADER = ["teacher", "seed", "settings", "epochs", "macs_millions", "validation_accuracy", "test_accuracy"]
+IDENTITY = ["activation", "teacher", "seed", "settings"]
+HEADER = [*IDENTITY, "epochs", "macs_millions", "validation_accuracy", "test_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Ground:
     config: Config
     space: NetworkSpace
     splits: Splits
+    activation: Activation
     progress: RunProgress
 
 
@@ -66,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--activation", choices=get_args(Activation), default="relu")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="of final_training")
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
@@ -80,14 +85,15 @@ def main() -> None:
         RunProgress(Console(stderr=True), quiet=False) as progress,
         arguments.out.open("a", newline="", encoding="utf-8") as file,
     ):
-        ground = Ground(folder, config, space, splits, progress)
+        ground = Ground(folder, config, space, splits, arguments.activation, progress)
         writer = csv.writer(file, lineterminator="\n")
         if not rows:
             writer.writerow(HEADER)
-        known = {(row["teacher"], row["seed"], row["settings"]) for row in rows}
+        known = {tuple(row[name] for name in IDENTITY) for row in rows}
         for seed in arguments.seeds:
             for has_teacher in (True, False) if config.final_training.distillation else (False,):
-                identity = ("yes" if has_teacher else "no", str(seed), _settings(ground, seed, has_teacher))
+                teacher = "yes" if has_teacher else "no"
+                identity = (arguments.activation, teacher, str(seed), _settings(ground, seed, has_teacher))
                 if identity not in known:
                     figures = _train(ground, has_teacher, seed, arguments.out.parent)
                     writer.writerow([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
@@ -95,7 +101,7 @@ def main() -> None:
     _print(read_rows(arguments.out))
 
 
-def hand_made(splits: Splits) -> tuple[Architecture, Skeleton]:
+def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Skeleton]:
     """Return the network for images of this size."""
     skeleton = Skeleton(
         in_channels=splits.in_channels,
@@ -106,7 +112,7 @@ def hand_made(splits: Splits) -> tuple[Architecture, Skeleton]:
         exit_stages=(),
         branch_stride=1,
         head_channels=0,
-        activation="relu",
+        activation=activation,
         has_learned_confidence=False,
     )
     return Architecture(splits.image_size, tuple(Stage(width, (Block(3, 3),) * 2) for width in WIDTHS), ()), skeleton
@@ -122,12 +128,12 @@ def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
 def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
     """Return MACs in millions, validation and test accuracy in percent."""
     config, splits, device = ground.config, ground.splits, resolve_device(ground.config.device)
-    architecture, skeleton = hand_made(splits)
+    architecture, skeleton = hand_made(splits, ground.activation)
     images, teacher = MeasuringImages.of(splits, device), None
     if has_teacher:
         supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
         teacher = largest_teacher(supernet, ground.space, images)
-    name = f"hand-made network{' with teacher' if has_teacher else ''}, seed {seed}"
+    name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
     ground.progress.start(name, config.final_training.epochs)
 
     def show(report: EpochReport) -> None:
@@ -135,7 +141,8 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
 
     recipe = config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
     subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
-    checkpoint = beside / f"hand-made-{'taught' if has_teacher else 'alone'}-{seed}.training.safetensors"
+    taught = "taught" if has_teacher else "alone"
+    checkpoint = beside / f"hand-made-{ground.activation}-{taught}-{seed}.training.safetensors"
     fingerprint = _settings(ground, seed, has_teacher)
     data = training_data(config, recipe, splits, device)
     train_network(
@@ -153,11 +160,12 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
 
 
 def _print(rows: list[dict[str, str]]) -> None:
-    for teacher in ("yes", "no"):
-        found = [float(row["test_accuracy"]) for row in rows if row["teacher"] == teacher]
-        if found:
-            spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
-            sys.stdout.write(f"teacher {teacher}: {statistics.mean(found):.2f}{spread} % ({len(found)} seeds)\n")
+    for activation, teacher in sorted({(row["activation"], row["teacher"]) for row in rows}):
+        of_kind = [row for row in rows if (row["activation"], row["teacher"]) == (activation, teacher)]
+        found = [float(row["test_accuracy"]) for row in of_kind]
+        spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
+        mean = f"{statistics.mean(found):.2f}{spread} % ({len(found)} seeds)"
+        sys.stdout.write(f"{activation}, teacher {teacher}: {mean}\n")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
     trained = train_candidate(candidate, 7, False, RunProgress(Console(stderr=True), quiet=True))
     hand_made = tmp_path / "hand-made.csv"
     hand_made.write_text(
-        "teacher,seed,settings,epochs,macs_millions,validation_accuracy,test_accuracy\nno,0,x,20,2.425824,84.0,83.5\n"
+        "activation,teacher,seed,settings,epochs,macs_millions,validation_accuracy,test_accuracy\nrelu,no,0,x,20,2.425824,84.0,83.5\n"
     )
     out = tmp_path / "results"
     arguments = ["final_table", str(run), "--hand-made", str(hand_made), "--budget", "2.44", "--out", str(out)]
@@ -64,11 +64,11 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
     assert (ours["method"], ours["network"], ours["seed"]) == ("ours", trained.key, "7")
     assert float(ours["test_accuracy"]) == pytest.approx(trained.test.accuracy, abs=1e-3)
     assert float(ours["average_macs"]) == pytest.approx(trained.test.average_macs, abs=1e-6)
-    assert (other["method"], other["network"], other["test_accuracy"]) == ("hand-made", "labels alone", "83.5")
+    assert (other["method"], other["network"], other["test_accuracy"]) == ("hand-made", "relu, labels alone", "83.5")
     points = list(csv.DictReader((out / "operating_points.csv").open()))
     assert {(point["method"], point["network"], point["seed"]) for point in points} == {("ours", trained.key, "7")}
     assert max(float(point["budget"]) for point in points) == candidate.costs.cumulative[-1] / 1e6
-    assert "| hand-made | labels alone | 1 | 20 | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
+    assert "| hand-made | relu, labels alone | 1 | 20 | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
         out / "table.md"
     ).read_text(encoding="utf-8")
     assert (out / "front.png").stat().st_size > 10_000

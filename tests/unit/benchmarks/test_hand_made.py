@@ -12,7 +12,7 @@ from benchmarks import hand_made
 
 def test_the_network_is_the_one_that_was_measured_by_hand() -> None:
     splits = load_splits(load_config(None).data)
-    architecture, skeleton = hand_made.hand_made(splits)
+    architecture, skeleton = hand_made.hand_made(splits, "relu")
     assert architecture.resolution == splits.image_size
     of_colours = type(skeleton)(**{**vars(skeleton), "in_channels": 3})
     assert exit_costs(type(architecture)(32, architecture.stages, ()), of_colours).cumulative == (2_425_824,)
@@ -26,11 +26,15 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     rows = list(csv.DictReader(out.open()))
     assert [row["teacher"] for row in rows] == ["yes", "no"]
     assert all(0.0 <= float(row["test_accuracy"]) <= 100.0 and row["epochs"] == "1" for row in rows)
-    assert "teacher no:" in capsys.readouterr().out
+    assert "relu, teacher no:" in capsys.readouterr().out
     assert [path.name for path in tmp_path.glob("*.safetensors")] == []
-    monkeypatch.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
-    hand_made.main()
+    with monkeypatch.context() as context:
+        context.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
+        hand_made.main()
     assert list(csv.DictReader(out.open())) == rows
+    monkeypatch.setattr("sys.argv", [*arguments, "--activation", "hardswish"])
+    hand_made.main()
+    assert [row["activation"] for row in csv.DictReader(out.open())] == ["relu", "relu", "hardswish", "hardswish"]
 
 
 def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, monkeypatch) -> None:
