@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import parse_config
-from aebnas_bo.errors import ConfigError
+from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.store import TrialStore
 
-CHANGEABLE = frozenset({"search.budget", "search.max_failed_trials", "device"})
+BY_OPTION = frozenset({"search.budget", "search.max_failed_trials", "device"})
+WITHOUT_EFFECT = ("data.root", "final_training.", "fidelity.")  # on trials; that images are the same is checked by hash
 
 
 def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence[str]) -> Config:
@@ -20,10 +21,10 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
         study: The study's database.
         given: What file and options say.
         has_file: Whether a file was given; without one, only the options say anything.
-        options: The `section.key=value` options, which alone may change a changeable setting.
+        options: The `section.key=value` options, which alone may change budget, failures and device.
 
     Raises:
-        ConfigError: If anything else differs from the study.
+        ConfigError: If anything else differs from the study that could change its trials.
         CorruptStateError: If the study cannot be read.
     """
     with TrialStore.open(study) as store:
@@ -32,7 +33,8 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     # space.preset unfolds into the whole section
     named = {"space" if o.startswith("space") else o.partition("=")[0].strip() for o in options}
     in_options = {key for key in differing if any(key == name or key.startswith(f"{name}.") for name in named)}
-    forbidden = (differing.keys() if has_file else in_options) - CHANGEABLE
+    said = differing.keys() if has_file else in_options
+    forbidden = {key for key in said if key not in BY_OPTION and not key.startswith(WITHOUT_EFFECT)}
     if forbidden:
         raise ConfigError(
             [
@@ -41,10 +43,35 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
                 for key in sorted(forbidden)
             ]
         )
-    changed = in_options & CHANGEABLE
-    search = {key.removeprefix("search."): differing[key][1] for key in changed if key.startswith("search.")}
+    changed = (in_options & BY_OPTION) | {key for key in said if key.startswith(WITHOUT_EFFECT)}
     top = {"device": given.device} if "device" in changed else {}
-    return stored.model_copy(update={"search": stored.search.model_copy(update=search), **top})
+    sections = {key.partition(".")[0] for key in changed if "." in key}
+    return stored.model_copy(update={**top, **{name: _changed(stored, given, name, changed) for name in sections}})
+
+
+def _changed(stored: Config, given: Config, section: str, changed: Iterable[str]) -> object:
+    old, new = getattr(stored, section), getattr(given, section)
+    names = {key.split(".")[1] for key in changed if key.startswith(f"{section}.")}
+    return old.model_copy(update={name: getattr(new, name) for name in names})
+
+
+def check_same_trials(stored: Config, given: Config, folder: Path) -> None:
+    """See that a study begun with one configuration can be gone on with, or read, under another.
+
+    Args:
+        stored: What it was begun with.
+        given: What is asked for.
+        folder: Its folder, for the message.
+
+    Raises:
+        UsageError: If they differ in what could change its trials.
+    """
+    differing = differing_settings(stored, given)
+    effective = sorted(key for key in differing if key != "device" and not key.startswith(WITHOUT_EFFECT))
+    if effective:
+        raise UsageError(
+            f"{folder}: was begun with other settings ({', '.join(effective[:5])}); give those or another --out"
+        )
 
 
 def differing_settings(stored: Config, given: Config) -> dict[str, tuple[object, object]]:

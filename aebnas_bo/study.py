@@ -133,7 +133,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     """Run a study, or go on with it, and write everything its folder holds.
 
     Args:
-        config: The configuration; on `resume` it must equal the stored one, but for budget and device.
+        config: The configuration; on `resume` it must be one that `resumed_config` allows.
         folder: The run folder.
         resume: Whether the folder may hold a study.
         progress: Shows what happens.
@@ -200,6 +200,7 @@ def _open_store(
             raise CorruptStateError(
                 f"{folder.path}: the images or this program changed since the study began; start another run folder"
             )
+        store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
     for leftover in folder.path.glob("*.tmp*"):  # of a process that was killed; the folder is ours alone

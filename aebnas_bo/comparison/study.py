@@ -15,13 +15,12 @@ from aebnas_bo.config_loading import dump_config, parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.progress import RunProgress
-from aebnas_bo.resuming import differing_settings
+from aebnas_bo.resuming import check_same_trials
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
-from aebnas_bo.space.architecture import content_key
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.study import run_study
-from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device
+from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device, supernet_fingerprint
 
 RESULT_FILE = "method.json"
 
@@ -102,28 +101,28 @@ def _check(configs: Mapping[str, Config]) -> None:
         raise ConfigError(problems)
 
 
-def _check_stored(config: Config, folder: RunFolder) -> None:
-    """See that an unfinished study was begun with the same settings."""
+def _take_up(config: Config, folder: RunFolder) -> None:
+    """See that a study was begun with the same settings; those without effect on its trials become the new ones."""
+    text = dump_config(config)
     with TrialStore.open(folder.study) as store:
-        stored = parse_config(store.study.config, str(folder.study))
-    differing = sorted(differing_settings(stored, config).keys() - {"device"})
-    if differing:
-        raise UsageError(
-            f"{folder.path}: was begun with other settings ({', '.join(differing[:5])}); give those or another --out"
-        )
+        if store.study.config == text:
+            return
+        check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
+        if store.study.fingerprint != supernet_fingerprint(config, load_splits(config.data).data_hash):
+            raise UsageError(f"{folder.path}: was begun with other images or another version; give another --out")
+        store.set_config(text)
+        write_text(folder.config, text)
 
 
 def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
-    result, key = folder.path / RESULT_FILE, content_key(dump_config(config))
+    result = folder.path / RESULT_FILE
+    if folder.holds_study:
+        _take_up(config, folder)
     if result.exists():
         stored = json.loads(result.read_text(encoding="utf-8"))
-        if stored.pop("config") != key:
-            raise UsageError(f"{folder.path}: was made with other settings; give another --out")
         network = stored.pop("network")
         chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
         return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
-    if folder.holds_study:
-        _check_stored(config, folder)
     run_study(config, folder, True, progress)
     with TrialStore.open(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
@@ -140,5 +139,5 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> Met
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )
-    write_text(result, json.dumps({"config": key, **asdict(run)}, allow_nan=False))
+    write_text(result, json.dumps(asdict(run), allow_nan=False))
     return run

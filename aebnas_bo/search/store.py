@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self, cast, get_args
 from urllib.parse import quote
@@ -74,7 +74,7 @@ class _TrialRow(_Base):
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What a study is, fixed when it is created.
+    """What a study is, fixed when it is created but for settings without effect on its trials.
 
     Args:
         name: Its name.
@@ -185,6 +185,17 @@ class TrialStore:
         if [trial.number for trial in trials] != list(range(len(trials))):
             raise CorruptStateError(f"{self._origin} lacks trials: numbers are {[t.number for t in trials]}")
         return trials
+
+    def set_config(self, config: str) -> None:
+        """Replace the configuration by one under which the trials are the same.
+
+        Args:
+            config: The whole configuration as YAML.
+        """
+        if config != self.study.config:
+            with Session(self._engine) as session, session.begin():
+                session.execute(update(_StudyRow).values(config=config))
+            self.study = replace(self.study, config=config)
 
     def add_running(self, trial: Trial) -> None:
         """Store a trial before its evaluation.

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from aebnas_bo.config_loading import dump_config, load_config
-from aebnas_bo.errors import ConfigError
-from aebnas_bo.resuming import resumed_config
+from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.resuming import check_same_trials, resumed_config
 from aebnas_bo.search.store import StudyRecord, TrialStore
 
 
@@ -44,3 +44,17 @@ def test_what_would_change_trials_is_refused(study: Path, option: str) -> None:
 def test_a_file_that_differs_is_refused(study: Path) -> None:
     with pytest.raises(ConfigError, match=r"search\.mc_samples: the study has 16"):
         resume(study, has_file=True)
+
+
+def test_the_images_may_have_moved_and_the_final_recipe_may_change(study: Path) -> None:
+    config = resume(study, "data.root=elsewhere", "final_training.epochs=7")
+    assert (config.data.root, config.final_training.epochs, config.search.mc_samples) == ("elsewhere", 7, 16)
+    config = resume(study, "search.mc_samples=16", "final_training.epochs=7", has_file=True)
+    assert (config.final_training.epochs, config.search.budget) == (7, 200)
+
+
+def test_only_what_has_no_effect_on_trials_may_differ(tmp_path: Path) -> None:
+    stored = load_config(None)
+    check_same_trials(stored, load_config(None, ["data.root=elsewhere", "fidelity.top_k=[2]", "device=cpu"]), tmp_path)
+    with pytest.raises(UsageError, match=r"begun with other settings \(data.split_seed, seed\)"):
+        check_same_trials(stored, load_config(None, ["data.root=x", "data.split_seed=1", "seed=1"]), tmp_path)

@@ -13,6 +13,7 @@ from aebnas_bo.config import Config
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.progress import RunProgress
+from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
@@ -60,8 +61,23 @@ def test_what_is_finished_is_read_and_not_run_again(finished, monkeypatch) -> No
 def test_a_result_of_other_settings_is_not_taken(finished) -> None:
     folder, _ = finished
     other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
-    with pytest.raises(UsageError, match="made with other settings"):
+    with pytest.raises(UsageError, match=r"begun with other settings \(.*search.budget"):
         run_comparison(other, [0], folder, RunProgress(Console(stderr=True), quiet=True))
+
+
+def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monkeypatch) -> None:
+    folder, runs = finished
+    shutil.copytree(folder / "static-seed0", tmp_path / "static-seed0")
+    file, method = CONFIGS / "digits.yaml", CONFIGS / "methods" / "static.yaml"
+    moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
+    assert run_comparison(moved, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True)) == [runs[0]]
+    with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
+        assert "root: elsewhere" in store.study.config
+        assert store.study.config == (tmp_path / "static-seed0" / "config.yaml").read_text()
+    monkeypatch.setattr(study, "supernet_fingerprint", lambda *_: "of other images")
+    back = {"static": load_config(file, [*SMALL], method)}
+    with pytest.raises(UsageError, match="begun with other images"):
+        run_comparison(back, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
 
 
 def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_path: Path) -> None:

@@ -38,6 +38,14 @@ def test_everything_comes_back_exactly(tmp_path: Path, record: StudyRecord) -> N
         assert store.trials() == [DONE, replace(RUNNING, number=1)]
 
 
+def test_the_configuration_can_be_replaced(tmp_path: Path, record: StudyRecord) -> None:
+    with TrialStore.create(tmp_path / "study.db", record) as store:
+        store.set_config("seed: 2\n")
+        assert store.study.config == "seed: 2\n"
+    with TrialStore.open(tmp_path / "study.db") as store:
+        assert store.study == replace(record, config="seed: 2\n")
+
+
 def test_a_number_is_given_once(tmp_path: Path, record: StudyRecord) -> None:
     with TrialStore.create(tmp_path / "s.db", record) as store:
         store.add_running(RUNNING)
