@@ -1,0 +1,98 @@
+"""The supernet of one search for methods whose spaces lie within its own: a comparison on the same weights.
+
+    python -m benchmarks.narrowed_supernet RUN --config CONFIG --methods static aebnas --cache FOLDER
+    AEBNAS_BO_CACHE=FOLDER aebnas-bo compare CONFIG --methods static,aebnas ...
+
+RUN is the folder of a search in the space CONFIG declares, METHODS as for `aebnas-bo compare`. What each method's space
+uses of RUN's weights (first channels, centres of kernels) is written to a cache of its own, from which `compare` takes
+it in place of training: an entry is not what the method's own training would have given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Size, Tensor
+
+from aebnas_bo.comparison.methods import method_files
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import load_config, parse_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.checkpoint import save_supernet
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import supernet_fingerprint
+from aebnas_bo.training.checkpoint import load_tensors
+
+
+def main() -> None:
+    """Write one supernet per method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--methods", nargs="+", required=True)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--cache", type=Path, required=True)
+    arguments = parser.parse_args()
+    folder = RunFolder(arguments.run)
+    with TrialStore.open_read_only(folder.study) as store:
+        study, wide = store.study, parse_config(store.study.config, str(folder.study))
+    weights, _ = load_tensors(folder.supernet, study.fingerprint)
+    splits = load_splits(wide.data)
+    if supernet_fingerprint(wide, splits.data_hash) != study.fingerprint:
+        raise SystemExit(f"{folder.path}: the images changed since the search")
+    (arguments.cache / "supernets").mkdir(parents=True, exist_ok=True)
+    for name, file in method_files(arguments.methods, arguments.config).items():
+        config = load_config(arguments.config, arguments.settings, file).model_copy(update={"seed": study.seed})
+        supernet = narrowed(weights, wide, config, splits, name)
+        path = arguments.cache / "supernets" / f"{supernet_fingerprint(config, splits.data_hash)}.safetensors"
+        save_supernet(path, supernet, path.stem)
+        sys.stdout.write(f"{name}: {path}\n")
+
+
+def narrowed(weights: dict[str, Tensor], wide: Config, config: Config, splits: Splits, name: str) -> Supernet:
+    """Return the supernet of a configuration with the weights that it shares with a wider one.
+
+    Args:
+        weights: Those of the wider space's supernet.
+        wide: Its configuration.
+        config: The configuration whose space lies within.
+        splits: The images.
+        name: The method, for messages.
+
+    Raises:
+        SystemExit: If the images or what all networks share differ, or a weight is not there.
+    """
+    spaces = [NetworkSpace(one.space, splits.in_channels, splits.num_classes) for one in (wide, config)]
+    fixed = [replace(space.skeleton, exit_stages=()) for space in spaces]
+    if fixed[0] != fixed[1] or config.data != wide.data:
+        raise SystemExit(f"{name}: the images, or what all networks of a space share, are others than the search's")
+    supernet = Supernet(config.space, spaces[1].skeleton, config.seed)
+    own = {}
+    for key, tensor in supernet.state_dict().items():
+        found = weights.get(key)
+        if found is None or any(have < want for have, want in zip(found.shape, tensor.shape, strict=True)):
+            raise SystemExit(
+                f"{name}: its space does not lie within the search's, whose supernet has too little of {key}"
+            )
+        own[key] = _slice(found, tensor.shape)
+    supernet.load_state_dict(own)
+    return supernet
+
+
+def _slice(tensor: Tensor, shape: Size | Sequence[int]) -> Tensor:
+    """Return the first channels and the centre of the kernel, as a supernet does."""
+    channels = tuple(slice(size) for size in shape[:2])
+    margins = [(have - want) // 2 for have, want in zip(tensor.shape[2:], shape[2:], strict=True)]
+    return tensor[(*channels, *(slice(margin, margin + want) for margin, want in zip(margins, shape[2:], strict=True)))]
+
+
+if __name__ == "__main__":
+    main()
