@@ -40,7 +40,8 @@ COLOURS = {
     "edanas": "#2e7d32",
     "nachos": "#ef6c00",
     "static": "#7b1fa2",
-    "hand-made": "#1b2a41",
+    "hand-made, relu": "#1b2a41",
+    "hand-made, hardswish": "#7a8794",
 }
 OTHERS = "#00838f"
 POINT_FIGURES = (
@@ -56,7 +57,7 @@ class Row:
     """One network trained with one seed.
 
     Args:
-        method: The search, or `hand-made`.
+        method: The search, or `hand-made` with its non-linearity.
         network: Key of its architecture, or what the hand-made one learned from.
         seed: Seed of its training.
         epochs: Epochs of its training.
@@ -176,8 +177,8 @@ def hand_made_rows(path: Path) -> list[Row]:
     """Return the trainings of the hand-made network, which has no exits."""
     return [
         Row(
-            method="hand-made",
-            network=f"{row['activation']}, {'with teacher' if row['teacher'] == 'yes' else 'labels alone'}",
+            method=f"hand-made, {row['activation']}",
+            network="with teacher" if row["teacher"] == "yes" else "labels alone",
             seed=int(row["seed"]),
             epochs=int(row["epochs"]),
             estimated_accuracy="",
@@ -265,7 +266,7 @@ def _draw_method(axes: Axes, method: str, its: Sequence[Network]) -> None:
         [one.mean("average_macs") for one in its],
         [one.mean("test_accuracy") for one in its],
         spreads,
-        fmt="s" if method == "hand-made" else "o",
+        fmt="s" if method.startswith("hand-made") else "o",
         color=colour,
         capsize=3,
         markersize=6,
