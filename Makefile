@@ -18,7 +18,7 @@ test: $(STAMP)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
-# docs/results.md from the beginning; what was stopped goes on from there with the same command.
+# docs/results.md from the beginning; what was stopped goes on from there with the same command. ARGS: `--set` options.
 cifar10: $(STAMP)
 	$(VENV)/bin/aebnas-bo compare $(CONFIG) --methods aebnas-bo --max-average-macs 2.44 --out $(CIFAR10) $(ARGS)
 	$(VENV)/bin/python -m benchmarks.narrowed_supernet $(CIFAR10)/aebnas-bo-seed0 --config $(CONFIG) \

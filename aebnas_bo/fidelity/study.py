@@ -29,7 +29,7 @@ from aebnas_bo.summary import package_versions, peak_memory_mb
 from aebnas_bo.supernet_preparation import make_estimator, prepare_supernet, resolve_device
 from aebnas_bo.training.loop import EpochReport
 
-CHANGEABLE = frozenset({"device", "num_threads", "fidelity.top_k", "fidelity.bootstrap_samples"})
+CHANGEABLE = frozenset({"data.root", "device", "num_threads", "fidelity.top_k", "fidelity.bootstrap_samples"})
 
 
 @dataclass(frozen=True)

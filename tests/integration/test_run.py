@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aebnas_bo.search.store import TrialStore
+
 from .conftest import SMALL, read_csv, read_json, without_times
 
 FILES = {
@@ -66,8 +68,12 @@ def test_a_study_is_never_overwritten_and_can_be_extended(run, tmp_path: Path) -
     assert refused.returncode == 2
     assert "--resume" in refused.stderr
     assert (tmp_path / "a/trials.csv").read_bytes() == before
-    extended = run("--budget", "8", "--out", "a", "--resume", small=False)
+    moved = ("--set", "data.root=elsewhere")
+    extended = run("--budget", "8", "--out", "a", "--resume", *moved, small=False)
     assert extended.returncode == 0, extended.stderr
+    with TrialStore.open_read_only(tmp_path / "a/study.db") as store:
+        assert store.study.config == (tmp_path / "a/config.yaml").read_text()
+        assert yaml.safe_load(store.study.config)["data"]["root"] == "elsewhere"
     assert run("--budget", "8", "--out", "whole").returncode == 0
     assert without_times(tmp_path / "a/trials.csv") == without_times(tmp_path / "whole/trials.csv")
     other = run("--out", "a", "--resume", "--seed", "5", small=False)

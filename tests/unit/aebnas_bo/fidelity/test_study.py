@@ -75,7 +75,7 @@ def test_a_folder_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
         study(tmp_path / "study")
     with pytest.raises(ConfigError, match=r"final_training\.epochs: the study has 2"):
         study(tmp_path / "study", "final_training.epochs=3", resume=True)
-    study(tmp_path / "study", "fidelity.bootstrap_samples=150", resume=True)
+    study(tmp_path / "study", "fidelity.bootstrap_samples=150", "data.root=elsewhere", resume=True)
     search = tmp_path / "search"
     search.mkdir()
     (search / "study.db").touch()
