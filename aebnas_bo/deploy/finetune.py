@@ -25,7 +25,9 @@ from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
     MeasuredSplit,
     OperatingPoint,
+    check_goal,
     operating_points,
+    remark_on_goal,
     tuned_with_margins,
     tuning_goal_of,
     write_operating_points,
@@ -105,7 +107,7 @@ def choose_candidate(
             of the search.
 
     Raises:
-        UsageError: If the folder holds no study or nothing meets the selection.
+        UsageError: If the folder holds no study, nothing meets the selection, or the network cannot meet the goal.
         ConfigError: If another setting is to be changed, or one is wrong.
         DataError: If the images cannot be read.
         CorruptStateError: If the images are not those of the study.
@@ -131,8 +133,12 @@ def choose_candidate(
             "--set data.root=PATH, or search anew"
         )
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    goal = goal or tuning_goal_of(selection, trial, record.objectives)
-    return Candidate(folder, config, space, splits, trial, goal)
+    candidate = Candidate(
+        folder, config, space, splits, trial, goal or tuning_goal_of(selection, trial, record.objectives)
+    )
+    if goal is not None:
+        check_goal(goal, trial.key, candidate.costs)
+    return candidate
 
 
 def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
@@ -189,6 +195,9 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)
+    remark = remark_on_goal(candidate.goal, description.validation)
+    if remark:
+        progress.message(f"{candidate.trial.key}, seed {seed}: {remark}")
     return description
 
 

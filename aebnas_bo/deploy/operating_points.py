@@ -87,6 +87,40 @@ def parse_goal(text: str) -> TuningGoal:
     raise UsageError(f"--tune-for {text}: expected macs<=X (millions) or accuracy>=Y (percent)")
 
 
+def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
+    """Refuse average MACs below what a network costs where every image leaves at its cheapest output.
+
+    Args:
+        goal: What its thresholds are to be tuned for.
+        key: The network.
+        costs: Its MACs.
+
+    Raises:
+        UsageError: If no thresholds can meet the goal.
+    """
+    least = min(costs.cumulative_without_earlier_branches)  # the other exits can be switched off
+    if goal.kind == "max_macs" and goal.value < least:
+        raise UsageError(
+            f"--tune-for macs<={goal.value / MACS_PER_MILLION:g}: network {key} takes {least / MACS_PER_MILLION:.6g} M "
+            "where every image leaves at its cheapest exit; give a larger limit or choose another network"
+        )
+
+
+def remark_on_goal(goal: TuningGoal, validation: Figures) -> str:
+    """Say what a trained network's thresholds fall short of; nothing where they meet the goal.
+
+    Args:
+        goal: What they were tuned for.
+        validation: What they come to on the images they were tuned on.
+    """
+    if goal.kind == "min_accuracy" and validation.accuracy < goal.value:
+        return (
+            f"no thresholds reach {goal.value:g} % of the validation images; they are set for as many as they can, "
+            f"{validation.accuracy:.2f} %"
+        )
+    return ""
+
+
 def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> tuple[float | None, ...]:
     """Return the best thresholds for a goal, away from every certainty that occurs.
 
