@@ -24,7 +24,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.deploy.description import NetworkDescription
@@ -48,7 +48,7 @@ POINT_FIGURES = (
     *("budget", "validation_accuracy", "validation_average_macs", "test_accuracy", "test_average_macs"),
     "test_average_macs_without_passed",
 )
-TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 DPI = 160
 
 
@@ -235,15 +235,19 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.axvline(budget, color="#9aa5b1", linestyle=":", zorder=0)
-    axes.annotate(f" budget, {budget:g} M", (budget, 0.02), xycoords=("data", "axes fraction"), color="#66717d")
+    axes.annotate(
+        f"budget, {budget:g} M ", (budget, 0.02), xycoords=("data", "axes fraction"), color="#66717d", ha="right"
+    )
     for method in dict.fromkeys(one.method for one in networks):
         _draw_method(axes, method, [one for one in networks if one.method == method])
+    if any(one.operating_line() for one in networks):
+        axes.plot([], [], color="#66717d", linewidth=1.2, label="one network at other thresholds")
     for name, macs, accuracy in PUBLISHED:
         axes.plot(macs, accuracy, "D", markerfacecolor="white", markeredgecolor="#66717d", markersize=7)
         axes.annotate(name, (macs, accuracy), (9, -3), textcoords="offset points", fontsize=9, color="#66717d")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("Average MACs per image (millions), passed branches charged")
     axes.set_ylabel("Accuracy on the test images (%)")
