@@ -136,7 +136,7 @@ def choose_candidate(
     candidate = Candidate(
         folder, config, space, splits, trial, goal or tuning_goal_of(selection, trial, record.objectives)
     )
-    if goal is not None:
+    if goal is not None:  # a search's own limit may lie below the network, chosen all the same
         check_goal(goal, trial.key, candidate.costs)
     return candidate
 

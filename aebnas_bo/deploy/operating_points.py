@@ -99,10 +99,10 @@ def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
         UsageError: If no thresholds can meet the goal.
     """
     least = min(costs.cumulative_without_earlier_branches)  # the other exits can be switched off
-    if goal.kind == "max_macs" and goal.value < least:
+    if goal.kind == "max_macs" and round(goal.value) < least:
         raise UsageError(
-            f"--tune-for macs<={goal.value / MACS_PER_MILLION:g}: network {key} takes {least / MACS_PER_MILLION:.6g} M "
-            "where every image leaves at its cheapest exit; give a larger limit or choose another network"
+            f"--tune-for macs<={goal.value / MACS_PER_MILLION:g}: network {key} takes {least / MACS_PER_MILLION:.6f} M "
+            "even where every image leaves at its cheapest output; give at least that or choose another network"
         )
 
 

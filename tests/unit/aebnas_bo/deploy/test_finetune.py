@@ -18,6 +18,7 @@ from aebnas_bo.deploy.finetune import (
     trained_networks,
 )
 from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.operating_points import parse_goal
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.progress import RunProgress
@@ -181,8 +182,10 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
 
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:
     key = choose_candidate(own_run, KNEE).trial.key
-    with pytest.raises(UsageError, match=rf"--tune-for macs<=1e-06: network {key} takes 0\.\d+ M where every image"):
+    with pytest.raises(UsageError, match=rf"--tune-for macs<=1e-06: network {key} takes 0\.\d+ M even") as refused:
         choose_candidate(own_run, KNEE, (), TuningGoal("max_macs", 1.0))
+    least = str(refused.value).split("takes ")[1].split(" M")[0]
+    assert choose_candidate(own_run, KNEE, (), parse_goal(f"macs<={least}")).trial.key == key
     candidate = choose_candidate(own_run, KNEE, (), TuningGoal("min_accuracy", 100.0))
     network = train_candidate(candidate, 0, False, RunProgress(Console(stderr=True, width=200), quiet=False))
     said = "no thresholds reach 100 % of the validation images; they are set for as many as they can, "
