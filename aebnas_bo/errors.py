@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 
 class AebnasError(Exception):
     """Base of all errors of this package; `exit_code` is what the command line returns for it."""
@@ -81,3 +83,11 @@ class StopRequested(BaseException):
     def __init__(self, signal_number: int) -> None:
         self.exit_code = 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing wrong with a file's content, as `place: reason`, and how many there are."""
+    first = error.errors()[0]
+    place = "".join(f"{part}." for part in first["loc"]).rstrip(".")
+    others = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
+    return (f"{place}: " if place else "") + first["msg"] + others

@@ -38,14 +38,23 @@ def prepare_latencies(
     confidence = config.estimation.confidence
     if folder is not None and folder.holds_study:
         return stored_latencies(config, space, folder)
-    if config.estimation.latency_table is not None:
-        table = LatencyTable.read(Path(config.estimation.latency_table))
-    else:
-        table = measure_table(config, space, progress, device)
-    table.check_covers(parts_of(space, confidence))
+    table = given_table(config, space) or measure_table(config, space, progress, device)
     if folder is not None:
         write_table(folder.latencies, table)
     return LatencyPrices(table, space.skeleton, confidence)
+
+
+def given_table(config: Config, space: NetworkSpace) -> LatencyTable | None:
+    """Return the table the configuration names; `None` where it names none, or latency is no objective.
+
+    Raises:
+        ConfigError: If it cannot be read or lacks parts of the space.
+    """
+    if not config.search.has_latency or config.estimation.latency_table is None:
+        return None
+    table = LatencyTable.read(Path(config.estimation.latency_table))
+    table.check_covers(parts_of(space, config.estimation.confidence))
+    return table
 
 
 def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> LatencyPrices | None:

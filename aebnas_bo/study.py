@@ -24,7 +24,7 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.known_costs import ExitPrices
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
-from aebnas_bo.latency_preparation import known_costs_of, prepare_latencies
+from aebnas_bo.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.loop import run_search
@@ -148,7 +148,9 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
     with clock.phase("data"):
         splits = load_splits(config.data)
         space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        device = resolve_device(config.device)  # the last mistake that can show before anything is created
+        device = resolve_device(config.device)
+        if not folder.holds_study:
+            given_table(config, space)  # the last mistake that can show before anything is created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:

@@ -20,7 +20,7 @@ from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
@@ -127,7 +127,7 @@ def read_summary(path: Path) -> Summary:
     try:
         return TypeAdapter(Summary).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        reason = " ".join(str(error).split())
+        reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
         raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from aebnas_bo.config import ConfidenceName, ExitRule, Section
-from aebnas_bo.errors import AebnasError
+from aebnas_bo.errors import AebnasError, first_problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
 
 FINAL = "final"
@@ -194,13 +194,11 @@ class NetworkDescription(Section):
             return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "description"
-            if place == "format_version":
+            if first["loc"] == ("format_version",):
                 raise NetworkFileError(
                     f"{origin} was written by another version (format {first['input']}, this one reads "
                     "1); export the network again with this version"
                 ) from error
             raise NetworkFileError(
-                f"{origin} describes no network of ours: {place}: {first['msg']} ({error.error_count()} in all); "
-                "export the network again"
+                f"{origin} describes no network of ours ({first_problem(error)}); export the network again"
             ) from error

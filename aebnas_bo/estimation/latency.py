@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.config import ConfidenceName
 from aebnas_bo.early_exit.confidence import confidence
-from aebnas_bo.errors import ConfigError, EstimationError
+from aebnas_bo.errors import ConfigError, EstimationError, first_problem
 from aebnas_bo.space.architecture import Activation, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import (
@@ -101,9 +101,9 @@ class LatencyTable(BaseModel):
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a table of latencies") from error
         except ValidationError as error:
-            reason = " ".join(str(error).split())[:200]
             raise ConfigError(
-                f"{path}: is no table of latencies of this version ({reason}); measure it anew"
+                f"{path}: is no table of latencies of this version ({first_problem(error)}); measure it anew with "
+                "`aebnas-bo latency-table`"
             ) from error
 
     def check_covers(self, parts: Iterable[Part]) -> None:

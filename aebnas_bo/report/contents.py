@@ -15,7 +15,7 @@ from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import trained_networks
-from aebnas_bo.errors import CorruptStateError, SearchSpaceError
+from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
@@ -197,7 +197,6 @@ def _data_facts(folder: RunFolder, summary: Summary) -> DataFacts:
     try:
         return TypeAdapter(DataFacts).validate_python(summary.data)
     except ValidationError as error:
-        reason = " ".join(str(error).split())
         raise CorruptStateError(
-            f"{folder.summary} cannot be read ({reason}); delete it, --resume writes it anew"
+            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, --resume writes it anew"
         ) from error

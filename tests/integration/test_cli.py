@@ -106,7 +106,7 @@ def test_a_search_with_latencies_measured_elsewhere(calls, tmp_path: Path) -> No
     assert set(json.loads(resumed.stdout)["reference_point"]) == {"accuracy", "average_macs", "latency_ms"}
     assert other.returncode == 3
     assert "parts of this space" in other.stderr
-    assert not (tmp_path / "other" / "study.db").exists()
+    assert not (tmp_path / "other").exists()
     assert forbidden.returncode == 3
     assert "add latency_ms to objectives" in forbidden.stderr
     assert not any("Traceback" in called.stderr for called in (early, made, searched, resumed, other, forbidden))
