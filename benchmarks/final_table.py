@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.comparison.outputs import method_colours
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import trained_folder, trained_networks
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
@@ -39,16 +40,7 @@ PUBLISHED = (
     ("NACHOS, published", 2.43, False, 72.65),
     ("AEBNAS, published", 2.44, True, 74.64),
 )
-COLOURS = {
-    "aebnas-bo": "#c8102e",
-    "aebnas": "#1565c0",
-    "edanas": "#2e7d32",
-    "nachos": "#ef6c00",
-    "static": "#7b1fa2",
-    "hand-made, relu": "#1b2a41",
-    "hand-made, hardswish": "#7a8794",
-}
-OTHERS = "#00838f"
+HAND_MADE_COLOURS = {"hand-made, relu": "#1b2a41", "hand-made, hardswish": "#7a8794"}
 POINT_FIGURES = (
     *("budget", "validation_accuracy", "validation_average_macs", "test_accuracy", "test_average_macs"),
     "test_average_macs_without_passed",
@@ -244,8 +236,10 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     axes.annotate(
         f"budget, {budget:g} M ", (budget, 0.02), xycoords=("data", "axes fraction"), color="#66717d", ha="right"
     )
+    searched = [one.method for one in networks if one.method not in HAND_MADE_COLOURS]
+    colours = HAND_MADE_COLOURS | method_colours(searched)
     for method in dict.fromkeys(one.method for one in networks):
-        _draw_method(axes, method, [one for one in networks if one.method == method])
+        _draw_method(axes, method, [one for one in networks if one.method == method], colours[method])
     if any(one.operating_line() for one in networks):
         axes.plot([], [], color="#66717d", linewidth=1.2, label="one network at other thresholds")
     for name, macs, _, accuracy in PUBLISHED:
@@ -264,8 +258,7 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def _draw_method(axes: Axes, method: str, its: Sequence[Network]) -> None:
-    colour = COLOURS.get(method, OTHERS)
+def _draw_method(axes: Axes, method: str, its: Sequence[Network], colour: str) -> None:
     for one in its:
         line = one.operating_line()
         axes.plot(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from rich.table import Table
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.comparison.study import MethodRun
 
-COLOURS = ("#c8102e", "#1565c0", "#2e7d32", "#ef6c00", "#7b1fa2", "#00838f", "#616161")
+METHOD_COLOURS = {  # of the methods in `configs/methods`, the same in every figure
+    "aebnas-bo": "#c8102e",
+    "aebnas": "#1565c0",
+    "edanas": "#2e7d32",
+    "nachos": "#ef6c00",
+    "static": "#7b1fa2",
+}
+OTHER_COLOURS = ("#00838f", "#616161", "#9e9d24", "#6d4c41", "#d81b60", "#1a237e")
 DPI = 160
 
 Figures = tuple[str, Callable[[MethodRun], float], int]
@@ -93,6 +101,12 @@ def write_outputs(folder: Path, runs: Sequence[MethodRun]) -> None:
     plot_comparison(folder / "comparison.png", runs)
 
 
+def method_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each method: its own where it is one of ours, else the next that is left."""
+    others = cycle(OTHER_COLOURS)
+    return {name: METHOD_COLOURS.get(name) or next(others) for name in dict.fromkeys(names)}
+
+
 def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     """Draw hypervolume over trials, and the chosen networks on the test images.
 
@@ -104,8 +118,8 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     FigureCanvasAgg(figure)
     curves, networks = figure.subplots(1, 2)
     floor = []
-    for position, name in enumerate(dict.fromkeys(run.method for run in runs)):
-        its, colour = [run for run in runs if run.method == name], COLOURS[position % len(COLOURS)]
+    for name, colour in method_colours(run.method for run in runs).items():
+        its = [run for run in runs if run.method == name]
         values = np.array([run.curve for run in its])
         x = np.arange(1, values.shape[1] + 1)
         curves.plot(x, np.median(values, axis=0), color=colour, linewidth=2, label=name)
@@ -119,14 +133,20 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     curves.set_ylim(min(floor) - margin, top + margin)
     curves.set_title("Hypervolume on validation images", loc="left", fontweight="bold")
     curves.set_xlabel("Evaluated networks")
+    curves.set_ylabel("Hypervolume (% x M)")
     curves.legend(frameon=False, loc="lower right")
     budget = runs[0].max_average_macs
     networks.axvline(budget, color="#9aa5b1", linestyle=":")
     networks.annotate(
-        "budget ", (budget, 0.02), xycoords=("data", "axes fraction"), ha="right", fontsize=9, color="#66717d"
+        f"budget, {budget:.4g} M",
+        (budget, 1.01),
+        xycoords=("data", "axes fraction"),
+        ha="right",
+        fontsize=9,
+        color="#66717d",
     )
     networks.set_title("Chosen networks on test images", loc="left", fontweight="bold")
-    networks.set_xlabel("Average MACs per image (millions)")
+    networks.set_xlabel("Average MACs per image (millions), passed branches charged")
     networks.set_ylabel("Accuracy (%)")
     for axes in (curves, networks):
         axes.spines[["top", "right"]].set_visible(False)
