@@ -238,7 +238,8 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     )
     searched = [one.method for one in networks if one.method not in HAND_MADE_COLOURS]
     colours = HAND_MADE_COLOURS | method_colours(searched)
-    for method in dict.fromkeys(one.method for one in networks):
+    best_first = sorted(networks, key=lambda one: -one.mean("test_accuracy"))
+    for method in dict.fromkeys(one.method for one in best_first):
         _draw_method(axes, method, [one for one in networks if one.method == method], colours[method])
     if any(one.operating_line() for one in networks):
         axes.plot([], [], color="#66717d", linewidth=1.2, label="one network at other thresholds")
