@@ -5,6 +5,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 CONFIG ?= configs/cifar10.yaml
 CIFAR10 ?= runs/cifar10
+FIDELITY ?=
 METHODS := static edanas nachos aebnas aebnas-bo
 
 .PHONY: run test cifar10 cifar10-reduced format clean
@@ -36,13 +37,14 @@ cifar10: $(STAMP)
 	  $(VENV)/bin/python -m benchmarks.hand_made $(CIFAR10)/aebnas-bo-seed0 --activation $$activation --seeds 0 1 2 \
 	    --out $(CIFAR10)/hand-made.csv || exit 1; \
 	done
-	$(VENV)/bin/aebnas-bo fidelity $(CONFIG) --out $(CIFAR10)/fidelity --resume $(ARGS)
+	$(VENV)/bin/aebnas-bo fidelity $(CONFIG) $(FIDELITY) --out $(CIFAR10)/fidelity --resume $(ARGS)
 	$(VENV)/bin/python -m benchmarks.final_table $(addprefix $(CIFAR10)/,$(addsuffix -seed0,$(METHODS) free)) \
 	  --hand-made $(CIFAR10)/hand-made.csv --budget 2.44 --out $(CIFAR10)/results
 
 # The same with fewer epochs and evaluations, for machines without a GPU.
 cifar10-reduced:
-	$(MAKE) cifar10 CONFIG=configs/cifar10-reduced.yaml CIFAR10=runs/cifar10-reduced
+	$(MAKE) cifar10 CONFIG=configs/cifar10-reduced.yaml CIFAR10=runs/cifar10-reduced \
+	  FIDELITY='--num-architectures 12 --set final_training.epochs=8'
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
