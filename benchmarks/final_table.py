@@ -23,6 +23,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
@@ -47,6 +48,7 @@ POINT_FIGURES = (
 )
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 DPI = 160
+PALENESS = 0.45  # how much is left of a colour where training was shorter than the longest in the figure
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ class Network:
         """The search it comes from."""
         return self.rows[0].method
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of its trainings."""
+        return self.rows[0].epochs
+
     def mean(self, name: str) -> float:
         """Return the mean of a figure over the seeds."""
         return statistics.mean(self._values(name))
@@ -137,8 +144,11 @@ def main() -> None:
     points = [(row, point) for row in rows for point in row.points]
     write_csv(
         arguments.out / OPERATING_POINTS_FILE,
-        ["method", "network", "seed", *POINT_FIGURES],
-        [[row.method, row.network, row.seed, *(point[name] for name in POINT_FIGURES)] for row, point in points],
+        ["method", "network", "seed", "epochs", *POINT_FIGURES],
+        [
+            [row.method, row.network, row.seed, row.epochs, *(point[name] for name in POINT_FIGURES)]
+            for row, point in points
+        ],
     )
     found = by_network(rows)
     write_text(arguments.out / "table.md", table(found))
@@ -224,6 +234,8 @@ def table(networks: Sequence[Network]) -> str:
 def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     """Draw test accuracy over average MACs: bars are one standard deviation over seeds, lines one network's budgets.
 
+    Where trainings are of different lengths, the legend says so and shorter ones are paler.
+
     Args:
         path: PNG file to write.
         networks: What was trained.
@@ -239,8 +251,11 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     searched = [one.method for one in networks if one.method not in HAND_MADE_COLOURS]
     colours = HAND_MADE_COLOURS | method_colours(searched)
     best_first = sorted(networks, key=lambda one: -one.mean("test_accuracy"))
-    for method in dict.fromkeys(one.method for one in best_first):
-        _draw_method(axes, method, [one for one in networks if one.method == method], colours[method])
+    longest, shortest = max(one.epochs for one in networks), min(one.epochs for one in networks)
+    for method, epochs in dict.fromkeys((one.method, one.epochs) for one in best_first):
+        its = [one for one in networks if (one.method, one.epochs) == (method, epochs)]
+        label = method if longest == shortest else f"{method}, {epochs} epochs"
+        _draw_networks(axes, its, label, colours[method] if epochs == longest else _paler(colours[method]))
     if any(one.operating_line() for one in networks):
         axes.plot([], [], color="#66717d", linewidth=1.2, label="one network at other thresholds")
     for name, macs, _, accuracy in PUBLISHED:
@@ -259,7 +274,11 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def _draw_method(axes: Axes, method: str, its: Sequence[Network], colour: str) -> None:
+def _paler(colour: str) -> str:
+    return to_hex([1.0 - PALENESS * (1.0 - part) for part in to_rgb(colour)])
+
+
+def _draw_networks(axes: Axes, its: Sequence[Network], label: str, colour: str) -> None:
     for one in its:
         line = one.operating_line()
         axes.plot(
@@ -269,13 +288,13 @@ def _draw_method(axes: Axes, method: str, its: Sequence[Network], colour: str) -
     axes.errorbar(
         [one.mean("average_macs") for one in its],
         [one.mean("test_accuracy") for one in its],
-        spreads,
-        fmt="s" if method.startswith("hand-made") else "o",
+        spreads if any(spreads) else None,
+        fmt="s" if its[0].method in HAND_MADE_COLOURS else "o",
         color=colour,
         capsize=3,
         markersize=6,
         linestyle="none",
-        label=method,
+        label=label,
     )
 
 

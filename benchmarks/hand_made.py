@@ -16,6 +16,7 @@ import argparse
 import csv
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -98,7 +99,7 @@ def main() -> None:
                     figures = _train(ground, has_teacher, seed, arguments.out.parent)
                     writer.writerow([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
                     file.flush()
-    _print(read_rows(arguments.out))
+    print_means(read_rows(arguments.out))
 
 
 def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Skeleton]:
@@ -159,13 +160,18 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     return exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION, accuracies[0], accuracies[1]
 
 
-def _print(rows: list[dict[str, str]]) -> None:
-    for activation, teacher in sorted({(row["activation"], row["teacher"]) for row in rows}):
-        of_kind = [row for row in rows if (row["activation"], row["teacher"]) == (activation, teacher)]
-        found = [float(row["test_accuracy"]) for row in of_kind]
+def print_means(rows: Sequence[dict[str, str]]) -> None:
+    """Print mean and standard deviation over seeds, trainings of one kind and length together."""
+    for kind in sorted({_kind(row) for row in rows}):
+        found = [float(row["test_accuracy"]) for row in rows if _kind(row) == kind]
+        activation, teacher, epochs = kind
         spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
-        mean = f"{statistics.mean(found):.2f}{spread} % ({len(found)} seeds)"
-        sys.stdout.write(f"{activation}, teacher {teacher}: {mean}\n")
+        mean = f"{statistics.mean(found):.2f}{spread} % ({len(found)} {'seed' if len(found) == 1 else 'seeds'})"
+        sys.stdout.write(f"{activation}, teacher {teacher}, epochs {epochs}: {mean}\n")
+
+
+def _kind(row: dict[str, str]) -> tuple[str, str, int]:
+    return row["activation"], row["teacher"], int(row["epochs"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.axes import Axes
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
@@ -73,6 +74,16 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
         out / "table.md"
     ).read_text(encoding="utf-8")
     assert (out / "front.png").stat().st_size > 10_000
+
+
+def test_trainings_of_different_lengths_are_told_apart(tmp_path: Path, monkeypatch) -> None:
+    short, long = row("ours", "b", 0, 90.0, 2.0), replace(row("ours", "b", 0, 93.0, 2.1), epochs=60)
+    legends: list[list[str]] = []
+    monkeypatch.setattr(Axes, "legend", lambda axes, **_: legends.append(axes.get_legend_handles_labels()[1]))
+    final_table.plot(tmp_path / "one.png", by_network([short]), 2.44)
+    final_table.plot(tmp_path / "two.png", by_network([short, long]), 2.44)
+    assert legends == [["ours"], ["ours, 60 epochs", "ours, 20 epochs"]]
+    assert [one.epochs for one in by_network([short, long])] == [20, 60]
 
 
 def test_a_search_without_trained_networks_says_what_to_do(tmp_path: Path, monkeypatch) -> None:

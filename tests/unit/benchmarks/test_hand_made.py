@@ -26,7 +26,7 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     rows = list(csv.DictReader(out.open()))
     assert [row["teacher"] for row in rows] == ["yes", "no"]
     assert all(0.0 <= float(row["test_accuracy"]) <= 100.0 and row["epochs"] == "1" for row in rows)
-    assert "relu, teacher no:" in capsys.readouterr().out
+    assert "relu, teacher no, epochs 1:" in capsys.readouterr().out
     assert [path.name for path in tmp_path.glob("*.safetensors")] == []
     with monkeypatch.context() as context:
         context.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
@@ -35,6 +35,10 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     monkeypatch.setattr("sys.argv", [*arguments, "--activation", "hardswish"])
     hand_made.main()
     assert [row["activation"] for row in csv.DictReader(out.open())] == ["relu", "relu", "hardswish", "hardswish"]
+    longer = rows[1] | {"epochs": "2", "test_accuracy": "100.0"}  # must not enter the mean of the shorter ones
+    before = float(rows[1]["test_accuracy"])
+    hand_made.print_means([*rows, longer])
+    assert f"relu, teacher no, epochs 1: {before:.2f} % (1 seed)" in capsys.readouterr().out
 
 
 def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, monkeypatch) -> None:
