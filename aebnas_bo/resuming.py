@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     if forbidden:
         raise ConfigError(
             [
-                f"{key}: the study has {differing[key][0]!r}, --resume cannot make it {differing[key][1]!r}; "
-                "start another run folder"
+                f"{key}: the study has {_as_written(differing[key][0])}, --resume cannot make it "
+                f"{_as_written(differing[key][1])}; start another run folder"
                 for key in sorted(forbidden)
             ]
         )
@@ -53,6 +54,10 @@ def _changed(stored: Config, given: Config, section: str, changed: Iterable[str]
     old, new = getattr(stored, section), getattr(given, section)
     names = {key.split(".")[1] for key in changed if key.startswith(f"{section}.")}
     return old.model_copy(update={name: getattr(new, name) for name in names})
+
+
+def _as_written(value: object) -> str:
+    return json.dumps(value)  # null and true, as in a configuration file
 
 
 def check_same_trials(stored: Config, given: Config, folder: Path) -> None:

@@ -46,6 +46,11 @@ def test_a_file_that_differs_is_refused(study: Path) -> None:
         resume(study, has_file=True)
 
 
+def test_a_refusal_names_values_as_a_file_would(study: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the study has null, --resume cannot make it 1\.0; start"):
+        resume(study, "search.max_average_macs=1")
+
+
 def test_the_images_may_have_moved_and_the_final_recipe_may_change(study: Path) -> None:
     config = resume(study, "data.root=elsewhere", "final_training.epochs=7")
     assert (config.data.root, config.final_training.epochs, config.search.mc_samples) == ("elsewhere", 7, 16)
