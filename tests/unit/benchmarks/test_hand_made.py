@@ -37,6 +37,7 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     assert [row["activation"] for row in csv.DictReader(out.open())] == ["relu", "relu", "hardswish", "hardswish"]
     longer = rows[1] | {"epochs": "2", "test_accuracy": "100.0"}  # must not enter the mean of the shorter ones
     before = float(rows[1]["test_accuracy"])
+    capsys.readouterr()
     hand_made.print_means([*rows, longer])
     assert f"relu, teacher no, epochs 1: {before:.2f} % (1 seed)" in capsys.readouterr().out
 
