@@ -11,7 +11,6 @@ error. Recipes are chosen by validation accuracy; test images are only reported.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import shutil
 import statistics
@@ -34,7 +33,7 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import content_key
-from benchmarks.records import output_file, read_rows
+from benchmarks.records import appending_rows, output_file, read_rows
 
 EMA_DECAYS = (0.99, 0.999)
 IDENTITY = ["select", "key", "variant", "seed", "epochs", "settings"]
@@ -194,16 +193,11 @@ def run_missing(planned: Sequence[Job], out: Path, progress: RunProgress) -> Non
     Raises:
         AebnasError: As `train_candidate`.
     """
-    rows = read_rows(out)
-    known = {_identity(row) for row in rows}
-    with out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if not rows:
-            writer.writerow([*IDENTITY, *FIGURES])
+    known = {_identity(row) for row in read_rows(out)}
+    with appending_rows(out, [*IDENTITY, *FIGURES]) as append:
         for job in planned:
             if job.identity not in known:
-                writer.writerow([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
-                file.flush()
+                append([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
 
 
 def run_job(job: Job, progress: RunProgress) -> list[float]:

@@ -5,15 +5,15 @@
 RUN is the folder of a search, which says what images there are and how networks are trained to the end. The network
 has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the
 stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, without a teacher,
-and where the recipe has one (`distillation`) with the supernet's largest network as a teacher too. Rows that stand in
-the file are not run again, and a training that was stopped goes on. Test images are looked at once, after training.
-With `--activation hardswish` the same network has the non-linearity that searched ones may have.
+and where the recipe has one (`distillation`) with the supernet's largest network as a teacher too. Rows that stand
+in the file are not run again, and a training that was stopped goes on. Test images are looked at once, after
+training. One file per recipe: means are over all its trainings of one length. With `--activation hardswish` the
+same network has the non-linearity that searched ones may have.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import sys
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ from aebnas_bo.supernet_preparation import (
     transforms_of,
 )
 from aebnas_bo.training.loop import EpochReport
-from benchmarks.records import output_file, read_rows
+from benchmarks.records import appending_rows, output_file, read_rows
 
 WIDTHS, STRIDES = (12, 20, 32, 48), (2, 2, 1, 2)
 IDENTITY = ["activation", "teacher", "seed", "settings"]
@@ -84,12 +84,9 @@ def main() -> None:
     rows = read_rows(arguments.out)
     with (
         RunProgress(Console(stderr=True), quiet=False) as progress,
-        arguments.out.open("a", newline="", encoding="utf-8") as file,
+        appending_rows(arguments.out, HEADER) as append,
     ):
         ground = Ground(folder, config, space, splits, arguments.activation, progress)
-        writer = csv.writer(file, lineterminator="\n")
-        if not rows:
-            writer.writerow(HEADER)
         known = {tuple(row[name] for name in IDENTITY) for row in rows}
         for seed in arguments.seeds:
             for has_teacher in (True, False) if config.final_training.distillation else (False,):
@@ -97,8 +94,7 @@ def main() -> None:
                 identity = (arguments.activation, teacher, str(seed), _settings(ground, seed, has_teacher))
                 if identity not in known:
                     figures = _train(ground, has_teacher, seed, arguments.out.parent)
-                    writer.writerow([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
-                    file.flush()
+                    append([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
     print_means(read_rows(arguments.out))
 
 

@@ -11,7 +11,6 @@ are not run again.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import sys
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet_preparation import training_data
 from aebnas_bo.training.joint_loss import leaving_probabilities
-from benchmarks.records import output_file, read_rows
+from benchmarks.records import appending_rows, output_file, read_rows
 
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
 METHOD = Path("configs/methods/nachos.yaml")
@@ -69,17 +68,11 @@ def main() -> None:
     ground, settings = _ground(config), content_key(dump_config(config))
     rows = read_rows(arguments.out)
     known = {(row["variant"], row["seed"], row["settings"]) for row in rows}
-    with arguments.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if not rows:
-            writer.writerow(HEADER)
+    with appending_rows(arguments.out, HEADER) as append:
         for seed in arguments.seeds:
             for variant in VARIANTS:
                 if (variant, str(seed), settings) not in known:
-                    writer.writerow(
-                        [variant, seed, settings, *(f"{value:.6g}" for value in _run(ground, variant, seed))]
-                    )
-                    file.flush()
+                    append([variant, seed, settings, *(f"{value:.6g}" for value in _run(ground, variant, seed))])
     _print([row for row in read_rows(arguments.out) if row["settings"] == settings])
 
 

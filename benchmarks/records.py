@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@contextmanager
+def appending_rows(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[object]], None]]:
+    """Lend a function that appends a row to a CSV file, on disk at once; a new or empty file gets its header first."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+
+        def append(row: Sequence[object]) -> None:
+            writer.writerow(row)
+            file.flush()
+
+        if file.tell() == 0:
+            append(header)
+        yield append
 
 
 def output_file(text: str) -> Path:

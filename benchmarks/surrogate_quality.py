@@ -9,7 +9,6 @@ others. Rows that stand in the file are not worked out again.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import statistics
 import sys
@@ -23,7 +22,7 @@ from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
-from benchmarks.records import output_file, read_rows, read_run
+from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP, outcome_positions
 from surrogates.validation import Quality, leave_out, quality
@@ -44,10 +43,7 @@ def main() -> None:
     rows = read_rows(arguments.out)
     known = {(row["problem"], row["seed"], row["trials"], row["surrogate"]) for row in rows}
     problems: dict[str, Problem] = {}
-    with arguments.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HEADER, lineterminator="\n")
-        if not rows:
-            writer.writeheader()
+    with appending_rows(arguments.out, HEADER) as append:
         for path in sorted(arguments.runs.glob(f"*/{OURS}/*.jsonl")):
             header, trials = read_run(path)
             if header.problem not in CONFIGURATIONS:  # a table knows no costs
@@ -58,10 +54,7 @@ def main() -> None:
                     continue
                 problem = problems.setdefault(header.problem, load_problem(header.problem))
                 for metric, found in qualities(problem, trials[:told], VARIANTS[variant]).items():
-                    figures = {name: f"{getattr(found, name):.4f}" for name in FIGURES}
-                    names = ("problem", "seed", "trials", "surrogate")
-                    writer.writerow({**dict(zip(names, key, strict=True)), "metric": metric, **figures})
-                file.flush()
+                    append([*key[:3], metric, variant, *(f"{getattr(found, name):.4f}" for name in FIGURES)])
     print_medians(read_rows(arguments.out))
 
 
