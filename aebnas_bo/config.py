@@ -36,7 +36,8 @@ class DataConfig(Section):
             (`imagefolder` needs it).
         max_train_images: Stratified subset of the training images to use; null for all.
         max_test_images: Likewise of the test images.
-        calibration_fraction: Share of the training images kept for BatchNorm statistics.
+        calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
+            networks with the supernet's weights.
         validation_fraction: Share of the training images kept for search and thresholds.
         test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
         split_seed: Seed of the split, apart from the run's seed so that test images stay the same.

@@ -126,10 +126,10 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     """Return MACs in millions, validation and test accuracy in percent."""
     config, splits, device = ground.config, ground.splits, resolve_device(ground.config.device)
     architecture, skeleton = hand_made(splits, ground.activation)
-    images, teacher = MeasuringImages.of(splits, device), None
+    teacher = None
     if has_teacher:
         supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
-        teacher = largest_teacher(supernet, ground.space, images)
+        teacher = largest_teacher(supernet, ground.space, MeasuringImages.of(splits, device))
     name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
     ground.progress.start(name, config.final_training.epochs)
 
@@ -142,10 +142,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     checkpoint = beside / f"hand-made-{ground.activation}-{taught}-{seed}.training.safetensors"
     fingerprint = _settings(ground, seed, has_teacher)
     data = training_data(config, recipe, splits, device)
-    train_network(
-        subnet, architecture, skeleton, data, images.calibration_images, recipe, seed, teacher, show, checkpoint,
-        fingerprint,
-    )  # fmt: skip
+    train_network(subnet, architecture, skeleton, data, recipe, seed, teacher, show, checkpoint, fingerprint)
     accuracies = []
     for split in (splits.validation, splits.test):
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from aebnas_bo.config import FinalTrainingConfig
-from aebnas_bo.seeding import child_seed
+from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, train
+from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
 from aebnas_bo.training.losses import mixed_targets, soft_labels
 from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
-CALIBRATION_BATCH = 256
-FINAL_VERSION = 1  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
+STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
+FINAL_VERSION = 2  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
 
 
 def train_from_scratch(
     architecture: Architecture,
     skeleton: Skeleton,
     data: TrainingData,
-    calibration_images: Tensor,
     config: FinalTrainingConfig,
     seed: int,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
@@ -41,7 +40,6 @@ def train_from_scratch(
         architecture: The network.
         skeleton: The fixed part of its space.
         data: As for `train_network`, like all that follow.
-        calibration_images: Likewise.
         config: Likewise.
         seed: Seed of weights and batches.
         on_epoch: Likewise.
@@ -53,9 +51,7 @@ def train_from_scratch(
     """
     weights = child_seed(seed, "final", architecture.key, "weights")
     subnet = fresh_subnet(architecture, skeleton, weights).to(data.labels.device)
-    return train_network(
-        subnet, architecture, skeleton, data, calibration_images, config, seed, None, on_epoch, checkpoint, fingerprint
-    )
+    return train_network(subnet, architecture, skeleton, data, config, seed, None, on_epoch, checkpoint, fingerprint)
 
 
 def train_network(
@@ -63,7 +59,6 @@ def train_network(
     architecture: Architecture,
     skeleton: Skeleton,
     data: TrainingData,
-    calibration_images: Tensor,
     config: FinalTrainingConfig,
     seed: int,
     teacher: Callable[[Tensor], Tensor] | None,
@@ -73,13 +68,15 @@ def train_network(
 ) -> Subnet:
     """Train a network in place.
 
+    BatchNorm statistics are taken anew in the end, with the final (or averaged) weights, over training images that are
+    shifted, mirrored or mixed as those the weights were trained on: images left as they are have others, on CIFAR-10
+    at the price of a point.
+
     Args:
         subnet: Its weights as training begins, on the images' device.
         architecture: The network.
         skeleton: The fixed part of its space.
         data: The training images.
-        calibration_images: Normalised images for BatchNorm statistics, `N x C x H x W`; they are averages over
-            the final (or averaged) weights, not over those on the way.
         config: The recipe.
         seed: Seed of batches; with the architecture's key it names the random streams.
         teacher: Gives `B x K` logits that the network learns from in equal parts with the labels; `None` for none.
@@ -115,8 +112,14 @@ def train_network(
     subnet.train()
     run = TrainingRun(subnet, make_backward, 1, f"network {architecture.key}", "final_training", seed)
     train(run, data, config, on_epoch, checkpoint, fingerprint)
-    calibrate_batchnorm(subnet, calibration_images, CALIBRATION_BATCH)
+    average_statistics(subnet, _statistics_images(data, torch_generator(seed, run.name, "statistics")))
     return subnet
+
+
+def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterator[Tensor]:
+    for indices in shuffled_batches(len(data.images), STATISTICS_BATCH, generator)[:STATISTICS_BATCHES]:
+        at = indices.to(data.images.device)
+        yield data.augment(data.images[at], data.labels[at], generator)[0]
 
 
 def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> Subnet:

@@ -255,7 +255,6 @@ def _train(
     device: str,
 ) -> Subnet:
     config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
-    images = MeasuringImages.of(splits, device)
     teacher: Callable[[Tensor], Tensor] | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
@@ -265,7 +264,7 @@ def _train(
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
         if recipe.distillation:
-            teacher = largest_teacher(supernet, space, images)
+            teacher = largest_teacher(supernet, space, MeasuringImages.of(splits, device))
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
@@ -273,9 +272,8 @@ def _train(
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
     data = training_data(config, recipe, splits, device)
     return train_network(
-        subnet, architecture, space.skeleton, data, images.calibration_images, recipe, seed, teacher, show, checkpoint,
-        fingerprint,
-    )  # fmt: skip
+        subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, fingerprint
+    )
 
 
 def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:

@@ -68,7 +68,6 @@ class StandaloneNetworks:
             architecture,
             self._space.skeleton,
             self._data,
-            self._images.calibration_images,
             self._recipe,
             self._config.seed,
             on_epoch,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,6 @@ from aebnas_bo.errors import DataError
 from aebnas_bo.supernet.subnet import Subnet
 
 
-@torch.no_grad()
 def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None:
     """Replace all running statistics by averages over the given images; leave evaluation mode on.
 
@@ -26,14 +27,25 @@ def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None
     """
     if len(images) < 2:
         raise DataError(f"BatchNorm statistics need at least 2 calibration images, got {len(images)}")
+    num_batches = min(-(-len(images) // batch_size), len(images) // 2)
+    average_statistics(subnet, images.tensor_split(num_batches))
+
+
+@torch.no_grad()
+def average_statistics(subnet: Subnet, batches: Iterable[Tensor]) -> None:
+    """Replace all running statistics by averages over the given batches; leave evaluation mode on.
+
+    Args:
+        subnet: The network, changed in place.
+        batches: At least one of `B x C x H x W`, normalised; every image weighs the same.
+    """
     norms = [module for module in subnet.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
     if not subnet.training:
         subnet.train()
-    num_batches = min(-(-len(images) // batch_size), len(images) // 2)
     num_seen = 0
-    for batch in images.tensor_split(num_batches):
+    for batch in batches:
         num_seen += len(batch)
         for norm in norms:
             norm.momentum = len(batch) / num_seen  # running statistics = mean over all images so far

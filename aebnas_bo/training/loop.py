@@ -212,7 +212,7 @@ def _train_epoch(
     name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
     generator = torch_generator(run.seed, *name, "images")
     backward = run.make_backward(numpy_generator(run.seed, *name, "architectures"))
-    batches = _batches(len(data.images), config.batch_size, generator)
+    batches = shuffled_batches(len(data.images), config.batch_size, generator)
     total_loss, started, rate = 0.0, time.perf_counter(), 0.0
     for step, indices in enumerate(batches):
         rate = progress.rate_factor * learning_rate(progress.epoch + step / len(batches), config)
@@ -240,8 +240,14 @@ def _train_epoch(
     )
 
 
-def _batches(num_images: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Return shuffled index batches of equal size; an incomplete one is dropped unless it is the only one."""
+def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return shuffled indices in batches of equal size; an incomplete one is dropped unless it is the only one.
+
+    Args:
+        num_images: How many images there are.
+        batch_size: Images per batch.
+        generator: Source of randomness (CPU).
+    """
     order = torch.randperm(num_images, generator=generator)
     full = order[: num_images - num_images % batch_size]
     return torch.split(full, batch_size) if len(full) else (order,)

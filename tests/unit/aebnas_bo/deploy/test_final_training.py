@@ -28,7 +28,7 @@ def data() -> TrainingData:
 
 
 def train(config: FinalTrainingConfig = CONFIG, seed: int = 0, **arguments) -> Subnet:
-    return train_from_scratch(NETWORK, SKELETON, data(), data().images, config, seed, **arguments)
+    return train_from_scratch(NETWORK, SKELETON, data(), config, seed, **arguments)
 
 
 def states_equal(one: Subnet, other: Subnet) -> bool:
@@ -69,6 +69,15 @@ def test_fresh_weights_have_the_spread_of_a_supernets() -> None:
 
 
 @torch.no_grad()
+def test_statistics_are_those_of_images_as_trained_on() -> None:
+    brighter = replace(data(), augment=lambda batch, wanted, _: (batch + 3.0, wanted))
+    with torch.enable_grad():
+        subnet = train_from_scratch(NETWORK, SKELETON, brighter, CONFIG.model_copy(update={"epochs": 1}), 0)
+    features = subnet.stem.convolution(data().images + 3.0)
+    torch.testing.assert_close(subnet.stem.norm.running_mean, features.mean(dim=(0, 2, 3)))
+
+
+@torch.no_grad()
 def test_learned_confidences_keep_to_the_budget_and_know_what_is_right() -> None:
     skeleton = replace(SKELETON, has_learned_confidence=True)
     costs = exit_costs(NETWORK, skeleton).cumulative
@@ -77,7 +86,7 @@ def test_learned_confidences_keep_to_the_budget_and_know_what_is_right() -> None
     training = replace(data(), support=(data().images[:16], data().labels[:16]))
     config = CONFIG.model_copy(update={"joint_loss": joint, "epochs": 20})
     with torch.enable_grad():
-        subnet = train_from_scratch(NETWORK, skeleton, training, data().images, config, 0)
+        subnet = train_from_scratch(NETWORK, skeleton, training, config, 0)
     early, final = subnet(data().images)
     assert float((final.argmax(1) == data().labels).float().mean()) > 0.9
     sure = early[:, 2].sigmoid()
