@@ -173,7 +173,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         What was written beside the weights into `trained/KEY-seedN/network.safetensors`.
 
     Raises:
-        UsageError: If the network was trained with other settings and `is_again` is off.
+        UsageError: If the network was trained with other settings, or an earlier version, and `is_again` is off.
         RunFolderInUseError: If another process trains it with this seed.
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the network's file is damaged.
@@ -204,7 +204,10 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
 def _known(path: Path, fingerprint: str) -> Subnet:
     subnet, known = load_network(path)
     if known.origin.fingerprint != fingerprint:
-        raise UsageError(f"{path.parent}: holds this network trained with other settings; add --again to train it anew")
+        raise UsageError(
+            f"{path.parent}: holds this network trained with other settings or by an earlier version of this program; "
+            "add --again to train it anew"
+        )
     return subnet
 
 

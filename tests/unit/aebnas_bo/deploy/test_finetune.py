@@ -74,7 +74,7 @@ def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
 def test_other_settings_need_again(own_run) -> None:
     key = train(own_run).key
     before = weights(own_run, key)
-    with pytest.raises(UsageError, match="trained with other settings; add --again"):
+    with pytest.raises(UsageError, match="by an earlier version of this program; add --again"):
         train(own_run, "final_training.epochs=1")
     assert same(before, weights(own_run, key))
     assert train(own_run, "final_training.epochs=1", is_again=True).origin.epochs == 1
