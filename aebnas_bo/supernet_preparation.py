@@ -43,7 +43,10 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
     joint = config.supernet.joint_loss
     if joint is not None and joint.max_macs is None:
         training["joint_loss"]["max_macs"] = config.search.max_average_macs  # as `with_budget` has it
-    space = config.space.model_dump(mode="json")
+    # a space without squeeze-and-excitation is what it was before there was any
+    space = config.space.model_dump(
+        mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
+    )
     return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms_of(config.data)])
 
 

@@ -137,6 +137,8 @@ def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> S
             fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
             weight = torch.randn(module.weight.shape, generator=generator) * (2.0 / fan_out) ** 0.5
             module.weight = nn.Parameter(channels_last(weight))
+            if module.bias is not None:  # of squeeze-and-excitation
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
             nn.init.zeros_(module.bias)

@@ -122,8 +122,9 @@ class ExitPrices:
 
     def _stage_price(self, number: int, genes: Point) -> int:
         channels, side = self._input_of(genes, number)
-        stride = self._space.skeleton.stage_strides[number - 1]
-        return self._prices.stage(stage_plan(self._space.stage(genes, number), channels, side, stride))
+        skeleton, stage = self._space.skeleton, self._space.stage(genes, number)
+        is_squeezed = number - 1 in skeleton.squeezed_stages
+        return self._prices.stage(stage_plan(stage, channels, side, skeleton.stage_strides[number - 1], is_squeezed))
 
     def _branch_price(self, number: int, genes: Point) -> int:
         branch, skeleton = self._space.exit_branch(genes, number), self._space.skeleton

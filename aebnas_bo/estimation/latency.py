@@ -179,7 +179,7 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
                 channels, choices.widths, choices.kernels, choices.expansions
             ):
                 stage = Stage(width, (Block(kernel, expansion),) * max(choices.depths))
-                blocks = stage_plan(stage, inputs, side, choices.stride)
+                blocks = stage_plan(stage, inputs, side, choices.stride, number in skeleton.squeezed_stages)
                 note(_block(block, skeleton.activation) for block in blocks)
             channels, side = set(choices.widths), blocks[-1].convolutions[-1].side
             for position in (n for n, stage_ in enumerate(skeleton.exit_stages) if stage_ == number):
@@ -245,7 +245,8 @@ def _stem(plan: ConvPlan, activation: Activation) -> Part:
 
 def _block(plan: BlockPlan, activation: Activation) -> Part:
     text = ", ".join(map(_text, plan.convolutions))
-    name = f"block {text} {activation}{' residual' if plan.has_residual else ''}"
+    squeeze = f" squeeze {plan.squeeze.squeezed}" if plan.squeeze is not None else ""
+    name = f"block {text} {activation}{squeeze}{' residual' if plan.has_residual else ''}"
     return Part(name, lambda: InvertedResidual(plan, activation), _input(plan.convolutions[0]))
 
 

@@ -116,7 +116,8 @@ def _leaving_text(output: ShownOutput) -> str:
 
 def _block_text(block: BlockPlan) -> str:
     expand, depthwise, _ = block.convolutions
-    return f"{depthwise.kernel}×{depthwise.kernel} ·{expand.out_channels // expand.in_channels}"
+    squeeze = " SE" if block.squeeze is not None else ""
+    return f"{depthwise.kernel}×{depthwise.kernel} ·{expand.out_channels // expand.in_channels}{squeeze}"
 
 
 def _layer_text(layer: BranchLayer) -> str:

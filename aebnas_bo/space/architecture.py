@@ -32,6 +32,7 @@ class Skeleton:
         head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
         activation: Non-linearity used throughout the backbone; branches use ReLU.
         has_learned_confidence: Whether every exit has one more output, the logit of its confidence.
+        squeezed_stages: Stages (from 0) whose blocks have squeeze-and-excitation.
     """
 
     in_channels: int
@@ -44,6 +45,7 @@ class Skeleton:
     head_channels: int
     activation: Activation
     has_learned_confidence: bool = False
+    squeezed_stages: tuple[int, ...] = ()
 
     @property
     def exit_outputs(self) -> int:

@@ -115,6 +115,8 @@ class NetworkSpaceDeclaration(Declaration):
         branch_stride: Stride of every branch layer.
         activation: Non-linearity of the backbone.
         learned_confidence: Whether every exit has one more output, the logit of its confidence (NACHOS).
+        squeeze_excitation: Stages, counted from 1, whose blocks have squeeze-and-excitation behind the depthwise
+            convolution (Hu et al., CVPR 2018; as in MobileNetV3).
         stages: Backbone stages in order.
         exits: Exit positions in order of `after_stage`.
     """
@@ -126,6 +128,7 @@ class NetworkSpaceDeclaration(Declaration):
     branch_stride: Stride
     activation: Activation
     learned_confidence: bool = False
+    squeeze_excitation: tuple[PositiveInt, ...] = ()
     stages: Annotated[tuple[StageChoices, ...], Field(min_length=2)]
     exits: tuple[ExitChoices, ...]
 
@@ -138,5 +141,10 @@ class NetworkSpaceDeclaration(Declaration):
             raise ValueError(
                 f"an exit after stage {positions[-1]} needs a later stage to skip; there are {len(self.stages)} "
                 f"stages, so after_stage can be at most {len(self.stages) - 1}"
+            )
+        if self.squeeze_excitation and self.squeeze_excitation[-1] > len(self.stages):
+            raise ValueError(
+                f"squeeze_excitation names stage {self.squeeze_excitation[-1]}; expected numbers from 1 to "
+                f"{len(self.stages)}, the number of stages"
             )
         return self

@@ -56,7 +56,7 @@ class MacsPrices:
 
     def stage(self, blocks: Sequence[BlockPlan]) -> int:
         """Return the MACs of one backbone stage."""
-        return sum(convolution.macs for block in blocks for convolution in block.convolutions)
+        return sum(block.macs for block in blocks)
 
     def branch(self, plan: BranchPlan) -> int:
         """Return the MACs of an exit branch, its classifier included."""

@@ -68,6 +68,7 @@ class NetworkSpace:
             head_channels=declaration.head_channels,
             activation=declaration.activation,
             has_learned_confidence=declaration.learned_confidence,
+            squeezed_stages=tuple(number - 1 for number in declaration.squeeze_excitation),
         )
         self._check_pooling()
         if self.tunes_thresholds and any(exit_.threshold is not None for exit_ in declaration.exits):

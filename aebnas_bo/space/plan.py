@@ -12,6 +12,7 @@ from functools import lru_cache
 from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
 
 CACHED_PLANS = 4096
+SQUEEZE_MULTIPLE = 8
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,34 @@ class ConvPlan:
 
 
 @dataclass(frozen=True)
+class SqueezePlan:
+    """Squeeze-and-excitation: `channels` maps are pooled and weighed by factors that `squeezed` features give.
+
+    Two 1x1 convolutions with biases on one pixel, the second back to `channels`.
+    """
+
+    channels: int
+    squeezed: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of both convolutions; multiplying by the factors is none, as pooling."""
+        return 2 * self.channels * self.squeezed
+
+
+@dataclass(frozen=True)
 class BlockPlan:
-    """An inverted residual block: expansion, depthwise, projection."""
+    """An inverted residual block: expansion, depthwise, squeeze-and-excitation if it has one, projection."""
 
     convolutions: tuple[ConvPlan, ConvPlan, ConvPlan]
     has_residual: bool
+    squeeze: SqueezePlan | None = None
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations for one image."""
+        squeeze = self.squeeze.macs if self.squeeze is not None else 0
+        return sum(convolution.macs for convolution in self.convolutions) + squeeze
 
 
 @dataclass(frozen=True)
@@ -89,8 +113,8 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
     stem = stem_plan(architecture.resolution, skeleton)
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
-    for stage, stride in zip(architecture.stages, skeleton.stage_strides, strict=True):
-        stages.append(stage_plan(stage, channels, side, stride))
+    for number, (stage, stride) in enumerate(zip(architecture.stages, skeleton.stage_strides, strict=True)):
+        stages.append(stage_plan(stage, channels, side, stride, number in skeleton.squeezed_stages))
         channels, side = stage.width, stages[-1][-1].convolutions[-1].side
         stage_outputs.append((channels, side))
     branches = tuple(
@@ -118,7 +142,7 @@ def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:
     return _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
 
 
-def stage_plan(stage: Stage, in_channels: int, side: int, stride: int) -> tuple[BlockPlan, ...]:
+def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
     """Work out the blocks of one stage.
 
     Args:
@@ -126,13 +150,25 @@ def stage_plan(stage: Stage, in_channels: int, side: int, stride: int) -> tuple[
         in_channels: Channels it reads.
         side: Side of its input in pixels.
         stride: Stride of its first block.
+        is_squeezed: Whether its blocks have squeeze-and-excitation.
     """
     blocks = []
     for block in stage.blocks:
         convolutions = _inverted_residual(in_channels, stage.width, block.expansion, block.kernel, stride, side)
-        blocks.append(BlockPlan(convolutions, has_residual=stride == 1 and in_channels == stage.width))
+        squeeze = squeeze_plan(convolutions[1].out_channels) if is_squeezed else None
+        blocks.append(BlockPlan(convolutions, stride == 1 and in_channels == stage.width, squeeze))
         in_channels, side, stride = stage.width, convolutions[-1].side, 1
     return tuple(blocks)
+
+
+def squeeze_plan(channels: int) -> SqueezePlan:
+    """Return squeeze-and-excitation of so many channels.
+
+    It squeezes to a quarter of them, rounded to a multiple of `SQUEEZE_MULTIPLE`, which is the least (MobileNetV3,
+    Howard et al., ICCV 2019).
+    """
+    rounded = (channels // 4 + SQUEEZE_MULTIPLE // 2) // SQUEEZE_MULTIPLE * SQUEEZE_MULTIPLE
+    return SqueezePlan(channels, max(rounded, SQUEEZE_MULTIPLE))
 
 
 def _conv(

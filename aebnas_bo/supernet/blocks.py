@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from aebnas_bo.space.architecture import Activation
 from aebnas_bo.space.declaration import StageChoices
-from aebnas_bo.space.plan import BlockPlan, ConvPlan
-from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, modules_of
+from aebnas_bo.space.plan import BlockPlan, ConvPlan, squeeze_plan
+from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, ElasticSqueeze, modules_of
 
 
 class ElasticBlock(nn.Module):
@@ -19,13 +19,15 @@ class ElasticBlock(nn.Module):
     Args:
         in_channels: Most input channels.
         choices: What may vary in its stage.
+        is_squeezed: Whether it has squeeze-and-excitation.
         generator: Source of the initial weights.
     """
 
-    def __init__(self, in_channels: int, choices: StageChoices, generator: torch.Generator) -> None:
+    def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
         super().__init__()
         hidden = in_channels * max(choices.expansions)
         self.convolutions = inverted_residual(in_channels, hidden, max(choices.widths), max(choices.kernels), generator)
+        self.squeeze = ElasticSqueeze(squeeze_plan(hidden), generator) if is_squeezed else None
 
     def parts(self, plan: BlockPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution with what to slice from it."""
@@ -36,6 +38,8 @@ class ElasticBlock(nn.Module):
         (expand, expand_plan), (depthwise, depthwise_plan), (project, project_plan) = self.parts(plan)
         hidden = expand(features, expand_plan, activation)
         hidden = depthwise(hidden, depthwise_plan, activation)
+        if self.squeeze is not None and plan.squeeze is not None:
+            hidden = self.squeeze(hidden, plan.squeeze)
         output: Tensor = project(hidden, project_plan, None)
         return features + output if plan.has_residual else output
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aebnas_bo.space.architecture import Activation
-from aebnas_bo.space.plan import ConvPlan
+from aebnas_bo.space.plan import ConvPlan, SqueezePlan
 from aebnas_bo.supernet.depthwise import depthwise_conv2d
 
 BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm2d's default, which the extracted network uses
@@ -89,6 +89,40 @@ class ElasticConvNorm(nn.Module):
         if activation is None:
             return output
         return F.relu(output, inplace=True) if activation == "relu" else F.hardswish(output, inplace=True)
+
+
+class ElasticSqueeze(nn.Module):
+    """Squeeze-and-excitation of maximal size; smaller ones use its first channels.
+
+    Args:
+        plan: The largest.
+        generator: Source of the initial weights (He, fan-out); biases begin at zero.
+    """
+
+    def __init__(self, plan: SqueezePlan, generator: torch.Generator) -> None:
+        super().__init__()
+        shapes = (plan.squeezed, plan.channels), (plan.channels, plan.squeezed)
+        reduce, restore = (torch.randn(*shape, 1, 1, generator=generator) * (2.0 / shape[0]) ** 0.5 for shape in shapes)
+        self.reduce_weight = nn.Parameter(channels_last(reduce))
+        self.reduce_bias = nn.Parameter(torch.zeros(plan.squeezed))
+        self.restore_weight = nn.Parameter(channels_last(restore))
+        self.restore_bias = nn.Parameter(torch.zeros(plan.channels))
+
+    def sliced(self, plan: SqueezePlan) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return weight and bias of both convolutions as a plan has them (views)."""
+        channels, squeezed = plan.channels, plan.squeezed
+        return (
+            self.reduce_weight[:squeezed, :channels],
+            self.reduce_bias[:squeezed],
+            self.restore_weight[:channels, :squeezed],
+            self.restore_bias[:channels],
+        )
+
+    def forward(self, features: Tensor, plan: SqueezePlan) -> Tensor:
+        """Weigh the maps of `B x C x H x W`."""
+        reduce_weight, reduce_bias, restore_weight, restore_bias = self.sliced(plan)
+        squeezed = F.relu(F.conv2d(F.adaptive_avg_pool2d(features, 1), reduce_weight, reduce_bias), inplace=True)
+        return features * F.hardsigmoid(F.conv2d(squeezed, restore_weight, restore_bias), inplace=True)
 
 
 class ElasticClassifier(nn.Module):

@@ -33,6 +33,14 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
         convolution.weight = nn.Parameter(channels_last(elastic.sliced_weight(plan)))
         norm.weight.copy_(elastic.scale[: plan.out_channels])
         norm.bias.copy_(elastic.shift[: plan.out_channels])
+    for squeeze, (elastic_squeeze, squeeze_plan) in zip(
+        subnet.squeezes(), supernet.squeezes(architecture), strict=True
+    ):
+        reduce_weight, reduce_bias, restore_weight, restore_bias = elastic_squeeze.sliced(squeeze_plan)
+        squeeze.fc1.weight = nn.Parameter(channels_last(reduce_weight))
+        squeeze.fc2.weight = nn.Parameter(channels_last(restore_weight))
+        squeeze.fc1.bias.copy_(reduce_bias)
+        squeeze.fc2.bias.copy_(restore_bias)
     for linear, classifier in zip(subnet.classifiers(), supernet.classifiers(architecture), strict=True):
         linear.weight.copy_(classifier.weight[:, : linear.in_features])
         linear.bias.copy_(classifier.bias)

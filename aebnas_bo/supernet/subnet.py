@@ -7,6 +7,7 @@ from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from aebnas_bo.space.architecture import Activation, Architecture, Skeleton
 from aebnas_bo.space.plan import BlockPlan, BranchLayerPlan, BranchPlan, ConvPlan, network_plan
@@ -43,20 +44,24 @@ class ConvNorm(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise convolution, linear 1x1 projection.
+    """1x1 expansion, depthwise convolution, squeeze-and-excitation if its plan has one, linear 1x1 projection.
 
-    Source: MobileNetV2 (Sandler et al. 2018), figure 3.
+    Source: MobileNetV2 (Sandler et al. 2018), figure 3; with squeeze-and-excitation MobileNetV3 (Howard et al. 2019),
+    figure 4.
     """
 
     def __init__(self, plan: BlockPlan, activation: Activation) -> None:
         super().__init__()
         expand, depthwise, project = plan.convolutions
         self.has_residual = plan.has_residual
-        self.layers = nn.Sequential(
-            ConvNorm(expand, activation_module(activation)),
-            ConvNorm(depthwise, activation_module(activation)),
-            ConvNorm(project, None),
-        )
+        layers: list[nn.Module] = [
+            ConvNorm(convolution, activation_module(activation)) for convolution in (expand, depthwise)
+        ]
+        if plan.squeeze is not None:
+            layers.append(
+                SqueezeExcitation(plan.squeeze.channels, plan.squeeze.squeezed, scale_activation=nn.Hardsigmoid)
+            )
+        self.layers = nn.Sequential(*layers, ConvNorm(project, None))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `B x C x H x W` to `B x C' x H' x W'`."""
@@ -152,6 +157,10 @@ class Subnet(nn.Module):
         """Yield convolutions with their BatchNorm: stem, backbone, head, then branch after branch."""
         for root in (self.stem, self.stages, self.head, self.branches):
             yield from (module for module in root.modules() if isinstance(module, ConvNorm))
+
+    def squeezes(self) -> Iterator[SqueezeExcitation]:
+        """Yield every squeeze-and-excitation of the backbone in order."""
+        yield from (module for module in self.stages.modules() if isinstance(module, SqueezeExcitation))
 
     def classifiers(self) -> Iterator[nn.Linear]:
         """Yield the final linear layer, then those of the branches in order."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.plan import BlockPlan, ConvPlan, network_plan
+from aebnas_bo.space.plan import BlockPlan, ConvPlan, SqueezePlan, network_plan
 from aebnas_bo.supernet.blocks import ElasticBlock
-from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, modules_of
+from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, ElasticSqueeze, modules_of
 from aebnas_bo.supernet.exit_branches import ElasticBranch
 from aebnas_bo.supernet.subnet import resize
 
@@ -20,11 +20,11 @@ from aebnas_bo.supernet.subnet import resize
 class ElasticStage(nn.Module):
     """As many blocks as a stage may have; a shallower stage uses the first of them."""
 
-    def __init__(self, in_channels: int, choices: StageChoices, generator: torch.Generator) -> None:
+    def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
         super().__init__()
         width = max(choices.widths)
         self.blocks = nn.ModuleList(
-            ElasticBlock(width if position else in_channels, choices, generator)
+            ElasticBlock(width if position else in_channels, choices, is_squeezed, generator)
             for position in range(max(choices.depths))
         )
 
@@ -50,8 +50,10 @@ class Supernet(nn.Module):
         self.skeleton = skeleton
         self.stem = ElasticConvNorm(skeleton.in_channels, skeleton.stem_channels, 3, False, generator)
         self.stages = nn.ModuleList(
-            ElasticStage(channels, choices, generator)
-            for channels, choices in zip([skeleton.stem_channels, *widths], declaration.stages, strict=False)
+            ElasticStage(channels, choices, number in skeleton.squeezed_stages, generator)
+            for number, (channels, choices) in enumerate(
+                zip([skeleton.stem_channels, *widths], declaration.stages, strict=False)
+            )
         )
         self.branches = nn.ModuleList(
             ElasticBranch(widths[choices.after_stage - 1], choices, skeleton.exit_outputs, generator)
@@ -110,6 +112,14 @@ class Supernet(nn.Module):
         for branch, branch_plan in zip(modules_of(self.branches, ElasticBranch), plan.branches, strict=True):
             if branch_plan is not None:
                 yield from branch.parts(branch_plan)
+
+    def squeezes(self, architecture: Architecture) -> Iterator[tuple[ElasticSqueeze, SqueezePlan]]:
+        """Yield every squeeze-and-excitation a network uses with what to slice, in the order of `Subnet.squeezes`."""
+        plan = network_plan(architecture, self.skeleton)
+        for stage, stage_plan in zip(modules_of(self.stages, ElasticStage), plan.stages, strict=True):
+            for block, block_plan in stage.parts(stage_plan):
+                if block.squeeze is not None and block_plan.squeeze is not None:
+                    yield block.squeeze, block_plan.squeeze
 
     def classifiers(self, architecture: Architecture) -> Iterator[ElasticClassifier]:
         """Yield the classifiers a network uses, in the order of `Subnet.classifiers`."""

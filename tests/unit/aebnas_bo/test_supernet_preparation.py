@@ -69,6 +69,7 @@ def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
         "data.cutmix_alpha=1",
         "data.horizontal_flip=true",
         "space.stem_channels=12",
+        "space.squeeze_excitation=[1]",
     ],
 )
 def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> None:

@@ -58,7 +58,7 @@ def make_network() -> Make:
         channels: int = 3,
         temperatures: tuple[float, ...] = (1.0, 1.0, 1.0),
     ) -> tuple[Subnet, NetworkDescription]:
-        skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned")
+        skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned", (2,))
         subnet = fresh_subnet(ARCHITECTURE, skeleton, 3)
         generator = torch.Generator().manual_seed(1)
         images = normalize((255 * varied_pixels(64, channels, generator)).byte(), MEAN[:channels], STD[:channels])

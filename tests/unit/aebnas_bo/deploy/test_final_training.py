@@ -66,6 +66,9 @@ def test_fresh_weights_have_the_spread_of_a_supernets() -> None:
     convolution = subnet.stages[1][0].layers[2].convolution  # 1x1, 12 to 8 channels
     assert float(convolution.weight.detach().std()) == pytest.approx((2 / 8) ** 0.5, rel=0.2)
     assert float(next(subnet.classifiers()).bias.detach().abs().sum()) == 0.0
+    [squeeze] = fresh_subnet(NETWORK, replace(SKELETON, squeezed_stages=(1,)), 0).squeezes()
+    assert float(squeeze.fc2.weight.detach().std()) == pytest.approx((2 / 12) ** 0.5, rel=0.2)
+    assert [float(layer.bias.detach().abs().sum()) for layer in (squeeze.fc1, squeeze.fc2)] == [0.0, 0.0]
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ VARIANTS = {
     "cumulative, learned, scaled": {
         "confidence": "learned",
         "exit_rule": "cumulative",
-        "thresholds": (0.8, 0.92),
+        "thresholds": (0.8, 0.83),
         "temperatures": (1.5, 1.0, 2.0),
     },
     "scaled": {"confidence": "max_softmax", "temperatures": (0.5, 2.0, 3.0), "thresholds": (0.85, 0.36)},

@@ -24,7 +24,7 @@ def space_of(*settings: str) -> NetworkSpace:
 
 @pytest.mark.parametrize("preset", ["tiny", "cifar", "cifar32", "aebnas"])
 def test_every_network_of_a_space_is_made_of_its_parts(preset: str) -> None:
-    space = space_of(f"space.preset={preset}", "space.learned_confidence=true")
+    space = space_of(f"space.preset={preset}", "space.learned_confidence=true", "space.squeeze_excitation=[2]")
     table = fake_table(space)
     prices, generator = LatencyPrices(table, space.skeleton, "score_margin"), np.random.default_rng(0)
     known = exit_latencies(space, prices)

@@ -45,6 +45,12 @@ def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
                 assert any(f"certainty ≥ {output.threshold:.3f}" in text for text in texts)
 
 
+def test_blocks_say_that_they_have_squeeze_and_excitation() -> None:
+    diagrams = [str(network_diagram(network)) for network in networks_of("space.squeeze_excitation=[2]")]
+    assert all(" SE" in diagram for diagram in diagrams)
+    assert not any(" SE" in str(network_diagram(network)) for network in networks_of("space.preset=tiny"))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_boxes_do_not_overlap_and_stay_within_the_picture(preset: str) -> None:
     for network in networks_of(f"space.preset={preset}"):

@@ -39,6 +39,7 @@ def _space() -> NetworkSpace:
         branch_stride=2,
         activation="hardswish",
         learned_confidence=True,
+        squeeze_excitation=(2,),
         stages=stages,
         exits=exits,
     )

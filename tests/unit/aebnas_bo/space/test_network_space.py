@@ -80,6 +80,7 @@ def test_void_pooling_is_refused_with_its_path() -> None:
         ("space.exits.1.after_stage=1", "distinct after_stage"),
         ("space.stages.0.stride=3", "space.stages.0.stride"),
         ("space.preset=huge", "space.preset"),
+        ("space.squeeze_excitation=[2,4]", "names stage 4; expected numbers from 1 to 3"),
     ],
 )
 def test_bad_declarations_are_refused(settings: str, message: str) -> None:

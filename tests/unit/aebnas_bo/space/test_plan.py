@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
-from aebnas_bo.space.plan import ConvPlan, network_plan
+from aebnas_bo.space.plan import ConvPlan, SqueezePlan, network_plan, squeeze_plan
 from aebnas_bo.supernet.subnet import Subnet
 
 SKELETON = Skeleton(
@@ -78,6 +80,18 @@ def test_plan_agrees_with_the_tensors_of_a_plain_network() -> None:
     in_branch = [conv for layer in branch.layers for conv in layer.convolutions]
     convolutions = [plan.stem, *stages[0], *in_branch, *stages[1], plan.head]
     assert shapes == [(conv.out_channels, conv.side, conv.side) for conv in convolutions]
+
+
+def test_stages_that_are_named_are_squeezed_to_a_quarter_of_the_hidden_channels() -> None:
+    plan = network_plan(ARCHITECTURE, replace(SKELETON, squeezed_stages=(1,)))
+    assert [[block.squeeze for block in stage] for stage in plan.stages] == [[None, None], [SqueezePlan(24, 8)]]
+    block, plain = plan.stages[1][0], network_plan(ARCHITECTURE, SKELETON).stages[1][0]
+    assert block.macs == plain.macs + 2 * 24 * 8
+
+
+@pytest.mark.parametrize(("channels", "squeezed"), [(4, 8), (40, 8), (48, 16), (144, 40), (384, 96)])
+def test_squeezed_features_are_a_multiple_of_eight(channels: int, squeezed: int) -> None:
+    assert squeeze_plan(channels) == SqueezePlan(channels, squeezed)
 
 
 def test_plan_rejects_an_architecture_of_another_skeleton() -> None:

@@ -21,7 +21,7 @@ def _plan(width: int, stride: int) -> BlockPlan:
 
 @pytest.mark.parametrize(("width", "stride", "has_residual"), [(4, 1, True), (6, 1, False), (4, 2, False)])
 def test_block_adds_its_input_only_where_shapes_agree(width: int, stride: int, has_residual: bool) -> None:
-    block = ElasticBlock(4, CHOICES, torch.Generator().manual_seed(0))
+    block = ElasticBlock(4, CHOICES, False, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for convolution, _ in block.parts(_plan(width, stride)):
             convolution.scale.zero_()
@@ -32,7 +32,7 @@ def test_block_adds_its_input_only_where_shapes_agree(width: int, stride: int, h
 
 
 def test_block_projects_linearly() -> None:
-    block = ElasticBlock(4, CHOICES, torch.Generator().manual_seed(0))
+    block = ElasticBlock(4, CHOICES, False, torch.Generator().manual_seed(0))
     assert bool((block(torch.randn(3, 4, 8, 8), _plan(6, 1), "relu") < 0).any())
 
 

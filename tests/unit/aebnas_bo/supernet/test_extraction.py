@@ -36,6 +36,7 @@ def _space(is_grey: bool) -> NetworkSpace:
         branch_stride=1 if is_grey else 2,
         activation="relu" if is_grey else "hardswish",
         learned_confidence=is_grey,
+        squeeze_excitation=() if is_grey else (1, 3),
         stages=tuple(
             StageChoices(widths=widths, depths=(1, 2), kernels=(3, 5, 7), expansions=(1, 2, 3), stride=stride)
             for widths, stride in zip(((4, 6), (6, 8), (8, 12)), strides, strict=True)
