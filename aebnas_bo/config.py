@@ -16,6 +16,9 @@ ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "lea
 ExitRule = Literal["each", "cumulative"]
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
+Padding = Annotated[int, Field(ge=0, le=32)]
+MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
+TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
 
 
 class Section(BaseModel):
@@ -58,11 +61,11 @@ class DataConfig(Section):
     validation_fraction: Fraction = 0.25
     test_fraction: Fraction = 0.15
     split_seed: Annotated[int, Field(ge=0)] = 0
-    crop_padding: Annotated[int, Field(ge=0, le=32)] = 0
+    crop_padding: Padding = 0
     horizontal_flip: bool = False
     trivial_augment: bool = False
-    mixup_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    cutmix_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    mixup_alpha: MixingAlpha = 0.0
+    cutmix_alpha: MixingAlpha = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -134,6 +137,10 @@ class TrainingConfig(Section):
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
     precision: Precision = "auto"
 
+    def images(self, data: DataConfig) -> DataConfig:
+        """Return the images' settings as this training has them."""
+        return data
+
 
 class SupernetConfig(TrainingConfig):
     """How the weight-sharing supernet is trained; the losses of a step's networks are added.
@@ -178,12 +185,27 @@ class FinalTrainingConfig(TrainingConfig):
         distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
             network too.
         compile: Whether `torch.compile` may speed up training on CUDA.
+        crop_padding: As in `data`, whose value null takes; like those that follow.
+        horizontal_flip: Likewise.
+        trivial_augment: Likewise.
+        mixup_alpha: Likewise.
+        cutmix_alpha: Likewise.
     """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
     start: Literal["supernet", "scratch"] = "supernet"
     distillation: bool = True
     compile: bool = True
+    crop_padding: Padding | None = None
+    horizontal_flip: bool | None = None
+    trivial_augment: bool | None = None
+    mixup_alpha: MixingAlpha | None = None
+    cutmix_alpha: MixingAlpha | None = None
+
+    def images(self, data: DataConfig) -> DataConfig:
+        """Return the images' settings with this recipe's transforms in the place of theirs."""
+        own = {name: getattr(self, name) for name in TRANSFORMS}
+        return data.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 class FidelityConfig(Section):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from aebnas_bo.config import Config, DataConfig, EstimationConfig, TrainingConfig
+from aebnas_bo.config import TRANSFORMS, Config, DataConfig, EstimationConfig, FinalTrainingConfig, TrainingConfig
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.splits import Splits, set_aside
 from aebnas_bo.data.transforms import normalize
@@ -47,13 +47,23 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
     space = config.space.model_dump(
         mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
     )
-    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, transforms_of(config.data)])
+    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, _transforms(config.data)])
 
 
-def transforms_of(config: DataConfig) -> dict[str, object]:
-    """Return the settings that change training images."""
-    names = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")
-    return {name: getattr(config, name) for name in names}
+def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: str) -> list[dict[str, object]]:
+    """Return what two trainings by a final recipe must share to be the same, beside network, images and seed.
+
+    Args:
+        recipe: The recipe.
+        data: Settings of the images.
+        left_out: Fields of the recipe that make no difference.
+    """
+    settings = recipe.model_dump(mode="json", exclude={"compile", *TRANSFORMS, *left_out})
+    return [settings, _transforms(recipe.images(data))]
+
+
+def _transforms(config: DataConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in TRANSFORMS}
 
 
 def cache_folder() -> Path:
@@ -182,7 +192,7 @@ def training_data(config: Config, training: TrainingConfig, splits: Splits, devi
     return TrainingData(
         images=images.images.to(device),
         labels=images.labels.to(device),
-        augment=Augmentation.of(config.data, splits),
+        augment=Augmentation.of(training.images(config.data), splits),
         support=support,
     )
 

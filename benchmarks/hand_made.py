@@ -41,10 +41,10 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet_preparation import (
     prepare_supernet,
+    recipe_identity,
     resolve_device,
     supernet_fingerprint,
     training_data,
-    transforms_of,
 )
 from aebnas_bo.training.loop import EpochReport
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -116,10 +116,10 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
 
 
 def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
-    recipe = ground.config.final_training.model_dump(mode="json", exclude={"compile", "start", "distillation"})
+    recipe = recipe_identity(ground.config.final_training, ground.config.data, "start", "distillation")
     data_hash = ground.splits.data_hash
     study = supernet_fingerprint(ground.config, data_hash) if has_teacher else data_hash
-    return content_key([FINAL_VERSION, study, seed, recipe, transforms_of(ground.config.data)])
+    return content_key([FINAL_VERSION, study, seed, *recipe])
 
 
 def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:

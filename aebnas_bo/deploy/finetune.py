@@ -51,10 +51,10 @@ from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import (
     prepare_supernet,
+    recipe_identity,
     resolve_device,
     supernet_fingerprint,
     training_data,
-    transforms_of,
     with_budget,
 )
 from aebnas_bo.training.loop import EpochReport
@@ -228,10 +228,9 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
 
 def _fingerprint(candidate: Candidate, recipe: FinalTrainingConfig, seed: int) -> str:
     """Return what two trainings must share to end with the same weights."""
-    config = candidate.config
-    settings = recipe.model_dump(mode="json", exclude={"compile"})
-    study = supernet_fingerprint(config, candidate.splits.data_hash)
-    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, settings, transforms_of(config.data)])
+    study = supernet_fingerprint(candidate.config, candidate.splits.data_hash)
+    identity = recipe_identity(recipe, candidate.config.data)
+    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, *identity])
 
 
 def _origin(candidate: Candidate, recipe: FinalTrainingConfig, seed: int, fingerprint: str) -> Origin:

@@ -15,7 +15,7 @@ from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet_preparation import measuring_settings, training_data, transforms_of, with_budget
+from aebnas_bo.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
 from aebnas_bo.training.loop import EpochReport
 
 
@@ -37,10 +37,10 @@ class StandaloneNetworks:
         self._data = training_data(config, self._recipe, splits, device)
         self._images = MeasuringImages.of(splits, device)
         self._folder = folder
-        recipe = self._recipe.model_dump(mode="json", exclude={"compile", "start", "distillation"})
-        transforms, measuring = transforms_of(config.data), measuring_settings(config.estimation)
+        recipe = recipe_identity(self._recipe, config.data, "start", "distillation")
+        measuring = measuring_settings(config.estimation)
         self._fingerprint = content_key(
-            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, transforms, *measuring]
+            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, *recipe, *measuring]
         )
         self._store = TableStore(folder, self._fingerprint)
 

@@ -13,8 +13,10 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet_preparation import (
     cache_folder,
     prepare_supernet,
+    recipe_identity,
     resolve_device,
     supernet_fingerprint,
+    training_data,
 )
 
 SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
@@ -77,9 +79,34 @@ def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> Non
 
 
 def test_the_fingerprint_does_not_depend_on_the_search() -> None:
-    other = load_config(None, ["search.budget=7", "name=other", "supernet.cache=false"])
+    other = load_config(None, ["search.budget=7", "name=other", "supernet.cache=false", "final_training.mixup_alpha=1"])
     assert supernet_fingerprint(load_config(None), "h") == supernet_fingerprint(other, "h")
     assert supernet_fingerprint(other, "h") != supernet_fingerprint(other, "other images")
+
+
+def test_the_final_recipe_may_have_transforms_of_its_own() -> None:
+    config = load_config(
+        None, ["data.crop_padding=2", "data.cutmix_alpha=1", "final_training.cutmix_alpha=0", *SETTINGS]
+    )
+    splits = load_splits(config.data)
+    images, labels, generator = splits.train.images[:8], splits.train.labels[:8], torch.Generator().manual_seed(0)
+    for training, dimensions in ((config.supernet, 2), (config.final_training, 1)):
+        augment = training_data(config, training, splits, "cpu").augment
+        pixels, targets = augment(images, labels, generator)
+        assert targets.dim() == dimensions  # probabilities of mixed images, or labels
+        assert not torch.equal(pixels, augment(images, labels, generator)[0])  # shifted in both
+
+
+def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
+    def identity(*settings: str) -> list[dict[str, object]]:
+        config = load_config(None, settings)
+        return recipe_identity(config.final_training, config.data, "start")
+
+    plain = identity()
+    assert identity("final_training.trivial_augment=true") == identity("data.trivial_augment=true") != plain
+    assert identity("data.mixup_alpha=1", "final_training.mixup_alpha=0") == plain
+    assert identity("final_training.start=scratch", "final_training.compile=false") == plain
+    assert identity("final_training.distillation=false") != plain
 
 
 def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:
