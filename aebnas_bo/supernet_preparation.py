@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 
 TRAINING_VERSION = 3  # raised whenever training itself changes, so that no older supernet is reused
-ESTIMATION_VERSION = 2  # raised whenever measuring changes, so that no older exit table is reused
+ESTIMATION_VERSION = 3  # raised whenever measuring changes, so that no older exit table is reused
 
 
 def supernet_fingerprint(config: Config, data_hash: str) -> str:

@@ -99,7 +99,9 @@ class _ConditionedPaths:
         observed = targets.unsqueeze(-1).expand(*targets.shape, num_draws)  # m x n x S
         values = torch.cat([observed, standardized.permute(2, 1, 0)], dim=1) - self._mean
         self._weights = torch.cholesky_solve(values, self._cholesky).detach()  # m x (n + b) x S
-        self._epsilon = draw_sobol_normal_samples(num_outputs, num_draws, dtype=values.dtype, seed=seed)
+        epsilon = draw_sobol_normal_samples(num_outputs, num_draws, dtype=values.dtype, seed=seed)
+        # Scrambling keeps leading bits: unshuffled, this sequence would have signs of the baseline's, draw by draw.
+        self._epsilon = epsilon[torch.randperm(num_draws, generator=torch.Generator().manual_seed(seed))]
 
     def _covariance(self, x1: Tensor, x2: Tensor) -> Tensor:
         dense: Tensor = self._kernel(x1, x2).to_dense()
@@ -264,7 +266,8 @@ def _spread(values: Tensor) -> Tensor:
 def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:
     """Return at most so many rows, in their order: the non-dominated front, the front behind it, and so on.
 
-    Infeasible rows follow when all feasible ones are in.
+    Of a front that does not fit, rows evenly by rank in the first objective. Infeasible rows follow when all feasible
+    ones are in.
     """
     chosen = torch.zeros(len(values), dtype=torch.bool)
     while not chosen.all() and chosen.sum() < most:
@@ -272,5 +275,6 @@ def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:
         rows = rest.nonzero().flatten()
         layer = rows[is_non_dominated(values[rows], deduplicate=False)]
         room = most - int(chosen.sum())
+        layer = layer[values[layer, 0].argsort(stable=True)]
         chosen[layer[torch.linspace(0, len(layer) - 1, min(room, len(layer))).round().long()]] = True
     return chosen.nonzero().flatten()

@@ -91,15 +91,18 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
     front = pareto_front(trials, objectives)
     for axes, horizontal in zip(panels, costs, strict=True):
-        if not front:
+        if not completed:
             _say(axes, "no completed trial yet")
         else:
             is_last = horizontal is costs[-1]
             _draw_trials(figure if is_last else None, axes, completed, vertical.name, horizontal.name, design_trials)
-            _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
+            if front:
+                _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
+            else:
+                _say(axes, "no admissible network yet")
             _zoom(axes, completed, front, vertical.name, horizontal.name)
         axes.set_xlabel(axis_label(horizontal))
-    if front:
+    if completed:
         panels[-1].legend(loc="lower right", frameon=False)
     panels[0].set_title(
         f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
@@ -163,10 +166,11 @@ def _draw_front(
 
 
 def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:
-    """Show the front and what lies near it; say how many trials lie outside."""
-    x = [trial.metrics[right] for trial in trials]
-    bottom, high = visible_range(trials, front, up)
-    axes.set_ylim(bottom - 0.04 * (high - bottom), high + 0.1 * (high - bottom))
+    """Show the front and what lies near it, or everything without one; say how many trials lie outside."""
+    x = [trial.metrics[right] for trial in (*trials, *front)]
+    bottom, high = visible_range(trials, front or trials, up)
+    height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
+    axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
@@ -174,7 +178,7 @@ def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, 
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(min(x) / 1.1, max(x) * 1.15)
     else:
-        span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)  # a single trial still needs some room
+        span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)
         axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
     hidden = sum(trial.metrics[up] < bottom for trial in trials)
     if hidden:

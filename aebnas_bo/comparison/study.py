@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
@@ -49,7 +50,7 @@ class MethodRun:
 def run_comparison(
     configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, progress: RunProgress
 ) -> list[MethodRun]:
-    """Run every method with every seed; what is finished is not run again.
+    """Run every method with every seed; what is finished with the same images and version is not run again.
 
     Args:
         configs: Configuration of each method.
@@ -71,12 +72,13 @@ def run_comparison(
                 f"note: {name} draws its first {config.search.design_trials} networks without learning, so it learns "
                 f"nothing in {config.search.budget} (search.design_trials)"
             )
+    data_hash = cache(lambda: load_splits(next(iter(configs.values())).data).data_hash)  # of what all methods share
     wanted = [(name, seed) for seed in seeds for name in configs]
     found = []
     for number, (name, seed) in enumerate(wanted, start=1):
         progress.message(f"{name}, seed {seed} ({number} of {len(wanted)})")
         config = configs[name].model_copy(update={"seed": seed, "name": name})
-        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress))
+        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress, data_hash))
     return found
 
 
@@ -88,6 +90,9 @@ def _check(configs: Mapping[str, Config]) -> None:
         "search.reference_point": lambda config: config.search.reference_point,
         "search.max_average_macs": lambda config: config.search.max_average_macs,
         "search.min_accuracy": lambda config: config.search.min_accuracy,
+        "search.objectives": lambda config: config.search.objectives,
+        "search.max_latency_ms": lambda config: config.search.max_latency_ms,
+        "estimation.latency_table": lambda config: config.estimation.latency_table,
         "space": lambda config: config.space.model_dump(exclude={"exits", "learned_confidence", "branch_stride"}),
     }
     first, *others = configs
@@ -97,27 +102,31 @@ def _check(configs: Mapping[str, Config]) -> None:
         for name in others
         if value(configs[name]) != value(configs[first])
     ]
+    if configs[first].search.has_latency and configs[first].estimation.latency_table is None:
+        problems.append(
+            "estimation.latency_table: methods are compared by one table; measure it first (aebnas-bo latency-table)"
+        )
     if problems:
         raise ConfigError(problems)
 
 
-def _take_up(config: Config, folder: RunFolder) -> None:
+def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
     """See that a study was begun with the same settings; those without effect on its trials become the new ones."""
     text = dump_config(config)
     with TrialStore.open(folder.study) as store:
-        if store.study.config == text:
-            return
-        check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
-        if store.study.fingerprint != supernet_fingerprint(config, load_splits(config.data).data_hash):
+        if store.study.config != text:
+            check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
+        if store.study.fingerprint != supernet_fingerprint(config, data_hash):
             raise UsageError(f"{folder.path}: was begun with other images or another version; give another --out")
-        store.set_config(text)
-        write_text(folder.config, text)
+        if store.study.config != text:
+            store.set_config(text)
+            write_text(folder.config, text)
 
 
-def _run_method(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
+def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_hash: Callable[[], str]) -> MethodRun:
     result = folder.path / RESULT_FILE
     if folder.holds_study:
-        _take_up(config, folder)
+        _take_up(config, folder, data_hash())
     if result.exists():
         stored = json.loads(result.read_text(encoding="utf-8"))
         network = stored.pop("network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class Augmentation:
         """
         config = self.config
         if config.trivial_augment:
-            transform = v2.TrivialAugmentWide()
+            transform = _TrivialAugment()
             with _seeded(generator):
                 images = torch.cat([transform(group) for group in torch.split(images, GROUP)])
         floats = normalize(images, self.mean, self.std, images.device)
@@ -64,6 +65,16 @@ class Augmentation:
         with _seeded(generator):
             mixed, targets = v2.RandomChoice(mixers)(floats, labels)
         return mixed.contiguous(memory_format=torch.channels_last), targets
+
+
+class _TrivialAugment(v2.TrivialAugmentWide):
+    """TrivialAugmentWide that shifts by no more than an image's side, where torchvision takes 32 pixels of any."""
+
+    _AUGMENTATION_SPACE: ClassVar = {
+        **v2.TrivialAugmentWide._AUGMENTATION_SPACE,
+        "TranslateX": (lambda num_bins, _, width: torch.linspace(0.0, min(32.0, width), num_bins), True),
+        "TranslateY": (lambda num_bins, height, _: torch.linspace(0.0, min(32.0, height), num_bins), True),
+    }
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def _resized(images: Tensor, size: int) -> Tensor:
 
 
 def _resized_batch(images: Tensor, size: int) -> Tensor:
-    if size < images.shape[-1]:
+    if images.shape[-1] % size == 0:
         resized = F.interpolate(images, (size, size), mode="area")
     else:
         resized = F.interpolate(images, (size, size), mode="bilinear", antialias=True)

@@ -41,10 +41,20 @@ def decode_image(data: bytes, size: int, channels: int, origin: str) -> np.ndarr
 def image_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """Turn a picture the right way up, convert and resize it: `channels x size x size`, uint8."""
     upright = ImageOps.exif_transpose(image) or image
-    converted = upright.convert(MODES[channels])
+    converted = _eight_bits(upright, image.format).convert(MODES[channels])
     if converted.size != (size, size):
         is_shrinking = converted.width % size == 0 and converted.height % size == 0
         filtering = Image.Resampling.BOX if is_shrinking else Image.Resampling.BILINEAR
         converted = converted.resize((size, size), filtering)
     pixels = np.asarray(converted)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image, file_format: str | None) -> Image.Image:
+    """Return a picture of 16 bits with the upper eight, where Pillow would clip; refuse other wide numbers."""
+    is_sixteen = image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
+    if is_sixteen:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode}, whose black and white are unknown; save it with 8 or 16 bits")
+    return image

@@ -93,6 +93,7 @@ def train_network(
     """
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and data.labels.device.type == "cuda":
+        torch._dynamo.reset()  # compiles one forward pass for eight networks at most
         forward = torch.compile(subnet)
 
     def make_backward(_: np.random.Generator) -> Backward:

@@ -50,6 +50,7 @@ from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import (
+    ESTIMATION_VERSION,
     prepare_supernet,
     recipe_identity,
     resolve_device,
@@ -57,6 +58,7 @@ from aebnas_bo.supernet_preparation import (
     training_data,
     with_budget,
 )
+from aebnas_bo.training.checkpoint import load_metadata
 from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
@@ -166,14 +168,15 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
     Args:
         candidate: The network.
         seed: Seed of the training.
-        is_again: Whether weights that are there are trained anew.
+        is_again: Whether weights that are there are trained anew, and what was begun with other settings is dropped.
         progress: Shows the epochs.
 
     Returns:
         What was written beside the weights into `trained/KEY-seedN/network.safetensors`.
 
     Raises:
-        UsageError: If the network was trained with other settings, or an earlier version, and `is_again` is off.
+        UsageError: If the network's training was done, or begun, with other settings or by an earlier version, and
+            `is_again` is off.
         RunFolderInUseError: If another process trains it with this seed.
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the network's file is damaged.
@@ -190,6 +193,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             subnet = _known(path, fingerprint).to(device)
             progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
         else:
+            _check_unfinished(checkpoint, fingerprint, is_again)
             subnet = _train(candidate, recipe, seed, checkpoint, fingerprint, progress, device)
         description, points = _describe(candidate, subnet, _origin(candidate, recipe, seed, fingerprint), device)
         save_network(path, subnet, description)
@@ -211,16 +215,31 @@ def _known(path: Path, fingerprint: str) -> Subnet:
     return subnet
 
 
+def _check_unfinished(checkpoint: Path, fingerprint: str, is_again: bool) -> None:
+    if not checkpoint.exists() or load_metadata(checkpoint).get("fingerprint") == fingerprint:
+        return
+    if not is_again:
+        raise UsageError(
+            f"{checkpoint.parent}: its training, not finished yet, was begun with other settings or by an earlier "
+            "version of this program; go on with those or add --again to train it anew"
+        )
+    checkpoint.unlink()
+
+
 def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
-    """Return the final recipe; a learned confidence is trained on as it was in the supernet, without a teacher."""
+    """Return the final recipe; a learned confidence is trained on as it was in the supernet.
+
+    Without a teacher where the supernet had the joint loss, by which its final exit knows hard images alone.
+    """
     recipe = config.final_training
+    if config.supernet.joint_loss is not None:
+        recipe = recipe.model_copy(update={"distillation": False})
     if config.estimation.confidence == "learned" and recipe.joint_loss is None:
         recipe = recipe.model_copy(
             update={
                 "joint_loss": config.supernet.joint_loss,
                 "exit_weights": None,
                 "exit_distillation": False,
-                "distillation": False,
             }
         )
     return with_budget(recipe, config, space)
@@ -230,7 +249,8 @@ def _fingerprint(candidate: Candidate, recipe: FinalTrainingConfig, seed: int) -
     """Return what two trainings must share to end with the same weights."""
     study = supernet_fingerprint(candidate.config, candidate.splits.data_hash)
     identity = recipe_identity(recipe, candidate.config.data)
-    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, *identity])
+    teacher = [ESTIMATION_VERSION] if recipe.distillation else []  # it is calibrated as networks are for an estimate
+    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, *identity, *teacher])
 
 
 def _origin(candidate: Candidate, recipe: FinalTrainingConfig, seed: int, fingerprint: str) -> Origin:

@@ -182,7 +182,9 @@ def write_operating_points(path: Path, points: Sequence[OperatingPoint], costs: 
 
 
 def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding cannot flip one.
+    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding flips none.
+
+    Where no number of single precision lies between the two, it stays at the upper one.
 
     Args:
         table: The network's table, all exits, that the thresholds were tuned on.
@@ -201,5 +203,7 @@ def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float 
         below, above = occurring[occurring < threshold], occurring[occurring >= threshold]
         low = float(below.max()) if len(below) else 0.0
         high = float(above.min()) if len(above) else 1.0
-        moved.append(0.5 * (low + high))
+        middle = 0.5 * (low + high)
+        is_apart = float(np.float32(middle)) > low or not len(below)  # in single precision, in which it is compared
+        moved.append(middle if is_apart else high)
     return tuple(moved)

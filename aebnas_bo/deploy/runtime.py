@@ -132,7 +132,10 @@ class DeployedNetwork:
 
 def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.ndarray:
     if isinstance(picture, Image.Image):
-        return image_array(picture, size, channels)
+        try:
+            return image_array(picture, size, channels)
+        except ValueError as error:
+            raise DataError(f"{picture}: {error}") from error
     path = Path(picture)
     try:
         data = path.read_bytes()

@@ -121,7 +121,7 @@ def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], c
     size = max(2, min(MOST_THRESHOLDS, math.floor(MOST_SETTINGS ** (1.0 / len(ranges)))))
     shares = torch.linspace(0.0, 1.0, size, dtype=torch.float64)
     grids = [
-        torch.cat([torch.quantile(row.double(), shares).clamp(low, high), torch.tensor([high])])
+        torch.cat([torch.quantile(row.double(), shares).clamp(low, high), torch.tensor([high], dtype=torch.float64)])
         for row, (low, high) in zip(table.certainty[:-1], ranges, strict=True)
     ]
     grids = [grid.unique() for grid in grids]  # type: ignore[no-untyped-call]

@@ -94,8 +94,8 @@ def front_figure(
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
-    if needs_logarithm([trial.metrics[right.name] for trial in proposed]):
-        figure.update_xaxes(**_logarithmic([trial.metrics[right.name] for trial in proposed]))
+    if needs_logarithm([trial.metrics[right.name] for trial in observed]):
+        figure.update_xaxes(**_logarithmic([trial.metrics[right.name] for trial in observed]))
     hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1

@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
 
 BLOCK = 64  # Sobol points drawn at a time; a power of two keeps their balance
-MAX_BLOCKS = 64
+MAX_STALE_BLOCKS = 64
 
 
 def sobol_points(space: SearchSpace, seed: int) -> Iterator[dict[str, ParameterValue]]:
@@ -24,10 +24,13 @@ def sobol_points(space: SearchSpace, seed: int) -> Iterator[dict[str, ParameterV
     """
     sampler = qmc.Sobol(d=len(space.names), scramble=True, rng=seed % 2**32)
     seen: set[str] = set()
-    for _ in range(MAX_BLOCKS):
+    stale = 0
+    while stale < MAX_STALE_BLOCKS:
+        known = len(seen)
         for unit in sampler.random(BLOCK):
             point = space.from_unit(unit)
             key = space.key(point)
             if key not in seen:
                 seen.add(key)
                 yield point
+        stale = 0 if len(seen) > known else stale + 1

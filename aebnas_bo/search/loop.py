@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from aebnas_bo.config import SearchConfig
 from aebnas_bo.errors import TooManyFailedTrialsError
-from aebnas_bo.estimation.estimate import Estimate
+from aebnas_bo.estimation.estimate import Estimate, FurtherSetting
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.store import TrialStore
@@ -101,22 +101,31 @@ def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Obje
         reason = "; ".join(_problems(estimate, objectives))
         for setting in estimate.further:
             estimator.search_space.validate({**trial.parameters, **setting.thresholds})
+        ended = _completed(trial, estimate) if not reason else replace(trial, status="FAILED", reason=reason)
     except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
-        estimate, reason = None, f"{type(error).__name__}: {error}"
-    elapsed = time.perf_counter() - started
-    if estimate is None or reason:
-        return replace(trial, status="FAILED", reason=reason, evaluation_s=elapsed)
+        ended = replace(trial, status="FAILED", reason=f"{type(error).__name__}: {error}")
+    return replace(ended, evaluation_s=time.perf_counter() - started)
+
+
+def _completed(trial: Trial, estimate: Estimate) -> Trial:
     return replace(
         trial,
         key=estimate.key,
         status="COMPLETED",
-        metrics={name: measurement.mean for name, measurement in estimate.metrics.items()},
-        sems={name: measurement.sem for name, measurement in estimate.metrics.items()},
-        details=dict(estimate.details),
-        further=estimate.further,
-        evaluation_s=elapsed,
+        metrics=_plain({name: measurement.mean for name, measurement in estimate.metrics.items()}),
+        sems=_plain({name: measurement.sem for name, measurement in estimate.metrics.items()}),
+        details=_plain(estimate.details),
+        further=tuple(
+            FurtherSetting(_plain(s.thresholds), _plain(s.metrics), _plain(s.sems), _plain(s.details))
+            for s in estimate.further
+        ),
     )
+
+
+def _plain(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return Python's own numbers, which a store can write, for NumPy's or PyTorch's."""
+    return {name: float(value) for name, value in numbers.items()}
 
 
 def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
@@ -124,6 +133,7 @@ def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
     problems = []
     measured = {name: (measurement.mean, measurement.sem) for name, measurement in estimate.metrics.items()}
     further = [{name: (s.metrics[name], s.sems.get(name, math.nan)) for name in s.metrics} for s in estimate.further]
+    details = [estimate.details, *(s.details for s in estimate.further)]
     for number, metrics in enumerate([measured, *further]):
         where = f"further setting {number}: " if number else ""
         problems += [f"{where}{o.name} was not measured" for o in objectives if o.name not in metrics]
@@ -132,6 +142,7 @@ def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
             for name, (mean, sem) in metrics.items()
             if not (math.isfinite(mean) and math.isfinite(sem))
         ]
+        problems += [f"{where}{name} is {value}" for name, value in details[number].items() if not math.isfinite(value)]
     return problems
 
 

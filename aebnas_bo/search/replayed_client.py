@@ -80,4 +80,4 @@ class ReplayedClient:
             raw_data = {name: (trial.metrics[name], trial.sems[name]) for name in names}
             self._client.complete_trial(index, raw_data=raw_data)
         else:
-            self._client.mark_trial_failed(index)
+            self._client.mark_trial_abandoned(index)  # a point of a failed one Ax would ask for again

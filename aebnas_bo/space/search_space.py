@@ -34,7 +34,8 @@ class ChoiceParameter:
 
     Args:
         name: Name, also the column in every table.
-        values: At least two distinct values; the first is the fixed value while switched off.
+        values: At least two distinct values, ascending if they are numbers; the first is the fixed value while switched
+            off.
         is_ordered: Whether neighbouring values resemble each other.
         group: Parameters of one group share a length-scale in the surrogates.
         active_when: When it matters; always if `None`.
@@ -51,6 +52,9 @@ class ChoiceParameter:
     def __post_init__(self) -> None:
         if len(self.values) < 2 or len(set(self.values)) != len(self.values):
             raise SearchSpaceError(f"{self.name}: needs at least two distinct values, got {list(self.values)}")
+        numbers = [value for value in self.values if not isinstance(value, str)]
+        if len(numbers) == len(self.values) and numbers != sorted(numbers):
+            raise SearchSpaceError(f"{self.name}: numbers must be ascending, got {numbers}; give {sorted(numbers)}")
 
     @property
     def inactive_value(self) -> ParameterValue:

@@ -14,8 +14,9 @@ from aebnas_bo.supernet.subnet import Subnet
 def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None:
     """Replace all running statistics by averages over the given images; leave evaluation mode on.
 
-    Batches are of equal size up to one image, none has a single image (BatchNorm refuses one at 1x1 pixels),
-    and every image weighs the same.
+    Images are dealt to batches in turn, for they may come class by class, and batches of a few classes have other
+    statistics. Batches are of equal size up to one image, none has a single image (BatchNorm refuses one at 1x1
+    pixels), and every image weighs the same.
 
     Args:
         subnet: The network, changed in place.
@@ -28,7 +29,7 @@ def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None
     if len(images) < 2:
         raise DataError(f"BatchNorm statistics need at least 2 calibration images, got {len(images)}")
     num_batches = min(-(-len(images) // batch_size), len(images) // 2)
-    average_statistics(subnet, images.tensor_split(num_batches))
+    average_statistics(subnet, (images[first::num_batches] for first in range(num_batches)))
 
 
 @torch.no_grad()

@@ -83,6 +83,13 @@ def test_draws_at_baseline_points_repeat_the_baseline_draws(problem) -> None:
     assert torch.allclose(draws, expected, atol=0.02)
 
 
+def test_what_is_drawn_anew_for_a_candidate_has_not_the_signs_of_the_baselines_draws(problem) -> None:
+    acquisition = make(problem, mc_samples=512)
+    baseline = acquisition.base_sampler.base_samples.squeeze()  # S x b x m
+    agreement = ((acquisition._paths._epsilon > 0)[:, None, :, None] == (baseline > 0)[:, :, None, :]).double()
+    assert (agreement.mean(dim=0) - 0.5).abs().max() < 0.1
+
+
 def test_gradient_in_continuous_columns(problem) -> None:
     acquisition = make(problem, mc_samples=64)
     X = problem[2][:5].clone().requires_grad_(True)
@@ -119,7 +126,7 @@ def test_first_layers_take_the_front_then_what_lies_behind_it() -> None:
     every = torch.ones(6, dtype=torch.bool)
     assert _first_layers(values, 3, every).tolist() == [1, 2, 3]
     assert _first_layers(values, 4, every).tolist() == [1, 2, 3, 5]
-    assert _first_layers(values, 2, every).tolist() == [1, 3]  # evenly along the rows of the front
+    assert _first_layers(values, 2, every).tolist() == [1, 2]  # evenly along the front: its ends
     assert _first_layers(values, 99, every).tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -127,7 +134,7 @@ def test_first_layers_take_feasible_rows_first() -> None:
     values = torch.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 3.0], [2.0, 2.0]])
     is_feasible = torch.tensor([True, False, True, False])
     assert _first_layers(values, 2, is_feasible).tolist() == [0, 2]
-    assert _first_layers(values, 3, is_feasible).tolist() == [0, 1, 2]
+    assert _first_layers(values, 3, is_feasible).tolist() == [0, 2, 3]
 
 
 def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:

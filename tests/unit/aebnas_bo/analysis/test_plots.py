@@ -5,6 +5,7 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
+from aebnas_bo.analysis import plots
 from aebnas_bo.analysis.plots import line_of, plot_hypervolume, plot_pareto_front
 from aebnas_bo.estimation.estimate import FurtherSetting
 
@@ -24,6 +25,29 @@ def test_figures_are_drawn_for_any_number_of_trials(plot, count, tmp_path: Path,
 def test_only_failed_trials_say_so(tmp_path: Path, trials, objectives) -> None:
     plot_pareto_front(tmp_path / "figure.png", [trials[3]], objectives, design_trials=2)
     assert (tmp_path / "figure.png").exists()
+
+
+def test_the_front_is_within_the_axes_where_only_further_settings_reach(trials, objectives, monkeypatch) -> None:
+    cheap = FurtherSetting({}, {"accuracy": 70.0, "average_macs": 0.001}, {}, {})
+    dear = FurtherSetting({}, {"accuracy": 99.9, "average_macs": 80.0}, {}, {})
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure.axes[0]))
+    plot_pareto_front(Path(), [replace(trials[0], further=(cheap, dear)), *trials[1:]], objectives, design_trials=2)
+    (left, right), (bottom, top) = shown[0].get_xlim(), shown[0].get_ylim()
+    assert left < 0.001
+    assert right > 80.0
+    assert bottom < 70.0
+    assert top > 99.9
+
+
+def test_trials_are_drawn_where_none_is_admissible(trials, objectives, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure.axes[0]))
+    limited = (replace(objectives[0], limit=99.99), *objectives[1:])
+    plot_pareto_front(Path(), trials, limited, design_trials=2)
+    assert [text.get_text() for text in shown[0].texts] == ["no admissible network yet"]
+    completed = [trial for trial in trials if trial.status == "COMPLETED"]
+    assert sum(len(points.get_offsets()) for points in shown[0].collections) == len(completed)
 
 
 def test_every_cost_has_a_panel(tmp_path: Path, timed, three) -> None:

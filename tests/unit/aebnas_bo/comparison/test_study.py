@@ -28,8 +28,12 @@ def configs(*methods: str) -> dict[str, Config]:
     return {m: load_config(CONFIGS / "digits.yaml", SMALL, CONFIGS / "methods" / f"{m}.yaml") for m in methods}
 
 
+def silent() -> RunProgress:
+    return RunProgress(Console(stderr=True), quiet=True)
+
+
 def compare(folder: Path, *methods: str, seeds=(0,)) -> list[MethodRun]:
-    return run_comparison(configs(*methods), seeds, folder, RunProgress(Console(stderr=True), quiet=True))
+    return run_comparison(configs(*methods), seeds, folder, silent())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_a_result_of_other_settings_is_not_taken(finished) -> None:
     folder, _ = finished
     other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
     with pytest.raises(UsageError, match=r"begun with other settings \(.*search.budget"):
-        run_comparison(other, [0], folder, RunProgress(Console(stderr=True), quiet=True))
+        run_comparison(other, [0], folder, silent())
 
 
 def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monkeypatch) -> None:
@@ -70,14 +74,15 @@ def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monke
     shutil.copytree(folder / "static-seed0", tmp_path / "static-seed0")
     file, method = CONFIGS / "digits.yaml", CONFIGS / "methods" / "static.yaml"
     moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
-    assert run_comparison(moved, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True)) == [runs[0]]
+    assert run_comparison(moved, [0], tmp_path, silent()) == [runs[0]]
     with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
         assert "root: elsewhere" in store.study.config
         assert store.study.config == (tmp_path / "static-seed0" / "config.yaml").read_text()
     monkeypatch.setattr(study, "supernet_fingerprint", lambda *_: "of other images")
     back = {"static": load_config(file, [*SMALL], method)}
-    with pytest.raises(UsageError, match="begun with other images"):
-        run_comparison(back, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
+    for given in (back, moved):  # other settings, and the very same
+        with pytest.raises(UsageError, match="begun with other images"):
+            run_comparison(given, [0], tmp_path, silent())
 
 
 def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
     other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
                                    CONFIGS / "methods" / "aebnas.yaml")}  # fmt: skip
     with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
-        run_comparison(other, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
+        run_comparison(other, [0], tmp_path, silent())
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -101,7 +106,23 @@ def test_methods_that_do_not_share_their_ground_are_refused(tmp_path: Path) -> N
     search = given["aebnas"].search.model_copy(update={"budget": 9})
     given["aebnas"] = given["aebnas"].model_copy(update={"search": search})
     with pytest.raises(ConfigError, match=r"search.budget: aebnas and static differ"):
-        run_comparison(given, [0], tmp_path, RunProgress(Console(stderr=True), quiet=True))
+        run_comparison(given, [0], tmp_path, silent())
+
+
+def test_methods_compared_by_latency_need_one_table(tmp_path: Path) -> None:
+    given = configs("aebnas-bo", "static")
+    timed = {
+        name: config.model_copy(
+            update={
+                "search": config.search.model_copy(update={"objectives": ("accuracy", "average_macs", "latency_ms")})
+            }
+        )
+        for name, config in given.items()
+    }
+    with pytest.raises(ConfigError, match=r"search.objectives: static and aebnas-bo differ"):
+        run_comparison({**given, "aebnas-bo": timed["aebnas-bo"]}, [0], tmp_path, silent())
+    with pytest.raises(ConfigError, match=r"estimation.latency_table: methods are compared by one table"):
+        run_comparison(timed, [0], tmp_path, silent())
 
 
 def test_outputs_hold_every_run_and_means_over_seeds(finished, tmp_path: Path) -> None:

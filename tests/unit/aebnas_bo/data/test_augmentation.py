@@ -55,6 +55,15 @@ def test_images_of_one_group_share_a_transform_and_groups_do_not() -> None:
     assert not torch.equal(result[0], result[16])
 
 
+def test_trivial_augment_leaves_something_of_small_images() -> None:
+    augmentation = Augmentation(DataConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
+    generator = torch.Generator().manual_seed(0)
+    many = torch.randint(256, (3200, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    result, _ = augmentation(many, torch.zeros(3200, dtype=torch.long), generator)
+    flat = (result.amax(dim=(2, 3)) == result.amin(dim=(2, 3))).all(dim=1).double().mean()
+    assert flat < 0.04  # torchvision's own: 0.1
+
+
 def test_mixed_images_have_mixed_targets() -> None:
     _, targets = apply(mixup_alpha=0.4)
     assert targets.shape == (40, 4)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from aebnas_bo.config import DataConfig
+from aebnas_bo.data.decoding import decode_image
 from aebnas_bo.data.imagefolder import load_imagefolder
 from aebnas_bo.errors import DataError
 
@@ -68,6 +69,21 @@ def test_halving_averages_boxes(folder: Path) -> None:
 def test_grey_images_become_rgb(folder: Path) -> None:
     Image.fromarray(np.full((8, 8), 77, dtype=np.uint8)).save(folder / "train/cat/0.png")
     assert load_imagefolder(config(folder)).train.images[0].unique().tolist() == [77]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_pictures_of_sixteen_bits_keep_their_greys(suffix: str) -> None:
+    greys = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
+    file = io.BytesIO()
+    Image.fromarray(greys).save(file, {"png": "PNG", "tif": "TIFF", "pgm": "PPM"}[suffix])
+    assert (decode_image(file.getvalue(), 8, 3, "grey")[1] == greys // 256).all()
+
+
+def test_pictures_of_fractions_are_refused() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(file, "TIFF")
+    with pytest.raises(DataError, match="mode F, whose black and white are unknown; save it with 8 or 16 bits"):
+        decode_image(file.getvalue(), 8, 3, "grey")
 
 
 def test_no_test_folder_means_no_test_split(folder: Path) -> None:

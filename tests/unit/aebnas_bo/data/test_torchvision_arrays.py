@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 
 from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_dataset
+from aebnas_bo.data.decoding import image_array
 from aebnas_bo.errors import DataError
 
 
@@ -86,6 +88,12 @@ def test_image_size_shrinks_by_averaging() -> None:
     means = full.double().view(1797, 1, 4, 2, 4, 2).mean(dim=(3, 5))
     assert small.dtype == torch.uint8
     assert (small.double() - means).abs().max() <= 0.5  # nothing but rounding
+
+
+def test_what_does_not_divide_is_resized_as_pictures_of_files_are() -> None:
+    full, small = (load_dataset(DataConfig(image_size=size)).train.images[:50] for size in (None, 6))
+    pictures = np.stack([image_array(Image.fromarray(image[0].numpy()), 6, 1) for image in full])
+    assert np.abs(small.numpy().astype(int) - pictures).max() <= 1
 
 
 def test_image_size_enlarges_smoothly() -> None:

@@ -27,6 +27,7 @@ from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.training import loop
 
+CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 KNEE = Selection("knee")
 
 
@@ -97,6 +98,27 @@ def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monk
     assert train(own_run, seed=1) == whole
     assert same(expected, weights(own_run, whole.key, seed=1))
     assert not (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
+
+
+def test_what_was_begun_with_other_settings_is_not_gone_on_with(own_run, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_candidate(
+            choose_candidate(own_run, KNEE), 3, False, RunProgress(Console(stderr=True), quiet=True, check=stop)
+        )
+    with pytest.raises(UsageError, match=r"not finished yet, was begun with other settings.*add --again"):
+        train(own_run, "final_training.epochs=1", seed=3)
+    assert train(own_run, "final_training.epochs=1", seed=3, is_again=True).origin.epochs == 1
+
+
+def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
+    nachos = load_config(None, ["final_training.joint_loss={}"], CONFIGS / "methods" / "nachos.yaml")
+    assert nachos.final_training.distillation
+    assert not final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).distillation
 
 
 def test_seed_start_and_teacher_matter(own_run) -> None:

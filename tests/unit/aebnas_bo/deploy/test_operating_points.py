@@ -59,6 +59,15 @@ def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
     assert with_margins(table, costs, (None, 0.5))[0] is None
 
 
+def test_margins_change_no_answer_where_certainties_are_neighbours_in_single_precision() -> None:
+    costs = ExitCosts(10, (20,), 30, (1,), (0,), (0,))
+    for low in torch.rand(20, generator=torch.Generator().manual_seed(0)):
+        high = torch.nextafter(low, torch.tensor(1.0))
+        certainty = torch.stack([torch.stack([low, high]), torch.ones(2)])
+        table = ExitTable(certainty, torch.tensor([[False, True], [True, True]]), costs.cumulative)
+        assert evaluate_thresholds(table, with_margins(table, costs, [float(high)])).accuracy == 100.0
+
+
 def a_split(costs: ExitCosts, seed: int) -> MeasuredSplit:
     """Three outputs, the later the better, that know a little of when they are right."""
     generator = torch.Generator().manual_seed(seed)

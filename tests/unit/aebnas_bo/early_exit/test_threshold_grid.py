@@ -63,6 +63,12 @@ def test_spread_settings_are_non_dominated_and_reach_both_ends() -> None:
         assert not any(o.accuracy > chosen.accuracy + 0.5 and o.average_macs < chosen.average_macs for o in everything)
 
 
+def test_the_upper_end_of_a_range_is_meant_exactly() -> None:
+    certainty = torch.tensor([[0.1, 0.2, 0.3], [1.0, 1.0, 1.0]])  # all of it below 0.8, which no single number is
+    table = ExitTable(certainty, torch.tensor([[False] * 3, [True] * 3]), (1, 2))
+    assert max(setting[0] for setting in spread_thresholds(table, [(0.0, 0.8)], 8)) == 0.8
+
+
 def test_spread_settings_keep_to_their_ranges() -> None:
     table = a_table(torch.Generator().manual_seed(1), 3, 60)
     for setting in spread_thresholds(table, [(0.3, 0.7), (0.5, 0.9)], 8):

@@ -18,6 +18,7 @@ def test_levels_are_balanced() -> None:
     assert max(counts) - min(counts) <= 3
 
 
-def test_a_small_space_ends() -> None:
+def test_a_small_space_ends_and_a_large_one_does_not() -> None:
     space = SearchSpace((ChoiceParameter("a", (0, 1)), ChoiceParameter("b", (0, 1))))
     assert len(list(sobol_points(space, 0))) == 4
+    assert len(list(islice(sobol_points(SPACE, 0), 5000))) == 5000

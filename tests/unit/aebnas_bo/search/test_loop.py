@@ -1,7 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
@@ -17,8 +19,6 @@ class Counting:
         self.space, self.asked = space, []
 
     def propose(self, trials, count) -> list[Proposal]:
-        import numpy as np
-
         numbers = list(range(len(trials), len(trials) + count))
         self.asked += numbers
         assert all(trial.status != "RUNNING" for trial in trials)
@@ -95,6 +95,28 @@ def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) ->
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
     assert trial == replace(trial, status="FAILED", reason="average_macs was not measured")
+
+
+def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings) -> None:
+    metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
+    further = FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0},
+                             {"accuracy": 0.1, "average_macs": 0.0}, {"exit1_rate": float("inf")})  # fmt: skip
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": float("nan")}, (further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.reason == "exit1_rate is nan; further setting 1: exit1_rate is inf"
+
+
+def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, settings) -> None:
+    single = np.float32(0.5)
+    metrics = {"accuracy": Measurement(torch.tensor(60.0), single), "average_macs": Measurement(np.int64(2))}
+    further = FurtherSetting({"exit1_threshold": single}, {"accuracy": single, "average_macs": single},
+                             {"accuracy": single, "average_macs": single}, {"exit1_rate": single})  # fmt: skip
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": single}, (further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
+    assert store.trials() == [trial]
 
 
 @pytest.mark.parametrize(

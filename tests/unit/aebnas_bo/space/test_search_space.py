@@ -111,6 +111,12 @@ def test_choice_needs_two_distinct_values(values: tuple) -> None:
         ChoiceParameter("a", values)
 
 
+@pytest.mark.parametrize("values", [(3, 1), (False, 2.5, 1), (True, False)])
+def test_numbers_of_a_choice_must_ascend(values: tuple) -> None:
+    with pytest.raises(SearchSpaceError, match="must be ascending"):
+        ChoiceParameter("a", values)
+
+
 def test_range_needs_finite_ascending_bounds() -> None:
     with pytest.raises(SearchSpaceError, match="lower < upper"):
         ContinuousParameter("a", 1.0, float("inf"))

@@ -38,6 +38,16 @@ def test_mean_of_the_stem_is_that_of_all_images(subnet: Subnet, batch_size: int)
     torch.testing.assert_close(subnet.stem.norm.running_mean, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_batches_hold_images_from_everywhere(subnet: Subnet) -> None:
+    images = _images(12)
+    images[6:] += 50.0  # as of another class
+    calibrate_batchnorm(subnet, images, 4)
+    with torch.no_grad():
+        features = subnet.stem.convolution(images)
+    within = torch.stack([features[first::3].var((0, 2, 3)) for first in range(3)]).mean(dim=0)
+    torch.testing.assert_close(subnet.stem.norm.running_var, within)
+
+
 def test_statistics_of_one_batch_are_those_batchnorm_computes(subnet: Subnet) -> None:
     images = _images(16)
     calibrate_batchnorm(subnet, images, 16)
