@@ -189,7 +189,8 @@ def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) 
     """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
     low = min(trial.metrics[metric] for trial in front)
     high = max(trial.metrics[metric] for trial in front)
-    return max(min(trial.metrics[metric] for trial in trials), low - 0.5 * max(high - low, 2.0)), high
+    lowest = min(low, *(trial.metrics[metric] for trial in trials))
+    return max(lowest, low - 0.5 * max(high - low, 2.0)), high
 
 
 def needs_logarithm(values: Sequence[float]) -> bool:
