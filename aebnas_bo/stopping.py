@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import FrameType
 
 from aebnas_bo.errors import StopRequested
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_S = 1.0  # signals this close are one wish to stop: whoever ends a process group often tells its leader too
 
 
 class StopSignals:
     """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
 
     An exception that strikes within a finaliser or a C callback is printed and dropped by Python; a run would go on.
+    The same signal sent twice strikes once, not into what ends the run in order.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
+        self._struck = -SAME_S
 
     def install(self) -> None:
         """Handle the signals from now on."""
@@ -34,5 +38,7 @@ class StopSignals:
             raise StopRequested(self._number)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        self._number = number
-        self.check()
+        is_same = self._number is not None and time.monotonic() - self._struck < SAME_S
+        self._number, self._struck = number, time.monotonic()
+        if not is_same:
+            self.check()
