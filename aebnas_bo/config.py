@@ -137,8 +137,8 @@ class TrainingConfig(Section):
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
     precision: Precision = "auto"
 
-    def images(self, data: DataConfig) -> DataConfig:
-        """Return the images' settings as this training has them."""
+    def with_transforms(self, data: DataConfig) -> DataConfig:
+        """Return the settings of the images with the transforms this training gives them."""
         return data
 
 
@@ -202,8 +202,8 @@ class FinalTrainingConfig(TrainingConfig):
     mixup_alpha: MixingAlpha | None = None
     cutmix_alpha: MixingAlpha | None = None
 
-    def images(self, data: DataConfig) -> DataConfig:
-        """Return the images' settings with this recipe's transforms in the place of theirs."""
+    def with_transforms(self, data: DataConfig) -> DataConfig:
+        """Return the settings of the images with this recipe's transforms in the place of theirs."""
         own = {name: getattr(self, name) for name in TRANSFORMS}
         return data.model_copy(update={name: value for name, value in own.items() if value is not None})
 

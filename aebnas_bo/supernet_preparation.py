@@ -59,7 +59,7 @@ def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: st
         left_out: Fields of the recipe that make no difference.
     """
     settings = recipe.model_dump(mode="json", exclude={"compile", *TRANSFORMS, *left_out})
-    return [settings, _transforms(recipe.images(data))]
+    return [settings, _transforms(recipe.with_transforms(data))]
 
 
 def _transforms(config: DataConfig) -> dict[str, object]:
@@ -192,7 +192,7 @@ def training_data(config: Config, training: TrainingConfig, splits: Splits, devi
     return TrainingData(
         images=images.images.to(device),
         labels=images.labels.to(device),
-        augment=Augmentation.of(training.images(config.data), splits),
+        augment=Augmentation.of(training.with_transforms(config.data), splits),
         support=support,
     )
 

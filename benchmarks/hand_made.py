@@ -40,6 +40,7 @@ from aebnas_bo.space.architecture import Activation, Architecture, Block, Skelet
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet_preparation import (
+    ESTIMATION_VERSION,
     prepare_supernet,
     recipe_identity,
     resolve_device,
@@ -118,7 +119,7 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
 def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
     recipe = recipe_identity(ground.config.final_training, ground.config.data, "start", "distillation")
     data_hash = ground.splits.data_hash
-    study = supernet_fingerprint(ground.config, data_hash) if has_teacher else data_hash
+    study = [supernet_fingerprint(ground.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
     return content_key([FINAL_VERSION, study, seed, *recipe])
 
 

@@ -189,7 +189,7 @@ def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) 
     """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
     low = min(trial.metrics[metric] for trial in front)
     high = max(trial.metrics[metric] for trial in front)
-    lowest = min(low, *(trial.metrics[metric] for trial in trials))
+    lowest = min(trial.metrics[metric] for trial in (*trials, *front))
     return max(lowest, low - 0.5 * max(high - low, 2.0)), high
 
 

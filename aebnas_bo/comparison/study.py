@@ -114,11 +114,12 @@ def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
     """See that a study was begun with the same settings; those without effect on its trials become the new ones."""
     text = dump_config(config)
     with TrialStore.open(folder.study) as store:
-        if store.study.config != text:
+        is_changed = store.study.config != text
+        if is_changed:
             check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
         if store.study.fingerprint != supernet_fingerprint(config, data_hash):
             raise UsageError(f"{folder.path}: was begun with other images or another version; give another --out")
-        if store.study.config != text:
+        if is_changed:
             store.set_config(text)
             write_text(folder.config, text)
 

@@ -155,6 +155,7 @@ def test_grey_networks_read_colour_pictures(make_network, tmp_path) -> None:
         (torch.zeros(1, 3, 10, 10, dtype=torch.int64), "expected uint8 or floating-point images, got torch.int64"),
         ("a.png", "expected a list of pictures"),
         (["nowhere.png"], "nowhere.png cannot be read"),
+        ([Image.new("F", (10, 10))], "mode F, whose black and white are unknown"),
     ],
 )
 def test_wrong_images_are_refused(exported, images, problem) -> None:
