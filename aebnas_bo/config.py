@@ -326,7 +326,7 @@ class SearchConfig(Section):
             )
         if self.max_latency_ms is not None and not self.has_latency:
             raise ValueError(
-                "max_latency_ms limits a metric that is not measured; add latency_ms to objectives: "
+                "max_latency_ms limits a metric that is not measured; a new search measures it with objectives: "
                 "[accuracy, average_macs, latency_ms]"
             )
         return self
