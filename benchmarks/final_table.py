@@ -1,11 +1,12 @@
 """Trained networks of several searches on the test images, beside a hand-made network and the published figures.
 
-    python -m benchmarks.final_table RUN [RUN ...] --hand-made FILE --budget 2.44 --out FOLDER
+    python -m benchmarks.final_table RUN [RUN ...] --hand-made FILE --budget 2.44 --out FOLDER [--add]
 
 RUN are folders of searches on CIFAR-10 of which networks were trained to the end (`aebnas-bo train`); FILE is what
 `benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `operating_points.csv` (a row
 per network, seed and budget its thresholds were tuned to), `table.md` (mean and standard deviation over seeds, both
-counting rules) and `front.png`, where a line is one network at all these budgets.
+counting rules) and `front.png`, where a line is one network at all these budgets. With `--add` networks of the
+folder whose weights are no longer at hand stay in them.
 
 The published figures start from ImageNet weights and may use the original images; AEBNAS's is inferred from the
 distances it claims to the two others. EDANAS's and NACHOS's leave passed branches out of their MACs. Sources:
@@ -47,6 +48,8 @@ POINT_FIGURES = (
     "test_average_macs_without_passed",
 )
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
+NETWORKS_FILE = "networks.csv"
+IDENTITY = ("method", "network", "seed", "epochs")  # columns that tell a training from all others
 DPI = 160
 PALENESS = 0.45  # how much is left of a colour where training was shorter than the longest in the figure
 
@@ -82,6 +85,11 @@ class Row:
     worst_case_macs: float
     exit_rates: str
     points: tuple[dict[str, str], ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from all other trainings, as it stands in the files."""
+        return tuple(str(getattr(self, name)) for name in IDENTITY)
 
 
 @dataclass(frozen=True)
@@ -132,19 +140,24 @@ def main() -> None:
     parser.add_argument("--hand-made", type=Path, help="rows of the hand-made network")
     parser.add_argument("--budget", type=float, required=True, help="average MACs in millions, marked in the figure")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--add", action="store_true", help="keep what the folder has of other networks and trainings")
     arguments = parser.parse_args()
     rows = [row for run in arguments.runs for row in searched_rows(run)]
     if not rows:
         raise SystemExit(f"{', '.join(map(str, arguments.runs))}: no trained network; run `aebnas-bo train RUN` first")
     if arguments.hand_made is not None:
         rows += hand_made_rows(arguments.hand_made)
+    if arguments.add:
+        measured = {row.identity for row in rows}
+        rows += [row for row in earlier_rows(arguments.out) if row.identity not in measured]
+    rows.sort(key=lambda row: (row.method, row.network, row.epochs, row.seed))
     arguments.out.mkdir(parents=True, exist_ok=True)
     names = [field.name for field in fields(Row) if field.name != "points"]
-    write_csv(arguments.out / "networks.csv", names, [[getattr(row, name) for name in names] for row in rows])
+    write_csv(arguments.out / NETWORKS_FILE, names, [[getattr(row, name) for name in names] for row in rows])
     points = [(row, point) for row in rows for point in row.points]
     write_csv(
         arguments.out / OPERATING_POINTS_FILE,
-        ["method", "network", "seed", "epochs", *POINT_FIGURES],
+        [*IDENTITY, *POINT_FIGURES],
         [
             [row.method, row.network, row.seed, row.epochs, *(point[name] for name in POINT_FIGURES)]
             for row, point in points
@@ -197,6 +210,30 @@ def hand_made_rows(path: Path) -> list[Row]:
             exit_rates="100",
         )
         for row in read_rows(path)
+    ]
+
+
+def earlier_rows(folder: Path) -> list[Row]:
+    """Return the rows an earlier call wrote into a folder; none if it has not been there."""
+    points: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for point in read_rows(folder / OPERATING_POINTS_FILE):
+        points.setdefault(tuple(point[name] for name in IDENTITY), []).append(point)
+    return [
+        Row(
+            method=row["method"],
+            network=row["network"],
+            seed=int(row["seed"]),
+            epochs=int(row["epochs"]),
+            estimated_accuracy=float(row["estimated_accuracy"]) if row["estimated_accuracy"] else "",
+            validation_accuracy=float(row["validation_accuracy"]),
+            test_accuracy=float(row["test_accuracy"]),
+            average_macs=float(row["average_macs"]),
+            average_macs_without_passed=float(row["average_macs_without_passed"]),
+            worst_case_macs=float(row["worst_case_macs"]),
+            exit_rates=row["exit_rates"],
+            points=tuple(points.get(tuple(row[name] for name in IDENTITY), ())),
+        )
+        for row in read_rows(folder / NETWORKS_FILE)
     ]
 
 

@@ -62,7 +62,7 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
     arguments = ["final_table", str(run), "--hand-made", str(hand_made), "--budget", "2.44", "--out", str(out)]
     monkeypatch.setattr("sys.argv", arguments)
     final_table.main()
-    ours, other = csv.DictReader((out / "networks.csv").open())
+    other, ours = csv.DictReader((out / "networks.csv").open())
     assert (ours["method"], ours["network"], ours["seed"]) == ("ours", trained.key, "7")
     assert float(ours["test_accuracy"]) == pytest.approx(trained.test.accuracy, abs=1e-3)
     assert float(ours["average_macs"]) == pytest.approx(trained.test.average_macs, abs=1e-6)
@@ -84,6 +84,30 @@ def test_trainings_of_different_lengths_are_told_apart(tmp_path: Path, monkeypat
     final_table.plot(tmp_path / "two.png", by_network([short, long]), 2.44)
     assert legends == [["ours"], ["ours, 60 epochs", "ours, 20 epochs"]]
     assert [one.epochs for one in by_network([short, long])] == [20, 60]
+
+
+def test_networks_whose_weights_are_gone_stay_where_asked(tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "results"
+    arguments = ["final_table", "RUN", "--budget", "2.44", "--out", str(out)]
+
+    def table_after(rows: list[Row], *more: str) -> list[tuple[str, int, int, float, int]]:
+        monkeypatch.setattr("sys.argv", [*arguments, *more])
+        monkeypatch.setattr(final_table, "searched_rows", lambda _: list(rows))
+        final_table.main()
+        return [
+            (one.method, one.seed, one.epochs, one.test_accuracy, len(one.points))
+            for one in final_table.earlier_rows(out)
+        ]
+
+    point = dict.fromkeys(final_table.POINT_FIGURES, "1.5")
+    gone, kept = (replace(row("ours", "b", seed, 90.0, 2.0), points=(point, point)) for seed in (0, 1))
+    plain = replace(row("hand-made, relu", "labels alone", 0, 84.0, 2.5), estimated_accuracy="")
+    first, second = ("hand-made, relu", 0, 20, 84.0, 0), ("ours", 0, 20, 90.0, 2)
+    assert table_after([gone, kept, plain], "--add") == [first, second, ("ours", 1, 20, 90.0, 2)]
+    measured_anew = [replace(kept, epochs=60), replace(kept, test_accuracy=92.0)]
+    both = [("ours", 1, 20, 92.0, 2), ("ours", 1, 60, 90.0, 2)]
+    assert table_after(measured_anew, "--add") == [first, second, *both]
+    assert table_after(measured_anew) == both
 
 
 def test_a_search_without_trained_networks_says_what_to_do(tmp_path: Path, monkeypatch) -> None:
