@@ -278,7 +278,7 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
         networks: What was trained.
         budget: Average MACs in millions to mark.
     """
-    figure = Figure(figsize=(9.0, 5.6), layout="constrained")
+    figure = Figure(figsize=(11.0, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.axvline(budget, color="#9aa5b1", linestyle=":", zorder=0)
@@ -307,7 +307,7 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     axes.set_title("Networks trained to the end", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))  # lines may lie anywhere within
     figure.savefig(path, dpi=DPI)
 
 
