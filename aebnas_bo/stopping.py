@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from types import FrameType
@@ -16,12 +17,12 @@ class StopSignals:
     """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
 
     An exception that strikes within a finaliser or a C callback is printed and dropped by Python; a run would go on.
-    The same signal sent twice strikes once, not into what ends the run in order.
+    Signals sent at the same time strike once, not into what ends the run in order.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
-        self._struck = -SAME_S
+        self._struck = -math.inf
 
     def install(self) -> None:
         """Handle the signals from now on."""
@@ -38,7 +39,8 @@ class StopSignals:
             raise StopRequested(self._number)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        is_same = self._number is not None and time.monotonic() - self._struck < SAME_S
-        self._number, self._struck = number, time.monotonic()
+        now = time.monotonic()
+        is_same = now - self._struck < SAME_S
+        self._number, self._struck = number, now
         if not is_same:
             self.check()

@@ -158,10 +158,7 @@ def main() -> None:
     write_csv(
         arguments.out / OPERATING_POINTS_FILE,
         [*IDENTITY, *POINT_FIGURES],
-        [
-            [row.method, row.network, row.seed, row.epochs, *(point[name] for name in POINT_FIGURES)]
-            for row, point in points
-        ],
+        [[*row.identity, *(point[name] for name in POINT_FIGURES)] for row, point in points],
     )
     found = by_network(rows)
     write_text(arguments.out / "table.md", table(found))
