@@ -102,8 +102,8 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
                 _say(axes, "no admissible network yet")
             _zoom(axes, completed, front, vertical.name, horizontal.name)
         axes.set_xlabel(axis_label(horizontal))
-    if completed:
-        panels[-1].legend(loc="lower right", frameon=False)
+    if completed:  # below the panels, where no point lies under it
+        figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     panels[0].set_title(
         f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
         loc="left",
