@@ -28,7 +28,7 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
         ConfigError: If anything else differs from the study that could change its trials.
         CorruptStateError: If the study cannot be read.
     """
-    with TrialStore.open(study) as store:
+    with TrialStore.open_read_only(study) as store:
         stored = parse_config(store.study.config, str(study))
     differing = differing_settings(stored, given)
     # space.preset unfolds into the whole section

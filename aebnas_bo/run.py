@@ -159,7 +159,7 @@ def _run(
     if as_json:
         sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
         return
-    with TrialStore.open(folder.study) as store:
+    with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
     stdout = Console()
     if not stdout.is_terminal:

@@ -134,7 +134,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
         chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
         return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
     run_study(config, folder, True, progress)
-    with TrialStore.open(folder.study) as store:
+    with TrialStore.open_read_only(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
     splits, device = load_splits(config.data), resolve_device(config.device)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)

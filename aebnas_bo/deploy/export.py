@@ -55,7 +55,7 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None) -
     """
     if not folder.holds_study:
         raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
-    with TrialStore.open(folder.study) as store:
+    with TrialStore.open_read_only(folder.study) as store:
         trial = select(store.trials(), store.study.objectives, selection)
     if seed is not None:
         files = [trained_folder(folder, trial.key, seed) / NETWORK_FILE]

@@ -124,7 +124,7 @@ def choose_candidate(
                 for one in refused
             ]
         )
-    with TrialStore.open(folder.study) as store:
+    with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
     trial = select(trials, record.objectives, selection)

@@ -130,7 +130,7 @@ class TrialStore:
 
     @classmethod
     def open(cls, place: Path | str) -> Self:
-        """Open a study.
+        """Open a study to write it.
 
         Raises:
             CorruptStateError: If there is none, or it is damaged or of another version.
@@ -259,11 +259,11 @@ def _read_only_engine(place: Path) -> Engine:
 
 
 def _configure_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    _wait_for_others(connection, entry)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    _wait_for_others(connection, entry)
 
 
 def _wait_for_others(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -1,4 +1,6 @@
 import csv
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,14 @@ def test_only_the_final_training_may_be_changed(own_run) -> None:
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no study"):
         choose_candidate(RunFolder(tmp_path), KNEE)
+
+
+def test_choosing_a_network_leaves_the_study_as_it_is(own_run) -> None:
+    with closing(sqlite3.connect(own_run.study)) as connection:  # as in a folder that was put together by copying
+        assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+    before = own_run.study.read_bytes()
+    choose_candidate(own_run, KNEE)
+    assert own_run.study.read_bytes() == before
 
 
 def test_other_images_are_refused(own_run, monkeypatch) -> None:
