@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
@@ -77,16 +77,18 @@ class ExitPrices:
         self._with_threshold = [n for n in range(len(space.declaration.exits)) if threshold_name(n) in names]
         self.thresholds = tuple(names.index(threshold_name(n)) for n in self._with_threshold)
         last = self._num_stages = len(space.declaration.stages)
+        ends = ["width", "depth"] if 0 in space.declaration.stages[-1].depths else ["width"]
+        read_by_head = [f"stage{last}_{gene}" for gene in ends] + [f"stage{last - 1}_width"] * (len(ends) - 1)
         self._stem = self._part("", last, self._stem_price)
         self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_price, n)) for n in range(1, last + 1)]
         self._branches = [
             self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
             for n, stage in enumerate(space.skeleton.exit_stages, 1)
         ]
-        self._head = self._part("", last, self._head_price)
+        self._head = self._part("", last, self._head_price, read_by_head)
 
-    def _part(self, group: str, stage_before: int, count: Callable[[Point], int]) -> _Part:
-        others = {"resolution", f"stage{stage_before}_width"}
+    def _part(self, group: str, stage_before: int, count: Callable[[Point], int], also: Sequence[str] = ()) -> _Part:
+        others = {"resolution", f"stage{stage_before}_width", *also}
         columns = [
             column for column, parameter in self._parameters if parameter.group == group or parameter.name in others
         ]
@@ -134,7 +136,8 @@ class ExitPrices:
         return self._prices.branch(branch_plan(branch, channels, side, skeleton.branch_stride))
 
     def _head_price(self, genes: Point) -> int:
-        channels, side = self._input_of(genes, self._num_stages + 1)
+        is_last_absent = not self._space.stage(genes, self._num_stages).blocks
+        channels, side = self._input_of(genes, self._num_stages + 1 - is_last_absent)
         return self._prices.head(head_plan(channels, side, self._space.skeleton), channels, side)
 
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from aebnas_bo.config import ConfidenceName
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.errors import ConfigError, EstimationError, first_problem
-from aebnas_bo.space.architecture import Activation, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.architecture import Activation, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import (
     BlockPlan,
@@ -40,9 +40,9 @@ from aebnas_bo.space.plan import (
     stem_plan,
 )
 from aebnas_bo.supernet.subnet import (
+    BackboneBlock,
     BranchLayerModule,
     ConvNorm,
-    InvertedResidual,
     PooledClassifier,
     activation_module,
 )
@@ -175,12 +175,13 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
         note([_stem(stem, skeleton.activation)])
         channels, side = {stem.out_channels}, stem.side
         for number, choices in enumerate(declaration.stages):
-            for inputs, width, kernel, expansion in product(
-                channels, choices.widths, choices.kernels, choices.expansions
-            ):
-                stage = Stage(width, (Block(kernel, expansion),) * max(choices.depths))
+            for inputs, width, block in product(channels, choices.widths, choices.blocks):
+                stage = Stage(width, (block,) * max(choices.depths))
                 blocks = stage_plan(stage, inputs, side, choices.stride, number in skeleton.squeezed_stages)
                 note(_block(block, skeleton.activation) for block in blocks)
+            if 0 in choices.depths:
+                for inputs in channels:
+                    note(_head(head_plan(inputs, side, skeleton), inputs, side, skeleton))
             channels, side = set(choices.widths), blocks[-1].convolutions[-1].side
             for position in (n for n, stage_ in enumerate(skeleton.exit_stages) if stage_ == number):
                 for width in channels:
@@ -247,7 +248,7 @@ def _block(plan: BlockPlan, activation: Activation) -> Part:
     text = ", ".join(map(_text, plan.convolutions))
     squeeze = f" squeeze {plan.squeeze.squeezed}" if plan.squeeze is not None else ""
     name = f"block {text} {activation}{squeeze}{' residual' if plan.has_residual else ''}"
-    return Part(name, lambda: InvertedResidual(plan, activation), _input(plan.convolutions[0]))
+    return Part(name, lambda: BackboneBlock(plan, activation), _input(plan.convolutions[0]))
 
 
 def _layer(plan: BranchLayerPlan) -> Part:

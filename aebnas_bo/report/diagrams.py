@@ -89,6 +89,8 @@ def _parts(network: ShownNetwork) -> list[_Part]:
     parts = [_Part("Stem", (stem,), costs.stem)]
     branches = [branch for branch in plan.branches if branch is not None]
     for number, (blocks, macs) in enumerate(zip(plan.stages, costs.stages, strict=True)):
+        if not blocks:
+            continue
         last = blocks[-1].convolutions[-1]
         title = f"Stage {number + 1}: {last.out_channels} channels, {last.side}×{last.side}"
         parts.append(_Part(title, _lines([_block_text(block) for block in blocks]), macs))
@@ -115,9 +117,12 @@ def _leaving_text(output: ShownOutput) -> str:
 
 
 def _block_text(block: BlockPlan) -> str:
-    expand, depthwise, _ = block.convolutions
     squeeze = " SE" if block.squeeze is not None else ""
-    return f"{depthwise.kernel}×{depthwise.kernel} ·{expand.out_channels // expand.in_channels}{squeeze}"
+    kernel = max(convolution.kernel for convolution in block.convolutions)
+    if block.kind != "inverted_residual":
+        return f"{KINDS[block.kind]} {kernel}×{kernel}{squeeze}"
+    expand = block.convolutions[0]
+    return f"{kernel}×{kernel} ·{expand.out_channels // expand.in_channels}{squeeze}"
 
 
 def _layer_text(layer: BranchLayer) -> str:

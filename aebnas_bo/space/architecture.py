@@ -55,15 +55,26 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class Block:
-    """Inverted residual block: 1x1 expansion, depthwise `kernel` x `kernel`, 1x1 projection."""
+    """One block of the backbone; the input is added to its output wherever both have the same shape.
+
+    Args:
+        kernel: Kernel size of the spatial convolution.
+        expansion: Channel multiplier inside an inverted residual; 1 for the other kinds.
+        kind: `inverted_residual` is a 1x1 expansion, a depthwise convolution and a linear 1x1 projection;
+            `depthwise_separable` a depthwise convolution and a 1x1 convolution; `dense` one ordinary convolution.
+    """
 
     kernel: int
     expansion: int
+    kind: LayerKind = "inverted_residual"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`len(blocks)` blocks of `width` output channels; the first block carries the stage's stride."""
+    """`len(blocks)` blocks of `width` output channels; the first block carries the stage's stride.
+
+    A stage without blocks is absent: its width is 0, and the final classifier reads the stage before it.
+    """
 
     width: int
     blocks: tuple[Block, ...]
@@ -114,7 +125,11 @@ class Architecture:
 
     @property
     def key(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        """First 12 hexadecimal digits of the SHA-256 of the canonical JSON form.
+
+        The form leaves out the kind of an inverted residual, so that networks keep the keys they had when a block was
+        always one.
+        """
         return _architecture_key(self)
 
     @property
@@ -131,4 +146,8 @@ def content_key(content: object) -> str:
 
 @lru_cache(maxsize=4096)
 def _architecture_key(architecture: Architecture) -> str:
-    return content_key(asdict(architecture))
+    form = asdict(architecture)
+    for block in (block for stage in form["stages"] for block in stage["blocks"]):
+        if block["kind"] == "inverted_residual":
+            del block["kind"]
+    return content_key(form)

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from aebnas_bo.space.architecture import Activation, LayerKind
+from aebnas_bo.space.architecture import Activation, Block, LayerKind
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
 Stride = Annotated[int, Field(ge=1, le=2)]
@@ -35,13 +35,39 @@ class Declaration(BaseModel):
 
 
 class StageChoices(Declaration):
-    """What may vary in one backbone stage; all blocks of it share these choices."""
+    """What may vary in one backbone stage; all blocks of it share these choices.
+
+    Args:
+        widths: Output channels.
+        depths: Number of blocks; 0, which only the last stage may have, leaves the stage out.
+        kernels: Kernel sizes of the spatial convolution.
+        expansions: Channel multipliers of inverted residuals.
+        stride: Stride of the first block.
+        kinds: Kinds of block (`Block` explains each); every block of the stage may be of another one.
+    """
 
     widths: PositiveChoices
-    depths: PositiveChoices
+    depths: Annotated[tuple[Annotated[int, Field(ge=0, le=64)], ...], Field(min_length=1)]
     kernels: KernelChoices
     expansions: PositiveChoices
     stride: Stride
+    kinds: Annotated[tuple[LayerKind, ...], Field(min_length=1)] = ("inverted_residual",)
+
+    @model_validator(mode="after")
+    def _check_depths(self) -> Self:
+        if max(self.depths) == 0:
+            raise ValueError("depths must allow at least one block, got [0]; leave the stage out of the list")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every block the stage may have, in order of kinds, kernels and expansions."""
+        return tuple(
+            Block(kernel, expansion, kind)
+            for kind in self.kinds
+            for kernel in self.kernels
+            for expansion in (self.expansions if kind == "inverted_residual" else (1,))
+        )
 
 
 class BranchLayerChoices(Declaration):
@@ -142,6 +168,9 @@ class NetworkSpaceDeclaration(Declaration):
                 f"an exit after stage {positions[-1]} needs a later stage to skip; there are {len(self.stages)} "
                 f"stages, so after_stage can be at most {len(self.stages) - 1}"
             )
+        absent = [number for number, stage in enumerate(self.stages[:-1], start=1) if 0 in stage.depths]
+        if absent:
+            raise ValueError(f"only the last stage may have depth 0, got it in stage {absent[0]}; give depths from 1")
         if self.squeeze_excitation and self.squeeze_excitation[-1] > len(self.stages):
             raise ValueError(
                 f"squeeze_excitation names stage {self.squeeze_excitation[-1]}; expected numbers from 1 to "

@@ -147,11 +147,11 @@ def priced(architecture: Architecture, skeleton: Skeleton, prices: PartPrices) -
         prices: What each part costs.
     """
     plan = network_plan(architecture, skeleton)
-    active, last = architecture.active_exits, plan.stages[-1][-1].convolutions[-1]
+    active = architecture.active_exits
     return ExitCosts(
         stem=prices.stem(plan.stem),
         stages=tuple(prices.stage(blocks) for blocks in plan.stages),
-        head=prices.head(plan.head, last.out_channels, last.side),
+        head=prices.head(plan.head, plan.last_channels, plan.last_side),
         branches=tuple(prices.branch(branch) for branch in plan.branches if branch is not None),
         exits=active,
         exit_stages=tuple(skeleton.exit_stages[position] for position in active),

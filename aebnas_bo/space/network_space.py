@@ -1,8 +1,8 @@
 """From a declaration to parameters, and from a point to the network it stands for.
 
-Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kernel`,
-`stage1_block1_expansion`, `exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`),
-`exit1_threshold`; all counted from 1. What has a single choice is no parameter.
+Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kind` (`_kernel`, `_expansion`),
+`exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`), `exit1_threshold`; all counted
+from 1. What has a single choice is no parameter.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import product
 from typing import cast
 
 from aebnas_bo.errors import SearchSpaceError
@@ -22,7 +23,7 @@ from aebnas_bo.space.architecture import (
     Skeleton,
     Stage,
 )
-from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (
     ChoiceParameter,
@@ -92,13 +93,20 @@ class NetworkSpace:
             for position, exit_ in enumerate(self.declaration.exits)
             if exit_.after_stage < number and exit_.has_free_threshold
         )
-        _add(parameters, f"{group}_width", choices.widths, group, behind=behind)
+        present = _from_depth(f"{group}_depth", choices.depths, 1)
+        if present is None:  # the order of parameters names equal trials; it only changes where it must
+            _add(parameters, f"{group}_width", choices.widths, group, behind=behind)
         _add(parameters, f"{group}_depth", choices.depths, group, behind=behind)
+        if present is not None:
+            _add(parameters, f"{group}_width", choices.widths, group, present, behind=behind)
         for block in range(1, max(choices.depths) + 1):
             condition = _from_depth(f"{group}_depth", choices.depths, block)
             prefix = f"{group}_block{block}"
+            _add(parameters, f"{prefix}_kind", choices.kinds, group, condition, behind, is_ordered=False)
             _add(parameters, f"{prefix}_kernel", choices.kernels, group, condition, behind=behind)
-            _add(parameters, f"{prefix}_expansion", choices.expansions, group, condition, behind=behind)
+            if "inverted_residual" in choices.kinds:
+                expanding = Condition(f"{prefix}_kind", ("inverted_residual",)) if len(choices.kinds) > 1 else condition
+                _add(parameters, f"{prefix}_expansion", choices.expansions, group, expanding, behind=behind)
 
     def _add_exit(self, parameters: list[Parameter], number: int) -> None:
         choices, group = self.declaration.exits[number - 1], f"exit{number}"
@@ -145,14 +153,16 @@ class NetworkSpace:
         """Return the stage, counted from 1, that canonical genes stand for."""
         choices, prefix = self.declaration.stages[number - 1], f"stage{number}"
         depth = _gene(genes, f"{prefix}_depth", choices.depths)
-        blocks = tuple(
-            Block(
-                kernel=_gene(genes, f"{prefix}_block{block}_kernel", choices.kernels),
-                expansion=_gene(genes, f"{prefix}_block{block}_expansion", choices.expansions),
-            )
-            for block in range(1, depth + 1)
+        blocks = tuple(self._block(genes, choices, f"{prefix}_block{block}") for block in range(1, depth + 1))
+        return Stage(width=self.width(genes, number) if blocks else 0, blocks=blocks)
+
+    def _block(self, genes: Point, choices: StageChoices, prefix: str) -> Block:
+        kind = cast(LayerKind, genes.get(f"{prefix}_kind", choices.kinds[0]))
+        return Block(
+            kernel=_gene(genes, f"{prefix}_kernel", choices.kernels),
+            expansion=_gene(genes, f"{prefix}_expansion", choices.expansions) if kind == "inverted_residual" else 1,
+            kind=kind,
         )
-        return Stage(width=self.width(genes, number), blocks=blocks)
 
     def exit_branch(self, genes: Point, number: int) -> ExitBranch | None:
         """Return the branch of an exit, counted from 1, that canonical genes stand for; `None` if it is not there."""
@@ -201,7 +211,7 @@ class NetworkSpace:
 
     @cached_property
     def largest_without_exits(self) -> Architecture:
-        """The largest backbone, no exit: the most accurate and most expensive plain network."""
+        """The most expensive plain network: last choices throughout, every block of the most expensive kind."""
         return self._without_exits(-1)
 
     @cached_property
@@ -211,13 +221,24 @@ class NetworkSpace:
         return math.prod(exit_costs(one, self.skeleton).cumulative[-1] for one in ends) ** 0.5
 
     def _without_exits(self, position: int) -> Architecture:
-        """Return the backbone of the first or the last choices, no exit."""
+        """Return the cheapest backbone of the first choices (0) or the most expensive of the last (-1), no exit."""
         point = {
             p.name: p.upper if isinstance(p, ContinuousParameter) else p.values[position]
             for p in self.search_space.parameters
         }
-        one = self.architecture(point)
-        return Architecture(one.resolution, one.stages, (None,) * len(one.exits))
+        one, no_exits = self.architecture(point), (None,) * len(self.declaration.exits)
+
+        def stage(number: int, kind: LayerKind) -> Stage:
+            chosen, choices = one.stages[number], self.declaration.stages[number]
+            block = [block for block in choices.blocks if block.kind == kind][position]
+            return Stage(chosen.width, (block,) * len(chosen.blocks))
+
+        kinds = [choices.kinds for choices in self.declaration.stages]
+        backbones = (
+            Architecture(one.resolution, tuple(stage(n, kind) for n, kind in enumerate(combination)), no_exits)
+            for combination in product(*kinds)
+        )
+        return (min if position == 0 else max)(backbones, key=lambda a: exit_costs(a, self.skeleton).cumulative[-1])
 
     def _check_pooling(self) -> None:
         problems = []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
 
 CACHED_PLANS = 4096
 SQUEEZE_MULTIPLE = 8
@@ -60,11 +61,25 @@ class SqueezePlan:
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """An inverted residual block: expansion, depthwise, squeeze-and-excitation if it has one, projection."""
+    """One block of the backbone.
 
-    convolutions: tuple[ConvPlan, ConvPlan, ConvPlan]
+    Args:
+        convolutions: Its convolutions in order: expansion, depthwise and projection of an inverted residual; depthwise
+            and 1x1 of a depthwise separable block; the only one of a dense block.
+        has_residual: Whether its input is added to its output.
+        squeeze: Squeeze-and-excitation behind its depthwise convolution, if it has one.
+        kind: What it is.
+    """
+
+    convolutions: tuple[ConvPlan, ...]
     has_residual: bool
     squeeze: SqueezePlan | None = None
+    kind: LayerKind = "inverted_residual"
+
+    @property
+    def is_last_linear(self) -> bool:
+        """Whether no non-linearity follows the last convolution."""
+        return self.kind == "inverted_residual"
 
     @property
     def macs(self) -> int:
@@ -92,14 +107,30 @@ class BranchPlan:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A whole network; `branches` has one entry per exit position, `None` where there is no exit."""
+    """A whole network.
+
+    Args:
+        resolution: Side in pixels of the image it reads.
+        stem: The first convolution.
+        stages: The blocks of each stage; none of an absent one.
+        branches: One entry per exit position, `None` where there is no exit.
+        head: The 1x1 convolution before the final pooling, if there is one.
+        last_channels: Channels of the last stage's output.
+        last_side: Side of that output in pixels.
+    """
 
     resolution: int
     stem: ConvPlan
     stages: tuple[tuple[BlockPlan, ...], ...]
     branches: tuple[BranchPlan | None, ...]
     head: ConvPlan | None
-    classifier_channels: int
+    last_channels: int
+    last_side: int
+
+    @property
+    def classifier_channels(self) -> int:
+        """Channels that the final classifier pools."""
+        return self.head.out_channels if self.head is not None else self.last_channels
 
 
 @lru_cache(maxsize=CACHED_PLANS)
@@ -114,8 +145,10 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
     for number, (stage, stride) in enumerate(zip(architecture.stages, skeleton.stage_strides, strict=True)):
-        stages.append(stage_plan(stage, channels, side, stride, number in skeleton.squeezed_stages))
-        channels, side = stage.width, stages[-1][-1].convolutions[-1].side
+        blocks = stage_plan(stage, channels, side, stride, number in skeleton.squeezed_stages)
+        stages.append(blocks)
+        if blocks:
+            channels, side = stage.width, blocks[-1].convolutions[-1].side
         stage_outputs.append((channels, side))
     branches = tuple(
         None if branch is None else branch_plan(branch, *stage_outputs[stage], skeleton.branch_stride)
@@ -128,7 +161,8 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
         stages=tuple(stages),
         branches=branches,
         head=head,
-        classifier_channels=head.out_channels if head else channels,
+        last_channels=channels,
+        last_side=side,
     )
 
 
@@ -154,9 +188,11 @@ def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeez
     """
     blocks = []
     for block in stage.blocks:
-        convolutions = _inverted_residual(in_channels, stage.width, block.expansion, block.kernel, stride, side)
-        squeeze = squeeze_plan(convolutions[1].out_channels) if is_squeezed else None
-        blocks.append(BlockPlan(convolutions, stride == 1 and in_channels == stage.width, squeeze))
+        spatial = _Spatial(block.kind, block.kernel, stride)
+        convolutions = _convolutions(spatial, in_channels, in_channels * block.expansion, stage.width, side)
+        depthwise = next((convolution for convolution in convolutions if convolution.is_depthwise), None)
+        squeeze = squeeze_plan(depthwise.out_channels) if is_squeezed and depthwise is not None else None
+        blocks.append(BlockPlan(convolutions, stride == 1 and in_channels == stage.width, squeeze, block.kind))
         in_channels, side, stride = stage.width, convolutions[-1].side, 1
     return tuple(blocks)
 
@@ -177,10 +213,32 @@ def _conv(
     return ConvPlan(in_channels, out_channels, kernel, stride, is_depthwise, side=-(-side // stride))
 
 
-def _inverted_residual(
-    in_channels: int, out_channels: int, expansion: int, kernel: int, stride: int, side: int
-) -> tuple[ConvPlan, ConvPlan, ConvPlan]:
-    hidden = in_channels * expansion
+class _Spatial(NamedTuple):
+    """The spatial convolution of a block or a branch layer."""
+
+    kind: LayerKind
+    kernel: int
+    stride: int
+
+
+def _convolutions(
+    spatial: _Spatial, in_channels: int, hidden: int, out_channels: int, side: int
+) -> tuple[ConvPlan, ...]:
+    """Return the convolutions of a block or a branch layer.
+
+    Args:
+        spatial: Kind, kernel and stride.
+        in_channels: Channels it reads.
+        hidden: Channels of the depthwise convolution of an inverted residual.
+        out_channels: Channels it writes.
+        side: Side of its input in pixels.
+    """
+    kind, kernel, stride = spatial
+    if kind == "dense":
+        return (_conv(in_channels, out_channels, kernel, stride, side),)
+    if kind == "depthwise_separable":
+        depthwise = _conv(in_channels, in_channels, kernel, stride, side, is_depthwise=True)
+        return depthwise, _conv(in_channels, out_channels, 1, 1, depthwise.side)
     expand = _conv(in_channels, hidden, 1, 1, side)
     depthwise = _conv(hidden, hidden, kernel, stride, side, is_depthwise=True)
     return expand, depthwise, _conv(hidden, out_channels, 1, 1, depthwise.side)
@@ -206,9 +264,6 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
 
 
 def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
-    if layer.kind == "dense":
-        return (_conv(channels, channels * layer.expansion, layer.kernel, stride, side),)
-    if layer.kind == "depthwise_separable":
-        depthwise = _conv(channels, channels, layer.kernel, stride, side, is_depthwise=True)
-        return depthwise, _conv(channels, channels * layer.expansion, 1, 1, depthwise.side)
-    return _inverted_residual(channels, channels, layer.expansion, layer.kernel, stride, side)
+    expanded = channels * layer.expansion
+    out_channels = channels if layer.kind == "inverted_residual" else expanded
+    return _convolutions(_Spatial(layer.kind, layer.kernel, stride), channels, expanded, out_channels, side)

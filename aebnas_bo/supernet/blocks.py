@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from aebnas_bo.space.architecture import Activation
+from aebnas_bo.space.architecture import Activation, LayerKind
 from aebnas_bo.space.declaration import StageChoices
 from aebnas_bo.space.plan import BlockPlan, ConvPlan, squeeze_plan
 from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, ElasticSqueeze, modules_of
 
 
 class ElasticBlock(nn.Module):
-    """An inverted residual block of maximal size (MobileNetV2, Sandler et al. 2018, figure 3).
+    """A backbone block of maximal size, with weights of its own for every kind it may be.
+
+    Sources: inverted residual, MobileNetV2 (Sandler et al. 2018), figure 3; depthwise separable, MobileNets (Howard et
+    al. 2017), section 3.1.
 
     Args:
         in_channels: Most input channels.
@@ -25,41 +30,73 @@ class ElasticBlock(nn.Module):
 
     def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
         super().__init__()
-        hidden = in_channels * max(choices.expansions)
-        self.convolutions = inverted_residual(in_channels, hidden, max(choices.widths), max(choices.kernels), generator)
-        self.squeeze = ElasticSqueeze(squeeze_plan(hidden), generator) if is_squeezed else None
+        hidden, width = in_channels * max(choices.expansions), max(choices.widths)
+        sizes = LayerSizes(in_channels, hidden, width, max(choices.kernels))
+        self.kinds = nn.ModuleDict({kind: convolutions_of(kind, sizes, generator) for kind in choices.kinds})
+        squeezed = {kind: {"inverted_residual": hidden}.get(kind, in_channels) for kind in choices.kinds if is_squeezed}
+        squeezed.pop("dense", None)  # squeeze-and-excitation follows a depthwise convolution
+        self.squeezes = nn.ModuleDict(
+            {kind: ElasticSqueeze(squeeze_plan(channels), generator) for kind, channels in squeezed.items()}
+        )
 
     def parts(self, plan: BlockPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution with what to slice from it."""
-        yield from zip(modules_of(self.convolutions, ElasticConvNorm), plan.convolutions, strict=True)
+        yield from zip(modules_of(self.kinds[plan.kind], ElasticConvNorm), plan.convolutions, strict=True)
+
+    def squeeze_of(self, plan: BlockPlan) -> ElasticSqueeze | None:
+        """Return the squeeze-and-excitation of the plan's kind, if its stage has any."""
+        return cast(ElasticSqueeze, self.squeezes[plan.kind]) if plan.squeeze is not None else None
 
     def forward(self, features: Tensor, plan: BlockPlan, activation: Activation) -> Tensor:
-        """Map `B x C x H x W` to `B x C' x H' x W'`; the projection is linear."""
-        (expand, expand_plan), (depthwise, depthwise_plan), (project, project_plan) = self.parts(plan)
-        hidden = expand(features, expand_plan, activation)
-        hidden = depthwise(hidden, depthwise_plan, activation)
-        if self.squeeze is not None and plan.squeeze is not None:
-            hidden = self.squeeze(hidden, plan.squeeze)
-        output: Tensor = project(hidden, project_plan, None)
+        """Map `B x C x H x W` to `B x C' x H' x W'`."""
+        output, squeeze = features, self.squeeze_of(plan)
+        for convolution, conv_plan in self.parts(plan):
+            is_linear = plan.is_last_linear and conv_plan is plan.convolutions[-1]
+            output = convolution(output, conv_plan, None if is_linear else activation)
+            if squeeze is not None and plan.squeeze is not None and conv_plan.is_depthwise:
+                output = squeeze(output, plan.squeeze)
         return features + output if plan.has_residual else output
 
 
-def inverted_residual(
-    in_channels: int, hidden: int, out_channels: int, kernel: int, generator: torch.Generator
-) -> nn.ModuleList:
-    """Return the three convolutions of an inverted residual block: expansion, depthwise, projection.
+@dataclass(frozen=True)
+class LayerSizes:
+    """Largest sizes of a block or a branch layer.
 
     Args:
         in_channels: Most input channels.
-        hidden: Most channels of the depthwise convolution.
+        hidden: Most channels of the depthwise convolution of an inverted residual.
         out_channels: Most output channels.
-        kernel: Largest kernel of the depthwise convolution.
+        kernel: Largest kernel of the spatial convolution.
+    """
+
+    in_channels: int
+    hidden: int
+    out_channels: int
+    kernel: int
+
+
+def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generator) -> nn.ModuleList:
+    """Return the convolutions of a block or a branch layer, in the order of its plan.
+
+    Args:
+        kind: What it is.
+        sizes: Its largest sizes.
         generator: Source of the initial weights.
     """
+    inputs, hidden, outputs, kernel = sizes.in_channels, sizes.hidden, sizes.out_channels, sizes.kernel
+    if kind == "dense":
+        return nn.ModuleList([ElasticConvNorm(inputs, outputs, kernel, False, generator)])
+    if kind == "depthwise_separable":
+        return nn.ModuleList(
+            [
+                ElasticConvNorm(inputs, inputs, kernel, True, generator),
+                ElasticConvNorm(inputs, outputs, 1, False, generator),
+            ]
+        )
     return nn.ModuleList(
         [
-            ElasticConvNorm(in_channels, hidden, 1, False, generator),
+            ElasticConvNorm(inputs, hidden, 1, False, generator),
             ElasticConvNorm(hidden, hidden, kernel, True, generator),
-            ElasticConvNorm(hidden, out_channels, 1, False, generator),
+            ElasticConvNorm(hidden, outputs, 1, False, generator),
         ]
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aebnas_bo.space.architecture import LayerKind
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
 from aebnas_bo.space.plan import BranchLayerPlan, BranchPlan, ConvPlan
-from aebnas_bo.supernet.blocks import inverted_residual
+from aebnas_bo.supernet.blocks import LayerSizes, convolutions_of
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, modules_of
 
 
@@ -26,7 +26,16 @@ class ElasticBranchLayer(nn.Module):
 
     def __init__(self, channels: int, choices: BranchLayerChoices, generator: torch.Generator) -> None:
         super().__init__()
-        self.kinds = nn.ModuleDict({kind: _convolutions(kind, channels, choices, generator) for kind in choices.kinds})
+        self.kinds = nn.ModuleDict(
+            {kind: convolutions_of(kind, self._sizes(kind, channels, choices), generator) for kind in choices.kinds}
+        )
+
+    @staticmethod
+    def _sizes(kind: LayerKind, channels: int, choices: BranchLayerChoices) -> LayerSizes:
+        expanded = channels * max(choices.expansions)
+        return LayerSizes(
+            channels, expanded, channels if kind == "inverted_residual" else expanded, max(choices.kernels)
+        )
 
     def parts(self, plan: BranchLayerPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution of the plan's kind with what to slice from it."""
@@ -100,19 +109,3 @@ class ElasticBranch(nn.Module):
         for layer, layer_plan in zip(self.layers, plan.layers, strict=False):  # the first layers are shared
             features = layer(features, layer_plan)
         return self.classifier_of(plan)(features), supervision
-
-
-def _convolutions(
-    kind: LayerKind, channels: int, choices: BranchLayerChoices, generator: torch.Generator
-) -> nn.ModuleList:
-    kernel, hidden = max(choices.kernels), channels * max(choices.expansions)
-    if kind == "dense":
-        return nn.ModuleList([ElasticConvNorm(channels, hidden, kernel, False, generator)])
-    if kind == "depthwise_separable":
-        return nn.ModuleList(
-            [
-                ElasticConvNorm(channels, channels, kernel, True, generator),
-                ElasticConvNorm(channels, hidden, 1, False, generator),
-            ]
-        )
-    return inverted_residual(channels, hidden, channels, kernel, generator)

@@ -43,25 +43,25 @@ class ConvNorm(nn.Sequential):
         return cast(nn.BatchNorm2d, self[1])
 
 
-class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise convolution, squeeze-and-excitation if its plan has one, linear 1x1 projection.
+class BackboneBlock(nn.Module):
+    """One block of the backbone, of the kind its plan says.
 
-    Source: MobileNetV2 (Sandler et al. 2018), figure 3; with squeeze-and-excitation MobileNetV3 (Howard et al. 2019),
-    figure 4.
+    Sources: inverted residual, MobileNetV2 (Sandler et al. 2018), figure 3; with squeeze-and-excitation MobileNetV3
+    (Howard et al. 2019), figure 4; depthwise separable, MobileNets (Howard et al. 2017), section 3.1.
     """
 
     def __init__(self, plan: BlockPlan, activation: Activation) -> None:
         super().__init__()
-        expand, depthwise, project = plan.convolutions
         self.has_residual = plan.has_residual
-        layers: list[nn.Module] = [
-            ConvNorm(convolution, activation_module(activation)) for convolution in (expand, depthwise)
-        ]
-        if plan.squeeze is not None:
-            layers.append(
-                SqueezeExcitation(plan.squeeze.channels, plan.squeeze.squeezed, scale_activation=nn.Hardsigmoid)
-            )
-        self.layers = nn.Sequential(*layers, ConvNorm(project, None))
+        layers: list[nn.Module] = []
+        for convolution in plan.convolutions:
+            is_linear = plan.is_last_linear and convolution is plan.convolutions[-1]
+            layers.append(ConvNorm(convolution, None if is_linear else activation_module(activation)))
+            if plan.squeeze is not None and convolution.is_depthwise:
+                layers.append(
+                    SqueezeExcitation(plan.squeeze.channels, plan.squeeze.squeezed, scale_activation=nn.Hardsigmoid)
+                )
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `B x C x H x W` to `B x C' x H' x W'`."""
@@ -123,7 +123,7 @@ class Subnet(nn.Module):
         self.resolution = plan.resolution
         self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))
         self.stages = nn.ModuleList(
-            nn.Sequential(*(InvertedResidual(block, skeleton.activation) for block in blocks)) for blocks in plan.stages
+            nn.Sequential(*(BackboneBlock(block, skeleton.activation) for block in blocks)) for blocks in plan.stages
         )
         self.branches = nn.ModuleDict(
             {

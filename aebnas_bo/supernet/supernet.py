@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.plan import BlockPlan, ConvPlan, SqueezePlan, network_plan
+from aebnas_bo.space.plan import BlockPlan, ConvPlan, NetworkPlan, SqueezePlan, network_plan
 from aebnas_bo.supernet.blocks import ElasticBlock
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, ElasticSqueeze, modules_of
 from aebnas_bo.supernet.exit_branches import ElasticBranch
@@ -61,6 +61,12 @@ class Supernet(nn.Module):
         )
         self.head = ElasticConvNorm(widths[-1], head_channels, 1, False, generator) if head_channels else None
         self.classifier = ElasticClassifier(head_channels or widths[-1], num_classes, generator)
+        self.early_head: ElasticConvNorm | None = None  # those of networks without the last stage
+        self.early_classifier: ElasticClassifier | None = None
+        if 0 in declaration.stages[-1].depths:
+            if head_channels:
+                self.early_head = ElasticConvNorm(widths[-2], head_channels, 1, False, generator)
+            self.early_classifier = ElasticClassifier(head_channels or widths[-2], num_classes, generator)
 
     def forward(self, images: Tensor, architecture: Architecture) -> tuple[Tensor, ...]:
         """Run one network of the space on a batch, BatchNorm normalising by that batch.
@@ -96,9 +102,16 @@ class Supernet(nn.Module):
                     logits, in_its_place = branch(features, branch_plan)
                     outputs.append(logits)
                     supervision.append(in_its_place)
-        if self.head is not None and plan.head is not None:
-            features = self.head(features, plan.head, activation)
-        return (*outputs, self.classifier(features)), tuple(supervision)
+        head, classifier = self._end(plan)
+        if head is not None and plan.head is not None:
+            features = head(features, plan.head, activation)
+        return (*outputs, classifier(features)), tuple(supervision)
+
+    def _end(self, plan: NetworkPlan) -> tuple[ElasticConvNorm | None, ElasticClassifier]:
+        """Return head and final classifier of a network."""
+        if not plan.stages[-1] and self.early_classifier is not None:
+            return self.early_head, self.early_classifier
+        return self.head, self.classifier
 
     def parts(self, architecture: Architecture) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield every convolution a network uses with what to slice, in the order of `Subnet.conv_norms`."""
@@ -107,8 +120,9 @@ class Supernet(nn.Module):
         for stage, stage_plan in zip(modules_of(self.stages, ElasticStage), plan.stages, strict=True):
             for block, block_plan in stage.parts(stage_plan):
                 yield from block.parts(block_plan)
-        if self.head is not None and plan.head is not None:
-            yield self.head, plan.head
+        head, _ = self._end(plan)
+        if head is not None and plan.head is not None:
+            yield head, plan.head
         for branch, branch_plan in zip(modules_of(self.branches, ElasticBranch), plan.branches, strict=True):
             if branch_plan is not None:
                 yield from branch.parts(branch_plan)
@@ -118,13 +132,14 @@ class Supernet(nn.Module):
         plan = network_plan(architecture, self.skeleton)
         for stage, stage_plan in zip(modules_of(self.stages, ElasticStage), plan.stages, strict=True):
             for block, block_plan in stage.parts(stage_plan):
-                if block.squeeze is not None and block_plan.squeeze is not None:
-                    yield block.squeeze, block_plan.squeeze
+                squeeze = block.squeeze_of(block_plan)
+                if squeeze is not None and block_plan.squeeze is not None:
+                    yield squeeze, block_plan.squeeze
 
     def classifiers(self, architecture: Architecture) -> Iterator[ElasticClassifier]:
         """Yield the classifiers a network uses, in the order of `Subnet.classifiers`."""
-        yield self.classifier
         plan = network_plan(architecture, self.skeleton)
+        yield self._end(plan)[1]
         for branch, branch_plan in zip(modules_of(self.branches, ElasticBranch), plan.branches, strict=True):
             if branch_plan is not None:
                 yield branch.classifier_of(branch_plan)

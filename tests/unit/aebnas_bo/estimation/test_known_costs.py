@@ -7,10 +7,18 @@ from aebnas_bo.estimation.known_costs import exit_macs
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
+EVERY_KIND = [
+    "space.preset=cifar",
+    "space.head_channels=8",
+    *(f"space.stages.{n}.kinds=[depthwise_separable,inverted_residual,dense]" for n in range(4)),
+    "space.stages.3.depths=[0,1,2,3]",
+]
 
-@pytest.fixture(scope="module", params=["tiny", "cifar", "cifar32", "aebnas"])
+
+@pytest.fixture(scope="module", params=["tiny", "cifar", "cifar32", "aebnas", "every kind"])
 def space(request) -> NetworkSpace:
-    return NetworkSpace(load_config(None, [f"space.preset={request.param}"]).space, 3, 10)
+    settings = EVERY_KIND if request.param == "every kind" else [f"space.preset={request.param}"]
+    return NetworkSpace(load_config(None, settings).space, 3, 10)
 
 
 def test_costs_are_those_of_the_exits(space: NetworkSpace) -> None:

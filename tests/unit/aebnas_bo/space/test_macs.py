@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -16,14 +16,16 @@ from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.search_space import ContinuousParameter
 from aebnas_bo.supernet.subnet import Subnet
 
+KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+
 
 def _space() -> NetworkSpace:
     stages = tuple(
-        StageChoices(widths=widths, depths=(1, 2), kernels=(3, 5), expansions=(1, 2), stride=stride)
-        for widths, stride in (((4, 6), 1), ((6, 8), 2), ((8, 12), 2))
+        StageChoices(widths=widths, depths=depths, kernels=(3, 5), expansions=(1, 2), stride=stride, kinds=KINDS)
+        for widths, depths, stride in (((4, 6), (1, 2), 1), ((6, 8), (1, 2), 2), ((8, 12), (0, 1, 2), 2))
     )
     first = BranchLayerChoices(
-        kinds=("dense", "depthwise_separable", "inverted_residual"),
+        kinds=KINDS,
         kernels=(1, 3, 5),
         expansions=(1, 2),
         pools=(False, True),
@@ -73,7 +75,7 @@ def _counted_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
     exit_stages = tuple(skeleton.exit_stages[position] for position in active)
     return ExitCosts(
         stem=flops["Subnet.stem"] // 2,
-        stages=tuple(flops[f"Subnet.stages.{stage}"] // 2 for stage in range(len(architecture.stages))),
+        stages=tuple(flops.get(f"Subnet.stages.{stage}", 0) // 2 for stage in range(len(architecture.stages))),
         head=flops["Subnet.head"] // 2,
         branches=tuple(flops[f"Subnet.branches.{stage}"] // 2 for stage in exit_stages),
         exits=active,

@@ -4,6 +4,7 @@ from pydantic import ValidationError
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import ConfigError, SearchSpaceError
+from aebnas_bo.space.architecture import Block, Stage
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -98,3 +99,55 @@ def test_declarations_are_frozen() -> None:
 def test_unknown_preset_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         read_preset("huge")
+
+
+EVERY_KIND = NetworkSpaceDeclaration(
+    resolutions=(8,),
+    stem_channels=4,
+    stem_stride=1,
+    head_channels=0,
+    branch_stride=1,
+    activation="relu",
+    stages=(
+        StageChoices(widths=(4,), depths=(1,), kernels=(3,), expansions=(1,), stride=1),
+        StageChoices(
+            widths=(8, 12),
+            depths=(0, 1),
+            kernels=(3,),
+            expansions=(2, 3),
+            stride=2,
+            kinds=("depthwise_separable", "inverted_residual", "dense"),
+        ),
+    ),
+    exits=(),
+)
+
+
+def test_expansion_matters_in_inverted_residuals_alone() -> None:
+    space = NetworkSpace(EVERY_KIND, 1, 2)
+    point = {"stage2_width": 8, "stage2_depth": 1, "stage2_block1_kind": "dense", "stage2_block1_expansion": 3}
+    assert space.search_space.canonical(point)["stage2_block1_expansion"] == 2
+    assert space.architecture(point).stages[1].blocks == (Block(3, 1, "dense"),)
+    assert space.architecture({**point, "stage2_block1_kind": "inverted_residual"}).stages[1].blocks == (Block(3, 3),)
+
+
+def test_absent_last_stage_is_one_network() -> None:
+    space = NetworkSpace(EVERY_KIND, 1, 2)
+    point = {"stage2_width": 12, "stage2_depth": 0, "stage2_block1_kind": "dense", "stage2_block1_expansion": 3}
+    assert space.search_space.num_discrete == 1 + 2 * (1 + 2 + 1)
+    assert space.search_space.canonical(point) == {
+        "stage2_depth": 0, "stage2_width": 8, "stage2_block1_kind": "depthwise_separable", "stage2_block1_expansion": 2
+    }  # fmt: skip
+    assert space.architecture(point).stages[1] == Stage(0, ())
+
+
+def test_extreme_backbones_are_of_the_kinds_that_cost_most_and_least() -> None:
+    space = NetworkSpace(EVERY_KIND, 1, 2)
+    # 4 x 12 x 9 MACs at 16 pixels of a dense block; 3 x 4 x 4 at 64 and 3 x 4 x (9 + 12) at 16 of an inverted residual
+    assert space.largest_without_exits.stages[1] == Stage(12, (Block(3, 3),))
+
+
+def test_only_the_last_stage_may_be_absent() -> None:
+    settings = ["space.preset=tiny", "space.stages.0.depths=[0,1]"]
+    with pytest.raises(ConfigError, match="only the last stage may have depth 0, got it in stage 1"):
+        load_config(None, settings)

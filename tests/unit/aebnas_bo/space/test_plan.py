@@ -56,6 +56,23 @@ def test_plan_has_residual_only_where_shapes_agree() -> None:
     assert [[block.has_residual for block in stage] for stage in plan.stages] == [[True, True], [False]]
 
 
+def test_plan_of_a_block_follows_its_kind() -> None:
+    blocks = (Block(5, 1, "depthwise_separable"), Block(3, 1, "dense"))
+    architecture = replace(ARCHITECTURE, stages=(ARCHITECTURE.stages[0], Stage(6, blocks)))
+    separable, dense = network_plan(architecture, replace(SKELETON, squeezed_stages=(1,))).stages[1]
+    assert separable.convolutions == (ConvPlan(8, 8, 5, 2, True, side=4), ConvPlan(8, 6, 1, 1, False, side=4))
+    assert separable.squeeze == SqueezePlan(8, 8)
+    assert separable.macs == 16 * (8 * 25 + 8 * 6) + 2 * 8 * 8
+    assert dense.convolutions == (ConvPlan(6, 6, 3, 1, False, side=4),)
+    assert (dense.squeeze, dense.has_residual, separable.has_residual) == (None, True, False)
+
+
+def test_plan_without_the_last_stage_ends_with_the_stage_before() -> None:
+    plan = network_plan(replace(ARCHITECTURE, stages=(ARCHITECTURE.stages[0], Stage(0, ()))), SKELETON)
+    assert plan.stages[1] == ()
+    assert (plan.last_channels, plan.last_side, plan.head) == (8, 7, ConvPlan(8, 10, 1, 1, False, side=7))
+
+
 def test_plan_of_a_branch_follows_each_kind() -> None:
     branch = network_plan(ARCHITECTURE, SKELETON).branches[0]
     assert branch is not None

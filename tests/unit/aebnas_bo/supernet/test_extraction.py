@@ -38,8 +38,12 @@ def _space(is_grey: bool) -> NetworkSpace:
         learned_confidence=is_grey,
         squeeze_excitation=() if is_grey else (1, 3),
         stages=tuple(
-            StageChoices(widths=widths, depths=(1, 2), kernels=(3, 5, 7), expansions=(1, 2, 3), stride=stride)
-            for widths, stride in zip(((4, 6), (6, 8), (8, 12)), strides, strict=True)
+            StageChoices(
+                widths=widths, depths=depths, kernels=(3, 5, 7), expansions=(1, 2, 3), stride=stride, kinds=KINDS
+            )
+            for widths, depths, stride in zip(
+                ((4, 6), (6, 8), (8, 12)), ((1, 2), (1, 2), (0, 1, 2)), strides, strict=True
+            )
         ),
         exits=tuple(ExitChoices(after_stage=stage, depths=(0, 1, 2, 3), layers=(FIRST, SECOND)) for stage in (1, 2)),
     )

@@ -87,7 +87,7 @@ def test_gradient_reaches_used_slices_and_no_others(supernet: Supernet, images: 
     for name in weights.keys() & touched.keys():
         mask = used[id(weights[name])]
         assert torch.count_nonzero(touched[name][~mask]) == 0, name
-    assert torch.count_nonzero(touched["stages.0.blocks.0.convolutions.2.weight"][:4, :4]) == 16
+    assert torch.count_nonzero(touched["stages.0.blocks.0.kinds.inverted_residual.2.weight"][:4, :4]) == 16
     assert not any(name.startswith("stages.0.blocks.1") or "depthwise_separable" in name for name in touched)
 
 
