@@ -80,7 +80,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "```python",
             "from aebnas_bo.deploy import load",
             "",
-            f'network = load("{file}")',
+            *_loading(file),
             'predictions = network.predict(["picture.png"])',
             "print(network.description.class_names[predictions.labels[0]], predictions.confidences[0])",
             "```",
@@ -103,6 +103,15 @@ def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
             f"{figures.accuracy:.2f} | {leaving} | {figures.calibration_error:.2f} |"
         )
     return lines
+
+
+def _loading(file: str) -> list[str]:
+    if not file.endswith(".pt2"):
+        return [f'network = load("{file}")']
+    return [
+        "# A PyTorch program can run code of the person who made it: load it only if you trust that person.",
+        f'network = load("{file}", trust=True)',
+    ]
 
 
 def _counted(number: int, name: str) -> str:

@@ -1,4 +1,8 @@
-"""Networks as exported programs of PyTorch (`.pt2`): no code of ours is needed to run them."""
+"""Networks as exported programs of PyTorch (`.pt2`): no code of ours is needed to run them.
+
+`torch.export.load` evaluates size expressions, and running a program executes its guards: both are text in the file. A
+program is therefore read only on request; the checks of its members find damage, not an attack.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,17 @@ from torch import Tensor
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
+from aebnas_bo.errors import UsageError
 from aebnas_bo.quiet import without_remarks
 
 EXTRA = "network.json"
-# Everything a program of plain tensors consists of. Any other member could hold a pickle, which runs code when read.
-HARMLESS = re.compile(
+# All members of a program of plain tensors. Any other member could hold a pickle.
+KNOWN_MEMBERS = re.compile(
     r"[^/]+/(data/weights/weight_\d+|data/(weights|constants)/model_\w+_config\.json|data/constants/tensor_\d+"
     r"|data/sample_inputs/model\.pt|models/model\.json|extra/network\.json|archive_format|archive_version|byteorder"
     r"|\.data/version|\.data/serialization_id|\.format_version|\.storage_alignment)"
 )
-# What reading a damaged or hostile archive provokes.
+# What reading a damaged archive provokes.
 DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 
 Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -60,12 +65,23 @@ def _strip(program: torch.export.ExportedProgram) -> None:
                     node.meta.pop(name, None)
 
 
-def read_program(path: Path) -> tuple[Run, NetworkDescription]:
-    """Read a program; a file in which anything but plain tensors could hide is refused.
+def read_program(path: Path, *, trust: bool) -> tuple[Run, NetworkDescription]:
+    """Read a program, which can run code of the person who made it.
+
+    Args:
+        path: The file, `*.pt2`.
+        trust: Whether the caller trusts the source of the file; without trust nothing of it is read.
 
     Raises:
+        UsageError: If the file is not trusted.
         NetworkFileError: If the file is damaged, of another version, or none of ours.
     """
+    if not trust:
+        raise UsageError(
+            f"{path} is a PyTorch program, which can run code of the person who made it; add --trust (in Python: "
+            "trust=True) if you made the file yourself or trust its source, or use the format torch or onnx, which "
+            "cannot run code"
+        )
     try:
         data = path.read_bytes()
         check_seal(data, str(path))
@@ -87,10 +103,10 @@ def read_program(path: Path) -> tuple[Run, NetworkDescription]:
 
 
 def _checked(data: bytes) -> str:
-    """Check that every member of the archive is harmless, and return the description's text."""
+    """Check that the archive has known members and no pickle, and return the description's text."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
-        foreign = [name for name in names if not HARMLESS.fullmatch(name)]
+        foreign = [name for name in names if not KNOWN_MEMBERS.fullmatch(name)]
         if foreign:
             raise ValueError(f"unexpected part {foreign[0]}")
         for name in names:

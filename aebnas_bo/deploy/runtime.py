@@ -203,17 +203,18 @@ class SingleImageEngine:
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
 
 
-def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> DeployedNetwork:
+def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: bool = False) -> DeployedNetwork:
     """Open an exported network: a file, or the folder it was exported to.
 
     Args:
         path: `*.safetensors`, `*.onnx`, `*.pt2`, the `manifest.json` of segments, or a folder that holds one of them.
         device: Where a `.safetensors` network runs; the others run on the CPU.
         num_threads: Threads of ONNX operators; PyTorch's are set by `torch.set_num_threads`.
+        trust: Whether to load a `*.pt2`, which can run code of the person who made it. The other formats cannot.
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown, or a package is missing.
+        UsageError: If there is no such file, its format is unknown, a package is missing, or a `*.pt2` is not trusted.
     """
     file = _network_file(Path(path))
     if file.suffix == ".safetensors":
@@ -222,7 +223,7 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
         steps = [torch_step(part.to(device), device) for part in segments(subnet, description)]
         return DeployedNetwork(description, StepwiseEngine(description, steps))
     if file.suffix == ".pt2":
-        program, description = read_program(file)
+        program, description = read_program(file, trust=trust)
         return DeployedNetwork(description, SingleImageEngine(program))
     if file.suffix == ".onnx":
         session, description, segment = read_session(file, num_threads)

@@ -26,7 +26,7 @@ from aebnas_bo.deploy import load
 images = torch.load(sys.argv[1], weights_only=True)
 found = {}
 for path in sys.argv[2:]:
-    predictions = load(path).predict(images)
+    predictions = load(path, trust=path.endswith(".pt2")).predict(images)
     found[path] = {name: getattr(predictions, name).tolist() for name in ("labels", "exit_indices", "logits")}
 print(json.dumps(found))
 """
@@ -112,11 +112,14 @@ MISTAKES = [
     (["predict", "damaged.onnx", "a.png"], 7, "was not written by aebnas_bo, or is damaged"),
     (["predict", "damaged.safetensors", "a.png"], 7, "cannot be read as safetensors"),
     (["predict", "network.h5", "a.png"], 2, "unknown format"),
+    (["predict", "damaged.pt2", "a.png"], 2, "add --trust"),
+    (["predict", "damaged.pt2", "a.png", "--trust"], 7, "was not written by aebnas_bo, or is damaged"),
+    (["latency", "damaged.pt2", "a.png"], 2, "expected a network of the format torch"),
 ]
 
 
 def test_mistakes_are_named(calls, tmp_path: Path) -> None:
-    for name in ("damaged.onnx", "damaged.safetensors", "network.h5"):
+    for name in ("damaged.onnx", "damaged.safetensors", "damaged.pt2", "network.h5"):
         (tmp_path / name).write_bytes(b"nothing of ours")
     found = calls([arguments for arguments, _, _ in MISTAKES])
     for (arguments, code, part), result in zip(MISTAKES, found, strict=True):

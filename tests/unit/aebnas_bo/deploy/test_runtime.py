@@ -51,6 +51,20 @@ def write(folder: Path, format_: str, network) -> Path:
     return folder
 
 
+def members_of(program: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(program) as archive:
+        return {member: archive.read(member) for member in archive.namelist()}
+
+
+def write_sealed(program: Path, members: dict[str, bytes]) -> None:
+    """Write a program as an attacker can: with a seal that fits."""
+    with zipfile.ZipFile(program, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+        archive.comment = UNSEALED.encode()
+    program.write_bytes(seal(program.read_bytes()))
+
+
 @torch.no_grad()
 def expected(network, pixels: torch.Tensor):
     """The whole network over all images, and where each leaves by the table the search itself uses."""
@@ -95,7 +109,7 @@ def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
 def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:
     network = make_network(**VARIANTS[variant])
     left_at, logits = expected(network, pixels)
-    predictions = load(exported(format_, variant)).predict((255 * pixels).round().byte(), batch_size=16)
+    predictions = load(exported(format_, variant), trust=True).predict((255 * pixels).round().byte(), batch_size=16)
     assert torch.equal(predictions.exit_indices, left_at)
     assert torch.equal(predictions.labels, logits.argmax(dim=1))
     torch.testing.assert_close(predictions.logits, logits, atol=1e-4, rtol=0.0)
@@ -180,17 +194,17 @@ def test_a_flipped_bit_is_found_wherever_it_is(copied, format_) -> None:
         data[place] ^= 4
         path.write_bytes(data)
         with pytest.raises(NetworkFileError, match=path.name):
-            load(folder)
+            load(folder, trust=True)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(NetworkFileError, match=path.name):
-        load(folder)
+        load(folder, trust=True)
 
 
 @pytest.mark.parametrize("name", ["network.safetensors", "network.onnx", "network.pt2", "manifest.json"])
 def test_foreign_files_are_refused(tmp_path, name) -> None:
     (tmp_path / name).write_bytes(b"something else")
     with pytest.raises(NetworkFileError, match=name):
-        load(tmp_path / name)
+        load(tmp_path / name, trust=True)
 
 
 def test_a_program_with_a_pickle_in_it_is_refused_unread(copied, tmp_path) -> None:
@@ -200,18 +214,37 @@ def test_a_program_with_a_pickle_in_it_is_refused_unread(copied, tmp_path) -> No
 
     folder = copied("torch-export")
     for name in ("network/data/constants/custom_obj_0", "network/data/sample_inputs/model.pt"):
-        with zipfile.ZipFile(folder / "network.pt2") as archive:
-            members = {member: archive.read(member) for member in archive.namelist()}
+        members = members_of(folder / "network.pt2")
         root = next(iter(members)).split("/")[0]
         members[name.replace("network", root, 1)] = pickle.dumps(Bomb())
-        with zipfile.ZipFile(folder / "evil.pt2", "w") as archive:
-            for member, data in members.items():
-                archive.writestr(member, data)
-            archive.comment = UNSEALED.encode()
-        (folder / "evil.pt2").write_bytes(seal((folder / "evil.pt2").read_bytes()))
+        write_sealed(folder / "evil.pt2", members)
         with pytest.raises(NetworkFileError, match=r"evil\.pt2"):
-            load(folder / "evil.pt2")
+            load(folder / "evil.pt2", trust=True)
         assert not (tmp_path / "exploded").exists()
+
+
+def test_a_program_runs_code_of_its_author_only_with_trust(copied, tmp_path) -> None:
+    folder, exploded = copied("torch-export"), tmp_path / "exploded"
+    members = members_of(folder / "network.pt2")
+    [name] = [member for member in members if member.endswith("models/model.json")]
+    program = json.loads(members[name])
+    tensor = next(iter(program["graph_module"]["graph"]["tensor_values"].values()))
+    expression = f"__import__('pathlib').Path({str(exploded)!r}).touch() or {tensor['sizes'][0]['as_int']}"
+    tensor["sizes"][0] = {"as_expr": {"expr_str": expression, "hint": tensor["sizes"][0]}}
+    members[name] = json.dumps(program).encode()
+    write_sealed(folder / "network.pt2", members)
+    for path in (folder, folder / "network.pt2"):
+        with pytest.raises(UsageError, match=r"network\.pt2 .*--trust \(in Python: trust=True\).*torch or onnx"):
+            load(path)
+        assert not exploded.exists()
+    load(folder, trust=True)
+    assert exploded.exists()  # the seal and the check of the members do not stop it
+
+
+def test_nothing_of_a_program_is_read_without_trust(tmp_path) -> None:
+    (tmp_path / "network.pt2").write_bytes(b"something else")
+    with pytest.raises(UsageError, match="can run code of the person who made it"):
+        load(tmp_path)
 
 
 def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None:
