@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
+from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
@@ -205,15 +205,12 @@ def _open_store(
         store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
-    for leftover in folder.path.glob("*.tmp*"):  # of a process that was killed; the folder is ours alone
-        leftover.unlink()
+    folder.remove_leftovers()
     write_text(folder.config, dump_config(config))
     objectives = make_objectives(config, space, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
-    temporary = folder.study.with_name(f"study.{os.getpid()}.tmp")
-    with TrialStore.create(temporary, record):
-        pass
-    temporary.replace(folder.study)  # a killed process leaves a whole study or none
+    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
+        pass  # a killed process leaves a whole study or none
     return TrialStore.open(folder.study)
 
 

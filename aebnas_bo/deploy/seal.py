@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.deploy.description import NetworkFileError
 
 UNSEALED = "sha256:" + "0" * 64
@@ -40,6 +41,5 @@ def check_seal(data: bytes, origin: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)

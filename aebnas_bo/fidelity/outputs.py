@@ -15,6 +15,7 @@ from rich.table import Table
 
 from aebnas_bo.analysis.plots import DPI, FRONT, INK, style_axes
 from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.fidelity.comparison import Comparison
 from aebnas_bo.fidelity.statistics import Agreement, Interval
 
@@ -100,9 +101,8 @@ def plot_fidelity(path: Path, comparisons: Sequence[Comparison], found: Sequence
         )  # fmt: skip
     outputs.legend(loc="lower right", frameon=False, fontsize=9)
     _finish(outputs, "Each output by itself", None)
-    temporary = path.with_name(f"{path.stem}.tmp.png")
-    figure.savefig(temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _finish(axes: Axes, title: str, entry: Agreement | None) -> None:

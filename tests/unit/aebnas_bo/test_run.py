@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.run import run
+from aebnas_bo.run_folder import FILES
 
 SMALL = ["--set=supernet.epochs=1", "--set=data.max_train_images=300", "--set=search.design_trials=4"]
 
@@ -47,6 +48,21 @@ def test_single_failures_are_counted_and_the_run_goes_on(invoke, tmp_path: Path,
     summary = json.loads((tmp_path / "a/summary.json").read_text())
     assert summary["trials"] == {"COMPLETED": 3, "FAILED": 1, "RUNNING": 0}
     assert summary["is_finished"]
+
+
+def test_a_run_removes_its_own_leftovers_and_nothing_of_the_user(invoke, tmp_path: Path) -> None:
+    users, own = ("notes.tmp.txt", "x.tmp"), ("study.1234.tmp", "study.db.1234.tmp-wal", "config.yaml.1234.tmp")
+    (tmp_path / "a" / "a.tmp").mkdir(parents=True)
+    (tmp_path / "a" / "study.db.1.tmp").mkdir()
+    for name in (*users, *own):
+        (tmp_path / "a" / name).write_text("something")
+    assert invoke("--budget", "2").exit_code == 0
+    found = {path.name: path.is_file() for path in (tmp_path / "a").iterdir()}
+    assert set(users) < found.keys()
+    assert found.pop("a.tmp") is False
+    assert found.pop("study.db.1.tmp") is False
+    files = {name for name, is_file in found.items() if is_file}
+    assert files - FILES == {*users, "run.lock"}  # every file of a run is among those whose leftovers are removed
 
 
 def test_json_is_one_document(invoke) -> None:

@@ -1,0 +1,43 @@
+"""Writing files whole or not at all: the temporary names, and the removal of what a killed process left."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# `NAME.PID.tmp`; SQLite adds files of its own to that of a study.
+TEMPORARY = re.compile(r"(?P<name>.+)\.[1-9][0-9]*\.tmp(-journal|-wal|-shm)?", flags=re.DOTALL)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the folder of a file; the file is replaced at the end of the block.
+
+    If the block fails, the file stays as it is, and the temporary file is removed.
+
+    Args:
+        path: The file.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, names: Collection[str]) -> None:
+    """Remove the temporary files of writers that were killed. Folders, links and all other files stay.
+
+    Args:
+        folder: The folder; no other process may be writing these files.
+        names: Names of the files that the writers were to replace.
+    """
+    with os.scandir(folder) as entries:
+        found = [(entry, TEMPORARY.fullmatch(entry.name)) for entry in entries]
+    for entry, match in found:
+        if match and match["name"] in names and entry.is_file(follow_symlinks=False):
+            Path(entry.path).unlink()
