@@ -10,7 +10,6 @@ from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
-PresetName = Literal["tiny", "cifar", "cifar32", "aebnas"]
 Precision = Literal["auto", "float32", "bfloat16"]
 ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "learned"]
 ExitRule = Literal["each", "cumulative"]
@@ -150,6 +149,10 @@ class SupernetConfig(TrainingConfig):
         random_subnets: Random sub-networks per step beside those two.
         distillation: Whether all other networks learn from the largest one's final exit in place of the labels.
         balanced_branches: Whether every choice of a branch is trained as often as every other, at any backbone.
+        stratified: Whether random networks are spread evenly over log MACs; else every choice is drawn uniformly.
+        max_macs: Most MACs in millions, up to the final classifier, of a network that is trained, the teacher
+            included. Null takes two and a half times `search.max_average_macs` and, where that is null too, the whole
+            space. Needs `stratified`.
         cache: Whether an equally configured supernet trained before is reused.
     """
 
@@ -160,6 +163,8 @@ class SupernetConfig(TrainingConfig):
     random_subnets: Annotated[int, Field(ge=0, le=16)] = 2
     distillation: bool = True
     balanced_branches: bool = True
+    stratified: bool = True
+    max_macs: Annotated[float, Field(gt=0.0)] | None = None
     cache: bool = True
 
     @model_validator(mode="after")
@@ -169,6 +174,8 @@ class SupernetConfig(TrainingConfig):
                 "distillation needs the sandwich rule, whose largest network is the teacher; set sandwich: true or "
                 "distillation: false"
             )
+        if self.max_macs is not None and not self.stratified:
+            raise ValueError("max_macs chooses among stratified draws; set stratified: true or max_macs: null")
         if self.distillation and self.joint_loss is not None:
             raise ValueError(
                 "by joint_loss the final exit learns from the images that get there alone, which makes it no teacher; "

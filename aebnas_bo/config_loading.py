@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,12 +15,14 @@ from pydantic_core import ErrorDetails
 
 from aebnas_bo.config import Config
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.narrowing import FORMS, unfold
-from aebnas_bo.space.presets import PRESETS, read_preset
+from aebnas_bo.space.presets import AUTO, PRESETS, read_preset
 
 Tree = dict[str, object]
 
-DEFAULT_PRESET = "tiny"
+NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, of data sets with a fixed size
+GREY = ("digits",)
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
@@ -44,13 +46,14 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     if method is not None:
         _lay_over(tree, _read_file(method))
     # The preset must be laid out before `--set space.stages.0.widths=[8,16]` can reach into it.
-    choosing = [setting for setting in settings if setting.partition("=")[0].strip() in UNFOLDED]
-    for setting in choosing:
-        _apply_setting(tree, setting, problems)
-    _resolve_space(tree, problems)
+    # So must `data` and `search`, which the preset `auto` depends on.
+    within_space = [setting for setting in settings if _is_within_space(setting)]
     for setting in settings:
-        if setting not in choosing:
+        if setting not in within_space:
             _apply_setting(tree, setting, problems)
+    _resolve_space(tree, problems)
+    for setting in within_space:
+        _apply_setting(tree, setting, problems)
     _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -155,24 +158,56 @@ def _apply_setting(tree: Tree, setting: str, problems: list[str]) -> None:
         problems.append(f"{path.strip()}: no such setting (--set {setting})")
 
 
+def _is_within_space(setting: str) -> bool:
+    """Say whether a setting changes a declaration that must be complete first."""
+    path = setting.partition("=")[0].strip()
+    return path.startswith("space.") and path not in UNFOLDED
+
+
 def _resolve_space(tree: Tree, problems: list[str]) -> None:
     """Replace `space: {preset: NAME, ...}` by the preset with the given keys laid over it."""
-    space = tree.get("space", {"preset": DEFAULT_PRESET})
+    default = _default_preset(tree)
+    space, names = tree.get("space", {"preset": default}), (AUTO, *PRESETS)
     if isinstance(space, str):
         space = {"preset": space}
     if not isinstance(space, dict):
-        problems.append(f"space: expected 'preset: NAME' ({', '.join(PRESETS)}) or a declaration, got {space!r}")
-        space = {"preset": DEFAULT_PRESET}
+        problems.append(f"space: expected 'preset: NAME' ({', '.join(names)}) or a declaration, got {space!r}")
+        space = {"preset": default}
     if "preset" in space or "stages" not in space:
-        name = space.get("preset", DEFAULT_PRESET)
-        if name not in PRESETS:
+        name = space.get("preset", default)
+        if name not in names:
             problems.append(
-                f"space.preset: must be one of {', '.join(PRESETS)}, got {name!r}{_closest(str(name), PRESETS)}"
+                f"space.preset: must be one of {', '.join(names)}, got {name!r}{_closest(str(name), names)}"
             )
-            name = DEFAULT_PRESET
-        space = {**read_preset(str(name)), **{key: value for key, value in space.items() if key != "preset"}}
+            name = default
+        preset = _auto_space(tree) if name == AUTO else read_preset(str(name))
+        space = {**preset, **{key: value for key, value in space.items() if key != "preset"}}
     tree["space"] = unfolded = {str(key): value for key, value in space.items()}
     problems += unfold(unfolded)
+
+
+def _default_preset(tree: Tree) -> str:
+    """Return the preset of a configuration that names none: `auto`, except for the embedded digits."""
+    return "tiny" if _data_setting(tree, "dataset") in {None, "digits"} else AUTO
+
+
+def _auto_space(tree: Tree) -> Tree:
+    """Build the space of the preset `auto`; settings of a wrong type, which are reported later, count as absent."""
+    dataset, size = _data_setting(tree, "dataset") or "digits", _data_setting(tree, "image_size")
+    search = tree.get("search")
+    limit = search.get("max_average_macs") if isinstance(search, dict) else None
+    is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 4
+    is_limit = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
+    return auto_declaration(
+        int(cast(int, size)) if is_size else NATIVE_SIZES.get(str(dataset), 32),
+        1 if dataset in GREY else 3,
+        float(cast(float, limit)) if is_limit else None,
+    )
+
+
+def _data_setting(tree: Tree, name: str) -> object:
+    data = tree.get("data")
+    return data.get(name) if isinstance(data, dict) else None
 
 
 def _find_non_finite(value: object, path: str, problems: list[str]) -> None:

@@ -9,7 +9,15 @@ from typing import TypeVar
 
 import torch
 
-from aebnas_bo.config import TRANSFORMS, Config, DataConfig, EstimationConfig, FinalTrainingConfig, TrainingConfig
+from aebnas_bo.config import (
+    TRANSFORMS,
+    Config,
+    DataConfig,
+    EstimationConfig,
+    FinalTrainingConfig,
+    SupernetConfig,
+    TrainingConfig,
+)
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.splits import Splits, set_aside
 from aebnas_bo.data.transforms import normalize
@@ -33,13 +41,14 @@ logger = logging.getLogger(__name__)
 
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 
+MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
 TRAINING_VERSION = 3  # raised whenever training itself changes, so that no older supernet is reused
 ESTIMATION_VERSION = 3  # raised whenever measuring changes, so that no older exit table is reused
 
 
 def supernet_fingerprint(config: Config, data_hash: str) -> str:
     """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
-    training = config.supernet.model_dump(mode="json", exclude={"cache"})
+    training = capped(config).model_dump(mode="json", exclude={"cache"})
     joint = config.supernet.joint_loss
     if joint is not None and joint.max_macs is None:
         training["joint_loss"]["max_macs"] = config.search.max_average_macs  # as `with_budget` has it
@@ -146,9 +155,17 @@ def _train(
 
     progress.start("supernet epochs", config.supernet.epochs)
     checkpoint = folder.checkpoint if folder is not None else None
-    training = with_budget(config.supernet, config, space)
+    training = with_budget(capped(config), config, space)
     data = training_data(config, training, splits, device)
     train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
+
+
+def capped(config: Config) -> SupernetConfig:
+    """Return how the supernet is trained, with the most MACs of its networks that follow from the search's limit."""
+    training, limit = config.supernet, config.search.max_average_macs
+    if training.max_macs is not None or limit is None or not training.stratified:
+        return training
+    return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
 
 
 def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:

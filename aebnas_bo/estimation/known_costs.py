@@ -15,7 +15,7 @@ from torch import Tensor
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.space.macs import MACS_PER_MILLION, MacsPrices, PartPrices
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
-from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
+from aebnas_bo.space.plan import ConvPlan, branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 
 MOST_CACHED = 200_000  # costs of one part; an integer and a short key each
@@ -79,7 +79,7 @@ class ExitPrices:
         last = self._num_stages = len(space.declaration.stages)
         ends = ["width", "depth"] if 0 in space.declaration.stages[-1].depths else ["width"]
         read_by_head = [f"stage{last}_{gene}" for gene in ends] + [f"stage{last - 1}_width"] * (len(ends) - 1)
-        self._stem = self._part("", last, self._stem_price)
+        self._stem = self._part("", 1, self._stem_price)
         self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_price, n)) for n in range(1, last + 1)]
         self._branches = [
             self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
@@ -117,10 +117,13 @@ class ExitPrices:
         side = self._space.resolution(genes)
         for stride in (skeleton.stem_stride, *skeleton.stage_strides[: number - 1]):
             side = -(-side // stride)
-        return self._space.width(genes, number - 1) if number > 1 else skeleton.stem_channels, side
+        return self._space.width(genes, number - 1) if number > 1 else self._stem_plan(genes).out_channels, side
 
     def _stem_price(self, genes: Point) -> int:
-        return self._prices.stem(stem_plan(self._space.resolution(genes), self._space.skeleton))
+        return self._prices.stem(self._stem_plan(genes))
+
+    def _stem_plan(self, genes: Point) -> ConvPlan:
+        return stem_plan(self._space.resolution(genes), self._space.width(genes, 1), self._space.skeleton)
 
     def _stage_price(self, number: int, genes: Point) -> int:
         channels, side = self._input_of(genes, number)

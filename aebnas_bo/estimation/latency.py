@@ -171,9 +171,9 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
         found.update((part.name, part) for part in parts)
 
     for resolution in declaration.resolutions:
-        stem = stem_plan(resolution, skeleton)
-        note([_stem(stem, skeleton.activation)])
-        channels, side = {stem.out_channels}, stem.side
+        stems = [stem_plan(resolution, width, skeleton) for width in declaration.stages[0].widths]
+        note(_stem(stem, skeleton.activation) for stem in stems)
+        channels, side = {stem.out_channels for stem in stems}, stems[0].side
         for number, choices in enumerate(declaration.stages):
             for inputs, width, block in product(channels, choices.widths, choices.blocks):
                 stage = Stage(width, (block,) * max(choices.depths))

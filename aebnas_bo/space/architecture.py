@@ -24,7 +24,7 @@ class Skeleton:
     Args:
         in_channels: Channels of an input image.
         num_classes: Number of classes, `K`.
-        stem_channels: Output channels of the 3x3 stem convolution.
+        stem_channels: Output channels of the 3x3 stem convolution; `None` takes half the first stage's width.
         stem_stride: Stride of the stem.
         stage_strides: Stride of the first block of each stage.
         exit_stages: For each exit position, the stage (counted from 0) after which its branch sits.
@@ -37,7 +37,7 @@ class Skeleton:
 
     in_channels: int
     num_classes: int
-    stem_channels: int
+    stem_channels: int | None
     stem_stride: int
     stage_strides: tuple[int, ...]
     exit_stages: tuple[int, ...]

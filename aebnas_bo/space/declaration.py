@@ -135,7 +135,8 @@ class NetworkSpaceDeclaration(Declaration):
 
     Args:
         resolutions: Sides in pixels the images may be resized to.
-        stem_channels: Output channels of the stem.
+        stem_channels: Output channels of the stem; null takes half the first stage's width, so that the stem of a
+            small network is small too.
         stem_stride: Stride of the stem.
         head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
         branch_stride: Stride of every branch layer.
@@ -148,7 +149,7 @@ class NetworkSpaceDeclaration(Declaration):
     """
 
     resolutions: Annotated[tuple[Annotated[int, Field(ge=4, le=512)], ...], Field(min_length=1)]
-    stem_channels: PositiveInt
+    stem_channels: PositiveInt | None
     stem_stride: Stride
     head_channels: Annotated[int, Field(ge=0, le=8192)]
     branch_stride: Stride

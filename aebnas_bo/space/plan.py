@@ -141,7 +141,7 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
         architecture: The network.
         skeleton: The fixed part of its space.
     """
-    stem = stem_plan(architecture.resolution, skeleton)
+    stem = stem_plan(architecture.resolution, architecture.stages[0].width, skeleton)
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
     for number, (stage, stride) in enumerate(zip(architecture.stages, skeleton.stage_strides, strict=True)):
@@ -166,9 +166,16 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
     )
 
 
-def stem_plan(resolution: int, skeleton: Skeleton) -> ConvPlan:
-    """Return the first convolution at a resolution in pixels."""
-    return _conv(skeleton.in_channels, skeleton.stem_channels, 3, skeleton.stem_stride, resolution)
+def stem_plan(resolution: int, first_width: int, skeleton: Skeleton) -> ConvPlan:
+    """Return the first convolution.
+
+    Args:
+        resolution: Side in pixels of the image.
+        first_width: Width of the first stage.
+        skeleton: The fixed part of the space.
+    """
+    channels = skeleton.stem_channels or -(-first_width // 2)
+    return _conv(skeleton.in_channels, channels, 3, skeleton.stem_stride, resolution)
 
 
 def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:

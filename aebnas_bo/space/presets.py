@@ -6,6 +6,7 @@ from importlib import resources
 
 import yaml
 
+AUTO = "auto"  # built for the images and the limit by `space.auto`; all others are files
 PRESETS = ("tiny", "cifar", "cifar32", "aebnas")
 
 

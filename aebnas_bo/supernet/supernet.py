@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.plan import BlockPlan, ConvPlan, NetworkPlan, SqueezePlan, network_plan
+from aebnas_bo.space.plan import BlockPlan, ConvPlan, NetworkPlan, SqueezePlan, network_plan, stem_plan
 from aebnas_bo.supernet.blocks import ElasticBlock
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, ElasticSqueeze, modules_of
 from aebnas_bo.supernet.exit_branches import ElasticBranch
@@ -48,11 +48,12 @@ class Supernet(nn.Module):
         widths = [max(choices.widths) for choices in declaration.stages]
         num_classes, head_channels = skeleton.num_classes, skeleton.head_channels
         self.skeleton = skeleton
-        self.stem = ElasticConvNorm(skeleton.in_channels, skeleton.stem_channels, 3, False, generator)
+        stem_channels = stem_plan(max(declaration.resolutions), widths[0], skeleton).out_channels
+        self.stem = ElasticConvNorm(skeleton.in_channels, stem_channels, 3, False, generator)
         self.stages = nn.ModuleList(
             ElasticStage(channels, choices, number in skeleton.squeezed_stages, generator)
             for number, (channels, choices) in enumerate(
-                zip([skeleton.stem_channels, *widths], declaration.stages, strict=False)
+                zip([stem_channels, *widths], declaration.stages, strict=False)
             )
         )
         self.branches = nn.ModuleList(

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from aebnas_bo.config import SupernetConfig
+from aebnas_bo.space.backbone_pool import backbone_pool
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.supernet import Supernet
@@ -49,9 +50,10 @@ def train_supernet(
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
+    pool = backbone_pool(space, seed, config.max_macs) if config.stratified else None
 
     def make_backward(generator: np.random.Generator) -> Backward:
-        sampler = TrainingSampler(space, generator, config.balanced_branches)
+        sampler = TrainingSampler(space, generator, config.balanced_branches, pool)
 
         def networks() -> list[Network]:
             return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]

@@ -30,7 +30,7 @@ def _space(is_grey: bool) -> NetworkSpace:
     strides = (1, 2, 1) if is_grey else (1, 2, 2)
     declaration = NetworkSpaceDeclaration(
         resolutions=(9, 12) if is_grey else (12, 16),
-        stem_channels=4,
+        stem_channels=4 if is_grey else None,
         stem_stride=2 if is_grey else 1,
         head_channels=0 if is_grey else 20,
         branch_stride=1 if is_grey else 2,

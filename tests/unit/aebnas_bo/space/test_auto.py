@@ -1,0 +1,90 @@
+"""The space that is built for the images and the limit."""
+
+import itertools
+
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.errors import ConfigError
+from aebnas_bo.space.architecture import Architecture, Block, Stage
+from aebnas_bo.space.auto import auto_declaration, plain_macs
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+
+SIZES = (8, 16, 28, 32, 48, 64, 96, 128, 224, 512)
+LIMITS = (None, 0.05, 0.3, 2.44, 20.0)
+
+
+def space_of(size: int, limit: float | None) -> NetworkSpace:
+    settings = ["space.preset=auto", f"data.image_size={size}", "data.dataset=cifar10", "data.root=."]
+    return NetworkSpace(load_config(None, [*settings, f"search.max_average_macs={limit or 'null'}"]).space, 3, 10)
+
+
+@pytest.mark.parametrize(("size", "limit"), itertools.product(SIZES, LIMITS))
+def test_auto_spans_the_limit_at_every_size(size: int, limit: float | None) -> None:
+    space = space_of(size, limit)
+    assert max(space.declaration.resolutions) <= min(size, 224)
+    cheapest, most = space.middle_macs**2 / _macs(space), _macs(space)
+    if limit is not None:
+        assert most >= 2e6 * limit
+        assert cheapest <= max(limit * 1e6 / 2, 90e3)  # below that a network has too few channels to count
+
+
+def _macs(space: NetworkSpace) -> int:
+    return exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
+
+
+def test_auto_contains_the_plain_network() -> None:
+    # stem of w channels, blocks of 2w, 2w, 4w, 4w and 8w channels with strides 2, 1, 2, 1, 2
+    space = space_of(32, None)
+    widths = [stage.widths for stage in space.declaration.stages]
+    block = Block(3, 1, "depthwise_separable")
+    plain = Architecture(
+        32,
+        (*(Stage(widths[n][2], (block,) * depth) for n, depth in enumerate((2, 2, 1))), Stage(0, ())),
+        (None,) * 3,
+    )
+    point = {p.name: p.values[0] if hasattr(p, "values") else p.upper for p in space.search_space.parameters}
+    point |= {"resolution": 32, "stage1_depth": 2, "stage2_depth": 2, "stage3_depth": 1, "stage4_depth": 0}
+    point |= {f"stage{n + 1}_width": widths[n][2] for n in range(3)}
+    assert space.architecture(point) == plain
+
+
+def test_auto_shrinks_large_images_where_the_limit_is_low() -> None:
+    assert max(space_of(224, 0.3).declaration.resolutions) < 112
+    assert max(space_of(224, 30.0).declaration.resolutions) == 224
+
+
+def test_auto_is_the_preset_of_own_images_and_tiny_that_of_the_digits(tmp_path) -> None:
+    own = load_config(None, ["data.dataset=imagefolder", f"data.root={tmp_path}", "data.image_size=28"])
+    assert own.space == load_config(None, ["space.preset=auto", "data.image_size=28", "data.dataset=cifar10",
+                                           "data.root=."]).space  # fmt: skip
+    assert load_config(None).space == load_config(None, ["space.preset=tiny"]).space
+
+
+def test_auto_follows_a_limit_given_after_it() -> None:
+    one = load_config(None, ["space.preset=auto", "data.dataset=cifar10", "data.root=.", "search.max_average_macs=0.5"])
+    other = load_config(
+        None, ["search.max_average_macs=0.5", "data.root=.", "data.dataset=cifar10", "space.preset=auto"]
+    )
+    assert one.space == other.space
+    assert one.space.stages[-1].widths != space_of(32, None).declaration.stages[-1].widths
+
+
+@pytest.mark.parametrize("setting", ["data.image_size=big", "search.max_average_macs=-1", "search.max_average_macs=no"])
+def test_auto_leaves_wrong_settings_to_be_reported(setting: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["space.preset=auto", "data.dataset=cifar10", "data.root=.", setting])
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(setting.partition("=")[0])
+
+
+def test_plain_macs_are_those_of_the_formula() -> None:
+    space = space_of(8, None)
+    # two stages of strides 2: stem of 4 at 8x8, blocks of 8, 8 at 4x4 and of 16 at 2x2, ten classes
+    stem, first = 64 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
+    assert plain_macs(space.skeleton, 8, 4.0) == stem + first + 4 * (8 * 9 + 8 * 16) + 160
+
+
+def test_auto_declaration_depends_on_the_channels() -> None:
+    assert auto_declaration(16, 1, 0.1) != auto_declaration(16, 3, 0.1)
