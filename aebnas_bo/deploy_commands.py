@@ -48,6 +48,7 @@ def train(
     options = all_settings(settings, {"final_training.epochs": epochs, "device": device})
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text, write_confusion_csv
         from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder, trained_networks
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
@@ -62,6 +63,7 @@ def train(
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
         every = trained_networks(candidate.folder, candidate.trial.key)
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
+        write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
         folders = [str(trained_folder(candidate.folder, candidate.trial.key, seed)) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
@@ -71,7 +73,13 @@ def train(
         if not stdout.is_terminal:
             stdout = Console(width=WIDTH)
         stdout.print(training_table(networks))
-        stdout.print(outputs_table(networks[0]))
+        first, answers = networks[0], networks[0].test.by_class
+        if answers is not None:
+            stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+        stdout.print(outputs_table(first))
+        if answers is not None:
+            stdout.print(class_table(first, answers))
+            stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
+from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
@@ -49,7 +50,8 @@ class Summary:
         seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
         peak_memory_mb: Largest resident size of the process.
         supernet: Where the supernet came from.
-        data: Name, hash and sizes of the splits.
+        data: Name, hash and sizes of the splits; per split the most frequent class and the accuracy of always answering
+            it, in percent, and chance accuracy.
         device: Where networks ran.
         versions: Versions of what matters.
     """
@@ -110,6 +112,8 @@ def write_summary(
             "hash": splits.data_hash,
             "classes": list(splits.class_names),
             "images": {name: len(getattr(splits, name)) for name in ("train", "calibration", "validation", "test")},
+            "chance_accuracy": 100.0 / splits.num_classes,
+            "largest_class": {name: _largest_class(splits, getattr(splits, name)) for name in ("validation", "test")},
         },
         device=config.device,
         versions=package_versions(),
@@ -129,6 +133,12 @@ def read_summary(path: Path) -> Summary:
     except (OSError, ValidationError) as error:
         reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
         raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
+
+
+def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
+    counts = images.labels.bincount(minlength=splits.num_classes)
+    label = int(counts.argmax())
+    return {"name": splits.class_names[label], "accuracy": 100.0 * int(counts[label]) / len(images)}
 
 
 def _front_row(trial: Trial) -> dict[str, object]:

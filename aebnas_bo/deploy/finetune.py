@@ -18,12 +18,11 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
-from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
+from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
-    MeasuredSplit,
     OperatingPoint,
     check_goal,
     operating_points,
@@ -329,7 +328,8 @@ def _describe(
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
         errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
-        return MeasuredSplit(table, tuple(errors))
+        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
+        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
 
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
@@ -356,8 +356,8 @@ def _describe(
             for name, k, macs, own in outputs
         ),
         estimated_accuracy=candidate.trial.metrics["accuracy"],
-        validation=figures_at(validation.table, costs, thresholds, validation.calibration_errors),
-        test=figures_at(test.table, costs, thresholds, test.calibration_errors),
+        validation=figures_at(validation, costs, thresholds),
+        test=figures_at(test, costs, thresholds),
         origin=origin,
     )  # fmt: skip
     return description, operating_points(validation, test, costs)

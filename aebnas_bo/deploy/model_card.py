@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
 from aebnas_bo.deploy.description import FINAL, Figures, NetworkDescription
 from aebnas_bo.space.macs import MACS_PER_MILLION
+
+MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
+MOST_CONFUSIONS = 10
 
 RULES = {
     "each": "An image leaves at the first exit whose confidence reaches its threshold.",
@@ -43,6 +47,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "|---|---|",
             f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
             f"{test.images} images) |",
+            *_reference(network),
             f"| average cost | **{test.average_macs:.4g} M MACs** per image, branches passed on the way included "
             f"({test.average_macs_without_passed:.4g} M without them) |",
             f"| worst case | {test.worst_case_macs:.4g} M MACs, an image that never leaves early |",
@@ -59,6 +64,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "that) in percent, in 15 bins. MACs are multiply-accumulate operations of convolutions and linear layers, "
             "half of what `torch.utils.flop_counter` reports.",
             "",
+            *_classes(network),
             "## Data and training",
             "",
             f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
@@ -105,8 +111,45 @@ def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
     return lines
 
 
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
+def _reference(network: NetworkDescription) -> list[str]:
+    answers = network.test.by_class
+    if answers is None:
+        return []
+    return [
+        f"| for reference | always answering {_plain(network.class_names[answers.largest_class])}, the largest class, "
+        f"is right for {answers.largest_class_accuracy:.2f} % of the test images; chance is "
+        f"{100.0 / network.num_classes:.2f} % |"
+    ]
+
+
+def _classes(network: NetworkDescription) -> list[str]:
+    answers = network.test.by_class
+    if answers is None:
+        return []
+    shown = answers.worst_first()[:MOST_CLASSES]
+    hidden = sum(count > 0 for count in answers.images) - len(shown)
+    names = [_plain(name) for name in network.class_names]
+    confusions = [f"* {confusion_text(one, answers, names)}" for one in answers.confusions[:MOST_CONFUSIONS]]
+    return [
+        "## Classes",
+        "",
+        "Test images, lowest accuracy first"
+        + (f"; {_counted(hidden, 'other class', 'es')} not shown." if hidden else "."),
+        "",
+        "| class | images | right (%) |",
+        "|---|---|---|",
+        *(f"| {names[label]} | {answers.images[label]} | {_right(answers, label)} |" for label in shown),
+        "",
+        *(["Most frequent confusions:", "", *confusions, ""] if confusions else []),
+    ]
+
+
+def _right(answers: ClassAnswers, label: int) -> str:
+    return f"{100.0 * answers.right[label] / answers.images[label]:.2f}"
+
+
+def _counted(number: int, name: str, plural: str = "s") -> str:
+    return f"{number} {name}{plural * (number != 1)}"
 
 
 def _listed(names: tuple[str, ...], most: int = 12) -> str:

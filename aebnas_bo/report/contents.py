@@ -30,6 +30,19 @@ from aebnas_bo.supernet_preparation import table_store
 
 
 @dataclass(frozen=True)
+class LargestClass:
+    """The most frequent class of a split.
+
+    Args:
+        name: Its name.
+        accuracy: Accuracy of always answering it, in percent.
+    """
+
+    name: str
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """What `summary.json` says of the images.
 
@@ -38,12 +51,16 @@ class DataFacts:
         hash: Hash over all splits.
         classes: Names of the classes.
         images: Number of images of each split.
+        chance_accuracy: Percent; `None` in folders of earlier versions, as is the next.
+        largest_class: Most frequent class of the validation and of the test images.
     """
 
     dataset: str
     hash: str
     classes: tuple[str, ...]
     images: Mapping[str, int]
+    chance_accuracy: float | None = None
+    largest_class: Mapping[str, LargestClass] | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
         assert figures.average_macs_without_passed <= figures.average_macs
         right = sum(o.exit_rate * (o.accuracy_of_leaving or 0.0) for o in figures.outputs)
         assert figures.accuracy == pytest.approx(right)
+        assert figures.by_class is not None
+        assert sum(figures.by_class.images) == figures.images
+        assert 100.0 * sum(figures.by_class.right) / figures.images == pytest.approx(figures.accuracy)
+    assert network.test.by_class is not None
+    assert list(network.test.by_class.images) == candidate.splits.test.labels.bincount(minlength=10).tolist()
 
 
 def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
