@@ -100,8 +100,9 @@ def write_confusion_csv(path: Path, networks: Sequence[NetworkDescription]) -> N
             for answer, count in enumerate(counts):
                 if count:
                     names = network.class_names[label], network.class_names[answer]
-                    rows.append([network.key, network.origin.seed, *names, count, answers.images[label]])
-    write_csv(path, ["key", "seed", "class", "answer", "images", "images_of_class"], rows)
+                    origin = network.origin
+                    rows.append([network.key, origin.seed, origin.recipe, *names, count, answers.images[label]])
+    write_csv(path, ["key", "seed", "recipe", "class", "answer", "images", "images_of_class"], rows)
 
 
 def _short(name: str) -> str:

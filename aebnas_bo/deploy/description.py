@@ -102,6 +102,7 @@ class Origin(Section):
         start: Whether it began with the weights of the `supernet` or from `scratch`.
         version: Version of aebnas_bo.
         fingerprint: Identifies all that its weights depend on.
+        recipe: Short hash of the settings it was trained with; empty in files of earlier versions.
     """
 
     study: str
@@ -112,6 +113,7 @@ class Origin(Section):
     start: str
     version: str
     fingerprint: str
+    recipe: str = ""
 
 
 class NetworkDescription(Section):

@@ -33,6 +33,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
     resolution, size, channels = network.architecture.resolution, network.image_size, network.skeleton.in_channels
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
     seen = f" (looked at in {resolution} x {resolution})" if resolution != size else ""
+    recipe = f", recipe {origin.recipe}" if origin.recipe else ""
     exits = len(network.outputs) - 1
     clear = "an image that is clear leaves early and costs less"
     return "\n".join(
@@ -69,8 +70,8 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "",
             f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
             f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
-            f"seed {origin.seed}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were tuned "
-            f"on {network.validation.images} other images, and the figures above are from {test.images} images that "
+            f"seed {origin.seed}{recipe}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were "
+            f"tuned on {network.validation.images} other images, and the figures above are from {test.images} images that "
             "neither training nor tuning has seen.",
             "",
             "## Limits",

@@ -14,7 +14,7 @@ from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import trained_networks
+from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -128,7 +128,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         networks=_networks(run, selections) if completed_settings(run.trials) else None,
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
-        trained=tuple(trained_networks(run.folder)),
+        trained=tuple(one.description for one in trained_networks(run.folder)),
     )
 
 

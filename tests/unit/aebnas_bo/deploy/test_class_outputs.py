@@ -69,7 +69,7 @@ def test_class_lines_name_confusions_and_references() -> None:
 
 def test_confusion_csv_has_a_row_per_class_and_answer(network, make_network, tmp_path: Path) -> None:
     write_confusion_csv(tmp_path / "confusion.csv", [make_network()[1], network])  # the first one of earlier versions
-    rows = [list(row.values())[2:] for row in csv.DictReader((tmp_path / "confusion.csv").open())]
+    rows = [list(row.values())[3:] for row in csv.DictReader((tmp_path / "confusion.csv").open())]
     assert rows == [
         ["cat", "cat", "10", "10"], ["dog", "cat", "1", "10"], ["dog", "dog", "9", "10"],
         ["<b>emu</b>", "cat", "2", "10"], ["<b>emu</b>", "<b>emu</b>", "8", "10"],
