@@ -54,6 +54,7 @@ def train(
         from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, training_of
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.outputs import other_recipes, outputs_table, training_table, write_outputs_csv
+        from aebnas_bo.deploy.seen_figures import looks_text
         from aebnas_bo.deploy.trainings import trained_networks, training_folder
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
@@ -83,6 +84,7 @@ def train(
         if answers is not None:
             stdout.print(class_table(first, answers))
             stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+        stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
         for line in other_recipes(every, first.origin.recipe):
             stdout.print(line, highlight=False, soft_wrap=True)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)

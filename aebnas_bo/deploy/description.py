@@ -135,6 +135,8 @@ class NetworkDescription(Section):
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
         origin: Where it comes from.
+        earlier_test_looks: How many other networks of the study had been measured on the test images before, other
+            seeds, recipes and thresholds included; null in files of earlier versions.
     """
 
     format_version: Literal[1] = 1
@@ -152,6 +154,7 @@ class NetworkDescription(Section):
     validation: Figures
     test: Figures
     origin: Origin
+    earlier_test_looks: Annotated[int, Field(ge=0)] | None = None
 
     @property
     def num_classes(self) -> int:

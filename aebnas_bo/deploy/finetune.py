@@ -31,6 +31,7 @@ from aebnas_bo.deploy.operating_points import (
     tuning_goal_of,
     write_operating_points,
 )
+from aebnas_bo.deploy.seen_figures import look_of, note_look
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
@@ -196,7 +197,10 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
                 checkpoint.unlink()  # an earlier version began another recipe here
             subnet = _train(candidate, recipe, training, checkpoint, progress, device)
+        look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
+        others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
         description, points = _describe(candidate, subnet, _origin(candidate, recipe, training), device)
+        description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)

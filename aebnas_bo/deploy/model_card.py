@@ -71,8 +71,8 @@ def model_card(network: NetworkDescription, file: str) -> str:
             f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
             f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
             f"seed {origin.seed}{recipe}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were "
-            f"tuned on {network.validation.images} other images, and the figures above are from {test.images} images that "
-            "neither training nor tuning has seen.",
+            f"tuned on {network.validation.images} other images, and the figures above are from {test.images} images "
+            f"that neither training nor tuning has seen.{_earlier_looks(network)}",
             "",
             "## Limits",
             "",
@@ -110,6 +110,18 @@ def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
             f"{figures.accuracy:.2f} | {leaving} | {figures.calibration_error:.2f} |"
         )
     return lines
+
+
+def _earlier_looks(network: NetworkDescription) -> str:
+    others = network.earlier_test_looks
+    if others is None:
+        return ""
+    if not others:
+        return " No other network of the study had been measured on them before."
+    return (
+        f" {_counted(others, 'other network')} of the study (architecture, seed, recipe or thresholds) had been "
+        "measured on them before. If this one was chosen for its test accuracy, that accuracy is too high."
+    )
 
 
 def _reference(network: NetworkDescription) -> list[str]:

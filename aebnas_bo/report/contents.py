@@ -14,6 +14,7 @@ from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.seen_figures import known_looks
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
@@ -100,6 +101,7 @@ class Contents:
         summary: What the latest call wrote when it ended; `None` before the first has.
         data: What that says of the images.
         trained: Networks that were trained to the end.
+        test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 
     run: StoredRun
@@ -107,6 +109,7 @@ class Contents:
     summary: Summary | None = None
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
+    test_looks: int = 0
 
 
 def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
@@ -129,6 +132,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
+        test_looks=len(known_looks(run.folder)),
     )
 
 

@@ -154,6 +154,9 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
     assert network.key in section
     assert f"{network.test.accuracy:.2f} ± {network.test.accuracy_sem:.2f}" in section
+    assert "So far" not in section
+    two = without_plotly(render(replace(found, test_looks=2)))
+    assert "So far 2 networks were measured on them" in two
     assert found.data is not None
     assert found.data.largest_class is not None
     assert f"is right for {found.data.largest_class['test'].accuracy:.2f} % of the test images" in section
