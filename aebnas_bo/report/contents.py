@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
@@ -25,7 +26,7 @@ from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.summary import Summary, read_summary
+from aebnas_bo.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.supernet.checkpoint import images_of_supernet
 from aebnas_bo.supernet_preparation import table_store
 
@@ -110,6 +111,11 @@ class Contents:
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
     test_looks: int = 0
+
+    @property
+    def corrected(self) -> Mapping[Place, float]:
+        """Corrected accuracy of points of the front, by number and setting of the trial."""
+        return {} if self.summary is None else corrected_accuracies(self.summary)
 
 
 def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:

@@ -183,6 +183,22 @@ def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> 
     assert "&lt;b&gt;24&lt;/b&gt;" not in section
 
 
+def test_corrected_accuracies_are_shown_where_they_are_known(contents: Contents) -> None:
+    assert contents.networks is not None
+    assert contents.summary is not None
+    assert "Corrected (%)" not in without_plotly(render(contents))
+    place = contents.networks.front[0]
+    rows = [{"trial": place.number, "setting": place.setting, "accuracy_corrected": 12.25}]
+    summary = replace(contents.summary, front=rows, optimism={"thresholds": 1.5, "choice": 0.25})
+    section = without_plotly(render(replace(contents, summary=summary))).partition('<section id="front">')[2]
+    assert "Corrected (%)" in section
+    assert '<td class="n">12.25</td>' in section
+    assert (
+        "Mean optimism of tuning thresholds: +1.50 points. Mean optimism of choosing the front: +0.25 points."
+        in section
+    )
+
+
 def test_json_within_a_script_cannot_end_it_and_stays_what_it_is() -> None:
     value = {"text": EVIL + "&amp;", "number": 1.5}
     written = script_json(json.dumps(value))
