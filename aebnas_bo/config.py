@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 
@@ -213,13 +213,30 @@ class FidelityConfig(Section):
 
     Args:
         num_architectures: Networks drawn and trained.
+        band: Lowest and highest average MACs in millions, as estimated at the thresholds drawn, of all networks; null
+            draws networks of all costs. Accuracy grows with MACs: a narrow band shows what estimates add to that.
         top_k: Sizes of the short lists whose regret is reported.
         bootstrap_samples: Resamples behind the 95 % intervals.
     """
 
     num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
+    band: tuple[float, float] | None = None
     top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 3, 5)
     bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
+
+    @field_validator("band", mode="before")
+    @classmethod
+    def _check_band(cls, band: object) -> object:
+        """Check a band as a whole, so that one sentence says all that is expected."""
+        if band is None:
+            return None
+        ends = tuple(band) if isinstance(band, list | tuple) else ()
+        if len(ends) == 2 and all(type(end) in (int, float) for end in ends) and 0.0 < ends[0] < ends[1]:
+            return ends
+        got = f", got {list(ends)}" if isinstance(band, list | tuple) else ""  # config_loading adds other values
+        raise ValueError(
+            f"expected [low, high] in millions of average MACs, 0 < low < high, such as [1.8, 2.6], or null{got}"
+        )
 
 
 class TuningConfig(Section):
