@@ -57,8 +57,8 @@ PARTS = {
     "+ average of the weights": ("ema_decay=0.998",),
 }
 STATISTICS_NETWORKS = 64  # random networks whose statistics are averaged in place of calibration
-HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_final", "tau_exits", "rho",
-          "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
+HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_macs", "tau_partial", "tau_final",
+          "tau_exits", "rho", "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,12 @@ def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}
     exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]
     whole = next(entry for entry in found if entry.quantity == "accuracy")
+    against = whole.against_macs
+    of_macs = (against.kendall_tau, against.partial_kendall_tau) if against is not None else (None, None)
     figures = [
-        *(whole.kendall_tau.value, whole.kendall_tau.low, whole.kendall_tau.high, taus["final"], np.mean(exits)),
+        *(whole.kendall_tau.value, whole.kendall_tau.low, whole.kendall_tau.high),
+        *(interval.value if interval is not None else np.nan for interval in of_macs),
+        *(taus["final"], np.mean(exits)),
         *(whole.spearman_rho.value, whole.top_k_regret[3].value),
         *(np.mean([c.estimates[quantity] for c in comparisons]) for quantity in ("accuracy", "final")),
         np.mean([c.alone["accuracy"] for c in comparisons]),
