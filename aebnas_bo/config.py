@@ -227,16 +227,12 @@ class FidelityConfig(Section):
     @field_validator("band", mode="before")
     @classmethod
     def _check_band(cls, band: object) -> object:
-        """Check a band as a whole, so that one sentence says all that is expected."""
-        if band is None:
-            return None
         ends = tuple(band) if isinstance(band, list | tuple) else ()
-        if len(ends) == 2 and all(type(end) in (int, float) for end in ends) and 0.0 < ends[0] < ends[1]:
-            return ends
+        is_pair = len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+        if band is None or (is_pair and 0.0 < ends[0] < ends[1]):
+            return ends or None
         got = f", got {list(ends)}" if isinstance(band, list | tuple) else ""  # config_loading adds other values
-        raise ValueError(
-            f"expected [low, high] in millions of average MACs, 0 < low < high, such as [1.8, 2.6], or null{got}"
-        )
+        raise ValueError(f"expected [low, high] in millions of average MACs with 0 < low < high, or null{got}")
 
 
 class TuningConfig(Section):

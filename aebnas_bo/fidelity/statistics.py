@@ -35,7 +35,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class AgainstMacs:
-    """What estimates add to MACs, which are known without any training and already rank accuracies.
+    """What estimates add to MACs, which are known before networks are trained alone and already rank accuracies.
 
     Args:
         kendall_tau: Kendall's tau-b of MACs alone.
