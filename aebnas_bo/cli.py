@@ -102,7 +102,7 @@ def fidelity(
         if not stdout.is_terminal:
             stdout = Console(width=160)
         stdout.print(tau_table(report.agreements))
-        stdout.print(verdict(report.agreements), highlight=False)
+        stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
         stdout.print(correlation_table(report.agreements))
         stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
 

@@ -48,7 +48,7 @@ def main() -> None:
         found = compute_again(folder, FidelityConfig())
         console.rule(str(folder))
         console.print(tau_table(found))
-        console.print(verdict(found), highlight=False)
+        console.print(f"\n{verdict(found)}\n", highlight=False)
         console.print(correlation_table(found))
 
 

@@ -33,7 +33,7 @@ def _on_gain(gain: Interval) -> str:
         return f"Estimates rank these networks better than their MACs alone: {figures}."
     if gain.high < 0.0:
         return f"Estimates rank these networks worse than their MACs alone: {figures}."
-    return f"Estimates rank these networks no better than their MACs alone, as far as the study can tell: {figures}."
+    return f"Estimates are not shown to rank these networks better than their MACs alone: {figures}."
 
 
 def _on_partial(against: AgainstMacs) -> str:
