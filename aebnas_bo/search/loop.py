@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from aebnas_bo.config import SearchConfig
 from aebnas_bo.errors import TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting
 from aebnas_bo.estimation.estimator import Estimator
@@ -16,6 +15,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.strategy import Strategy, batch_start
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.search_config import SearchConfig
 
 logger = logging.getLogger(__name__)
 

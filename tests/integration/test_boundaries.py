@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RANKS = [
     {"errors", "quiet", "seeding", "stopping"},
     {"space"},
-    {"config", "config_loading"},
+    {"config_section", "search_config", "config", "config_loading"},
     {"early_exit", "data", "training"},
     {"supernet"},
     {"estimation"},
