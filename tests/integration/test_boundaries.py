@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # A module may import from its own rank or from lower ones.
 RANKS = [
-    {"errors", "quiet", "seeding", "stopping"},
+    {"atomic_writing", "errors", "quiet", "seeding", "stopping"},
     {"space"},
     {"config_section", "search_config", "config", "config_loading"},
     {"early_exit", "data", "training"},
