@@ -16,6 +16,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "learned"]
 ExitRule = Literal["each", "cumulative"]
 Padding = Annotated[int, Field(ge=0, le=32)]
+PositiveCount = Annotated[int, Field(ge=1, le=10000)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
 TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
 
@@ -194,8 +195,8 @@ class FinalTrainingConfig(TrainingConfig):
     """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    start: Literal["supernet", "scratch"] = "supernet"
-    distillation: bool = True
+    start: Literal["supernet", "scratch"] = "scratch"
+    distillation: bool = False
     compile: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None
@@ -234,6 +235,27 @@ class FidelityConfig(Section):
             return ends or None
         got = f", got {list(ends)}" if isinstance(band, list | tuple) else ""  # config_loading adds other values
         raise ValueError(f"expected [low, high] in millions of average MACs with 0 < low < high, or null{got}")
+
+
+class ShortlistConfig(Section):
+    """Short trainings that decide which networks of a search are trained to the end (successive halving).
+
+    Args:
+        rungs: Networks and epochs of each rung, for example `[[8, 8], [3, 20]]`: eight networks for 8 epochs, the best
+            three of them for 20. Rungs are trained as `final_training` says, from fresh weights and without a teacher.
+        budgets: Budgets of average MACs that networks are chosen for, evenly on a logarithmic scale down to a tenth of
+            the highest. Only of runs with a time budget; `aebnas-bo train --shortlist` serves the goal it is given.
+    """
+
+    rungs: Annotated[tuple[tuple[PositiveCount, PositiveCount], ...], Field(min_length=1)] = ((8, 8), (3, 20))
+    budgets: Annotated[int, Field(ge=1, le=16)] = 3
+
+    @model_validator(mode="after")
+    def _check(self) -> ShortlistConfig:
+        counts = [count for count, _ in self.rungs]
+        if counts != sorted(counts, reverse=True):
+            raise ValueError(f"rungs must not grow in networks, got {counts}")
+        return self
 
 
 class TuningConfig(Section):
@@ -288,17 +310,22 @@ class Config(Section):
         seed: Seed of training, design and proposals.
         device: Where networks run.
         num_threads: CPU threads of training and evaluation; proposals always use one.
+        time_budget: Minutes that a run may take from start to trained networks; it divides them between supernet,
+            search, short list and final trainings, in place of `supernet.epochs`, `search.budget`, the epochs of
+            `shortlist.rungs` and `final_training.epochs`. Null searches `search.budget` trials and trains no network.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
     seed: Annotated[int, Field(ge=0, le=2**32)] = 0
     device: Literal["cpu", "cuda", "auto"] = "auto"
     num_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    time_budget: Annotated[float, Field(gt=0.0, le=100000.0)] | None = None
     data: DataConfig = DataConfig()
     space: NetworkSpaceDeclaration
     supernet: SupernetConfig = SupernetConfig()
     final_training: FinalTrainingConfig = FinalTrainingConfig()
     estimation: EstimationConfig = EstimationConfig()
+    shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
 

@@ -26,11 +26,11 @@ from aebnas_bo.config import Config, EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.fidelity.outputs import read_rows
-from aebnas_bo.fidelity.standalone import StandaloneNetworks
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace

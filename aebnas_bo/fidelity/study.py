@@ -13,13 +13,13 @@ from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config, FidelityConfig
 from aebnas_bo.config_loading import dump_config, parse_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.fidelity.band import band_candidates, points_in_band
 from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.fidelity.drawing import spread_points
 from aebnas_bo.fidelity.outputs import plot_fidelity, write_agreements, write_rows
-from aebnas_bo.fidelity.standalone import StandaloneNetworks
 from aebnas_bo.fidelity.statistics import Agreement
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.resuming import differing_settings

@@ -29,8 +29,9 @@ def run_search(
     objectives: Sequence[Objective],
     settings: SearchConfig,
     on_trial: OnTrial,
+    is_time_up: Callable[[], bool] = lambda: False,
 ) -> list[Trial]:
-    """Continue a study until its budget is spent.
+    """Continue a study until its budget, or its time, is spent.
 
     Every trial is stored as RUNNING before it is evaluated; one found RUNNING belongs to a process that died, and is
     evaluated again at the same point.
@@ -42,6 +43,7 @@ def run_search(
         objectives: The metrics that must be finite for a trial to count.
         settings: Budget and allowed failures.
         on_trial: Called with all trials after each one.
+        is_time_up: Asked before each trial; the first time that it is true ends the search.
 
     Returns:
         All trials.
@@ -57,7 +59,7 @@ def run_search(
             store.finish(trials[position])
     _check_failures(trials, settings)
     on_trial(trials)
-    while len(trials) < settings.budget:
+    while len(trials) < settings.budget and not is_time_up():
         for trial in propose_trials(strategy, trials, settings)[: settings.budget - len(trials)]:
             store.add_running(trial)
             trials.append(evaluate_trial(trial, estimator, objectives))

@@ -20,6 +20,8 @@ RANKS = [
     {"supernet_preparation", "latency_preparation"},
     {"study"},
     {"deploy", "fidelity", "comparison", "report"},
+    {"shortlist"},
+    {"timed_run"},
     {"run"},
     {"deploy_commands", "report_commands"},
     {"cli"},
