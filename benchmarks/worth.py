@@ -52,7 +52,7 @@ def main() -> None:
         budgets, widths = _figures_of(config, arguments.budgets, arguments.widths)
         folder = arguments.out or Path("runs") / "worth" / f"{config.name}-{arguments.minutes:g}"
         read_results(folder, config, arguments.minutes, widths=widths)  # refuses other settings before hours are spent
-        parts = ("reference",) if arguments.reference else arguments.parts
+        parts: Sequence[Part] = ("reference",) if arguments.reference else arguments.parts
         jobs = _jobs(arguments, parts, widths, folder=folder)
         failed = run_jobs([job for job in jobs if not job.rows.exists()], arguments.jobs)
         write_outputs(folder, config, arguments.minutes, budgets=budgets, widths=widths)

@@ -164,8 +164,10 @@ def _read_result(path: Path) -> Result:
     rows = read_rows(path)
     points = tuple(
         Point(
-            row["network"],
-            *(_number(row[name]) for name in ("epochs", "validation_macs", "validation_accuracy")),
+            network=row["network"],
+            epochs=_number(row["epochs"]),
+            validation_macs=_number(row["validation_macs"]),
+            validation_accuracy=_number(row["validation_accuracy"]),
             test_macs=float(row["test_macs"]),
             test_accuracy=float(row["test_accuracy"]),
         )

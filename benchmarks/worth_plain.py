@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +31,7 @@ from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.loop import TrainingData, shuffled_batches
 from benchmarks.worth_jobs import Job, Point, Result, settings_key
 
-TIMED_BATCHES, TIMED_EPOCHS = 20, 4  # short epochs that say how long one over all images takes; the first warms up
+TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs that say how long one over all images takes; the first warms up
 
 # The reference: the schedule of a small script that knows nothing of this package.
 PEAK, LEAST, WARMUP, BATCH, DECAY, SMOOTHING = 0.2, 1e-4, 0.15, 64, 2e-4, 0.05
@@ -137,7 +139,7 @@ def _planned_epochs(ground: Ground, data: TrainingData, recipe: FinalTrainingCon
 
 
 def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> float:
-    """Return processor seconds per epoch, from some epochs over a few batches."""
+    """Return processor seconds per epoch, from the median of some epochs over a few batches."""
     batches = max(len(data.images) // recipe.batch_size, 1)
     timed = min(batches, TIMED_BATCHES)
     few = TrainingData(data.images[: timed * recipe.batch_size], data.labels[: timed * recipe.batch_size], data.augment)
@@ -146,7 +148,7 @@ def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTraining
     train_from_scratch(
         ground.architecture, ground.skeleton, few, recipe, ground.job.seed, lambda _: ends.append(time.process_time())
     )
-    return (ends[-1] - ends[0]) / (len(ends) - 1) * batches / timed
+    return statistics.median(end - start for start, end in pairwise(ends)) * batches / timed
 
 
 def _trained_by_reference(ground: Ground) -> Trained:

@@ -167,13 +167,13 @@ def test_plain_training_has_its_share_of_the_time_and_keeps_its_epochs(config, m
     monkeypatch.setattr(worth_plain.time, "process_time", lambda: clock[0])
     # two networks share six seconds; an epoch takes half a second
     run_plain(job(config, "plain", minutes=0.1), load_config(config))
-    assert trained == [4, 6]
+    assert trained == [worth_plain.TIMED_EPOCHS, 6]
     plan = json.loads((config.parent / "out/epochs/plain-w2-seed0.json").read_text())
     assert (plan["epochs"], plan["seconds_per_epoch"]) == (6, 0.5)
     run_plain(job(config, "plain", minutes=0.1), load_config(config))
     assert trained[2:] == [6]
     run_plain(job(config, "plain", minutes=0.2), load_config(config))
-    assert trained[3:] == [4, 12]
+    assert trained[3:] == [worth_plain.TIMED_EPOCHS, 12]
 
 
 def test_reference_ends_with_its_time_and_learns(config) -> None:
