@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from aebnas_bo.config import DataConfig
+from aebnas_bo.data.groups import carve_groups, check_groups
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
@@ -69,6 +70,8 @@ class Splits:
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     """Split a data set into four disjoint parts with all classes in each.
 
+    Where training images have groups, images of one class and group stay together, and the fractions count groups.
+
     Args:
         dataset: What to split; without a test split of its own, one is carved out first.
         config: Fractions and seed. Calibration and validation are fractions of all training images.
@@ -77,6 +80,8 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
         DataError: If a split cannot hold every class; the message names the fraction to change.
     """
     pool, test = dataset.train, dataset.test
+    if pool.groups is not None:
+        check_groups(pool.labels, pool.groups, dataset.class_names, 4 if test is None else 3)
     if test is None:
         pool, test = _carve(pool, _count(config.test_fraction, pool), config, "test")
     num_calibration = _count(config.calibration_fraction, pool)
@@ -159,6 +164,11 @@ def _count(fraction: float, images: LabelledImages) -> int:
 
 def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) -> tuple[LabelledImages, LabelledImages]:
     """Return what is left and what was carved out."""
+    seed = child_seed(config.split_seed, "split", name) % 2**32
+    if images.groups is not None:
+        share = count / len(images)
+        left_at, carved_at = carve_groups(images.labels, images.groups, share, seed=seed)
+        return images.subset(left_at), images.subset(carved_at)
     num_classes = len(torch.unique(images.labels))
     left = len(images) - count
     if min(count, left) < num_classes:
@@ -167,7 +177,6 @@ def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) ->
             f"data.{name}_fraction: expected at least one image of each of {num_classes} classes on either side, got "
             f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
         )
-    seed = child_seed(config.split_seed, "split", name) % 2**32
     left_at, carved_at = _stratified(images.labels, count, seed, f"data.{name}_fraction")
     return images.subset(left_at), images.subset(carved_at)
 
