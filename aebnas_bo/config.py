@@ -213,6 +213,8 @@ class FinalTrainingConfig(TrainingConfig):
         start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
         distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
             network too.
+        train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
+            three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
@@ -224,6 +226,7 @@ class FinalTrainingConfig(TrainingConfig):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
     start: Literal["supernet", "scratch"] = "scratch"
     distillation: bool = False
+    train_on_validation: bool = True
     compile: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None

@@ -7,7 +7,7 @@ the final report.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -20,6 +20,7 @@ from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
 
+KEPT_SHARE, LEAST_KEPT = 0.25, 200  # of the validation images in a final training
 SMALLEST_STD = 1e-3  # a channel that never varies must not divide by zero
 
 
@@ -91,6 +92,39 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     splits = Splits(train, calibration, validation, test, dataset.class_names, mean, std)
     _check_classes(splits, has_own_test=dataset.test is not None)
     return splits
+
+
+def final_splits(splits: Splits, config: DataConfig) -> Splits:
+    """Return the splits of a final training: images that only the search needed are trained on too.
+
+    A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and figures: few
+    numbers need few images. The others and the calibration images join the training images. Groups of images stay
+    together.
+
+    Args:
+        splits: The splits of the search.
+        config: Holds the seed.
+
+    Returns:
+        The splits, with the kept images for validation and calibration; the given ones where nothing can be spared.
+    """
+    validation = splits.validation
+    kept_count = max(round(KEPT_SHARE * len(validation)), LEAST_KEPT, splits.num_classes)
+    units = validation.labels if validation.groups is None else validation.labels[_first_of_each_group(validation)]
+    if kept_count >= len(validation) - splits.num_classes or int(torch.bincount(units).min()) < 2:
+        return splits
+    spare, kept = _carve(validation, kept_count, config, "validation")
+    joined = (splits.train, splits.calibration, spare)
+    train = LabelledImages(torch.cat([one.images for one in joined]), torch.cat([one.labels for one in joined]))
+    return replace(splits, train=train, calibration=kept, validation=kept)
+
+
+def _first_of_each_group(images: LabelledImages) -> Tensor:
+    """Return the position of one image of each group of each class."""
+    assert images.groups is not None
+    pairs = torch.stack([images.labels, images.groups], dim=1)
+    _, inverse = torch.unique(pairs, dim=0, return_inverse=True)
+    return torch.stack([(inverse == number).nonzero()[0, 0] for number in torch.unique(inverse)])
 
 
 def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
