@@ -50,7 +50,7 @@ def check_groups(labels: Tensor, groups: Tensor, class_names: Sequence[str], num
     Raises:
         DataError: If a class cannot be in every part.
     """
-    counts = {name: len(groups[labels == label].unique()) for label, name in enumerate(class_names)}
+    counts = {name: len(torch.unique(groups[labels == label])) for label, name in enumerate(class_names)}
     few = [f"{name} ({count})" for name, count in counts.items() if count < num_parts]
     if few:
         raise DataError(
@@ -72,9 +72,9 @@ def carve_groups(labels: Tensor, groups: Tensor, share: float, *, seed: int) -> 
         The sorted positions of the images that are left, and of those carved out.
     """
     is_carved = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
+    for label in torch.unique(labels).tolist():
         members = (labels == label).nonzero().flatten()
-        num_groups = len(groups[members].unique())
+        num_groups = len(torch.unique(groups[members]))
         count = min(max(round(share * num_groups), 1), num_groups - 1)
         splitter = GroupShuffleSplit(1, test_size=count, random_state=child_seed(seed, "class", label) % 2**32)
         _, carved = next(splitter.split(members.numpy(), groups=groups[members].numpy()))
