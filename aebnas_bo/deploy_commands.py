@@ -38,7 +38,9 @@ def train(
             "network is chosen by. Of a network that is trained, thresholds alone change.",
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Train anew what was trained with other settings.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train again what was trained with the same settings.")
+    ] = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -48,9 +50,12 @@ def train(
     options = all_settings(settings, {"final_training.epochs": epochs, "device": device})
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, trained_folder, trained_networks
+        from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text, write_confusion_csv
+        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, training_of
         from aebnas_bo.deploy.operating_points import parse_goal
-        from aebnas_bo.deploy.outputs import outputs_table, training_table, write_outputs_csv
+        from aebnas_bo.deploy.outputs import other_recipes, outputs_table, training_table, write_outputs_csv
+        from aebnas_bo.deploy.seen_figures import looks_text
+        from aebnas_bo.deploy.trainings import trained_networks, training_folder
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
@@ -60,9 +65,10 @@ def train(
         wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
-        every = trained_networks(candidate.folder, candidate.trial.key)
+        every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
-        folders = [str(trained_folder(candidate.folder, candidate.trial.key, seed)) for seed in wanted]
+        write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
+        folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
             sys.stdout.write(json.dumps({"folders": folders, "networks": found}) + "\n")
@@ -71,7 +77,16 @@ def train(
         if not stdout.is_terminal:
             stdout = Console(width=WIDTH)
         stdout.print(training_table(networks))
-        stdout.print(outputs_table(networks[0]))
+        first, answers = networks[0], networks[0].test.by_class
+        if answers is not None:
+            stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+        stdout.print(outputs_table(first))
+        if answers is not None:
+            stdout.print(class_table(first, answers))
+            stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+        stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
+        for line in other_recipes(every, first.origin.recipe):
+            stdout.print(line, highlight=False, soft_wrap=True)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
 
 
@@ -83,8 +98,12 @@ def export(
         typer.Option("--format", help="torch, onnx, onnx-segments or torch-export; repeatable. Without it: torch."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which training; else the best on validation images.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe of the training, as train shows it; else the best on validation images.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder, one below it per format; by default RUN/exported/KEY.")
+        Path | None,
+        typer.Option(help="Folder, one below it per format; by default in RUN/exported, named as in RUN/trained."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -97,7 +116,7 @@ def export(
 
         wanted = check_formats(formats or ["torch"])
         folder = RunFolder(run)
-        source = trained_network(folder, parse_selection(selection), seed)
+        source = trained_network(folder, parse_selection(selection), seed, recipe=recipe)
         target = out or folder.path / "exported" / source.parent.name
         written = {name: str(export_network(source, name, target / name)) for name in wanted}
         if as_json:

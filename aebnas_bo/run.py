@@ -141,7 +141,7 @@ def _run(
     command: Command,
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
-    from aebnas_bo.analysis.front_table import front_table, limits_text
+    from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
     from aebnas_bo.progress import RunProgress
@@ -149,6 +149,7 @@ def _run(
     from aebnas_bo.run_folder import choose_run_folder
     from aebnas_bo.search.store import TrialStore
     from aebnas_bo.study import run_study
+    from aebnas_bo.summary import corrected_accuracies
 
     config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
@@ -164,7 +165,9 @@ def _run(
     stdout = Console()
     if not stdout.is_terminal:
         stdout = Console(width=160)
-    stdout.print(front_table(pareto_front(trials, objectives), objectives))
+    stdout.print(front_table(pareto_front(trials, objectives), objectives, corrected_accuracies(summary)))
+    if optimism := optimism_text(summary.optimism):
+        stdout.print(optimism, highlight=False, soft_wrap=True)
     if limits := limits_text(trials, objectives):
         stdout.print(limits, highlight=False, soft_wrap=True)
     stdout.print(

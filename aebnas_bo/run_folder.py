@@ -61,7 +61,7 @@ class RunFolder:
 
     @property
     def trained(self) -> Path:
-        """Networks trained to the end, one folder per architecture and seed."""
+        """Networks trained to the end, one folder per architecture, seed and recipe."""
         return self.path / "trained"
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from rich.console import Console
 
+from aebnas_bo.analysis.front_correction import correct_front
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
@@ -235,11 +236,15 @@ def _export(
 ) -> Summary:
     trials, objectives = store.trials(), store.study.objectives
     names, details = study.space.search_space.names, study.estimator.detail_names
-    write_tables(folder.path, trials, objectives, names, details)
+    correction = correct_front(trials, objectives, study.space, table_of=study.estimator.exit_table, seed=config.seed)
+    write_tables(folder.path, trials, objectives, names, details, corrected=correction.points)
     write_surrogate_report(
         folder.path / "surrogate.csv", trials, study.space.search_space, objectives, study.known_costs
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
     plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)
-    return write_summary(folder.summary, config, study.splits, trials, objectives, study.supernet_source, seconds)
+    source = study.supernet_source
+    return write_summary(
+        folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction
+    )

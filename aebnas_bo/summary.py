@@ -8,17 +8,19 @@ import resource
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from aebnas_bo import __version__
+from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection, Place
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
+from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
@@ -49,9 +51,12 @@ class Summary:
         seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
         peak_memory_mb: Largest resident size of the process.
         supernet: Where the supernet came from.
-        data: Name, hash and sizes of the splits.
+        data: Name, hash and sizes of the splits; per split the most frequent class and the accuracy of always answering
+            it, in percent, and chance accuracy.
         device: Where networks ran.
         versions: Versions of what matters.
+        optimism: Points of percent by which accuracy on the half of the validation images that something was chosen by
+            exceeds accuracy on the other half, means over the front: `thresholds`, `choice` of the networks.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Summary:
     data: dict[str, object]
     device: str
     versions: dict[str, str]
+    optimism: dict[str, float] = field(default_factory=dict)
 
 
 def write_summary(
@@ -81,8 +87,11 @@ def write_summary(
     objectives: Sequence[Objective],
     supernet_source: str,
     seconds: Mapping[str, float],
+    *,
+    correction: FrontCorrection | None = None,
 ) -> Summary:
     """Collect the figures of a run, write them as JSON and return them."""
+    corrected = correction.points if correction is not None else {}
     counts = {status: sum(t.status == status for t in trials) for status in ("COMPLETED", "FAILED", "RUNNING")}
     proposed = [t.generation_s for t in trials if t.number >= config.search.design_trials]
     evaluated = [t.evaluation_s for t in trials if t.status != "RUNNING"]
@@ -97,7 +106,10 @@ def write_summary(
         nearest_to_limits=_nearest_row(trials, objectives),
         hypervolume=hypervolume(trials, objectives),
         hypervolume_with_settings=hypervolume(trials, objectives, has_settings=True),
-        front=[_front_row(trial) for trial in pareto_front(trials, objectives)],
+        front=[
+            {**_front_row(trial), **_corrected_row(corrected.get((trial.number, trial.setting)))}
+            for trial in pareto_front(trials, objectives)
+        ],
         seconds={
             **{name: round(value, 3) for name, value in seconds.items()},
             "generation_median": round(statistics.median(proposed), 4) if proposed else 0.0,
@@ -110,9 +122,12 @@ def write_summary(
             "hash": splits.data_hash,
             "classes": list(splits.class_names),
             "images": {name: len(getattr(splits, name)) for name in ("train", "calibration", "validation", "test")},
+            "chance_accuracy": 100.0 / splits.num_classes,
+            "largest_class": {name: _largest_class(splits, getattr(splits, name)) for name in ("validation", "test")},
         },
         device=config.device,
         versions=package_versions(),
+        optimism=_optimism(correction),
     )
     write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
     return summary
@@ -131,6 +146,12 @@ def read_summary(path: Path) -> Summary:
         raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
 
 
+def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
+    counts = images.labels.bincount(minlength=splits.num_classes)
+    label = int(counts.argmax())
+    return {"name": splits.class_names[label], "accuracy": 100.0 * int(counts[label]) / len(images)}
+
+
 def _front_row(trial: Trial) -> dict[str, object]:
     return {
         "trial": trial.number,
@@ -140,6 +161,29 @@ def _front_row(trial: Trial) -> dict[str, object]:
         **{f"{name}_sem": value for name, value in trial.sems.items()},
         "details": dict(trial.details),
         "parameters": dict(trial.parameters),
+    }
+
+
+def _corrected_row(point: CorrectedPoint | None) -> dict[str, object]:
+    if point is None:
+        return {}
+    return {"accuracy_corrected": point.accuracy, "average_macs_corrected": point.average_macs}
+
+
+def _optimism(correction: FrontCorrection | None) -> dict[str, float]:
+    if correction is None:
+        return {}
+    found = {"thresholds": correction.threshold_optimism, "choice": correction.choice_optimism}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+
+def corrected_accuracies(summary: Summary) -> dict[Place, float]:
+    """Return the corrected accuracy of each point of the front by number and setting of its trial."""
+    known = ((row.get("trial"), row.get("setting"), row.get("accuracy_corrected")) for row in summary.front)
+    return {
+        (number, setting): accuracy
+        for number, setting, accuracy in known
+        if isinstance(number, int) and isinstance(setting, int) and isinstance(accuracy, float)
     }
 
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -30,9 +30,8 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.comparison.outputs import method_colours
-from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import trained_folder, trained_networks
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
+from aebnas_bo.deploy.trainings import TrainedNetwork, trained_networks
 from aebnas_bo.run_folder import RunFolder
 from benchmarks.records import read_rows
 
@@ -49,7 +48,7 @@ POINT_FIGURES = (
 )
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 NETWORKS_FILE = "networks.csv"
-IDENTITY = ("method", "network", "seed", "epochs")  # columns that tell a training from all others
+IDENTITY = ("method", "network", "seed", "epochs", "recipe")  # columns that tell a training from all others
 DPI = 160
 PALENESS = 0.45  # how much is left of a colour where training was shorter than the longest in the figure
 
@@ -63,6 +62,7 @@ class Row:
         network: Key of its architecture, or what the hand-made one learned from.
         seed: Seed of its training.
         epochs: Epochs of its training.
+        recipe: Short hash of its recipe; empty of an earlier version's and of the hand-made network.
         estimated_accuracy: What the search took its accuracy for, in percent of the validation images; empty if none.
         validation_accuracy: Percent.
         test_accuracy: Percent.
@@ -77,6 +77,7 @@ class Row:
     network: str
     seed: int
     epochs: int
+    recipe: str
     estimated_accuracy: float | str
     validation_accuracy: float
     test_accuracy: float
@@ -148,9 +149,9 @@ def main() -> None:
     if arguments.hand_made is not None:
         rows += hand_made_rows(arguments.hand_made)
     if arguments.add:
-        measured = {row.identity for row in rows}
+        measured = {row.identity for row in rows} | {replace(row, recipe="").identity for row in rows}
         rows += [row for row in earlier_rows(arguments.out) if row.identity not in measured]
-    rows.sort(key=lambda row: (row.method, row.network, row.epochs, row.seed))
+    rows.sort(key=lambda row: (row.method, row.network, row.epochs, row.recipe, row.seed))
     arguments.out.mkdir(parents=True, exist_ok=True)
     names = [field.name for field in fields(Row) if field.name != "points"]
     write_csv(arguments.out / NETWORKS_FILE, names, [[getattr(row, name) for name in names] for row in rows])
@@ -168,17 +169,18 @@ def main() -> None:
 def searched_rows(run: Path) -> list[Row]:
     """Return the trained networks of a search; it is named by its folder, without `-seedN`."""
     name, folder = re.sub(r"-seed\d+$", "", run.resolve().name), RunFolder(run)
-    return [_searched(name, network, folder) for network in trained_networks(folder)]
+    return [_searched(name, trained) for trained in trained_networks(folder)]
 
 
-def _searched(name: str, network: NetworkDescription, folder: RunFolder) -> Row:
-    test = network.test
-    points = read_rows(trained_folder(folder, network.key, network.origin.seed) / OPERATING_POINTS_FILE)
+def _searched(name: str, trained: TrainedNetwork) -> Row:
+    network, test = trained.description, trained.description.test
+    points = read_rows(trained.folder / OPERATING_POINTS_FILE)
     return Row(
         method=name,
         network=network.key,
         seed=network.origin.seed,
         epochs=network.origin.epochs,
+        recipe=network.origin.recipe,
         estimated_accuracy=round(network.estimated_accuracy, 4),
         validation_accuracy=round(network.validation.accuracy, 4),
         test_accuracy=round(test.accuracy, 4),
@@ -198,6 +200,7 @@ def hand_made_rows(path: Path) -> list[Row]:
             network="with teacher" if row["teacher"] == "yes" else "labels alone",
             seed=int(row["seed"]),
             epochs=int(row["epochs"]),
+            recipe="",
             estimated_accuracy="",
             validation_accuracy=float(row["validation_accuracy"]),
             test_accuracy=float(row["test_accuracy"]),
@@ -214,13 +217,14 @@ def earlier_rows(folder: Path) -> list[Row]:
     """Return the rows an earlier call wrote into a folder; none if it has not been there."""
     points: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for point in read_rows(folder / OPERATING_POINTS_FILE):
-        points.setdefault(tuple(point[name] for name in IDENTITY), []).append(point)
+        points.setdefault(_identity(point), []).append(point)
     return [
         Row(
             method=row["method"],
             network=row["network"],
             seed=int(row["seed"]),
             epochs=int(row["epochs"]),
+            recipe=row.get("recipe", ""),
             estimated_accuracy=float(row["estimated_accuracy"]) if row["estimated_accuracy"] else "",
             validation_accuracy=float(row["validation_accuracy"]),
             test_accuracy=float(row["test_accuracy"]),
@@ -228,24 +232,29 @@ def earlier_rows(folder: Path) -> list[Row]:
             average_macs_without_passed=float(row["average_macs_without_passed"]),
             worst_case_macs=float(row["worst_case_macs"]),
             exit_rates=row["exit_rates"],
-            points=tuple(points.get(tuple(row[name] for name in IDENTITY), ())),
+            points=tuple(points.get(_identity(row), ())),
         )
         for row in read_rows(folder / NETWORKS_FILE)
     ]
 
 
+def _identity(row: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what tells a row of a file from all others; files of earlier versions name no recipe."""
+    return tuple(row.get(name, "") for name in IDENTITY)
+
+
 def by_network(rows: Sequence[Row]) -> list[Network]:
     """Return the networks with all their seeds, cheapest first."""
-    groups: dict[tuple[str, str, int], list[Row]] = {}
+    groups: dict[tuple[str, str, int, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.method, row.network, row.epochs), []).append(row)
+        groups.setdefault((row.method, row.network, row.epochs, row.recipe), []).append(row)
     return sorted((Network(tuple(group)) for group in groups.values()), key=lambda one: one.mean("average_macs"))
 
 
 def table(networks: Sequence[Network]) -> str:
     """Return a Markdown table, the published figures at its end."""
     head = (
-        *("method", "network", "seeds", "epochs", "test accuracy (%)", "average MACs (M)"),
+        *("method", "network", "seeds", "epochs", "recipe", "test accuracy (%)", "average MACs (M)"),
         *("same, passed branches free (M)", "worst-case MACs (M)", "leaving at each output (%), first seed"),
         *("validation accuracy (%)", "estimated by the search (%)"),
     )
@@ -253,7 +262,8 @@ def table(networks: Sequence[Network]) -> str:
     for one in networks:
         first = one.rows[0]
         cells = (
-            *(one.method, first.network, str(len(one.rows)), str(first.epochs), one.text("test_accuracy", 2)),
+            *(one.method, first.network, str(len(one.rows)), str(first.epochs), first.recipe or "–"),
+            one.text("test_accuracy", 2),
             *(one.text("average_macs", 3), one.text("average_macs_without_passed", 3), one.text("worst_case_macs", 3)),
             *(first.exit_rates, one.text("validation_accuracy", 2)),
             f"{first.estimated_accuracy:.2f}" if first.estimated_accuracy else "–",
@@ -261,7 +271,7 @@ def table(networks: Sequence[Network]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     for name, macs, is_charged, accuracy in PUBLISHED:
         costs = f"{macs:.2f} | –" if is_charged else f"– | {macs:.2f}"
-        lines.append(f"| {name} | | | | {accuracy:.2f} | {costs} |{' |' * (len(head) - 7)}")
+        lines.append(f"| {name} | | | | | {accuracy:.2f} | {costs} |{' |' * (len(head) - 8)}")
     return "\n".join(lines) + "\n"
 
 

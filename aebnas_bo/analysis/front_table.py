@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.pareto import admissible, nearest_to_admissible
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.trial import Trial, completed_settings
@@ -13,12 +14,15 @@ from aebnas_bo.search.trial import Trial, completed_settings
 MOST_ROWS = 30
 
 
-def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
+def front_table(
+    front: Sequence[Trial], objectives: Sequence[Objective], corrected: Mapping[Place, float] | None = None
+) -> Table:
     """Return key, objectives, exit rates and thresholds of the front's trials.
 
     Args:
         front: The front, in the order of the rows; at most 30 rows are shown.
         objectives: The metrics, in the order of the columns.
+        corrected: Accuracy corrected for selection, by number and setting of the trial; a column behind accuracy.
     """
     shown = evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
@@ -31,6 +35,8 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
     for objective in objectives:
         unit = f" ({objective.unit})" if objective.unit else ""
         table.add_column(f"{objective.name}{unit}", justify="right")
+        if corrected and objective.name == "accuracy":
+            table.add_column("corrected (%)", justify="right")
     has_exits = any(name.endswith("_rate") for trial in shown for name in trial.details)
     if has_exits:
         table.add_column("exit rates (%)", justify="right")
@@ -42,10 +48,28 @@ def front_table(front: Sequence[Trial], objectives: Sequence[Objective]) -> Tabl
             digits = 2 if objective.maximize else 4
             text = f"{trial.metrics[objective.name]:.{digits}f}"
             cells.append(text + (f" ± {sem:.{digits}f}" if sem and objective.maximize else ""))
+            if corrected and objective.name == "accuracy":
+                accuracy = corrected.get((trial.number, trial.setting))
+                cells.append("–" if accuracy is None else f"{accuracy:.2f}")
         if has_exits:
             cells += [exit_rates_text(trial), thresholds_text(trial)]
         table.add_row(*cells)
     return table
+
+
+def optimism_text(optimism: Mapping[str, float]) -> str:
+    """Say what corrected accuracies are and how much selection makes accuracies look better.
+
+    Args:
+        optimism: Points of percent by what was chosen, as `summary.json` has them; empty text without any.
+    """
+    if "thresholds" not in optimism:
+        return ""
+    choice = f", of choosing the front {optimism['choice']:+.2f}" if "choice" in optimism else ""
+    return (
+        "corrected: thresholds tuned on one half of the validation images for the same average MACs, accuracy on the "
+        f"other half; mean optimism of tuning {optimism['thresholds']:+.2f} points{choice}"
+    )
 
 
 def evenly(front: Sequence[Trial], count: int) -> list[Trial]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from aebnas_bo.analysis.front_correction import CorrectedPoint, Place
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.atomic_writing import replacing
@@ -20,6 +21,8 @@ def write_tables(
     objectives: Sequence[Objective],
     parameter_names: Sequence[str],
     detail_names: Sequence[str],
+    *,
+    corrected: Mapping[Place, CorrectedPoint] | None = None,
 ) -> None:
     """Write `trials.csv`, `settings.csv` (further settings included), `pareto_front.csv` and `hypervolume.csv`.
 
@@ -29,6 +32,7 @@ def write_tables(
         objectives: The metrics, in the order of their columns.
         parameter_names: Columns of parameters.
         detail_names: Columns of further figures such as exit rates.
+        corrected: Points of the front corrected for selection; two more columns of `pareto_front.csv`.
     """
     header = ["trial", "key", "status", "reason"]
     for objective in objectives:
@@ -51,9 +55,18 @@ def write_tables(
     write_csv(folder / "trials.csv", header, map(row, trials))
     write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, completed_settings(trials)))
     front = pareto_front(trials, objectives)
-    write_csv(folder / "pareto_front.csv", header_of_settings, map(row_of_setting, front))
+    known = corrected or {}
+    more = [
+        [one.accuracy, one.average_macs] if (one := known.get((trial.number, trial.setting))) is not None else ["", ""]
+        for trial in front
+    ]
+    write_csv(
+        folder / "pareto_front.csv",
+        [*header_of_settings, "accuracy_corrected", "average_macs_corrected"],
+        [[*row_of_setting(trial), *cells] for trial, cells in zip(front, more, strict=True)],
+    )
     plain, whole = (hypervolume_curve(trials, objectives, has_settings) for has_settings in (False, True))
-    curve = [(number, value, more) for (number, value), (_, more) in zip(plain, whole, strict=True)]
+    curve = [(number, value, with_all) for (number, value), (_, with_all) in zip(plain, whole, strict=True)]
     write_csv(folder / "hypervolume.csv", ["trial", "hypervolume", "hypervolume_with_settings"], curve)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from aebnas_bo.config import ConfidenceName, ExitRule, Section
+from aebnas_bo.deploy.class_answers import ClassAnswers
 from aebnas_bo.errors import AebnasError, first_problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
 
@@ -76,6 +77,7 @@ class Figures(Section):
         average_macs_without_passed: The same with only the branch charged where an image leaves (NACHOS, EDANAS).
         worst_case_macs: Millions of MACs of an image that never leaves early.
         outputs: Figures of each output.
+        by_class: Answers class by class; null in files of earlier versions.
     """
 
     images: Annotated[int, Field(ge=1)]
@@ -85,6 +87,7 @@ class Figures(Section):
     average_macs_without_passed: Annotated[float, Field(gt=0.0)]
     worst_case_macs: Annotated[float, Field(gt=0.0)]
     outputs: tuple[OutputFigures, ...]
+    by_class: ClassAnswers | None = None
 
 
 class Origin(Section):
@@ -99,6 +102,7 @@ class Origin(Section):
         start: Whether it began with the weights of the `supernet` or from `scratch`.
         version: Version of aebnas_bo.
         fingerprint: Identifies all that its weights depend on.
+        recipe: Short hash of the settings it was trained with; empty in files of earlier versions.
     """
 
     study: str
@@ -109,6 +113,7 @@ class Origin(Section):
     start: str
     version: str
     fingerprint: str
+    recipe: str = ""
 
 
 class NetworkDescription(Section):
@@ -130,6 +135,8 @@ class NetworkDescription(Section):
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
         origin: Where it comes from.
+        earlier_test_looks: How many other networks of the study had been measured on the test images before, other
+            seeds, recipes and thresholds included; null in files of earlier versions.
     """
 
     format_version: Literal[1] = 1
@@ -147,6 +154,7 @@ class NetworkDescription(Section):
     validation: Figures
     test: Figures
     origin: Origin
+    earlier_test_looks: Annotated[int, Field(ge=0)] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -167,6 +175,9 @@ class NetworkDescription(Section):
         if not len(self.mean) == len(self.std) == self.skeleton.in_channels:
             raise ValueError(f"{self.skeleton.in_channels} channels need as many means and deviations")
         exits, final = self.outputs[:-1], self.outputs[-1]
+        for figures in (self.validation, self.test):
+            if figures.by_class is not None and len(figures.by_class.images) != self.num_classes:
+                raise ValueError(f"answers class by class must be of {self.num_classes} classes")
         positions = [output.position for output in exits if output.name != FINAL]
         is_known = set(positions) <= set(self.architecture.active_exits)
         if final.name != FINAL or len(positions) < len(exits) or positions != sorted(set(positions)) or not is_known:

@@ -10,13 +10,13 @@ from typing import Literal, get_args
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import trained_folder
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import MANIFEST
 from aebnas_bo.deploy.segments import segments
+from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import UsageError
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
@@ -41,34 +41,42 @@ def check_formats(names: Sequence[str]) -> list[Format]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def trained_network(folder: RunFolder, selection: Selection, seed: int | None) -> Path:
+def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *, recipe: str | None = None) -> Path:
     """Return the file of a network that was trained to the end.
 
     Args:
         folder: The run folder.
         selection: Which network.
-        seed: Which of its trainings; `None` for the one with the highest validation accuracy.
+        seed: Seed of its training; `None` for any.
+        recipe: Recipe of its training, as `aebnas-bo train` shows it; `None` for any.
+
+    Returns:
+        Of all trainings that fit, the one with the highest validation accuracy.
 
     Raises:
-        UsageError: If the folder holds no study, nothing meets the selection, or the network is not trained.
+        UsageError: If the folder holds no study, nothing meets the selection, or the network is not trained so.
         NetworkFileError: If a trained network's file is damaged.
     """
     if not folder.holds_study:
         raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
     with TrialStore.open_read_only(folder.study) as store:
         trial = select(store.trials(), store.study.objectives, selection)
-    if seed is not None:
-        files = [trained_folder(folder, trial.key, seed) / NETWORK_FILE]
-    else:
-        files = sorted(folder.trained.glob(f"{trial.key}-seed*/{NETWORK_FILE}"))
-    there = [file for file in files if file.exists()]
-    if not there:
-        with_seed = "" if seed is None else f" --seeds {seed}"
+    trained = trained_networks(folder, trial.key)
+    fitting = [
+        one
+        for one in trained
+        if seed in {None, one.description.origin.seed} and recipe in {None, one.description.origin.recipe}
+    ]
+    if fitting:
+        return max(fitting, key=lambda one: one.description.validation.accuracy).folder / NETWORK_FILE
+    with_seed = "" if seed is None else f" --seeds {seed}"
+    if recipe is None or not trained:
         raise UsageError(
-            f"network {trial.key} is not trained yet; first: aebnas-bo train {folder.path} --select "
-            f"'{selection}'{with_seed}"
+            f"network {trial.key} is not trained yet{'' if seed is None else f' with seed {seed}'}; first: "
+            f"aebnas-bo train {folder.path} --select '{selection}'{with_seed}"
         )
-    return max(there, key=lambda file: load_network(file)[1].validation.accuracy)
+    known = ", ".join(f"{one.description.origin.recipe or '–'} (seed {one.description.origin.seed})" for one in trained)
+    raise UsageError(f"--recipe {recipe}: network {trial.key} has no such training; its recipes are {known}")
 
 
 def export_network(source: Path, format_: Format, folder: Path) -> Path:

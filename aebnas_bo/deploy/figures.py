@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from torch import Tensor
+
+from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, outcomes_by_output
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
 from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
 
 
-def figures_at(
-    measured: ExitTable,
-    costs: ExitCosts,
-    thresholds: Sequence[float | None],
-    calibration_errors: Sequence[float],
-) -> Figures:
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+class MeasuredSplit:
+    """What a network answers on the `B` images of one split.
+
+    Args:
+        table: Its table over all images and outputs.
+        calibration_errors: Of each output, in percent.
+        labels: Right classes, `B`.
+        answers: Class that each output answers, `E x B`.
+        num_classes: Number of classes, `K`.
+    """
+
+    table: ExitTable
+    calibration_errors: tuple[float, ...]
+    labels: Tensor
+    answers: Tensor
+    num_classes: int
+
+
+def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[float | None]) -> Figures:
     """Evaluate a network at its thresholds.
 
     Args:
-        measured: Its table over `B` images, all `E` outputs.
+        measured: What it answers on `B` images, at all `E` outputs.
         costs: Its MACs.
         thresholds: One per exit, `E - 1`; `None` of one that is switched off.
-        calibration_errors: Of each of the `E` outputs, in percent.
     """
     is_kept = [threshold is not None for threshold in thresholds]
-    table = keep_exits(measured, costs.backbone, costs.branches, is_kept)
+    table = keep_exits(measured.table, costs.backbone, costs.branches, is_kept)
     kept = [threshold for threshold in thresholds if threshold is not None]
     outcome = evaluate_thresholds(table, kept)
     without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, is_kept)), kept)
-    errors = [error for error, is_on in zip(calibration_errors, [*is_kept, True], strict=True) if is_on]
+    errors = [error for error, is_on in zip(measured.calibration_errors, [*is_kept, True], strict=True) if is_on]
     found = zip(output_names(costs, is_kept), outcomes_by_output(table, kept), errors, strict=True)
     outputs = [
         OutputFigures(
@@ -42,6 +58,8 @@ def figures_at(
         )
         for name, one, error in found
     ]
+    rows = [row for row, is_on in enumerate([*is_kept, True]) if is_on]
+    answers = measured.answers[rows].gather(0, exit_indices(table.certainty, kept)[None])[0]
     return Figures(
         images=table.confidence.shape[1],
         accuracy=outcome.accuracy,
@@ -50,6 +68,7 @@ def figures_at(
         average_macs_without_passed=without_passed.average_macs / MACS_PER_MILLION,
         worst_case_macs=table.macs[-1] / MACS_PER_MILLION,
         outputs=tuple(outputs),
+        by_class=class_answers(measured.labels, answers, measured.num_classes),
     )
 
 

@@ -18,12 +18,11 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
-from aebnas_bo.deploy.figures import figures_at, macs_without_passed, output_names
+from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
-    MeasuredSplit,
     OperatingPoint,
     check_goal,
     operating_points,
@@ -32,6 +31,8 @@ from aebnas_bo.deploy.operating_points import (
     tuning_goal_of,
     write_operating_points,
 )
+from aebnas_bo.deploy.seen_figures import look_of, note_look
+from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
@@ -63,6 +64,7 @@ from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
 CALIBRATION_BATCH = 256
+RECIPE_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -143,23 +145,24 @@ def choose_candidate(
     return candidate
 
 
-def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
-    """Return where a network of a run that is trained with a seed lies."""
-    return folder.trained / f"{key}-seed{seed}"
-
-
-def trained_networks(folder: RunFolder, key: str = "") -> list[NetworkDescription]:
-    """Return what is known of a run's trained networks, by key and seed.
+def training_of(candidate: Candidate, seed: int) -> Training:
+    """Return which training of a candidate a seed stands for.
 
     Args:
-        folder: The run folder.
-        key: Of this network alone; of all by default.
-
-    Raises:
-        NetworkFileError: If the file of one is damaged.
+        candidate: The network, with the configuration of its training.
+        seed: Seed of the training.
     """
-    found = [load_network(file)[1] for file in folder.trained.glob(f"{key or '*'}-seed*/{NETWORK_FILE}")]
-    return sorted(found, key=lambda network: (network.key, network.origin.seed))
+    config, key = candidate.config, candidate.trial.key
+    recipe = final_recipe(config, candidate.space)
+    study = supernet_fingerprint(config, candidate.splits.data_hash)
+    identity = recipe_identity(recipe, config.data)
+    teacher = [ESTIMATION_VERSION] if recipe.distillation else []  # it is calibrated as networks are for an estimate
+    return Training(
+        key=key,
+        seed=seed,
+        recipe=content_key([FINAL_VERSION, study, *identity, *teacher])[:RECIPE_DIGITS],
+        fingerprint=content_key([FINAL_VERSION, study, key, seed, *identity, *teacher]),
+    )
 
 
 def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
@@ -168,34 +171,36 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
     Args:
         candidate: The network.
         seed: Seed of the training.
-        is_again: Whether weights that are there are trained anew, and what was begun with other settings is dropped.
+        is_again: Whether to train again where this network is trained with this seed and recipe.
         progress: Shows the epochs.
 
     Returns:
-        What was written beside the weights into `trained/KEY-seedN/network.safetensors`.
+        What was written beside the weights into the folder that `training_folder` names.
 
     Raises:
-        UsageError: If the network's training was done, or begun, with other settings or by an earlier version, and
-            `is_again` is off.
         RunFolderInUseError: If another process trains it with this seed.
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the network's file is damaged.
     """
     torch.set_num_threads(candidate.config.num_threads)
     device = resolve_device(candidate.config.device)
-    folder = trained_folder(candidate.folder, candidate.trial.key, seed)
-    path, checkpoint = folder / NETWORK_FILE, folder / "training.safetensors"
-    recipe = final_recipe(candidate.config, candidate.space)
-    fingerprint = _fingerprint(candidate, recipe, seed)
+    training, recipe = training_of(candidate, seed), final_recipe(candidate.config, candidate.space)
+    folder = training_folder(candidate.folder, training)
+    path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
     folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
+        write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
-            subnet = _known(path, fingerprint).to(device)
+            subnet = load_network(path)[0].to(device)
             progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
         else:
-            _check_unfinished(checkpoint, fingerprint, is_again)
-            subnet = _train(candidate, recipe, seed, checkpoint, fingerprint, progress, device)
-        description, points = _describe(candidate, subnet, _origin(candidate, recipe, seed, fingerprint), device)
+            if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
+                checkpoint.unlink()  # an earlier version began another recipe here
+            subnet = _train(candidate, recipe, training, checkpoint, progress, device)
+        look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
+        others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
+        description, points = _describe(candidate, subnet, _origin(candidate, recipe, training), device)
+        description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)
@@ -203,27 +208,6 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
     if remark:
         progress.message(f"{candidate.trial.key}, seed {seed}: {remark}")
     return description
-
-
-def _known(path: Path, fingerprint: str) -> Subnet:
-    subnet, known = load_network(path)
-    if known.origin.fingerprint != fingerprint:
-        raise UsageError(
-            f"{path.parent}: holds this network trained with other settings or by an earlier version of this program; "
-            "add --again to train it anew"
-        )
-    return subnet
-
-
-def _check_unfinished(checkpoint: Path, fingerprint: str, is_again: bool) -> None:
-    if not checkpoint.exists() or load_metadata(checkpoint).get("fingerprint") == fingerprint:
-        return
-    if not is_again:
-        raise UsageError(
-            f"{checkpoint.parent}: its training, not finished yet, was begun with other settings or by an earlier "
-            "version of this program; go on with those or add --again to train it anew"
-        )
-    checkpoint.unlink()
 
 
 def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
@@ -245,38 +229,31 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
     return with_budget(recipe, config, space)
 
 
-def _fingerprint(candidate: Candidate, recipe: FinalTrainingConfig, seed: int) -> str:
-    """Return what two trainings must share to end with the same weights."""
-    study = supernet_fingerprint(candidate.config, candidate.splits.data_hash)
-    identity = recipe_identity(recipe, candidate.config.data)
-    teacher = [ESTIMATION_VERSION] if recipe.distillation else []  # it is calibrated as networks are for an estimate
-    return content_key([FINAL_VERSION, study, candidate.trial.key, seed, *identity, *teacher])
-
-
-def _origin(candidate: Candidate, recipe: FinalTrainingConfig, seed: int, fingerprint: str) -> Origin:
+def _origin(candidate: Candidate, recipe: FinalTrainingConfig, training: Training) -> Origin:
     config = candidate.config
     return Origin(
         study=config.name,
         dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
         train_images=len(candidate.splits.train),
-        seed=seed,
+        seed=training.seed,
         epochs=recipe.epochs,
         start=recipe.start,
         version=__version__,
-        fingerprint=fingerprint,
+        recipe=training.recipe,
+        fingerprint=training.fingerprint,
     )
 
 
 def _train(
     candidate: Candidate,
     recipe: FinalTrainingConfig,
-    seed: int,
+    training: Training,
     checkpoint: Path,
-    fingerprint: str,
     progress: RunProgress,
     device: str,
 ) -> Subnet:
     config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
+    seed = training.seed
     teacher: Callable[[Tensor], Tensor] | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
@@ -294,7 +271,7 @@ def _train(
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
     data = training_data(config, recipe, splits, device)
     return train_network(
-        subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, fingerprint
+        subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
     )
 
 
@@ -329,7 +306,8 @@ def _describe(
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
         errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
-        return MeasuredSplit(table, tuple(errors))
+        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
+        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
 
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
@@ -356,8 +334,8 @@ def _describe(
             for name, k, macs, own in outputs
         ),
         estimated_accuracy=candidate.trial.metrics["accuracy"],
-        validation=figures_at(validation.table, costs, thresholds, validation.calibration_errors),
-        test=figures_at(test.table, costs, thresholds, test.calibration_errors),
+        validation=figures_at(validation, costs, thresholds),
+        test=figures_at(test, costs, thresholds),
         origin=origin,
     )  # fmt: skip
     return description, operating_points(validation, test, costs)

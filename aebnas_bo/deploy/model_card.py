@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
 from aebnas_bo.deploy.description import FINAL, Figures, NetworkDescription
 from aebnas_bo.space.macs import MACS_PER_MILLION
+
+MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
+MOST_CONFUSIONS = 10
 
 RULES = {
     "each": "An image leaves at the first exit whose confidence reaches its threshold.",
@@ -29,6 +33,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
     resolution, size, channels = network.architecture.resolution, network.image_size, network.skeleton.in_channels
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
     seen = f" (looked at in {resolution} x {resolution})" if resolution != size else ""
+    recipe = f", recipe {origin.recipe}" if origin.recipe else ""
     exits = len(network.outputs) - 1
     clear = "an image that is clear leaves early and costs less"
     return "\n".join(
@@ -43,6 +48,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "|---|---|",
             f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
             f"{test.images} images) |",
+            *_reference(network),
             f"| average cost | **{test.average_macs:.4g} M MACs** per image, branches passed on the way included "
             f"({test.average_macs_without_passed:.4g} M without them) |",
             f"| worst case | {test.worst_case_macs:.4g} M MACs, an image that never leaves early |",
@@ -59,13 +65,14 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "that) in percent, in 15 bins. MACs are multiply-accumulate operations of convolutions and linear layers, "
             "half of what `torch.utils.flop_counter` reports.",
             "",
+            *_classes(network),
             "## Data and training",
             "",
             f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
             f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
-            f"seed {origin.seed}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were tuned "
-            f"on {network.validation.images} other images, and the figures above are from {test.images} images that "
-            "neither training nor tuning has seen.",
+            f"seed {origin.seed}{recipe}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were "
+            f"tuned on {network.validation.images} other images, and the figures above are from {test.images} images "
+            f"that neither training nor tuning has seen.{_earlier_looks(network)}",
             "",
             "## Limits",
             "",
@@ -114,8 +121,57 @@ def _loading(file: str) -> list[str]:
     ]
 
 
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
+def _earlier_looks(network: NetworkDescription) -> str:
+    others = network.earlier_test_looks
+    if others is None:
+        return ""
+    if not others:
+        return " No other network of the study had been measured on them before."
+    return (
+        f" {_counted(others, 'other network')} of the study (architecture, seed, recipe or thresholds) had been "
+        "measured on them before. If this one was chosen for its test accuracy, that accuracy is too high."
+    )
+
+
+def _reference(network: NetworkDescription) -> list[str]:
+    answers = network.test.by_class
+    if answers is None:
+        return []
+    return [
+        f"| for reference | always answering {_plain(network.class_names[answers.largest_class])}, the largest class, "
+        f"is right for {answers.largest_class_accuracy:.2f} % of the test images; chance is "
+        f"{100.0 / network.num_classes:.2f} % |"
+    ]
+
+
+def _classes(network: NetworkDescription) -> list[str]:
+    answers = network.test.by_class
+    if answers is None:
+        return []
+    shown = answers.worst_first()[:MOST_CLASSES]
+    hidden = sum(count > 0 for count in answers.images) - len(shown)
+    names = [_plain(name) for name in network.class_names]
+    confusions = [f"* {confusion_text(one, answers, names)}" for one in answers.confusions[:MOST_CONFUSIONS]]
+    return [
+        "## Classes",
+        "",
+        "Test images, lowest accuracy first"
+        + (f"; {_counted(hidden, 'other class', 'es')} not shown." if hidden else "."),
+        "",
+        "| class | images | right (%) |",
+        "|---|---|---|",
+        *(f"| {names[label]} | {answers.images[label]} | {_right(answers, label)} |" for label in shown),
+        "",
+        *(["Most frequent confusions:", "", *confusions, ""] if confusions else []),
+    ]
+
+
+def _right(answers: ClassAnswers, label: int) -> str:
+    return f"{100.0 * answers.right[label] / answers.images[label]:.2f}"
+
+
+def _counted(number: int, name: str, plural: str = "s") -> str:
+    return f"{number} {name}{plural * (number != 1)}"
 
 
 def _listed(names: tuple[str, ...], most: int = 12) -> str:

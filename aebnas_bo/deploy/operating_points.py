@@ -12,7 +12,7 @@ import numpy as np
 from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
-from aebnas_bo.deploy.figures import figures_at
+from aebnas_bo.deploy.figures import MeasuredSplit, figures_at
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
 from aebnas_bo.errors import UsageError
@@ -22,19 +22,6 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
 
 NUM_BUDGETS = 16
 OPERATING_POINTS_FILE = "operating_points.csv"
-
-
-@dataclass(frozen=True)
-class MeasuredSplit:
-    """What a network answers on the images of one split.
-
-    Args:
-        table: Its table over all images and outputs.
-        calibration_errors: Of each output, in percent.
-    """
-
-    table: ExitTable
-    calibration_errors: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -150,9 +137,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
     points = []
     for budget in budgets.round():
         thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget)))
-        on_validation, on_test = (
-            figures_at(split.table, costs, thresholds, split.calibration_errors) for split in (validation, test)
-        )
+        on_validation, on_test = (figures_at(split, costs, thresholds) for split in (validation, test))
         points.append(OperatingPoint(float(budget) / MACS_PER_MILLION, thresholds, on_validation, on_test))
     return points
 

@@ -28,9 +28,11 @@ def training_table(networks: Sequence[NetworkDescription]) -> Table:
     """Return a row per trained network and, of several, one of means with standard deviations.
 
     Args:
-        networks: One architecture, trained with one seed or several.
+        networks: One architecture, trained by one recipe with one seed or several.
     """
-    table = Table(title=f"Network {networks[0].key}, trained", title_justify="left")
+    origin = networks[0].origin
+    title = f"Network {networks[0].key}, trained for {origin.epochs} epochs (recipe {origin.recipe})"
+    table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
     for name, _, _ in COLUMNS:
         table.add_column(name, justify="right")
@@ -45,6 +47,25 @@ def training_table(networks: Sequence[NetworkDescription]) -> Table:
             spreads.append(f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}")
         table.add_row("mean", *spreads)
     return table
+
+
+def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[str]:
+    """Return a line for each other recipe a network was trained by, with validation accuracies, to choose by.
+
+    Args:
+        networks: All trainings of one architecture.
+        recipe: The recipe that is shown in full.
+    """
+    groups: dict[str, list[NetworkDescription]] = {}
+    for network in networks:
+        groups.setdefault(network.origin.recipe, []).append(network)
+    return [
+        f"also trained by recipe {name or '– (earlier version)'}, {group[0].origin.epochs} epochs: "
+        + ", ".join(f"seed {one.origin.seed} {one.validation.accuracy:.2f} %" for one in group)
+        + " of the validation images"
+        for name, group in groups.items()
+        if name != recipe
+    ]
 
 
 def outputs_table(network: NetworkDescription) -> Table:
@@ -71,15 +92,15 @@ def outputs_table(network: NetworkDescription) -> Table:
 def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> None:
     """Write a row per network and output, with all figures on validation and test images."""
     header = [
-        "key", "seed", "split", "images", "accuracy", "accuracy_sem", "average_macs", "average_macs_without_passed",
-        "worst_case_macs", "output", "threshold", "temperature", "macs", "exit_rate", "output_accuracy",
-        "accuracy_of_leaving", "calibration_error",
+        "key", "seed", "recipe", "epochs", "split", "images", "accuracy", "accuracy_sem", "average_macs",
+        "average_macs_without_passed", "worst_case_macs", "output", "threshold", "temperature", "macs", "exit_rate",
+        "output_accuracy", "accuracy_of_leaving", "calibration_error", "earlier_test_looks",
     ]  # fmt: skip
     rows = [
-        [network.key, network.origin.seed, split, figures.images, figures.accuracy, figures.accuracy_sem,
-         figures.average_macs, figures.average_macs_without_passed, figures.worst_case_macs, output.name,
-         output.threshold, output.temperature, output.macs, of_output.exit_rate, of_output.accuracy,
-         of_output.accuracy_of_leaving, of_output.calibration_error]
+        [network.key, network.origin.seed, network.origin.recipe, network.origin.epochs, split, figures.images,
+         figures.accuracy, figures.accuracy_sem, figures.average_macs, figures.average_macs_without_passed,
+         figures.worst_case_macs, output.name, output.threshold, output.temperature, output.macs, of_output.exit_rate,
+         of_output.accuracy, of_output.accuracy_of_leaving, of_output.calibration_error, network.earlier_test_looks]
         for network in networks
         for split, figures in (("validation", network.validation), ("test", network.test))
         for output, of_output in zip(network.outputs, figures.outputs, strict=True)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import trained_networks
+from aebnas_bo.deploy.seen_figures import known_looks
+from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -24,9 +26,22 @@ from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.summary import Summary, read_summary
+from aebnas_bo.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.supernet.checkpoint import images_of_supernet
 from aebnas_bo.supernet_preparation import table_store
+
+
+@dataclass(frozen=True)
+class LargestClass:
+    """The most frequent class of a split.
+
+    Args:
+        name: Its name.
+        accuracy: Accuracy of always answering it, in percent.
+    """
+
+    name: str
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -38,12 +53,16 @@ class DataFacts:
         hash: Hash over all splits.
         classes: Names of the classes.
         images: Number of images of each split.
+        chance_accuracy: Percent; `None` in folders of earlier versions, as is the next.
+        largest_class: Most frequent class of the validation and of the test images.
     """
 
     dataset: str
     hash: str
     classes: tuple[str, ...]
     images: Mapping[str, int]
+    chance_accuracy: float | None = None
+    largest_class: Mapping[str, LargestClass] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,7 @@ class Contents:
         summary: What the latest call wrote when it ended; `None` before the first has.
         data: What that says of the images.
         trained: Networks that were trained to the end.
+        test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 
     run: StoredRun
@@ -90,6 +110,12 @@ class Contents:
     summary: Summary | None = None
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
+    test_looks: int = 0
+
+    @property
+    def corrected(self) -> Mapping[Place, float]:
+        """Corrected accuracy of points of the front, by number and setting of the trial."""
+        return {} if self.summary is None else corrected_accuracies(self.summary)
 
 
 def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
@@ -111,7 +137,8 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         networks=_networks(run, selections) if completed_settings(run.trials) else None,
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
-        trained=tuple(trained_networks(run.folder)),
+        trained=tuple(one.description for one in trained_networks(run.folder)),
+        test_looks=len(known_looks(run.folder)),
     )
 
 

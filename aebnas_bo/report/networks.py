@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from aebnas_bo.analysis.front_correction import thresholds_of
 from aebnas_bo.early_exit.policy import ExitTable, OutputOutcome, outcomes_by_output
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid
 from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import NetworkPlan, network_plan
 
 SWEEP_STEPS = 101  # thresholds from 0 to 1, and as many quantiles of the certainties
@@ -121,14 +122,6 @@ def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTa
         sweeps=() if table is None else _sweeps(table, names, kept),
         has_table=table is not None,
     )
-
-
-def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]:
-    """Return the thresholds a trial's network was judged at, `None` of an exit that tuning switched off."""
-    if space.tunes_thresholds:
-        active = space.architecture(trial.parameters).active_exits
-        return tuple(trial.details.get(threshold_name(position)) for position in active)
-    return space.thresholds(trial.parameters)
 
 
 def _sweeps(table: ExitTable, names: Sequence[str], chosen: Sequence[float]) -> tuple[ThresholdSweep, ...]:

@@ -41,6 +41,8 @@ from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
 
 FRONT_ROWS = 30
+MOST_IN_MATRIX = 20  # classes; of more the page lists the worst
+MOST_CLASSES = 20
 SHOWN_GENES = 10  # the strongest; the others unfold
 SECOND_CHOICES = tuple(f"{fallback}: " for fallback in FALLBACKS)
 METRIC_NAMES = {"accuracy": "Accuracy", "average_macs": "Average MACs", "latency_ms": "Average latency"}
@@ -102,6 +104,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         duration=duration_text,
         rates=exit_rates_text,
         thresholds=thresholds_text,
+        percent=lambda value: "–" if value is None else f"{value:.2f}",
     )
     scripts = {"plotly": get_plotlyjs(), "page": _read("page.js")}
     return environment.get_template("page.html").render(
@@ -113,6 +116,8 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         diagrams=[network_diagram(network) for network in contents.networks.chosen] if contents.networks else [],
         front=evenly(contents.networks.front, FRONT_ROWS) if contents.networks else [],
         shown_genes=SHOWN_GENES,
+        most_in_matrix=MOST_IN_MATRIX,
+        most_classes=MOST_CLASSES,
         effect_scale=_effect_scale(contents.networks),
         phases=_phases(contents),
         failed=[trial for trial in contents.run.trials if trial.status == "FAILED"],

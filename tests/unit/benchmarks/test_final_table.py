@@ -17,7 +17,7 @@ from benchmarks.final_table import Row, by_network, table
 
 
 def row(method: str, network: str, seed: int, test: float, macs: float) -> Row:
-    return Row(method, network, seed, 20, 71.25, 80.0, test, macs, macs / 2, 2 * macs, "60 / 40")
+    return Row(method, network, seed, 20, "", 71.25, 80.0, test, macs, macs / 2, 2 * macs, "60 / 40")
 
 
 def test_seeds_of_a_network_come_together_cheapest_first() -> None:
@@ -43,11 +43,13 @@ def test_a_network_at_all_budgets_is_averaged_over_seeds_budget_by_budget() -> N
 def test_the_table_has_means_spreads_and_the_published_figures() -> None:
     rows = [row("ours", "b", 0, 90.0, 2.0), row("ours", "b", 1, 92.0, 2.2)]
     lines = table(by_network(rows)).splitlines()
-    assert lines[2].startswith("| ours | b | 2 | 20 | 91.00 ± 1.41 | 2.100 ± 0.141 | 1.050 ± 0.071 | 4.200 ± 0.283 |")
+    assert lines[2].startswith(
+        "| ours | b | 2 | 20 | – | 91.00 ± 1.41 | 2.100 ± 0.141 | 1.050 ± 0.071 | 4.200 ± 0.283 |"
+    )
     assert lines[2].endswith("| 60 / 40 | 80.00 ± 0.00 | 71.25 |")
-    assert lines[-2].startswith("| NACHOS, published | | | | 72.65 | – | 2.43 |")
-    assert lines[-1].startswith("| AEBNAS, published | | | | 74.64 | 2.44 | – |")
-    assert {line.count("|") for line in lines} == {12}
+    assert lines[-2].startswith("| NACHOS, published | | | | | 72.65 | – | 2.43 |")
+    assert lines[-1].startswith("| AEBNAS, published | | | | | 74.64 | 2.44 | – |")
+    assert {line.count("|") for line in lines} == {13}
 
 
 def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path: Path, monkeypatch) -> None:
@@ -70,7 +72,7 @@ def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path
     points = list(csv.DictReader((out / "operating_points.csv").open()))
     assert {(point["method"], point["network"], point["seed"]) for point in points} == {("ours", trained.key, "7")}
     assert max(float(point["budget"]) for point in points) == candidate.costs.cumulative[-1] / 1e6
-    assert "| hand-made, relu | labels alone | 1 | 20 | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
+    assert "| hand-made, relu | labels alone | 1 | 20 | – | 83.50 | 2.426 | 2.426 | 2.426 | 100 | 84.00 | – |" in (
         out / "table.md"
     ).read_text(encoding="utf-8")
     assert (out / "front.png").stat().st_size > 10_000
@@ -108,6 +110,22 @@ def test_networks_whose_weights_are_gone_stay_where_asked(tmp_path: Path, monkey
     both = [("ours", 1, 20, 92.0, 2), ("ours", 1, 60, 90.0, 2)]
     assert table_after(measured_anew, "--add") == [first, second, *both]
     assert table_after(measured_anew) == both
+
+
+def test_recipes_of_one_network_are_rows_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    one, other = row("ours", "b", 0, 90.0, 2.0), replace(row("ours", "b", 0, 95.0, 2.0), recipe="abc123")
+    lines = table(by_network([one, other])).splitlines()
+    assert [line.split(" | ")[4:6] for line in lines[2:4]] == [["–", "90.00"], ["abc123", "95.00"]]
+    out = tmp_path / "results"
+    monkeypatch.setattr("sys.argv", ["final_table", "RUN", "--budget", "2.44", "--out", str(out), "--add"])
+    for rows, expected in (
+        ([one], [""]),
+        ([other], ["abc123"]),
+        ([replace(other, recipe="def456")], ["abc123", "def456"]),
+    ):
+        monkeypatch.setattr(final_table, "searched_rows", lambda _, found=rows: list(found))
+        final_table.main()
+        assert [found.recipe for found in final_table.earlier_rows(out)] == expected  # one without a recipe is replaced
 
 
 def test_a_search_without_trained_networks_says_what_to_do(tmp_path: Path, monkeypatch) -> None:

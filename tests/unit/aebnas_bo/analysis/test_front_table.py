@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from aebnas_bo.analysis.front_table import front_table, limits_text
+from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
 from aebnas_bo.analysis.pareto import pareto_front
 
 from .conftest import make_trial
@@ -53,3 +53,18 @@ def test_limits_are_put_into_words(trials, objectives) -> None:
         "accuracy by 45 % and average_macs by 1 M"
     )
     assert "nothing was measured" in limits_text([], hard)
+
+
+def test_corrected_accuracies_have_a_column_behind_accuracy(trials, objectives) -> None:
+    front = pareto_front(trials, objectives)
+    lines = text(front_table(front, objectives, {(0, 0): 48.125})).splitlines()
+    header = next(line for line in lines if "accuracy (%)" in line)
+    assert header.index("accuracy (%)") < header.index("corrected (%)") < header.index("average_macs")
+    assert "48.12" in next(line for line in lines if "key0" in line)
+    assert "corrected" not in text(front_table(front, objectives))
+
+
+def test_optimism_is_said_in_points() -> None:
+    assert optimism_text({}) == ""
+    assert optimism_text({"thresholds": 1.234}).endswith("mean optimism of tuning +1.23 points")
+    assert optimism_text({"thresholds": 1.0, "choice": 2.5}).endswith("+1.00 points, of choosing the front +2.50")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aebnas_bo.analysis.front_correction import CorrectedPoint
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.tables import write_csv, write_tables
 
@@ -26,6 +27,14 @@ def test_tables_hold_everything(tmp_path: Path, trials, objectives) -> None:
     assert rows[3]["reason"] == "RuntimeError: two lines, and a comma"
     assert rows[3]["accuracy"] == ""
     assert [row["trial"] for row in read(tmp_path / "pareto_front.csv")] == ["5", "0", "2", "1"]
+
+
+def test_front_has_corrected_accuracies(tmp_path: Path, trials, objectives) -> None:
+    write_tables(tmp_path, trials, objectives, [], [], corrected={(0, 0): CorrectedPoint(49.0, 52.0, 2.1)})
+    rows = {row["trial"]: row for row in read(tmp_path / "pareto_front.csv")}
+    assert (rows["0"]["accuracy_corrected"], rows["0"]["average_macs_corrected"]) == ("49.0", "2.1")
+    assert rows["1"]["accuracy_corrected"] == ""
+    assert "accuracy_corrected" not in read(tmp_path / "trials.csv")[0]
 
 
 def test_curve_recomputed_from_the_file_is_the_same(tmp_path: Path, objectives) -> None:

@@ -12,6 +12,20 @@ def test_description_survives_json(make_network) -> None:
     assert [output.position for output in description.outputs[:-1]] == [0, 1]
 
 
+def test_files_of_earlier_versions_are_read(make_network) -> None:
+    document = json.loads(make_network()[1].to_json())
+    for split in ("validation", "test"):
+        del document[split]["by_class"]
+    assert NetworkDescription.from_json(json.dumps(document), "file").test.by_class is None
+
+
+def test_answers_class_by_class_are_of_all_classes(make_network) -> None:
+    document = json.loads(make_network()[1].to_json())
+    document["test"]["by_class"] = {"images": [2, 1], "right": [2, 1], "confusions": []}
+    with pytest.raises(NetworkFileError, match="answers class by class must be of 4 classes"):
+        NetworkDescription.from_json(json.dumps(document), "file")
+
+
 def changed(description: NetworkDescription, **changes: object) -> str:
     return json.dumps({**json.loads(description.to_json()), **changes})
 

@@ -46,15 +46,28 @@ def test_the_best_training_is_taken_unless_a_seed_is_named(make_network, own_run
     ):
         trained_network(own_run, selection, None)
     subnet, description = make_network()
-    for seed, accuracy in ((0, 80.0), (1, 90.0), (2, 85.0)):
-        folder = own_run.trained / f"{key}-seed{seed}"
+    trainings = (
+        (0, "", "aaa111", 80.0),
+        (1, "", "aaa111", 90.0),
+        (2, "", "aaa111", 85.0),
+        (2, "-bbb222", "bbb222", 88.0),
+    )
+    for seed, ending, recipe, accuracy in trainings:
+        folder = own_run.trained / f"{key}-seed{seed}{ending}"
         folder.mkdir(parents=True)
-        better = description.validation.model_copy(update={"accuracy": accuracy})
-        save_network(folder / "network.safetensors", subnet, description.model_copy(update={"validation": better}))
+        changes = {
+            "validation": description.validation.model_copy(update={"accuracy": accuracy}),
+            "origin": description.origin.model_copy(update={"seed": seed, "recipe": recipe}),
+        }
+        save_network(folder / "network.safetensors", subnet, description.model_copy(update=changes))
     assert trained_network(own_run, selection, None).parent.name == f"{key}-seed1"
-    assert trained_network(own_run, selection, 2).parent.name == f"{key}-seed2"
-    with pytest.raises(UsageError, match="--seeds 3"):
+    assert trained_network(own_run, selection, 2).parent.name == f"{key}-seed2-bbb222"
+    assert trained_network(own_run, selection, 2, recipe="aaa111").parent.name == f"{key}-seed2"
+    assert trained_network(own_run, selection, None, recipe="bbb222").parent.name == f"{key}-seed2-bbb222"
+    with pytest.raises(UsageError, match=rf"network {key} is not trained yet with seed 3; first: .* --seeds 3"):
         trained_network(own_run, selection, 3)
+    with pytest.raises(UsageError, match=r"--recipe ccc333: .* no such training; its recipes are aaa111 \(seed 0\)"):
+        trained_network(own_run, selection, None, recipe="ccc333")
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy import finetune
@@ -16,11 +17,11 @@ from aebnas_bo.deploy.finetune import (
     choose_candidate,
     final_recipe,
     train_candidate,
-    trained_folder,
-    trained_networks,
+    training_of,
 )
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.operating_points import parse_goal
+from aebnas_bo.deploy.trainings import RECIPE_FILE, trained_networks, training_folder
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.progress import RunProgress
@@ -39,6 +40,11 @@ def progress() -> RunProgress:
 
 def train(folder: RunFolder, *settings: str, seed: int = 0, is_again: bool = False) -> NetworkDescription:
     return train_candidate(choose_candidate(folder, KNEE, settings), seed, is_again, progress())
+
+
+def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
+    """Return the folder of the first recipe a network is trained by."""
+    return folder.trained / f"{key}-seed{seed}"
 
 
 def weights(folder: RunFolder, key: str, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -64,6 +70,11 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
         assert figures.average_macs_without_passed <= figures.average_macs
         right = sum(o.exit_rate * (o.accuracy_of_leaving or 0.0) for o in figures.outputs)
         assert figures.accuracy == pytest.approx(right)
+        assert figures.by_class is not None
+        assert sum(figures.by_class.images) == figures.images
+        assert 100.0 * sum(figures.by_class.right) / figures.images == pytest.approx(figures.accuracy)
+    assert network.test.by_class is not None
+    assert list(network.test.by_class.images) == candidate.splits.test.labels.bincount(minlength=10).tolist()
 
 
 def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
@@ -74,14 +85,52 @@ def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
     assert same(before, weights(own_run, first.key))
 
 
-def test_other_settings_need_again(own_run) -> None:
-    key = train(own_run).key
-    before = weights(own_run, key)
-    with pytest.raises(UsageError, match="by an earlier version of this program; add --again"):
-        train(own_run, "final_training.epochs=1")
-    assert same(before, weights(own_run, key))
-    assert train(own_run, "final_training.epochs=1", is_again=True).origin.epochs == 1
-    assert not same(before, weights(own_run, key))
+def test_other_settings_have_a_folder_of_their_own(own_run) -> None:
+    first = train(own_run)
+    before = weights(own_run, first.key)
+    other = train(own_run, "final_training.epochs=1")
+    assert (first.origin.epochs, other.origin.epochs) == (2, 1)
+    assert first.origin.recipe != other.origin.recipe
+    assert same(before, weights(own_run, first.key))
+    found = trained_networks(own_run)
+    assert [one.folder.name for one in found] == [
+        f"{first.key}-seed0", f"{first.key}-seed0-{other.origin.recipe}"
+    ]  # fmt: skip
+    assert [one.description.origin.epochs for one in found] == [2, 1]
+    recipe = json.loads((found[1].folder / RECIPE_FILE).read_text())
+    assert (recipe["recipe"], recipe["settings"]["epochs"]) == (other.origin.recipe, 1)
+
+
+def test_again_trains_the_same_recipe_again(own_run, monkeypatch) -> None:
+    first, other = train(own_run), train(own_run, "final_training.epochs=1")
+    trained: list[int] = []
+    real = finetune.train_network
+
+    def counted(*arguments, **named):
+        trained.append(arguments[4].epochs)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(finetune, "train_network", counted)
+    assert train(own_run, "final_training.epochs=1") == other
+    assert trained == []
+    assert train(own_run, "final_training.epochs=1", is_again=True) == other
+    assert trained == [1]
+    assert [one.description for one in trained_networks(own_run)] == [first, other]
+
+
+def test_a_network_of_an_earlier_version_is_known_by_its_fingerprint(own_run, monkeypatch) -> None:
+    first = train(own_run)
+    (trained_folder(own_run, first.key, 0) / RECIPE_FILE).unlink()
+    assert train(own_run, "final_training.epochs=1").origin.epochs == 1
+    monkeypatch.setattr(finetune, "train_network", None)  # would fail if it were called
+    assert train(own_run).origin == first.origin
+
+
+def test_a_recipe_is_the_same_for_all_seeds_and_networks(own_run) -> None:
+    one, other = (choose_candidate(own_run, parse_selection(name)) for name in ("knee", "best-accuracy"))
+    recipes = {training_of(candidate, seed).recipe for candidate in (one, other) for seed in (0, 1)}
+    assert len(recipes) == 1
+    assert len({training_of(candidate, seed).fingerprint for candidate in (one, other) for seed in (0, 1)}) >= 2
 
 
 def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monkeypatch) -> None:
@@ -102,19 +151,23 @@ def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monk
     assert not (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
 
 
-def test_what_was_begun_with_other_settings_is_not_gone_on_with(own_run, monkeypatch) -> None:
+def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    candidate = choose_candidate(own_run, KNEE)
 
     def stop() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(
-            choose_candidate(own_run, KNEE), 3, False, RunProgress(Console(stderr=True), quiet=True, check=stop)
-        )
-    with pytest.raises(UsageError, match=r"not finished yet, was begun with other settings.*add --again"):
-        train(own_run, "final_training.epochs=1", seed=3)
-    assert train(own_run, "final_training.epochs=1", seed=3, is_again=True).origin.epochs == 1
+        train_candidate(candidate, 3, False, RunProgress(Console(stderr=True), quiet=True, check=stop))
+    begun = trained_folder(own_run, candidate.trial.key, 3) / "training.safetensors"
+    before = begun.read_bytes()
+    other = train(own_run, "final_training.epochs=1", seed=3)
+    assert training_folder(own_run, training_of(candidate, 3)) == begun.parent
+    assert other.origin.epochs == 1
+    assert begun.read_bytes() == before
+    (begun.parent / RECIPE_FILE).unlink()  # as an earlier version leaves it
+    assert training_folder(own_run, training_of(candidate, 3)) == begun.parent
 
 
 def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
@@ -124,13 +177,11 @@ def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
 
 
 def test_seed_start_and_teacher_matter(own_run) -> None:
-    key = train(own_run).key
-    found = [weights(own_run, key)]
-    for settings in (["final_training.start=scratch"], ["final_training.distillation=false"]):
-        train(own_run, *settings, is_again=True)
-        found.append(weights(own_run, key))
+    for settings in ([], ["final_training.start=scratch"], ["final_training.distillation=false"]):
+        train(own_run, *settings)
     train(own_run, seed=2)
-    found.append(weights(own_run, key, seed=2))
+    found = [load_network(one.folder / "network.safetensors")[0].state_dict() for one in trained_networks(own_run)]
+    assert len(found) == 4
     assert not any(same(one, other) for k, one in enumerate(found) for other in found[k + 1 :])
 
 
@@ -172,7 +223,8 @@ def test_two_processes_do_not_train_the_same(own_run) -> None:
 def test_trained_networks_are_found_by_key_and_seed(own_run) -> None:
     assert trained_networks(own_run) == []
     one, other = train(own_run, seed=1), train(own_run)
-    assert trained_networks(own_run) == trained_networks(own_run, one.key) == [other, one]
+    assert trained_networks(own_run) == trained_networks(own_run, one.key)
+    assert [found.description for found in trained_networks(own_run)] == [other, one]
     assert trained_networks(own_run, "0" * 12) == []
 
 
@@ -210,6 +262,9 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
     assert same(weights(own_run, first.key), before)
+    assert (first.earlier_test_looks, again.earlier_test_looks) == (0, 1)
+    assert train(own_run, seed=1).earlier_test_looks == 2
+    assert train(own_run).earlier_test_looks == 2  # its own first look is no other
 
 
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.deploy.figures import MeasuredSplit
 from aebnas_bo.deploy.operating_points import (
     NUM_BUDGETS,
-    MeasuredSplit,
     operating_points,
     parse_goal,
     tuning_goal_of,
@@ -73,7 +73,10 @@ def a_split(costs: ExitCosts, seed: int) -> MeasuredSplit:
     generator = torch.Generator().manual_seed(seed)
     confidence = torch.rand(3, 400, generator=generator)
     is_correct = confidence + torch.tensor([[0.0], [0.2], [0.4]]) > torch.rand(3, 400, generator=generator)
-    return MeasuredSplit(ExitTable(confidence, is_correct, costs.cumulative), (1.0, 2.0, 3.0))
+    answers = (~is_correct).long()
+    return MeasuredSplit(
+        ExitTable(confidence, is_correct, costs.cumulative), (1.0, 2.0, 3.0), torch.zeros(400).long(), answers, 3
+    )
 
 
 def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
@@ -90,7 +93,8 @@ def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
 
 def test_a_network_without_exits_has_one_point() -> None:
     costs = ExitCosts(1000, (4000,), 300, (), (), ())
-    split = MeasuredSplit(ExitTable(torch.rand(1, 20), torch.rand(1, 20) < 0.5, costs.cumulative), (1.0,))
+    table = ExitTable(torch.rand(1, 20), torch.rand(1, 20) < 0.5, costs.cumulative)
+    split = MeasuredSplit(table, (1.0,), torch.zeros(20).long(), torch.zeros(1, 20).long(), 2)
     [point] = operating_points(split, split, costs)
     assert (point.budget, point.thresholds) == (0.0053, ())
 

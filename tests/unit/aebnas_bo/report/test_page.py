@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
@@ -152,8 +154,49 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
     assert network.key in section
     assert f"{network.test.accuracy:.2f} ± {network.test.accuracy_sem:.2f}" in section
+    assert "So far" not in section
+    two = without_plotly(render(replace(found, test_looks=2)))
+    assert "So far 2 networks were measured on them" in two
+    assert found.data is not None
+    assert found.data.largest_class is not None
+    assert f"is right for {found.data.largest_class['test'].accuracy:.2f} % of the test images" in section
+    assert f"Classes of {network.key}, seed 3" in section
+    assert network.test.by_class is not None
+    assert f"class 0, answer 0: {network.test.by_class.right[0]} of {network.test.by_class.images[0]}" in section
     assert "Test images were not looked at" not in body
     assert "Test images were not looked at" in without_plotly(render(contents))
+
+
+def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:
+    folder = tiny_run()
+    candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
+    description = train_candidate(candidate, 0, False, RunProgress(Console(), quiet=True))
+    labels = torch.arange(25).repeat(4)
+    answers = class_answers(labels, torch.where(labels == 7, 0, labels), 25)
+    names = tuple(f"<b>{label}</b>" for label in range(25))
+    test = description.test.model_copy(update={"by_class": answers})
+    trained = description.model_copy(update={"test": test, "class_names": names})
+    body = without_plotly(render(replace(gather(read_run(folder)), trained=(trained,))))
+    section = body.partition('<section id="trained">')[2].partition("</section>")[0]
+    assert "<b>7" not in section
+    assert section.index("&lt;b&gt;7&lt;/b&gt;") < section.index("&lt;b&gt;1&lt;/b&gt;")
+    assert "&lt;b&gt;24&lt;/b&gt;" not in section
+
+
+def test_corrected_accuracies_are_shown_where_they_are_known(contents: Contents) -> None:
+    assert contents.networks is not None
+    assert contents.summary is not None
+    assert "Corrected (%)" not in without_plotly(render(contents))
+    place = contents.networks.front[0]
+    rows = [{"trial": place.number, "setting": place.setting, "accuracy_corrected": 12.25}]
+    summary = replace(contents.summary, front=rows, optimism={"thresholds": 1.5, "choice": 0.25})
+    section = without_plotly(render(replace(contents, summary=summary))).partition('<section id="front">')[2]
+    assert "Corrected (%)" in section
+    assert '<td class="n">12.25</td>' in section
+    assert (
+        "Mean optimism of tuning thresholds: +1.50 points. Mean optimism of choosing the front: +0.25 points."
+        in section
+    )
 
 
 def test_json_within_a_script_cannot_end_it_and_stays_what_it_is() -> None:

@@ -1,0 +1,202 @@
+"""Accuracy of the front corrected for selection: chosen on one half of the validation images, scored on the other.
+
+The search tunes thresholds and picks networks by the same images it reports accuracy on, so the best look better than
+they are. Two corrections need nothing but the exit tables of the validation images, each a mean over `NUM_HALVINGS`
+random halvings with both halves in both parts:
+
+* thresholds: a front network is tuned on one half to the average MACs the search found for it, and scored on the other;
+* choice: the front of all observations is picked by accuracy on one half, and scored on the other. Thresholds stay.
+
+Halves are noisier than the whole, so both overstate the optimism of the whole somewhat. Neither corrects the supernet
+or the proposals, which have seen the accuracies of all earlier trials.
+
+Legend: `B` images, `E` outputs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.seeding import torch_generator
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+
+NUM_HALVINGS = 4
+
+TableOf = Callable[[Architecture], ExitTable]
+Halves = Sequence[tuple[Tensor, Tensor]]
+Place = tuple[int, int]  # number and setting of a trial
+
+
+@dataclass(frozen=True)
+class CorrectedPoint:
+    """A front network with thresholds tuned on one half of the validation images.
+
+    Args:
+        accuracy: Percent of the other half that is right.
+        tuned_accuracy: Percent of the half the thresholds were tuned on.
+        average_macs: Mean MACs in millions on the other half.
+    """
+
+    accuracy: float
+    tuned_accuracy: float
+    average_macs: float
+
+
+@dataclass(frozen=True)
+class FrontCorrection:
+    """The front corrected for selection.
+
+    Args:
+        points: Each point of the front by number and setting of its trial.
+        threshold_optimism: Mean over the front of accuracy where thresholds were tuned less accuracy on the other half,
+            in points of percent; `None` without a front.
+        choice_optimism: The same of the front picked on one half; `None` without a front.
+    """
+
+    points: Mapping[Place, CorrectedPoint]
+    threshold_optimism: float | None
+    choice_optimism: float | None
+
+
+def correct_front(
+    trials: Sequence[Trial], objectives: Sequence[Objective], space: NetworkSpace, *, table_of: TableOf, seed: int
+) -> FrontCorrection:
+    """Correct the front of a study.
+
+    Args:
+        trials: All trials.
+        objectives: The metrics.
+        space: The space of networks.
+        table_of: Returns the table of a network over the validation images, all its exits.
+        seed: Seed of the halvings.
+    """
+    front = pareto_front(trials, objectives)
+    if not front:
+        return FrontCorrection({}, None, None)
+    num_images = table_of(space.architecture(front[0].parameters)).confidence.shape[1]
+    halves = random_halves(num_images, seed)
+    points = {}
+    for trial in front:
+        architecture = space.architecture(trial.parameters)
+        costs = exit_costs(architecture, space.skeleton)
+        most_macs = trial.metrics["average_macs"] * MACS_PER_MILLION
+        points[trial.number, trial.setting] = cross_fitted(table_of(architecture), costs, most_macs, halves=halves)
+    return FrontCorrection(
+        points=points,
+        threshold_optimism=statistics.mean(one.tuned_accuracy - one.accuracy for one in points.values()),
+        choice_optimism=choice_optimism(
+            [replace(trial, further=()) for trial in completed_settings(trials)],
+            lambda trial: _right_answers(trial, space, table_of),
+            objectives,
+            halves=halves,
+        ),
+    )
+
+
+def random_halves(num_images: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Return pairs of halves, each pair in both orders.
+
+    Args:
+        num_images: `B`, two or more.
+        seed: Seed of the study.
+
+    Returns:
+        `2 * NUM_HALVINGS` pairs of positions.
+    """
+    generator = torch_generator(seed, "analysis", "halves")
+    pairs = []
+    for _ in range(NUM_HALVINGS):
+        order = torch.randperm(num_images, generator=generator)
+        one, other = order[: num_images // 2], order[num_images // 2 :]
+        pairs += [(one, other), (other, one)]
+    return pairs
+
+
+def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves: Halves) -> CorrectedPoint:
+    """Tune thresholds on one half of the images and score them on the other.
+
+    Args:
+        table: The network's table over `B` images, all exits.
+        costs: Its MACs.
+        most_macs: Average MACs that the half tuned on stays within.
+        halves: Pairs of the half to tune on and the half to score.
+    """
+    goal = TuningGoal("max_macs", most_macs)
+    rows = []
+    for tuned_on, scored_on in halves:
+        part = _part(table, tuned_on)
+        tuned = tune_thresholds(part, costs.backbone, costs.branches, goal)
+        kept = [threshold is not None for threshold in tuned.thresholds]
+        rest = keep_exits(_part(table, scored_on), costs.backbone, costs.branches, kept)
+        outcome = evaluate_thresholds(rest, [one for one in tuned.thresholds if one is not None])
+        rows.append((outcome.accuracy, tuned.accuracy, outcome.average_macs / MACS_PER_MILLION))
+    return CorrectedPoint(*(statistics.mean(column) for column in zip(*rows, strict=True)))
+
+
+def choice_optimism(
+    observed: Sequence[Trial],
+    right_answers: Callable[[Trial], Tensor],
+    objectives: Sequence[Objective],
+    *,
+    halves: Halves,
+) -> float | None:
+    """Return by how much accuracy on the half a front is picked by exceeds its accuracy on the other, in percent.
+
+    Args:
+        observed: Completed observations; their costs are taken as they are.
+        right_answers: Whether an observation answers each image right, `B` booleans.
+        objectives: The metrics.
+        halves: Pairs of the half to pick by and the half to score.
+
+    Returns:
+        The mean over fronts; `None` if no half has one, as limits can bring about.
+    """
+    right = {(trial.number, trial.setting): 100.0 * right_answers(trial).double() for trial in observed}
+    gaps = []
+    for picked_by, scored_on in halves:
+        scored = [
+            replace(trial, metrics={**trial.metrics, "accuracy": float(right[_place(trial)][picked_by].mean())})
+            for trial in observed
+        ]
+        front = pareto_front(scored, objectives)
+        if front:
+            other = [float(right[_place(trial)][scored_on].mean()) for trial in front]
+            gaps.append(statistics.mean(trial.metrics["accuracy"] for trial in front) - statistics.mean(other))
+    return statistics.mean(gaps) if gaps else None
+
+
+def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]:
+    """Return the thresholds a trial's network was judged at, `None` of an exit that tuning switched off."""
+    if space.tunes_thresholds:
+        active = space.architecture(trial.parameters).active_exits
+        return tuple(trial.details.get(threshold_name(position)) for position in active)
+    return space.thresholds(trial.parameters)
+
+
+def _right_answers(trial: Trial, space: NetworkSpace, table_of: TableOf) -> Tensor:
+    architecture = space.architecture(trial.parameters)
+    costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(trial, space)
+    kept = [threshold is not None for threshold in thresholds]
+    table = keep_exits(table_of(architecture), costs.backbone, costs.branches, kept)
+    leaves_at = exit_indices(table.certainty, [one for one in thresholds if one is not None])
+    return table.is_correct.gather(0, leaves_at[None])[0]
+
+
+def _part(table: ExitTable, images: Tensor) -> ExitTable:
+    return replace(table, confidence=table.confidence[:, images], is_correct=table.is_correct[:, images])
+
+
+def _place(trial: Trial) -> Place:
+    return trial.number, trial.setting

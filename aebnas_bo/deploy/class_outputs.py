@@ -1,0 +1,109 @@
+"""What is shown and written of a trained network's answers class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
+from aebnas_bo.deploy.description import NetworkDescription
+
+MOST_IN_MATRIX = 12  # classes; a larger matrix is in the CSV file alone
+MOST_ROWS = 10  # of the classes with the lowest accuracy where there are more than fit a matrix
+MOST_CONFUSIONS = 5
+MOST_NAME = 24  # characters of a class name in a table for the terminal
+
+
+def class_table(network: NetworkDescription, answers: ClassAnswers) -> Table:
+    """Return accuracy and confusions by class: a matrix of few classes, else a row for each of the worst.
+
+    Args:
+        network: The network.
+        answers: Its answers on the test images.
+    """
+    names = network.class_names
+    has_matrix = len(names) <= MOST_IN_MATRIX
+    worst = answers.worst_first()
+    shown = list(range(len(names))) if has_matrix else worst[:MOST_ROWS]
+    which = "Its classes" if has_matrix else f"Its {len(shown)} worst of {len(worst)} classes"
+    table = Table(
+        title=f"{which} on {network.test.images} test images, seed {network.origin.seed}",
+        title_justify="left",
+        caption="a row per class, a column per answer" if has_matrix else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("class", no_wrap=True)
+    table.add_column("images", justify="right")
+    table.add_column("right (%)", justify="right")
+    if has_matrix:
+        for label in range(len(names)):
+            table.add_column(str(label), justify="right", no_wrap=True)
+    else:
+        table.add_column("most often taken for")
+    matrix = answers.matrix() if has_matrix else []
+    for label in shown:
+        accuracy = answers.accuracy(label)
+        cells = [_short(label_text(label, names)), str(answers.images[label])]
+        cells.append("–" if accuracy is None else f"{accuracy:.2f}")
+        if has_matrix:
+            cells += [str(count) if count else "·" for count in matrix[label]]
+        else:
+            taken = answers.confusions_of(label)[:3]
+            cells.append(", ".join(f"{_short(names[one.answer])} ({one.images})" for one in taken) or "–")
+        table.add_row(*cells)
+    return table
+
+
+def confusions_line(answers: ClassAnswers, names: Sequence[str]) -> str:
+    """Return the most frequent confusions in one line.
+
+    Args:
+        answers: Answers on the test images.
+        names: Names of the classes, by label.
+    """
+    shown = [confusion_text(one, answers, names) for one in answers.confusions[:MOST_CONFUSIONS]]
+    return f"most frequent confusions: {'; '.join(shown) or 'none'}"
+
+
+def reference_text(answers: ClassAnswers, names: Sequence[str]) -> str:
+    """Return the accuracy of two answers that need no network: chance and the most frequent class.
+
+    Args:
+        answers: Answers on the test images.
+        names: Names of the classes, by label.
+    """
+    return (
+        f"for reference: chance {100.0 / len(names):.2f} %, always answering {names[answers.largest_class]!r} (the "
+        f"largest class) {answers.largest_class_accuracy:.2f} %"
+    )
+
+
+def label_text(label: int, names: Sequence[str]) -> str:
+    """Return the number of a class with its name, where that is not the number itself."""
+    return names[label] if names[label] == str(label) else f"{label} {names[label]}"
+
+
+def write_confusion_csv(path: Path, networks: Sequence[NetworkDescription]) -> None:
+    """Write a row for each class and answer that occur on the test images; networks of earlier versions have none."""
+    rows = []
+    for network in networks:
+        answers = network.test.by_class
+        if answers is None:
+            continue
+        for label, counts in enumerate(answers.matrix()):
+            for answer, count in enumerate(counts):
+                if count:
+                    names = network.class_names[label], network.class_names[answer]
+                    origin = network.origin
+                    rows.append([network.key, origin.seed, origin.recipe, *names, count, answers.images[label]])
+    write_csv(path, ["key", "seed", "recipe", "class", "answer", "images", "images_of_class"], rows)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"

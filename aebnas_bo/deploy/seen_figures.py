@@ -1,0 +1,130 @@
+"""Which networks of a run were measured on the test images.
+
+The test accuracy of a network is honest if the network was chosen before it was seen. The best of several is too high.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.space.macs import MACS_PER_MILLION
+
+LOOKS_FILE = "test_looks.csv"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One network, with its thresholds, measured on the test images.
+
+    Args:
+        key: Key of its architecture.
+        seed: Seed of its training, as text.
+        recipe: Recipe of its training; empty of an earlier version's.
+        tuning: What its thresholds were tuned for; empty where an earlier version did not note it.
+    """
+
+    key: str
+    seed: str
+    recipe: str
+    tuning: str
+
+    def is_same(self, other: Look) -> bool:
+        """Return whether both are one network at the same thresholds, as far as is known."""
+        is_one = (self.key, self.seed) == (other.key, other.seed)
+        pairs = ((self.recipe, other.recipe), (self.tuning, other.tuning))
+        return is_one and all(one == another or "" in {one, another} for one, another in pairs)
+
+
+def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
+    """Return what is noted of a network.
+
+    Args:
+        key: Key of its architecture.
+        seed: Seed of its training.
+        recipe: Recipe of its training.
+        goal: What its thresholds are tuned for.
+    """
+    is_accuracy = goal.kind == "min_accuracy"
+    tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={goal.value / MACS_PER_MILLION:.6g}"
+    return Look(key, str(seed), recipe, tuning)
+
+
+def known_looks(folder: RunFolder) -> list[Look]:
+    """Return what was measured on the test images so far; trained networks of a run of an earlier version count too.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
+    """
+    path = _file(folder)
+    if path.exists() and path.stat().st_size:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(dict.fromkeys(_read(file)))
+    return _looks_of_earlier_versions(folder)
+
+
+def note_look(folder: RunFolder, look: Look) -> int:
+    """Note that a network is about to be measured on the test images.
+
+    Args:
+        folder: The run folder.
+        look: The network.
+
+    Returns:
+        How many others had been measured on them.
+
+    Raises:
+        NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
+    """
+    path = _file(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two trainings may end at once; closing the file frees it
+        file.seek(0)
+        known = list(dict.fromkeys(_read(file)))
+        writer = csv.writer(file, lineterminator="\n")
+        if not file.tell():
+            known = _looks_of_earlier_versions(folder)
+            writer.writerow([field.name for field in fields(Look)])
+            writer.writerows(map(astuple, known))
+        if look not in known:
+            writer.writerow(astuple(look))
+    return sum(not look.is_same(other) for other in known)
+
+
+def looks_text(others: int) -> str:
+    """Say how many other networks had been measured on the test images, and what follows.
+
+    Args:
+        others: How many.
+    """
+    if not others:
+        return "test images: no other network of this run was measured on them before"
+    count = "one other network" if others == 1 else f"{others} other networks"
+    was = "was" if others == 1 else "were"
+    return (
+        f"test images: {count} of this run (key, seed, recipe or thresholds) {was} measured on them before; choose "
+        "among them by validation accuracy, the best test accuracy of several is too high"
+    )
+
+
+def _file(folder: RunFolder) -> Path:
+    return folder.trained / LOOKS_FILE
+
+
+def _read(lines: Iterable[str]) -> list[Look]:
+    return [Look(*row) for row in list(csv.reader(lines))[1:] if len(row) == len(fields(Look))]
+
+
+def _looks_of_earlier_versions(folder: RunFolder) -> list[Look]:
+    origins = [(one.description.key, one.description.origin) for one in trained_networks(folder)]
+    return [Look(key, str(origin.seed), origin.recipe, "") for key, origin in origins]
