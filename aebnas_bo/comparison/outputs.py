@@ -16,7 +16,7 @@ from rich.table import Table
 from aebnas_bo.analysis.tables import write_csv, write_text
 from aebnas_bo.comparison.study import MethodRun
 
-METHOD_COLOURS = {  # of the methods in `configs/methods`, the same in every figure
+METHOD_COLOURS = {  # of the package's methods, the same in every figure
     "aebnas-bo": "#c8102e",
     "aebnas": "#1565c0",
     "edanas": "#2e7d32",

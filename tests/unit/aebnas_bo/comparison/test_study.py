@@ -7,6 +7,7 @@ from rich.console import Console
 
 from aebnas_bo.comparison import study
 from aebnas_bo.comparison.chosen_network import choose
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.comparison.outputs import comparison_rows, header, write_outputs
 from aebnas_bo.comparison.study import MethodRun, run_comparison
 from aebnas_bo.config import Config
@@ -25,7 +26,7 @@ SMALL = [
 
 
 def configs(*methods: str) -> dict[str, Config]:
-    return {m: load_config(CONFIGS / "digits.yaml", SMALL, CONFIGS / "methods" / f"{m}.yaml") for m in methods}
+    return {m: load_config(CONFIGS / "digits.yaml", SMALL, PACKAGE_METHODS / f"{m}.yaml") for m in methods}
 
 
 def silent() -> RunProgress:
@@ -72,7 +73,7 @@ def test_a_result_of_other_settings_is_not_taken(finished) -> None:
 def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monkeypatch) -> None:
     folder, runs = finished
     shutil.copytree(folder / "static-seed0", tmp_path / "static-seed0")
-    file, method = CONFIGS / "digits.yaml", CONFIGS / "methods" / "static.yaml"
+    file, method = CONFIGS / "digits.yaml", PACKAGE_METHODS / "static.yaml"
     moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
     assert run_comparison(moved, [0], tmp_path, silent()) == [runs[0]]
     with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
@@ -90,7 +91,7 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
     shutil.copytree(folder / "aebnas-seed0", tmp_path / "aebnas-seed0")
     (tmp_path / "aebnas-seed0" / study.RESULT_FILE).unlink()
     other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
-                                   CONFIGS / "methods" / "aebnas.yaml")}  # fmt: skip
+                                   PACKAGE_METHODS / "aebnas.yaml")}  # fmt: skip
     with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
         run_comparison(other, [0], tmp_path, silent())
 
