@@ -192,6 +192,8 @@ class FinalTrainingConfig(TrainingConfig):
         distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
             network too.
         compile: Whether `torch.compile` may speed up training on CUDA.
+        plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
+            scratch and without a teacher.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
         trivial_augment: Likewise.
@@ -203,6 +205,7 @@ class FinalTrainingConfig(TrainingConfig):
     start: Literal["supernet", "scratch"] = "supernet"
     distillation: bool = True
     compile: bool = True
+    plain_baseline: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None
     trivial_augment: bool | None = None

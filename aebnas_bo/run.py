@@ -144,6 +144,7 @@ def _run(
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
+    from aebnas_bo.deploy.trained_marks import draw_front
     from aebnas_bo.progress import RunProgress
     from aebnas_bo.resuming import resumed_config
     from aebnas_bo.run_folder import choose_run_folder
@@ -157,6 +158,7 @@ def _run(
         config = resumed_config(folder.study, config, config_path is not None, options)
     with RunProgress(command.stderr, quiet, command.stop.check) as progress:
         summary = run_study(config, folder, resume, progress)
+    draw_front(folder)  # again, with networks that were trained before the study went on
     if as_json:
         sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
         return

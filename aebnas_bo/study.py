@@ -243,7 +243,7 @@ def _export(
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)
+    plot_pareto_front(folder.front_figure, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
         folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction
