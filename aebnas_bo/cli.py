@@ -60,6 +60,10 @@ def fidelity(
     num_architectures: Annotated[
         int | None, typer.Option("--num-architectures", min=4, help="Networks drawn and trained alone.")
     ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option(metavar="LOW,HIGH", help="Only networks of these average MACs in millions, such as 1.8,2.6."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of draws and training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
@@ -68,29 +72,38 @@ def fidelity(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Hold the supernet's estimates against networks trained alone: rank correlations with intervals."""
+    """Compare estimates, and MACs alone, with networks trained alone: rank correlations with intervals."""
     flags = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
-    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config_loading import load_config
-        from aebnas_bo.fidelity.outputs import agreement_table
+        from aebnas_bo.fidelity.band import parse_band
+        from aebnas_bo.fidelity.outputs import correlation_table, tau_table
         from aebnas_bo.fidelity.study import run_fidelity
+        from aebnas_bo.fidelity.verdict import verdict
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import choose_run_folder
 
-        loaded = load_config(config, options)
+        limits = {"fidelity.band": None if band is None else list(parse_band(band))}
+        loaded = load_config(config, all_settings(settings, {**flags, **limits}))
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             report = run_fidelity(loaded, folder, resume, progress)
         if as_json:
             found = [asdict(entry) for entry in report.agreements]
-            document = {"folder": str(folder.path), "agreements": found, "seconds": report.seconds}
+            document = {
+                "folder": str(folder.path),
+                "verdict": verdict(report.agreements),
+                "agreements": found,
+                "seconds": report.seconds,
+            }
             sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
             return
         stdout = Console()
         if not stdout.is_terminal:
             stdout = Console(width=160)
-        stdout.print(agreement_table(report.agreements))
+        stdout.print(tau_table(report.agreements))
+        stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
+        stdout.print(correlation_table(report.agreements))
         stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from aebnas_bo.config_section import Section
+from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -13,17 +15,10 @@ DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
 Precision = Literal["auto", "float32", "bfloat16"]
 ConfidenceName = Literal["score_margin", "max_softmax", "negative_entropy", "learned"]
 ExitRule = Literal["each", "cumulative"]
-ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
-StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
 Padding = Annotated[int, Field(ge=0, le=32)]
+PositiveCount = Annotated[int, Field(ge=1, le=10000)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
 TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -202,8 +197,8 @@ class FinalTrainingConfig(TrainingConfig):
     """
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    start: Literal["supernet", "scratch"] = "supernet"
-    distillation: bool = True
+    start: Literal["supernet", "scratch"] = "scratch"
+    distillation: bool = False
     compile: bool = True
     plain_baseline: bool = True
     crop_padding: Padding | None = None
@@ -223,13 +218,47 @@ class FidelityConfig(Section):
 
     Args:
         num_architectures: Networks drawn and trained.
+        band: Lowest and highest average MACs in millions, as estimated at the thresholds drawn, of all networks; null
+            draws networks of all costs. Accuracy grows with MACs: a narrow band shows what estimates add to that.
         top_k: Sizes of the short lists whose regret is reported.
         bootstrap_samples: Resamples behind the 95 % intervals.
     """
 
     num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
+    band: tuple[float, float] | None = None
     top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 3, 5)
     bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
+
+    @field_validator("band", mode="before")
+    @classmethod
+    def _check_band(cls, band: object) -> object:
+        ends = tuple(band) if isinstance(band, list | tuple) else ()
+        is_pair = len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+        if band is None or (is_pair and 0.0 < ends[0] < ends[1]):
+            return ends or None
+        got = f", got {list(ends)}" if isinstance(band, list | tuple) else ""  # config_loading adds other values
+        raise ValueError(f"expected [low, high] in millions of average MACs with 0 < low < high, or null{got}")
+
+
+class ShortlistConfig(Section):
+    """Short trainings that decide which networks of a search are trained to the end (successive halving).
+
+    Args:
+        rungs: Networks and epochs of each rung, for example `[[8, 8], [3, 20]]`: eight networks for 8 epochs, the best
+            three of them for 20. Rungs are trained as `final_training` says, from fresh weights and without a teacher.
+        budgets: Budgets of average MACs that networks are chosen for, evenly on a logarithmic scale down to a tenth of
+            the highest. Only of runs with a time budget; `aebnas-bo train --shortlist` serves the goal it is given.
+    """
+
+    rungs: Annotated[tuple[tuple[PositiveCount, PositiveCount], ...], Field(min_length=1)] = ((8, 8), (3, 20))
+    budgets: Annotated[int, Field(ge=1, le=16)] = 3
+
+    @model_validator(mode="after")
+    def _check(self) -> ShortlistConfig:
+        counts = [count for count, _ in self.rungs]
+        if counts != sorted(counts, reverse=True):
+            raise ValueError(f"rungs must not grow in networks, got {counts}")
+        return self
 
 
 class TuningConfig(Section):
@@ -276,77 +305,6 @@ class EstimationConfig(Section):
     latency_table: str | None = None
 
 
-class ReferencePoint(Section):
-    """The corner from which hypervolume is measured, in natural units.
-
-    Args:
-        accuracy: Top-1 accuracy in percent below which a network counts for nothing.
-        average_macs: Average MACs in millions above which a network counts for nothing.
-        latency_ms: Average milliseconds likewise; null takes the largest network's.
-    """
-
-    accuracy: Annotated[float, Field(ge=0.0, lt=100.0)]
-    average_macs: Annotated[float, Field(gt=0.0)]
-    latency_ms: Annotated[float, Field(gt=0.0)] | None = None
-
-
-class SearchConfig(Section):
-    """How the space is searched.
-
-    Args:
-        objectives: What is optimised: accuracy, average MACs and, if it is listed, the average latency of an image,
-            looked up in a table of measured parts.
-        strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
-            nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
-        budget: Number of evaluated trials, the design included.
-        design_trials: Trials of the first, space-filling design, before anything is learned from them.
-        batch_size: Trials proposed together after the design.
-        max_average_macs: Most average MACs in millions of an admissible network; null admits any.
-        min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.
-        max_latency_ms: Most average milliseconds per image of an admissible network; null admits any.
-        acquisition: Acquisition function the next trial maximises.
-        mc_samples: Quasi-Monte Carlo samples of the acquisition function.
-        pool_size: Candidates kept per round of the acquisition optimiser.
-        rounds: Rounds of evolution of that pool.
-        max_failed_trials: Failed trials after which the run stops.
-        reference_point: Corner of the hypervolume; null takes chance accuracy and the largest network's MACs.
-    """
-
-    objectives: tuple[ObjectiveName, ...] = ("accuracy", "average_macs")
-    strategy: StrategyName = "qnehvi"
-    budget: Annotated[int, Field(ge=1, le=100000)] = 100
-    design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
-    batch_size: Annotated[int, Field(ge=1, le=64)] = 1
-    max_average_macs: Annotated[float, Field(gt=0.0)] | None = None
-    min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
-    max_latency_ms: Annotated[float, Field(gt=0.0)] | None = None
-    acquisition: Literal["qlognehvi", "qnehvi"] = "qlognehvi"
-    mc_samples: Annotated[int, Field(ge=4, le=4096)] = 64
-    pool_size: Annotated[int, Field(ge=8, le=8192)] = 96
-    rounds: Annotated[int, Field(ge=0, le=100)] = 5
-    max_failed_trials: Annotated[int, Field(ge=0)] = 10
-    reference_point: ReferencePoint | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> SearchConfig:
-        if self.objectives not in {("accuracy", "average_macs"), ("accuracy", "average_macs", "latency_ms")}:
-            raise ValueError(
-                "objectives: expected [accuracy, average_macs] or [accuracy, average_macs, latency_ms], got "
-                f"[{', '.join(self.objectives)}]"
-            )
-        if self.max_latency_ms is not None and not self.has_latency:
-            raise ValueError(
-                "max_latency_ms limits a metric that is not measured; a new search measures it with objectives: "
-                "[accuracy, average_macs, latency_ms]"
-            )
-        return self
-
-    @property
-    def has_latency(self) -> bool:
-        """Whether latency is an objective."""
-        return "latency_ms" in self.objectives
-
-
 class Config(Section):
     """A whole run.
 
@@ -355,17 +313,22 @@ class Config(Section):
         seed: Seed of training, design and proposals.
         device: Where networks run.
         num_threads: CPU threads of training and evaluation; proposals always use one.
+        time_budget: Minutes that a run may take from start to trained networks; it divides them between supernet,
+            search, short list and final trainings, in place of `supernet.epochs`, `search.budget`, the epochs of
+            `shortlist.rungs` and `final_training.epochs`. Null searches `search.budget` trials and trains no network.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
     seed: Annotated[int, Field(ge=0, le=2**32)] = 0
     device: Literal["cpu", "cuda", "auto"] = "auto"
     num_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    time_budget: Annotated[float, Field(gt=0.0, le=100000.0)] | None = None
     data: DataConfig = DataConfig()
     space: NetworkSpaceDeclaration
     supernet: SupernetConfig = SupernetConfig()
     final_training: FinalTrainingConfig = FinalTrainingConfig()
     estimation: EstimationConfig = EstimationConfig()
+    shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
 

@@ -23,6 +23,7 @@ from rich.markup import escape
 
 from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
 from aebnas_bo.stopping import StopSignals
+from aebnas_bo.timed_run.duration import parse_minutes
 
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
@@ -37,6 +38,14 @@ MinAccuracyOption = Annotated[
 MaxLatencyOption = Annotated[
     float | None, typer.Option(min=0.0, help="Most average milliseconds, where latency_ms is an objective.")
 ]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget",
+        metavar="TIME",
+        help="Time for everything, such as 30m or 2h: search, then train the best networks to the end.",
+    ),
+]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
@@ -45,6 +54,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only th
 def run(
     config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
     budget: BudgetOption = None,
+    time_budget: TimeOption = None,
     max_average_macs: MaxMacsOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_latency_ms: MaxLatencyOption = None,
@@ -58,9 +68,9 @@ def run(
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
     limits = limit_flags(budget, max_average_macs, min_accuracy, max_latency_ms)
-    flags = {**limits, "seed": seed, "device": device}
-    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet) as command:
+        minutes = None if time_budget is None else parse_minutes(time_budget)
+        options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
         _run(config, options, out, resume, as_json, quiet, command)
 
 
@@ -151,16 +161,25 @@ def _run(
     from aebnas_bo.search.store import TrialStore
     from aebnas_bo.study import run_study
     from aebnas_bo.summary import corrected_accuracies
+    from aebnas_bo.timed_run.outputs import next_step, print_timed
+    from aebnas_bo.timed_run.run import TimedResult, run_in_time
 
     config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
     if folder.holds_study:
         config = resumed_config(folder.study, config, config_path is not None, options)
+    timed: TimedResult | None = None
     with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-        summary = run_study(config, folder, resume, progress)
-    draw_front(folder)  # again, with networks that were trained before the study went on
+        if config.time_budget is None:
+            summary = run_study(config, folder, resume, progress)
+        else:
+            timed = run_in_time(config, folder, resume, progress)
+            summary = timed.summary
+    draw_front(folder)  # again, with the networks that were trained alone
     if as_json:
-        sys.stdout.write(json.dumps({"folder": str(folder.path), **asdict(summary)}, allow_nan=False) + "\n")
+        trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
+        document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
+        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
         return
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
@@ -179,6 +198,9 @@ def _run(
         highlight=False,
         soft_wrap=True,
     )
+    if timed is not None:
+        print_timed(stdout, timed)
+    stdout.print(next_step(folder, timed), highlight=False, soft_wrap=True, markup=False)
 
 
 def _set_up_logging(stderr: Console, quiet: bool) -> None:

@@ -14,7 +14,7 @@ RUNS = Path("runs")
 FILES = frozenset({
     "config.yaml", "study.db", "study", "latencies.json", "supernet.safetensors", "supernet.training.safetensors",
     "trials.csv", "settings.csv", "pareto_front.csv", "hypervolume.csv", "surrogate.csv",
-    "hypervolume.png", "pareto_front.png", "summary.json", "method.json", "report.html",
+    "hypervolume.png", "pareto_front.png", "summary.json", "method.json", "report.html", "time_plan.json",
 })  # fmt: skip
 
 
@@ -58,6 +58,16 @@ class RunFolder:
     def networks(self) -> Path:
         """What was measured of each network trained alone, one file per architecture."""
         return self.path / "networks"
+
+    @property
+    def shortlist(self) -> Path:
+        """What was measured of networks trained for a short time, one folder per number of epochs."""
+        return self.path / "shortlist"
+
+    @property
+    def time_plan(self) -> Path:
+        """How a run with a time budget divides it."""
+        return self.path / "time_plan.json"
 
     @property
     def trained(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -130,7 +130,13 @@ def make_objectives(
     return (*objectives, Objective("latency_ms", False, reference, unit="ms", limit=config.search.max_latency_ms))
 
 
-def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> Summary:
+def run_study(
+    config: Config,
+    folder: RunFolder,
+    resume: bool,
+    progress: RunProgress,
+    is_time_up: Callable[[], bool] = lambda: False,
+) -> Summary:
     """Run a study, or go on with it, and write everything its folder holds.
 
     Args:
@@ -138,6 +144,7 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
         folder: The run folder.
         resume: Whether the folder may hold a study.
         progress: Shows what happens.
+        is_time_up: Asked before each trial; once it is true the search ends, and the trials done become its budget.
 
     Returns:
         The figures of `summary.json`.
@@ -164,7 +171,8 @@ def run_study(config: Config, folder: RunFolder, resume: bool, progress: RunProg
                 study = _prepare(config, splits, space, folder, progress, device, latencies)
             try:
                 with clock.phase("search"):
-                    _search(config, study, store, progress)
+                    trials = _search(config, study, store, progress, is_time_up)
+                config = _ended(config, len(trials), store, folder)
             finally:
                 with clock.phase("export"):
                     summary = _export(config, folder, study, store, clock.seconds)
@@ -215,7 +223,19 @@ def _open_store(
     return TrialStore.open(folder.study)
 
 
-def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress) -> None:
+def _ended(config: Config, num_trials: int, store: TrialStore, folder: RunFolder) -> Config:
+    """Return the configuration with the trials of a search that its time ended as its budget."""
+    if num_trials >= config.search.budget:
+        return config
+    config = config.model_copy(update={"search": config.search.model_copy(update={"budget": num_trials})})
+    store.set_config(dump_config(config))
+    write_text(folder.config, dump_config(config))
+    return config
+
+
+def _search(
+    config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress, is_time_up: Callable[[], bool]
+) -> list[Trial]:
     objectives = store.study.objectives
     strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
 
@@ -228,7 +248,7 @@ def _search(config: Config, study: PreparedStudy, store: TrialStore, progress: R
         progress.update(len(trials), f"{found}  failed {failed}")
 
     progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
-    run_search(store, strategy, study.estimator, objectives, config.search, show)
+    return run_search(store, strategy, study.estimator, objectives, config.search, show, is_time_up)
 
 
 def _export(

@@ -1,7 +1,7 @@
 """What each part of supernet training buys, against networks trained alone.
 
-Takes the networks of a fidelity study and trains one supernet per variant, each variant adding one part to the one
-before; every supernet is judged with and without BatchNorm calibration.
+Takes the networks of a finished fidelity study and trains one supernet per variant, each variant adding one part to
+the one before; every supernet is judged with and without BatchNorm calibration.
 
     python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out FOLDER
 
@@ -26,12 +26,11 @@ from aebnas_bo.config import Config, EstimationConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
-from aebnas_bo.fidelity.drawing import spread_points
-from aebnas_bo.fidelity.standalone import StandaloneNetworks
-from aebnas_bo.seeding import numpy_generator
+from aebnas_bo.fidelity.outputs import read_rows
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -58,8 +57,8 @@ PARTS = {
     "+ average of the weights": ("ema_decay=0.998",),
 }
 STATISTICS_NETWORKS = 64  # random networks whose statistics are averaged in place of calibration
-HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_final", "tau_exits", "rho",
-          "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
+HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_macs", "tau_partial", "tau_final",
+          "tau_exits", "rho", "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def main() -> None:
     """Run all variants that are not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("--study", type=Path, required=True, help="folder of a fidelity study of this configuration")
+    parser.add_argument("--study", type=Path, required=True, help="folder of a finished study of this configuration")
     parser.add_argument("--out", type=Path, required=True, help="folder, extended variant by variant")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the study")
     parser.add_argument("--only", default="", help="run the variants whose name contains this")
@@ -145,11 +144,10 @@ def _ground(config: Config, study: Path) -> Ground:
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     networks = StandaloneNetworks(config, space, splits, "cpu", study / "networks")
     points, alone = [], []
-    drawn = spread_points(space, config.fidelity.num_architectures, numpy_generator(config.seed, "fidelity", "draw"))
-    for point in drawn:
-        table = networks.known_table(space.architecture(point))
+    for comparison in read_rows(study / "fidelity.csv")[0]:
+        table = networks.known_table(space.architecture(comparison.point))
         if table is not None:
-            points.append(point)
+            points.append(comparison.point)
             alone.append(table)
     if len(alone) < 4:
         raise SystemExit(f"{study}: has {len(alone)} networks of this configuration, at least 4 are needed")
@@ -182,7 +180,7 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
         rows.append(row)
         for c in comparisons:
             values = [side.get(q) for q in quantities_of(space) for side in (c.estimates, c.alone)]
-            networks.append([variant, is_calibrated, c.key, c.macs, *values])
+            networks.append([variant, is_calibrated, c.key, c.macs["final"], *values])
     return rows, networks
 
 
@@ -209,8 +207,12 @@ def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}
     exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]
     whole = next(entry for entry in found if entry.quantity == "accuracy")
+    against = whole.against_macs
+    of_macs = (against.kendall_tau, against.partial_kendall_tau) if against is not None else (None, None)
     figures = [
-        *(whole.kendall_tau.value, whole.kendall_tau.low, whole.kendall_tau.high, taus["final"], np.mean(exits)),
+        *(whole.kendall_tau.value, whole.kendall_tau.low, whole.kendall_tau.high),
+        *(interval.value if interval is not None else np.nan for interval in of_macs),
+        *(taus["final"], np.mean(exits)),
         *(whole.spearman_rho.value, whole.top_k_regret[3].value),
         *(np.mean([c.estimates[quantity] for c in comparisons]) for quantity in ("accuracy", "final")),
         np.mean([c.alone["accuracy"] for c in comparisons]),

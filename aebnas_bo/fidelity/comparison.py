@@ -22,7 +22,7 @@ class Comparison:
     Args:
         point: Its parameters and thresholds.
         key: The architecture's key.
-        macs: MACs of an image that passes every exit, in millions.
+        macs: MACs of leaving at each output, in millions: `exit1` ... and `final`.
         estimates: By quantity, under shared weights: `accuracy` (percent) and `average_macs` (millions) at the
             point's thresholds, and the accuracy of each output alone, `exit1` ... and `final`.
         alone: The same of the network trained alone.
@@ -30,9 +30,17 @@ class Comparison:
 
     point: Point
     key: str
-    macs: float
+    macs: dict[str, float]
     estimates: dict[str, float]
     alone: dict[str, float]
+
+    def macs_of(self, quantity: str) -> float:
+        """Return what is known of an accuracy's cost before any training alone, in millions.
+
+        Args:
+            quantity: `accuracy`, which costs the estimated average MACs, or an output.
+        """
+        return self.estimates["average_macs"] if quantity == "accuracy" else self.macs[quantity]
 
 
 def compare_network(space: NetworkSpace, point: Point, estimate: ExitTable, alone: ExitTable) -> Comparison:
@@ -53,9 +61,8 @@ def compare_network(space: NetworkSpace, point: Point, estimate: ExitTable, alon
         whole = {"accuracy": outcome.accuracy, "average_macs": outcome.average_macs / MACS_PER_MILLION}
         return whole | dict(zip(names, shares, strict=True))
 
-    return Comparison(
-        point, architecture.key, estimate.macs[-1] / MACS_PER_MILLION, quantities(estimate), quantities(alone)
-    )
+    macs = {name: cost / MACS_PER_MILLION for name, cost in zip(names, estimate.macs, strict=True)}
+    return Comparison(point, architecture.key, macs, quantities(estimate), quantities(alone))
 
 
 def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
@@ -79,7 +86,12 @@ def agreements(
     for quantity in quantities:
         having = [c for c in comparisons if quantity in c.estimates]
         result = agreement(
-            quantity, [c.estimates[quantity] for c in having], [c.alone[quantity] for c in having], config, generator
+            quantity,
+            [c.estimates[quantity] for c in having],
+            [c.alone[quantity] for c in having],
+            macs=[c.macs_of(quantity) for c in having] if quantity != "average_macs" else None,
+            config=config,
+            generator=generator,
         )
         found += [result] if result is not None else []
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def spread_points(space: NetworkSpace, count: int, generator: np.random.Generato
     """
     by_key: dict[str, tuple[float, Point]] = {}
     for size in generator.uniform(size=DRAWS_PER_POINT * count):
-        point = space.search_space.canonical(_lean(space, float(size), generator))
+        point = space.search_space.canonical(lean_point(space, float(size), generator))
         architecture = space.architecture(point)
         cost = math.log(exit_costs(architecture, space.skeleton).cumulative[-1])
         by_key.setdefault(architecture.key, (cost, point))
@@ -46,12 +47,26 @@ def spread_points(space: NetworkSpace, count: int, generator: np.random.Generato
     left = sorted(by_key.values(), key=lambda entry: entry[0])
     chosen = []
     for target in np.linspace(left[0][0], left[-1][0], count):
-        nearest = min(range(len(left)), key=lambda position: abs(left[position][0] - target))
-        chosen.append(left.pop(nearest))
+        chosen.append(left.pop(nearest_position([cost for cost, _ in left], float(target))))
     return [point for _, point in sorted(chosen, key=lambda entry: entry[0])]
 
 
-def _lean(space: NetworkSpace, size: float, generator: np.random.Generator) -> dict[str, ParameterValue]:
+def nearest_position(values: Sequence[float], target: float) -> int:
+    """Return the position of the value that is nearest to a target, the first of several."""
+    return min(range(len(values)), key=lambda position: abs(values[position] - target))
+
+
+def lean_point(space: NetworkSpace, size: float, generator: np.random.Generator) -> dict[str, ParameterValue]:
+    """Draw a point whose ordered parameters lean towards a size.
+
+    Args:
+        space: The space; exits may be absent, thresholds are uniform in their ranges.
+        size: 0 for small networks, 1 for large ones.
+        generator: Source of randomness.
+
+    Returns:
+        A point, not canonical yet.
+    """
     point: dict[str, ParameterValue] = {}
     for parameter in space.search_space.parameters:
         if isinstance(parameter, ContinuousParameter):

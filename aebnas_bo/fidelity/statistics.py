@@ -1,4 +1,4 @@
-"""How well estimates rank what they estimate, with bootstrap intervals."""
+"""How well estimates rank what they estimate, and whether better than MACs alone, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
 from aebnas_bo.config import FidelityConfig
+from aebnas_bo.fidelity.resamples import (
+    Values,
+    bootstrap_counts,
+    differs,
+    kendall_taus,
+    partial_taus,
+    pearson_rs,
+    spearman_rhos,
+    top_k_regrets,
+)
 
-Values = NDArray[np.float64]
 LEVEL = 95.0  # percent covered by an interval
+MIN_NETWORKS = 5  # of a partial tau; a quadratic has three coefficients and leaves too little of fewer
+Statistic = Callable[[Values], Values]  # from counts of R resamples to R values
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,22 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class AgainstMacs:
+    """What estimates add to MACs, which are known before networks are trained alone and already rank accuracies.
+
+    Args:
+        kendall_tau: Kendall's tau-b of MACs alone.
+        gain: Tau of the estimates less tau of MACs alone, over the same resamples.
+        partial_kendall_tau: Kendall's tau-b of the residuals of estimates and truths after a quadratic in log MACs;
+            `None` where there are fewer than 5 networks or the quadratic leaves nothing.
+    """
+
+    kendall_tau: Interval
+    gain: Interval
+    partial_kendall_tau: Interval | None
+
+
+@dataclass(frozen=True)
 class Agreement:
     """How estimates of one quantity agree with the networks trained alone.
 
@@ -33,6 +58,7 @@ class Agreement:
             accuracy of one output.
         num_networks: Networks that have it.
         kendall_tau: Kendall's tau-b.
+        against_macs: What estimates add to MACs; `None` where the quantity is no accuracy or all MACs are equal.
         spearman_rho: Spearman's rank correlation.
         pearson_r: Pearson's correlation.
         top_k_regret: For each k, how much the best of the k networks with the highest estimates falls short of the best
@@ -42,6 +68,7 @@ class Agreement:
     quantity: str
     num_networks: int
     kendall_tau: Interval
+    against_macs: AgainstMacs | None
     spearman_rho: Interval
     pearson_r: Interval
     top_k_regret: dict[int, Interval]
@@ -51,6 +78,8 @@ def agreement(
     quantity: str,
     estimates: Sequence[float],
     truths: Sequence[float],
+    *,
+    macs: Sequence[float] | None,
     config: FidelityConfig,
     generator: np.random.Generator,
 ) -> Agreement | None:
@@ -60,6 +89,7 @@ def agreement(
         quantity: Name of what is compared.
         estimates: `n` estimates.
         truths: `n` values of the networks trained alone.
+        macs: What the quantity costs in each of the `n` networks, positive; `None` if it is no accuracy.
         config: Sizes of the short lists and number of resamples.
         generator: Source of the resamples.
 
@@ -70,36 +100,45 @@ def agreement(
     count = len(truth)
     if count < 4 or np.ptp(estimate) == 0.0 or np.ptp(truth) == 0.0:
         return None
-    resamples = generator.integers(count, size=(config.bootstrap_samples, count))
+    counts = bootstrap_counts(count, config.bootstrap_samples, generator)
+    counts = counts[differs(counts, estimate) & differs(counts, truth)]
+    has_macs = macs is not None and np.ptp(macs) > 0.0
+    lists = sorted({k for k in config.top_k if k < count}) if macs is not None else []
 
-    def interval(statistic: Callable[[Values, Values], float]) -> Interval:
-        values = []
-        for chosen in resamples:
-            one, other = estimate[chosen], truth[chosen]
-            if np.ptp(one) > 0.0 and np.ptp(other) > 0.0:
-                values.append(statistic(one, other))
-        tail = (100.0 - LEVEL) / 2.0
-        low, high = np.percentile(values, [tail, 100.0 - tail])
-        return Interval(float(statistic(estimate, truth)), float(low), float(high))
+    def regrets(k: int) -> Statistic:
+        return lambda rows: top_k_regrets(rows, estimate, truth, k=k)
 
-    lists = sorted({k for k in config.top_k if k < count}) if quantity != "average_macs" else []
     return Agreement(
         quantity=quantity,
         num_networks=count,
-        kendall_tau=interval(lambda one, other: float(stats.kendalltau(one, other).statistic)),
-        spearman_rho=interval(lambda one, other: float(stats.spearmanr(one, other).statistic)),
-        pearson_r=interval(lambda one, other: float(stats.pearsonr(one, other).statistic)),
-        top_k_regret={k: interval(lambda one, other, k=k: top_k_regret(one, other, k)) for k in lists},  # type: ignore[misc]
+        kendall_tau=_interval(counts, lambda rows: kendall_taus(rows, estimate, truth)),
+        against_macs=_against_macs(counts, estimate, truth, macs=np.asarray(macs, np.float64)) if has_macs else None,
+        spearman_rho=_interval(counts, lambda rows: spearman_rhos(rows, estimate, truth)),
+        pearson_r=_interval(counts, lambda rows: pearson_rs(rows, estimate, truth)),
+        top_k_regret={k: _interval(counts, regrets(k)) for k in lists},
     )
 
 
-def top_k_regret(estimates: Values, truths: Values, k: int) -> float:
-    """Return how much the best of the `k` highest estimates falls short of the best of all.
+def _against_macs(counts: Values, estimate: Values, truth: Values, *, macs: Values) -> AgainstMacs:
+    def gain(rows: Values) -> Values:
+        return kendall_taus(rows, estimate, truth) - kendall_taus(rows, macs, truth)
 
-    Args:
-        estimates: `n` estimates; of equal ones the earlier counts as higher.
-        truths: `n` true values, higher is better.
-        k: Size of the short list.
-    """
-    short_list = np.argsort(-estimates, kind="stable")[:k]
-    return float(truths.max() - truths[short_list].max())
+    def partial(rows: Values) -> Values:
+        return partial_taus(rows, macs, (estimate, truth))
+
+    count = counts.shape[1]
+    has_partial = count >= MIN_NETWORKS and bool(np.isfinite(partial(np.ones((1, count)))[0]))
+    return AgainstMacs(
+        kendall_tau=_interval(counts, lambda rows: kendall_taus(rows, macs, truth)),
+        gain=_interval(counts, gain),
+        partial_kendall_tau=_interval(counts, partial) if has_partial else None,
+    )
+
+
+def _interval(counts: Values, statistic: Statistic) -> Interval:
+    """Return a statistic of all networks with its interval; resamples that do not have it are left out."""
+    value = float(statistic(np.ones((1, counts.shape[1])))[0])
+    values = statistic(counts)
+    tail = (100.0 - LEVEL) / 2.0
+    low, high = np.percentile(values[np.isfinite(values)], [tail, 100.0 - tail])
+    return Interval(value, float(low), float(high))

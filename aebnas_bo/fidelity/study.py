@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config import Config
+from aebnas_bo.config import Config, FidelityConfig
 from aebnas_bo.config_loading import dump_config, parse_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.fidelity.band import band_candidates, points_in_band
 from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.fidelity.drawing import spread_points
 from aebnas_bo.fidelity.outputs import plot_fidelity, write_agreements, write_rows
-from aebnas_bo.fidelity.standalone import StandaloneNetworks
 from aebnas_bo.fidelity.statistics import Agreement
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.resuming import differing_settings
@@ -67,7 +70,8 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     _check(config, space)
-    points = spread_points(space, config.fidelity.num_architectures, numpy_generator(config.seed, "fidelity", "draw"))
+    draw, band = numpy_generator(config.seed, "fidelity", "draw"), config.fidelity.band
+    candidates = _draw(space, config.fidelity, draw)
     folder.create()
     with RunLock(folder.path):
         _claim(config, folder, resume)
@@ -76,6 +80,12 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         progress.message(f"supernet: {source}")
         estimator = make_estimator(config, space, splits, supernet, device, folder)
         clock["estimates"] = time.perf_counter()
+        points = candidates
+        if band is not None:
+            points = points_in_band(
+                space, candidates, config.fidelity.num_architectures,
+                band=band, table_of=estimator.exit_table, generator=draw,
+            )  # fmt: skip
         estimates = [estimator.exit_table(space.architecture(point)) for point in points]
         clock["networks"] = time.perf_counter()
         networks = StandaloneNetworks(config, space, splits, device, folder.networks)
@@ -96,13 +106,20 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         write_rows(folder.path / "fidelity.csv", comparisons, quantities, space.search_space.names)
         facts = {
             "name": config.name, "seed": config.seed, "networks": len(comparisons), "supernet": source,
-            "device": device, "num_threads": config.num_threads, "seconds": seconds,
+            "band": band, "device": device, "num_threads": config.num_threads, "seconds": seconds,
             "peak_memory_mb": round(peak_memory_mb(), 1), "data_hash": splits.data_hash,
             "versions": package_versions(),
         }  # fmt: skip
         write_agreements(folder.path / "fidelity.json", found, facts)
         plot_fidelity(folder.path / "fidelity.png", comparisons, found)
     return FidelityReport(tuple(comparisons), tuple(found), seconds)
+
+
+def _draw(space: NetworkSpace, config: FidelityConfig, generator: np.random.Generator) -> list[Point]:
+    """Return the networks, or those to choose from once the supernet is there if they must lie in a band."""
+    if config.band is None:
+        return spread_points(space, config.num_architectures, generator)
+    return band_candidates(space, config.num_architectures, band=config.band, generator=generator)
 
 
 def _check(config: Config, space: NetworkSpace) -> None:
@@ -127,7 +144,7 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
         )
     stored = parse_config(folder.config.read_text(encoding="utf-8"), str(folder.config))
     problems = [
-        f"{name}: the study has {was!r}, --resume cannot make it {wanted!r}; start another folder"
+        f"{name}: the study has {json.dumps(was)}, --resume cannot make it {json.dumps(wanted)}; start another folder"
         for name, (was, wanted) in sorted(differing_settings(stored, config).items())
         if name not in CHANGEABLE
     ]

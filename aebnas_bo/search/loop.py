@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from aebnas_bo.config import SearchConfig
 from aebnas_bo.errors import TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting
 from aebnas_bo.estimation.estimator import Estimator
@@ -16,6 +15,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.strategy import Strategy, batch_start
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.search_config import SearchConfig
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ def run_search(
     objectives: Sequence[Objective],
     settings: SearchConfig,
     on_trial: OnTrial,
+    is_time_up: Callable[[], bool] = lambda: False,
 ) -> list[Trial]:
-    """Continue a study until its budget is spent.
+    """Continue a study until its budget, or its time, is spent.
 
     Every trial is stored as RUNNING before it is evaluated; one found RUNNING belongs to a process that died, and is
     evaluated again at the same point.
@@ -42,6 +43,7 @@ def run_search(
         objectives: The metrics that must be finite for a trial to count.
         settings: Budget and allowed failures.
         on_trial: Called with all trials after each one.
+        is_time_up: Asked before each trial; the first time that it is true ends the search.
 
     Returns:
         All trials.
@@ -57,7 +59,7 @@ def run_search(
             store.finish(trials[position])
     _check_failures(trials, settings)
     on_trial(trials)
-    while len(trials) < settings.budget:
+    while len(trials) < settings.budget and not is_time_up():
         for trial in propose_trials(strategy, trials, settings)[: settings.budget - len(trials)]:
             store.add_running(trial)
             trials.append(evaluate_trial(trial, estimator, objectives))

@@ -8,9 +8,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # A module may import from its own rank or from lower ones.
 RANKS = [
-    {"errors", "quiet", "seeding", "stopping"},
+    {"atomic_writing", "errors", "quiet", "seeding", "stopping"},
     {"space"},
-    {"config", "config_loading"},
+    {"config_section", "search_config", "config", "config_loading"},
     {"early_exit", "data", "training"},
     {"supernet"},
     {"estimation"},
@@ -20,6 +20,8 @@ RANKS = [
     {"supernet_preparation", "latency_preparation"},
     {"study"},
     {"deploy", "fidelity", "comparison", "report"},
+    {"shortlist"},
+    {"timed_run"},
     {"run"},
     {"deploy_commands", "report_commands"},
     {"cli"},

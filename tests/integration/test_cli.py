@@ -13,12 +13,13 @@ def test_the_installed_command_starts() -> None:
 
 
 def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
-    described, missing, few, wrong = calls(
+    described, missing, few, wrong, band = calls(
         [
             ["space"],
             ["space", "nowhere.yaml"],
             ["fidelity", "--num-architectures", "2"],
             ["fidelity", "--set", "fidelity.top_k=[0]"],
+            ["fidelity", "--band", "2.6,1.8"],
         ]
     )
     assert described.returncode == 0, described.stderr
@@ -29,7 +30,9 @@ def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
     assert few.returncode == 2
     assert "--num-architectures" in few.stderr
     assert wrong.returncode == 3
-    assert not any("Traceback" in called.stderr for called in (described, missing, few, wrong))
+    assert band.returncode == 2
+    assert "--band 2.6,1.8: expected LOW,HIGH" in band.stderr
+    assert not any("Traceback" in called.stderr for called in (described, missing, few, wrong, band))
 
 
 def test_fidelity_from_the_command_line(calls, tmp_path: Path) -> None:
@@ -44,6 +47,8 @@ def test_fidelity_from_the_command_line(calls, tmp_path: Path) -> None:
     assert "--resume" in again.stderr
     assert resumed.returncode == 0, resumed.stderr
     assert "Kendall tau" in resumed.stdout
+    assert document["verdict"].split(":")[0] in resumed.stdout
+    assert document["verdict"].startswith("Estimates ")
 
 
 def test_methods_are_compared_from_the_command_line(calls, tmp_path: Path) -> None:

@@ -85,6 +85,21 @@ def test_training_settings_that_contradict_each_other_are_refused(setting: str, 
     assert expected in problems([setting])
 
 
+@pytest.mark.parametrize(
+    "value", ["[1.8]", "[2.6,1.8]", "[2,2]", "1.8", "[0,1]", "[1,2,3]", "abc", "[a,2]", "[true,2]"]
+)
+def test_a_malformed_band_is_refused(value: str) -> None:
+    text = problems([f"fidelity.band={value}"])
+    assert "fidelity.band: expected [low, high] in millions of average MACs" in text
+    assert text.count("got") == 1
+
+
+@pytest.mark.parametrize(("value", "band"), [("[1,2.5]", (1.0, 2.5)), ("null", None)])
+def test_a_band_is_read(value: str, band: tuple[float, float] | None) -> None:
+    config = load_config(None, [f"fidelity.band={value}"])
+    assert config.fidelity.band == parse_config(dump_config(config), "file").fidelity.band == band
+
+
 def test_learned_confidences_need_a_loss_that_trains_them() -> None:
     settings = ["space.learned_confidence=true", "estimation.confidence=learned"]
     assert "set supernet.joint_loss: {}" in problems(settings)

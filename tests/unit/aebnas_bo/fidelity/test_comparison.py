@@ -24,7 +24,8 @@ def test_quantities_are_worked_out_at_the_points_thresholds() -> None:
     comparison = compare_network(SPACE, POINT, estimate, alone)
     assert comparison.estimates == {"accuracy": 50.0, "average_macs": 2.0, "exit2": 75.0, "final": 50.0}
     assert comparison.alone == {"accuracy": 100.0, "average_macs": 1.0, "exit2": 100.0, "final": 25.0}
-    assert comparison.macs == 3.0
+    assert comparison.macs == {"exit2": 1.0, "final": 3.0}
+    assert [comparison.macs_of(quantity) for quantity in ("accuracy", "exit2", "final")] == [2.0, 1.0, 3.0]
     assert comparison.key == SPACE.architecture(POINT).key
 
 
@@ -40,4 +41,7 @@ def test_each_quantity_is_compared_over_the_networks_that_have_it() -> None:
     found = {a.quantity: a for a in agreements(comparisons, quantities_of(SPACE), config, np.random.default_rng(0))}
     assert "exit1" not in found
     assert found["exit2"].kendall_tau.value == pytest.approx(-1.0)
+    assert found["average_macs"].against_macs is None
+    assert found["accuracy"].against_macs is not None
+    assert found["final"].against_macs is None  # leaving there costs the same in all of them
     assert found["average_macs"].kendall_tau.value == pytest.approx(1.0)

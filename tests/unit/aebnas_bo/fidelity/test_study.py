@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from aebnas_bo.config_loading import load_config
-from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.errors import ConfigError, SearchSpaceError, UsageError
 from aebnas_bo.fidelity import standalone
 from aebnas_bo.fidelity.study import run_fidelity
 from aebnas_bo.progress import RunProgress
@@ -67,6 +67,31 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(tmp_path: Path, monk
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert (whole / "fidelity.csv").read_text() == (parts / "fidelity.csv").read_text()
     assert without_times(whole / "fidelity.json") == without_times(parts / "fidelity.json")
+
+
+def test_networks_of_a_band_stay_the_same_on_resuming(tmp_path: Path, monkeypatch) -> None:
+    low, high = band = 0.06, 0.09
+    change = f"fidelity.band=[{low},{high}]"
+    monkeypatch.setattr(standalone, "train_from_scratch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path / "study", change)
+    monkeypatch.undo()
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
+    estimated = len(list((tmp_path / "study").glob("**/*.safetensors")))
+    report = study(tmp_path / "study", change, resume=True)
+    assert all(low <= c.estimates["average_macs"] <= high for c in report.comparisons)
+    assert len(list((tmp_path / "study").glob("**/*.safetensors"))) == estimated + 5  # the networks trained alone
+    assert tuple(json.loads((tmp_path / "study" / "fidelity.json").read_text())["band"]) == band
+    with pytest.raises(
+        ConfigError, match=r"fidelity\.band: the study has \[0.06, 0.09\], --resume cannot make it null"
+    ):
+        study(tmp_path / "study", resume=True)
+
+
+def test_a_band_without_networks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SearchSpaceError, match=r"fidelity\.band"):
+        study(tmp_path / "study", "fidelity.band=[50,60]")
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_folder_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from aebnas_bo.config import SearchConfig
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, Point, SearchSpace
 
 

@@ -1,4 +1,4 @@
-"""The truth a supernet is held against: each network trained alone, measured on the validation images."""
+"""Networks trained alone from fresh weights and measured on the validation images; each is trained once and kept."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""Successive halving over a short list: every rung trains fewer networks for longer.
+
+Each rung trains its networks from fresh weights with a whole learning-rate schedule, measures them on the validation
+images and keeps the best for each goal. Differences are paired: both networks answer the same images.
+
+Source: successive halving, Jamieson and Talwalkar, AISTATS 2016, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from aebnas_bo.early_exit.policy import ExitTable, exit_indices
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.shortlist.contenders import Contender, Score, score
+from aebnas_bo.space.architecture import Skeleton
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+
+TrainShort = Callable[[Contender, int], ExitTable]
+"""Takes a contender and a number of epochs; gives its table over the validation images."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One network of a rung at the thresholds that are best for one goal.
+
+    Args:
+        rung: Rung, from 0.
+        epochs: Epochs it was trained for.
+        key: Key of the architecture.
+        goal: What thresholds were tuned for.
+        estimate: Accuracy that the search estimated, in percent.
+        accuracy: Accuracy on the validation images in percent.
+        average_macs: Average MACs there in millions.
+        behind: By how many points it is behind the best network of the rung for this goal.
+        behind_sem: Standard error of that paired difference.
+        is_kept: Whether the next rung, or the final training, takes it for this goal.
+    """
+
+    rung: int
+    epochs: int
+    key: str
+    goal: TuningGoal
+    estimate: float
+    accuracy: float
+    average_macs: float
+    behind: float
+    behind_sem: float
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    """A contender's figures for one goal, and which images it is right on."""
+
+    contender: Contender
+    accuracy: float
+    average_macs: float
+    is_right: Tensor
+
+    def merit(self, goal: TuningGoal) -> Score:
+        return score(goal, self.accuracy, MACS_PER_MILLION * self.average_macs)
+
+
+def climb(
+    contenders: Sequence[Contender],
+    goals: Sequence[TuningGoal],
+    rungs: Sequence[tuple[int, int]],
+    *,
+    skeleton: Skeleton,
+    train: TrainShort,
+) -> tuple[list[Contender], list[Judgement]]:
+    """Train rung after rung and return the winner for each goal, with all judgements.
+
+    Args:
+        contenders: The short list.
+        goals: What the networks are wanted for.
+        rungs: Networks and epochs of each rung.
+        skeleton: The fixed part of the space.
+        train: Trains a network for a short time; asked again for the same network and epochs it gives the same table.
+
+    Returns:
+        One network per goal (one network may win several), and one judgement per rung, goal and network.
+    """
+    left, judgements = list(contenders), []
+    for number, (count, epochs) in enumerate(rungs):
+        left = left[:count]
+        tables = {contender.key: train(contender, epochs) for contender in left}
+        following = rungs[number + 1][0] if number + 1 < len(rungs) else len(goals)
+        tuned = [[_tune(contender, tables[contender.key], goal, skeleton) for contender in left] for goal in goals]
+        ranked = [
+            sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
+            for of_goal, goal in zip(tuned, goals, strict=True)
+        ]
+        is_last = number + 1 == len(rungs)
+        left = [of_goal[0].contender for of_goal in ranked] if is_last else _best_in_turn(ranked, following)
+        kept = {contender.key for contender in left}
+        for goal, of_goal in zip(goals, ranked, strict=True):
+            best = {of_goal[0].contender.key} if is_last else kept
+            judgements += [_judged(number, epochs, goal, one, of_goal[0], best) for one in of_goal]
+    return left, judgements
+
+
+def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Contender]:
+    chosen: dict[str, Contender] = {}
+    for place in range(len(ranked[0])):
+        for of_goal in ranked:
+            if len(chosen) < count:
+                chosen.setdefault(of_goal[place].contender.key, of_goal[place].contender)
+    return list(chosen.values())
+
+
+def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, skeleton: Skeleton) -> _Tuned:
+    costs = exit_costs(contender.architecture, skeleton)
+    found = tune_thresholds(table, costs.backbone, costs.branches, goal)
+    is_kept = [threshold is not None for threshold in found.thresholds]
+    kept = keep_exits(table, costs.backbone, costs.branches, is_kept)
+    thresholds = [threshold for threshold in found.thresholds if threshold is not None]
+    leaves_at = exit_indices(kept.certainty, thresholds)
+    is_right = kept.is_correct.gather(0, leaves_at[None])[0].double()
+    return _Tuned(contender, found.accuracy, found.average_macs / MACS_PER_MILLION, is_right)
+
+
+def _judged(rung: int, epochs: int, goal: TuningGoal, one: _Tuned, best: _Tuned, kept: set[str]) -> Judgement:
+    difference = best.is_right - one.is_right
+    spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return Judgement(
+        rung=rung,
+        epochs=epochs,
+        key=one.contender.key,
+        goal=goal,
+        estimate=one.contender.trial.metrics["accuracy"],
+        accuracy=one.accuracy,
+        average_macs=one.average_macs,
+        behind=100.0 * float(difference.mean()),
+        behind_sem=100.0 * spread,
+        is_kept=one.contender.key in kept,
+    )

@@ -1,0 +1,138 @@
+"""How a run divides its time: each decision is made once, when its phase begins, and stored for resuming.
+
+The supernet's epochs are decided before the study exists, for they are part of what it is; the number of trials is what
+the search manages in its time; epochs of short and final trainings follow from what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config
+from aebnas_bo.errors import CorruptStateError, first_problem
+from aebnas_bo.timed_run.speed import Speed
+
+# Shares of the time that is left when a phase begins; the final trainings get the rest less a reserve.
+SUPERNET_SHARE = 0.22
+SEARCH_SHARE = 0.16
+SHORTLIST_SHARE = 0.26
+RESERVE = 0.06  # for measuring, exporting and a machine that is busier than when it was timed
+MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
+SHORTLIST_SIZES = ((9, 1.0), (4, 2.5))  # networks of each rung and epochs relative to the first
+LEAST_RUNG_EPOCHS = 2
+DESIGN_SHARE = 0.3  # of the trials expected
+
+
+class TimePlan(BaseModel):
+    """What was decided so far.
+
+    Args:
+        minutes: The time budget.
+        speed: Measured speeds.
+        spent_s: Seconds spent when the last phase ended.
+        supernet_epochs: Epochs of the supernet.
+        search_trials: Trials of the search; null until it ended.
+        rungs: Networks and epochs of the short list's rungs; null until the search ended.
+        final_epochs: Epochs of the final trainings; null until the short list ended.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minutes: float
+    speed: Speed
+    spent_s: float = 0.0
+    supernet_epochs: int
+    search_trials: int | None = None
+    rungs: tuple[tuple[int, int], ...] | None = None
+    final_epochs: int | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the plan."""
+        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a plan.
+
+        Raises:
+            CorruptStateError: If the file is missing or no plan.
+        """
+        way_out = "restore it from a copy, or start another run folder"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
+        except ValidationError as error:
+            raise CorruptStateError(f"{path} is no plan of a run ({first_problem(error)}); {way_out}") from error
+
+
+def left(plan: TimePlan, spent_s: float) -> float:
+    """Return the seconds left for the phases to come, the reserve taken off."""
+    return max((1.0 - RESERVE) * 60.0 * plan.minutes - spent_s, 0.0)
+
+
+def supernet_epochs(minutes: float, spent_s: float, num_images: int, speed: Speed) -> int:
+    """Return for how many epochs the supernet is trained.
+
+    Args:
+        minutes: The time budget.
+        spent_s: Seconds spent on loading and timing.
+        num_images: Training images.
+        speed: Measured speeds.
+    """
+    seconds = SUPERNET_SHARE * max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
+    return _epochs(seconds, num_images * speed.supernet_s, 1, MOST_SUPERNET_EPOCHS)
+
+
+def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return networks and epochs of each rung of the short list.
+
+    Args:
+        plan: What was decided so far.
+        spent_s: Seconds spent when the search ended.
+        num_images: Training images.
+        macs: MACs of the networks that may be on the list, best first.
+    """
+    seconds = SHORTLIST_SHARE * left(plan, spent_s)
+    epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images
+    work = sum(count * length for count, length in SHORTLIST_SIZES)
+    first = _epochs(seconds, work * epoch_s, LEAST_RUNG_EPOCHS, MOST_FINAL_EPOCHS)
+    return tuple((count, max(round(first * length), 1)) for count, length in SHORTLIST_SIZES)
+
+
+def final_epochs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> int:
+    """Return for how many epochs each chosen network is trained.
+
+    Args:
+        plan: What was decided so far.
+        spent_s: Seconds spent when the short list ended.
+        num_images: Training images.
+        macs: MACs of the chosen networks.
+    """
+    epoch_s = sum(plan.speed.network_seconds(one) for one in macs) * num_images
+    return _epochs(left(plan, spent_s), epoch_s, 1, MOST_FINAL_EPOCHS)
+
+
+def _epochs(seconds: float, epoch_s: float, least: int, most: int) -> int:
+    return min(max(math.floor(seconds / epoch_s), least), most)
+
+
+def planned_config(config: Config, plan: TimePlan) -> Config:
+    """Return the configuration with what is decided in the place of its own numbers."""
+    updates: dict[str, object] = {
+        "supernet": config.supernet.model_copy(update={"epochs": plan.supernet_epochs}),
+    }
+    if plan.search_trials is not None:
+        updates["search"] = config.search.model_copy(update={"budget": plan.search_trials})
+    if plan.rungs is not None:
+        updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
+    if plan.final_epochs is not None:
+        updates["final_training"] = config.final_training.model_copy(update={"epochs": plan.final_epochs})
+    return config.model_copy(update=updates)

@@ -1,0 +1,194 @@
+"""One run within a time budget: search, short list and final trainings, each phase in the time that is left for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import dump_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.shortlist.contenders import Contender, budget_goals, choose_contenders
+from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.study import Ground, run_shortlist
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.study import run_study
+from aebnas_bo.summary import Summary
+from aebnas_bo.supernet_preparation import resolve_device
+from aebnas_bo.timed_run.duration import duration_text
+from aebnas_bo.timed_run.plan import (
+    SEARCH_SHARE,
+    SHORTLIST_SIZES,
+    TimePlan,
+    final_epochs,
+    left,
+    planned_config,
+    rungs,
+    supernet_epochs,
+)
+from aebnas_bo.timed_run.speed import Stopwatch, measure_speed
+
+
+@dataclass(frozen=True)
+class TimedResult:
+    """What a run within a time budget leaves.
+
+    Args:
+        summary: Key figures of the search.
+        judgements: Judgements of the short list.
+        networks: The trained networks, cheapest budget first.
+        seconds: Seconds the run took, those before a kill included as far as they are known.
+    """
+
+    summary: Summary
+    judgements: list[Judgement]
+    networks: list[NetworkDescription]
+    seconds: float
+
+
+def run_in_time(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> TimedResult:
+    """Run a study within `config.time_budget`, or go on with one, and train networks for several budgets of MACs.
+
+    Args:
+        config: The configuration; its time budget is set.
+        folder: The run folder.
+        resume: Whether the folder may hold a study.
+        progress: Shows what happens.
+
+    Raises:
+        AebnasError: As the steps do; what was finished is stored all the same.
+    """
+    if folder.holds_study:
+        plan = TimePlan.read(folder.time_plan)
+        watch = Stopwatch(plan.spent_s)
+    else:
+        watch = Stopwatch()
+        plan = _first_plan(config, watch, progress)
+        folder.create()
+        plan.write(folder.time_plan)
+    run = _TimedRun(planned_config(config, plan), folder, plan, watch, progress)
+    summary = run.search(resume)
+    judgements, networks = run.train()
+    return TimedResult(summary, judgements, networks, watch.seconds)
+
+
+def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> TimePlan:
+    """Time a few steps, decide how long the supernet is trained, and forecast the run."""
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    speed = measure_speed(config, space, splits, resolve_device(config.device))
+    minutes, num_images = config.time_budget or 0.0, len(splits.train)
+    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed)
+    supernet_s = epochs * num_images * speed.supernet_s
+    progress.message(
+        f"{num_images:,} training images of {splits.num_classes} classes at {splits.image_size}x{splits.image_size}"
+    )
+    progress.message(
+        f"time budget {duration_text(60 * minutes)}: supernet {epochs} epochs, about {duration_text(supernet_s)}; then "
+        f"search, short trainings and final trainings in the rest"
+    )
+    return TimePlan(minutes=minutes, speed=speed, supernet_epochs=epochs, spent_s=watch.seconds)
+
+
+class _TimedRun:
+    """The phases of one run; every decision is stored before it is acted on."""
+
+    def __init__(
+        self, config: Config, folder: RunFolder, plan: TimePlan, watch: Stopwatch, progress: RunProgress
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._plan = plan
+        self._watch = watch
+        self._progress = progress
+
+    def search(self, resume: bool) -> Summary:
+        """Train the supernet and search until the search's share of the time is spent."""
+        started: list[float] = []
+
+        def is_time_up() -> bool:
+            if not started:
+                share = SEARCH_SHARE * left(self._plan, self._watch.seconds)
+                started.append(self._watch.seconds + share)
+            return self._plan.search_trials is None and self._watch.seconds >= started[0]
+
+        summary = run_study(self._config, self._folder, resume, self._progress, is_time_up)
+        self._decide(search_trials=sum(summary.trials.values()))
+        return summary
+
+    def train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
+        """Train the short list, then the chosen networks to the end."""
+        splits = load_splits(self._config.data)
+        space = NetworkSpace(self._config.space, splits.in_channels, splits.num_classes)
+        with TrialStore.open_read_only(self._folder.study) as store:
+            trials = store.trials()
+        goals = budget_goals(_highest_budget(self._config, trials), self._config.shortlist.budgets)
+        if self._plan.rungs is None:
+            likely = choose_contenders(trials, space, goals, SHORTLIST_SIZES[0][0])
+            self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
+        winners, judgements = run_shortlist(
+            Ground(self._folder, self._config, space, splits), trials, goals, self._progress
+        )
+        chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
+        if self._plan.final_epochs is None:
+            macs = _macs([winner for winner, _ in chosen.values()], space)
+            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, len(splits.train), macs))
+        networks = [
+            train_candidate(
+                Candidate(self._folder, self._config, space, splits, winner.trial, goal),
+                self._config.seed,
+                False,
+                self._progress,
+            )
+            for winner, goal in chosen.values()
+        ]
+        self._decide()
+        return judgements, networks
+
+    def _decide(
+        self,
+        *,
+        search_trials: int | None = None,
+        rungs: tuple[tuple[int, int], ...] | None = None,
+        final_epochs: int | None = None,
+    ) -> None:
+        """Store a decision, and the seconds spent so far, in the plan and in the study's configuration."""
+        decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs}
+        made = {name: value for name, value in decided.items() if value is not None}
+        self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
+        self._plan.write(self._folder.time_plan)
+        self._config = planned_config(self._config, self._plan)
+        text = dump_config(self._config)
+        with TrialStore.open(self._folder.study) as store:
+            store.set_config(text)
+        write_text(self._folder.config, text)
+        if made:
+            self._progress.message(_decision_text(made, self._watch.seconds))
+
+
+def _decision_text(made: Mapping[str, object], seconds: float) -> str:
+    name, value = next(iter(made.items()))
+    if name == "rungs" and isinstance(value, tuple):
+        steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
+        text = f"short list: {steps}"
+    else:
+        text = f"search ended after {value} trials" if name == "search_trials" else f"final trainings: {value} epochs"
+    return f"{duration_text(seconds)}: {text}"
+
+
+def _highest_budget(config: Config, trials: Sequence[Trial]) -> float:
+    """Return the highest budget of average MACs in millions: the limit of the search, else the most that was seen."""
+    limit = config.search.max_average_macs
+    return limit or max((trial.metrics["average_macs"] for trial in completed_settings(trials)), default=1.0)
+
+
+def _macs(contenders: Sequence[Contender], space: NetworkSpace) -> list[int]:
+    return [exit_costs(one.architecture, space.skeleton).cumulative[-1] for one in contenders]

@@ -1,0 +1,56 @@
+"""The statistics of finished studies of estimates against networks trained alone, from their raw rows.
+
+    python -m benchmarks.rank_statistics benchmarks/results/supernet/fidelity benchmarks/results/cifar10/fidelity
+
+Needs no images and no networks: reads `fidelity.csv`, prints the tables and the verdict, and writes `fidelity.json` and
+`fidelity.png` again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from aebnas_bo.config import FidelityConfig
+from aebnas_bo.fidelity.comparison import agreements
+from aebnas_bo.fidelity.outputs import correlation_table, plot_fidelity, read_rows, tau_table, write_agreements
+from aebnas_bo.fidelity.statistics import Agreement
+from aebnas_bo.fidelity.verdict import verdict
+from aebnas_bo.seeding import numpy_generator
+
+
+def compute_again(folder: Path, config: FidelityConfig) -> list[Agreement]:
+    """Compute a study's statistics from its rows and write them and the figure.
+
+    Args:
+        folder: Folder with `fidelity.csv` and `fidelity.json`.
+        config: Sizes of the short lists and number of resamples.
+    """
+    comparisons, quantities = read_rows(folder / "fidelity.csv")
+    facts = json.loads((folder / "fidelity.json").read_text(encoding="utf-8"))
+    found = agreements(comparisons, quantities, config, numpy_generator(facts["seed"], "fidelity", "bootstrap"))
+    kept = {name: value for name, value in facts.items() if name not in {"verdict", "agreements"}}
+    write_agreements(folder / "fidelity.json", found, kept)
+    plot_fidelity(folder / "fidelity.png", comparisons, found)
+    return found
+
+
+def main() -> None:
+    """Compute and print the statistics of every folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=Path, nargs="+", help="folders of studies")
+    arguments = parser.parse_args()
+    console = Console()
+    for folder in arguments.studies:
+        found = compute_again(folder, FidelityConfig())
+        console.rule(str(folder))
+        console.print(tau_table(found))
+        console.print(f"\n{verdict(found)}\n", highlight=False)
+        console.print(correlation_table(found))
+
+
+if __name__ == "__main__":
+    main()
