@@ -9,7 +9,7 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.space.network_space import NetworkSpace
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
-ALL = ["static", "edanas", "nachos", "aebnas", "aebnas-bo"]
+ALL = ["plain", "static", "edanas", "nachos", "aebnas", "aebnas-bo"]
 
 
 @pytest.fixture
@@ -41,7 +41,10 @@ def test_paths_are_taken_as_they_are(config: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["nacho"], "no such method; .*methods has mine; the package has aebnas, aebnas-bo, edanas, nachos, static"),
+        (
+            ["nacho"],
+            "no such method; .*methods has mine; the package has aebnas, aebnas-bo, edanas, nachos, plain, static",
+        ),
         (["aebnas", "aebnas"], "two methods called aebnas"),
         ([], "at least one name"),
         (["nowhere/x.yaml"], "no such method"),
@@ -69,8 +72,8 @@ def test_every_method_goes_with_every_data_configuration(data: str, name: str) -
     space = NetworkSpace(config.space, 3, 10)
     assert (config.data, config.space.stages) == (plain.data, plain.space.stages)
     assert space.tunes_thresholds == (name in {"nachos", "aebnas"})
-    assert space.has_free_thresholds == (name in {"static", "aebnas-bo"})
-    assert (len(config.space.exits) == 0) == (name == "static")
+    assert space.has_free_thresholds == (name in {"plain", "static", "aebnas-bo"})
+    assert (len(config.space.exits) == 0) == (name in {"plain", "static"})
     assert space.skeleton.has_learned_confidence == (name == "nachos")
 
 
