@@ -96,8 +96,8 @@ def caption(runs: Sequence[MethodRun]) -> str:
         weights = "with the supernet's weights" if True in kinds else "trained alone"
         return f"{evaluated}; accuracy of {chosen}, {weights}"
     return (
-        f"{evaluated}; accuracy of {chosen}. Networks with the supernet's weights would be more accurate if they were "
-        "trained alone too: do not compare them with those that were (column weights)"
+        f"{evaluated}; accuracy of {chosen}. Networks with the supernet's weights are usually more accurate "
+        "once they are trained alone: do not compare them with those that are (column weights)"
     )
 
 
