@@ -10,7 +10,7 @@ import torch
 from aebnas_bo import __version__
 from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
 from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
@@ -48,6 +48,16 @@ class Measurable:
     def costs(self) -> ExitCosts:
         """Its MACs."""
         return exit_costs(self.architecture, self.skeleton)
+
+
+def splits_of_training(config: Config, splits: Splits) -> Splits:
+    """Return the images a network is trained on alone and measured with.
+
+    Args:
+        config: Says whether images that only the search needed are trained on too.
+        splits: The splits of the search.
+    """
+    return final_splits(splits, config.data) if config.final_training.train_on_validation else splits
 
 
 def origin_of(config: Config, splits: Splits, recipe: FinalTrainingConfig, *, training: Training) -> Origin:

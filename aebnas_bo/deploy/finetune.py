@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from aebnas_bo.config import Config, FinalTrainingConfig
 from aebnas_bo.config_loading import parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
@@ -79,6 +80,11 @@ class Candidate:
     trial: Trial
     goal: TuningGoal
 
+    @cached_property
+    def final_splits(self) -> Splits:
+        """The images it is trained on and measured with."""
+        return splits_of_training(self.config, self.splits)
+
     @property
     def architecture(self) -> Architecture:
         """The network."""
@@ -90,7 +96,7 @@ class Candidate:
         return Measurable(
             architecture=self.architecture,
             skeleton=self.space.skeleton,
-            splits=self.splits,
+            splits=self.final_splits,
             estimation=self.config.estimation,
             goal=self.goal,
             estimated_accuracy=self.trial.metrics["accuracy"],
@@ -203,7 +209,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             subnet = _train(candidate, recipe, training, checkpoint, progress, device)
         look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
         others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
-        origin = origin_of(candidate.config, candidate.splits, recipe, training=training)
+        origin = origin_of(candidate.config, candidate.final_splits, recipe, training=training)
         description, points = describe_network(candidate.measurable, subnet, origin, device=device)
         description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
@@ -259,7 +265,7 @@ def _train(
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    data = training_data(config, recipe, splits, device)
+    data = training_data(config, recipe, candidate.final_splits, device)
     return train_network(
         subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
     )

@@ -6,12 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import torch
 
 from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
@@ -44,12 +45,17 @@ class PlainGround:
     Args:
         folder: The run folder; they are kept in its `trained/`.
         config: The study's configuration.
-        splits: Its images.
+        splits: Its images, as the search splits them.
     """
 
     folder: RunFolder
     config: Config
     splits: Splits
+
+    @cached_property
+    def final_splits(self) -> Splits:
+        """The images they are trained on and measured with."""
+        return splits_of_training(self.config, self.splits)
 
     def network(self, width: int) -> tuple[Architecture, Skeleton]:
         """Return the plain network of a width for the images."""
@@ -170,9 +176,9 @@ def train_plain(
             progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
-        data = training_data(ground.config, recipe, ground.splits, device)
+        data = training_data(ground.config, recipe, ground.final_splits, device)
         subnet = train_from_scratch(architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)
-        origin = origin_of(ground.config, ground.splits, recipe, training=training)
+        origin = origin_of(ground.config, ground.final_splits, recipe, training=training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=device)
         save_network(path, subnet, description)
         checkpoint.unlink(missing_ok=True)
@@ -185,7 +191,7 @@ def _measurable(ground: PlainGround, width: int) -> Measurable:
     if estimation.confidence == "learned":  # a plain network has no such output
         estimation = estimation.model_copy(update={"confidence": EstimationConfig().confidence})
     goal = TuningGoal("max_macs", float(exit_costs(architecture, skeleton).cumulative[-1]))  # it has no thresholds
-    return Measurable(architecture, skeleton, ground.splits, estimation, goal)
+    return Measurable(architecture, skeleton, ground.final_splits, estimation, goal)
 
 
 def train_baselines(

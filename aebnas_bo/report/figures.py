@@ -35,7 +35,7 @@ COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
 MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
 TRAINED_NOTE = (
-    " Triangles and diamonds: plain networks and networks of the search, trained alone and measured on the validation "
+    " Triangles and diamonds: plain networks and networks of the search, trained alone and measured on validation "
     "images; all other points are estimates with shared weights."
 )
 STANDOFF = 6  # of a title from the numbers of its axis
@@ -137,7 +137,7 @@ def _add_trained(figure: go.Figure, marks: Sequence[TrainedMark]) -> None:
             figure.add_scatter(
                 x=[mark.average_macs for mark in some], y=_accuracies(some), mode="markers", name=label,
                 hovertext=[
-                    f"<b>{escape(mark.name)}</b><br>{mark.accuracy:.2f} % of the validation images<br>"
+                    f"<b>{escape(mark.name)}</b><br>{mark.accuracy:.2f} % of validation images<br>"
                     f"average MACs: {mark.average_macs:.4g} M"
                     for mark in some
                 ],

@@ -60,6 +60,8 @@ def test_a_plain_network_is_trained_once_and_kept(ground: PlainGround, monkeypat
     assert (first.origin.seed, first.origin.epochs, first.origin.start) == (1, 2, "scratch")
     assert first.validation.average_macs == first.test.average_macs == pytest.approx(ground.macs_of(3))
     assert first.test.images == len(ground.splits.test)
+    assert first.origin.train_images == len(ground.final_splits.train) > len(ground.splits.train)
+    assert first.validation.images == len(ground.final_splits.validation) < len(ground.splits.validation)
     monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
     assert train_plain(ground, 3, 1, progress=progress()) == first
     with pytest.raises(TypeError):

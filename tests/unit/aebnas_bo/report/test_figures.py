@@ -59,7 +59,7 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     low, high = json.loads(figure.json)["layout"]["yaxis"]["range"]
     assert low < 3.0
     assert high > 99.0
-    assert "trained alone and measured on the validation images" in figure.caption
+    assert "trained alone and measured on validation images" in figure.caption
     unmarked = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
     assert "trained alone" not in unmarked.caption
 
