@@ -216,6 +216,8 @@ class FinalTrainingConfig(TrainingConfig):
         train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
             three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.
+        plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
+            scratch and without a teacher.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
         trivial_augment: Likewise.
@@ -228,6 +230,7 @@ class FinalTrainingConfig(TrainingConfig):
     distillation: bool = False
     train_on_validation: bool = True
     compile: bool = True
+    plain_baseline: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None
     trivial_augment: bool | None = None

@@ -67,7 +67,7 @@ def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: st
         data: Settings of the images.
         left_out: Fields of the recipe that make no difference.
     """
-    settings = recipe.model_dump(mode="json", exclude={"compile", *TRANSFORMS, *left_out})
+    settings = recipe.model_dump(mode="json", exclude={"compile", "plain_baseline", *TRANSFORMS, *left_out})
     return [settings, _transforms(recipe.with_transforms(data))]
 
 

@@ -132,7 +132,8 @@ class NetworkDescription(Section):
         confidence: Measure of an output's confidence.
         exit_rule: What thresholds are held against.
         outputs: Outputs in use in order, the final classifier last; exits that tuning switched off are not among them.
-        estimated_accuracy: What the search took its accuracy for, in percent of the validation images.
+        estimated_accuracy: Accuracy that the search estimated, in percent of the validation images; null of a plain
+            network, which is not searched.
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
         origin: Where it comes from.
@@ -151,7 +152,7 @@ class NetworkDescription(Section):
     confidence: ConfidenceName
     exit_rule: ExitRule
     outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
-    estimated_accuracy: Percent
+    estimated_accuracy: Percent | None
     validation: Figures
     test: Figures
     origin: Origin

@@ -10,34 +10,27 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aebnas_bo import __version__
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config import Config, FinalTrainingConfig
 from aebnas_bo.config_loading import parse_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.splits import Splits, final_splits
-from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
-from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
-    OperatingPoint,
     check_goal,
-    operating_points,
     remark_on_goal,
-    tuned_with_margins,
     tuning_goal_of,
     write_operating_points,
 )
 from aebnas_bo.deploy.seen_figures import look_of, note_look
-from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, Training, training_folder, write_recipe
-from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
+from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
-from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
+from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
@@ -65,7 +58,6 @@ from aebnas_bo.training.loop import EpochReport
 
 CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
 CALIBRATION_BATCH = 256
-RECIPE_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -91,13 +83,24 @@ class Candidate:
     @cached_property
     def final_splits(self) -> Splits:
         """The images it is trained on and measured with."""
-        spares = self.config.final_training.train_on_validation
-        return final_splits(self.splits, self.config.data) if spares else self.splits
+        return splits_of_training(self.config, self.splits)
 
     @property
     def architecture(self) -> Architecture:
         """The network."""
         return self.space.architecture(self.trial.parameters)
+
+    @property
+    def measurable(self) -> Measurable:
+        """What its figures are measured with."""
+        return Measurable(
+            architecture=self.architecture,
+            skeleton=self.space.skeleton,
+            splits=self.final_splits,
+            estimation=self.config.estimation,
+            goal=self.goal,
+            estimated_accuracy=self.trial.metrics["accuracy"],
+        )
 
     @property
     def costs(self) -> ExitCosts:
@@ -206,7 +209,8 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             subnet = _train(candidate, recipe, training, checkpoint, progress, device)
         look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
         others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
-        description, points = _describe(candidate, subnet, _origin(candidate, recipe, training), device)
+        origin = origin_of(candidate.config, candidate.final_splits, recipe, training=training)
+        description, points = describe_network(candidate.measurable, subnet, origin, device=device)
         description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
@@ -234,21 +238,6 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
             }
         )
     return with_budget(recipe, config, space)
-
-
-def _origin(candidate: Candidate, recipe: FinalTrainingConfig, training: Training) -> Origin:
-    config = candidate.config
-    return Origin(
-        study=config.name,
-        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
-        train_images=len(candidate.final_splits.train),
-        seed=training.seed,
-        epochs=recipe.epochs,
-        start=recipe.start,
-        version=__version__,
-        recipe=training.recipe,
-        fingerprint=training.fingerprint,
-    )
 
 
 def _train(
@@ -293,56 +282,3 @@ def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringIm
         return logits
 
     return answer
-
-
-@torch.no_grad()
-def _describe(
-    candidate: Candidate, subnet: Subnet, origin: Origin, device: str
-) -> tuple[NetworkDescription, list[OperatingPoint]]:
-    """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once."""
-    config, splits, costs = candidate.config, candidate.final_splits, candidate.costs
-    images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
-    num_outputs = len(costs.cumulative)
-    temperatures = (
-        fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
-    )
-
-    def measured(split: LabelledImages) -> MeasuredSplit:
-        normalized = normalize(split.images, splits.mean, splits.std, device)
-        outputs = output_logits(subnet, normalized, estimation.batch_size)
-        outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
-        table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
-        errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
-        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
-        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
-
-    validation = measured(splits.validation)
-    thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
-    test = measured(splits.test)
-    is_kept = [threshold is not None for threshold in thresholds]
-    charged = keep_exits(validation.table, costs.backbone, costs.branches, is_kept).macs
-    kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
-    outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
-    description = NetworkDescription(
-        key=key,
-        architecture=candidate.architecture,
-        skeleton=candidate.space.skeleton,
-        class_names=splits.class_names,
-        image_size=splits.image_size,
-        mean=splits.mean,
-        std=splits.std,
-        confidence=estimation.confidence,
-        exit_rule=estimation.exit_rule,
-        outputs=tuple(
-            Output(
-                name=name, threshold=[*thresholds, None][k], temperature=temperatures[k], macs=macs,
-                macs_without_passed=own,
-            )
-            for name, k, macs, own in outputs
-        ),
-        estimated_accuracy=candidate.trial.metrics["accuracy"],
-        validation=figures_at(validation, costs, thresholds),
-        test=figures_at(test, costs, thresholds),
-        origin=origin,
-    )  # fmt: skip
-    return description, operating_points(validation, test, costs)

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy import finetune
@@ -172,7 +173,7 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
 
 def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
     nachos = load_config(
-        None, ["final_training.joint_loss={}", "final_training.distillation=true"], CONFIGS / "methods" / "nachos.yaml"
+        None, ["final_training.joint_loss={}", "final_training.distillation=true"], PACKAGE_METHODS / "nachos.yaml"
     )
     assert nachos.final_training.distillation
     assert not final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).distillation
