@@ -211,8 +211,8 @@ class FinalTrainingConfig(TrainingConfig):
 
     Args:
         start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
-        distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
-            network too.
+        distillation: Whether the network learns, in equal parts, from the final exit of the largest network that the
+            supernet was trained on, if that is more accurate than the network itself after a short training.
         train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
             three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config import Config, FinalTrainingConfig
@@ -27,6 +26,7 @@ from aebnas_bo.deploy.operating_points import (
     write_operating_points,
 )
 from aebnas_bo.deploy.seen_figures import look_of, note_look
+from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
@@ -40,10 +40,8 @@ from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import (
     ESTIMATION_VERSION,
     prepare_supernet,
@@ -250,7 +248,7 @@ def _train(
 ) -> Subnet:
     config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
     seed = training.seed
-    teacher: Callable[[Tensor], Tensor] | None = None
+    teacher: Teacher | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
         subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
@@ -259,26 +257,21 @@ def _train(
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
         if recipe.distillation:
-            teacher = largest_teacher(supernet, space, MeasuringImages.of(splits, device))
+            teacher = largest_teacher(supernet, space, config, MeasuringImages.of(splits, device))
+    data = training_data(config, recipe, candidate.final_splits, device)
+    if teacher is not None:
+        make_check = partial(
+            check_teacher, teacher, architecture, recipe,
+            skeleton=space.skeleton, data=data, splits=candidate.final_splits, seed=seed,
+        )  # fmt: skip
+        check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
+        progress.message(f"{architecture.key}, seed {seed}: {check}")
+        teacher = teacher if check.is_useful else None
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    data = training_data(config, recipe, candidate.final_splits, device)
     return train_network(
         subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
     )
-
-
-def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:
-    """Return the final answers of the supernet's largest network."""
-    largest = extract(supernet, space.largest_without_exits)
-    calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
-
-    @torch.no_grad()
-    def answer(batch: Tensor) -> Tensor:
-        logits: Tensor = largest(batch)[-1]
-        return logits
-
-    return answer

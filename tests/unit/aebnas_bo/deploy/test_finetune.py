@@ -22,6 +22,7 @@ from aebnas_bo.deploy.finetune import (
 )
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.operating_points import parse_goal
+from aebnas_bo.deploy.teacher import TeacherCheck
 from aebnas_bo.deploy.trainings import RECIPE_FILE, trained_networks, training_folder
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
@@ -290,3 +291,17 @@ def test_what_a_network_comes_to_at_other_budgets_lies_beside_it(own_run) -> Non
     assert all(cost <= budget + 1e-9 for cost, budget in zip(macs, budgets, strict=True))
     best = max(float(row["validation_accuracy"]) for row in rows)
     assert best >= network.validation.accuracy - 1e-9
+
+
+@pytest.mark.parametrize("is_useful", [True, False])
+def test_teacher_is_measured_first_and_left_out_where_it_does_not_help(own_run, monkeypatch, is_useful: bool) -> None:
+    alone = train(own_run)
+    check = TeacherCheck(90.0 if is_useful else 40.0, 60.0, 1, 1.0)
+    monkeypatch.setattr(finetune, "check_teacher", lambda *_, **__: check)
+    taught = train(own_run, "final_training.distillation=true")
+    folder = next(
+        one.folder for one in trained_networks(own_run) if one.description.origin.recipe == taught.origin.recipe
+    )
+    own, others = (load_network(path / "network.safetensors")[0].state_dict() for path in (
+        folder, trained_folder(own_run, alone.key, 0)))  # fmt: skip
+    assert same(own, others) != is_useful
