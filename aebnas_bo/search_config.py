@@ -37,6 +37,8 @@ class SearchConfig(Section):
             `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
         budget: Number of evaluated trials, the design included.
         design_trials: Trials of the first, space-filling design, before anything is learned from them.
+        plain_first: Whether the first trials of the design are the plain networks of the space, one per width, where
+            its stages can have depthwise separable blocks.
         batch_size: Trials proposed together after the design.
         max_average_macs: Most average MACs in millions of an admissible network; null admits any.
         min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.
@@ -53,6 +55,7 @@ class SearchConfig(Section):
     strategy: StrategyName = "qnehvi"
     budget: Annotated[int, Field(ge=1, le=100000)] = 100
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
+    plain_first: bool = True
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
     max_average_macs: Annotated[float, Field(gt=0.0)] | None = None
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None

@@ -28,6 +28,7 @@ from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.first_points import FirstPoints
 from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
@@ -36,6 +37,7 @@ from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.summary import Summary, write_summary
 from aebnas_bo.supernet_preparation import (
     make_estimator,
@@ -239,6 +241,8 @@ def _search(
 ) -> list[Trial]:
     objectives = store.study.objectives
     strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    if config.search.plain_first:
+        strategy = FirstPoints(plain_points(study.space)[: config.search.design_trials], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 
