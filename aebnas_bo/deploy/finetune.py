@@ -34,7 +34,8 @@ from aebnas_bo.deploy.operating_points import (
 from aebnas_bo.deploy.seen_figures import look_of, note_look
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
 from aebnas_bo.progress import RunProgress
@@ -312,10 +313,9 @@ def _describe(
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
     test = measured(splits.test)
-    is_kept = [threshold is not None for threshold in thresholds]
-    charged = keep_exits(validation.table, costs.backbone, costs.branches, is_kept).macs
-    kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
-    outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
+    used = outputs_in_use(validation.table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    names, own = output_names(costs, used.rows), macs_without_passed(costs, used.rows)
+    outputs = zip(names, (*used.thresholds, None), used.rows, used.table.macs, own, strict=True)
     description = NetworkDescription(
         key=key,
         architecture=candidate.architecture,
@@ -328,10 +328,10 @@ def _describe(
         exit_rule=estimation.exit_rule,
         outputs=tuple(
             Output(
-                name=name, threshold=[*thresholds, None][k], temperature=temperatures[k], macs=macs,
-                macs_without_passed=own,
+                name=name, threshold=threshold, temperature=temperatures[row], macs=macs,
+                macs_without_passed=macs_of_own,
             )
-            for name, k, macs, own in outputs
+            for name, threshold, row, macs, macs_of_own in outputs
         ),
         estimated_accuracy=candidate.trial.metrics["accuracy"],
         validation=figures_at(validation, costs, thresholds),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -213,6 +215,23 @@ def test_tuning_may_switch_an_exit_off_which_saves_its_branch(parts) -> None:
     assert estimate.metrics["average_macs"].mean <= highest / 1e6
     for n in off:
         assert estimate.details[f"exit{n}_rate"] == 0.0
+
+
+def test_tuning_may_end_a_network_at_an_exit(parts, monkeypatch) -> None:
+    point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
+    space, estimator = tuned(parts, goal="max_macs", value=100.0, may_switch_off="true")
+    architecture = space.architecture(point)
+    measured = estimator.exit_table(architecture)
+    is_correct = measured.is_correct.clone()
+    is_correct[2] = is_correct[1]  # the final classifier is right where exit 2 is
+    monkeypatch.setattr(estimator, "exit_table", lambda _: replace(measured, is_correct=is_correct))
+    estimate = estimator.estimate(point)
+    thresholds = [estimate.details.get(f"exit{n}_threshold") for n in (1, 2)]
+    assert 0.0 in thresholds
+    assert estimate.details["final_rate"] == 0.0
+    assert sum(value for name, value in estimate.details.items() if name.endswith("_rate")) == pytest.approx(1.0)
+    costs = exit_costs(architecture, space.skeleton)
+    assert estimate.metrics["average_macs"].mean * 1e6 <= costs.cumulative[1]
 
 
 def test_the_goal_comes_from_the_limits_or_the_middle_of_the_space(parts) -> None:
