@@ -201,6 +201,16 @@ def test_a_network_whose_exits_stay_on_keeps_its_tail(rule) -> None:
     assert tune_thresholds(table, (4, 12), (2,), goal, may_switch_off=False).thresholds == (0.5,)
 
 
+def test_of_equal_settings_the_cheaper_worst_case_wins() -> None:
+    # leaving one image at each exit costs 9 and 15, the final classifier alone 12; all are right either way
+    confidence = torch.tensor([[0.9, 0.1], [0.5, 0.5], [1.0, 1.0]])
+    table = ExitTable(confidence, torch.tensor([[1, 0], [0, 1], [1, 1]]).bool(), (9, 15, 21))
+    costs = ((4, 6, 12), (5, 4))
+    tuned = tune_thresholds(table, *costs, TuningGoal("max_macs", 100.0))
+    assert (tuned.thresholds, tuned.accuracy, tuned.average_macs) == ((None, None), 100.0, 12.0)
+    assert pareto_thresholds(table, *costs)[-1] == tuned
+
+
 def test_of_equal_points_of_the_front_the_cheaper_worst_case_is_kept() -> None:
     [point] = pareto_thresholds(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), (4, 12), (2,))
     assert point.thresholds == (0.0,)
