@@ -154,6 +154,7 @@ def _run(
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
+    from aebnas_bo.deploy.trained_marks import draw_front
     from aebnas_bo.progress import RunProgress
     from aebnas_bo.resuming import resumed_config
     from aebnas_bo.run_folder import choose_run_folder
@@ -174,6 +175,7 @@ def _run(
         else:
             timed = run_in_time(config, folder, resume, progress)
             summary = timed.summary
+    draw_front(folder)  # again, with the networks that were trained alone
     if as_json:
         trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
         document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}

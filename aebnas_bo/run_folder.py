@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "trained"
 
     @property
+    def front_figure(self) -> Path:
+        """The figure of the Pareto front."""
+        return self.path / "pareto_front.png"
+
+    @property
     def report(self) -> Path:
         """The page that shows all of it."""
         return self.path / "report.html"

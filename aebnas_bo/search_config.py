@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from aebnas_bo.config_section import Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
-StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
+StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain"]
 
 
 class ReferencePoint(Section):
@@ -34,6 +34,7 @@ class SearchConfig(Section):
             looked up in a table of measured parts.
         strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
             nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
+            `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
         budget: Number of evaluated trials, the design included.
         design_trials: Trials of the first, space-filling design, before anything is learned from them.
         batch_size: Trials proposed together after the design.

@@ -32,7 +32,7 @@ from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
-from aebnas_bo.search.strategies import make_strategy
+from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
@@ -152,6 +152,7 @@ def run_study(
     Raises:
         AebnasError: As the steps do; what was finished is stored and exported all the same.
     """
+    check_strategy(config.search)
     clock = _Clock()
     with clock.phase("data"):
         splits = load_splits(config.data)
@@ -263,7 +264,7 @@ def _export(
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)
+    plot_pareto_front(folder.front_figure, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
         folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -25,6 +25,10 @@ WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
 LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image", "latency_ms": "Average latency per image"}
 UNITS = {"M": "millions"}
+TRAINED_MARKS = {  # by whether a network is plain: label, colour, symbol in matplotlib and in plotly
+    False: ("searched network, trained (front: estimates)", "#8e5bc0", "D", "diamond"),
+    True: ("plain network, trained", "#2e9e5b", "^", "triangle-up"),
+}
 
 
 def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
@@ -76,7 +80,31 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
     _save(figure, path)
 
 
-def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+@dataclass(frozen=True)
+class TrainedMark:
+    """A network trained alone, to be marked beside a front of estimates.
+
+    Args:
+        is_plain: Whether it is a plain network, not one of the search.
+        accuracy: Top-1 accuracy in percent on the validation images.
+        average_macs: Average MACs in millions on the same images.
+        name: What it is, for a reader.
+    """
+
+    is_plain: bool
+    accuracy: float
+    average_macs: float
+    name: str
+
+
+def plot_pareto_front(
+    path: Path,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    design_trials: int,
+    *,
+    trained: Sequence[TrainedMark] = (),
+) -> None:
     """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
 
     With several costs, the line in each panel is the front of accuracy and that cost alone.
@@ -86,6 +114,7 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         trials: All trials in order.
         objectives: The objectives, accuracy first.
         design_trials: Size of the space-filling design, drawn in another colour.
+        trained: Networks trained alone, marked where the cost is average MACs.
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
@@ -102,9 +131,19 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
             else:
                 _say(axes, "no admissible network yet")
             _zoom(axes, completed, front, vertical.name, horizontal.name)
+            if horizontal.name == "average_macs":
+                _draw_trained(axes, trained)
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
-        figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        found = [axes.get_legend_handles_labels() for axes in panels]
+        labelled = {label: handle for pairs in found for handle, label in zip(*pairs, strict=True)}
+        figure.legend(
+            list(labelled.values()),
+            list(labelled),
+            loc="outside lower center",
+            ncols=2 if trained else 3,
+            frameon=False,
+        )
     panels[0].set_title(
         f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
         loc="left",
@@ -164,6 +203,20 @@ def _draw_front(
         f"{last[1]:.1f} {vertical.unit} at {last[0]:.3g} {horizontal.unit}".strip(), last, (4, 5),
         textcoords="offset points", ha="center", va="bottom", color=FRONT, fontsize=9,
     )  # fmt: skip
+
+
+def _draw_trained(axes: Axes, trained: Sequence[TrainedMark]) -> None:
+    """Mark networks trained alone, and widen the axes where they lie outside."""
+    for is_plain, (label, colour, symbol, _) in TRAINED_MARKS.items():
+        marks = [mark for mark in trained if mark.is_plain == is_plain]
+        if not marks:
+            continue
+        x, y = [mark.average_macs for mark in marks], [mark.accuracy for mark in marks]
+        left, right = axes.get_xlim()
+        low, high = axes.get_ylim()
+        axes.scatter(x, y, marker=symbol, s=48, color=colour, edgecolors="white", linewidths=0.8, label=label, zorder=6)
+        axes.set_xlim(min(left, min(x) / 1.05), max(right, max(x) * 1.05))
+        axes.set_ylim(min(low, min(y) - 0.5), max(high, max(y) + 0.5))
 
 
 def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:

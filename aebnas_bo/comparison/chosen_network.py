@@ -17,6 +17,8 @@ from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
+SUPERNET_WEIGHTS = "supernet"
+
 
 @dataclass(frozen=True)
 class ChosenNetwork:
@@ -31,6 +33,7 @@ class ChosenNetwork:
         worst_case_macs: Millions of MACs of an image that never leaves early.
         exits: Early exits in use, without one at which the network ends.
         exit_rates: Share of the test images leaving at each output in use.
+        weights: Where its weights come from, in words.
     """
 
     key: str
@@ -41,6 +44,7 @@ class ChosenNetwork:
     worst_case_macs: float
     exits: int
     exit_rates: tuple[float, ...]
+    weights: str = SUPERNET_WEIGHTS
 
 
 def budget_of(config: Config, space: NetworkSpace) -> float:

@@ -145,7 +145,8 @@ class NetworkDescription(Section):
         exit_rule: What thresholds are held against.
         outputs: Outputs in use in order; exits that tuning switched off are not among them. The last is the final
             classifier, or an exit at which the network ends: nothing behind it is run.
-        estimated_accuracy: What the search took its accuracy for, in percent of the validation images.
+        estimated_accuracy: Accuracy that the search estimated, in percent of the validation images; null of a plain
+            network, which is not searched.
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
         origin: Where it comes from.
@@ -164,7 +165,7 @@ class NetworkDescription(Section):
     confidence: ConfidenceName
     exit_rule: ExitRule
     outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
-    estimated_accuracy: Percent
+    estimated_accuracy: Percent | None
     validation: Figures
     test: Figures
     origin: Origin

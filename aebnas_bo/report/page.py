@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config_loading import dump_config
+from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
@@ -126,6 +127,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
+        plain_width=plain_width,
         metric_names=METRIC_NAMES,
         has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),
@@ -142,7 +144,15 @@ def _figures(contents: Contents) -> dict[str, Figure]:
         objectives, design = run.study.objectives, run.config.search.design_trials
         found += [
             *(
-                front_figure(networks.observed, networks.front, networks.chosen, objectives, design, cost)
+                front_figure(
+                    networks.observed,
+                    networks.front,
+                    networks.chosen,
+                    objectives,
+                    design,
+                    cost,
+                    trained=contents.marks,
+                )
                 for cost in objectives[1:]
             ),
             hypervolume_figure(run.ended, objectives, design),

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from aebnas_bo.analysis import plots
-from aebnas_bo.analysis.plots import line_of, plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.plots import TrainedMark, line_of, plot_hypervolume, plot_pareto_front
 from aebnas_bo.estimation.estimate import FurtherSetting
 
 
@@ -48,6 +48,33 @@ def test_trials_are_drawn_where_none_is_admissible(trials, objectives, monkeypat
     assert [text.get_text() for text in shown[0].texts] == ["no admissible network yet"]
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
     assert sum(len(points.get_offsets()) for points in shown[0].collections) == len(completed)
+
+
+def test_trained_networks_are_marked_within_the_axes(trials, objectives, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    marks = [TrainedMark(True, 5.0, 0.001, "plain"), TrainedMark(False, 99.95, 90.0, "searched")]
+    plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=marks)
+    [axes, *_], [legend] = shown[0].axes, shown[0].legends
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert left < 0.001
+    assert right > 90.0
+    assert bottom < 5.0
+    assert top > 99.95
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert "plain network, trained" in labels
+    assert "searched network, trained (front: estimates)" in labels
+    assert (axes.collections[-1].get_offsets() == [[0.001, 5.0]]).all()
+
+
+def test_networks_trained_alone_have_no_latency_to_be_marked_at(timed, three, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    for trained in ((), (TrainedMark(True, 50.0, 1.0, "plain"),)):
+        plot_pareto_front(Path(), timed, three, design_trials=2, trained=trained)
+    before, after = ([len(axes.collections) for axes in figure.axes[:2]] for figure in shown)
+    assert [with_marks - without for without, with_marks in zip(before, after, strict=True)] == [1, 0]
+    assert "plain network, trained" in [text.get_text() for text in shown[1].legends[0].get_texts()]
 
 
 def test_every_cost_has_a_panel(tmp_path: Path, timed, three) -> None:

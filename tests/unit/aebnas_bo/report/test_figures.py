@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from aebnas_bo.analysis.plots import TrainedMark
 from aebnas_bo.report.contents import Contents, Networks, gather
 from aebnas_bo.report.figures import (
     exits_figure,
@@ -43,6 +44,24 @@ def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Netwo
         assert key in text
         assert "thresholds" in text
     assert "1 knee of the front" in figure.caption or "1 most accurate" in figure.caption
+
+
+def test_the_front_marks_trained_networks_apart_from_estimates(contents: Contents, networks: Networks) -> None:
+    objectives = contents.run.study.objectives
+    marks = (TrainedMark(True, 3.0, 9.0, "plain <network>"), TrainedMark(False, 99.0, 0.5, "searched"))
+    figure = front_figure(
+        networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1], trained=marks
+    )  # fmt: skip
+    found = traces(figure)["plain network, trained"]
+    assert (found["x"], found["y"]) == ([9.0], [3.0])
+    assert "plain &lt;network&gt;" in found["hovertext"][0]
+    assert traces(figure)["searched network, trained (front: estimates)"]["y"] == [99.0]
+    low, high = json.loads(figure.json)["layout"]["yaxis"]["range"]
+    assert low < 3.0
+    assert high > 99.0
+    assert "trained alone and measured on validation images" in figure.caption
+    unmarked = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
+    assert "trained alone" not in unmarked.caption
 
 
 def test_a_single_observation_is_a_front(contents: Contents, networks: Networks) -> None:

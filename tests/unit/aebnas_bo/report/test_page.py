@@ -13,6 +13,7 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather
@@ -181,6 +182,22 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert f"class 0, answer 0: {network.test.by_class.right[0]} of {network.test.by_class.images[0]}" in section
     assert "Test images were not looked at" not in body
     assert "Test images were not looked at" in without_plotly(render(contents))
+
+
+def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
+    folder = tiny_run()
+    candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
+    ground, progress = PlainGround(folder, candidate.config, candidate.splits), RunProgress(Console(), quiet=True)
+    searched, plain = train_candidate(candidate, 3, False, progress), train_plain(ground, 2, 3, progress=progress)
+    found = gather(read_run(folder))
+    assert (found.trained, found.plain) == ((searched,), (plain,))
+    assert len(found.marks) == 2
+    body = without_plotly(render(found))
+    section = body.partition('<section id="trained">')[2].partition("</section>")[0]
+    assert '<td class="key">plain network, width 2</td>' in section
+    assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
+    assert "from scratch and without a teacher" in section
+    assert "plain network of width 2, seed 3, 1 epochs" in body
 
 
 def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:
