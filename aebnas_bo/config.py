@@ -301,7 +301,8 @@ class TuningConfig(Section):
         value: Average MACs in millions, or accuracy in percent; null takes `search.max_average_macs` or
             `search.min_accuracy`, and without these, of MACs, the geometric mean of the space's cheapest and most
             expensive backbone.
-        may_switch_off: Whether an exit may be switched off, which saves its branch.
+        may_switch_off: Whether an exit may be switched off, which saves its branch, and the network may end at an exit,
+            which saves all that lies behind it.
     """
 
     goal: Literal["target_macs", "max_macs", "min_accuracy"] = "target_macs"

@@ -17,7 +17,8 @@ from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_pas
 from aebnas_bo.deploy.operating_points import OperatingPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.trainings import Training
 from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import ExitCosts, exit_costs
@@ -112,10 +113,9 @@ def describe_network(
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, network.goal)
     test = measured(splits.test)
-    is_kept = [threshold is not None for threshold in thresholds]
-    charged = keep_exits(validation.table, costs.backbone, costs.branches, is_kept).macs
-    kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
-    outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
+    used = outputs_in_use(validation.table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    names, own = output_names(costs, used.rows), macs_without_passed(costs, used.rows)
+    outputs = zip(names, (*used.thresholds, None), used.rows, used.table.macs, own, strict=True)
     description = NetworkDescription(
         key=key,
         architecture=network.architecture,
@@ -128,10 +128,10 @@ def describe_network(
         exit_rule=estimation.exit_rule,
         outputs=tuple(
             Output(
-                name=name, threshold=[*thresholds, None][k], temperature=temperatures[k], macs=macs,
-                macs_without_passed=own,
+                name=name, threshold=threshold, temperature=temperatures[row], macs=macs,
+                macs_without_passed=macs_of_own,
             )
-            for name, k, macs, own in outputs
+            for name, threshold, row, macs, macs_of_own in outputs
         ),
         estimated_accuracy=network.estimated_accuracy,
         validation=figures_at(validation, costs, thresholds),

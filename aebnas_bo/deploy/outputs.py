@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.deploy.description import FINAL, NetworkDescription
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.latency import FORCED, Latency
 
 Column = tuple[str, Callable[[NetworkDescription], float | None], int]
@@ -86,7 +86,7 @@ def outputs_table(network: NetworkDescription) -> Table:
     for output, figures in zip(network.outputs, network.test.outputs, strict=True):
         leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
         table.add_row(
-            "final classifier" if output.name == FINAL else output.name,
+            output.title,
             "–" if output.threshold is None else f"{output.threshold:.4f}",
             f"{output.macs / 1e6:.4f}",
             f"{100 * figures.exit_rate:.1f}",

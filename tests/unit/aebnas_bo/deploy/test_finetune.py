@@ -265,10 +265,15 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     again = train_candidate(candidate, 0, False, progress())
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
+    [only] = again.outputs  # the network ends at its cheapest exit
+    assert not only.is_final
+    assert again.test.worst_case_macs == pytest.approx(least / 1e6)
     assert same(weights(own_run, first.key), before)
     assert (first.earlier_test_looks, again.earlier_test_looks) == (0, 1)
     assert train(own_run, seed=1).earlier_test_looks == 2
-    assert train(own_run).earlier_test_looks == 2  # its own first look is no other
+    restored = train(own_run)
+    assert restored.outputs == first.outputs  # with what lies behind that exit
+    assert restored.earlier_test_looks == 2  # its own first look is no other
 
 
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:

@@ -17,6 +17,8 @@ from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather
+from aebnas_bo.report.networks import show_network
+from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
 
@@ -58,6 +60,20 @@ def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> N
     figures = [json.loads(data) for data in DATA.findall(page)]
     assert len(figures) == body.count('class="plot"') >= 7
     assert str(contents.run.folder.path) in body
+
+
+def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
+    found = gather(read_run(tiny_runs("space.thresholds=tuned", "estimation.tuning.may_switch_off=true")))
+    assert found.networks is not None
+    space = found.networks.space
+    point = {p.name: p.inactive_value for p in space.search_space.parameters}
+    point = space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
+    details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    trial = replace(found.networks.observed[0], parameters=point, details=details)
+    shown = show_network("knee", trial, space, None)
+    page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
+    assert "The network ends at Exit 2, which takes every image that is left" in page
+    assert f"An image that never leaves early costs {macs_text(shown.outputs[-1].macs)}." in page
 
 
 def test_a_third_objective_has_a_figure_a_column_and_its_own_network(tiny_runs) -> None:
