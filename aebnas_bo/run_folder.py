@@ -80,6 +80,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def pareto_front(self) -> Path:
+        """The figure of the front, with the networks that are trained."""
+        return self.path / "pareto_front.png"
+
+    @property
     def summary(self) -> Path:
         """Key figures of the run."""
         return self.path / "summary.json"

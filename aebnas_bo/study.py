@@ -43,6 +43,7 @@ from aebnas_bo.supernet_preparation import (
     resolve_device,
     supernet_fingerprint,
 )
+from aebnas_bo.trained_points import trained_points
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def run_study(
         folder: The run folder.
         resume: Whether the folder may hold a study.
         progress: Shows what happens.
-        is_time_up: Asked before each trial; once it is true the search ends, and the trials done become its budget.
+        is_time_up: Asked before each batch of trials; once it is true the search ends, and the trials done become its
+            budget.
 
     Returns:
         The figures of `summary.json`.
@@ -215,6 +217,8 @@ def _open_store(
         write_text(folder.config, dump_config(config))
         return store
     folder.remove_leftovers()
+    if config.time_budget is None:
+        folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
     objectives = make_objectives(config, space, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
@@ -263,7 +267,7 @@ def _export(
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.path / "pareto_front.png", trials, objectives, design)
+    plot_pareto_front(folder.pareto_front, trials, objectives, design, trained=trained_points(folder))
     source = study.supernet_source
     return write_summary(
         folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction

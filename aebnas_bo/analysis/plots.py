@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
@@ -20,6 +21,7 @@ from aebnas_bo.search.trial import Trial, completed_settings
 INK = "#1b2a41"
 FRONT = "#c8102e"
 DESIGN = "#9aa5b1"
+SHORT, FINAL = "#e9a23b", "#b35900"  # trained for a short list, and to the end
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
@@ -76,7 +78,14 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
     _save(figure, path)
 
 
-def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+def plot_pareto_front(
+    path: Path,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    design_trials: int,
+    *,
+    trained: Sequence[TrainedPoint] = (),
+) -> None:
     """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
 
     With several costs, the line in each panel is the front of accuracy and that cost alone.
@@ -86,6 +95,7 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
         trials: All trials in order.
         objectives: The objectives, accuracy first.
         design_trials: Size of the space-filling design, drawn in another colour.
+        trained: Trained networks, drawn beside the estimates over average MACs.
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
@@ -101,12 +111,16 @@ def plot_pareto_front(path: Path, trials: Sequence[Trial], objectives: Sequence[
                 _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
             else:
                 _say(axes, "no admissible network yet")
-            _zoom(axes, completed, front, vertical.name, horizontal.name)
+            shown = trained if horizontal.name == "average_macs" else ()
+            draw_trained(axes, shown)
+            _zoom(axes, completed, front, vertical.name, horizontal.name, trained=shown)
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
-        figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
+    num_front, num_all = (len({trial.key for trial in some}) for some in (front, completed))
     panels[0].set_title(
-        f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
+        f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
         loc="left",
         color=INK,
         fontweight="bold",
@@ -125,6 +139,23 @@ def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Obje
     """
     alone = [replace(trial, further=()) for trial in admissible(completed_settings(trials), objectives)]
     return pareto_front(alone, [objectives[0], cost])
+
+
+def draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
+    """Draw trained networks over average MACs, one kind of diamond per training.
+
+    Args:
+        axes: Where to.
+        trained: The networks.
+    """
+    for number, training in enumerate(dict.fromkeys(point.training for point in trained)):
+        points = [point for point in trained if point.training == training]
+        colour = FINAL if points[0].is_final else SHORT
+        axes.scatter(
+            [point.average_macs for point in points], [point.accuracy for point in points],
+            s=40 if points[0].is_final else 22, marker="D", facecolors=colour if number % 2 else "white",
+            edgecolors=colour, linewidths=1.4, label=training, zorder=6,
+        )  # fmt: skip
 
 
 def _draw_trials(
@@ -166,10 +197,20 @@ def _draw_front(
     )  # fmt: skip
 
 
-def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:
-    """Show the front and what lies near it, or everything without one; say how many trials lie outside."""
-    x = [trial.metrics[right] for trial in (*trials, *front)]
+def _zoom(
+    axes: Axes,
+    trials: Sequence[Trial],
+    front: Sequence[Trial],
+    up: str,
+    right: str,
+    *,
+    trained: Sequence[TrainedPoint] = (),
+) -> None:
+    """Show the front, what lies near it and what is trained; say how many trials lie outside."""
+    x = [*(trial.metrics[right] for trial in (*trials, *front)), *(point.average_macs for point in trained)]
     bottom, high = visible_range(trials, front or trials, up)
+    bottom = min(bottom, *(point.accuracy for point in trained), bottom)
+    high = max(high, *(point.accuracy for point in trained), high)
     height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
