@@ -29,6 +29,15 @@ SelectOption = Annotated[
 def train(
     run: RunArgument,
     selection: SelectOption = "knee",
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="First train the N most promising networks for a short time (shortlist.rungs), then the best of them "
+            "to the end.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
     tune_for: Annotated[
@@ -59,23 +68,32 @@ def train(
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
+        from aebnas_bo.shortlist.outputs import judgement_row, shortlist_table
+        from aebnas_bo.shortlist.study import check_shortlist, shortlisted
+        from aebnas_bo.trained_points import draw_front
 
         goal = None if tune_for is None else parse_goal(tune_for)
+        check_shortlist(shortlist, parse_selection(selection))
         candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
         wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
         every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
         write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
+        draw_front(candidate.folder)
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
-            sys.stdout.write(json.dumps({"folders": folders, "networks": found}) + "\n")
+            rows = [judgement_row(one) for one in judgements]
+            sys.stdout.write(json.dumps({"folders": folders, "networks": found, "shortlist": rows}) + "\n")
             return
         stdout = Console()
         if not stdout.is_terminal:
             stdout = Console(width=WIDTH)
+        if judgements:
+            stdout.print(shortlist_table(judgements))
         stdout.print(training_table(networks))
         first, answers = networks[0], networks[0].test.by_class
         if answers is not None:

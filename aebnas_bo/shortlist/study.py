@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.finetune import Candidate, final_recipe
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
@@ -89,12 +91,30 @@ def run_shortlist(
     return winners, judgements
 
 
-def shortlisted(candidate: Candidate, count: int, progress: RunProgress) -> tuple[Candidate, list[Judgement]]:
+def check_shortlist(count: int | None, selection: Selection) -> None:
+    """Refuse a short list for a selection that names one network.
+
+    Args:
+        count: Networks asked for; `None` for no short list.
+        selection: Which network is wanted.
+
+    Raises:
+        UsageError: If it is a key.
+    """
+    if count is not None and selection.kind == "key":
+        raise UsageError(
+            f"--select {selection} names one network, and --shortlist {count} chooses among several; leave out "
+            "--shortlist, or select knee, best-accuracy, macs<=X, latency<=X or accuracy>=Y"
+        )
+
+
+def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) -> tuple[Candidate, list[Judgement]]:
     """Train the most promising networks of a search for a candidate's goal, each for a short time, and take the best.
 
     Args:
         candidate: The selected network, whose goal counts.
-        count: Networks of the first rung; the other rungs have as many as configured, at most `count`.
+        count: Networks of the first rung; the other rungs have as many as configured, at most `count`. `None` for no
+            short list: the candidate stays.
         progress: Shows the epochs.
 
     Returns:
@@ -104,6 +124,8 @@ def shortlisted(candidate: Candidate, count: int, progress: RunProgress) -> tupl
         RunFolderInUseError: If another process trains a short list of this run.
         TrainingDivergedError: If a training fails for good.
     """
+    if count is None:
+        return candidate, []
     (_, first_epochs), *others = candidate.config.shortlist.rungs
     rungs = ((count, first_epochs), *((min(most, count), epochs) for most, epochs in others))
     shortlist = candidate.config.shortlist.model_copy(update={"rungs": rungs})

@@ -6,12 +6,12 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import standalone
 from aebnas_bo.deploy.finetune import Candidate, choose_candidate
-from aebnas_bo.errors import RunFolderInUseError, StopRequested
+from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.shortlist.outputs import SHORTLIST_FILE, read_shortlist
-from aebnas_bo.shortlist.study import Ground, choose_shortlist, shortlisted
+from aebnas_bo.shortlist.study import Ground, check_shortlist, choose_shortlist, shortlisted
 
 SETTINGS = ("data.max_train_images=300", "shortlist.rungs=[[3,1],[2,2]]")
 
@@ -130,3 +130,10 @@ def test_the_first_rung_is_chosen_from_the_run_s_trials(run: RunFolder) -> None:
     contenders = choose_shortlist(Ground(run, one.config, one.space, one.splits), [one.goal], 3)
     assert len({contender.key for contender in contenders}) == 3
     assert contenders[0].key == one.trial.key  # the most accurate by estimate within its own average MACs
+
+
+def test_a_key_leaves_nothing_to_choose() -> None:
+    with pytest.raises(UsageError, match="--select 41e7 names one network, and --shortlist 3 chooses among several"):
+        check_shortlist(3, Selection("key", key="41e7"))
+    check_shortlist(None, Selection("key", key="41e7"))
+    check_shortlist(3, Selection("knee"))
