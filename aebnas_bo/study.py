@@ -25,6 +25,7 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.known_costs import ExitPrices
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.forecast import space_text
 from aebnas_bo.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -166,6 +167,7 @@ def run_study(
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
         torch.set_num_threads(config.num_threads)
+        progress.message(space_text(space))
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(config, space, folder, progress, device)
         with _open_store(config, folder, space, splits, latencies) as store:

@@ -14,6 +14,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
 from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.forecast import images_text
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.resuming import differing_settings
 from aebnas_bo.run_folder import RunFolder
@@ -127,11 +128,8 @@ def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> Time
     epochs = supernet_epochs(minutes, watch.seconds, num_images, speed)
     supernet_s = epochs * num_images * speed.supernet_s
     progress.message(
-        f"{num_images:,} training images of {splits.num_classes} classes at {splits.image_size}x{splits.image_size}"
-    )
-    progress.message(
-        f"time budget {duration_text(60 * minutes)}: supernet {epochs} epochs, about {duration_text(supernet_s)}; then "
-        f"search, short trainings and final trainings in the rest"
+        f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
+        f"{duration_text(supernet_s)}; then search, short trainings and final trainings in the rest"
     )
     return TimePlan(minutes=minutes, speed=speed, supernet_epochs=epochs, spent_s=watch.seconds)
 

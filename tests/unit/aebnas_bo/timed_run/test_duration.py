@@ -19,8 +19,8 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (45.0, "45 s"), (89.4, "89 s"), (100.0, "2 min"), (720.0, "12 min"), (5399.0, "90 min"),
-     (9000.0, "2.5 h")],
+    [(0.42, "0.4 s"), (9.9, "9.9 s"), (9.96, "10 s"), (45.0, "45 s"), (89.4, "89 s"), (100.0, "2 min"),
+     (720.0, "12 min"), (5399.0, "90 min"), (9000.0, "2.5 h")],
 )  # fmt: skip
 def test_seconds_are_put_into_words(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
