@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -31,12 +32,17 @@ class DataConfig(Section):
         download: Whether torchvision may download the data set into `root`.
         image_size: Side in pixels to which every image is resized once on loading; null keeps the native size
             (`imagefolder` needs it).
+        max_classes: Use only the first classes, in the order of their names; null for all. Only `imagefolder`.
         max_train_images: Stratified subset of the training images to use; null for all.
         max_test_images: Likewise of the test images.
         calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
             networks with the supernet's weights.
         validation_fraction: Share of the training images kept for search and thresholds.
         test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
+        group_pattern: Regular expression with one group, searched in the path of each training image below the folder
+            of its class. Images of one class that agree in what the group matches, such as the frames of one video
+            (`'^([0-9]+)_'` for names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null
+            splits image by image. Only `imagefolder`.
         split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
         crop_padding: Random shifts by up to this many pixels while training.
         horizontal_flip: Random mirror images while training.
@@ -49,11 +55,13 @@ class DataConfig(Section):
     root: str | None = None
     download: bool = False
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
+    max_classes: Annotated[int, Field(ge=2)] | None = None
     max_train_images: Annotated[int, Field(ge=10)] | None = None
     max_test_images: Annotated[int, Field(ge=10)] | None = None
     calibration_fraction: Fraction = 0.1
     validation_fraction: Fraction = 0.25
     test_fraction: Fraction = 0.15
+    group_pattern: str | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
     crop_padding: Padding = 0
     horizontal_flip: bool = False
@@ -72,7 +80,26 @@ class DataConfig(Section):
             raise ValueError(f"{self.dataset} needs data.root: the folder of the images (--set data.root=FOLDER)")
         if self.dataset == "imagefolder" and self.image_size is None:
             raise ValueError("imagefolder needs data.image_size: the side in pixels all images are resized to")
+        for name in ("max_classes", "group_pattern"):
+            if self.dataset != "imagefolder" and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs image files; set dataset: imagefolder or {name}: null")
         return self
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            count = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"expected a regular expression ({error}); write a backslash before a character meant literally"
+            ) from error
+        if count != 1:
+            raise ValueError(
+                f"expected one group in parentheses, such as '^(.*)_', found {count}; write (?:...) where parentheses "
+                "only join"
+            )
+        return pattern
 
 
 class JointLossConfig(Section):
@@ -186,6 +213,8 @@ class FinalTrainingConfig(TrainingConfig):
         start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
         distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
             network too.
+        train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
+            three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
@@ -197,6 +226,7 @@ class FinalTrainingConfig(TrainingConfig):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
     start: Literal["supernet", "scratch"] = "scratch"
     distillation: bool = False
+    train_on_validation: bool = True
     compile: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None

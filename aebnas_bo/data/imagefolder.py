@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aebnas_bo.config import DataConfig
 from aebnas_bo.data.decoding import decode_image
+from aebnas_bo.data.groups import number_groups
 from aebnas_bo.data.image_sources import SPLITS, Member, list_images, read_images
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.data.splits import stratified_indices
@@ -23,30 +24,35 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     """Read a folder or archive of class folders; only the chosen subset is read and decoded.
 
     Args:
-        config: `root`, `image_size` in pixels and the sizes of subsets.
+        config: `root`, `image_size` in pixels, the sizes of subsets and the pattern of groups.
 
     Returns:
         RGB images, in the order of their classes and names: the same from a folder and from an archive of it.
 
     Raises:
         DataError: If the place is missing or laid out otherwise, classes differ between the splits or are too few or
-            too small, or an image cannot be decoded.
+            too small, an image cannot be decoded, or the name of a training image does not match the pattern.
     """
     if config.image_size is None:
         raise DataError("data.image_size is null; imagefolder needs the side in pixels all images are resized to")
     root = Path(config.root or "").expanduser()
     places = list_images(root)
     listed = {split: sorted(member for member in places if member.split == split) for split in SPLITS}
-    class_names = _class_names(root, listed)
+    class_names = _class_names(root, listed)[: config.max_classes]
+    listed = {split: [member for member in listed[split] if member.class_name in class_names] for split in SPLITS}
     limits = {"train": config.max_train_images, "test": config.max_test_images}
     chosen = {split: _choose(listed[split], class_names, limits[split], config) for split in SPLITS}
+    groups = None
+    if config.group_pattern is not None:
+        groups = number_groups([member.name for member in chosen["train"]], config.group_pattern)
     size = config.image_size
     pixels = {split: np.empty((len(chosen[split]), 3, size, size), dtype=np.uint8) for split in SPLITS}
     position = {member: i for split in SPLITS for i, member in enumerate(chosen[split])}
     for member, data in read_images(root, {member: places[member] for member in position}):
         pixels[member.split][position[member]] = decode_image(data, size, 3, f"{root}: {'/'.join(member)}")
     train, test = (
-        LabelledImages(torch.from_numpy(pixels[split]), _labels(chosen[split], class_names)) for split in SPLITS
+        LabelledImages(torch.from_numpy(pixels[split]), _labels(chosen[split], class_names), of_group)
+        for split, of_group in zip(SPLITS, (groups, None), strict=True)
     )
     return Dataset(root.name, class_names, train, test if len(test) else None)
 

@@ -18,6 +18,7 @@ class LabelledImages:
     Args:
         images: `N x C x H x W`, uint8.
         labels: `N`, int64.
+        groups: Group of each image, `N`, int64; images of one class and group stay in one split. `None` for no groups.
 
     Raises:
         DataError: If shapes or types do not fit.
@@ -25,6 +26,7 @@ class LabelledImages:
 
     images: Tensor
     labels: Tensor
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
@@ -34,6 +36,8 @@ class LabelledImages:
                 f"expected one int64 label for each of {len(self.images)} images, got {tuple(self.labels.shape)} "
                 f"{self.labels.dtype}"
             )
+        if self.groups is not None and self.groups.shape != self.labels.shape:
+            raise DataError(f"expected a group for each of {len(self.images)} images, got {tuple(self.groups.shape)}")
         if len(self.labels) and int(self.labels.min()) < 0:
             raise DataError(f"labels count from 0, got {int(self.labels.min())}")
 
@@ -46,7 +50,8 @@ class LabelledImages:
         Args:
             indices: `M`, int64, each in [0, N).
         """
-        return LabelledImages(self.images[indices], self.labels[indices])
+        groups = None if self.groups is None else self.groups[indices]
+        return LabelledImages(self.images[indices], self.labels[indices], groups)
 
     def content_hash(self) -> str:
         """Return a SHA-256 of shapes and contents, as 64 hexadecimal digits."""

@@ -7,7 +7,7 @@ the final report.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -15,10 +15,12 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from aebnas_bo.config import DataConfig
+from aebnas_bo.data.groups import carve_groups, check_groups
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
 
+KEPT_SHARE, LEAST_KEPT = 0.25, 200  # of the validation images in a final training
 SMALLEST_STD = 1e-3  # a channel that never varies must not divide by zero
 
 
@@ -69,6 +71,8 @@ class Splits:
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     """Split a data set into four disjoint parts with all classes in each.
 
+    Where training images have groups, images of one class and group stay together, and the fractions count groups.
+
     Args:
         dataset: What to split; without a test split of its own, one is carved out first.
         config: Fractions and seed. Calibration and validation are fractions of all training images.
@@ -77,6 +81,8 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
         DataError: If a split cannot hold every class; the message names the fraction to change.
     """
     pool, test = dataset.train, dataset.test
+    if pool.groups is not None:
+        check_groups(pool.labels, pool.groups, dataset.class_names, 4 if test is None else 3)
     if test is None:
         pool, test = _carve(pool, _count(config.test_fraction, pool), config, "test")
     num_calibration = _count(config.calibration_fraction, pool)
@@ -86,6 +92,39 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     splits = Splits(train, calibration, validation, test, dataset.class_names, mean, std)
     _check_classes(splits, has_own_test=dataset.test is not None)
     return splits
+
+
+def final_splits(splits: Splits, config: DataConfig) -> Splits:
+    """Return the splits of a final training: images that only the search needed are trained on too.
+
+    A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and figures: few
+    numbers need few images. The others and the calibration images join the training images. Groups of images stay
+    together.
+
+    Args:
+        splits: The splits of the search.
+        config: Holds the seed.
+
+    Returns:
+        The splits, with the kept images for validation and calibration; the given ones where nothing can be spared.
+    """
+    validation = splits.validation
+    kept_count = max(round(KEPT_SHARE * len(validation)), LEAST_KEPT, splits.num_classes)
+    units = validation.labels if validation.groups is None else validation.labels[_first_of_each_group(validation)]
+    if kept_count >= len(validation) - splits.num_classes or int(torch.bincount(units).min()) < 2:
+        return splits
+    spare, kept = _carve(validation, kept_count, config, "validation")
+    joined = (splits.train, splits.calibration, spare)
+    train = LabelledImages(torch.cat([one.images for one in joined]), torch.cat([one.labels for one in joined]))
+    return replace(splits, train=train, calibration=kept, validation=kept)
+
+
+def _first_of_each_group(images: LabelledImages) -> Tensor:
+    """Return the position of one image of each group of each class."""
+    assert images.groups is not None
+    pairs = torch.stack([images.labels, images.groups], dim=1)
+    _, inverse = torch.unique(pairs, dim=0, return_inverse=True)
+    return torch.stack([(inverse == number).nonzero()[0, 0] for number in torch.unique(inverse)])
 
 
 def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
@@ -159,6 +198,11 @@ def _count(fraction: float, images: LabelledImages) -> int:
 
 def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) -> tuple[LabelledImages, LabelledImages]:
     """Return what is left and what was carved out."""
+    seed = child_seed(config.split_seed, "split", name) % 2**32
+    if images.groups is not None:
+        share = count / len(images)
+        left_at, carved_at = carve_groups(images.labels, images.groups, share, seed=seed)
+        return images.subset(left_at), images.subset(carved_at)
     num_classes = len(torch.unique(images.labels))
     left = len(images) - count
     if min(count, left) < num_classes:
@@ -167,7 +211,6 @@ def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) ->
             f"data.{name}_fraction: expected at least one image of each of {num_classes} classes on either side, got "
             f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
         )
-    seed = child_seed(config.split_seed, "split", name) % 2**32
     left_at, carved_at = _stratified(images.labels, count, seed, f"data.{name}_fraction")
     return images.subset(left_at), images.subset(carved_at)
 

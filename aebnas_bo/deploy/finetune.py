@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from aebnas_bo.config import Config, FinalTrainingConfig
 from aebnas_bo.config_loading import parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
@@ -87,6 +88,12 @@ class Candidate:
     splits: Splits
     trial: Trial
     goal: TuningGoal
+
+    @cached_property
+    def final_splits(self) -> Splits:
+        """The images it is trained on and measured with."""
+        spares = self.config.final_training.train_on_validation
+        return final_splits(self.splits, self.config.data) if spares else self.splits
 
     @property
     def architecture(self) -> Architecture:
@@ -237,7 +244,7 @@ def _origin(candidate: Candidate, recipe: FinalTrainingConfig, training: Trainin
     return Origin(
         study=config.name,
         dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
-        train_images=len(candidate.splits.train),
+        train_images=len(candidate.final_splits.train),
         seed=training.seed,
         epochs=recipe.epochs,
         start=recipe.start,
@@ -272,7 +279,7 @@ def _train(
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    data = training_data(config, recipe, splits, device)
+    data = training_data(config, recipe, candidate.final_splits, device)
     return train_network(
         subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
     )
@@ -296,7 +303,7 @@ def _describe(
     candidate: Candidate, subnet: Subnet, origin: Origin, device: str
 ) -> tuple[NetworkDescription, list[OperatingPoint]]:
     """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once."""
-    config, splits, costs = candidate.config, candidate.splits, candidate.costs
+    config, splits, costs = candidate.config, candidate.final_splits, candidate.costs
     images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
     num_outputs = len(costs.cumulative)
     temperatures = (

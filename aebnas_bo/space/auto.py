@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 
-from aebnas_bo.space.architecture import Architecture, Block, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.plain_family import ACTIVATION, plain_stages, stem_stride
 
 Tree = dict[str, object]
 
 LARGEST_RESOLUTION, SMALLEST_RESOLUTION = 224, 20
 LADDER = (1.0, 0.75)  # resolutions between one halving of the images' side and the next
-EARLY_STRIDE_FROM = 41  # pixels; larger images are halved by the stem
 LAST_SIDE = 4  # pixels of the last map that is always there
 UNITS = 5  # widths of each stage
 CHEAPEST, DEAREST = 1 / 12, 2.0  # MACs of the plain networks at the ends, as shares of the limit
@@ -61,25 +61,17 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
     }
 
 
-def plain_architecture(skeleton: Skeleton, resolution: int, unit: float) -> Architecture:
-    """Return the plain network of a unit: depthwise separable blocks, two a stage, one in the last.
+def plain_macs(skeleton: Skeleton, resolution: int, unit: float) -> int:
+    """Return the MACs of the plain network of a unit, with channels in multiples of 4.
 
     Args:
         skeleton: The fixed part of the space.
         resolution: Side of the image in pixels.
         unit: Channels of the stem.
     """
-    last = len(skeleton.stage_strides) - 1
-    block = Block(3, 1, "depthwise_separable")
-    stages = tuple(
-        Stage(_channels(unit, number), (block,) * (1 if number == last else 2)) for number in range(last + 1)
-    )
-    return Architecture(resolution, stages, (None,) * len(skeleton.exit_stages))
-
-
-def plain_macs(skeleton: Skeleton, resolution: int, unit: float) -> int:
-    """Return the MACs of the plain network of a unit."""
-    return exit_costs(plain_architecture(skeleton, resolution, unit), skeleton).cumulative[-1]
+    stages = plain_stages([_channels(unit, number) for number in range(len(skeleton.stage_strides))])
+    architecture = Architecture(resolution, stages, (None,) * len(skeleton.exit_stages))
+    return exit_costs(architecture, skeleton).cumulative[-1]
 
 
 def _ladder(image_size: int) -> list[int]:
@@ -90,19 +82,19 @@ def _ladder(image_size: int) -> list[int]:
 
 
 def _skeleton(resolution: int, in_channels: int) -> Skeleton:
-    stem_stride = 2 if resolution >= EARLY_STRIDE_FROM else 1
-    halvings = math.log2(max(resolution / stem_stride / LAST_SIDE, 1.0))
+    stride = stem_stride(resolution)
+    halvings = math.log2(max(resolution / stride / LAST_SIDE, 1.0))
     num_stages = max(math.floor(halvings), 1) + 1  # one more, which may be absent
     return Skeleton(
         in_channels=in_channels,
         num_classes=CLASSES,
         stem_channels=None,
-        stem_stride=stem_stride,
+        stem_stride=stride,
         stage_strides=(2,) * num_stages,
         exit_stages=(),
         branch_stride=2,
         head_channels=0,
-        activation="hardswish",
+        activation=ACTIVATION,
     )
 
 

@@ -71,3 +71,18 @@ def test_dataset_refuses_test_images_of_another_shape() -> None:
     larger = LabelledImages(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]))
     with pytest.raises(DataError, match=r"\(1, 2, 2\).*\(1, 4, 4\)"):
         Dataset("d", ("a", "b"), three(), larger)
+
+
+def test_subset_keeps_the_groups() -> None:
+    images = LabelledImages(
+        torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0]), torch.tensor([5, 6, 7])
+    )
+    subset = images.subset(torch.tensor([2, 0]))
+    assert subset.groups is not None
+    assert subset.groups.tolist() == [7, 5]
+    assert images.content_hash() == LabelledImages(images.images, images.labels).content_hash()
+
+
+def test_images_refuse_groups_of_another_number() -> None:
+    with pytest.raises(DataError, match="a group for each of 2 images, got \\(3,\\)"):
+        LabelledImages(torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2).long(), torch.zeros(3).long())

@@ -6,7 +6,7 @@ import torch
 from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import Dataset, LabelledImages
-from aebnas_bo.data.splits import Splits, make_splits, set_aside, stratified_indices
+from aebnas_bo.data.splits import Splits, final_splits, make_splits, set_aside, stratified_indices
 from aebnas_bo.errors import DataError
 
 PARTS = ("train", "calibration", "validation", "test")
@@ -175,3 +175,55 @@ def test_set_aside_takes_no_more_than_half_of_a_class_and_mixes_them() -> None:
     assert aside.labels.tolist() != aside.labels.sort().values.tolist()
     with pytest.raises(DataError, match="two images or more of every class"):
         set_aside(numbered([1, 50]), 0.5, seed=0)
+
+
+def _validated(num_validation: int, groups: torch.Tensor | None = None) -> Splits:
+    """Splits of two classes whose images hold their own number."""
+
+    def images(first: int, count: int, of: torch.Tensor | None = None) -> LabelledImages:
+        pixels = torch.arange(first, first + count, dtype=torch.int64)
+        stacked = torch.stack([pixels // 256, pixels % 256], dim=1).to(torch.uint8).view(count, 1, 1, 2)
+        return LabelledImages(stacked, torch.arange(count) % 2, of)
+
+    parts = images(0, 1000), images(1000, 100), images(2000, num_validation, groups), images(9000, 10)
+    return Splits(*parts, class_names=("a", "b"), mean=(0.5,), std=(0.5,))
+
+
+def _numbers(images: LabelledImages) -> set[int]:
+    pairs = images.images.view(len(images), 2).long()
+    return set((256 * pairs[:, 0] + pairs[:, 1]).tolist())
+
+
+def test_final_splits_train_on_what_only_the_search_needed() -> None:
+    splits = _validated(1200)
+    final = final_splits(splits, DataConfig())
+    assert len(final.validation) == 300
+    assert len(final.train) == 1000 + 100 + 900
+    assert _numbers(final.train) | _numbers(final.validation) == set(range(1000)) | set(range(1000, 1100)) | set(
+        range(2000, 3200)
+    )
+    assert not _numbers(final.train) & _numbers(final.validation)
+    assert torch.bincount(final.validation.labels).tolist() == [150, 150]
+    assert final.test is splits.test
+    assert _numbers(final_splits(splits, DataConfig()).validation) == _numbers(final.validation)
+
+
+def test_final_splits_keep_few_validation_images_whole() -> None:
+    splits = _validated(200)
+    assert final_splits(splits, DataConfig()) is splits
+
+
+def test_final_splits_keep_groups_together() -> None:
+    groups = torch.arange(1200) // 60
+    final = final_splits(_validated(1200, groups), DataConfig())
+
+    def classes_and_groups(images: LabelledImages) -> set[tuple[int, int]]:
+        return {(number % 2, int(groups[number - 2000])) for number in _numbers(images) if number >= 2000}
+
+    assert len(classes_and_groups(final.validation)) == 10
+    assert not classes_and_groups(final.validation) & classes_and_groups(final.train)
+
+
+def test_final_splits_keep_the_only_group_of_a_class() -> None:
+    splits = _validated(1200, torch.arange(1200) % 2)
+    assert final_splits(splits, DataConfig()) is splits

@@ -60,7 +60,7 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
     network = train_candidate(candidate, 0, False, progress())
     assert network.key == candidate.trial.key
     assert network.validation.average_macs <= candidate.trial.metrics["average_macs"] + 1e-9
-    assert (network.test.images, network.validation.images) == (270, len(candidate.splits.validation))
+    assert (network.test.images, network.validation.images) == (270, len(candidate.final_splits.validation))
     for figures in (network.validation, network.test):
         assert sum(output.exit_rate for output in figures.outputs) == pytest.approx(1.0)
         costs = [output.macs for output in network.outputs]
@@ -171,13 +171,15 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
 
 
 def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
-    nachos = load_config(None, ["final_training.joint_loss={}"], CONFIGS / "methods" / "nachos.yaml")
+    nachos = load_config(
+        None, ["final_training.joint_loss={}", "final_training.distillation=true"], CONFIGS / "methods" / "nachos.yaml"
+    )
     assert nachos.final_training.distillation
     assert not final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).distillation
 
 
 def test_seed_start_and_teacher_matter(own_run) -> None:
-    for settings in ([], ["final_training.start=scratch"], ["final_training.distillation=false"]):
+    for settings in ([], ["final_training.start=supernet"], ["final_training.distillation=true"]):
         train(own_run, *settings)
     train(own_run, seed=2)
     found = [load_network(one.folder / "network.safetensors")[0].state_dict() for one in trained_networks(own_run)]

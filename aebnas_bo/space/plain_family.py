@@ -1,0 +1,95 @@
+"""The plain network: what a practitioner types by hand, at any width.
+
+A stem of `w` channels (of stride 2 for images of more than 40 pixels), then depthwise separable 3x3 blocks of 2w, 2w,
+4w, 4w and 8w channels, each first block of a width with a stride of 2, hard-swish, and a linear classifier. As in every
+network of this package, a block adds its input to its output wherever both have the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aebnas_bo.space.architecture import Activation, Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.macs import exit_costs
+
+EARLY_STRIDE_FROM = 41  # pixels; the stem halves larger images
+NUM_STAGES = 3
+EXIT_STAGE = 0  # half depth: behind the stem and two blocks, with three blocks to go
+ACTIVATION: Activation = "hardswish"
+WIDEST = 4096  # channels of the stem of the largest network that is considered
+
+
+def stem_stride(resolution: int) -> int:
+    """Return the stride of the stem for images of a side in pixels."""
+    return 2 if resolution >= EARLY_STRIDE_FROM else 1
+
+
+def plain_stages(widths: Sequence[int]) -> tuple[Stage, ...]:
+    """Return the stages of a plain network: two depthwise separable 3x3 blocks each, one in the last.
+
+    Args:
+        widths: Channels of each stage.
+    """
+    block = Block(3, 1, "depthwise_separable")
+    depths = [2] * (len(widths) - 1) + [1]
+    return tuple(Stage(width, (block,) * depth) for width, depth in zip(widths, depths, strict=True))
+
+
+def plain_network(
+    width: int, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
+) -> tuple[Architecture, Skeleton]:
+    """Return the plain network of a width.
+
+    Args:
+        width: Channels of the stem, `w`; at least 1.
+        image_size: Side of the images in pixels.
+        in_channels: Channels of an image.
+        num_classes: Number of classes, `K`.
+        has_exit: Whether it has one exit at half depth: a depthwise separable block of stride 2 that doubles the
+            channels, then a classifier.
+    """
+    skeleton = Skeleton(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stem_channels=None,  # half of the first stage's: w
+        stem_stride=stem_stride(image_size),
+        stage_strides=(2,) * NUM_STAGES,
+        exit_stages=(EXIT_STAGE,) if has_exit else (),
+        branch_stride=2,
+        head_channels=0,
+        activation=ACTIVATION,
+    )
+    layer = BranchLayer("depthwise_separable", kernel=3, expansion=2, pool=False, upsample=0)
+    exits = (ExitBranch((layer,)),) if has_exit else ()
+    stages = plain_stages([width * 2 ** (number + 1) for number in range(NUM_STAGES)])
+    return Architecture(image_size, stages, exits), skeleton
+
+
+def plain_network_of(
+    macs: float, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
+) -> tuple[Architecture, Skeleton]:
+    """Return the plain network whose MACs, up to the final classifier, are nearest to a number.
+
+    Args:
+        macs: MACs (not millions).
+        image_size: Side of the images in pixels.
+        in_channels: Channels of an image.
+        num_classes: Number of classes, `K`.
+        has_exit: As for `plain_network`.
+    """
+
+    def network(width: int) -> tuple[Architecture, Skeleton]:
+        return plain_network(
+            width, image_size=image_size, in_channels=in_channels, num_classes=num_classes, has_exit=has_exit
+        )
+
+    return network(_nearest_width(macs, lambda width: exit_costs(*network(width)).cumulative[-1]))
+
+
+def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:
+    """Return the width whose MACs are nearest, by bisection; of two as near, the smaller."""
+    low, high = 1, WIDEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if macs_of(middle) <= macs else (low, middle)
+    return min((low, high), key=lambda width: (abs(macs_of(width) - macs), width))

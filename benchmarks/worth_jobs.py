@@ -1,0 +1,194 @@
+"""The jobs of `benchmarks.worth`: each is one search or one training, and leaves one CSV file when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.config import Config
+from aebnas_bo.deploy.final_training import FINAL_VERSION
+from aebnas_bo.errors import UsageError
+from aebnas_bo.space.architecture import content_key
+from benchmarks.records import read_rows
+
+Part = Literal["ours", "plain", "exit", "reference"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search or one training.
+
+    Args:
+        config: File with the settings of the images.
+        folder: Where everything is written.
+        minutes: Time budget of a part with one seed.
+        part: `ours` (the command), `plain` networks, `exit` (the same with one exit) or `reference` (plain networks
+            trained by another schedule).
+        seed: Seed of all that is random.
+        width: Channels of the plain network's stem; 0 for the command.
+        num_networks: Networks that share the time budget equally: one for the command, else one for each width.
+    """
+
+    config: Path
+    folder: Path
+    minutes: float
+    part: Part
+    seed: int
+    width: int = 0
+    num_networks: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return "-".join([self.part, *([f"w{self.width}"] if self.width else []), f"seed{self.seed}"])
+
+    @property
+    def rows(self) -> Path:
+        """The file it leaves."""
+        return self.folder / "parts" / f"{self.name}.csv"
+
+    @property
+    def seconds(self) -> float:
+        """Its time."""
+        return 60.0 * self.minutes / self.num_networks
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network at given thresholds.
+
+    Args:
+        network: Key of the network and seed of its training, or `w` and the width of a plain one.
+        epochs: Epochs of its training; `None` for the command, whose run folder has them.
+        validation_macs: Average MACs in millions on validation images; `None` where the network was trained on them.
+        validation_accuracy: Accuracy in percent on them, likewise.
+        test_macs: Average MACs in millions on test images.
+        test_accuracy: Accuracy in percent on them.
+    """
+
+    network: str
+    epochs: float | None
+    validation_macs: float | None
+    validation_accuracy: float | None
+    test_macs: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job leaves.
+
+    Args:
+        dataset: Name of the configuration.
+        minutes: Time budget of its part.
+        part: As in `Job`.
+        seed: As in `Job`.
+        settings: Key of the settings that its figures depend on.
+        wall_seconds: What it took by the clock.
+        processor_seconds: What it took of the processor.
+        points: Its networks at their thresholds.
+    """
+
+    dataset: str
+    minutes: float
+    part: str
+    seed: int
+    settings: str
+    wall_seconds: float
+    processor_seconds: float
+    points: tuple[Point, ...]
+
+
+COMMON = tuple(field.name for field in fields(Result))[:-1]
+OF_POINT = tuple(field.name for field in fields(Point))
+
+
+def settings_key(config: Config, part: str, num_networks: int) -> str:
+    """Return a key of the settings that the figures of a part depend on; where the images are is not among them.
+
+    Args:
+        config: The whole configuration.
+        part: As in `Job`.
+        num_networks: Networks of a plain family, which share the time.
+    """
+    data = config.data.model_dump(mode="json", exclude={"root"})
+    if part == "ours":
+        return content_key([data, config.model_dump(mode="json", exclude={"data", "seed"})])
+    return content_key([data, config.final_training.model_dump(mode="json"), FINAL_VERSION, num_networks])
+
+
+def write_results(path: Path, results: Sequence[Result]) -> None:
+    """Write a row per point, whole or not at all.
+
+    Args:
+        path: CSV file to write.
+        results: What finished jobs left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [(*astuple(result)[:-1], *astuple(point)) for result in results for point in result.points]
+    write_csv(path, (*COMMON, *OF_POINT), rows)
+
+
+def read_results(folder: Path, config: Config, minutes: float, *, widths: Sequence[int]) -> list[Result]:
+    """Read what finished jobs left, in the order of their files' names.
+
+    Args:
+        folder: The folder of all jobs.
+        config: The configuration they must have had.
+        minutes: The time budget they must have had.
+        widths: Networks of a plain family; others are left out.
+
+    Raises:
+        UsageError: If a job had other settings or another time.
+    """
+    results = []
+    networks = {f"w{width}" for width in widths}
+    for path in sorted((folder / "parts").glob("*.csv")):
+        result = _read_result(path)
+        expected = (minutes, settings_key(config, result.part, len(widths)))
+        if (result.minutes, result.settings) != expected:
+            also = f" and {folder / 'studies'}" if result.part == "ours" else ""
+            raise UsageError(
+                f"{path}: was made with other settings, in another time or by an earlier version; remove it{also}, or "
+                "give another --out"
+            )
+        if result.part == "ours" or result.points[0].network in networks:
+            results.append(result)
+    return results
+
+
+def _read_result(path: Path) -> Result:
+    rows = read_rows(path)
+    points = tuple(
+        Point(
+            network=row["network"],
+            epochs=_number(row["epochs"]),
+            validation_macs=_number(row["validation_macs"]),
+            validation_accuracy=_number(row["validation_accuracy"]),
+            test_macs=float(row["test_macs"]),
+            test_accuracy=float(row["test_accuracy"]),
+        )
+        for row in rows
+    )
+    first = rows[0]
+    if first["part"] not in get_args(Part):
+        raise UsageError(
+            f"{path}: expected one of the parts {', '.join(get_args(Part))}, got {first['part']}; remove it"
+        )
+    return Result(
+        dataset=first["dataset"],
+        minutes=float(first["minutes"]),
+        part=first["part"],
+        seed=int(first["seed"]),
+        settings=first["settings"],
+        wall_seconds=float(first["wall_seconds"]),
+        processor_seconds=float(first["processor_seconds"]),
+        points=points,
+    )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,212 @@
+"""The plain families of `benchmarks.worth`: one network trained alone for its share of processor time."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config, FinalTrainingConfig
+from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.operating_points import MeasuredSplit, OperatingPoint, operating_points
+from aebnas_bo.estimation.measuring import exit_table, output_logits
+from aebnas_bo.seeding import child_seed, torch_generator
+from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.plain_family import plain_network
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.loop import TrainingData, shuffled_batches
+from benchmarks.worth_jobs import Job, Point, Result, settings_key
+
+TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs that say how long one over all images takes; the first warms up
+
+# The reference: the schedule of a small script that knows nothing of this package.
+PEAK, LEAST, WARMUP, BATCH, DECAY, SMOOTHING = 0.2, 1e-4, 0.15, 64, 2e-4, 0.05
+SHIFT = 10  # images are shifted by up to a tenth of their side
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a training needs.
+
+    Args:
+        job: What is trained, and for how long.
+        config: The configuration.
+        splits: The images.
+        images: Those it is trained on.
+        architecture: The network.
+        skeleton: The fixed part of its space.
+    """
+
+    job: Job
+    config: Config
+    splits: Splits
+    images: LabelledImages
+    architecture: Architecture
+    skeleton: Skeleton
+
+
+def run_plain(job: Job, config: Config) -> Result:
+    """Train one network of a plain family and measure it.
+
+    Only thresholds need images that were not trained on: networks without exits are trained on all images but those of
+    the test split.
+
+    Args:
+        job: Width, seed, time and folder.
+        config: The configuration.
+
+    Raises:
+        AebnasError: If images cannot be read or training fails.
+    """
+    splits = load_splits(config.data)
+    architecture, skeleton = plain_network(
+        job.width,
+        image_size=splits.image_size,
+        in_channels=splits.in_channels,
+        num_classes=splits.num_classes,
+        has_exit=job.part == "exit",
+    )
+    images = splits.train if job.part == "exit" else _all_images(splits)
+    ground = Ground(job, config, splits, images, architecture, skeleton)
+    train = _trained_by_reference if job.part == "reference" else _trained_by_recipe
+    trained = train(ground)
+    points = [_point(job, trained.epochs, point) for point in _measured(ground, trained.subnet)]
+    return Result(
+        dataset=config.name,
+        minutes=job.minutes,
+        part=job.part,
+        seed=job.seed,
+        settings=settings_key(config, job.part, job.num_networks),
+        wall_seconds=trained.wall_seconds,
+        processor_seconds=trained.processor_seconds,
+        points=tuple(points),
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and what training took."""
+
+    subnet: Subnet
+    epochs: float
+    wall_seconds: float
+    processor_seconds: float
+
+
+def _all_images(splits: Splits) -> LabelledImages:
+    parts = (splits.train, splits.calibration, splits.validation)
+    return LabelledImages(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+
+
+def _trained_by_recipe(ground: Ground) -> Trained:
+    recipe = ground.config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
+    augment = Augmentation.of(recipe.with_transforms(ground.config.data), ground.splits)
+    data = TrainingData(ground.images.images, ground.images.labels, augment)
+    epochs = _planned_epochs(ground, data, recipe)
+    wall, processor = time.monotonic(), time.process_time()
+    recipe = recipe.model_copy(update={"epochs": epochs})
+    subnet = train_from_scratch(ground.architecture, ground.skeleton, data, recipe, ground.job.seed)
+    return Trained(subnet, epochs, time.monotonic() - wall, time.process_time() - processor)
+
+
+def _planned_epochs(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> int:
+    """Return how many epochs fit best into the time; stored, so that a training begun again has as many."""
+    path = ground.job.folder / "epochs" / f"{ground.job.name}.json"
+    identity = [ground.job.minutes, settings_key(ground.config, ground.job.part, ground.job.num_networks)]
+    if path.exists():
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        if plan["identity"] == identity:
+            return int(plan["epochs"])
+    per_epoch = _seconds_per_epoch(ground, data, recipe)
+    epochs = max(round(ground.job.seconds / per_epoch), 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({"identity": identity, "epochs": epochs, "seconds_per_epoch": per_epoch}) + "\n")
+    return epochs
+
+
+def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> float:
+    """Return processor seconds per epoch, from the median of some epochs over a few batches."""
+    batches = max(len(data.images) // recipe.batch_size, 1)
+    timed = min(batches, TIMED_BATCHES)
+    few = TrainingData(data.images[: timed * recipe.batch_size], data.labels[: timed * recipe.batch_size], data.augment)
+    recipe = recipe.model_copy(update={"epochs": TIMED_EPOCHS})
+    ends: list[float] = []
+    train_from_scratch(
+        ground.architecture, ground.skeleton, few, recipe, ground.job.seed, lambda _: ends.append(time.process_time())
+    )
+    return statistics.median(end - start for start, end in pairwise(ends)) * batches / timed
+
+
+def _trained_by_reference(ground: Ground) -> Trained:
+    """Train by the reference's schedule until the time is over."""
+    images, labels, seed = ground.images.images, ground.images.labels, ground.job.seed
+    side, splits = ground.splits.image_size, ground.splits
+    transforms = ground.config.data.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
+    augment = Augmentation.of(transforms, splits)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(seed, "reference", "weights") % 2**63)
+        subnet = Subnet(ground.architecture, ground.skeleton).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(subnet.parameters(), PEAK, momentum=0.9, nesterov=True, weight_decay=DECAY)
+    generator = torch_generator(seed, "reference", "images")
+    wall, processor, num_seen = time.monotonic(), time.process_time(), 0
+
+    def share() -> float:
+        return (time.process_time() - processor) / ground.job.seconds
+
+    subnet.train()
+    while share() < 1.0:
+        for at in shuffled_batches(len(images), BATCH, generator):
+            if (done := share()) >= 1.0:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = LEAST + PEAK * min(done / WARMUP, (1.0 - done) / (1.0 - WARMUP))
+            batch, targets = augment(images[at], labels[at], generator)
+            optimizer.zero_grad()
+            _loss(subnet, batch, targets).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            num_seen += len(at)
+    epochs = round(num_seen / len(images), 1)
+    return Trained(subnet.eval(), epochs, time.monotonic() - wall, time.process_time() - processor)
+
+
+def _loss(network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(network(images)[-1], targets, label_smoothing=SMOOTHING)
+
+
+@torch.no_grad()
+def _measured(ground: Ground, subnet: Subnet) -> list[OperatingPoint]:
+    """Return the network at thresholds tuned on validation images: its own figures where it has no exit."""
+    config, splits, costs = ground.config, ground.splits, exit_costs(ground.architecture, ground.skeleton)
+
+    def measured(split: LabelledImages) -> MeasuredSplit:
+        logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
+        table = exit_table(logits, split.labels, costs.cumulative, ground.job.name, config.estimation)
+        return MeasuredSplit(table, (0.0,) * len(logits))  # calibration is not looked at
+
+    return operating_points(measured(splits.validation), measured(splits.test), costs)
+
+
+def _point(job: Job, epochs: float, point: OperatingPoint) -> Point:
+    is_held_out = job.part == "exit"
+    return Point(
+        network=f"w{job.width}",
+        epochs=epochs,
+        validation_macs=point.validation.average_macs if is_held_out else None,
+        validation_accuracy=point.validation.accuracy if is_held_out else None,
+        test_macs=point.test.average_macs,
+        test_accuracy=point.test.accuracy,
+    )
