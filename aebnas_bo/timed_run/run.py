@@ -13,6 +13,7 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.forecast import images_text
 from aebnas_bo.progress import RunProgress
@@ -194,17 +195,16 @@ class _TimedRun:
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         if self._plan.final_epochs is None:
             macs = _macs([winner for winner, _ in chosen.values()], space)
-            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, len(splits.train), macs))
+            num_images = len(self._candidate(ground, *next(iter(chosen.values()))).final_splits.train)
+            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, macs))
         networks = [
-            train_candidate(
-                Candidate(self._folder, self._config, space, splits, winner.trials[goal], goal),
-                self._config.seed,
-                False,
-                self._progress,
-            )
+            train_candidate(self._candidate(ground, winner, goal), self._config.seed, False, self._progress)
             for winner, goal in chosen.values()
         ]
         return judgements, networks
+
+    def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
+        return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
 
     def _decide(
         self,

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,21 @@ def test_a_damaged_time_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "time_plan.json").write_text("{}")
     with pytest.raises(CorruptStateError, match=r"time_plan\.json is no plan of a run"):
         planned_settings(load_config(None), RunFolder(tmp_path), [])
+
+
+def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tmp_path: Path, monkeypatch) -> None:
+    folder = RunFolder(Path(shutil.copytree(whole.folder.path, tmp_path / "copy")))
+    plan(folder).model_copy(update={"final_epochs": None}).write(folder.time_plan)
+    asked: list[int] = []
+
+    def decide(_plan: TimePlan, _spent_s: float, num_images: int, _macs: list[int]) -> int:
+        asked.append(num_images)
+        raise StopRequested(2)
+
+    monkeypatch.setattr(timed_run, "final_epochs", decide)
+    with pytest.raises(StopRequested):
+        Runner(folder, whole.runner.clock)()
+    assert asked == [whole.result.networks[0].origin.train_images]
 
 
 def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(tmp_path: Path, make_runner: MakeRunner) -> None:
