@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, pareto_front
-from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
@@ -21,7 +21,7 @@ from aebnas_bo.search.trial import Trial, completed_settings
 INK = "#1b2a41"
 FRONT = "#c8102e"
 DESIGN = "#9aa5b1"
-SHORT, FINAL = "#e9a23b", "#b35900"  # trained for a short list, and to the end
+TRAINED = "#d17a00"
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
@@ -117,7 +117,7 @@ def plot_pareto_front(
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
         handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     num_front, num_all = (len({trial.key for trial in some}) for some in (front, completed))
     panels[0].set_title(
         f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
@@ -142,19 +142,20 @@ def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Obje
 
 
 def draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
-    """Draw trained networks over average MACs, one kind of diamond per training.
+    """Draw trained networks over average MACs: hollow diamonds of short trainings, filled ones trained to the end.
 
     Args:
         axes: Where to.
         trained: The networks.
     """
-    for number, training in enumerate(dict.fromkeys(point.training for point in trained)):
+    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
         points = [point for point in trained if point.training == training]
-        colour = FINAL if points[0].is_final else SHORT
+        is_final = points[0].is_final
+        longest = max(point.epochs for point in trained if point.is_final == is_final)
         axes.scatter(
             [point.average_macs for point in points], [point.accuracy for point in points],
-            s=40 if points[0].is_final else 22, marker="D", facecolors=colour if number % 2 else "white",
-            edgecolors=colour, linewidths=1.4, label=training, zorder=6,
+            s=36 if points[0].epochs == longest else 14, marker="D", facecolors=TRAINED if is_final else "white",
+            edgecolors=TRAINED, linewidths=1.4, label=training, zorder=6,
         )  # fmt: skip
 
 
@@ -209,8 +210,7 @@ def _zoom(
     """Show the front, what lies near it and what is trained; say how many trials lie outside."""
     x = [*(trial.metrics[right] for trial in (*trials, *front)), *(point.average_macs for point in trained)]
     bottom, high = visible_range(trials, front or trials, up)
-    bottom = min(bottom, *(point.accuracy for point in trained), bottom)
-    high = max(high, *(point.accuracy for point in trained), high)
+    bottom, high = trained_range(trained, bottom, high)
     height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
@@ -222,9 +222,11 @@ def _zoom(
     else:
         span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)
         axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
-    hidden = sum(trial.metrics[up] < bottom for trial in trials)
+    below = [(sum(trial.metrics[up] < bottom for trial in trials), "trial")]
+    below.append((sum(point.accuracy < bottom for point in trained), "short training"))
+    hidden = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in below if count)
     if hidden:
-        axes.text(0.01, 0.015, f"{hidden} trials lie below", transform=axes.transAxes, fontsize=8.5, color="#66717d")
+        axes.text(0.01, 0.015, f"below this range: {hidden}", transform=axes.transAxes, fontsize=8.5, color="#66717d")
 
 
 def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:

@@ -27,7 +27,19 @@ class TrainedPoint:
     @property
     def training(self) -> str:
         """How it was trained, in words."""
-        return f"trained {'to the end' if self.is_final else 'for the short list'}, {self.epochs} epochs"
+        return f"{'trained to the end' if self.is_final else 'short training'}, {self.epochs} epochs"
+
+
+def trained_range(points: Sequence[TrainedPoint], low: float, high: float) -> tuple[float, float]:
+    """Return a range of accuracies that includes networks trained to the end; a short training may lie below.
+
+    Args:
+        points: All trained networks.
+        low: Lowest accuracy shown without them.
+        high: Highest accuracy shown without them.
+    """
+    lowest = [point.accuracy for point in points if point.is_final]
+    return min([low, *lowest]), max([high, *(point.accuracy for point in points)])
 
 
 def nearest_trained(points: Sequence[TrainedPoint], key: str, average_macs: float) -> TrainedPoint | None:

@@ -14,6 +14,7 @@ from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
+from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.seen_figures import known_looks
 from aebnas_bo.deploy.trainings import trained_networks
@@ -29,6 +30,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.supernet.checkpoint import images_of_supernet
 from aebnas_bo.supernet_preparation import table_store
+from aebnas_bo.trained_points import trained_points
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Contents:
         summary: What the latest call wrote when it ended; `None` before the first has.
         data: What that says of the images.
         trained: Networks that were trained to the end.
+        points: What is known of trained networks on the validation images, those of short lists included.
         test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 
@@ -110,6 +113,7 @@ class Contents:
     summary: Summary | None = None
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
+    points: tuple[TrainedPoint, ...] = field(default=())
     test_looks: int = 0
 
     @property
@@ -138,6 +142,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
+        points=tuple(trained_points(run.folder)),
         test_looks=len(known_looks(run.folder)),
     )
 

@@ -14,6 +14,7 @@ from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, line_of, needs_logarithm, visible_range
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
+from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -21,7 +22,8 @@ from aebnas_bo.search.trial import Trial
 # Readable on white and on dark grey alike; colours of text and grid are the page's.
 MODEL = "#2f88c4"
 CHOSEN = "#e08a00"
-COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
+TRAINED = "#2e9e5b"
+COLOURS = (MODEL, FRONT, TRAINED, "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
 MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
 STANDOFF = 6  # of a title from the numbers of its axis
@@ -49,6 +51,8 @@ def front_figure(
     objectives: Sequence[Objective],
     design_trials: int,
     right: Objective,
+    *,
+    trained: Sequence[TrainedPoint] = (),
 ) -> Figure:
     """Draw all observations, the front and the chosen networks over accuracy and one cost.
 
@@ -59,6 +63,7 @@ def front_figure(
         objectives: The metrics, accuracy first.
         design_trials: Size of the first design.
         right: The cost; the line is the front in accuracy and this cost alone.
+        trained: Trained networks, drawn beside the estimates where the cost is average MACs.
     """
     up = objectives[0]
     proposed = [trial for trial in observed if trial.setting == 0]
@@ -90,7 +95,10 @@ def front_figure(
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
+    beside = trained if right.name == "average_macs" else ()
+    _add_trained(figure, beside)
     lowest, highest = visible_range(proposed, front or [network.trial for network in chosen], up.name)
+    lowest, highest = trained_range(beside, lowest, highest)
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
@@ -101,11 +109,27 @@ def front_figure(
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
     here = " in this cost" if len(objectives) > 2 else ""
     caption = (
-        f"Every point is a network{' at one setting of its thresholds' * has_exits}. The line is the front: nothing "
-        f"found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
+        f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it"
+        f"{'; diamonds are trained networks on the validation images' if beside else ''}. The line is the front: "
+        f"nothing found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} trials lie below.' if hidden else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, 440)
+
+
+def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:
+    """Draw trained networks as diamonds, those of a short list smaller and hollow."""
+    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
+        points = [point for point in trained if point.training == training]
+        size, symbol = (10, "diamond") if points[0].is_final else (8, "diamond-open")
+        figure.add_scatter(
+            x=[point.average_macs for point in points], y=[point.accuracy for point in points], mode="markers",
+            name=training, marker={"color": TRAINED, "symbol": symbol, "size": size}, hoverinfo="text",
+            hovertext=[
+                f"<b>{escape(point.key)}</b>, {training}<br>{point.accuracy:.2f} % at {point.average_macs:.4g} M"
+                for point in points
+            ],
+        )  # fmt: skip
 
 
 def _points(trials: Sequence[Trial], objectives: Sequence[Objective], right: Objective) -> dict[str, object]:

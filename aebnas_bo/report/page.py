@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
 from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config_loading import dump_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
@@ -104,6 +105,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         duration=duration_text,
         rates=exit_rates_text,
         thresholds=thresholds_text,
+        trained=lambda trial: nearest_trained(contents.points, trial.key, trial.metrics["average_macs"]),
         percent=lambda value: "–" if value is None else f"{value:.2f}",
     )
     scripts = {"plotly": get_plotlyjs(), "page": _read("page.js")}
@@ -142,7 +144,15 @@ def _figures(contents: Contents) -> dict[str, Figure]:
         objectives, design = run.study.objectives, run.config.search.design_trials
         found += [
             *(
-                front_figure(networks.observed, networks.front, networks.chosen, objectives, design, cost)
+                front_figure(
+                    networks.observed,
+                    networks.front,
+                    networks.chosen,
+                    objectives,
+                    design,
+                    cost,
+                    trained=contents.points,
+                )
                 for cost in objectives[1:]
             ),
             hypervolume_figure(run.ended, objectives, design),
