@@ -75,10 +75,9 @@ def choose_contenders(
     Raises:
         UsageError: If no trial was completed.
     """
-    completed = completed_settings(trials)
-    if not completed:
+    observed = eligible(trials, objectives)
+    if not observed:
         raise UsageError("no trial was completed; there is nothing to choose from")
-    observed = admissible(completed, objectives) or completed
     best = [_best_by_network(observed, goal) for goal in goals]
     chosen: list[str] = []
     for place in range(len(best[0])):
@@ -87,6 +86,12 @@ def choose_contenders(
             if key not in chosen and len(chosen) < count:
                 chosen.append(key)
     return [_contender(key, best, space, goals) for key in chosen]
+
+
+def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """Return all observations that meet the limits of a search, or all of them where none does."""
+    completed = completed_settings(trials)
+    return admissible(completed, objectives) or completed
 
 
 def _best_by_network(observed: Sequence[Trial], goal: TuningGoal) -> dict[str, Trial]:
@@ -108,12 +113,14 @@ def _contender(
     return Contender(space.architecture(trials[goals[0]].parameters), trials)
 
 
-def budget_goals(highest: float, count: int) -> list[TuningGoal]:
+def budget_goals(highest: float, count: int, cheapest: float = 0.0) -> list[TuningGoal]:
     """Return goals of most average MACs, evenly on a logarithmic scale down to a tenth, cheapest first.
 
     Args:
         highest: Highest budget in millions.
         count: Number of budgets.
+        cheapest: Average MACs in millions that no network found falls below, nor any budget.
     """
-    shares = [LOWEST_BUDGET ** (step / max(count - 1, 1)) for step in reversed(range(count))]
+    lowest = min(max(LOWEST_BUDGET, cheapest / highest), 1.0)
+    shares = [lowest ** (step / max(count - 1, 1)) for step in reversed(range(count))]
     return [TuningGoal("max_macs", share * highest * MACS_PER_MILLION) for share in shares]

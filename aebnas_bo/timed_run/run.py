@@ -21,8 +21,8 @@ from aebnas_bo.resuming import differing_settings
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
-from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.shortlist.contenders import Contender, budget_goals
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.study import Ground, choose_shortlist, run_shortlist
 from aebnas_bo.space.macs import exit_costs
@@ -183,8 +183,7 @@ class _TimedRun:
         splits = load_splits(self._config.data)
         space = NetworkSpace(self._config.space, splits.in_channels, splits.num_classes)
         with TrialStore.open_read_only(self._folder.study) as store:
-            trials = store.trials()
-        goals = budget_goals(_highest_budget(self._config, trials), self._config.shortlist.budgets)
+            goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._config, space, splits)
         if self._plan.rungs is None:
             likely = choose_shortlist(ground, goals, SHORTLIST_SIZES[0][0])
@@ -236,10 +235,11 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     return f"{duration_text(seconds)}: {text}"
 
 
-def _highest_budget(config: Config, trials: Sequence[Trial]) -> float:
-    """Return the highest budget of average MACs in millions: the limit of the search, else the most that was seen."""
-    limit = config.search.max_average_macs
-    return limit or max((trial.metrics["average_macs"] for trial in completed_settings(trials)), default=1.0)
+def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:
+    """Return the budgets of average MACs; the highest is the limit of the search, else the most that was seen."""
+    seen = [trial.metrics["average_macs"] for trial in observed]
+    highest = config.search.max_average_macs or max(seen, default=1.0)
+    return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
 
 
 def _macs(contenders: Sequence[Contender], space: NetworkSpace) -> list[int]:

@@ -85,3 +85,8 @@ def test_budgets_fall_to_a_tenth_evenly_on_a_logarithmic_scale() -> None:
     values = [goal.value for goal in budget_goals(2.0, 3)]
     assert values == pytest.approx([0.2e6, 0.2e6 * 10**0.5, 2e6])
     assert [goal.value for goal in budget_goals(2.0, 1)] == [2e6]
+
+
+def test_no_budget_is_below_the_cheapest_network() -> None:
+    assert [goal.value for goal in budget_goals(2.0, 2, 0.5)] == pytest.approx([0.5e6, 2e6])
+    assert [goal.value for goal in budget_goals(2.0, 2, 3.0)] == pytest.approx([2e6, 2e6])
