@@ -64,13 +64,13 @@ def train(
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.outputs import other_recipes, outputs_table, training_table, write_outputs_csv
         from aebnas_bo.deploy.seen_figures import looks_text
+        from aebnas_bo.deploy.trained_points import draw_front
         from aebnas_bo.deploy.trainings import trained_networks, training_folder
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.shortlist.outputs import judgement_row, shortlist_table
         from aebnas_bo.shortlist.study import check_shortlist, shortlisted
-        from aebnas_bo.trained_points import draw_front
 
         goal = None if tune_for is None else parse_goal(tune_for)
         check_shortlist(shortlist, parse_selection(selection))

@@ -154,6 +154,7 @@ def _run(
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
+    from aebnas_bo.deploy.trained_points import draw_front, trained_points
     from aebnas_bo.progress import RunProgress
     from aebnas_bo.resuming import resumed_config
     from aebnas_bo.run_folder import choose_run_folder
@@ -162,7 +163,6 @@ def _run(
     from aebnas_bo.summary import corrected_accuracies
     from aebnas_bo.timed_run.outputs import next_step, print_timed
     from aebnas_bo.timed_run.run import TimedResult, planned_settings, run_in_time
-    from aebnas_bo.trained_points import trained_points
 
     config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
@@ -176,6 +176,7 @@ def _run(
             progress.message(line)
         if config.time_budget is None:
             summary = run_study(config, folder, resume, progress)
+            draw_front(folder)
         else:
             timed = run_in_time(config, folder, resume, progress)
             summary = timed.summary

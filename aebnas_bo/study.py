@@ -44,7 +44,6 @@ from aebnas_bo.supernet_preparation import (
     resolve_device,
     supernet_fingerprint,
 )
-from aebnas_bo.trained_points import trained_points
 
 
 @dataclass(frozen=True)
@@ -269,7 +268,7 @@ def _export(
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.pareto_front, trials, objectives, design, trained=trained_points(folder))
+    plot_pareto_front(folder.pareto_front, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
         folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction

@@ -17,6 +17,7 @@ from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_repor
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.seen_figures import known_looks
+from aebnas_bo.deploy.trained_points import trained_points
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
@@ -30,7 +31,6 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.supernet.checkpoint import images_of_supernet
 from aebnas_bo.supernet_preparation import table_store
-from aebnas_bo.trained_points import trained_points
 
 
 @dataclass(frozen=True)

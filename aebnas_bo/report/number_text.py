@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 SPACE = "\u00a0"  # keeps a number and its unit on one line
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 ROUNDS_UP = 0.9995  # to three digits
@@ -40,15 +38,6 @@ def duration_text(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def power_text(number: int) -> str:
-    """Return a number as it is, or a large one as a power of ten: `1024`, `10²⁰`."""
-    return str(number) if number < 100_000 else f"10{_superscript(round(math.log10(number)))}"
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _decimals(value: float) -> int:

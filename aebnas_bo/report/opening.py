@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from aebnas_bo.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
-from aebnas_bo.report.number_text import SPACE, macs_text, percent_text, power_text
+from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import MACS_PER_MILLION
 

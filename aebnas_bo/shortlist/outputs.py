@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.space.macs import MACS_PER_MILLION
-
-SHORTLIST_FILE = "shortlist.csv"
-HEADER = [
-    "rung", "epochs", "goal", "key", "estimated_accuracy", "accuracy", "average_macs", "behind", "behind_sem",
-    "is_met", "is_kept",
-]  # fmt: skip
 
 
 def goal_text(goal: TuningGoal) -> str:
@@ -50,48 +42,9 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
         CorruptStateError: If the file there is damaged.
     """
     goals = {goal_text(judgement.goal) for judgement in judgements}
-    earlier = [row for row in _read(folder) if row["goal"] not in goals]
-    rows = [*earlier, *map(judgement_row, judgements)]
-    write_csv(folder / SHORTLIST_FILE, HEADER, [[row[name] for name in HEADER] for row in rows])
-
-
-def read_shortlist(folder: Path) -> list[TrainedPoint]:
-    """Return the longest short training of each network for each goal; none where there is no short list.
-
-    Args:
-        folder: Folder of the short list.
-
-    Raises:
-        CorruptStateError: If the file is damaged.
-    """
-    last: dict[tuple[str, str], TrainedPoint] = {}
-    for row in _read(folder):
-        try:
-            epochs, accuracy, macs = int(row["epochs"]), float(row["accuracy"]), float(row["average_macs"])
-        except ValueError as error:
-            raise _damaged(folder) from error
-        last[row["goal"], row["key"]] = TrainedPoint(row["key"], epochs, False, accuracy, macs)
-    return list(last.values())
-
-
-def _read(folder: Path) -> list[dict[str, str]]:
-    path = folder / SHORTLIST_FILE
-    if not path.exists():
-        return []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _damaged(folder) from error
-    if any(list(row) != HEADER for row in rows):
-        raise _damaged(folder)
-    return rows
-
-
-def _damaged(folder: Path) -> CorruptStateError:
-    return CorruptStateError(
-        f"{folder / SHORTLIST_FILE} is damaged; delete it, and the command that trained the short list writes it again"
-    )
+    earlier = [[row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals]
+    new = [list(judgement_row(judgement).values()) for judgement in judgements]
+    write_csv(folder / SHORTLIST_FILE, HEADER, [*earlier, *new])
 
 
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:

@@ -7,9 +7,9 @@ import shlex
 from rich.console import Console
 from rich.table import Table
 
+from aebnas_bo.forecast import duration_text
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.shortlist.outputs import shortlist_table
-from aebnas_bo.timed_run.duration import duration_text
 from aebnas_bo.timed_run.run import TimedResult
 
 

@@ -13,9 +13,10 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.deploy.trained_points import draw_front
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
-from aebnas_bo.forecast import images_text
+from aebnas_bo.forecast import duration_text, images_text
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.resuming import differing_settings
 from aebnas_bo.run_folder import RunFolder
@@ -30,7 +31,6 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.study import run_study
 from aebnas_bo.summary import Summary
 from aebnas_bo.supernet_preparation import resolve_device
-from aebnas_bo.timed_run.duration import duration_text
 from aebnas_bo.timed_run.plan import (
     SEARCH_SHARE,
     SHORTLIST_SIZES,
@@ -42,7 +42,6 @@ from aebnas_bo.timed_run.plan import (
     supernet_epochs,
 )
 from aebnas_bo.timed_run.speed import Stopwatch, measure_speed
-from aebnas_bo.trained_points import draw_front
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,12 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_shortlist
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.shortlist.outputs import (
-    HEADER,
-    SHORTLIST_FILE,
-    goal_text,
-    judgement_row,
-    read_shortlist,
-    shortlist_table,
-    write_shortlist,
-)
+from aebnas_bo.shortlist.outputs import goal_text, judgement_row, shortlist_table, write_shortlist
 from aebnas_bo.shortlist.rungs import Judgement
 
 SMALL, LARGE = TuningGoal("max_macs", 12345.6), TuningGoal("max_macs", 2e6)
@@ -78,14 +69,3 @@ def test_another_goal_adds_rows_and_the_same_goal_replaces_them(tmp_path: Path) 
     assert [row["goal"] for row in rows(tmp_path)] == ["macs<=2"] * 5 + ["macs<=0.0123456"]
     write_shortlist(tmp_path, JUDGEMENTS[:1])
     assert [row["goal"] for row in rows(tmp_path)] == ["macs<=0.0123456", "macs<=2"]
-
-
-def test_no_short_list_has_no_points(tmp_path: Path) -> None:
-    assert read_shortlist(tmp_path) == []
-
-
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", ",".join(HEADER).encode() + b"\n1,2,m,aaaa,x,y,z,,,,\n", b"\xff"])
-def test_a_damaged_table_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / SHORTLIST_FILE).write_bytes(content)
-    with pytest.raises(CorruptStateError, match=r"shortlist\.csv is damaged; delete it"):
-        read_shortlist(tmp_path)

@@ -6,11 +6,11 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import standalone
 from aebnas_bo.deploy.finetune import Candidate, choose_candidate
+from aebnas_bo.deploy.shortlist_file import SHORTLIST_FILE, read_shortlist
 from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
-from aebnas_bo.shortlist.outputs import SHORTLIST_FILE, read_shortlist
 from aebnas_bo.shortlist.study import Ground, check_shortlist, choose_shortlist, shortlisted
 
 SETTINGS = ("data.max_train_images=300", "shortlist.rungs=[[3,1],[2,2]]")

@@ -1,7 +1,7 @@
 import pytest
 
 from aebnas_bo.errors import UsageError
-from aebnas_bo.timed_run.duration import duration_text, parse_minutes
+from aebnas_bo.timed_run.duration import parse_minutes
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,3 @@ def test_durations_are_read_in_minutes(text: str, minutes: float) -> None:
 def test_anything_else_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError, match="expected a positive number with a unit, such as 90s, 30m or 2h"):
         parse_minutes(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.42, "0.4 s"), (9.9, "9.9 s"), (9.96, "10 s"), (45.0, "45 s"), (89.4, "89 s"), (100.0, "2 min"),
-     (720.0, "12 min"), (5399.0, "90 min"), (9000.0, "2.5 h")],
-)  # fmt: skip
-def test_seconds_are_put_into_words(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text

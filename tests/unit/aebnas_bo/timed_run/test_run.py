@@ -8,6 +8,7 @@ from rich.console import Console
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, RunFolderInUseError, StopRequested
 from aebnas_bo.progress import RunProgress
@@ -15,7 +16,6 @@ from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.shortlist.outputs import read_shortlist
 from aebnas_bo.study import run_study
 from aebnas_bo.timed_run import run as timed_run
 from aebnas_bo.timed_run.plan import TimePlan

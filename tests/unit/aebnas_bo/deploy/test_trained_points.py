@@ -3,11 +3,11 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.deploy.trained_points import draw_front, trained_points
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.shortlist.outputs import write_shortlist
 from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.trained_points import draw_front, trained_points
 
 
 def test_short_trainings_and_final_ones_are_points_and_change_the_figure(tiny_run) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from aebnas_bo.analysis.plots import plot_pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.config_loading import parse_config
+from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
-from aebnas_bo.shortlist.outputs import read_shortlist
 
 
 def trained_points(folder: RunFolder) -> list[TrainedPoint]:
