@@ -277,7 +277,8 @@ class ShortlistConfig(Section):
         rungs: Networks and epochs of each rung, for example `[[8, 8], [3, 20]]`: eight networks for 8 epochs, the best
             three of them for 20. Rungs are trained as `final_training` says, from fresh weights and without a teacher.
         budgets: Budgets of average MACs that networks are chosen for, evenly on a logarithmic scale down to a tenth of
-            the highest. Only of runs with a time budget; `aebnas-bo train --shortlist` serves the goal it is given.
+            the highest, but not below the cheapest network found. Only of runs with a time budget; `aebnas-bo train
+            --shortlist` serves the goal it is given.
     """
 
     rungs: Annotated[tuple[tuple[PositiveCount, PositiveCount], ...], Field(min_length=1)] = ((8, 8), (3, 20))

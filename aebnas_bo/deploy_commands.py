@@ -33,6 +33,15 @@ SelectOption = Annotated[
 def train(
     run: RunArgument,
     selection: SelectOption = "knee",
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="First train the N most promising networks for a short time (shortlist.rungs), then the best of them "
+            "to the end.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
     tune_for: Annotated[
@@ -68,16 +77,20 @@ def train(
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.outputs import write_outputs_csv
         from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
-        from aebnas_bo.deploy.trained_marks import draw_front
+        from aebnas_bo.deploy.trained_points import draw_front
         from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
+        from aebnas_bo.shortlist.outputs import judgement_row, shortlist_table
+        from aebnas_bo.shortlist.study import check_shortlist, shortlisted
 
         goal = None if tune_for is None else parse_goal(tune_for)
+        check_shortlist(shortlist, parse_selection(selection))
         candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
         wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
             ground = PlainGround(candidate.folder, candidate.config, candidate.splits)
             has_plain = candidate.config.final_training.plain_baseline
@@ -85,20 +98,26 @@ def train(
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:
             write_outputs_csv(candidate.folder.trained / "plain.csv", known)
-            draw_front(candidate.folder)
         every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
         write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
+        draw_front(candidate.folder)
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
             beside = [json.loads(network.to_json()) for network in plains]
             against = None if comparison is None else asdict(comparison)
-            document = {"folders": folders, "networks": found, "plain_networks": beside, "against_plain": against}
+            rows = [judgement_row(one) for one in judgements]
+            document = {
+                "folders": folders, "networks": found, "plain_networks": beside, "against_plain": against,
+                "shortlist": rows,
+            }  # fmt: skip
             sys.stdout.write(json.dumps(document) + "\n")
             return
-        _print_training(networks, plains, every)
         stdout = _stdout()
+        if judgements:
+            stdout.print(shortlist_table(judgements))
+        _print_training(networks, plains, every)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
         if comparison is not None:
             text = comparison_text(comparison, final_recipe(candidate.config, candidate.space))

@@ -12,7 +12,8 @@ from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.store import TrialStore
 
 BY_OPTION = frozenset({"search.budget", "search.max_failed_trials", "device"})
-WITHOUT_EFFECT = ("data.root", "final_training.", "fidelity.")  # on trials; that images are the same is checked by hash
+# On trials; that images are the same is checked by hash.
+WITHOUT_EFFECT = ("data.root", "final_training.", "shortlist.", "fidelity.")
 
 
 def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence[str]) -> Config:

@@ -154,7 +154,7 @@ def _run(
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.config_loading import load_config
-    from aebnas_bo.deploy.trained_marks import draw_front
+    from aebnas_bo.deploy.trained_points import draw_front, trained_points
     from aebnas_bo.progress import RunProgress
     from aebnas_bo.resuming import resumed_config
     from aebnas_bo.run_folder import choose_run_folder
@@ -162,14 +162,18 @@ def _run(
     from aebnas_bo.study import run_study
     from aebnas_bo.summary import corrected_accuracies
     from aebnas_bo.timed_run.outputs import next_step, print_timed
-    from aebnas_bo.timed_run.run import TimedResult, run_in_time
+    from aebnas_bo.timed_run.run import TimedResult, planned_settings, run_in_time
 
     config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
+    overruled: list[str] = []
     if folder.holds_study:
+        config, overruled = planned_settings(config, folder, options)
         config = resumed_config(folder.study, config, config_path is not None, options)
     timed: TimedResult | None = None
     with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+        for line in overruled:
+            progress.message(line)
         if config.time_budget is None:
             summary = run_study(config, folder, resume, progress)
         else:
@@ -186,7 +190,8 @@ def _run(
     stdout = Console()
     if not stdout.is_terminal:
         stdout = Console(width=160)
-    stdout.print(front_table(pareto_front(trials, objectives), objectives, corrected_accuracies(summary)))
+    front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
+    stdout.print(front_table(front, objectives, corrected, trained=trained_points(folder)))
     if optimism := optimism_text(summary.optimism):
         stdout.print(optimism, highlight=False, soft_wrap=True)
     if limits := limits_text(trials, objectives):
@@ -200,7 +205,7 @@ def _run(
     )
     if timed is not None:
         print_timed(stdout, timed)
-    stdout.print(next_step(folder, timed), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(next_step(folder, timed, has_front=bool(front)), highlight=False, soft_wrap=True, markup=False)
 
 
 def _set_up_logging(stderr: Console, quiet: bool) -> None:

@@ -25,6 +25,7 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.known_costs import ExitPrices
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.forecast import space_text
 from aebnas_bo.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -146,7 +147,8 @@ def run_study(
         folder: The run folder.
         resume: Whether the folder may hold a study.
         progress: Shows what happens.
-        is_time_up: Asked before each trial; once it is true the search ends, and the trials done become its budget.
+        is_time_up: Asked before each batch of trials; once it is true the search ends, and the trials done become its
+            budget.
 
     Returns:
         The figures of `summary.json`.
@@ -167,6 +169,7 @@ def run_study(
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
         torch.set_num_threads(config.num_threads)
+        progress.message(space_text(space))
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(config, space, folder, progress, device)
         with _open_store(config, folder, space, splits, latencies) as store:
@@ -218,6 +221,8 @@ def _open_store(
         write_text(folder.config, dump_config(config))
         return store
     folder.remove_leftovers()
+    if config.time_budget is None:
+        folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
     objectives = make_objectives(config, space, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)

@@ -27,6 +27,7 @@ from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
+from aebnas_bo.forecast import epoch_text, images_text
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import Architecture, content_key
@@ -35,7 +36,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet.training import train_supernet
+from aebnas_bo.supernet.training import step_networks, train_supernet
 from aebnas_bo.training.loop import EpochReport, TrainingData
 
 logger = logging.getLogger(__name__)
@@ -151,13 +152,21 @@ def _train(
     fingerprint: str,
     device: str,
 ) -> None:
-    def show(report: EpochReport) -> None:
-        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
-
-    progress.start("supernet epochs", config.supernet.epochs)
     checkpoint = folder.checkpoint if folder is not None else None
     training = with_budget(capped(config), config, space)
     data = training_data(config, training, splits, device)
+    images_per_epoch = len(data.images) * len(step_networks(training))
+    has_forecast = False
+
+    def show(report: EpochReport) -> None:
+        nonlocal has_forecast
+        if not has_forecast and report.epoch < report.epochs:
+            progress.message(epoch_text(report, images_per_epoch / report.images_per_s))
+        has_forecast = True
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    progress.message(f"supernet: {training.epochs} epochs on {images_text(splits)}")
+    progress.start("supernet epochs", training.epochs)
     train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.pareto import admissible, nearest_to_admissible
+from aebnas_bo.analysis.trained_point import TrainedPoint, nearest_trained, trained_text
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.trial import Trial, completed_settings
 
@@ -15,21 +16,27 @@ MOST_ROWS = 30
 
 
 def front_table(
-    front: Sequence[Trial], objectives: Sequence[Objective], corrected: Mapping[Place, float] | None = None
+    front: Sequence[Trial],
+    objectives: Sequence[Objective],
+    corrected: Mapping[Place, float] | None = None,
+    *,
+    trained: Sequence[TrainedPoint] = (),
 ) -> Table:
-    """Return key, objectives, exit rates and thresholds of the front's trials.
+    """Return key, objectives, exit rates and thresholds of the front's trials, all of them estimates.
 
     Args:
         front: The front, in the order of the rows; at most 30 rows are shown.
         objectives: The metrics, in the order of the columns.
         corrected: Accuracy corrected for selection, by number and setting of the trial; a column behind accuracy.
+        trained: Trained networks; a column behind the estimates where one of them is on the front.
     """
     shown = evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
     num_networks = len({trial.key for trial in front})
     settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
     table = Table(
-        title=f"Pareto front: {num_networks} network{'s' * (num_networks != 1)}{settings}{note}", title_justify="left"
+        title=f"Pareto front: {num_networks} network{'s' * (num_networks != 1)}{settings}{note}, as estimated",
+        title_justify="left",
     )
     table.add_column("key", no_wrap=True)
     for objective in objectives:
@@ -37,11 +44,14 @@ def front_table(
         table.add_column(f"{objective.name}{unit}", justify="right")
         if corrected and objective.name == "accuracy":
             table.add_column("corrected (%)", justify="right")
+    beside = [nearest_trained(trained, trial.key, trial.metrics["average_macs"]) for trial in shown] if trained else []
+    if any(beside):
+        table.add_column("trained: (%) at MACs (M)", justify="right")
     has_exits = any(name.endswith("_rate") for trial in shown for name in trial.details)
     if has_exits:
         table.add_column("exit rates (%)", justify="right")
         table.add_column("thresholds", justify="right")
-    for trial in shown:
+    for row, trial in enumerate(shown):
         cells = [trial.key]
         for objective in objectives:
             sem = trial.sems[objective.name]
@@ -51,6 +61,8 @@ def front_table(
             if corrected and objective.name == "accuracy":
                 accuracy = corrected.get((trial.number, trial.setting))
                 cells.append("–" if accuracy is None else f"{accuracy:.2f}")
+        if any(beside):
+            cells.append(trained_text(beside[row]))
         if has_exits:
             cells += [exit_rates_text(trial), thresholds_text(trial)]
         table.add_row(*cells)

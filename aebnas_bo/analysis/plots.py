@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
@@ -20,15 +21,13 @@ from aebnas_bo.search.trial import Trial, completed_settings
 INK = "#1b2a41"
 FRONT = "#c8102e"
 DESIGN = "#9aa5b1"
+TRAINED = "#d17a00"
+PLAIN = "#6b4fa0"
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
 LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image", "latency_ms": "Average latency per image"}
 UNITS = {"M": "millions"}
-TRAINED_MARKS = {  # by whether a network is plain: label, colour, symbol in matplotlib and in plotly
-    False: ("searched network, trained (front: estimates)", "#8e5bc0", "D", "diamond"),
-    True: ("plain network, trained", "#2e9e5b", "^", "triangle-up"),
-}
 
 
 def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
@@ -80,30 +79,13 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
     _save(figure, path)
 
 
-@dataclass(frozen=True)
-class TrainedMark:
-    """A network trained alone, to be marked beside a front of estimates.
-
-    Args:
-        is_plain: Whether it is a plain network, not one of the search.
-        accuracy: Top-1 accuracy in percent on the validation images.
-        average_macs: Average MACs in millions on the same images.
-        name: What it is, for a reader.
-    """
-
-    is_plain: bool
-    accuracy: float
-    average_macs: float
-    name: str
-
-
 def plot_pareto_front(
     path: Path,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
     design_trials: int,
     *,
-    trained: Sequence[TrainedMark] = (),
+    trained: Sequence[TrainedPoint] = (),
 ) -> None:
     """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
 
@@ -114,7 +96,7 @@ def plot_pareto_front(
         trials: All trials in order.
         objectives: The objectives, accuracy first.
         design_trials: Size of the space-filling design, drawn in another colour.
-        trained: Networks trained alone, marked where the cost is average MACs.
+        trained: Trained networks, drawn beside the estimates over average MACs.
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
@@ -130,22 +112,16 @@ def plot_pareto_front(
                 _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
             else:
                 _say(axes, "no admissible network yet")
-            _zoom(axes, completed, front, vertical.name, horizontal.name)
-            if horizontal.name == "average_macs":
-                _draw_trained(axes, trained)
+            shown = trained if horizontal.name == "average_macs" else ()
+            draw_trained(axes, shown)
+            _zoom(axes, completed, front, vertical.name, horizontal.name, trained=shown)
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
-        found = [axes.get_legend_handles_labels() for axes in panels]
-        labelled = {label: handle for pairs in found for handle, label in zip(*pairs, strict=True)}
-        figure.legend(
-            list(labelled.values()),
-            list(labelled),
-            loc="outside lower center",
-            ncols=2 if trained else 3,
-            frameon=False,
-        )
+        handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    num_front, num_all = (len({trial.key for trial in some}) for some in (front, completed))
     panels[0].set_title(
-        f"Pareto front: {len({t.key for t in front})} networks of {len({t.key for t in completed})} evaluated",
+        f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
         loc="left",
         color=INK,
         fontweight="bold",
@@ -164,6 +140,26 @@ def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Obje
     """
     alone = [replace(trial, further=()) for trial in admissible(completed_settings(trials), objectives)]
     return pareto_front(alone, [objectives[0], cost])
+
+
+def draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
+    """Draw trained networks over average MACs: hollow diamonds of short trainings, filled ones trained to the end.
+
+    Plain networks are triangles.
+
+    Args:
+        axes: Where to.
+        trained: The networks.
+    """
+    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
+        points = [point for point in trained if point.training == training]
+        is_final, colour = points[0].is_final, PLAIN if points[0].is_plain else TRAINED
+        longest = max(point.epochs for point in trained if point.is_final == is_final)
+        axes.scatter(
+            [point.average_macs for point in points], [point.accuracy for point in points],
+            s=36 if points[0].epochs == longest else 14, marker="^" if points[0].is_plain else "D",
+            facecolors=colour if is_final else "white", edgecolors=colour, linewidths=1.4, label=training, zorder=6,
+        )  # fmt: skip
 
 
 def _draw_trials(
@@ -205,24 +201,19 @@ def _draw_front(
     )  # fmt: skip
 
 
-def _draw_trained(axes: Axes, trained: Sequence[TrainedMark]) -> None:
-    """Mark networks trained alone, and widen the axes where they lie outside."""
-    for is_plain, (label, colour, symbol, _) in TRAINED_MARKS.items():
-        marks = [mark for mark in trained if mark.is_plain == is_plain]
-        if not marks:
-            continue
-        x, y = [mark.average_macs for mark in marks], [mark.accuracy for mark in marks]
-        left, right = axes.get_xlim()
-        low, high = axes.get_ylim()
-        axes.scatter(x, y, marker=symbol, s=48, color=colour, edgecolors="white", linewidths=0.8, label=label, zorder=6)
-        axes.set_xlim(min(left, min(x) / 1.05), max(right, max(x) * 1.05))
-        axes.set_ylim(min(low, min(y) - 0.5), max(high, max(y) + 0.5))
-
-
-def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, right: str) -> None:
-    """Show the front and what lies near it, or everything without one; say how many trials lie outside."""
-    x = [trial.metrics[right] for trial in (*trials, *front)]
+def _zoom(
+    axes: Axes,
+    trials: Sequence[Trial],
+    front: Sequence[Trial],
+    up: str,
+    right: str,
+    *,
+    trained: Sequence[TrainedPoint] = (),
+) -> None:
+    """Show the front, what lies near it and what is trained; say how many trials lie outside."""
+    x = [*(trial.metrics[right] for trial in (*trials, *front)), *(point.average_macs for point in trained)]
     bottom, high = visible_range(trials, front or trials, up)
+    bottom, high = trained_range(trained, bottom, high)
     height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
@@ -234,9 +225,11 @@ def _zoom(axes: Axes, trials: Sequence[Trial], front: Sequence[Trial], up: str, 
     else:
         span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)
         axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
-    hidden = sum(trial.metrics[up] < bottom for trial in trials)
+    below = [(sum(trial.metrics[up] < bottom for trial in trials), "trial")]
+    below.append((sum(point.accuracy < bottom for point in trained), "short training"))
+    hidden = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in below if count)
     if hidden:
-        axes.text(0.01, 0.015, f"{hidden} trials lie below", transform=axes.transAxes, fontsize=8.5, color="#66717d")
+        axes.text(0.01, 0.015, f"below this range: {hidden}", transform=axes.transAxes, fontsize=8.5, color="#66717d")
 
 
 def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:

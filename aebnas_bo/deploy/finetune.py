@@ -54,7 +54,8 @@ from aebnas_bo.supernet_preparation import (
 from aebnas_bo.training.checkpoint import load_metadata
 from aebnas_bo.training.loop import EpochReport
 
-CHANGEABLE = ("final_training.", "data.root", "device", "num_threads")  # what the study itself does not depend on
+# What the study itself does not depend on.
+CHANGEABLE = ("final_training.", "shortlist.", "data.root", "device", "num_threads")
 CALIBRATION_BATCH = 256
 
 
@@ -114,7 +115,8 @@ def choose_candidate(
     Args:
         folder: A folder that holds a study, finished or not.
         selection: Which network.
-        settings: `section.key=value` strings; of `final_training`, `data.root`, `device` and `num_threads` only.
+        settings: `section.key=value` strings; of `final_training`, `shortlist`, `data.root`, `device` and `num_threads`
+            only.
         goal: What its thresholds are tuned for once it is trained; `None` for what it is chosen by, within the limits
             of the search.
 
@@ -130,7 +132,8 @@ def choose_candidate(
     if refused:
         raise ConfigError(
             [
-                f"--set {one}: the study is made; only final_training.*, data.root, device and num_threads can change"
+                f"--set {one}: the study is made; only final_training.*, shortlist.*, data.root, device and "
+                "num_threads can change"
                 for one in refused
             ]
         )

@@ -12,12 +12,12 @@ from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
-from aebnas_bo.analysis.plots import TrainedMark
 from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
+from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.seen_figures import known_looks
-from aebnas_bo.deploy.trained_marks import trained_marks
+from aebnas_bo.deploy.trained_points import trained_points
 from aebnas_bo.deploy.trainings import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
@@ -105,7 +105,7 @@ class Contents:
         data: What that says of the images.
         trained: Networks that were trained to the end.
         plain: Plain networks that were trained by the same recipe.
-        marks: Both, as marks in the figure of the front; none without plain networks.
+        points: What is known of trained networks on the validation images, those of short lists included.
         test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 
@@ -115,7 +115,7 @@ class Contents:
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
     plain: tuple[NetworkDescription, ...] = field(default=())
-    marks: tuple[TrainedMark, ...] = field(default=())
+    points: tuple[TrainedPoint, ...] = field(default=())
     test_looks: int = 0
 
     @property
@@ -145,7 +145,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
         plain=tuple(one.description for one in plain_networks(run.folder)),
-        marks=trained_marks(run.folder),
+        points=tuple(trained_points(run.folder)),
         test_looks=len(known_looks(run.folder)),
     )
 

@@ -12,18 +12,9 @@ from plotly.subplots import make_subplots
 
 from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.plots import (
-    DESIGN,
-    FRONT,
-    LABELS,
-    TRAINED_MARKS,
-    TrainedMark,
-    axis_label,
-    line_of,
-    needs_logarithm,
-    visible_range,
-)
+from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, line_of, needs_logarithm, visible_range
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
+from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -31,13 +22,12 @@ from aebnas_bo.search.trial import Trial
 # Readable on white and on dark grey alike; colours of text and grid are the page's.
 MODEL = "#2f88c4"
 CHOSEN = "#e08a00"
-COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
+TRAINED = "#2e9e5b"
+PLAIN = "#8e5bc0"
+TRAINED_NOTE = "; diamonds are trained networks on the validation images, triangles plain ones"
+COLOURS = (MODEL, FRONT, TRAINED, "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
 MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
-TRAINED_NOTE = (
-    " Triangles and diamonds: plain networks and networks of the search, trained alone and measured on validation "
-    "images; all other points are estimates with shared weights."
-)
 STANDOFF = 6  # of a title from the numbers of its axis
 
 
@@ -64,7 +54,7 @@ def front_figure(
     design_trials: int,
     right: Objective,
     *,
-    trained: Sequence[TrainedMark] = (),
+    trained: Sequence[TrainedPoint] = (),
 ) -> Figure:
     """Draw all observations, the front and the chosen networks over accuracy and one cost.
 
@@ -75,9 +65,8 @@ def front_figure(
         objectives: The metrics, accuracy first.
         design_trials: Size of the first design.
         right: The cost; the line is the front in accuracy and this cost alone.
-        trained: Networks trained alone, marked where the cost is average MACs.
+        trained: Trained networks, drawn beside the estimates where the cost is average MACs.
     """
-    marks = trained if right.name == "average_macs" else ()
     up = objectives[0]
     proposed = [trial for trial in observed if trial.setting == 0]
     groups = (
@@ -108,46 +97,42 @@ def front_figure(
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
-    _add_trained(figure, marks)
+    beside = trained if right.name == "average_macs" else ()
+    _add_trained(figure, beside)
     lowest, highest = visible_range(proposed, front or [network.trial for network in chosen], up.name)
-    lowest, highest = min([lowest, *_accuracies(marks)]), max([highest, *_accuracies(marks)])
+    lowest, highest = trained_range(beside, lowest, highest)
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
-    costs = [*(trial.metrics[right.name] for trial in observed), *(mark.average_macs for mark in marks)]
-    if needs_logarithm(costs):
-        figure.update_xaxes(**_logarithmic(costs))
+    if needs_logarithm([trial.metrics[right.name] for trial in observed]):
+        figure.update_xaxes(**_logarithmic([trial.metrics[right.name] for trial in observed]))
     hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
     here = " in this cost" if len(objectives) > 2 else ""
     caption = (
-        f"Every point is a network{' at one setting of its thresholds' * has_exits}. The line is the front: nothing "
-        f"found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
+        f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it"
+        f"{TRAINED_NOTE if beside else ''}. The line is the front: "
+        f"nothing found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} trials lie below.' if hidden else ''}"
-        f"{TRAINED_NOTE if marks else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, 440)
 
 
-def _add_trained(figure: go.Figure, marks: Sequence[TrainedMark]) -> None:
-    for is_plain, (label, colour, _, symbol) in TRAINED_MARKS.items():
-        some = [mark for mark in marks if mark.is_plain == is_plain]
-        if some:
-            figure.add_scatter(
-                x=[mark.average_macs for mark in some], y=_accuracies(some), mode="markers", name=label,
-                hovertext=[
-                    f"<b>{escape(mark.name)}</b><br>{mark.accuracy:.2f} % of validation images<br>"
-                    f"average MACs: {mark.average_macs:.4g} M"
-                    for mark in some
-                ],
-                hoverinfo="text",
-                marker={"color": colour, "size": 11, "symbol": symbol, "line": {"color": "#ffffff", "width": 1}},
-            )  # fmt: skip
-
-
-def _accuracies(marks: Sequence[TrainedMark]) -> list[float]:
-    return [mark.accuracy for mark in marks]
+def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:
+    """Draw trained networks as diamonds, those of a short list smaller and hollow."""
+    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
+        points = [point for point in trained if point.training == training]
+        size, symbol = (10, "diamond") if points[0].is_final else (8, "diamond-open")
+        colour, symbol = (PLAIN, "triangle-up") if points[0].is_plain else (TRAINED, symbol)
+        figure.add_scatter(
+            x=[point.average_macs for point in points], y=[point.accuracy for point in points], mode="markers",
+            name=training, marker={"color": colour, "symbol": symbol, "size": size}, hoverinfo="text",
+            hovertext=[
+                f"<b>{escape(point.key)}</b>, {training}<br>{point.accuracy:.2f} % at {point.average_macs:.4g} M"
+                for point in points
+            ],
+        )  # fmt: skip
 
 
 def _points(trials: Sequence[Trial], objectives: Sequence[Objective], right: Objective) -> dict[str, object]:

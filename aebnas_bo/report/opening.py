@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from aebnas_bo.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
 from aebnas_bo.search.trial import Trial
@@ -47,20 +46,11 @@ def _progress(contents: Contents) -> str:
         return text
     num_networks = len({trial.key for trial in networks.observed})
     images = f" on {contents.data.images['validation']} validation images" if contents.data is not None else ""
-    possible = _power(networks.space.search_space.num_discrete)
+    possible = power_text(networks.space.search_space.num_discrete)
     return (
         f"{text} It judged {num_networks} different networks, out of about {possible} possible ones,{images} with the "
         "shared weights of one supernet."
     )
-
-
-def _power(number: int) -> str:
-    """Return a number as it is, or a large one as a power of ten."""
-    return str(number) if number < 100_000 else f"10{_superscript(round(math.log10(number)))}"
-
-
-def _superscript(number: int) -> str:
-    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _answer(networks: Networks) -> list[str]:

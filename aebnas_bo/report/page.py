@@ -21,8 +21,8 @@ from plotly.offline import get_plotlyjs
 
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
 from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config_loading import dump_config
-from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
@@ -105,6 +105,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         duration=duration_text,
         rates=exit_rates_text,
         thresholds=thresholds_text,
+        trained=lambda trial: nearest_trained(contents.points, trial.key, trial.metrics["average_macs"]),
         percent=lambda value: "–" if value is None else f"{value:.2f}",
     )
     scripts = {"plotly": get_plotlyjs(), "page": _read("page.js")}
@@ -127,7 +128,6 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
-        plain_width=plain_width,
         metric_names=METRIC_NAMES,
         has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),
@@ -151,7 +151,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
                     objectives,
                     design,
                     cost,
-                    trained=contents.marks,
+                    trained=contents.points,
                 )
                 for cost in objectives[1:]
             ),

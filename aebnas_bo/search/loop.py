@@ -36,6 +36,8 @@ def run_search(
     Every trial is stored as RUNNING before it is evaluated; one found RUNNING belongs to a process that died, and is
     evaluated again at the same point.
 
+    At least one trial is completed, whatever the time.
+
     Args:
         store: The study's store, empty or not.
         strategy: Proposes points.
@@ -43,7 +45,7 @@ def run_search(
         objectives: The metrics that must be finite for a trial to count.
         settings: Budget and allowed failures.
         on_trial: Called with all trials after each one.
-        is_time_up: Asked before each trial; the first time that it is true ends the search.
+        is_time_up: Asked before each batch of trials; the first time that it is true ends the search.
 
     Returns:
         All trials.
@@ -59,7 +61,7 @@ def run_search(
             store.finish(trials[position])
     _check_failures(trials, settings)
     on_trial(trials)
-    while len(trials) < settings.budget and not is_time_up():
+    while len(trials) < settings.budget and not (is_time_up() and _has_completed(trials)):
         for trial in propose_trials(strategy, trials, settings)[: settings.budget - len(trials)]:
             store.add_running(trial)
             trials.append(evaluate_trial(trial, estimator, objectives))
@@ -146,6 +148,10 @@ def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
         ]
         problems += [f"{where}{name} is {value}" for name, value in details[number].items() if not math.isfinite(value)]
     return problems
+
+
+def _has_completed(trials: Sequence[Trial]) -> bool:
+    return any(trial.status == "COMPLETED" for trial in trials)
 
 
 def _check_failures(trials: Sequence[Trial], settings: SearchConfig) -> None:

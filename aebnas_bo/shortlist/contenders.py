@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
+from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION
@@ -23,17 +25,17 @@ class Contender:
     """A network of the short list.
 
     Args:
-        trial: The observation it was chosen by.
         architecture: The network.
+        trials: The observation of it that meets each goal best.
     """
 
-    trial: Trial
     architecture: Architecture
+    trials: Mapping[TuningGoal, Trial]
 
     @property
     def key(self) -> str:
         """Key of the architecture."""
-        return self.trial.key
+        return next(iter(self.trials.values())).key
 
 
 def score(goal: TuningGoal, accuracy: float, average_macs: float) -> Score:
@@ -44,56 +46,81 @@ def score(goal: TuningGoal, accuracy: float, average_macs: float) -> Score:
         accuracy: Accuracy in percent.
         average_macs: Average MACs of an image.
     """
-    first, second = goal.scores(torch.tensor([accuracy]), torch.tensor([average_macs]))
+    first, second = goal.scores(
+        torch.tensor([accuracy], dtype=torch.float64), torch.tensor([average_macs], dtype=torch.float64)
+    )
     return float(first), float(second)
 
 
 def choose_contenders(
-    trials: Sequence[Trial], space: NetworkSpace, goals: Sequence[TuningGoal], count: int
+    trials: Sequence[Trial],
+    space: NetworkSpace,
+    goals: Sequence[TuningGoal],
+    *,
+    count: int,
+    objectives: Sequence[Objective],
 ) -> list[Contender]:
-    """Choose the short list: the goals take turns, each naming the best network by estimate that is not on it yet.
+    """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Networks that differ in thresholds alone are one contender, at the setting that meets the goal best.
+    Networks that differ in thresholds alone count as one. Where a network meets the limits of the search, only networks
+    that do are chosen.
 
     Args:
         trials: All trials of a search.
         space: Its space.
         goals: What the networks are wanted for.
         count: Length of the list; fewer where the search found fewer networks.
+        objectives: The metrics of the search with their limits.
 
     Raises:
         UsageError: If no trial was completed.
     """
-    observed = completed_settings(trials)
+    observed = eligible(trials, objectives)
     if not observed:
         raise UsageError("no trial was completed; there is nothing to choose from")
-    rankings = [iter(_ranked(observed, goal)) for goal in goals]
-    chosen: dict[str, Trial] = {}
-    exhausted = 0
-    while len(chosen) < count and exhausted < len(rankings):
-        exhausted = 0
-        for ranking in rankings:
-            following = next((trial for trial in ranking if trial.key not in chosen), None)
-            if following is None:
-                exhausted += 1
-            elif len(chosen) < count:
-                chosen[following.key] = following
-    return [Contender(trial, space.architecture(trial.parameters)) for trial in chosen.values()]
+    best = [_best_by_network(observed, goal) for goal in goals]
+    chosen: list[str] = []
+    for place in range(len(best[0])):
+        for ranking in best:
+            key = list(ranking)[place]
+            if key not in chosen and len(chosen) < count:
+                chosen.append(key)
+    return [_contender(key, best, space, goals) for key in chosen]
 
 
-def _ranked(observed: Sequence[Trial], goal: TuningGoal) -> list[Trial]:
+def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """Return all observations that meet the limits of a search, or all of them where none does."""
+    completed = completed_settings(trials)
+    return admissible(completed, objectives) or completed
+
+
+def _best_by_network(observed: Sequence[Trial], goal: TuningGoal) -> dict[str, Trial]:
+    """Return the best observation of each network for a goal, best network first."""
+
     def merit(trial: Trial) -> Score:
         return score(goal, trial.metrics["accuracy"], MACS_PER_MILLION * trial.metrics["average_macs"])
 
-    return sorted(observed, key=merit, reverse=True)
+    best: dict[str, Trial] = {}
+    for trial in sorted(observed, key=merit, reverse=True):
+        best.setdefault(trial.key, trial)
+    return best
 
 
-def budget_goals(highest: float, count: int) -> list[TuningGoal]:
+def _contender(
+    key: str, best: Sequence[Mapping[str, Trial]], space: NetworkSpace, goals: Sequence[TuningGoal]
+) -> Contender:
+    trials = {goal: of_goal[key] for goal, of_goal in zip(goals, best, strict=True)}
+    return Contender(space.architecture(trials[goals[0]].parameters), trials)
+
+
+def budget_goals(highest: float, count: int, cheapest: float = 0.0) -> list[TuningGoal]:
     """Return goals of most average MACs, evenly on a logarithmic scale down to a tenth, cheapest first.
 
     Args:
         highest: Highest budget in millions.
         count: Number of budgets.
+        cheapest: Average MACs in millions that no network found falls below, nor any budget.
     """
-    shares = [LOWEST_BUDGET ** (step / max(count - 1, 1)) for step in reversed(range(count))]
+    lowest = min(max(LOWEST_BUDGET, cheapest / highest), 1.0)
+    shares = [lowest ** (step / max(count - 1, 1)) for step in reversed(range(count))]
     return [TuningGoal("max_macs", share * highest * MACS_PER_MILLION) for share in shares]

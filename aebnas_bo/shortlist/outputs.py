@@ -8,45 +8,62 @@ from pathlib import Path
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.space.macs import MACS_PER_MILLION
-
-SHORTLIST_FILE = "shortlist.csv"
-HEADER = [
-    "rung", "epochs", "goal", "key", "estimated_accuracy", "accuracy", "average_macs", "behind", "behind_sem", "is_kept"
-]  # fmt: skip
 
 
 def goal_text(goal: TuningGoal) -> str:
     """Return a goal as it is written on the command line."""
     if goal.kind == "min_accuracy":
         return f"accuracy>={goal.value:g}"
-    return f"macs<={goal.value / MACS_PER_MILLION:.4g}"
+    return f"macs<={goal.value / MACS_PER_MILLION:.6g}"
 
 
-def write_shortlist(path: Path, judgements: Sequence[Judgement]) -> None:
-    """Write a row per rung, goal and network; accuracies in percent of the validation images, MACs in millions."""
-    rows = [
-        [j.rung + 1, j.epochs, goal_text(j.goal), j.key, j.estimate, j.accuracy, j.average_macs, j.behind,
-         j.behind_sem, int(j.is_kept)]
-        for j in judgements
+def judgement_row(judgement: Judgement) -> dict[str, object]:
+    """Return a judgement by the names of `HEADER`; accuracies in percent, MACs in millions, rungs from 1."""
+    values = [
+        judgement.rung + 1, judgement.epochs, goal_text(judgement.goal), judgement.key, judgement.estimate,
+        judgement.accuracy, judgement.average_macs, judgement.behind, judgement.behind_sem, int(judgement.is_met),
+        int(judgement.is_kept),
     ]  # fmt: skip
-    write_csv(path, HEADER, rows)
+    return dict(zip(HEADER, values, strict=True))
+
+
+def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
+    """Write a row per rung, goal and network; rows that earlier short lists left for other goals stay.
+
+    Args:
+        folder: Folder of the short list.
+        judgements: All judgements of the new short list.
+
+    Raises:
+        CorruptStateError: If the file there is damaged.
+    """
+    goals = {goal_text(judgement.goal) for judgement in judgements}
+    earlier = [[row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals]
+    new = [list(judgement_row(judgement).values()) for judgement in judgements]
+    write_csv(folder / SHORTLIST_FILE, HEADER, [*earlier, *new])
 
 
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:
     """Return the last judgement of every network for each goal, best first."""
-    table = Table(title="Short list, validation images", title_justify="left")
+    table = Table(title="Short list, accuracies on the validation images", title_justify="left")
     for name in ("for", "network", "epochs", "estimate (%)", "trained (%)", "average MACs (M)", "behind (points)", ""):
-        table.add_column(name, justify="left" if name in {"for", "network", ""} else "right")
+        table.add_column(name, justify="left" if name in {"for", "network", ""} else "right", no_wrap=name == "network")
+    last_rung = max((judgement.rung for judgement in judgements), default=0)
     for goal in dict.fromkeys(judgement.goal for judgement in judgements):
-        of_goal = {j.key: j for j in judgements if j.goal == goal}  # the last rung of each network
+        of_goal = [judgement for judgement in judgements if judgement.goal == goal]
+        by_rung = sorted(of_goal, key=lambda one: -one.rung)  # stable: within a rung the best is first
+        last = {one.key: one for one in reversed(by_rung)}  # the longest training of each network
         table.add_section()
-        for j in sorted(of_goal.values(), key=lambda one: (-one.rung, one.behind)):
-            is_winner = j.is_kept and j.rung == max(one.rung for one in judgements)
+        for one in (one for one in by_rung if last[one.key] is one):
+            note = "chosen" if one.is_kept and one.rung == last_rung else ""
+            missed = "" if one.is_met else "misses the goal"
             table.add_row(
-                goal_text(goal), j.key, str(j.epochs), f"{j.estimate:.2f}", f"{j.accuracy:.2f}",
-                f"{j.average_macs:.4f}", f"{j.behind:.2f} ± {j.behind_sem:.2f}", "chosen" if is_winner else "",
+                goal_text(goal), one.key, str(one.epochs), f"{one.estimate:.2f}", f"{one.accuracy:.2f}",
+                f"{one.average_macs:.4f}", f"{one.behind:.2f} ± {one.behind_sem:.2f}",
+                ", ".join(filter(None, (note, missed))),
             )  # fmt: skip
     return table

@@ -34,12 +34,13 @@ class Judgement:
         epochs: Epochs it was trained for.
         key: Key of the architecture.
         goal: What thresholds were tuned for.
-        estimate: Accuracy that the search estimated, in percent.
+        estimate: Accuracy in percent that the search estimated, at its best thresholds for the goal.
         accuracy: Accuracy on the validation images in percent.
         average_macs: Average MACs there in millions.
         behind: By how many points it is behind the best network of the rung for this goal.
         behind_sem: Standard error of that paired difference.
-        is_kept: Whether the next rung, or the final training, takes it for this goal.
+        is_met: Whether it meets the goal.
+        is_kept: Whether the next rung takes it or, on the last rung, whether it is chosen for this goal.
     """
 
     rung: int
@@ -51,12 +52,13 @@ class Judgement:
     average_macs: float
     behind: float
     behind_sem: float
+    is_met: bool
     is_kept: bool
 
 
 @dataclass(frozen=True)
 class _Tuned:
-    """A contender's figures for one goal, and which images it is right on."""
+    """A contender's figures for one goal, MACs as they are, and which images it is right on."""
 
     contender: Contender
     accuracy: float
@@ -64,7 +66,10 @@ class _Tuned:
     is_right: Tensor
 
     def merit(self, goal: TuningGoal) -> Score:
-        return score(goal, self.accuracy, MACS_PER_MILLION * self.average_macs)
+        return score(goal, self.accuracy, self.average_macs)
+
+    def meets(self, goal: TuningGoal) -> bool:
+        return self.accuracy >= goal.value if goal.kind == "min_accuracy" else self.average_macs <= goal.value
 
 
 def climb(
@@ -91,18 +96,17 @@ def climb(
     for number, (count, epochs) in enumerate(rungs):
         left = left[:count]
         tables = {contender.key: train(contender, epochs) for contender in left}
-        following = rungs[number + 1][0] if number + 1 < len(rungs) else len(goals)
         tuned = [[_tune(contender, tables[contender.key], goal, skeleton) for contender in left] for goal in goals]
         ranked = [
             sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
             for of_goal, goal in zip(tuned, goals, strict=True)
         ]
         is_last = number + 1 == len(rungs)
-        left = [of_goal[0].contender for of_goal in ranked] if is_last else _best_in_turn(ranked, following)
+        left = [of_goal[0].contender for of_goal in ranked] if is_last else _best_in_turn(ranked, rungs[number + 1][0])
         kept = {contender.key for contender in left}
         for goal, of_goal in zip(goals, ranked, strict=True):
             best = {of_goal[0].contender.key} if is_last else kept
-            judgements += [_judged(number, epochs, goal, one, of_goal[0], best) for one in of_goal]
+            judgements += [_judged(number, epochs, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
     return left, judgements
 
 
@@ -121,10 +125,10 @@ def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, skeleton: Sk
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()
-    return _Tuned(contender, found.accuracy, found.average_macs / MACS_PER_MILLION, is_right)
+    return _Tuned(contender, found.accuracy, found.average_macs, is_right)
 
 
-def _judged(rung: int, epochs: int, goal: TuningGoal, one: _Tuned, best: _Tuned, kept: set[str]) -> Judgement:
+def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tuned, kept: set[str]) -> Judgement:
     difference = best.is_right - one.is_right
     spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return Judgement(
@@ -132,10 +136,11 @@ def _judged(rung: int, epochs: int, goal: TuningGoal, one: _Tuned, best: _Tuned,
         epochs=epochs,
         key=one.contender.key,
         goal=goal,
-        estimate=one.contender.trial.metrics["accuracy"],
+        estimate=one.contender.trials[goal].metrics["accuracy"],
         accuracy=one.accuracy,
-        average_macs=one.average_macs,
+        average_macs=one.average_macs / MACS_PER_MILLION,
         behind=100.0 * float(difference.mean()),
         behind_sem=100.0 * spread,
+        is_met=one.meets(goal),
         is_kept=one.contender.key in kept,
     )

@@ -22,10 +22,3 @@ def parse_minutes(text: str) -> float:
     if found is None or float(found[1]) == 0.0:
         raise UsageError(f"--time-budget {text}: expected a positive number with a unit, such as 90s, 30m or 2h")
     return float(found[1]) * MINUTES[found[2]]
-
-
-def duration_text(seconds: float) -> str:
-    """Return seconds as a person would say them: `45 s`, `12 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 
+from aebnas_bo.forecast import duration_text
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.shortlist.outputs import shortlist_table
-from aebnas_bo.timed_run.duration import duration_text
 from aebnas_bo.timed_run.run import TimedResult
 
 
@@ -33,14 +35,21 @@ def print_timed(console: Console, result: TimedResult) -> None:
     console.print(f"{duration_text(result.seconds)} in all", highlight=False)
 
 
-def next_step(folder: RunFolder, result: TimedResult | None) -> str:
+def next_step(folder: RunFolder, result: TimedResult | None, *, has_front: bool) -> str:
     """Return the command that a user will want next.
 
     Args:
         folder: The run folder.
         result: The run, if it had a time budget.
+        has_front: Whether any network meets the limits of the search.
     """
-    if result is None or not result.networks:
-        return f"next: aebnas-bo train {folder.path} --select knee, which trains a network of the front to the end"
-    best = max(result.networks, key=lambda network: network.validation.accuracy)
-    return f"next: aebnas-bo export {folder.path} --select {best.key} --format onnx, or aebnas-bo report {folder.path}"
+    path = shlex.quote(str(folder.path))
+    if result is not None and result.networks:
+        best = max(result.networks, key=lambda network: network.validation.accuracy)
+        return f"next: aebnas-bo export {path} --select {best.key} --format onnx, or aebnas-bo report {path}"
+    if not has_front:
+        return f"next: aebnas-bo report {path}, which shows the networks nearest to the limits"
+    return (
+        f"next: aebnas-bo train {path} --shortlist 8, which trains the most promising networks for a short time and "
+        "the best of them to the end"
+    )

@@ -36,8 +36,9 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
-        spent_s: Seconds spent when the last phase ended.
+        spent_s: Seconds spent so far, as last noted.
         supernet_epochs: Epochs of the supernet.
+        search_until_s: Seconds spent in all when the search is to end; null until it began.
         search_trials: Trials of the search; null until it ended.
         rungs: Networks and epochs of the short list's rungs; null until the search ended.
         final_epochs: Epochs of the final trainings; null until the short list ended.
@@ -49,6 +50,7 @@ class TimePlan(BaseModel):
     speed: Speed
     spent_s: float = 0.0
     supernet_epochs: int
+    search_until_s: float | None = None
     search_trials: int | None = None
     rungs: tuple[tuple[int, int], ...] | None = None
     final_epochs: int | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config import Config
@@ -11,19 +13,24 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.deploy.trained_points import draw_front
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.forecast import duration_text, images_text
 from aebnas_bo.progress import RunProgress
+from aebnas_bo.resuming import differing_settings
 from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
-from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.shortlist.contenders import Contender, budget_goals, choose_contenders
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.study import Ground, run_shortlist
+from aebnas_bo.shortlist.study import Ground, choose_shortlist, run_shortlist
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.study import run_study
 from aebnas_bo.summary import Summary
 from aebnas_bo.supernet_preparation import resolve_device
-from aebnas_bo.timed_run.duration import duration_text
 from aebnas_bo.timed_run.plan import (
     SEARCH_SHARE,
     SHORTLIST_SIZES,
@@ -45,7 +52,7 @@ class TimedResult:
         summary: Key figures of the search.
         judgements: Judgements of the short list.
         networks: The trained networks, cheapest budget first.
-        seconds: Seconds the run took, those before a kill included as far as they are known.
+        seconds: Seconds the run took, those before an interruption included as far as they were noted.
     """
 
     summary: Summary
@@ -75,13 +82,45 @@ def run_in_time(config: Config, folder: RunFolder, resume: bool, progress: RunPr
         folder.create()
         plan.write(folder.time_plan)
     run = _TimedRun(planned_config(config, plan), folder, plan, watch, progress)
-    summary = run.search(resume)
-    judgements, networks = run.train()
+    try:
+        summary = run.search(resume)
+        judgements, networks = run.train()
+    except RunFolderInUseError:
+        raise  # the plan is the other process's to write
+    except BaseException:
+        run.note_time()
+        raise
     return TimedResult(summary, judgements, networks, watch.seconds)
+
+
+def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) -> tuple[Config, list[str]]:
+    """Return a configuration with what a run's time budget has decided, so that the two compare equal on resuming.
+
+    Args:
+        config: What file and options say.
+        folder: The run folder.
+        options: The `section.key=value` options.
+
+    Returns:
+        The configuration, and a line for each option that a decision overrules; nothing changes without a time plan.
+
+    Raises:
+        CorruptStateError: If the time plan is damaged.
+    """
+    if not folder.time_plan.exists():
+        return config, []
+    planned = planned_config(config, TimePlan.read(folder.time_plan))
+    named = {option.partition("=")[0].strip() for option in options}
+    decided = differing_settings(planned, config)
+    return planned, [
+        f"{name}: the time budget decided {decided[name][0]}; {name}={decided[name][1]} has no effect"
+        for name in sorted(named & decided.keys())
+    ]
 
 
 def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> TimePlan:
     """Time a few steps, decide how long the supernet is trained, and forecast the run."""
+    torch.set_num_threads(config.num_threads)  # what is timed must run as it will
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     speed = measure_speed(config, space, splits, resolve_device(config.device))
@@ -89,11 +128,8 @@ def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> Time
     epochs = supernet_epochs(minutes, watch.seconds, num_images, speed)
     supernet_s = epochs * num_images * speed.supernet_s
     progress.message(
-        f"{num_images:,} training images of {splits.num_classes} classes at {splits.image_size}x{splits.image_size}"
-    )
-    progress.message(
-        f"time budget {duration_text(60 * minutes)}: supernet {epochs} epochs, about {duration_text(supernet_s)}; then "
-        f"search, short trainings and final trainings in the rest"
+        f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
+        f"{duration_text(supernet_s)}; then search, short trainings and final trainings in the rest"
     )
     return TimePlan(minutes=minutes, speed=speed, supernet_epochs=epochs, spent_s=watch.seconds)
 
@@ -112,46 +148,61 @@ class _TimedRun:
 
     def search(self, resume: bool) -> Summary:
         """Train the supernet and search until the search's share of the time is spent."""
-        started: list[float] = []
-
-        def is_time_up() -> bool:
-            if not started:
-                share = SEARCH_SHARE * left(self._plan, self._watch.seconds)
-                started.append(self._watch.seconds + share)
-            return self._plan.search_trials is None and self._watch.seconds >= started[0]
-
-        summary = run_study(self._config, self._folder, resume, self._progress, is_time_up)
-        self._decide(search_trials=sum(summary.trials.values()))
+        summary = run_study(self._config, self._folder, resume, self._progress, self._is_search_over)
+        if self._plan.search_trials is None:
+            self._decide(search_trials=sum(summary.trials.values()))
         return summary
+
+    def _is_search_over(self) -> bool:
+        """Say whether the search's share of the time is spent; when it ends is decided the first time."""
+        if self._plan.search_trials is not None:
+            return False  # decided: the search goes on to this number
+        now = self._watch.seconds
+        until = self._plan.search_until_s
+        if until is None:
+            until = now + SEARCH_SHARE * left(self._plan, now)
+            self._plan = self._plan.model_copy(update={"search_until_s": until})
+        self.note_time()
+        return now >= until
+
+    def note_time(self) -> None:
+        """Note how many seconds are spent, for resuming."""
+        self._plan = self._plan.model_copy(update={"spent_s": self._watch.seconds})
+        self._plan.write(self._folder.time_plan)
 
     def train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         """Train the short list, then the chosen networks to the end."""
+        with RunLock(self._folder.path):
+            judgements, networks = self._train()
+            self.note_time()
+            draw_front(self._folder)
+        return judgements, networks
+
+    def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         splits = load_splits(self._config.data)
         space = NetworkSpace(self._config.space, splits.in_channels, splits.num_classes)
         with TrialStore.open_read_only(self._folder.study) as store:
-            trials = store.trials()
-        goals = budget_goals(_highest_budget(self._config, trials), self._config.shortlist.budgets)
+            goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
+        ground = Ground(self._folder, self._config, space, splits)
         if self._plan.rungs is None:
-            likely = choose_contenders(trials, space, goals, SHORTLIST_SIZES[0][0])
+            likely = choose_shortlist(ground, goals, SHORTLIST_SIZES[0][0])
             self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
-        winners, judgements = run_shortlist(
-            Ground(self._folder, self._config, space, splits), trials, goals, self._progress
-        )
+            ground = replace(ground, config=self._config)
+        contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
+        winners, judgements = run_shortlist(ground, contenders, goals, progress=self._progress)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         if self._plan.final_epochs is None:
             macs = _macs([winner for winner, _ in chosen.values()], space)
-            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, len(splits.train), macs))
+            num_images = len(self._candidate(ground, *next(iter(chosen.values()))).final_splits.train)
+            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, macs))
         networks = [
-            train_candidate(
-                Candidate(self._folder, self._config, space, splits, winner.trial, goal),
-                self._config.seed,
-                False,
-                self._progress,
-            )
+            train_candidate(self._candidate(ground, winner, goal), self._config.seed, False, self._progress)
             for winner, goal in chosen.values()
         ]
-        self._decide()
         return judgements, networks
+
+    def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
+        return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
 
     def _decide(
         self,
@@ -170,8 +221,7 @@ class _TimedRun:
         with TrialStore.open(self._folder.study) as store:
             store.set_config(text)
         write_text(self._folder.config, text)
-        if made:
-            self._progress.message(_decision_text(made, self._watch.seconds))
+        self._progress.message(_decision_text(made, self._watch.seconds))
 
 
 def _decision_text(made: Mapping[str, object], seconds: float) -> str:
@@ -184,10 +234,11 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     return f"{duration_text(seconds)}: {text}"
 
 
-def _highest_budget(config: Config, trials: Sequence[Trial]) -> float:
-    """Return the highest budget of average MACs in millions: the limit of the search, else the most that was seen."""
-    limit = config.search.max_average_macs
-    return limit or max((trial.metrics["average_macs"] for trial in completed_settings(trials)), default=1.0)
+def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:
+    """Return the budgets of average MACs; the highest is the limit of the search, else the most that was seen."""
+    seen = [trial.metrics["average_macs"] for trial in observed]
+    highest = config.search.max_average_macs or max(seen, default=1.0)
+    return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
 
 
 def _macs(contenders: Sequence[Contender], space: NetworkSpace) -> list[int]:

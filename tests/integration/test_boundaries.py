@@ -16,7 +16,7 @@ RANKS = [
     {"estimation"},
     {"search"},
     {"analysis"},
-    {"progress", "run_folder", "resuming", "summary", "space_description", "testing"},
+    {"progress", "run_folder", "forecast", "resuming", "summary", "space_description", "testing"},
     {"supernet_preparation", "latency_preparation"},
     {"study"},
     {"deploy", "fidelity", "comparison", "report"},

@@ -109,6 +109,8 @@ MISTAKES = [
     (["train", "nowhere", "--epochs", "0"], 2, "--epochs"),
     (["train", "nowhere", "--tune-for", "best"], 2, "--tune-for best: expected macs<=X"),
     (["train", "nowhere", "--seeds", "b"], 2, "holds no study"),
+    (["train", "nowhere", "--shortlist", "1"], 2, "--shortlist"),
+    (["train", "nowhere", "--shortlist", "3", "--select", "41e7"], 2, "--select 41e7 names one network"),
     (["export", "nowhere"], 2, "holds no study"),
     (["export", "nowhere", "--format", "h5"], 2, "no such format"),
     (["export", "nowhere", "--select", "macs<2"], 2, "expected knee, best-accuracy"),

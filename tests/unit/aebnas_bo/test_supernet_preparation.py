@@ -114,3 +114,19 @@ def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:
     assert resolve_device("auto") == "cpu"
     with pytest.raises(ConfigError, match="no CUDA device"):
         resolve_device("cuda")
+
+
+def test_training_says_once_how_long_it_takes_and_loading_does_not() -> None:
+    config = load_config(None, [*SETTINGS, "supernet.epochs=3"])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+
+    def shown() -> str:
+        console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        prepare_supernet(config, space, splits, None, RunProgress(console, quiet=False), "cpu")
+        return console.export_text()
+
+    text = shown()
+    assert text.startswith("supernet: 3 epochs on 165 training images of 10 classes at 8x8\nepoch 1 of 3 took ")
+    assert text.count("the supernet takes about") == 1
+    assert shown() == ""  # it comes from the cache

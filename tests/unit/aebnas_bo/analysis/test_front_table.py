@@ -4,6 +4,7 @@ from rich.console import Console
 
 from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
 from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint
 
 from .conftest import make_trial
 
@@ -68,3 +69,16 @@ def test_optimism_is_said_in_points() -> None:
     assert optimism_text({}) == ""
     assert optimism_text({"thresholds": 1.234}).endswith("mean optimism of tuning +1.23 points")
     assert optimism_text({"thresholds": 1.0, "choice": 2.5}).endswith("+1.00 points, of choosing the front +2.50")
+
+
+def test_trained_networks_stand_beside_the_estimates_of_theirs(trials, objectives) -> None:
+    front = pareto_front(trials, objectives)
+    trained = [TrainedPoint("key1", 200, True, 94.5, 3.9), TrainedPoint("key2", 8, False, 61.0, 2.5)]
+    lines = text(front_table(front, objectives, trained=trained)).splitlines()
+    cells = {key: next(line for line in lines if key in line) for key in ("key0", "key1", "key2")}
+    assert "94.50 at 3.9000, 200 epochs" in cells["key1"]
+    assert "61.00 at 2.5000, 8 epochs (short)" in cells["key2"]
+    assert "epochs" not in cells["key0"]
+    assert "estimated" in lines[0]
+    elsewhere = [TrainedPoint("key9", 200, True, 94.5, 3.9)]
+    assert "trained" not in text(front_table(front, objectives, trained=elsewhere))

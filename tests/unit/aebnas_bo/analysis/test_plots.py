@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from aebnas_bo.analysis import plots
-from aebnas_bo.analysis.plots import TrainedMark, line_of, plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.plots import line_of, plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.estimation.estimate import FurtherSetting
 
 
@@ -50,33 +51,6 @@ def test_trials_are_drawn_where_none_is_admissible(trials, objectives, monkeypat
     assert sum(len(points.get_offsets()) for points in shown[0].collections) == len(completed)
 
 
-def test_trained_networks_are_marked_within_the_axes(trials, objectives, monkeypatch) -> None:
-    shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
-    marks = [TrainedMark(True, 5.0, 0.001, "plain"), TrainedMark(False, 99.95, 90.0, "searched")]
-    plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=marks)
-    [axes, *_], [legend] = shown[0].axes, shown[0].legends
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    assert left < 0.001
-    assert right > 90.0
-    assert bottom < 5.0
-    assert top > 99.95
-    labels = [text.get_text() for text in legend.get_texts()]
-    assert "plain network, trained" in labels
-    assert "searched network, trained (front: estimates)" in labels
-    assert (axes.collections[-1].get_offsets() == [[0.001, 5.0]]).all()
-
-
-def test_networks_trained_alone_have_no_latency_to_be_marked_at(timed, three, monkeypatch) -> None:
-    shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
-    for trained in ((), (TrainedMark(True, 50.0, 1.0, "plain"),)):
-        plot_pareto_front(Path(), timed, three, design_trials=2, trained=trained)
-    before, after = ([len(axes.collections) for axes in figure.axes[:2]] for figure in shown)
-    assert [with_marks - without for without, with_marks in zip(before, after, strict=True)] == [1, 0]
-    assert "plain network, trained" in [text.get_text() for text in shown[1].legends[0].get_texts()]
-
-
 def test_every_cost_has_a_panel(tmp_path: Path, timed, three) -> None:
     plot_pareto_front(tmp_path / "figure.png", timed, three, design_trials=2)
     with Image.open(tmp_path / "figure.png") as image:
@@ -95,3 +69,36 @@ def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
     one = replace(trials[0], metrics={**trials[0].metrics, "latency_ms": 2.0}, further=(slow,))
     limited = (*three[:2], replace(three[2], limit=5.0))
     assert [trial.setting for trial in line_of([one], limited, three[1])] == [0]
+
+
+TRAINED = [
+    TrainedPoint("key1", 8, False, 0.5, 4.5), TrainedPoint("key2", 20, False, 86.0, 3.5),
+    TrainedPoint("key1", 200, True, 97.0, 9.0),
+]  # fmt: skip
+
+
+def test_trained_networks_are_drawn_and_named_by_their_training(trials, objectives, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=TRAINED)
+    [legend] = shown[0].legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[-3:] == [
+        "short training, 8 epochs", "short training, 20 epochs",
+        "trained to the end, 200 epochs",
+    ]  # fmt: skip
+    assert "estimates" in shown[0].axes[0].get_title(loc="left")
+    (left, right), (bottom, top) = shown[0].axes[0].get_xlim(), shown[0].axes[0].get_ylim()
+    assert right > 9.0 > left
+    assert bottom > 0.5  # of the short training
+    assert "below this range: 1 short training" in [text.get_text() for text in shown[0].axes[0].texts]
+    assert top > 97.0
+
+
+def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    plot_pareto_front(Path(), timed, three, design_trials=2, trained=TRAINED)
+    macs, latency, *_ = (axes.get_legend_handles_labels()[1] for axes in shown[0].axes)
+    assert len(set(macs) - set(latency)) == 3
+    assert {text.get_text() for text in shown[0].legends[0].get_texts()} == {*macs, *latency}

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
@@ -191,13 +192,13 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     searched, plain = train_candidate(candidate, 3, False, progress), train_plain(ground, 2, 3, progress=progress)
     found = gather(read_run(folder))
     assert (found.trained, found.plain) == ((searched,), (plain,))
-    assert len(found.marks) == 2
+    assert [point.is_plain for point in found.points] == [False, True]
     body = without_plotly(render(found))
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
     assert '<td class="key">plain network, width 2</td>' in section
     assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
     assert "from scratch and without a teacher" in section
-    assert "plain network of width 2, seed 3, 1 epochs" in body
+    assert "plain network, 1 epochs" in body
 
 
 def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:
@@ -237,3 +238,19 @@ def test_json_within_a_script_cannot_end_it_and_stays_what_it_is() -> None:
     written = script_json(json.dumps(value))
     assert not set("<>&") & set(written)
     assert json.loads(written) == value
+
+
+def test_trained_accuracies_stand_beside_the_estimates(contents: Contents) -> None:
+    assert contents.networks is not None
+    front = without_plotly(render(contents)).partition('<section id="front">')[2].partition("</section>")[0]
+    assert "Estimated (%)" in front
+    assert "Trained (%)" not in front
+    key = contents.networks.front[-1].key
+    points = (TrainedPoint(key, 37, False, 12.25, 0.5), TrainedPoint("elsewhere", 8, True, 90.0, 0.5))
+    page = without_plotly(render(replace(contents, points=points)))
+    section = page.partition('<section id="front">')[2].partition("</section>")[0]
+    [row] = re.findall(rf'<tr><td class="key">{key}.*?</tr>', section, flags=re.DOTALL)[-1:]
+    assert '<td class="n">12.25</td><td class="n">500\u00a0k</td><td class="n">37 (short)</td>' in row
+    others = [trial for trial in contents.networks.front if trial.key != key]
+    assert section.count('<td class="n">–</td><td class="n">–</td><td class="n">–</td>') == len(others)
+    assert "not trained, the row is an estimate alone" in section

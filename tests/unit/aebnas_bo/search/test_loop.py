@@ -161,3 +161,19 @@ def test_batches_follow_the_design_and_resume_in_step(store, estimator, objectiv
 
 def test_a_batch_starts_where_it_is_counted_from() -> None:
     assert [batch_start(number, 3, 4) for number in range(12)] == [0, 1, 2, 3, 3, 3, 3, 7, 7, 7, 7, 11]
+
+
+def test_the_time_ends_the_search_once_a_trial_is_completed(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = {0, 1}
+    trials = run_search(
+        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: True
+    )
+    assert [trial.status for trial in trials] == ["FAILED", "FAILED", "COMPLETED"]
+
+
+def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, settings) -> None:
+    answers = iter([False, False, False, True])
+    trials = run_search(
+        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: next(answers)
+    )
+    assert len(trials) == 3

@@ -1,0 +1,62 @@
+"""The table of a run's short trainings, as it lies in the run folder."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.errors import CorruptStateError
+
+SHORTLIST_FILE = "shortlist.csv"
+HEADER = [
+    "rung", "epochs", "goal", "key", "estimated_accuracy", "accuracy", "average_macs", "behind", "behind_sem",
+    "is_met", "is_kept",
+]  # fmt: skip
+
+
+def read_shortlist(folder: Path) -> list[TrainedPoint]:
+    """Return the longest short training of each network for each goal; none where there is no short list.
+
+    Args:
+        folder: Folder of the short list.
+
+    Raises:
+        CorruptStateError: If the file is damaged.
+    """
+    last: dict[tuple[str, str], TrainedPoint] = {}
+    for row in read_rows(folder):
+        try:
+            epochs, accuracy, macs = int(row["epochs"]), float(row["accuracy"]), float(row["average_macs"])
+        except ValueError as error:
+            raise _damaged(folder) from error
+        last[row["goal"], row["key"]] = TrainedPoint(row["key"], epochs, False, accuracy, macs)
+    return list(last.values())
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a short list as they are written; none where there is no short list.
+
+    Args:
+        folder: Folder of the short list.
+
+    Raises:
+        CorruptStateError: If the file is damaged.
+    """
+    path = folder / SHORTLIST_FILE
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, restval=""))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _damaged(folder) from error
+    if any(list(row) != HEADER for row in rows):
+        raise _damaged(folder)
+    return rows
+
+
+def _damaged(folder: Path) -> CorruptStateError:
+    return CorruptStateError(
+        f"{folder / SHORTLIST_FILE} is damaged; delete it, and the command that trained the short list writes it again"
+    )

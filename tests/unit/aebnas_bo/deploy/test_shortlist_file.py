@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows, read_shortlist
+from aebnas_bo.errors import CorruptStateError
+
+
+def test_the_last_rung_of_a_network_for_a_goal_is_its_point(tmp_path: Path) -> None:
+    rows = [
+        "1,2,macs<=2,aaaa,91,80,1.5,0,0,1,1",
+        "2,5,macs<=2,aaaa,91,85,1.6,0,0,1,1",
+        "1,2,macs<=1,aaaa,91,70,0.9,0,0,1,0",
+    ]
+    (tmp_path / SHORTLIST_FILE).write_text("\n".join([",".join(HEADER), *rows]) + "\n")
+    assert len(read_rows(tmp_path)) == 3
+    assert read_shortlist(tmp_path) == [
+        TrainedPoint("aaaa", 5, False, 85.0, 1.6), TrainedPoint("aaaa", 2, False, 70.0, 0.9),
+    ]  # fmt: skip
+
+
+def test_no_short_list_has_no_points(tmp_path: Path) -> None:
+    assert read_shortlist(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", ",".join(HEADER).encode() + b"\n1,2,m,aaaa,x,y,z,,,,\n", b"\xff"])
+def test_a_damaged_table_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SHORTLIST_FILE).write_bytes(content)
+    with pytest.raises(CorruptStateError, match=r"shortlist\.csv is damaged; delete it"):
+        read_shortlist(tmp_path)

@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import UsageError
+from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.shortlist.contenders import budget_goals, choose_contenders, score
+from aebnas_bo.space.network_space import NetworkSpace
+
+OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
+CHEAP, ANY = TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 9e6)
+
+
+@pytest.fixture(scope="module")
+def space() -> NetworkSpace:
+    return NetworkSpace(load_config(None).space, 1, 10)
+
+
+@pytest.fixture
+def trials(space: NetworkSpace) -> list[Trial]:
+    """Networks a (in two trials), b, c and d; trial 4 failed."""
+    generator = np.random.default_rng(0)
+    of_network = {key: space.search_space.sample(generator) for key in "abcd"}
+    rows = (("a", 90.0, 2.0), ("b", 80.0, 0.9), ("c", 70.0, 0.8), ("a", 60.0, 0.7), ("", 0.0, 0.0), ("d", 85.0, 3.0))
+    return [
+        Trial(number, key, "COMPLETED", of_network[key], metrics={"accuracy": accuracy, "average_macs": macs})
+        if key
+        else Trial(number, key, "FAILED", {})
+        for number, (key, accuracy, macs) in enumerate(rows)
+    ]
+
+
+def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: int = 9, objectives=OBJECTIVES):
+    return choose_contenders(trials, space, goals, count=count, objectives=objectives)
+
+
+def test_goals_take_turns_and_no_network_is_listed_twice(trials, space) -> None:
+    # within 1 M: b 80, c 70, a 60; d never: it comes last. Of any cost: a 90, d 85, b 80, c 70.
+    assert [one.key for one in chosen(trials, space, CHEAP, ANY)] == ["b", "a", "c", "d"]
+    assert [one.key for one in chosen(trials, space, CHEAP, ANY, count=3)] == ["b", "a", "c"]
+
+
+def test_fewer_networks_than_asked_for_are_all_listed(trials, space) -> None:
+    assert len(chosen(trials, space, ANY, count=50)) == 4
+
+
+def test_a_contender_has_its_best_observation_for_each_goal(trials, space) -> None:
+    [one] = [one for one in chosen(trials, space, CHEAP, ANY) if one.key == "a"]
+    assert {goal: trial.number for goal, trial in one.trials.items()} == {CHEAP: 3, ANY: 0}
+    assert one.architecture == space.architecture(trials[0].parameters)
+
+
+def test_further_settings_of_thresholds_count_as_observations(trials, space) -> None:
+    further = FurtherSetting({}, {"accuracy": 88.0, "average_macs": 0.5}, {}, {})
+    trials[5] = replace(trials[5], further=(further,))
+    first = chosen(trials, space, CHEAP)[0]
+    assert (first.key, first.trials[CHEAP].setting) == ("d", 1)
+
+
+def test_only_networks_within_the_limits_are_listed_if_there_are_any(trials, space) -> None:
+    within = (replace(OBJECTIVES[0], limit=75.0), OBJECTIVES[1])
+    assert [one.key for one in chosen(trials, space, CHEAP, objectives=within)] == ["b", "a", "d"]
+    nothing = (replace(OBJECTIVES[0], limit=99.0), OBJECTIVES[1])
+    assert len(chosen(trials, space, CHEAP, objectives=nothing)) == 4
+
+
+def test_nothing_completed_is_refused(space) -> None:
+    with pytest.raises(UsageError, match="no trial was completed"):
+        chosen([], space, ANY)
+
+
+def test_a_network_at_its_own_budget_meets_it() -> None:
+    macs = 0.0123456789  # millions, as a trial has them
+    goal = TuningGoal("max_macs", 1e6 * macs)
+    assert score(goal, 90.0, 1e6 * macs) == (90.0, -1e6 * macs)
+    assert score(goal, 90.0, 1e6 * macs * (1 + 1e-12)) < (0.0, 0.0)
+
+
+def test_budgets_fall_to_a_tenth_evenly_on_a_logarithmic_scale() -> None:
+    values = [goal.value for goal in budget_goals(2.0, 3)]
+    assert values == pytest.approx([0.2e6, 0.2e6 * 10**0.5, 2e6])
+    assert [goal.value for goal in budget_goals(2.0, 1)] == [2e6]
+
+
+def test_no_budget_is_below_the_cheapest_network() -> None:
+    assert [goal.value for goal in budget_goals(2.0, 2, 0.5)] == pytest.approx([0.5e6, 2e6])
+    assert [goal.value for goal in budget_goals(2.0, 2, 3.0)] == pytest.approx([2e6, 2e6])

@@ -1,0 +1,76 @@
+import math
+
+import pytest
+import torch
+
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.shortlist.rungs import climb
+
+from .conftest import SKELETON, contender, macs_of, network
+
+LARGE = macs_of(network(16))[-1]
+SMALL = macs_of(network(8))[-1]
+ANY, CHEAP = TuningGoal("max_macs", 1e9), TuningGoal("max_macs", float(SMALL))
+ANSWERS = {"a": (1, 1, 1, 0), "b": (1, 0, 0, 1), "c": (0, 0, 0, 1), "d": (0, 0, 0, 0)}
+
+
+def test_rungs_halve_and_judgements_are_paired(train_of) -> None:
+    noted: list[tuple[str, int]] = []
+    four = [contender(key, 8, ANY) for key in "dcba"]
+    winners, judgements = climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=train_of(ANSWERS, noted))
+    assert [one.key for one in winners] == ["a"]
+    assert noted == [("d", 2), ("c", 2), ("b", 2), ("a", 2), ("a", 5), ("b", 5)]
+    first = {one.key: one for one in judgements if one.rung == 0}
+    assert [first[key].accuracy for key in "abcd"] == [75.0, 50.0, 25.0, 0.0]
+    assert [one.key for one in judgements] == ["a", "b", "c", "d", "a", "b"]  # best first within a rung
+    assert [one.is_kept for one in judgements] == [True, True, False, False, True, False]
+    # a less b, image by image: 0, 1, 1, -1; mean 1/4, standard deviation (sum of squares 11/4) / 3
+    assert first["b"].behind == pytest.approx(25.0)
+    assert first["b"].behind_sem == pytest.approx(100 * math.sqrt(11 / 4 / 3) / 2)
+    # a less d: 1, 1, 1, 0
+    assert first["d"].behind == pytest.approx(75.0)
+    assert first["d"].behind_sem == pytest.approx(100 * math.sqrt(3 / 4 / 3) / 2)
+    assert (first["a"].behind, first["a"].behind_sem) == (0.0, 0.0)
+    assert {one.average_macs for one in judgements} == {SMALL / 1e6}
+
+
+def test_each_goal_has_a_winner_and_its_own_estimates(train_of) -> None:
+    two = [contender("a", 16, ANY, CHEAP), contender("b", 8, ANY, CHEAP)]
+    winners, judgements = climb(two, [ANY, CHEAP], [(2, 3)], skeleton=SKELETON, train=train_of(ANSWERS, []))
+    assert [one.key for one in winners] == ["a", "b"]
+    found = {(one.goal, one.key): one for one in judgements}
+    assert [found[goal, "a"].is_kept for goal in (ANY, CHEAP)] == [True, False]
+    assert [found[goal, "a"].is_met for goal in (ANY, CHEAP)] == [True, False]
+    assert [found[goal, "a"].estimate for goal in (ANY, CHEAP)] == [50.0, 51.0]
+    assert found[CHEAP, "b"].is_met  # its average MACs are the budget
+    assert found[CHEAP, "a"].average_macs == LARGE / 1e6
+
+
+def test_goals_take_turns_in_what_the_next_rung_trains(train_of) -> None:
+    noted: list[tuple[str, int]] = []
+    goals = [ANY, CHEAP]
+    three = [contender("a", 16, *goals), contender("b", 16, *goals), contender("c", 8, *goals)]
+    climb(three, goals, [(3, 1), (2, 2)], skeleton=SKELETON, train=train_of(ANSWERS, noted))
+    assert noted[3:] == [("a", 2), ("c", 2)]  # not b, which is second for the first goal
+
+
+def test_thresholds_are_tuned_and_decide_which_answers_count() -> None:
+    """Two images leave at the exit, right; by its end the network is wrong on one of them."""
+    goal = TuningGoal("max_macs", 1e9)
+    [one] = [contender("a", 8, goal, has_exit=True)]
+    confidence = torch.tensor([[0.9, 0.8, 0.2, 0.1], [1.0, 1.0, 1.0, 1.0]])
+    is_correct = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]]).bool()
+    early, late = macs_of(one.architecture)
+    _, [judgement] = climb(
+        [one], [goal], [(1, 1)], skeleton=SKELETON,
+        train=lambda *_: ExitTable(confidence, is_correct, (early, late)),
+    )  # fmt: skip
+    assert judgement.accuracy == 100.0
+    assert judgement.average_macs == pytest.approx((2 * early + 2 * late) / 4 / 1e6)
+
+
+def test_one_image_has_no_standard_error(train_of) -> None:
+    two = [contender("a", 8, ANY), contender("b", 8, ANY)]
+    _, judgements = climb(two, [ANY], [(2, 1)], skeleton=SKELETON, train=train_of({"a": (1,), "b": (0,)}, []))
+    assert [one.behind_sem for one in judgements] == [0.0, 0.0]
