@@ -111,8 +111,8 @@ def fidelity(
 def compare(
     config: Annotated[Path, typer.Argument(help="YAML file with the images and the space.")],
     methods: Annotated[
-        str, typer.Option(help="Names of files in methods/ beside CONFIG, or paths, separated by commas.")
-    ] = "static,edanas,nachos,aebnas,aebnas-bo",
+        str, typer.Option(help="Names or paths, separated by commas; methods/ beside CONFIG precedes the package.")
+    ] = "plain,static,edanas,nachos,aebnas,aebnas-bo",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4 or 0,3,7-9.")] = "0",
     budget: BudgetOption = None,
     max_average_macs: MaxMacsOption = None,

@@ -211,11 +211,13 @@ class FinalTrainingConfig(TrainingConfig):
 
     Args:
         start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
-        distillation: Whether the network learns, in equal parts, from the final exit of the supernet's largest
-            network too.
+        distillation: Whether the network learns, in equal parts, from the final exit of the largest network that the
+            supernet was trained on, if that is more accurate than the network itself after a short training.
         train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
             three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.
+        plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
+            scratch and without a teacher.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
         trivial_augment: Likewise.
@@ -228,6 +230,7 @@ class FinalTrainingConfig(TrainingConfig):
     distillation: bool = False
     train_on_validation: bool = True
     compile: bool = True
+    plain_baseline: bool = True
     crop_padding: Padding | None = None
     horizontal_flip: bool | None = None
     trivial_augment: bool | None = None
@@ -299,7 +302,8 @@ class TuningConfig(Section):
         value: Average MACs in millions, or accuracy in percent; null takes `search.max_average_macs` or
             `search.min_accuracy`, and without these, of MACs, the geometric mean of the space's cheapest and most
             expensive backbone.
-        may_switch_off: Whether an exit may be switched off, which saves its branch.
+        may_switch_off: Whether an exit may be switched off, which saves its branch, and the network may end at an exit,
+            which saves all that lies behind it.
     """
 
     goal: Literal["target_macs", "max_macs", "min_accuracy"] = "target_macs"

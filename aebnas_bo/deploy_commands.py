@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from aebnas_bo.run import DeviceOption, JsonOption, QuietOption, SettingsOption, all_settings, reported_errors
+
+if TYPE_CHECKING:
+    from aebnas_bo.deploy.description import NetworkDescription
 
 WIDTH = 140  # of tables that go into a file or a pipe
 
@@ -50,22 +54,31 @@ def train(
     again: Annotated[
         bool, typer.Option("--again", help="Train again what was trained with the same settings.")
     ] = False,
+    plain: Annotated[
+        bool | None,
+        typer.Option(
+            "--plain/--no-plain",
+            help="Also train a plain network of equal average MACs by the same recipe; by default as "
+            "final_training.plain_baseline says.",
+        ),
+    ] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network of a finished search to the end, tune its thresholds and measure it on the test images."""
-    options = all_settings(settings, {"final_training.epochs": epochs, "device": device})
+    flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
+    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text, write_confusion_csv
-        from aebnas_bo.deploy.finetune import choose_candidate, train_candidate, training_of
+        from aebnas_bo.deploy.class_outputs import write_confusion_csv
+        from aebnas_bo.deploy.finetune import choose_candidate, final_recipe, train_candidate, training_of
         from aebnas_bo.deploy.operating_points import parse_goal
-        from aebnas_bo.deploy.outputs import other_recipes, outputs_table, training_table, write_outputs_csv
-        from aebnas_bo.deploy.seen_figures import looks_text
+        from aebnas_bo.deploy.outputs import write_outputs_csv
+        from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
         from aebnas_bo.deploy.trained_points import draw_front
-        from aebnas_bo.deploy.trainings import trained_networks, training_folder
+        from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
@@ -79,6 +92,12 @@ def train(
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
+            ground = PlainGround(candidate.folder, candidate.config, candidate.splits)
+            has_plain = candidate.config.final_training.plain_baseline
+            plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
+        comparison = compare_with_plain(networks, plains) if plains else None
+        if known := [one.description for one in plain_networks(candidate.folder)]:
+            write_outputs_csv(candidate.folder.trained / "plain.csv", known)
         every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
         write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
         write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
@@ -87,25 +106,52 @@ def train(
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
             rows = [judgement_row(one) for one in judgements]
-            sys.stdout.write(json.dumps({"folders": folders, "networks": found, "shortlist": rows}) + "\n")
+            beside = [json.loads(network.to_json()) for network in plains]
+            against = None if comparison is None else asdict(comparison)
+            document = {"folders": folders, "networks": found, "plain_networks": beside, "against_plain": against}
+            sys.stdout.write(json.dumps({**document, "shortlist": rows}) + "\n")
             return
-        stdout = Console()
-        if not stdout.is_terminal:
-            stdout = Console(width=WIDTH)
+        stdout = _stdout()
         if judgements:
             stdout.print(shortlist_table(judgements))
-        stdout.print(training_table(networks))
-        first, answers = networks[0], networks[0].test.by_class
-        if answers is not None:
-            stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
-        stdout.print(outputs_table(first))
-        if answers is not None:
-            stdout.print(class_table(first, answers))
-            stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
-        stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
-        for line in other_recipes(every, first.origin.recipe):
-            stdout.print(line, highlight=False, soft_wrap=True)
+        _print_training(networks, plains, every)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
+        if comparison is not None:
+            text = comparison_text(comparison, final_recipe(candidate.config, candidate.space))
+            stdout.print(text, highlight=False, soft_wrap=True)
+
+
+def _print_training(
+    networks: Sequence[NetworkDescription], plains: Sequence[NetworkDescription], every: Sequence[NetworkDescription]
+) -> None:
+    """Print the tables of trained networks.
+
+    Args:
+        networks: One architecture, trained by one recipe with one seed or several.
+        plains: Plain networks trained by the same recipe.
+        every: All trainings of the architecture.
+    """
+    from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text
+    from aebnas_bo.deploy.outputs import other_recipes, outputs_table, training_table
+    from aebnas_bo.deploy.seen_figures import looks_text
+
+    stdout = _stdout()
+    stdout.print(training_table(networks, plains))
+    first, answers = networks[0], networks[0].test.by_class
+    if answers is not None:
+        stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(outputs_table(first))
+    if answers is not None:
+        stdout.print(class_table(first, answers))
+        stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
+    for line in other_recipes(every, first.origin.recipe):
+        stdout.print(line, highlight=False, soft_wrap=True)
+
+
+def _stdout() -> Console:
+    stdout = Console()
+    return stdout if stdout.is_terminal else Console(width=WIDTH)
 
 
 def export(
@@ -164,9 +210,7 @@ def predict(
         if as_json:
             sys.stdout.write(json.dumps({"network": network.description.key, "predictions": rows}) + "\n")
             return
-        stdout = Console()
-        if not stdout.is_terminal:
-            stdout = Console(width=WIDTH)
+        stdout = _stdout()
         stdout.print(prediction_table(network, rows))
 
 
@@ -192,9 +236,7 @@ def latency(
         if as_json:
             sys.stdout.write(json.dumps({"latencies": [asdict(row) for row in rows]}) + "\n")
             return
-        stdout = Console()
-        if not stdout.is_terminal:
-            stdout = Console(width=WIDTH)
+        stdout = _stdout()
         stdout.print(latency_table(rows))
 
 

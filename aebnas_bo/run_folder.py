@@ -75,14 +75,14 @@ class RunFolder:
         return self.path / "trained"
 
     @property
+    def front_figure(self) -> Path:
+        """The figure of the Pareto front."""
+        return self.path / "pareto_front.png"
+
+    @property
     def report(self) -> Path:
         """The page that shows all of it."""
         return self.path / "report.html"
-
-    @property
-    def pareto_front(self) -> Path:
-        """The figure of the front, with the networks that are trained."""
-        return self.path / "pareto_front.png"
 
     @property
     def summary(self) -> Path:

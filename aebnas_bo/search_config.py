@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from aebnas_bo.config_section import Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
-StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas"]
+StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain"]
 
 
 class ReferencePoint(Section):
@@ -34,8 +34,11 @@ class SearchConfig(Section):
             looked up in a table of measured parts.
         strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
             nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
+            `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
         budget: Number of evaluated trials, the design included.
         design_trials: Trials of the first, space-filling design, before anything is learned from them.
+        plain_first: Whether the first trials of the design are the plain networks of the space, one per width, where
+            its stages can have depthwise separable blocks.
         batch_size: Trials proposed together after the design.
         max_average_macs: Most average MACs in millions of an admissible network; null admits any.
         min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.
@@ -52,6 +55,7 @@ class SearchConfig(Section):
     strategy: StrategyName = "qnehvi"
     budget: Annotated[int, Field(ge=1, le=100000)] = 100
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
+    plain_first: bool = True
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
     max_average_macs: Annotated[float, Field(gt=0.0)] | None = None
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None

@@ -29,14 +29,16 @@ from aebnas_bo.forecast import space_text
 from aebnas_bo.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.first_points import FirstPoints
 from aebnas_bo.search.loop import run_search
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import StudyRecord, TrialStore
-from aebnas_bo.search.strategies import make_strategy
+from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.summary import Summary, write_summary
 from aebnas_bo.supernet_preparation import (
     make_estimator,
@@ -154,6 +156,7 @@ def run_study(
     Raises:
         AebnasError: As the steps do; what was finished is stored and exported all the same.
     """
+    check_strategy(config.search)
     clock = _Clock()
     with clock.phase("data"):
         splits = load_splits(config.data)
@@ -243,6 +246,8 @@ def _search(
 ) -> list[Trial]:
     objectives = store.study.objectives
     strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    if config.search.plain_first:
+        strategy = FirstPoints(plain_points(study.space)[: config.search.design_trials], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 
@@ -268,7 +273,7 @@ def _export(
     )
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.pareto_front, trials, objectives, design)
+    plot_pareto_front(folder.front_figure, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
         folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction

@@ -30,7 +30,8 @@ from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.forecast import epoch_text, images_text
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.space.architecture import content_key
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.backbone_pool import backbone, backbone_pool
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.checkpoint import load_supernet, save_supernet
@@ -68,7 +69,7 @@ def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: st
         data: Settings of the images.
         left_out: Fields of the recipe that make no difference.
     """
-    settings = recipe.model_dump(mode="json", exclude={"compile", *TRANSFORMS, *left_out})
+    settings = recipe.model_dump(mode="json", exclude={"compile", "plain_baseline", *TRANSFORMS, *left_out})
     return [settings, _transforms(recipe.with_transforms(data))]
 
 
@@ -175,6 +176,14 @@ def capped(config: Config) -> SupernetConfig:
     if training.max_macs is not None or limit is None or not training.stratified:
         return training
     return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
+
+
+def largest_trained(config: Config, space: NetworkSpace) -> Architecture:
+    """Return the largest network, without exits, that the supernet is trained on; it teaches the others."""
+    training = capped(config)
+    if not training.stratified:
+        return space.largest_without_exits
+    return backbone(space, backbone_pool(space, config.seed, training.max_macs).largest)
 
 
 def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:

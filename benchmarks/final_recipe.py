@@ -110,10 +110,10 @@ def variants(ema_decays: Sequence[float]) -> list[Variant]:
     """Return the default recipe, every start with and without distillation, and averages of the weights.
 
     Args:
-        ema_decays: Decays per step of the averages, each tried from the supernet's weights with distillation.
+        ema_decays: Decays per step of the averages, each tried with the default recipe.
     """
     plain = [Variant(start, is_on, 0.0) for start in ("supernet", "scratch") for is_on in (True, False)]
-    return list(dict.fromkeys([DEFAULT, *plain, *(Variant("supernet", True, decay) for decay in ema_decays)]))
+    return list(dict.fromkeys([DEFAULT, *plain, *(replace(DEFAULT, ema_decay=decay) for decay in ema_decays)]))
 
 
 def copy_of_run(run: RunFolder, target: Path) -> RunFolder:

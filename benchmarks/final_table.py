@@ -181,7 +181,7 @@ def _searched(name: str, trained: TrainedNetwork) -> Row:
         seed=network.origin.seed,
         epochs=network.origin.epochs,
         recipe=network.origin.recipe,
-        estimated_accuracy=round(network.estimated_accuracy, 4),
+        estimated_accuracy="" if network.estimated_accuracy is None else round(network.estimated_accuracy, 4),
         validation_accuracy=round(network.validation.accuracy, 4),
         test_accuracy=round(test.accuracy, 4),
         average_macs=round(test.average_macs, 6),

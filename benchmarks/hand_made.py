@@ -30,7 +30,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
-from aebnas_bo.deploy.finetune import largest_teacher
+from aebnas_bo.deploy.teacher import largest_teacher
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -130,7 +130,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     teacher = None
     if has_teacher:
         supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
-        teacher = largest_teacher(supernet, ground.space, MeasuringImages.of(splits, device))
+        teacher = largest_teacher(supernet, ground.space, config, MeasuringImages.of(splits, device))
     name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
     ground.progress.start(name, config.final_training.epochs)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import dump_config, load_config
 from aebnas_bo.data.datasets import load_splits
@@ -37,7 +38,7 @@ from aebnas_bo.training.joint_loss import leaving_probabilities
 from benchmarks.records import appending_rows, output_file, read_rows
 
 BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
-METHOD = Path("configs/methods/nachos.yaml")
+METHOD = PACKAGE_METHODS / "nachos.yaml"
 VARIANTS = {"none": (0.0, 0.0), "cost": (1.0, 0.0), "peak": (0.0, 1.0), "both": (1.0, 1.0)}
 HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_error", "test_accuracy",
           "test_average_macs", "final_exit_accuracy"]  # fmt: skip

@@ -86,6 +86,16 @@ def average_cost(costs: Tensor, going_on: Tensor) -> tuple[Tensor, Tensor, Tenso
     return costs[..., 0], (costs * leaving).sum(dim=-1), costs[..., -1]
 
 
+def last_cost(known_costs: KnownCosts, X: Tensor) -> Tensor:
+    """Return what inputs cost that never leave early, `n`.
+
+    Args:
+        known_costs: What leaving costs.
+        X: Canonical rows, `n x d`.
+    """
+    return known_costs(X)[:, -1]
+
+
 def fit_exit_shares(X: Tensor, observed: Tensor, layout: ColumnLayout, known_costs: KnownCosts) -> ExitShares:
     """Fit the distribution functions to observed average costs, as shares of their ranges on the logit scale.
 

@@ -3,7 +3,9 @@
 Gradient methods cannot move a discrete gene and stock discrete optimisers visit one neighbourhood at a time. Here a
 pool grown from what may be on the front and from random rows evolves by mutation and crossover, every round in one
 batched evaluation; then the best row climbs through whole neighbourhoods, every entry changed alone to every level, and
-at the end the continuous entries (thresholds) of the best rows follow the gradient.
+at the end the continuous entries (thresholds) of the best rows follow the gradient. Entries that no outcome depends on
+leave the acquisition flat, as those behind an exit that every input leaves do: of rows with equal values the climb
+and the final choice take the one that costs least.
 
 Legend: `q` joint candidates, `d` columns, `n` rows.
 """
@@ -20,10 +22,13 @@ from surrogates.columns import ColumnLayout
 from surrogates.errors import SurrogateError
 
 AcquisitionFunction = Callable[[Tensor], Tensor]
+Cost = Callable[[Tensor], Tensor]
+"""Maps canonical rows, `n x d`, to `n` costs."""
 
 THRESHOLD_STEP = 0.1  # standard deviation of a mutated continuous entry, as a share of its range
 GRADIENT_LEARNING_RATE = 0.03  # Adam's first step in shares of a range; a third of a mutation
 NEIGHBOUR_STEPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of a continuous entry, as shares of its range
+EQUAL = 1e-9  # difference from the best value, as a share of it, up to which values are equal but for rounding
 MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uniformly from here
 
 
@@ -55,6 +60,8 @@ def maximize_acquisition(
     excluded: Tensor,
     generator: torch.Generator,
     settings: PoolSettings,
+    *,
+    cost: Cost | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Find the canonical row of largest acquisition value that has not been tried.
 
@@ -65,6 +72,7 @@ def maximize_acquisition(
         excluded: Rows that must not be proposed again, `n x d`.
         generator: Source of randomness (CPU).
         settings: Amount of work.
+        cost: What decides among rows whose values are equal: the least cost wins; `None` for the first row found.
 
     Returns:
         The best row, `1 x d`, and its value, `1`.
@@ -88,10 +96,10 @@ def maximize_acquisition(
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
         raise SurrogateError("every candidate has been tried already: the space is exhausted or the pool too small")
-    rows, values = _climb(acquisition, layout, rows, values, seen, settings)
+    rows, values = _climb(acquisition, layout, rows, values, seen, settings, cost=cost)
     refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
     is_new = torch.tensor([key not in tried for key in _keys(refined)], dtype=torch.bool)
-    rows, values = _best(torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1)
+    rows, values = _best(torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1, cost=cost)
     if not torch.isfinite(values).all():
         raise SurrogateError("the acquisition function is not finite at any candidate")
     return rows, values
@@ -150,13 +158,17 @@ def _climb(
     values: Tensor,
     seen: set[bytes],
     settings: PoolSettings,
+    *,
+    cost: Cost | None,
 ) -> tuple[Tensor, Tensor]:
-    """Search the neighbourhood of the best row, then of a better one found there, until there is none."""
+    """Search the neighbourhood of the best row, then of a better or cheaper one found there, until there is none."""
+    rows, values = _best(rows, values, settings.pool_size, cost=cost)
     for _ in range(settings.climbs):
         around = new_rows(neighbours(rows[0], layout), seen)
         found, found_values = _evaluate(acquisition, around)
         best = rows[0]
-        rows, values = _best(torch.cat([rows, found]), torch.cat([values, found_values]), settings.pool_size)
+        rows, values = torch.cat([rows, found]), torch.cat([values, found_values])
+        rows, values = _best(rows, values, settings.pool_size, cost=cost)
         if torch.equal(rows[0], best):
             break
     return rows, values
@@ -187,9 +199,17 @@ def _evaluate(acquisition: AcquisitionFunction, rows: Tensor) -> tuple[Tensor, T
     return _best(rows, values, len(rows))
 
 
-def _best(rows: Tensor, values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    order = torch.nan_to_num(values, nan=-torch.inf).argsort(descending=True, stable=True)[:count]
-    return rows[order], values[order]
+def _best(rows: Tensor, values: Tensor, count: int, *, cost: Cost | None = None) -> tuple[Tensor, Tensor]:
+    """Return the rows of largest value in descending order, of those equal to the best the cheapest first."""
+    comparable = torch.nan_to_num(values, nan=-torch.inf)
+    order = comparable.argsort(descending=True, stable=True)
+    if cost is not None and len(order):
+        ranked = comparable[order]
+        num_equal = int((ranked >= ranked[0] - EQUAL * ranked[0].abs()).sum())
+        if num_equal > 1:
+            equal = order[:num_equal]
+            order = torch.cat([equal[cost(rows[equal]).argsort(stable=True)], order[num_equal:]])
+    return rows[order[:count]], values[order[:count]]
 
 
 def _follow_gradient(

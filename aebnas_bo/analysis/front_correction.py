@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.seeding import torch_generator
@@ -138,9 +139,9 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
     for tuned_on, scored_on in halves:
         part = _part(table, tuned_on)
         tuned = tune_thresholds(part, costs.backbone, costs.branches, goal)
-        kept = [threshold is not None for threshold in tuned.thresholds]
-        rest = keep_exits(_part(table, scored_on), costs.backbone, costs.branches, kept)
-        outcome = evaluate_thresholds(rest, [one for one in tuned.thresholds if one is not None])
+        rest = _part(table, scored_on)
+        used = outputs_in_use(rest, tuned.thresholds, backbone=costs.backbone, branches=costs.branches)
+        outcome = evaluate_thresholds(used.table, used.thresholds)
         rows.append((outcome.accuracy, tuned.accuracy, outcome.average_macs / MACS_PER_MILLION))
     return CorrectedPoint(*(statistics.mean(column) for column in zip(*rows, strict=True)))
 
@@ -178,7 +179,15 @@ def choice_optimism(
 
 
 def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]:
-    """Return the thresholds a trial's network was judged at, `None` of an exit that tuning switched off."""
+    """Return the thresholds a trial's network was judged at.
+
+    Args:
+        trial: The observation.
+        space: Its space.
+
+    Returns:
+        One per exit; `None` of one that tuning switched off, 0 of one at which the network ends.
+    """
     if space.tunes_thresholds:
         active = space.architecture(trial.parameters).active_exits
         return tuple(trial.details.get(threshold_name(position)) for position in active)
@@ -188,10 +197,9 @@ def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]
 def _right_answers(trial: Trial, space: NetworkSpace, table_of: TableOf) -> Tensor:
     architecture = space.architecture(trial.parameters)
     costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(trial, space)
-    kept = [threshold is not None for threshold in thresholds]
-    table = keep_exits(table_of(architecture), costs.backbone, costs.branches, kept)
-    leaves_at = exit_indices(table.certainty, [one for one in thresholds if one is not None])
-    return table.is_correct.gather(0, leaves_at[None])[0]
+    used = outputs_in_use(table_of(architecture), thresholds, backbone=costs.backbone, branches=costs.branches)
+    leaves_at = exit_indices(used.table.certainty, used.thresholds)
+    return used.table.is_correct.gather(0, leaves_at[None])[0]
 
 
 def _part(table: ExitTable, images: Tensor) -> ExitTable:

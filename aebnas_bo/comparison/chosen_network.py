@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.figures import macs_without_passed
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import evaluate_thresholds
-from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+
+SUPERNET_WEIGHTS = "supernet"
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class ChosenNetwork:
         average_macs: Millions of MACs per test image, branches passed on the way charged.
         average_macs_without_passed: The same with only the branch charged where an image leaves (NACHOS, EDANAS).
         worst_case_macs: Millions of MACs of an image that never leaves early.
-        exits: Early exits in use.
-        exit_rates: Share of the test images leaving at each of them and at the final classifier.
+        exits: Early exits in use, without one at which the network ends.
+        exit_rates: Share of the test images leaving at each output in use.
+        weights: Where its weights come from, in words.
     """
 
     key: str
@@ -41,6 +44,7 @@ class ChosenNetwork:
     worst_case_macs: float
     exits: int
     exit_rates: tuple[float, ...]
+    weights: str = SUPERNET_WEIGHTS
 
 
 def budget_of(config: Config, space: NetworkSpace) -> float:
@@ -82,22 +86,22 @@ def judge(
     """
     architecture = space.architecture(trial.parameters)
     given = estimator.tuned_thresholds(architecture) if space.tunes_thresholds else space.thresholds(trial.parameters)
-    costs, is_kept = exit_costs(architecture, space.skeleton), [threshold is not None for threshold in given]
+    costs = exit_costs(architecture, space.skeleton)
     images = MeasuringImages.of(replace(splits, validation=splits.test), device)
     measured, _ = measure(
         estimator.network(architecture), images, costs.cumulative, architecture.key, config.estimation
     )
-    table = keep_exits(measured, costs.backbone, costs.branches, is_kept)
-    thresholds = [threshold for threshold in given if threshold is not None]
-    outcome = evaluate_thresholds(table, thresholds)
-    without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, is_kept)), thresholds)
+    used = outputs_in_use(measured, given, backbone=costs.backbone, branches=costs.branches)
+    outcome = evaluate_thresholds(used.table, used.thresholds)
+    own = replace(used.table, macs=macs_without_passed(costs, used.rows))
+    without_passed = evaluate_thresholds(own, used.thresholds)
     return ChosenNetwork(
         key=architecture.key,
         validation_accuracy=trial.metrics["accuracy"],
         test_accuracy=outcome.accuracy,
         average_macs=outcome.average_macs / MACS_PER_MILLION,
         average_macs_without_passed=without_passed.average_macs / MACS_PER_MILLION,
-        worst_case_macs=table.macs[-1] / MACS_PER_MILLION,
-        exits=len(thresholds),
+        worst_case_macs=used.table.macs[-1] / MACS_PER_MILLION,
+        exits=len(used.thresholds),
         exit_rates=outcome.exit_rates,
     )

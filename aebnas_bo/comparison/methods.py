@@ -1,4 +1,4 @@
-"""Methods by name: the YAML files in `methods/` beside a configuration."""
+"""Methods by name: YAML files beside a configuration or in the package."""
 
 from __future__ import annotations
 
@@ -8,29 +8,43 @@ from pathlib import Path
 from aebnas_bo.errors import UsageError
 
 FOLDER = "methods"
+SUFFIXES = (".yaml", ".yml")
+PACKAGE_METHODS = Path(__file__).parents[1] / FOLDER
 
 
 def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
     """Return the file of each method by its short name.
 
     Args:
-        names: Names of files in `methods/` beside the configuration, without suffix, or paths of YAML files.
+        names: Paths of YAML files, or names of files without suffix; `methods/` beside the configuration is looked
+            into first, then the package.
         config: The configuration.
 
     Raises:
-        UsageError: If one is not there, or two have the same name.
+        UsageError: If there is no such file, or two methods have the same name.
     """
     if not names:
         raise UsageError("--methods: expected at least one name")
-    folder = config.parent / FOLDER
+    own = config.parent / FOLDER
     found: dict[str, Path] = {}
     for name in names:
-        path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-        if not path.is_file():
-            known = sorted(file.stem for file in folder.glob("*.yaml"))
-            there = f"there is {', '.join(known)}" if known else f"{folder} has none"
-            raise UsageError(f"--methods {name}: no such method; {there}; or give the path of a YAML file")
+        path = _file(name, own)
         if path.stem in found:
             raise UsageError(f"--methods {name}: there are two methods called {path.stem}")
         found[path.stem] = path
     return found
+
+
+def _file(name: str, own: Path) -> Path:
+    places = [Path(name)] if name.endswith(SUFFIXES) else [own / f"{name}.yaml", PACKAGE_METHODS / f"{name}.yaml"]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UsageError(
+            f"--methods {name}: no such method; {own} has {_names(own)}; the package has {_names(PACKAGE_METHODS)}; "
+            "or give the path of a YAML file"
+        )
+    return path
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"

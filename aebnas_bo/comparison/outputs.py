@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -14,19 +15,21 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.comparison.chosen_network import SUPERNET_WEIGHTS
 from aebnas_bo.comparison.study import MethodRun
 
-METHOD_COLOURS = {  # of the methods in `configs/methods`, the same in every figure
+METHOD_COLOURS = {  # of the package's methods, the same in every figure
     "aebnas-bo": "#c8102e",
     "aebnas": "#1565c0",
     "edanas": "#2e7d32",
     "nachos": "#ef6c00",
     "static": "#7b1fa2",
+    "plain": "#263238",
 }
 OTHER_COLOURS = ("#00838f", "#616161", "#9e9d24", "#6d4c41", "#d81b60", "#1a237e")
 DPI = 160
 
-Figures = tuple[str, Callable[[MethodRun], float], int]
+Figures = tuple[str, Callable[[MethodRun], float | None], int]
 COLUMNS: tuple[Figures, ...] = (
     ("test accuracy (%)", lambda run: run.network.test_accuracy, 2),
     ("validation accuracy (%)", lambda run: run.network.validation_accuracy, 2),
@@ -34,32 +37,39 @@ COLUMNS: tuple[Figures, ...] = (
     ("same, passed branches free (M)", lambda run: run.network.average_macs_without_passed, 4),
     ("worst-case MACs (M)", lambda run: run.network.worst_case_macs, 4),
     ("exits", lambda run: run.network.exits, 1),
-    ("hypervolume", lambda run: run.curve[-1], 3),
+    ("hypervolume", lambda run: run.curve[-1] if run.curve else None, 3),
     ("search seconds", lambda run: run.seconds, 0),
 )
 
 
 def comparison_rows(runs: Sequence[MethodRun]) -> list[list[str]]:
-    """Return a row of text per method, best mean hypervolume first: mean and, of several seeds, standard deviation."""
+    """Return a row of text per method: mean and, of several seeds, standard deviation.
+
+    The best mean hypervolume comes first; plain networks, which have none, come last.
+    """
     by_method: dict[str, list[MethodRun]] = {}
     for run in runs:
         by_method.setdefault(run.method, []).append(run)
     rows = []
-    for name, its in sorted(by_method.items(), key=lambda item: -statistics.mean(run.curve[-1] for run in item[1])):
-        cells = [name, str(len(its))]
-        for _, value, digits in COLUMNS:
-            values = [value(run) for run in its]
+    for name, its in sorted(by_method.items(), key=lambda item: -_mean_hypervolume(item[1])):
+        cells = [name, str(len(its)), its[0].network.weights]
+        for _, value_of, digits in COLUMNS:
+            values = [value for run in its if (value := value_of(run)) is not None]
             spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}" if values else "–")
         cells.append(_rates(its[0]))
         rows.append(cells)
     return rows
 
 
+def _mean_hypervolume(runs: Sequence[MethodRun]) -> float:
+    return statistics.mean(run.curve[-1] if run.curve else -math.inf for run in runs)
+
+
 def header(runs: Sequence[MethodRun]) -> list[str]:
     """Return the names of the columns of `comparison_rows`."""
     first = min(run.seed for run in runs)
-    return ["method", "seeds", *(name for name, _, _ in COLUMNS), f"exit rates (%), seed {first}"]
+    return ["method", "seeds", "weights", *(name for name, _, _ in COLUMNS), f"exit rates (%), seed {first}"]
 
 
 def _rates(run: MethodRun) -> str:
@@ -78,9 +88,16 @@ def terminal_table(runs: Sequence[MethodRun]) -> Table:
 
 def caption(runs: Sequence[MethodRun]) -> str:
     """Say what was compared."""
+    trials = max(len(run.curve) for run in runs)
+    evaluated = f"Methods after {trials} evaluated networks" if trials else "Methods"
+    chosen = f"the most accurate network within {runs[0].max_average_macs:.4g} M average MACs"
+    kinds = {run.network.weights == SUPERNET_WEIGHTS for run in runs}
+    if len(kinds) == 1:
+        weights = "with the supernet's weights" if True in kinds else "trained alone"
+        return f"{evaluated}; accuracy of {chosen}, {weights}"
     return (
-        f"Methods after {len(runs[0].curve)} evaluated networks; accuracy of the most accurate network within "
-        f"{runs[0].max_average_macs:.4g} M average MACs, with the supernet's weights"
+        f"{evaluated}; accuracy of {chosen}. Networks with the supernet's weights are usually more accurate "
+        "once they are trained alone: do not compare them with those that are (column weights)"
     )
 
 
@@ -89,7 +106,7 @@ def write_outputs(folder: Path, runs: Sequence[MethodRun]) -> None:
     columns = [name for name in asdict(runs[0].network) if name != "exit_rates"]
     rows = [
         [run.method, run.seed, run.max_average_macs, *(getattr(run.network, name) for name in columns),
-         _rates(run), run.curve[-1], run.seconds]
+         _rates(run), run.curve[-1] if run.curve else None, run.seconds]
         for run in runs
     ]  # fmt: skip
     head = ["method", "seed", "max_average_macs", *columns, "exit_rates_percent", "hypervolume", "seconds"]
@@ -120,21 +137,32 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     floor = []
     for name, colour in method_colours(run.method for run in runs).items():
         its = [run for run in runs if run.method == name]
+        macs = [run.network.average_macs for run in its]
+        is_alone = its[0].network.weights != SUPERNET_WEIGHTS
+        networks.scatter(
+            macs, [run.network.test_accuracy for run in its], color=colour, s=45, marker="^" if is_alone else "o",
+            label=f"{name}, trained alone" if is_alone else f"{name}, with the supernet's weights",
+        )  # fmt: skip
+        if not its[0].curve:
+            continue
         values = np.array([run.curve for run in its])
         x = np.arange(1, values.shape[1] + 1)
         curves.plot(x, np.median(values, axis=0), color=colour, linewidth=2, label=name)
         if len(its) > 1:
             curves.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
         floor.append(np.median(values, axis=0)[min(9, values.shape[1] - 1)])
-        macs = [run.network.average_macs for run in its]
-        networks.scatter(macs, [run.network.test_accuracy for run in its], color=colour, s=45, label=name)
-    top = max(run.curve[-1] for run in runs)
-    margin = 0.05 * max(top - min(floor), 1e-9)
-    curves.set_ylim(min(floor) - margin, top + margin)
+    if floor:
+        top = max(run.curve[-1] for run in runs if run.curve)
+        margin = 0.05 * max(top - min(floor), 1e-9)
+        curves.set_ylim(min(floor) - margin, top + margin)
+        curves.legend(frameon=False, loc="lower right")
+    else:
+        curves.text(0.5, 0.5, "no method that searches", transform=curves.transAxes, ha="center", color="#66717d")
+    if any(run.network.weights != SUPERNET_WEIGHTS for run in runs):
+        networks.legend(frameon=False, loc="best", fontsize=8)
     curves.set_title("Hypervolume on validation images", loc="left", fontweight="bold")
     curves.set_xlabel("Evaluated networks")
     curves.set_ylabel("Hypervolume (% x M)")
-    curves.legend(frameon=False, loc="lower right")
     budget = runs[0].max_average_macs
     networks.axvline(budget, color="#9aa5b1", linestyle=":")
     networks.annotate(

@@ -11,6 +11,7 @@ from pathlib import Path
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
+from aebnas_bo.comparison.plain_method import plain_choice
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import dump_config, parse_config
 from aebnas_bo.data.datasets import load_splits
@@ -33,10 +34,11 @@ class MethodRun:
     Args:
         method: Its name.
         seed: Its seed.
-        curve: Hypervolume after each trial, with further settings of thresholds where the method has them.
+        curve: Hypervolume after each trial, with further settings of thresholds where the method has them; empty of
+            plain networks, whose accuracies are no estimates with shared weights.
         network: The network of choice.
         max_average_macs: Budget in millions it was chosen under.
-        seconds: Seconds of proposing and evaluating all trials.
+        seconds: Seconds of proposing and evaluating all trials; `None` of plain networks.
     """
 
     method: str
@@ -44,7 +46,7 @@ class MethodRun:
     curve: tuple[float, ...]
     network: ChosenNetwork
     max_average_macs: float
-    seconds: float
+    seconds: float | None
 
 
 def run_comparison(
@@ -67,7 +69,7 @@ def run_comparison(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder}: is a file; give a folder")
     for name, config in configs.items():
-        if config.search.design_trials >= config.search.budget:
+        if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
             progress.message(
                 f"note: {name} draws its first {config.search.design_trials} networks without learning, so it learns "
                 f"nothing in {config.search.budget} (search.design_trials)"
@@ -125,6 +127,8 @@ def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
 
 
 def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_hash: Callable[[], str]) -> MethodRun:
+    if config.search.strategy == "plain":
+        return _run_plain(config, folder, progress)
     result = folder.path / RESULT_FILE
     if folder.holds_study:
         _take_up(config, folder, data_hash())
@@ -151,3 +155,16 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
     )
     write_text(result, json.dumps(asdict(run), allow_nan=False))
     return run
+
+
+def _run_plain(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
+    splits = load_splits(config.data)
+    budget = budget_of(config, NetworkSpace(config.space, splits.in_channels, splits.num_classes))
+    return MethodRun(
+        method=config.name,
+        seed=config.seed,
+        curve=(),
+        network=plain_choice(config, folder, splits=splits, budget=budget, progress=progress),
+        max_average_macs=budget,
+        seconds=None,
+    )

@@ -29,8 +29,8 @@ class Output(Section):
 
     Args:
         name: `exit1`, `exit2` ... by its position in the search space, or `final`.
-        threshold: Certainty from which on an image leaves here; null at the final classifier, which takes whoever is
-            left.
+        threshold: Certainty from which on an image leaves here; null at the last output, which takes every image that
+            is left.
         temperature: Divisor of the logits before confidence is measured.
         macs: MACs of an image that leaves here, branches passed on the way included.
         macs_without_passed: The same with this branch alone, as NACHOS and EDANAS count.
@@ -46,6 +46,18 @@ class Output(Section):
     def position(self) -> int:
         """Position of the exit in the search space, from 0."""
         return int(self.name.removeprefix("exit")) - 1
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the final classifier."""
+        return self.name == FINAL
+
+    @property
+    def title(self) -> str:
+        """Its name for readers."""
+        if self.is_final:
+            return "final classifier"
+        return self.name if self.threshold is not None else f"{self.name}, where the network ends"
 
 
 class OutputFigures(Section):
@@ -131,8 +143,10 @@ class NetworkDescription(Section):
         std: Standard deviation likewise, divided by then.
         confidence: Measure of an output's confidence.
         exit_rule: What thresholds are held against.
-        outputs: Outputs in use in order, the final classifier last; exits that tuning switched off are not among them.
-        estimated_accuracy: What the search took its accuracy for, in percent of the validation images.
+        outputs: Outputs in use in order; exits that tuning switched off are not among them. The last is the final
+            classifier, or an exit at which the network ends: nothing behind it is run.
+        estimated_accuracy: Accuracy that the search estimated, in percent of the validation images; null of a plain
+            network, which is not searched.
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
         origin: Where it comes from.
@@ -151,7 +165,7 @@ class NetworkDescription(Section):
     confidence: ConfidenceName
     exit_rule: ExitRule
     outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
-    estimated_accuracy: Percent
+    estimated_accuracy: Percent | None
     validation: Figures
     test: Figures
     origin: Origin
@@ -175,16 +189,18 @@ class NetworkDescription(Section):
             raise ValueError(f"{self.skeleton.num_classes} classes need as many names, got {len(self.class_names)}")
         if not len(self.mean) == len(self.std) == self.skeleton.in_channels:
             raise ValueError(f"{self.skeleton.in_channels} channels need as many means and deviations")
-        exits, final = self.outputs[:-1], self.outputs[-1]
+        *others, last = self.outputs
         for figures in (self.validation, self.test):
             if figures.by_class is not None and len(figures.by_class.images) != self.num_classes:
                 raise ValueError(f"answers class by class must be of {self.num_classes} classes")
-        positions = [output.position for output in exits if output.name != FINAL]
+        positions = [output.position for output in self.outputs if not output.is_final]
         is_known = set(positions) <= set(self.architecture.active_exits)
-        if final.name != FINAL or len(positions) < len(exits) or positions != sorted(set(positions)) or not is_known:
-            raise ValueError("outputs must be exits of the architecture in order, followed by the final classifier")
-        if final.threshold is not None or any(output.threshold is None for output in exits):
-            raise ValueError("every exit in use has a threshold, the final classifier has none")
+        if any(output.is_final for output in others) or positions != sorted(set(positions)) or not is_known:
+            raise ValueError(
+                "outputs must be exits of the architecture in order, and the final classifier only the last"
+            )
+        if last.threshold is not None or any(output.threshold is None for output in others):
+            raise ValueError("every output but the last has a threshold, the last has none")
         return self
 
     def to_json(self) -> str:

@@ -15,7 +15,7 @@ from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_netwo
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import MANIFEST
-from aebnas_bo.deploy.segments import segments
+from aebnas_bo.deploy.segments import drop_tail, segments
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import UsageError
 from aebnas_bo.run_folder import RunFolder
@@ -92,9 +92,11 @@ def export_network(source: Path, format_: Format, folder: Path) -> Path:
         What `load` takes: the file, or of segments the folder.
 
     Raises:
-        UsageError: If the folder cannot be made or a package is missing.
+        UsageError: If the folder cannot be made or is that of the training, or a package is missing.
         NetworkFileError: If the source is damaged.
     """
+    if folder.resolve() == source.parent.resolve():  # what is exported may lack weights that later tunings need
+        raise UsageError(f"--out {folder}: is the folder of the training; give another folder")
     subnet, description = load_network(source)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,7 @@ def export_network(source: Path, format_: Format, folder: Path) -> Path:
 
 
 def _torch(folder: Path, subnet: Subnet, description: NetworkDescription) -> str:
+    drop_tail(subnet, description)
     save_network(folder / NETWORK_FILE, subnet, description)
     return NETWORK_FILE
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
-from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
 
 
@@ -39,15 +39,14 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
     Args:
         measured: What it answers on `B` images, at all `E` outputs.
         costs: Its MACs.
-        thresholds: One per exit, `E - 1`; `None` of one that is switched off.
+        thresholds: One per exit, `E - 1`; `None` of one that is switched off, 0 of one at which the network ends.
     """
-    is_kept = [threshold is not None for threshold in thresholds]
-    table = keep_exits(measured.table, costs.backbone, costs.branches, is_kept)
-    kept = [threshold for threshold in thresholds if threshold is not None]
+    used = outputs_in_use(measured.table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    rows, table, kept = used.rows, used.table, used.thresholds
     outcome = evaluate_thresholds(table, kept)
-    without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, is_kept)), kept)
-    errors = [error for error, is_on in zip(measured.calibration_errors, [*is_kept, True], strict=True) if is_on]
-    found = zip(output_names(costs, is_kept), outcomes_by_output(table, kept), errors, strict=True)
+    without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, rows)), kept)
+    errors = [measured.calibration_errors[row] for row in rows]
+    found = zip(output_names(costs, rows), outcomes_by_output(table, kept), errors, strict=True)
     outputs = [
         OutputFigures(
             name=name,
@@ -58,8 +57,7 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
         )
         for name, one, error in found
     ]
-    rows = [row for row, is_on in enumerate([*is_kept, True]) if is_on]
-    answers = measured.answers[rows].gather(0, exit_indices(table.certainty, kept)[None])[0]
+    answers = measured.answers[list(rows)].gather(0, exit_indices(table.certainty, kept)[None])[0]
     return Figures(
         images=table.confidence.shape[1],
         accuracy=outcome.accuracy,
@@ -72,13 +70,12 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
     )
 
 
-def output_names(costs: ExitCosts, is_kept: Sequence[bool]) -> list[str]:
-    """Return the names of the outputs in use: `exit1` ... by position in the space, and `final`."""
-    exits = [f"exit{position + 1}" for position, is_on in zip(costs.exits, is_kept, strict=True) if is_on]
-    return [*exits, FINAL]
+def output_names(costs: ExitCosts, rows: Sequence[int]) -> list[str]:
+    """Return the names of the outputs in use: `exit1` ... by position in the space, or `final`."""
+    names = [*(f"exit{position + 1}" for position in costs.exits), FINAL]
+    return [names[row] for row in rows]
 
 
-def macs_without_passed(costs: ExitCosts, is_kept: Sequence[bool]) -> tuple[int, ...]:
+def macs_without_passed(costs: ExitCosts, rows: Sequence[int]) -> tuple[int, ...]:
     """Return what leaving at each output in use costs if only its own branch is charged."""
-    own = zip(costs.cumulative_without_earlier_branches, [*is_kept, True], strict=True)
-    return tuple(macs for macs, is_on in own if is_on)
+    return tuple(costs.cumulative_without_earlier_branches[row] for row in rows)

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from aebnas_bo import __version__
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config import Config, FinalTrainingConfig
 from aebnas_bo.config_loading import parse_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.splits import Splits, final_splits
-from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
-from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
-    OperatingPoint,
     check_goal,
-    operating_points,
     remark_on_goal,
-    tuned_with_margins,
     tuning_goal_of,
     write_operating_points,
 )
 from aebnas_bo.deploy.seen_figures import look_of, note_look
-from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, Training, training_folder, write_recipe
-from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits
+from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check
+from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
-from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
+from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.run_lock import RunLock
@@ -47,10 +40,8 @@ from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import (
     ESTIMATION_VERSION,
     prepare_supernet,
@@ -66,7 +57,6 @@ from aebnas_bo.training.loop import EpochReport
 # What the study itself does not depend on.
 CHANGEABLE = ("final_training.", "shortlist.", "data.root", "device", "num_threads")
 CALIBRATION_BATCH = 256
-RECIPE_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -92,13 +82,24 @@ class Candidate:
     @cached_property
     def final_splits(self) -> Splits:
         """The images it is trained on and measured with."""
-        spares = self.config.final_training.train_on_validation
-        return final_splits(self.splits, self.config.data) if spares else self.splits
+        return splits_of_training(self.config, self.splits)
 
     @property
     def architecture(self) -> Architecture:
         """The network."""
         return self.space.architecture(self.trial.parameters)
+
+    @property
+    def measurable(self) -> Measurable:
+        """What its figures are measured with."""
+        return Measurable(
+            architecture=self.architecture,
+            skeleton=self.space.skeleton,
+            splits=self.final_splits,
+            estimation=self.config.estimation,
+            goal=self.goal,
+            estimated_accuracy=self.trial.metrics["accuracy"],
+        )
 
     @property
     def costs(self) -> ExitCosts:
@@ -209,7 +210,8 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
             subnet = _train(candidate, recipe, training, checkpoint, progress, device)
         look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
         others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
-        description, points = _describe(candidate, subnet, _origin(candidate, recipe, training), device)
+        origin = origin_of(candidate.config, candidate.final_splits, recipe, training=training)
+        description, points = describe_network(candidate.measurable, subnet, origin, device=device)
         description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
@@ -239,21 +241,6 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
     return with_budget(recipe, config, space)
 
 
-def _origin(candidate: Candidate, recipe: FinalTrainingConfig, training: Training) -> Origin:
-    config = candidate.config
-    return Origin(
-        study=config.name,
-        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
-        train_images=len(candidate.final_splits.train),
-        seed=training.seed,
-        epochs=recipe.epochs,
-        start=recipe.start,
-        version=__version__,
-        recipe=training.recipe,
-        fingerprint=training.fingerprint,
-    )
-
-
 def _train(
     candidate: Candidate,
     recipe: FinalTrainingConfig,
@@ -264,7 +251,7 @@ def _train(
 ) -> Subnet:
     config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
     seed = training.seed
-    teacher: Callable[[Tensor], Tensor] | None = None
+    teacher: Teacher | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
         subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
@@ -273,79 +260,21 @@ def _train(
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
         if recipe.distillation:
-            teacher = largest_teacher(supernet, space, MeasuringImages.of(splits, device))
+            teacher = largest_teacher(supernet, space, config, MeasuringImages.of(splits, device))
+    data = training_data(config, recipe, candidate.final_splits, device)
+    if teacher is not None:
+        make_check = partial(
+            check_teacher, teacher, architecture, recipe,
+            skeleton=space.skeleton, data=data, splits=candidate.final_splits, seed=seed,
+        )  # fmt: skip
+        check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
+        progress.message(f"{architecture.key}, seed {seed}: {check}")
+        teacher = teacher if check.is_useful else None
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    data = training_data(config, recipe, candidate.final_splits, device)
     return train_network(
         subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
     )
-
-
-def largest_teacher(supernet: Supernet, space: NetworkSpace, images: MeasuringImages) -> Callable[[Tensor], Tensor]:
-    """Return the final answers of the supernet's largest network."""
-    largest = extract(supernet, space.largest_without_exits)
-    calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
-
-    @torch.no_grad()
-    def answer(batch: Tensor) -> Tensor:
-        logits: Tensor = largest(batch)[-1]
-        return logits
-
-    return answer
-
-
-@torch.no_grad()
-def _describe(
-    candidate: Candidate, subnet: Subnet, origin: Origin, device: str
-) -> tuple[NetworkDescription, list[OperatingPoint]]:
-    """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once."""
-    config, splits, costs = candidate.config, candidate.final_splits, candidate.costs
-    images, key, estimation = MeasuringImages.of(splits, device), candidate.trial.key, config.estimation
-    num_outputs = len(costs.cumulative)
-    temperatures = (
-        fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
-    )
-
-    def measured(split: LabelledImages) -> MeasuredSplit:
-        normalized = normalize(split.images, splits.mean, splits.std, device)
-        outputs = output_logits(subnet, normalized, estimation.batch_size)
-        outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
-        table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
-        errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
-        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
-        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
-
-    validation = measured(splits.validation)
-    thresholds = tuned_with_margins(validation.table, costs, candidate.goal)
-    test = measured(splits.test)
-    is_kept = [threshold is not None for threshold in thresholds]
-    charged = keep_exits(validation.table, costs.backbone, costs.branches, is_kept).macs
-    kept = [k for k, is_on in enumerate([*is_kept, True]) if is_on]
-    outputs = zip(output_names(costs, is_kept), kept, charged, macs_without_passed(costs, is_kept), strict=True)
-    description = NetworkDescription(
-        key=key,
-        architecture=candidate.architecture,
-        skeleton=candidate.space.skeleton,
-        class_names=splits.class_names,
-        image_size=splits.image_size,
-        mean=splits.mean,
-        std=splits.std,
-        confidence=estimation.confidence,
-        exit_rule=estimation.exit_rule,
-        outputs=tuple(
-            Output(
-                name=name, threshold=[*thresholds, None][k], temperature=temperatures[k], macs=macs,
-                macs_without_passed=own,
-            )
-            for name, k, macs, own in outputs
-        ),
-        estimated_accuracy=candidate.trial.metrics["accuracy"],
-        validation=figures_at(validation, costs, thresholds),
-        test=figures_at(test, costs, thresholds),
-        origin=origin,
-    )  # fmt: skip
-    return description, operating_points(validation, test, costs)

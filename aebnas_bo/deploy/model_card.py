@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
-from aebnas_bo.deploy.description import FINAL, Figures, NetworkDescription
+from aebnas_bo.deploy.description import Figures, NetworkDescription
 from aebnas_bo.space.macs import MACS_PER_MILLION
 
 MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
@@ -57,7 +57,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "",
             "## Outputs",
             "",
-            f"{RULES[network.exit_rule]} Confidence: {MEASURES[network.confidence]}.",
+            f"{RULES[network.exit_rule]} Confidence: {MEASURES[network.confidence]}.{_end(network)}",
             "",
             *_outputs(network, test),
             "",
@@ -104,12 +104,18 @@ def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
     for output, figures in zip(network.outputs, test.outputs, strict=True):
         threshold = "–" if output.threshold is None else f"{output.threshold:.4f}"
         leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
-        name = "final classifier" if output.name == FINAL else output.name
         lines.append(
-            f"| {name} | {threshold} | {output.macs / MACS_PER_MILLION:.4g} | {100 * figures.exit_rate:.1f} | "
+            f"| {output.title} | {threshold} | {output.macs / MACS_PER_MILLION:.4g} | {100 * figures.exit_rate:.1f} | "
             f"{figures.accuracy:.2f} | {leaving} | {figures.calibration_error:.2f} |"
         )
     return lines
+
+
+def _end(network: NetworkDescription) -> str:
+    last = network.outputs[-1]
+    if last.is_final:
+        return ""
+    return f" The network ends at {last.name}, which takes every image that is left; nothing behind it is run."
 
 
 def _loading(file: str) -> list[str]:

@@ -7,12 +7,14 @@ from pathlib import Path
 import torch
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.segments import drop_tail
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.checkpoint import check_fit, load_tensors, save_tensors
 
 NETWORK_FILE = "network.safetensors"
 FINGERPRINT = "aebnas_bo network"
+HEAD = "head."  # what the names of the head's tensors begin with
 
 
 def save_network(path: Path, subnet: Subnet, description: NetworkDescription) -> None:
@@ -29,6 +31,8 @@ def save_network(path: Path, subnet: Subnet, description: NetworkDescription) ->
 def load_network(path: Path) -> tuple[Subnet, NetworkDescription]:
     """Read a network, ready to be evaluated.
 
+    A network that ends at an exit may lie there without what is behind it.
+
     Raises:
         NetworkFileError: If the file is damaged, of another version, or holds no network.
     """
@@ -39,6 +43,8 @@ def load_network(path: Path) -> tuple[Subnet, NetworkDescription]:
         raise NetworkFileError(f"{reason}; export the network again, or copy the file again") from error
     description = NetworkDescription.from_json(metadata.get("network", ""), str(path))
     subnet = Subnet(description.architecture, description.skeleton)
+    if not any(name.startswith(HEAD) for name in tensors):
+        drop_tail(subnet, description)
     try:
         check_fit(path, tensors, subnet.state_dict())
     except CorruptStateError as error:

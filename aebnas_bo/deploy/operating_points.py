@@ -13,8 +13,9 @@ from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.figures import MeasuredSplit, figures_at
+from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -30,7 +31,8 @@ class OperatingPoint:
 
     Args:
         budget: Average MACs in millions that the validation images were to stay within.
-        thresholds: One per exit; `None` of one that is switched off.
+        thresholds: One per exit; `None` of one that is switched off or lies behind the end, 0 of one at which the
+            network ends.
         validation: Figures on the images thresholds were tuned on.
         test: Figures on the test images.
     """
@@ -143,7 +145,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
 
 
 def write_operating_points(path: Path, points: Sequence[OperatingPoint], costs: ExitCosts) -> None:
-    """Write a row per budget; the threshold of an exit that is switched off is empty.
+    """Write a row per budget; the threshold of an exit that is not run is empty, where the network ends it is 0.
 
     Args:
         path: CSV file to write.
@@ -169,26 +171,21 @@ def write_operating_points(path: Path, points: Sequence[OperatingPoint], costs: 
 def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
     """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding flips none.
 
-    Where no number of single precision lies between the two, it stays at the upper one.
+    Where no number of single precision lies between the two, it stays at the upper one. The network ends where it did.
 
     Args:
         table: The network's table, all exits, that the thresholds were tuned on.
         costs: Its MACs.
-        thresholds: One per exit, `None` of one that is switched off.
+        thresholds: One per exit, `None` of one that is switched off, 0 of one at which the network ends.
     """
-    is_kept = [threshold is not None for threshold in thresholds]
-    certainty = keep_exits(table, costs.backbone, costs.branches, is_kept).certainty.double()
-    rows = iter(certainty)
-    moved: list[float | None] = []
-    for threshold in thresholds:
-        if threshold is None:
-            moved.append(None)
-            continue
-        occurring = next(rows)
+    used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    moved: list[float | None] = [END if row == used.rows[-1] else None for row in range(len(thresholds))]
+    certainty = used.table.certainty.double()
+    for row, threshold, occurring in zip(used.rows, used.thresholds, certainty, strict=False):  # the last has none
         below, above = occurring[occurring < threshold], occurring[occurring >= threshold]
         low = float(below.max()) if len(below) else 0.0
         high = float(above.min()) if len(above) else 1.0
         middle = 0.5 * (low + high)
         is_apart = float(np.float32(middle)) > low or not len(below)  # in single precision, in which it is compared
-        moved.append(middle if is_apart else high)
+        moved[row] = middle if is_apart else high
     return tuple(moved)

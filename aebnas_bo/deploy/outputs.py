@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.deploy.description import FINAL, NetworkDescription
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.latency import FORCED, Latency
 
-Column = tuple[str, Callable[[NetworkDescription], float], int]
+Column = tuple[str, Callable[[NetworkDescription], float | None], int]
 COLUMNS: tuple[Column, ...] = (
     ("estimate (%)", lambda network: network.estimated_accuracy, 2),
     ("validation (%)", lambda network: network.validation.accuracy, 2),
@@ -24,11 +24,12 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def training_table(networks: Sequence[NetworkDescription]) -> Table:
+def training_table(networks: Sequence[NetworkDescription], plain: Sequence[NetworkDescription] = ()) -> Table:
     """Return a row per trained network and, of several, one of means with standard deviations.
 
     Args:
         networks: One architecture, trained by one recipe with one seed or several.
+        plain: Plain networks to show below.
     """
     origin = networks[0].origin
     title = f"Network {networks[0].key}, trained for {origin.epochs} epochs (recipe {origin.recipe})"
@@ -36,17 +37,24 @@ def training_table(networks: Sequence[NetworkDescription]) -> Table:
     table.add_column("seed", justify="right")
     for name, _, _ in COLUMNS:
         table.add_column(name, justify="right")
-    for network in networks:
-        cells = [f"{value(network):.{digits}f}" for _, value, digits in COLUMNS]
-        table.add_row(str(network.origin.seed), *cells)
-    if len(networks) > 1:
+    for name, group in (("", networks), ("plain network, ", plain)):
+        for network in group:
+            table.add_row(f"{name}{network.origin.seed}", *(_cell([network], column) for column in COLUMNS))
         table.add_section()
-        spreads = []
-        for _, value, digits in COLUMNS:
-            values = [value(network) for network in networks]
-            spreads.append(f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}")
-        table.add_row("mean", *spreads)
+        if len(group) > 1:
+            table.add_row(f"{name}mean", *(_cell(group, column) for column in COLUMNS))
+            table.add_section()
     return table
+
+
+def _cell(networks: Sequence[NetworkDescription], column: Column) -> str:
+    """Return a figure of one network, or mean and standard deviation of several."""
+    _, value_of, digits = column
+    values = [value for network in networks if (value := value_of(network)) is not None]
+    if not values:
+        return "–"
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[str]:
@@ -78,7 +86,7 @@ def outputs_table(network: NetworkDescription) -> Table:
     for output, figures in zip(network.outputs, network.test.outputs, strict=True):
         leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
         table.add_row(
-            "final classifier" if output.name == FINAL else output.name,
+            output.title,
             "–" if output.threshold is None else f"{output.threshold:.4f}",
             f"{output.macs / 1e6:.4f}",
             f"{100 * figures.exit_rate:.1f}",

@@ -1,6 +1,6 @@
 """A trained network cut at its exits, ready to be run piece by piece or written to a file.
 
-Legend: `B` images, `K` classes, `E` outputs in use (exits in order, then the final classifier).
+Legend: `B` images, `K` classes, `E` outputs in use (exits in order, the last of which may be the final classifier).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.description import NetworkDescription, Output
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.supernet.subnet import Subnet
 
@@ -65,22 +65,49 @@ class Segment(nn.Module):
 
 
 def segments(subnet: Subnet, description: NetworkDescription) -> list[Segment]:
-    """Cut a network at the `E` outputs in use; branches of exits that are switched off are left out.
+    """Cut a network at the `E` outputs in use; all that is not run is left out.
+
+    Branches of exits that are switched off are not run and, where the network ends at an exit, nothing behind it is.
 
     Args:
         subnet: The network, in evaluation mode.
         description: Which outputs are in use.
     """
-    cuts = [description.skeleton.exit_stages[output.position] for output in description.outputs[:-1]]
     pieces: list[nn.Module] = [Preparation(description), subnet.stem]
-    found = []
-    for number, stage in enumerate(subnet.stages):
-        pieces.append(stage)
-        if number in cuts:
-            found.append(Segment(nn.Sequential(*pieces), subnet.branches[str(number)]))
-            pieces = []
-    found.append(Segment(nn.Sequential(*pieces), subnet.head))
+    found, first = [], 0
+    for output in description.outputs:
+        stage = last_stage(output, description)
+        classifier = subnet.head if output.is_final else subnet.branches[str(stage)]
+        found.append(Segment(nn.Sequential(*pieces, *subnet.stages[first : stage + 1]), classifier))
+        pieces, first = [], stage + 1
     return [segment.eval() for segment in found]
+
+
+def last_stage(output: Output, description: NetworkDescription) -> int:
+    """Return the stage, from 0, whose features an output reads."""
+    return (
+        len(description.architecture.stages) - 1
+        if output.is_final
+        else description.skeleton.exit_stages[output.position]
+    )
+
+
+def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
+    """Remove what lies behind the last output in use from a network, in place; nothing behind the final classifier.
+
+    The network can then be run by its segments only.
+
+    Args:
+        subnet: The network.
+        description: Which outputs are in use.
+    """
+    last = description.outputs[-1]
+    if last.is_final:
+        return
+    stage = last_stage(last, description)
+    subnet.stages = subnet.stages[: stage + 1]
+    subnet.branches = nn.ModuleDict({name: one for name, one in subnet.branches.items() if int(name) <= stage})
+    subnet.head = nn.Sequential()
 
 
 def sureness(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:

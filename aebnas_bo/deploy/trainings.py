@@ -14,6 +14,8 @@ from aebnas_bo.training.checkpoint import load_metadata
 
 RECIPE_FILE = "recipe.json"
 CHECKPOINT_FILE = "training.safetensors"
+RECIPE_DIGITS = 6
+PLAIN = "plain"  # in the names of plain networks' folders
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Training:
     """One training of an architecture.
 
     Args:
-        key: Key of the architecture.
+        key: Key of the architecture; of a plain network `plain-WIDTH`.
         seed: Seed of the training.
         recipe: Short hash of all settings, images and versions that its weights depend on besides key and seed.
         fingerprint: Identifies all that its weights depend on.
@@ -76,7 +78,7 @@ def write_recipe(path: Path, training: Training, settings: dict[str, object]) ->
 
 
 def trained_networks(folder: RunFolder, key: str = "") -> list[TrainedNetwork]:
-    """Return a run's trained networks by key, seed and folder.
+    """Return a run's trained networks by key, seed and folder, without plain networks.
 
     Args:
         folder: The run folder.
@@ -85,7 +87,23 @@ def trained_networks(folder: RunFolder, key: str = "") -> list[TrainedNetwork]:
     Raises:
         NetworkFileError: If the file of one is damaged.
     """
-    files = folder.trained.glob(f"{key or '*'}-seed*/{NETWORK_FILE}")
+    return _networks(folder, key or "[0-9a-f]*")  # a key is a hexadecimal number
+
+
+def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
+    """Return a run's trained plain networks by key, seed and folder.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        NetworkFileError: If the file of one is damaged.
+    """
+    return _networks(folder, f"{PLAIN}-*")
+
+
+def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
+    files = folder.trained.glob(f"{pattern}-seed*/{NETWORK_FILE}")
     found = [TrainedNetwork(file.parent, load_network(file)[1]) for file in files]
     return sorted(found, key=lambda one: (one.description.key, one.description.origin.seed, one.folder.name))
 

@@ -2,8 +2,9 @@
 
 Raising the threshold of an exit past images that are all right there can only lose: they would have left earlier, right
 and for less. So of the certainties that occur only those are worth trying as a threshold that have a wrong image just
-below them, and an exit may be switched off, which saves its branch. Where the combinations that remain are few, all are
-tried; otherwise a grid of them, refined one exit at a time over all that occur.
+below them. An exit may be switched off, which saves its branch, and the network may end at an exit, which saves all
+that lies behind it. Where the combinations that remain are few, all are tried; otherwise a grid of them, refined one
+exit at a time over all that occur.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -20,14 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError
+from aebnas_bo.early_exit.outputs_in_use import END, keep_outputs
+from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, exit_indices
 from aebnas_bo.early_exit.threshold_grid import GridOutcome, evaluate_grid
 
-MOST_EXACT = 2_000_000  # combinations, all subsets of the exits together, that are tried one by one
-MOST_COARSE = 20_000  # combinations per subset of the exits in the first, coarse pass
-MOST_REFINED = 4  # subsets of the exits, the best of the coarse pass, that are refined
+MOST_EXACT = 2_000_000  # combinations, all subsets of the outputs together, that are tried one by one
+MOST_COARSE = 20_000  # combinations per subset of the outputs in the first, coarse pass
+MOST_REFINED = 4  # subsets of the outputs, the best of the coarse pass, that are refined
 MOST_PASSES = 8  # of refinement over all exits
 TARGET_WEIGHT = 0.1  # accuracy points per percent above the target, as in AEBNAS
+# The network ends before a tail that gains no more than this, in standard errors of the paired difference: even a tail
+# without any true gain shows more than half a standard error in three samples of ten.
+TAIL_STANDARD_ERRORS = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class TunedThresholds:
     """Thresholds and what they come to on the images they were tuned on.
 
     Args:
-        thresholds: One per active exit; `None` where the exit is better switched off.
+        thresholds: One per active exit; `None` where the exit is better switched off or lies behind the end, 0 where
+            the network ends: that exit takes every image that is left.
         accuracy: Top-1 accuracy in percent.
         average_macs: Mean MACs per image, branches of switched-off exits not counted.
     """
@@ -82,23 +89,24 @@ def pareto_thresholds(
         table: The network's table over `B` images.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
-        may_switch_off: Whether exits may be switched off.
+        may_switch_off: Whether exits may be switched off, and the network may end at one.
 
     Raises:
         ExitTableError: If there are more than `MOST_EXACT` combinations left to try, or costs do not fit the table.
     """
-    subsets = list(_subsets(table, backbone, branches, may_switch_off))
-    found = []
+    found: list[TunedThresholds] = []
+    worst_cases: list[int] = []
     combinations = 0
-    for subset, grids in zip(subsets, _candidates_of(subsets, table, may_switch_off), strict=True):
+    for subset, grids in _choices(table, backbone, branches, may_switch_off):
         combinations += math.prod(map(len, grids))
         if combinations > MOST_EXACT:
             raise ExitTableError(f"more than {MOST_EXACT} combinations of thresholds; tune for a goal instead")
         found += subset.settings(evaluate_grid(subset.table, grids))
+        worst_cases += [subset.table.macs[-1]] * (len(found) - len(worst_cases))
     macs = np.array([setting.average_macs for setting in found])
     accuracy = np.array([setting.accuracy for setting in found])
     front: list[TunedThresholds] = []
-    for index in np.lexsort((-accuracy, macs)):
+    for index in np.lexsort((np.array(worst_cases), -accuracy, macs)):
         if not front or found[index].accuracy > front[-1].accuracy:
             front.append(found[index])
     return front
@@ -114,63 +122,41 @@ def tune_thresholds(
 ) -> TunedThresholds:
     """Return the best thresholds for a goal: exact where all combinations can be tried, else as good as any grid given.
 
+    Of settings with the same accuracy and average MACs the one with the cheaper worst case is the best. The network
+    ends even earlier where this costs no more on average and at most `TAIL_STANDARD_ERRORS` of accuracy.
+
     Args:
         table: The network's table over `B` images.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
         goal: What counts.
         grid: Thresholds that are tried at every exit whatever else is.
-        may_switch_off: Whether exits may be switched off.
+        may_switch_off: Whether exits may be switched off, and the network may end at one.
 
     Raises:
         ExitTableError: If costs do not fit the table.
     """
-    subsets = list(_subsets(table, backbone, branches, may_switch_off))
-    grids = _candidates_of(subsets, table, may_switch_off)
-    is_exact = sum(math.prod(map(len, values)) for values in grids) <= MOST_EXACT
-    ranked: list[tuple[tuple[float, float], list[float], int]] = []
-    for number, (subset, values) in enumerate(zip(subsets, grids, strict=True)):
-        tried = values if is_exact else [_thinned(one, len(values), grid) for one in values]
-        ranked.append((*_best(subset, tried, goal), number))
-    ranked.sort(key=lambda entry: entry[0], reverse=True)
-    if not is_exact:
-        ranked = [
-            (*_refine(subsets[number], grids[number], goal, score, setting), number)
-            for score, setting, number in ranked[:MOST_REFINED]
-        ]
-    _, setting, number = max(ranked, key=lambda entry: entry[0])
-    chosen = [torch.tensor([threshold], dtype=torch.float64) for threshold in setting]
-    [tuned] = subsets[number].settings(evaluate_grid(subsets[number].table, chosen))
+    choices = list(_choices(table, backbone, branches, may_switch_off))
+    is_exact = sum(math.prod(map(len, values)) for _, values in choices) <= MOST_EXACT
+    coarse = None if is_exact else grid
+    found = _without_idle_tail(_search(choices, goal, coarse=coarse), choices, goal, coarse=coarse)
+    [tuned] = found.subset.settings(found.outcome)
     return tuned
-
-
-def keep_exits(
-    table: ExitTable, backbone: Sequence[int], branches: Sequence[int], is_kept: Sequence[bool]
-) -> ExitTable:
-    """Return the table of a network whose other exits are switched off, so that nobody pays for their branches.
-
-    Args:
-        table: The network's table over `B` images.
-        backbone: MACs of the backbone up to each output, `E`, ascending.
-        branches: MACs of each exit's branch, `E - 1`.
-        is_kept: Which exits stay, `E - 1`.
-    """
-    rows = [k for k, kept in enumerate(is_kept) if kept] + [len(is_kept)]
-    passed = np.cumsum([cost if kept else 0 for cost, kept in zip((*branches, 0), (*is_kept, True), strict=True)])
-    macs = tuple(int(backbone[k] + passed[k]) for k in rows)
-    return ExitTable(table.confidence[rows], table.is_correct[rows], macs, table.rule)
 
 
 @dataclass(frozen=True)
 class _Subset:
-    """A network with some of its exits switched off."""
+    """A network with some of its outputs, the last of which takes every image that is left.
+
+    Args:
+        table: Table of these outputs.
+        rows: Their numbers among all outputs.
+        num_exits: Number of exits of the whole network.
+    """
 
     table: ExitTable
-    is_kept: tuple[bool, ...]
-
-    def of_kept(self, of_all: Sequence[Tensor]) -> list[Tensor]:
-        """Return what belongs to the exits that are kept."""
-        return [one for one, is_kept in zip(of_all, self.is_kept, strict=True) if is_kept]
+    rows: tuple[int, ...]
+    num_exits: int
 
     def outcome(self, grids: Sequence[Tensor]) -> tuple[GridOutcome, Tensor, Tensor]:
         """Evaluate a grid; return it with accuracy in percent and average MACs, `N` each."""
@@ -184,51 +170,123 @@ class _Subset:
         settings = []
         columns = (outcome.thresholds.tolist(), outcome.num_right.tolist(), outcome.total_macs.tolist())
         for thresholds, right, macs in zip(*columns, strict=True):
-            kept = iter(thresholds)
-            placed = tuple(next(kept) if is_kept else None for is_kept in self.is_kept)
-            settings.append(TunedThresholds(placed, 100.0 * right / num_images, macs / num_images))
+            placed = dict(zip(self.rows, (*thresholds, END), strict=True))
+            whole = tuple(placed.get(row) for row in range(self.num_exits))
+            settings.append(TunedThresholds(whole, 100.0 * right / num_images, macs / num_images))
         return settings
 
 
-def _subsets(
+@dataclass(frozen=True)
+class _Found:
+    """A setting of one subset and how well it meets a goal."""
+
+    subset: _Subset
+    setting: list[float]
+    score: tuple[float, float, float]
+
+    @cached_property
+    def outcome(self) -> GridOutcome:
+        return evaluate_grid(self.subset.table, _singles(self.setting))
+
+    @cached_property
+    def is_right(self) -> Tensor:
+        table = self.subset.table
+        return table.is_correct.gather(0, exit_indices(table.certainty, self.setting)[None])[0].double()
+
+
+_Choice = tuple[_Subset, list[Tensor]]
+"""A subset of the outputs and the thresholds worth trying at each of its outputs but the last, ascending."""
+
+
+def _choices(
     table: ExitTable, backbone: Sequence[int], branches: Sequence[int], may_switch_off: bool
-) -> Iterator[_Subset]:
+) -> Iterator[_Choice]:
     num_exits = len(table.macs) - 1
     if len(backbone) != num_exits + 1 or len(branches) != num_exits:
         raise ExitTableError(
             f"a table of {num_exits + 1} outputs needs as many backbone costs and {num_exits} of branches, got "
             f"{len(backbone)} and {len(branches)}"
         )
-    for is_kept in product(*([(True, False) if may_switch_off else (True,)] * num_exits)):
-        yield _Subset(keep_exits(table, backbone, branches, is_kept), is_kept)
+    # By the rule `cumulative` the certainty of an exit depends on the exits that are kept before it.
+    of_all = None if table.rule == "cumulative" else _candidates_of(table, may_switch_off)
+    for is_kept in product(*([(True, False) if may_switch_off else (True,)] * (num_exits + 1))):
+        rows = tuple(row for row, kept in enumerate(is_kept) if kept)
+        if not rows:
+            continue
+        subset = _Subset(keep_outputs(table, rows, backbone=backbone, branches=branches), rows, num_exits)
+        values = _candidates_of(subset.table, may_switch_off) if of_all is None else [of_all[row] for row in rows[:-1]]
+        if all(map(len, values)):  # an exit that is always right has none: the network may as well end there
+            yield subset, values
 
 
-def _candidates_of(subsets: Sequence[_Subset], table: ExitTable, may_switch_off: bool) -> list[list[Tensor]]:
-    """Return for each subset the thresholds worth trying at each exit it keeps, ascending."""
-
-    def of_table(one: ExitTable) -> list[Tensor]:
-        rows = zip(one.certainty[:-1], one.is_correct[:-1], strict=True)
-        return [_candidates(certainty, is_correct, needs_unreachable) for certainty, is_correct in rows]
-
+def _candidates_of(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
+    """Return for each output but the last the thresholds worth trying, ascending."""
     # By the cumulative rule an exit that nobody leaves is not one that is off: it adds to the certainty of later ones.
     needs_unreachable = not may_switch_off or table.rule == "cumulative"
-    if table.rule == "cumulative":  # what an exit's certainty is depends on those that are kept before it
-        return [of_table(subset.table) for subset in subsets]
-    of_all = of_table(table)
-    return [subset.of_kept(of_all) for subset in subsets]
+    rows = zip(table.certainty[:-1], table.is_correct[:-1], strict=True)
+    return [_candidates(*row, needs_unreachable=needs_unreachable, may_end=may_switch_off) for row in rows]
 
 
-def _candidates(certainty: Tensor, is_correct: Tensor, needs_unreachable: bool) -> Tensor:
-    """Return the certainties, ascending, that are lowest of all or have a wrong image just below them.
+def _candidates(certainty: Tensor, is_correct: Tensor, *, needs_unreachable: bool, may_end: bool) -> Tensor:
+    """Return the certainties, ascending, that have a wrong image just below them.
 
-    Where a threshold is needed that nobody reaches, 1 is one of them.
+    The lowest of all, at which every image leaves, is one of them unless the network may end there instead. Where a
+    threshold is needed that nobody reaches, 1 is one of them.
     """
     values, group = certainty.double().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     has_wrong = torch.zeros(len(values), dtype=torch.bool)
     has_wrong[group[~is_correct]] = True
-    is_worth = torch.cat([torch.tensor([True]), has_wrong[:-1]])
+    is_worth = torch.cat([torch.tensor([not may_end]), has_wrong[:-1]])
     kept: Tensor = values[is_worth]
     return kept if not needs_unreachable or bool(values[-1] >= 1.0) else torch.cat([kept, kept.new_ones(1)])
+
+
+def _search(choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[float] | None) -> _Found:
+    """Return the best setting of several subsets.
+
+    Args:
+        choices: The subsets with their thresholds.
+        goal: What counts.
+        coarse: `None` to try all combinations; else thresholds that the first, coarse pass tries too.
+    """
+    ranked = []
+    for subset, values in choices:
+        tried = values if coarse is None else [_thinned(one, len(values), coarse) for one in values]
+        ranked.append(_best(subset, tried, goal))
+    if coarse is not None:
+        of_subset = {subset.rows: values for subset, values in choices}
+        ranked.sort(key=lambda found: found.score, reverse=True)
+        ranked = [_refine(found, of_subset[found.subset.rows], goal) for found in ranked[:MOST_REFINED]]
+    return max(ranked, key=lambda found: found.score)
+
+
+def _without_idle_tail(
+    best: _Found, choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[float] | None
+) -> _Found:
+    """Return the shortest network that is as good as the best one, or that one.
+
+    It has to be as cheap on average, cheaper in the worst case and, of images in pairs, less accurate by at most
+    `TAIL_STANDARD_ERRORS`; an accuracy that is asked for and met stays met.
+    """
+    [longest] = best.subset.settings(best.outcome)
+    budget = TuningGoal("max_macs", longest.average_macs)
+    for end in range(best.subset.rows[-1]):
+        worst_case = best.subset.table.macs[-1]
+        shorter = [one for one in choices if one[0].rows[-1] == end and one[0].table.macs[-1] < worst_case]
+        if not shorter:
+            continue
+        found = _search(shorter, budget, coarse=coarse)
+        [tuned] = found.subset.settings(found.outcome)
+        is_missed = goal.kind == "min_accuracy" and tuned.accuracy < goal.value <= longest.accuracy
+        if tuned.average_macs <= budget.value and not is_missed and _is_as_accurate(found, best):
+            return found
+    return best
+
+
+def _is_as_accurate(shorter: _Found, longer: _Found) -> bool:
+    lost = longer.is_right - shorter.is_right
+    standard_error = float(lost.std(correction=0)) / math.sqrt(len(lost))
+    return float(lost.mean()) <= TAIL_STANDARD_ERRORS * standard_error
 
 
 def _thinned(values: Tensor, num_exits: int, grid: Sequence[float]) -> Tensor:
@@ -239,25 +297,29 @@ def _thinned(values: Tensor, num_exits: int, grid: Sequence[float]) -> Tensor:
     return merged
 
 
-def _best(subset: _Subset, grids: Sequence[Tensor], goal: TuningGoal) -> tuple[tuple[float, float], list[float]]:
+def _best(subset: _Subset, grids: Sequence[Tensor], goal: TuningGoal) -> _Found:
     outcome, accuracy, macs = subset.outcome(grids)
     first, second = goal.scores(accuracy, macs)
     index = int(torch.where(first == first.max(), second, -torch.inf).argmax())
-    return (float(first[index]), float(second[index])), outcome.thresholds[index].tolist()
+    score = (float(first[index]), float(second[index]), -float(subset.table.macs[-1]))
+    return _Found(subset, outcome.thresholds[index].tolist(), score)
 
 
-def _refine(
-    subset: _Subset, grids: Sequence[Tensor], goal: TuningGoal, score: tuple[float, float], setting: list[float]
-) -> tuple[tuple[float, float], list[float]]:
+def _refine(found: _Found, grids: Sequence[Tensor], goal: TuningGoal) -> _Found:
     """Move one exit at a time to the best of all its candidates until nothing gets better."""
     for _ in range(MOST_PASSES):
-        before = score
+        before = found
         for position, values in enumerate(grids):
-            tried = [torch.tensor([t], dtype=torch.float64) for t in setting]
+            tried = _singles(found.setting)
             tried[position] = torch.cat([values, tried[position]]).unique()  # type: ignore[no-untyped-call]
-            found = _best(subset, tried, goal)
-            if found[0] > score:
-                score, setting = found
-        if score == before:
+            moved = _best(found.subset, tried, goal)
+            if moved.score > found.score:
+                found = moved
+        if found is before:
             break
-    return score, setting
+    return found
+
+
+def _singles(setting: Sequence[float]) -> list[Tensor]:
+    """Return one list of a single threshold per exit."""
+    return [torch.tensor([threshold], dtype=torch.float64) for threshold in setting]

@@ -10,9 +10,10 @@ from typing import cast
 import torch
 
 from aebnas_bo.config import EstimationConfig
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, mean_cost
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
@@ -111,13 +112,13 @@ class SupernetEstimator:
         )
 
     def _tuned_estimate(self, architecture: Architecture) -> Estimate:
-        """Judge a network at the thresholds that are best for it; `details` holds those of exits that stay on."""
+        """Judge a network at the thresholds that are best for it; `details` holds those of exits that are run."""
         tuned = self.tuned_thresholds(architecture)
         costs = exit_costs(architecture, self._space.skeleton)
-        is_kept = [threshold is not None for threshold in tuned]
-        table = keep_exits(self.exit_table(architecture), costs.backbone, costs.branches, is_kept)
-        outcome = evaluate_thresholds(table, [threshold for threshold in tuned if threshold is not None])
-        kept = tuple(k for k, is_on in zip(architecture.active_exits, is_kept, strict=True) if is_on)
+        table = self.exit_table(architecture)
+        used = outputs_in_use(table, tuned, backbone=costs.backbone, branches=costs.branches)
+        outcome = evaluate_thresholds(used.table, used.thresholds)
+        kept = tuple(k for row, k in enumerate(architecture.active_exits) if row in used.rows)
         exits = tuple(branch if k in kept else None for k, branch in enumerate(architecture.exits))
         metrics = self._metrics(replace(architecture, exits=exits), outcome)
         details = self._details(architecture, kept, outcome)
@@ -126,7 +127,9 @@ class SupernetEstimator:
         return Estimate(key=architecture.key, metrics=metrics, details=details)
 
     def tuned_thresholds(self, architecture: Architecture) -> tuple[float | None, ...]:
-        """Return the thresholds of a network's active exits that are best for the goal, `None` of one switched off.
+        """Return the thresholds of a network's active exits that are best for the goal.
+
+        That of an exit that is switched off or lies behind the end is `None`, that of one where the network ends 0.
 
         Raises:
             EstimationError: If the network's outputs are not finite, or there is no goal.
@@ -142,7 +145,7 @@ class SupernetEstimator:
         """Return the rates of exits that are on, 0 of all others, and calibrations, of which absent exits have none."""
         details = {name: 0.0 for name in self.detail_names if name.endswith("_rate")}
         rates = [*(f"exit{position + 1}_rate" for position in exits), "final_rate"]
-        details.update(zip(rates, outcome.exit_rates, strict=True))
+        details.update(zip(rates, outcome.exit_rates, strict=False))  # the network may end at its last exit
         outputs = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
         for output, found in zip(outputs, self._measured(architecture).calibrations, strict=False):
             values = (found.temperature, found.error_before, found.error_after)
@@ -221,7 +224,7 @@ class SupernetEstimator:
         return MeasuredNetwork(table, statistics, calibrations)
 
     def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:
-        """Return the metrics of a network all of whose exits are in use."""
+        """Return the metrics of a network all of whose exits are in use; it may end at the last of them."""
         macs, macs_sem = outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
         metrics = {
             "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
@@ -230,6 +233,6 @@ class SupernetEstimator:
         if self._latencies is not None:
             costs = priced(architecture, self._space.skeleton, self._latencies).cumulative
             counts = [round(rate * len(self._images.labels)) for rate in outcome.exit_rates]
-            mean, error = mean_cost(counts, costs)
+            mean, error = mean_cost(counts, costs[: len(counts)])
             metrics["latency_ms"] = Measurement(mean / NANOSECONDS_PER_MS, error / NANOSECONDS_PER_MS)
         return metrics

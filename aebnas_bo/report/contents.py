@@ -18,7 +18,7 @@ from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.seen_figures import known_looks
 from aebnas_bo.deploy.trained_points import trained_points
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.trainings import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -104,7 +104,8 @@ class Contents:
         summary: What the latest call wrote when it ended; `None` before the first has.
         data: What that says of the images.
         trained: Networks that were trained to the end.
-        points: What is known of trained networks on the validation images, those of short lists included.
+        plain: Plain networks that were trained by the same recipe.
+        points: What is known of all trained networks on the validation images, those of short lists included.
         test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 
@@ -113,6 +114,7 @@ class Contents:
     summary: Summary | None = None
     data: DataFacts | None = None
     trained: tuple[NetworkDescription, ...] = field(default=())
+    plain: tuple[NetworkDescription, ...] = field(default=())
     points: tuple[TrainedPoint, ...] = field(default=())
     test_looks: int = 0
 
@@ -142,6 +144,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
+        plain=tuple(one.description for one in plain_networks(run.folder)),
         points=tuple(trained_points(run.folder)),
         test_looks=len(known_looks(run.folder)),
     )

@@ -66,7 +66,8 @@ def network_diagram(network: ShownNetwork) -> Markup:
         bottom = y + part.height + (0.0 if is_last else GAP)
         leaving = part.output.exit_rate if part.output is not None else 0.0
         if is_last:
-            drawn += [_trunk(y, y + part.height / 2, remaining), _arm(y + part.height / 2, remaining, STAGE_X)]
+            end = EXIT_X if part.kind == "exit" else STAGE_X
+            drawn += [_trunk(y, y + part.height / 2, remaining), _arm(y + part.height / 2, remaining, end)]
         elif part.output is None:
             drawn.append(_trunk(y, bottom, remaining))
         else:
@@ -88,7 +89,8 @@ def _parts(network: ShownNetwork) -> list[_Part]:
     stem = f"{side}×{side} image, {kernel}×{kernel} convolution to {plan.stem.out_channels} channels"
     parts = [_Part("Stem", (stem,), costs.stem)]
     branches = [branch for branch in plan.branches if branch is not None]
-    for number, (blocks, macs) in enumerate(zip(plan.stages, costs.stages, strict=True)):
+    stages = list(zip(plan.stages, costs.stages, strict=True))[: network.last_stage + 1]
+    for number, (blocks, macs) in enumerate(stages):
         if not blocks:
             continue
         last = blocks[-1].convolutions[-1]
@@ -97,6 +99,8 @@ def _parts(network: ShownNetwork) -> list[_Part]:
         for position, stage in enumerate(costs.exit_stages):
             if stage == number:
                 parts.append(_exit_part(network.outputs[position], branches[position], costs.branches[position]))
+    if network.ends_at_exit:
+        return parts
     head = () if plan.head is None else (f"1×1 convolution to {plan.head.out_channels} channels",)
     final = network.outputs[-1]
     lines = (*head, f"pooling, {plan.classifier_channels} features", _leaving_text(final))

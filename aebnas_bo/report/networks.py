@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from aebnas_bo.analysis.front_correction import thresholds_of
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, rows_in_use
 from aebnas_bo.early_exit.policy import ExitTable, OutputOutcome, outcomes_by_output
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid
-from aebnas_bo.early_exit.threshold_tuning import keep_exits
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
@@ -26,7 +26,7 @@ class ShownOutput:
 
     Args:
         name: `Exit 1` ... by position in the space, or `Final classifier`.
-        threshold: Certainty from which on an image leaves here; `None` at the end.
+        threshold: Certainty from which on an image leaves here; `None` at the last output.
         macs: MACs of an image that leaves here.
         exit_rate: Share of the images that do.
         outcome: What is right here, `None` where the network's table is not at hand.
@@ -65,11 +65,12 @@ class ShownNetwork:
     Args:
         title: Why it was chosen.
         trial: The observation.
-        architecture: The network, without the exits that tuning switched off.
-        switched_off: Names of those.
+        architecture: The network, without the exits that tuning switched off or that lie behind the end.
+        switched_off: Names of those that tuning switched off.
+        last_stage: Last stage, from 0, that is computed.
         costs: Its MACs.
         plan: Its convolutions.
-        outputs: Exits in use in order, then the final classifier.
+        outputs: Outputs in use in order; the last is the final classifier, or an exit at which the network ends.
         sweeps: One per exit in use; none where the network's table is not at hand.
         has_table: Whether what was measured of the network is at hand.
     """
@@ -78,11 +79,17 @@ class ShownNetwork:
     trial: Trial
     architecture: Architecture
     switched_off: tuple[str, ...]
+    last_stage: int
     costs: ExitCosts
     plan: NetworkPlan
     outputs: tuple[ShownOutput, ...]
     sweeps: tuple[ThresholdSweep, ...]
     has_table: bool
+
+    @property
+    def ends_at_exit(self) -> bool:
+        """Whether the last output is an exit, so that nothing behind it is computed."""
+        return len(self.outputs) == len(self.costs.exits)
 
 
 def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTable | None) -> ShownNetwork:
@@ -96,28 +103,31 @@ def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTa
     """
     whole = space.architecture(trial.parameters)
     whole_costs, thresholds = exit_costs(whole, space.skeleton), thresholds_of(trial, space)
-    is_kept = [threshold is not None for threshold in thresholds]
-    off = [position for position, kept in zip(whole.active_exits, is_kept, strict=True) if not kept]
+    rows = rows_in_use(thresholds)
+    off = [position for row, position in enumerate(whole.active_exits) if row not in rows]
     exits = tuple(None if position in off else branch for position, branch in enumerate(whole.exits))
     architecture = replace(whole, exits=exits)
     costs = exit_costs(architecture, space.skeleton)
-    kept = [threshold for threshold in thresholds if threshold is not None]
-    names = [*(f"Exit {position + 1}" for position in costs.exits), "Final classifier"]
+    kept = [threshold for row in rows[:-1] if (threshold := thresholds[row]) is not None]
+    names = [*(f"Exit {position + 1}" for position in costs.exits), "Final classifier"][: len(rows)]
+    last_exit = costs.exits[-1] if len(costs.exits) == len(rows) else None
+    macs = costs.cumulative[: len(rows)]
     table = None
     outcomes: Sequence[OutputOutcome | None] = [None] * len(names)
     if measured is not None:
-        table = keep_exits(measured, whole_costs.backbone, whole_costs.branches, is_kept)
+        table = outputs_in_use(measured, thresholds, backbone=whole_costs.backbone, branches=whole_costs.branches).table
         outcomes = outcomes_by_output(table, kept)
     rates = [*(trial.details[f"exit{position + 1}_rate"] for position in costs.exits), trial.details["final_rate"]]
     return ShownNetwork(
         title=title,
         trial=trial,
         architecture=architecture,
-        switched_off=tuple(f"exit {position + 1}" for position in off),
+        switched_off=tuple(f"exit {position + 1}" for position in off if last_exit is None or position < last_exit),
+        last_stage=len(costs.stages) - 1 if last_exit is None else space.skeleton.exit_stages[last_exit],
         costs=costs,
         plan=network_plan(architecture, space.skeleton),
         outputs=tuple(
-            ShownOutput(*row) for row in zip(names, [*kept, None], costs.cumulative, rates, outcomes, strict=True)
+            ShownOutput(*row) for row in zip(names, [*kept, None], macs, rates[: len(rows)], outcomes, strict=True)
         ),
         sweeps=() if table is None else _sweeps(table, names, kept),
         has_table=table is not None,

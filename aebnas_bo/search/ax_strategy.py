@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 
 import torch
@@ -43,7 +44,7 @@ from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, Search
 from surrogates.acquisition import OutcomeConstraint, noisy_hypervolume_acquisition
 from surrogates.columns import ColumnLayout
 from surrogates.fitting import FitMemory, fit_surrogate
-from surrogates.known_costs import KnownCosts
+from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 
@@ -88,8 +89,9 @@ def _fit(model: ArchitectureGP, mll_class: object, mll_options: dict[str, FitMem
 class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
-    Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed` and `limited` (the objectives that
-    have a limit).
+    Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed`, `limited` (the objectives that
+    have a limit) and `known_costs` (of candidates with equal acquisition values the one wins that costs least when no
+    image leaves early, by the first of them).
     """
 
     def _construct_botorch_acquisition(
@@ -147,6 +149,7 @@ class ArchitectureAcquisition(Acquisition):
         excluded = torch.cat(told)
         generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
         elites = self.acqf.X_baseline  # what is non-dominated in any posterior draw
+        known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         rows, values = [], []
         for _ in range(n):
             row, value = maximize_acquisition(
@@ -156,6 +159,7 @@ class ArchitectureAcquisition(Acquisition):
                 excluded,
                 generator,
                 PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
+                cost=partial(last_cost, known_costs[0]) if known_costs else None,
             )
             rows.append(row)
             values.append(value)
@@ -238,6 +242,7 @@ def generation_strategy(
                 "settings": settings,
                 "seed": child_seed(seed, "acquisition") % 2**31,
                 "limited": tuple(objective for objective in objectives if objective.limit is not None),
+                "known_costs": known_costs,
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
             "use_p_feasible": False,

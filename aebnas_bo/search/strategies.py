@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aebnas_bo.errors import ConfigError
 from aebnas_bo.search.aebnas_strategy import AebnasStrategy
 from aebnas_bo.search.ax_default_strategy import AxDefaultStrategy
 from aebnas_bo.search.objectives import Objective
@@ -14,6 +15,21 @@ from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.known_costs import KnownCosts
+
+
+def check_strategy(settings: SearchConfig) -> None:
+    """Refuse a method of comparisons that searches nothing.
+
+    Args:
+        settings: Settings of the search.
+
+    Raises:
+        ConfigError: If there is no such search.
+    """
+    if settings.strategy == "plain":
+        raise ConfigError(
+            "search.strategy: plain searches nothing; use it as a method, aebnas-bo compare CONFIG --methods plain"
+        )
 
 
 def make_strategy(
@@ -31,7 +47,11 @@ def make_strategy(
         settings: Settings of the search.
         seed: Seed of everything drawn.
         known_costs: What is known of costs at every point, for the strategies that can use it.
+
+    Raises:
+        ConfigError: If the strategy is `plain`, which searches nothing.
     """
+    check_strategy(settings)
     match settings.strategy:
         case "qnehvi":
             return SurrogateStrategy(space, objectives, settings, seed, known_costs)
@@ -43,3 +63,4 @@ def make_strategy(
             return RandomStrategy(space, seed)
         case "aebnas":
             return AebnasStrategy(space, objectives, settings.design_trials, seed)
+    raise AssertionError(settings.strategy)

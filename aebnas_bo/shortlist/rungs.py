@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable, exit_indices
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, keep_exits, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
@@ -121,11 +122,9 @@ def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Conten
 def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, skeleton: Skeleton) -> _Tuned:
     costs = exit_costs(contender.architecture, skeleton)
     found = tune_thresholds(table, costs.backbone, costs.branches, goal)
-    is_kept = [threshold is not None for threshold in found.thresholds]
-    kept = keep_exits(table, costs.backbone, costs.branches, is_kept)
-    thresholds = [threshold for threshold in found.thresholds if threshold is not None]
-    leaves_at = exit_indices(kept.certainty, thresholds)
-    is_right = kept.is_correct.gather(0, leaves_at[None])[0].double()
+    used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
+    leaves_at = exit_indices(used.table.certainty, used.thresholds)
+    is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()
     return _Tuned(contender, found.accuracy, found.average_macs, is_right)
 
 

@@ -72,6 +72,12 @@ def backbone_pool(space: NetworkSpace, seed: int, max_macs: float | None) -> Bac
     return BackbonePool(tuple(tuple(one) for one in strata if one), by_macs[0][1], by_macs[-1][1])
 
 
+def backbone(space: NetworkSpace, genes: Genes) -> Architecture:
+    """Return the network of backbone genes, without exits."""
+    stages = tuple(space.stage(genes, number) for number in range(1, len(space.declaration.stages) + 1))
+    return Architecture(space.resolution(genes), stages, (None,) * len(space.declaration.exits))
+
+
 def _leaning_draw(space: NetworkSpace, generator: np.random.Generator) -> Genes:
     """Draw a backbone whose ordered choices follow a binomial distribution with a chance of their own."""
     lean = generator.random()
@@ -88,6 +94,4 @@ def _leaning_draw(space: NetworkSpace, generator: np.random.Generator) -> Genes:
 
 
 def _macs(space: NetworkSpace, genes: Genes) -> int:
-    stages = tuple(space.stage(genes, number) for number in range(1, len(space.declaration.stages) + 1))
-    plain = Architecture(space.resolution(genes), stages, (None,) * len(space.declaration.exits))
-    return exit_costs(plain, space.skeleton).cumulative[-1]
+    return exit_costs(backbone(space, genes), space.skeleton).cumulative[-1]

@@ -8,6 +8,7 @@ network of this package, a block adds its input to its output wherever both have
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import log
 
 from aebnas_bo.space.architecture import Activation, Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
@@ -68,10 +69,10 @@ def plain_network(
 def plain_network_of(
     macs: float, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
 ) -> tuple[Architecture, Skeleton]:
-    """Return the plain network whose MACs, up to the final classifier, are nearest to a number.
+    """Return the plain network whose MACs, up to the final classifier, are nearest to a number by their ratio.
 
     Args:
-        macs: MACs (not millions).
+        macs: MACs (not millions), more than 0.
         image_size: Side of the images in pixels.
         in_channels: Channels of an image.
         num_classes: Number of classes, `K`.
@@ -87,9 +88,9 @@ def plain_network_of(
 
 
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:
-    """Return the width whose MACs are nearest, by bisection; of two as near, the smaller."""
+    """Return the width whose MACs are nearest by their ratio, by bisection; of two as near, the smaller."""
     low, high = 1, WIDEST
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if macs_of(middle) <= macs else (low, middle)
-    return min((low, high), key=lambda width: (abs(macs_of(width) - macs), width))
+    return min((low, high), key=lambda width: (abs(log(macs_of(width) / macs)), width))

@@ -73,7 +73,7 @@ def test_methods_are_compared_from_the_command_line(calls, tmp_path: Path) -> No
     assert "everything is in" in again.stdout
     assert "trials" not in again.stderr  # nothing is run again
     assert wrong.returncode == 2
-    assert "there is aebnas, aebnas-bo, edanas, nachos, static" in wrong.stderr
+    assert "the package has aebnas, aebnas-bo, edanas, nachos, plain, static" in wrong.stderr
     assert missing.returncode == 3
     assert "nowhere.yaml: cannot be read" in missing.stderr
 

@@ -51,6 +51,10 @@ def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: P
     trained = call("train", "search", "--select", "best-accuracy", "--epochs", "4", "--seeds", "0-1")
     assert trained.returncode == 0, trained.stderr
     assert "mean" in trained.stdout
+    assert "a plain network of" in trained.stdout.splitlines()[-1]
+    assert (tmp_path / "search" / "trained" / "plain.csv").exists()
+    again = call("train", "search", "--select", "best-accuracy", "--epochs", "4", "--no-plain", "--json")
+    assert (json.loads(again.stdout)["plain_networks"], json.loads(again.stdout)["against_plain"]) == ([], None)
     exported = call("export", "search", "--select", "best-accuracy", "--out", "files", "--json",
                     *(f"--format={name}" for name in FORMATS))  # fmt: skip
     assert exported.returncode == 0, exported.stderr

@@ -21,7 +21,8 @@ def test_the_network_is_the_one_that_was_measured_by_hand() -> None:
 
 def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: Path, monkeypatch, capsys) -> None:
     run, out = tiny_run("data.max_train_images=200"), tmp_path / "hand-made.csv"
-    arguments = ["hand_made", str(run.path), "--out", str(out), "--set", "final_training.epochs=1", "--seeds", "100"]
+    settings = ["--set", "final_training.epochs=1", "--set", "final_training.distillation=true"]
+    arguments = ["hand_made", str(run.path), "--out", str(out), *settings, "--seeds", "100"]
     monkeypatch.setattr("sys.argv", arguments)
     with monkeypatch.context() as context:
         context.setattr(hand_made, "train_network", Mock(side_effect=KeyboardInterrupt))

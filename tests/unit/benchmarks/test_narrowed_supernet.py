@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.space.network_space import NetworkSpace
@@ -13,7 +14,6 @@ from aebnas_bo.supernet_preparation import supernet_fingerprint
 from benchmarks import narrowed_supernet
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "digits.yaml"
-METHODS = CONFIG.parent / "methods"
 
 
 def write(tiny_run, folder: Path, monkeypatch, method: str, *settings: str) -> Path:
@@ -30,7 +30,7 @@ def write(tiny_run, folder: Path, monkeypatch, method: str, *settings: str) -> P
 ])  # fmt: skip
 def test_networks_answer_as_in_the_wider_supernet(method: str, settings, tiny_run, tmp_path, monkeypatch) -> None:
     run = write(tiny_run, tmp_path, monkeypatch, method, *settings)
-    config = load_config(CONFIG, ["data.max_train_images=200", *settings], METHODS / f"{method}.yaml")
+    config = load_config(CONFIG, ["data.max_train_images=200", *settings], PACKAGE_METHODS / f"{method}.yaml")
     splits = load_splits(config.data)
     space, fingerprint = NetworkSpace(config.space, 1, 10), supernet_fingerprint(config, splits.data_hash)
     narrow = Supernet(config.space, space.skeleton, 5)

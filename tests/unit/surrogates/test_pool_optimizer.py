@@ -105,6 +105,48 @@ def test_non_finite_acquisition_is_an_error() -> None:
         )
 
 
+def flat_in_some_genes(X: torch.Tensor) -> torch.Tensor:
+    """Best at genes 0 to 2 equal to 2; nothing else counts."""
+    return X.squeeze(-2)[:, :3].sum(-1)
+
+
+def dear(rows: torch.Tensor) -> torch.Tensor:
+    """Every gene costs, most of all the last one; so does depth."""
+    return rows[:, :10].sum(-1) + 9 * rows[:, 8]
+
+
+def test_of_equal_values_the_cheapest_row_wins() -> None:
+    settings = PoolSettings(16, 1, climbs=30)
+    best, value = maximize_acquisition(flat_in_some_genes, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    assert value.item() == 6.0
+    assert best[0, :10].tolist() == [2.0, 2.0, 2.0] + [0.0] * 7
+    again, _ = maximize_acquisition(flat_in_some_genes, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    assert torch.equal(best, again)
+
+
+def test_cost_decides_between_equal_values_only() -> None:
+    settings = PoolSettings(rounds=12)
+    plain = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), settings)
+    with_cost = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    assert torch.equal(plain[0], with_cost[0])
+    # a value that is larger by a millionth is larger, whatever it costs; by rounding errors it is not
+    for difference, expected in ((1e-6, 1.0), (1e-13, 0.0)):
+        small = ColumnLayout((Column("a", "a", 0, 1, True),))
+        best, _ = maximize_acquisition(
+            lambda X, d=difference: -1.0 + d * X.sum((-1, -2)),
+            small, NOTHING[:, :1], NOTHING[:, :1], generator(), PoolSettings(), cost=lambda rows: rows[:, 0],
+        )  # fmt: skip
+        assert best.item() == expected
+
+
+def test_values_that_are_not_finite_are_not_equal_to_each_other_by_cost() -> None:
+    with pytest.raises(SurrogateError, match="not finite"):
+        maximize_acquisition(
+            lambda X: X.sum((-1, -2)) * float("nan"),
+            LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=0), cost=dear,
+        )  # fmt: skip
+
+
 def test_neighbours_differ_in_one_active_entry() -> None:
     row = LAYOUT.canonical(torch.tensor([[1.0] * 9 + [1.0, 0.5]], dtype=torch.float64))[0]
     found = neighbours(row, LAYOUT)

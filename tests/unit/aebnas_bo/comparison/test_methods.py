@@ -1,35 +1,66 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from aebnas_bo.comparison.methods import method_files
+from aebnas_bo.comparison.methods import PACKAGE_METHODS, method_files
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.space.network_space import NetworkSpace
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
-ALL = ["static", "edanas", "nachos", "aebnas", "aebnas-bo"]
+ALL = ["plain", "static", "edanas", "nachos", "aebnas", "aebnas-bo"]
 
 
-def test_names_are_looked_up_beside_the_configuration_and_paths_are_taken(tmp_path: Path) -> None:
-    own = tmp_path / "mine.yaml"
-    own.write_text("search: {strategy: random}\n", encoding="utf-8")
-    found = method_files(["nachos", str(own)], CONFIGS / "digits.yaml")
-    assert found == {"nachos": CONFIGS / "methods" / "nachos.yaml", "mine": own}
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with one method of its own beside it."""
+    own = tmp_path / "methods"
+    own.mkdir()
+    (own / "mine.yaml").write_text("search: {strategy: random}\n", encoding="utf-8")
+    return tmp_path / "data.yaml"
+
+
+def test_names_are_those_of_the_folder_beside_the_configuration_and_of_the_package(config: Path) -> None:
+    own, package = config.parent / "methods", PACKAGE_METHODS
+    assert method_files(["mine", "nachos"], config) == {"mine": own / "mine.yaml", "nachos": package / "nachos.yaml"}
+
+
+def test_a_method_beside_the_configuration_precedes_that_of_the_package(config: Path) -> None:
+    own = config.parent / "methods" / "nachos.yaml"
+    own.touch()
+    assert method_files(["nachos"], config) == {"nachos": own}
+
+
+def test_paths_are_taken_as_they_are(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.yml"
+    path.touch()
+    assert method_files([str(path)], config) == {"elsewhere": path}
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["nacho"], "no such method; there is aebnas, aebnas-bo, edanas, nachos, static"),
+        (
+            ["nacho"],
+            "no such method; .*methods has mine; the package has aebnas, aebnas-bo, edanas, nachos, plain, static",
+        ),
         (["aebnas", "aebnas"], "two methods called aebnas"),
         ([], "at least one name"),
         (["nowhere/x.yaml"], "no such method"),
     ],
 )
-def test_names_that_lead_nowhere_are_refused(names: list[str], message: str) -> None:
+def test_names_that_lead_nowhere_are_refused(names: list[str], message: str, config: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        method_files(names, CONFIGS / "digits.yaml")
+        method_files(names, config)
+
+
+def test_every_method_of_the_package_is_shipped_with_it() -> None:
+    settings = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    patterns = settings["package-data"]["aebnas_bo"]
+    files = [path.relative_to(PACKAGE_METHODS.parent) for path in PACKAGE_METHODS.iterdir()]
+    assert sorted(path.stem for path in files) == sorted(ALL)
+    assert all(any(path.match(pattern) for pattern in patterns) for path in files)
 
 
 @pytest.mark.parametrize("data", ["digits", "cifar10-mini", "cifar10"])
@@ -41,14 +72,14 @@ def test_every_method_goes_with_every_data_configuration(data: str, name: str) -
     space = NetworkSpace(config.space, 3, 10)
     assert (config.data, config.space.stages) == (plain.data, plain.space.stages)
     assert space.tunes_thresholds == (name in {"nachos", "aebnas"})
-    assert space.has_free_thresholds == (name in {"static", "aebnas-bo"})
-    assert (len(config.space.exits) == 0) == (name == "static")
+    assert space.has_free_thresholds == (name in {"plain", "static", "aebnas-bo"})
+    assert (len(config.space.exits) == 0) == (name in {"plain", "static"})
     assert space.skeleton.has_learned_confidence == (name == "nachos")
 
 
 def test_methods_differ_in_what_they_encode() -> None:
     def names(method: str) -> tuple[str, ...]:
-        path = CONFIGS / "methods" / f"{method}.yaml"
+        path = PACKAGE_METHODS / f"{method}.yaml"
         return NetworkSpace(load_config(CONFIGS / "digits.yaml", method=path).space, 1, 10).search_space.names
 
     ours = set(names("aebnas-bo"))

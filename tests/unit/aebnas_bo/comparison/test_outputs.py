@@ -1,12 +1,9 @@
-from pathlib import Path
-
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.comparison.outputs import METHOD_COLOURS, OTHER_COLOURS, method_colours
-
-CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 
 
 def test_methods_that_come_with_the_package_have_colours_of_their_own() -> None:
-    assert set(METHOD_COLOURS) == {path.stem for path in (CONFIGS / "methods").glob("*.yaml")}
+    assert set(METHOD_COLOURS) == {path.stem for path in PACKAGE_METHODS.glob("*.yaml")}
     assert len({*METHOD_COLOURS.values(), *OTHER_COLOURS}) == len(METHOD_COLOURS) + len(OTHER_COLOURS)
 
 

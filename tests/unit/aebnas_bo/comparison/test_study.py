@@ -1,3 +1,4 @@
+import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,19 @@ from rich.console import Console
 
 from aebnas_bo.comparison import study
 from aebnas_bo.comparison.chosen_network import choose
-from aebnas_bo.comparison.outputs import comparison_rows, header, write_outputs
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
+from aebnas_bo.comparison.outputs import caption, comparison_rows, header, write_outputs
 from aebnas_bo.comparison.study import MethodRun, run_comparison
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import load_config
+from aebnas_bo.deploy import plain_baseline
+from aebnas_bo.deploy.trainings import plain_networks
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.study import run_study
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 SMALL = [
@@ -25,7 +31,7 @@ SMALL = [
 
 
 def configs(*methods: str) -> dict[str, Config]:
-    return {m: load_config(CONFIGS / "digits.yaml", SMALL, CONFIGS / "methods" / f"{m}.yaml") for m in methods}
+    return {m: load_config(CONFIGS / "digits.yaml", SMALL, PACKAGE_METHODS / f"{m}.yaml") for m in methods}
 
 
 def silent() -> RunProgress:
@@ -56,6 +62,42 @@ def test_every_method_runs_and_is_judged_on_the_test_images(finished) -> None:
     assert runs[0].network.exits == 0
 
 
+def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Path, monkeypatch) -> None:
+    _, searched = finished
+    short = {"plain": load_config(CONFIGS / "digits.yaml", [*SMALL, "final_training.epochs=1"],
+                                  PACKAGE_METHODS / "plain.yaml")}  # fmt: skip
+    [plain] = run_comparison(short, [3], tmp_path, silent())
+    network = plain.network
+    assert (plain.method, plain.seed, plain.curve, plain.seconds) == ("plain", 3, (), None)
+    assert (network.weights, network.exits, network.exit_rates) == ("trained alone, 1 epochs", 0, (1.0,))
+    assert network.average_macs == network.worst_case_macs <= plain.max_average_macs == searched[0].max_average_macs
+    trained = [one.description for one in plain_networks(RunFolder(tmp_path / "plain-seed3"))]
+    assert len(trained) == 5
+    assert max(one.validation.accuracy for one in trained) == network.validation_accuracy
+    monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
+    assert run_comparison(short, [3], tmp_path, silent()) == [plain]
+    for runs in ([plain], [plain, *searched]):
+        write_outputs(tmp_path, runs)
+        last = comparison_rows(runs)[-1]
+        assert dict(zip(header(runs), last, strict=True))["hypervolume"] == "–"
+        assert last[:3] == ["plain", "1", "trained alone, 1 epochs"]
+    assert comparison_rows(runs)[0][2] == "supernet"
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
+    assert [(row["method"], row["weights"], row["hypervolume"] == "") for row in rows[:2]] == [
+        ("plain", "trained alone, 1 epochs", True), ("static", "supernet", False)
+    ]  # fmt: skip
+    assert caption([plain]).endswith("average MACs, trained alone")
+    assert caption(searched).endswith("with the supernet's weights")
+    assert "do not compare" in caption(runs)
+
+
+def test_a_plain_network_is_no_search(tmp_path: Path) -> None:
+    config = configs("plain")["plain"]
+    with pytest.raises(ConfigError, match="aebnas-bo compare CONFIG --methods plain"):
+        run_study(config, RunFolder(tmp_path / "run"), False, silent())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_finished_is_read_and_not_run_again(finished, monkeypatch) -> None:
     folder, runs = finished
     monkeypatch.setattr(study, "run_study", lambda *_: pytest.fail("run again"))
@@ -72,7 +114,7 @@ def test_a_result_of_other_settings_is_not_taken(finished) -> None:
 def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monkeypatch) -> None:
     folder, runs = finished
     shutil.copytree(folder / "static-seed0", tmp_path / "static-seed0")
-    file, method = CONFIGS / "digits.yaml", CONFIGS / "methods" / "static.yaml"
+    file, method = CONFIGS / "digits.yaml", PACKAGE_METHODS / "static.yaml"
     moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
     assert run_comparison(moved, [0], tmp_path, silent()) == [runs[0]]
     with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
@@ -90,7 +132,7 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
     shutil.copytree(folder / "aebnas-seed0", tmp_path / "aebnas-seed0")
     (tmp_path / "aebnas-seed0" / study.RESULT_FILE).unlink()
     other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
-                                   CONFIGS / "methods" / "aebnas.yaml")}  # fmt: skip
+                                   PACKAGE_METHODS / "aebnas.yaml")}  # fmt: skip
     with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
         run_comparison(other, [0], tmp_path, silent())
 

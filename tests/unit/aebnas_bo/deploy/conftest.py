@@ -10,6 +10,7 @@ from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
 from aebnas_bo.deploy.final_training import fresh_subnet
+from aebnas_bo.early_exit.outputs_in_use import rows_in_use
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
@@ -65,13 +66,14 @@ def make_network() -> Make:
         calibrate_batchnorm(subnet, images, 64)
         for linear in subnet.classifiers():
             linear.weight.data.mul_(3.0)  # answers of all degrees of certainty
-        costs = exit_costs(ARCHITECTURE, skeleton).cumulative
-        all_outputs = zip(("exit1", "exit2", "final"), (*thresholds, None), temperatures, costs, strict=True)
+        costs, rows = exit_costs(ARCHITECTURE, skeleton).cumulative, rows_in_use(thresholds)
         outputs = tuple(
-            Output(name=name, threshold=threshold, temperature=temperature, macs=macs, macs_without_passed=macs)
-            for name, threshold, temperature, macs in all_outputs
-            if threshold is not None or name == "final"
-        )
+            Output(
+                name=("exit1", "exit2", "final")[row], threshold=None if row == rows[-1] else thresholds[row],
+                temperature=temperatures[row], macs=costs[row], macs_without_passed=costs[row],
+            )
+            for row in rows
+        )  # fmt: skip
         of_outputs = figures([output.name for output in outputs])
         return subnet, NetworkDescription(
             key=ARCHITECTURE.key,

@@ -54,22 +54,31 @@ def test_contradictions_are_found(make_network, changes, problem) -> None:
         NetworkDescription.from_json(changed(description, **changes), "file")
 
 
-@pytest.mark.parametrize("order", [(1, 0, 2), (0, 0, 2), (0, 1), (2, 1)])
-def test_outputs_are_exits_in_order_and_the_final_classifier(make_network, order) -> None:
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 0, 2), (2, 1), (0, 2, 2)])
+def test_outputs_are_exits_in_order_and_at_most_the_last_the_final_classifier(make_network, order) -> None:
     _, description = make_network()
     outputs = json.loads(description.to_json())["outputs"]
     with pytest.raises(NetworkFileError, match="outputs must be exits of the architecture in order"):
         NetworkDescription.from_json(changed(description, outputs=[outputs[k] for k in order]), "file")
 
 
-def test_an_exit_needs_a_threshold_and_the_final_classifier_none(make_network) -> None:
+def test_a_network_may_end_at_an_exit(make_network) -> None:
+    _, description = make_network(thresholds=(0.5, 0.0))
+    again = NetworkDescription.from_json(description.to_json(), "file")
+    assert again == description
+    assert [(output.name, output.threshold) for output in again.outputs] == [("exit1", 0.5), ("exit2", None)]
+    assert again.thresholds == (0.5,)
+    assert [output.title for output in again.outputs] == ["exit1", "exit2, where the network ends"]
+
+
+def test_every_output_but_the_last_needs_a_threshold_and_the_last_none(make_network) -> None:
     _, description = make_network()
     outputs = json.loads(description.to_json())["outputs"]
-    for at, threshold in ((0, None), (2, 0.5)):
+    for last, at, threshold in ((2, 0, None), (2, 2, 0.5), (1, 1, 0.25)):
         wrong = [dict(output) for output in outputs]
         wrong[at]["threshold"] = threshold
-        with pytest.raises(NetworkFileError, match="every exit in use has a threshold"):
-            NetworkDescription.from_json(changed(description, outputs=wrong), "file")
+        with pytest.raises(NetworkFileError, match="every output but the last has a threshold, the last has none"):
+            NetworkDescription.from_json(changed(description, outputs=wrong[: last + 1]), "file")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "no json"])

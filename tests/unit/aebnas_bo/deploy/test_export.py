@@ -1,13 +1,14 @@
 import json
 
 import pytest
+import torch
 
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import load
-from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.export import check_formats, export_network, trained_network
 from aebnas_bo.deploy.model_card import model_card
-from aebnas_bo.deploy.network_file import save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.errors import UsageError
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.store import TrialStore
@@ -28,6 +29,34 @@ def test_export_leaves_network_description_and_card(make_network, tmp_path) -> N
     assert NetworkDescription.from_json((path.parent / "network.json").read_text(), "file") == description
     assert "# Early-exit network" in (path.parent / "MODEL_CARD.md").read_text()
     assert path.stat().st_mode & 0o044 == 0o044  # others may read it
+
+
+def test_weights_of_a_dropped_tail_are_not_exported(make_network, pixels, tmp_path) -> None:
+    subnet, description = make_network(thresholds=(0.5, 0.0))
+    save_network(tmp_path / "network.safetensors", subnet, description)
+    whole = load_network(tmp_path / "network.safetensors")[0]
+    assert whole.state_dict().keys() == subnet.state_dict().keys()  # later tunings may need the tail
+    path = export_network(tmp_path / "network.safetensors", "torch", tmp_path / "torch")
+    exported, _ = load_network(path)
+    tail = subnet.state_dict().keys() - exported.state_dict().keys()
+    assert {name.partition(".")[0] for name in tail} == {"stages", "head"}
+    assert {name for name in tail if name.startswith("stages.")} == {n for n in whole.state_dict() if "stages.2." in n}
+    answers = [load(one).predict(pixels).logits for one in (tmp_path / "network.safetensors", path)]
+    assert torch.equal(*answers)
+
+
+def test_a_file_that_lacks_a_head_it_needs_is_refused(make_network, tmp_path) -> None:
+    subnet, description = make_network()
+    subnet.head = torch.nn.Sequential()
+    save_network(tmp_path / "network.safetensors", subnet, description)
+    with pytest.raises(NetworkFileError, match="weights and architecture do not fit"):
+        load_network(tmp_path / "network.safetensors")
+
+
+def test_the_folder_of_the_training_is_not_exported_to(make_network, tmp_path) -> None:
+    save_network(tmp_path / "network.safetensors", *make_network(thresholds=(0.5, 0.0)))
+    with pytest.raises(UsageError, match="is the folder of the training; give another folder"):
+        export_network(tmp_path / "network.safetensors", "torch", tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(make_network, tmp_path) -> None:
@@ -84,6 +113,11 @@ def test_card_names_figures_classes_and_limits(make_network) -> None:
     assert 'load("network.pt2", trust=True)' in model_card(description, "network.pt2")
     _, plain = make_network(thresholds=(None, None))
     assert "It has no early exits." in model_card(plain, "network.onnx")
+    _, ended = make_network(thresholds=(0.5, 0.0))
+    card = model_card(ended, "network.onnx")
+    for part in ("1 early exit:", "The network ends at exit2, which takes every", "exit2, where the network ends | –"):
+        assert part in card, part
+    assert "final classifier" not in card
 
 
 def test_json_is_the_whole_description(make_network) -> None:

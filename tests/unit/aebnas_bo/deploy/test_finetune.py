@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.comparison.methods import PACKAGE_METHODS
 from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy import finetune
@@ -21,6 +22,7 @@ from aebnas_bo.deploy.finetune import (
 )
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.operating_points import parse_goal
+from aebnas_bo.deploy.teacher import TeacherCheck
 from aebnas_bo.deploy.trainings import RECIPE_FILE, trained_networks, training_folder
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
@@ -172,7 +174,7 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
 
 def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
     nachos = load_config(
-        None, ["final_training.joint_loss={}", "final_training.distillation=true"], CONFIGS / "methods" / "nachos.yaml"
+        None, ["final_training.joint_loss={}", "final_training.distillation=true"], PACKAGE_METHODS / "nachos.yaml"
     )
     assert nachos.final_training.distillation
     assert not final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).distillation
@@ -263,10 +265,15 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     again = train_candidate(candidate, 0, False, progress())
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
+    [only] = again.outputs  # the network ends at its cheapest exit
+    assert not only.is_final
+    assert again.test.worst_case_macs == pytest.approx(least / 1e6)
     assert same(weights(own_run, first.key), before)
     assert (first.earlier_test_looks, again.earlier_test_looks) == (0, 1)
     assert train(own_run, seed=1).earlier_test_looks == 2
-    assert train(own_run).earlier_test_looks == 2  # its own first look is no other
+    restored = train(own_run)
+    assert restored.outputs == first.outputs  # with what lies behind that exit
+    assert restored.earlier_test_looks == 2  # its own first look is no other
 
 
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:
@@ -289,3 +296,17 @@ def test_what_a_network_comes_to_at_other_budgets_lies_beside_it(own_run) -> Non
     assert all(cost <= budget + 1e-9 for cost, budget in zip(macs, budgets, strict=True))
     best = max(float(row["validation_accuracy"]) for row in rows)
     assert best >= network.validation.accuracy - 1e-9
+
+
+@pytest.mark.parametrize("is_useful", [True, False])
+def test_teacher_is_measured_first_and_left_out_where_it_does_not_help(own_run, monkeypatch, is_useful: bool) -> None:
+    alone = train(own_run)
+    check = TeacherCheck(90.0 if is_useful else 40.0, 60.0, 1, 1.0)
+    monkeypatch.setattr(finetune, "check_teacher", lambda *_, **__: check)
+    taught = train(own_run, "final_training.distillation=true")
+    folder = next(
+        one.folder for one in trained_networks(own_run) if one.description.origin.recipe == taught.origin.recipe
+    )
+    own, others = (load_network(path / "network.safetensors")[0].state_dict() for path in (
+        folder, trained_folder(own_run, alone.key, 0)))  # fmt: skip
+    assert same(own, others) != is_useful

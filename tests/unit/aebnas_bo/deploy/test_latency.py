@@ -30,6 +30,14 @@ def test_every_variant_is_measured_and_costs_what_it_should(make_network, pixels
             assert row.average_macs == expected[row.variant] / 1e6
 
 
+def test_a_network_that_ends_at_an_exit_is_forced_to_that_exit(make_network, pixels) -> None:
+    subnet, description = make_network(thresholds=(0.5, 0.0))
+    rows = measure_latency(subnet, description, pixels, (8,), num_batches=2, has_onnx=False)
+    macs = {row.variant: row.average_macs for row in rows}
+    assert macs[FORCED] == description.outputs[-1].macs / 1e6
+    assert list(macs) == [EARLY, FORCED, PLAIN, "leaving at exit1"]
+
+
 def test_onnx_is_measured_beside(make_network, pixels) -> None:
     subnet, description = make_network(thresholds=(None, None))  # without exits exporting takes least
     rows = measure_latency(subnet, description, pixels, (1,), num_batches=2)

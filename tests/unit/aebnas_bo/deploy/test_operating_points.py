@@ -51,12 +51,20 @@ def test_margins_change_no_answer_and_keep_away_from_what_occurs(rule) -> None:
         torch.rand(3, 50, generator=generator), torch.rand(3, 50, generator=generator) < 0.7, (1, 2, 3), rule
     )
     costs = ExitCosts(1, (1, 1), 1, (0, 0), (0, 1), (0, 1))
-    for thresholds in ((0.0, 1.0), tuple(float(row[7]) for row in table.certainty[:2]), (0.3, 0.6)):
+    for thresholds in ((0.05, 1.0), tuple(float(row[7]) for row in table.certainty[:2]), (0.3, 0.6)):
         moved = with_margins(table, costs, thresholds)
         assert evaluate_thresholds(table, moved) == evaluate_thresholds(table, thresholds)
         gaps = (table.certainty[:2] - torch.tensor(moved)[:, None]).abs()
         assert float(gaps.min()) > 1e-6
     assert with_margins(table, costs, (None, 0.5))[0] is None
+
+
+def test_margins_leave_the_end_of_a_network_where_it_is() -> None:
+    confidence = torch.tensor([[0.2, 0.8], [0.4, 0.6], [1.0, 1.0]])
+    table = ExitTable(confidence, torch.ones(3, 2).bool(), (1, 2, 3))
+    costs = ExitCosts(1, (1, 1), 1, (0, 0), (0, 1), (0, 1))
+    assert with_margins(table, costs, (0.8, 0.0)) == (pytest.approx(0.5), 0.0)
+    assert with_margins(table, costs, (0.0, None)) == (0.0, None)
 
 
 def test_margins_change_no_answer_where_certainties_are_neighbours_in_single_precision() -> None:
@@ -89,6 +97,20 @@ def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
     assert accuracies[-1] > accuracies[0]
     assert all(point.validation.average_macs <= point.budget + 1e-12 for point in points)
     assert any(point.test.accuracy != point.validation.accuracy for point in points)
+
+
+def test_a_tail_that_brings_nothing_is_in_no_point(tmp_path: Path) -> None:
+    costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
+    split = a_split(costs, 0)
+    confidence, is_correct = split.table.confidence.clone(), split.table.is_correct.clone()
+    is_correct[2] = is_correct[1]  # the final classifier is right where exit 3 is
+    split = replace(split, table=ExitTable(confidence, is_correct, costs.cumulative))
+    points = operating_points(split, split, costs)
+    write_operating_points(tmp_path / "points.csv", points, costs)
+    rows = list(csv.DictReader((tmp_path / "points.csv").open()))
+    assert rows[-1]["exit3_threshold"] == "0.0"
+    assert all("final" not in [output.name for output in point.test.outputs] for point in points)
+    assert max(float(row["test_worst_case_macs"]) for row in rows) * 1e6 <= costs.cumulative[1]
 
 
 def test_a_network_without_exits_has_one_point() -> None:

@@ -23,6 +23,21 @@ def test_training_table_names_the_recipe(networks) -> None:
     assert f"Network {networks[0].key}, trained for 1 epochs (recipe aaa111)" in capture.get()
 
 
+def test_training_table_shows_plain_networks_below(networks) -> None:
+    console = Console(width=160)
+    better = networks[1].validation.model_copy(update={"accuracy": 92.0})
+    plain = [networks[0].model_copy(update={"estimated_accuracy": None})]
+    plain.append(networks[1].model_copy(update={"estimated_accuracy": None, "validation": better}))
+    with console.capture() as capture:
+        console.print(training_table(networks[:2], plain))
+    rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in capture.get().splitlines() if "│" in line]
+    assert rows == [
+        ["0", "88.00", "90.00"], ["1", "88.00", "90.00"], ["mean", "88.00 ± 0.00", "90.00 ± 0.00"],
+        ["plain network, 0", "–", "90.00"], ["plain network, 1", "–", "92.00"],
+        ["plain network, mean", "–", "91.00 ± 1.41"],
+    ]  # fmt: skip
+
+
 def test_other_recipes_are_listed_with_validation_accuracies(networks) -> None:
     assert other_recipes(networks, "bbb222") == [
         "also trained by recipe aaa111, 1 epochs: seed 0 90.00 %, seed 1 90.00 % of the validation images"

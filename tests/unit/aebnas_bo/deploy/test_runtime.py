@@ -33,6 +33,7 @@ VARIANTS = {
     "scaled": {"confidence": "max_softmax", "temperatures": (0.5, 2.0, 3.0), "thresholds": (0.85, 0.36)},
     "one exit off": {"thresholds": (None, 0.15), "confidence": "negative_entropy"},
     "no exit": {"thresholds": (None, None)},
+    "ends at an exit": {"thresholds": (0.8, 0.0), "confidence": "learned"},
 }
 
 
@@ -104,7 +105,8 @@ def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
     ("format_", "variant"),
     [("torch", variant) for variant in VARIANTS]
     + [(format_, "plain") for format_ in FORMATS[1:]]
-    + [("onnx", "cumulative, learned, scaled")],
+    + [("onnx", "cumulative, learned, scaled")]
+    + [(format_, "ends at an exit") for format_ in FORMATS[1:]],
 )
 def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:
     network = make_network(**VARIANTS[variant])

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -67,6 +68,12 @@ def test_front_equals_brute_force(seed: int, rule) -> None:
         assert image_by_image(table, backbone, branches, one.thresholds) == (one.accuracy, one.average_macs)
 
 
+@pytest.fixture
+def without_tolerance(monkeypatch) -> None:
+    monkeypatch.setattr(threshold_tuning, "TAIL_STANDARD_ERRORS", 0.0)
+
+
+@pytest.mark.usefixtures("without_tolerance")
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
 def test_tuned_thresholds_are_the_best_of_the_front(goal: TuningGoal) -> None:
     for seed in range(20):
@@ -87,6 +94,7 @@ def test_tuned_thresholds_are_the_best_of_the_front(goal: TuningGoal) -> None:
             assert outcome(tuned) == outcome((met[:1] or front[-1:])[0])
 
 
+@pytest.mark.usefixtures("without_tolerance")
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
 def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal, monkeypatch) -> None:
     monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 10)
@@ -129,6 +137,83 @@ def test_a_useless_exit_is_switched_off() -> None:
     assert (tuned.thresholds, tuned.average_macs) == ((None,), 10.0)
     kept = tune_thresholds(table, (4, 10), (2,), TuningGoal("min_accuracy", 100.0), may_switch_off=False)
     assert (kept.thresholds, kept.average_macs) == ((1.0,), 12.0)
+
+
+def exit_and_tail(right_at_exit: list[int], right_at_end: list[int]) -> ExitTable:
+    """An exit that is equally sure of all images, so that all of them leave there or none."""
+    is_correct = torch.tensor([right_at_exit, right_at_end]).bool()
+    return ExitTable(torch.full(is_correct.shape, 0.5), is_correct, (6, 14))
+
+
+def won_and_lost(won: int, lost: int) -> ExitTable:
+    """The tail is right on `won` images that the exit is wrong on, wrong on `lost` others; 100 images."""
+    both = [1] * (100 - won - lost)
+    return exit_and_tail([0] * won + [1] * lost + both, [1] * won + [0] * lost + both)
+
+
+@pytest.mark.parametrize("most_exact", [threshold_tuning.MOST_EXACT, 0])
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
+def test_a_tail_that_is_no_better_is_dropped(goal: TuningGoal, most_exact, monkeypatch) -> None:
+    monkeypatch.setattr(threshold_tuning, "MOST_EXACT", most_exact)
+    tuned = tune_thresholds(exit_and_tail([1, 1, 0, 0], [1, 0, 1, 0]), (4, 12), (2,), goal)
+    assert (tuned.thresholds, tuned.accuracy, tuned.average_macs) == ((0.0,), 50.0, 6.0)
+
+
+def test_a_tail_is_dropped_whose_gain_is_at_most_half_a_standard_error() -> None:
+    goal = TuningGoal("max_macs", 100.0)
+    # 10 images won and 8 lost: 2 points, half a standard error is 2.11; 11 and 8: 3 points against 2.16
+    dropped = tune_thresholds(won_and_lost(10, 8), (4, 12), (2,), goal)
+    assert (dropped.thresholds, dropped.accuracy, dropped.average_macs) == ((0.0,), 90.0, 6.0)
+    kept = tune_thresholds(won_and_lost(11, 8), (4, 12), (2,), goal)
+    assert (kept.thresholds, kept.accuracy, kept.average_macs) == ((None,), 92.0, 12.0)
+    # a single image won and none lost is more than half a standard error
+    assert tune_thresholds(won_and_lost(1, 0), (4, 12), (2,), goal).thresholds == (None,)
+
+
+def test_an_accuracy_that_is_met_stays_met_when_a_tail_might_be_dropped() -> None:
+    table = won_and_lost(10, 8)
+    assert tune_thresholds(table, (4, 12), (2,), TuningGoal("min_accuracy", 91.0)).thresholds == (None,)
+    assert tune_thresholds(table, (4, 12), (2,), TuningGoal("min_accuracy", 90.0)).thresholds == (0.0,)
+
+
+def test_a_tail_is_dropped_only_where_that_costs_no_more() -> None:
+    table = exit_and_tail([1, 0], [1, 0])  # a branch dearer than the tail
+    goal = TuningGoal("max_macs", 100.0)
+    assert tune_thresholds(table, (4, 12), (10,), goal).thresholds == (None,)
+
+
+def test_a_network_may_end_at_a_later_exit_with_earlier_ones_on_or_off() -> None:
+    confidence = torch.tensor([[0.9, 0.1, 0.1, 0.1], [0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 1.0]])
+    is_correct = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]]).bool()
+    table = ExitTable(confidence, is_correct, (11, 22, 103))
+    tuned = tune_thresholds(table, (10, 20, 100), (1, 1), TuningGoal("max_macs", 200.0))
+    assert tuned.thresholds == (pytest.approx(0.9), 0.0)
+    assert tuned.average_macs == (11 + 3 * 22) / 4
+    off = tune_thresholds(table, (10, 20, 100), (9, 1), TuningGoal("max_macs", 200.0))
+    assert (off.thresholds, off.average_macs) == ((None, 0.0), 21.0)
+
+
+@pytest.mark.parametrize("rule", ["each", "cumulative"])
+def test_a_network_whose_exits_stay_on_keeps_its_tail(rule) -> None:
+    table = replace(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), rule=rule)
+    goal = TuningGoal("max_macs", 100.0)
+    assert tune_thresholds(table, (4, 12), (2,), goal).thresholds == (0.0,)
+    assert tune_thresholds(table, (4, 12), (2,), goal, may_switch_off=False).thresholds == (0.5,)
+
+
+def test_of_equal_settings_the_cheaper_worst_case_wins() -> None:
+    # leaving one image at each exit costs 9 and 15, the final classifier alone 12; all are right either way
+    confidence = torch.tensor([[0.9, 0.1], [0.5, 0.5], [1.0, 1.0]])
+    table = ExitTable(confidence, torch.tensor([[1, 0], [0, 1], [1, 1]]).bool(), (9, 15, 21))
+    costs = ((4, 6, 12), (5, 4))
+    tuned = tune_thresholds(table, *costs, TuningGoal("max_macs", 100.0))
+    assert (tuned.thresholds, tuned.accuracy, tuned.average_macs) == ((None, None), 100.0, 12.0)
+    assert pareto_thresholds(table, *costs)[-1] == tuned
+
+
+def test_of_equal_points_of_the_front_the_cheaper_worst_case_is_kept() -> None:
+    [point] = pareto_thresholds(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), (4, 12), (2,))
+    assert point.thresholds == (0.0,)
 
 
 def test_too_many_combinations_and_wrong_costs_are_named(monkeypatch) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,14 +9,16 @@ from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, EstimationError
+from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.macs import exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import make_estimator, tuning_goal
 from aebnas_bo.testing.estimator_contract import EstimatorContract
+from tests.fake_latencies import fake_table
 
 CONFIG = load_config(None)
 
@@ -175,7 +179,8 @@ def tuned(parts, **tuning):
     splits, _, supernet = parts
     config = load_config(None, ["space.thresholds=tuned", *(f"estimation.tuning.{k}={v}" for k, v in tuning.items())])
     space = NetworkSpace(config.space, 1, 10)
-    return space, make_estimator(config, space, splits, supernet, "cpu", None)
+    latencies = LatencyPrices(fake_table(space), space.skeleton, "score_margin")
+    return space, make_estimator(config, space, splits, supernet, "cpu", None, latencies)
 
 
 def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None:
@@ -185,7 +190,7 @@ def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None
     thresholds = {name: value for name, value in estimate.details.items() if name.endswith("_threshold")}
     assert set(thresholds) == {"exit1_threshold", "exit2_threshold"}
     plain = make(parts).estimate({**point, **thresholds})
-    assert plain.metrics == estimate.metrics
+    assert plain.metrics == {name: one for name, one in estimate.metrics.items() if name != "latency_ms"}
     assert set(estimate.details) <= set(estimator.detail_names)
     assert estimate.further == ()
     assert estimator.estimate(point) == estimate
@@ -213,6 +218,25 @@ def test_tuning_may_switch_an_exit_off_which_saves_its_branch(parts) -> None:
     assert estimate.metrics["average_macs"].mean <= highest / 1e6
     for n in off:
         assert estimate.details[f"exit{n}_rate"] == 0.0
+
+
+def test_tuning_may_end_a_network_at_an_exit(parts, monkeypatch) -> None:
+    point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
+    space, estimator = tuned(parts, goal="max_macs", value=100.0, may_switch_off="true")
+    architecture = space.architecture(point)
+    measured = estimator.exit_table(architecture)
+    is_correct = measured.is_correct.clone()
+    is_correct[2] = is_correct[1]  # the final classifier is right where exit 2 is
+    monkeypatch.setattr(estimator, "exit_table", lambda _: replace(measured, is_correct=is_correct))
+    estimate = estimator.estimate(point)
+    thresholds = [estimate.details.get(f"exit{n}_threshold") for n in (1, 2)]
+    assert 0.0 in thresholds
+    assert estimate.details["final_rate"] == 0.0
+    assert sum(value for name, value in estimate.details.items() if name.endswith("_rate")) == pytest.approx(1.0)
+    costs = exit_costs(architecture, space.skeleton)
+    assert estimate.metrics["average_macs"].mean * 1e6 <= costs.cumulative[1]
+    latencies = priced(architecture, space.skeleton, LatencyPrices(fake_table(space), space.skeleton, "score_margin"))
+    assert estimate.metrics["latency_ms"].mean * 1e6 <= latencies.cumulative[1]
 
 
 def test_the_goal_comes_from_the_limits_or_the_middle_of_the_space(parts) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.report.diagrams import network_diagram
 from aebnas_bo.report.networks import ShownNetwork, show_network
-from aebnas_bo.report.number_text import macs_text
+from aebnas_bo.report.number_text import macs_text, percent_text
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -35,7 +35,8 @@ def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
         root = ElementTree.fromstring(str(network_diagram(network)))
         texts = [element.text or "" for element in root if element.tag == "text"]
         costs = network.costs
-        wanted = [costs.stem, *costs.stages, *costs.branches, costs.head]
+        stages = [macs for macs, blocks in zip(costs.stages, network.plan.stages, strict=True) if blocks]
+        wanted = [costs.stem, *stages, *costs.branches, costs.head]
         found = [element.text or "" for element in root if element.get("class") == "macs"]
         assert sorted(found) == sorted(macs_text(macs) for macs in wanted)
         assert sum(wanted) == costs.cumulative[-1]
@@ -68,6 +69,26 @@ def test_boxes_do_not_overlap_and_stay_within_the_picture(preset: str) -> None:
         assert (thickness[0] > thickness[-1]) == (len(network.outputs) > 1)
         longest = max(len(element.text or "") for element in root if element.get("class") == "")
         assert longest * 6.7 < width - 94  # at 13 pixels a letter is some 6.5 wide
+
+
+def test_what_lies_behind_the_end_of_a_network_is_not_drawn() -> None:
+    space = NetworkSpace(load_config(None, ["space.thresholds=tuned"]).space, 3, 10)
+    point = space.search_space.canonical(
+        {**{p.name: p.inactive_value for p in space.search_space.parameters}, "exit1_depth": 1, "exit2_depth": 1}
+    )
+    details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    network = show_network("knee", Trial(0, "abc", "COMPLETED", point, details=details), space, None)
+    root = ElementTree.fromstring(str(network_diagram(network)))
+    costs, stages = network.costs, network.costs.stages[: space.skeleton.exit_stages[1] + 1]
+    assert len(stages) < len(costs.stages)
+    found = [element.text or "" for element in root if element.get("class") == "macs"]
+    assert sorted(found) == sorted(macs_text(macs) for macs in (costs.stem, *stages, *costs.branches))
+    texts = [element.text or "" for element in root if element.tag == "text"]
+    assert "Final classifier" not in texts
+    assert any(f"{percent_text(0.6)} of the images come here" in text for text in texts)
+    *_, arm = (line for line in root if line.get("class") == "arm")
+    *_, box = (one for one in root if "box" in (one.get("class") or "").split())
+    assert arm.get("x2") == box.get("x")
 
 
 def test_names_are_escaped() -> None:

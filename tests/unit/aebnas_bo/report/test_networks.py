@@ -76,6 +76,27 @@ def test_exits_that_tuning_switched_off_cost_nothing(tiny_runs) -> None:
     assert len(shown.sweeps) == 1
 
 
+def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> None:
+    settings = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"]
+    space = make_space(tiny_runs(*settings))
+    rates = {"exit1_rate": 0.5, "exit2_rate": 0.5, "final_rate": 0.0}
+    tuned = {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    trial = Trial(0, "abc", "COMPLETED", both_exits(space), details={**rates, **tuned})
+    shown = show_network("knee", trial, space, table_of(space, trial))
+    assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2"]
+    assert [output.threshold for output in shown.outputs] == [0.5, None]
+    assert [output.macs for output in shown.outputs] == list(shown.costs.cumulative[:2])
+    assert shown.outputs[1].outcome is not None
+    assert shown.outputs[1].outcome.exit_rate == 0.5
+    assert (shown.ends_at_exit, shown.switched_off, shown.last_stage) == (True, (), space.skeleton.exit_stages[1])
+    assert [sweep.name for sweep in shown.sweeps] == ["Exit 1"]
+
+    first = replace(trial, details={**rates, "exit1_rate": 1.0, "exit2_rate": 0.0, "exit1_threshold": 0.0})
+    alone = show_network("knee", first, space, table_of(space, trial))
+    assert [(output.name, output.exit_rate) for output in alone.outputs] == [("Exit 1", 1.0)]
+    assert alone.switched_off == ()  # exit 2 lies behind the end
+
+
 def test_a_plain_network_has_one_output(tiny_runs) -> None:
     run = read_run(tiny_runs("space.exits=[]"))
     shown = show_network("knee", run.trials[0], NetworkSpace(run.config.space, 1, 10), None)

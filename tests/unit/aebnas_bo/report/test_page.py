@@ -14,9 +14,12 @@ from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.errors import UsageError
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather
+from aebnas_bo.report.networks import show_network
+from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
 
@@ -58,6 +61,20 @@ def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> N
     figures = [json.loads(data) for data in DATA.findall(page)]
     assert len(figures) == body.count('class="plot"') >= 7
     assert str(contents.run.folder.path) in body
+
+
+def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
+    found = gather(read_run(tiny_runs("space.thresholds=tuned", "estimation.tuning.may_switch_off=true")))
+    assert found.networks is not None
+    space = found.networks.space
+    point = {p.name: p.inactive_value for p in space.search_space.parameters}
+    point = space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
+    details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    trial = replace(found.networks.observed[0], parameters=point, details=details)
+    shown = show_network("knee", trial, space, None)
+    page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
+    assert "The network ends at Exit 2, which takes every image that is left" in page
+    assert f"An image that never leaves early costs {macs_text(shown.outputs[-1].macs)}." in page
 
 
 def test_a_third_objective_has_a_figure_a_column_and_its_own_network(tiny_runs) -> None:
@@ -168,6 +185,22 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert "Test images were not looked at" in without_plotly(render(contents))
 
 
+def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
+    folder = tiny_run()
+    candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
+    ground, progress = PlainGround(folder, candidate.config, candidate.splits), RunProgress(Console(), quiet=True)
+    searched, plain = train_candidate(candidate, 3, False, progress), train_plain(ground, 2, 3, progress=progress)
+    found = gather(read_run(folder))
+    assert (found.trained, found.plain) == ((searched,), (plain,))
+    assert len(found.points) == 2
+    body = without_plotly(render(found))
+    section = body.partition('<section id="trained">')[2].partition("</section>")[0]
+    assert '<td class="key">plain network, width 2</td>' in section
+    assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
+    assert "from scratch and without a teacher" in section
+    assert "plain network of width 2, seed 3, 1 epochs" in body
+
+
 def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
@@ -213,7 +246,7 @@ def test_trained_accuracies_stand_beside_the_estimates(contents: Contents) -> No
     assert "Estimated (%)" in front
     assert "Trained (%)" not in front
     key = contents.networks.front[-1].key
-    points = (TrainedPoint(key, 37, False, 12.25, 0.5), TrainedPoint("elsewhere", 8, True, 90.0, 0.5))
+    points = (TrainedPoint(key, "short", 37, 12.25, 0.5), TrainedPoint("elsewhere", "final", 8, 90.0, 0.5))
     page = without_plotly(render(replace(contents, points=points)))
     section = page.partition('<section id="front">')[2].partition("</section>")[0]
     [row] = re.findall(rf'<tr><td class="key">{key}.*?</tr>', section, flags=re.DOTALL)[-1:]

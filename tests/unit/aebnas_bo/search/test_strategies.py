@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from aebnas_bo.errors import ConfigError
 from aebnas_bo.search.loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategies import make_strategy
@@ -23,6 +24,12 @@ def run(estimator, objectives, settings, count, seed=0, trials=()):
 
 def points(trials):
     return [trial.parameters for trial in trials]
+
+
+def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None:
+    plain = settings.model_copy(update={"strategy": "plain"})
+    with pytest.raises(ConfigError, match=r"search.strategy: plain searches nothing; .*--methods plain"):
+        make_strategy(estimator.search_space, objectives, plain, 0)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,141 @@
+"""From trained weights to a description: thresholds tuned on validation images, figures on both splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from aebnas_bo import __version__
+from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
+from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.splits import Splits, final_splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
+from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
+from aebnas_bo.deploy.operating_points import OperatingPoint, operating_points, tuned_with_margins
+from aebnas_bo.deploy.trainings import Training
+from aebnas_bo.early_exit.calibration import calibration_error
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
+from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.macs import ExitCosts, exit_costs
+from aebnas_bo.supernet.subnet import Subnet
+
+
+@dataclass(frozen=True)
+class Measurable:
+    """A network, and what its figures are measured with.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+        splits: The images.
+        estimation: Confidence measure, exit rule and temperatures.
+        goal: What its thresholds are tuned for.
+        estimated_accuracy: Accuracy in percent that the search estimated; `None` of a network that was not searched.
+    """
+
+    architecture: Architecture
+    skeleton: Skeleton
+    splits: Splits
+    estimation: EstimationConfig
+    goal: TuningGoal
+    estimated_accuracy: float | None = None
+
+    @property
+    def costs(self) -> ExitCosts:
+        """Its MACs."""
+        return exit_costs(self.architecture, self.skeleton)
+
+
+def splits_of_training(config: Config, splits: Splits) -> Splits:
+    """Return the images a network is trained on alone and measured with.
+
+    Args:
+        config: Says whether images that only the search needed are trained on too.
+        splits: The splits of the search.
+    """
+    return final_splits(splits, config.data) if config.final_training.train_on_validation else splits
+
+
+def origin_of(config: Config, splits: Splits, recipe: FinalTrainingConfig, *, training: Training) -> Origin:
+    """Return where a trained network comes from.
+
+    Args:
+        config: Configuration of its study.
+        splits: The images.
+        recipe: How it was trained.
+        training: Which training it was.
+    """
+    return Origin(
+        study=config.name,
+        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
+        train_images=len(splits.train),
+        seed=training.seed,
+        epochs=recipe.epochs,
+        start=recipe.start,
+        version=__version__,
+        recipe=training.recipe,
+        fingerprint=training.fingerprint,
+    )
+
+
+@torch.no_grad()
+def describe_network(
+    network: Measurable, subnet: Subnet, origin: Origin, *, device: str
+) -> tuple[NetworkDescription, list[OperatingPoint]]:
+    """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once.
+
+    Args:
+        network: The network.
+        subnet: Its weights.
+        origin: Where it comes from.
+        device: Where it runs.
+    """
+    splits, costs, estimation, key = network.splits, network.costs, network.estimation, network.architecture.key
+    images, num_outputs = MeasuringImages.of(splits, device), len(costs.cumulative)
+    temperatures = (
+        fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
+    )
+
+    def measured(split: LabelledImages) -> MeasuredSplit:
+        normalized = normalize(split.images, splits.mean, splits.std, device)
+        outputs = output_logits(subnet, normalized, estimation.batch_size)
+        outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
+        table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
+        errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
+        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
+        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
+
+    validation = measured(splits.validation)
+    thresholds = tuned_with_margins(validation.table, costs, network.goal)
+    test = measured(splits.test)
+    used = outputs_in_use(validation.table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    names, own = output_names(costs, used.rows), macs_without_passed(costs, used.rows)
+    outputs = zip(names, (*used.thresholds, None), used.rows, used.table.macs, own, strict=True)
+    description = NetworkDescription(
+        key=key,
+        architecture=network.architecture,
+        skeleton=network.skeleton,
+        class_names=splits.class_names,
+        image_size=splits.image_size,
+        mean=splits.mean,
+        std=splits.std,
+        confidence=estimation.confidence,
+        exit_rule=estimation.exit_rule,
+        outputs=tuple(
+            Output(
+                name=name, threshold=threshold, temperature=temperatures[row], macs=macs,
+                macs_without_passed=macs_of_own,
+            )
+            for name, threshold, row, macs, macs_of_own in outputs
+        ),
+        estimated_accuracy=network.estimated_accuracy,
+        validation=figures_at(validation, costs, thresholds),
+        test=figures_at(test, costs, thresholds),
+        origin=origin,
+    )  # fmt: skip
+    return description, operating_points(validation, test, costs)

@@ -1,0 +1,265 @@
+"""Plain networks trained by a search's final recipe: what a searched network has to beat at equal average MACs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import torch
+
+from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.trainings import (
+    CHECKPOINT_FILE,
+    PLAIN,
+    RECIPE_DIGITS,
+    Training,
+    training_folder,
+    write_recipe,
+)
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.search.run_lock import RunLock
+from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.plain_family import plain_network, plain_network_of
+from aebnas_bo.supernet_preparation import recipe_identity, resolve_device, training_data
+from aebnas_bo.training.checkpoint import load_metadata
+from aebnas_bo.training.loop import EpochReport
+
+EQUAL = 0.05  # widths are whole numbers; MACs within this share of one another count as equal
+
+
+@dataclass(frozen=True)
+class PlainGround:
+    """What the plain networks of a run share.
+
+    Args:
+        folder: The run folder; they are kept in its `trained/`.
+        config: The study's configuration.
+        splits: Its images, as the search splits them.
+    """
+
+    folder: RunFolder
+    config: Config
+    splits: Splits
+
+    @cached_property
+    def final_splits(self) -> Splits:
+        """The images they are trained on and measured with."""
+        return splits_of_training(self.config, self.splits)
+
+    def network(self, width: int) -> tuple[Architecture, Skeleton]:
+        """Return the plain network of a width for the images."""
+        splits = self.splits
+        return plain_network(
+            width,
+            image_size=splits.image_size,
+            in_channels=splits.in_channels,
+            num_classes=splits.num_classes,
+        )
+
+    def width_of(self, average_macs: float) -> int:
+        """Return the width whose MACs are nearest to a number of millions by their ratio."""
+        splits = self.splits
+        architecture, _ = plain_network_of(
+            average_macs * MACS_PER_MILLION,
+            image_size=splits.image_size,
+            in_channels=splits.in_channels,
+            num_classes=splits.num_classes,
+        )
+        return plain_width(architecture)
+
+    def macs_of(self, width: int) -> float:
+        """Return the MACs of a width in millions."""
+        return exit_costs(*self.network(width)).cumulative[-1] / MACS_PER_MILLION
+
+
+@dataclass(frozen=True)
+class PlainComparison:
+    """Trained networks of one architecture against plain ones trained with the same seeds.
+
+    Args:
+        difference: Mean of the paired differences of test accuracies, in points of percent.
+        standard_error: Standard error of that mean; `None` of a single pair.
+        seeds: Seeds of the pairs.
+        average_macs: Average MACs of the networks on the validation images, mean over seeds, in millions.
+        plain_macs: MACs of the plain networks, mean over seeds, in millions.
+    """
+
+    difference: float
+    standard_error: float | None
+    seeds: tuple[int, ...]
+    average_macs: float
+    plain_macs: float
+
+
+def plain_width(architecture: Architecture) -> int:
+    """Return the width of a plain network, the channels of its stem."""
+    return architecture.stages[0].width // 2
+
+
+def plain_recipe(config: Config) -> FinalTrainingConfig:
+    """Return the final recipe of a network without exits, teacher and supernet; all else stays.
+
+    Args:
+        config: The study's configuration.
+    """
+    without = {
+        "start": "scratch",
+        "distillation": False,
+        "exit_weights": None,
+        "exit_distillation": False,
+        "joint_loss": None,
+    }
+    return config.final_training.model_copy(update=without)
+
+
+def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
+    """Return which training of a plain network a width and a seed stand for.
+
+    Args:
+        ground: Images and recipe.
+        width: Channels of the stem.
+        seed: Seed of the training.
+    """
+    architecture, skeleton = ground.network(width)
+    identity = recipe_identity(plain_recipe(ground.config), ground.config.data)
+    shared = [FINAL_VERSION, PLAIN, ground.splits.data_hash, *identity]
+    return Training(
+        key=f"{PLAIN}-{width}",
+        seed=seed,
+        recipe=content_key(shared)[:RECIPE_DIGITS],
+        fingerprint=content_key([*shared, architecture.key, asdict(skeleton), seed]),
+    )
+
+
+def train_plain(
+    ground: PlainGround, width: int, seed: int, *, progress: RunProgress, is_again: bool = False
+) -> NetworkDescription:
+    """Train a plain network and measure it; a finished training is read, an unfinished one goes on.
+
+    Args:
+        ground: Images and recipe.
+        width: Channels of the stem.
+        seed: Seed of the training.
+        progress: Shows the epochs.
+        is_again: Whether to train again what is trained.
+
+    Raises:
+        RunFolderInUseError: If another process trains it.
+        TrainingDivergedError: If training fails for good.
+        NetworkFileError: If the file of the trained network is damaged.
+    """
+    torch.set_num_threads(ground.config.num_threads)
+    training, recipe = plain_training_of(ground, width, seed), plain_recipe(ground.config)
+    folder = training_folder(ground.folder, training)
+    path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder):
+        if path.exists() and not is_again:
+            return load_network(path)[1]
+        write_recipe(folder, training, recipe.model_dump(mode="json"))
+        if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
+            checkpoint.unlink()  # an earlier version began another recipe here
+        device, (architecture, skeleton) = resolve_device(ground.config.device), ground.network(width)
+
+        def show(report: EpochReport) -> None:
+            progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+        progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
+        data = training_data(ground.config, recipe, ground.final_splits, device)
+        subnet = train_from_scratch(architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)
+        origin = origin_of(ground.config, ground.final_splits, recipe, training=training)
+        description, _ = describe_network(_measurable(ground, width), subnet, origin, device=device)
+        save_network(path, subnet, description)
+        checkpoint.unlink(missing_ok=True)
+    return description
+
+
+def _measurable(ground: PlainGround, width: int) -> Measurable:
+    architecture, skeleton = ground.network(width)
+    estimation = ground.config.estimation
+    if estimation.confidence == "learned":  # a plain network has no such output
+        estimation = estimation.model_copy(update={"confidence": EstimationConfig().confidence})
+    goal = TuningGoal("max_macs", float(exit_costs(architecture, skeleton).cumulative[-1]))  # it has no thresholds
+    return Measurable(architecture, skeleton, ground.final_splits, estimation, goal)
+
+
+def train_baselines(
+    ground: PlainGround, networks: Sequence[NetworkDescription], *, progress: RunProgress, is_again: bool = False
+) -> list[NetworkDescription]:
+    """Train, for each trained network, the plain network nearest to its average MACs with the same seed.
+
+    Args:
+        ground: Images and recipe.
+        networks: Trained networks; their average MACs on the validation images count, branches passed included.
+        progress: Shows the epochs.
+        is_again: Whether to train again what is trained.
+
+    Raises:
+        AebnasError: As `train_plain`.
+    """
+    return [
+        train_plain(
+            ground,
+            ground.width_of(network.validation.average_macs),
+            network.origin.seed,
+            progress=progress,
+            is_again=is_again,
+        )
+        for network in networks
+    ]
+
+
+def compare_with_plain(networks: Sequence[NetworkDescription], plain: Sequence[NetworkDescription]) -> PlainComparison:
+    """Compare test accuracies seed by seed.
+
+    Args:
+        networks: One architecture, trained by one recipe with one seed or several.
+        plain: The plain network of each, trained with the same seed.
+    """
+    pairs = list(zip(networks, plain, strict=True))
+    differences = [one.test.accuracy - other.test.accuracy for one, other in pairs]
+    several = len(pairs) > 1
+    return PlainComparison(
+        difference=statistics.mean(differences),
+        standard_error=statistics.stdev(differences) / math.sqrt(len(pairs)) if several else None,
+        seeds=tuple(network.origin.seed for network in networks),
+        average_macs=statistics.mean(network.validation.average_macs for network in networks),
+        plain_macs=statistics.mean(network.validation.average_macs for network in plain),
+    )
+
+
+def comparison_text(comparison: PlainComparison, recipe: FinalTrainingConfig) -> str:
+    """Say by how much a network is better or worse than a plain one.
+
+    Args:
+        comparison: The figures.
+        recipe: How the searched network was trained.
+    """
+    points = comparison.difference
+    error = "" if comparison.standard_error is None else f" ± {comparison.standard_error:.1f}"
+    side = "above" if points >= 0.0 else "below"
+    macs, plain = comparison.average_macs, comparison.plain_macs
+    is_equal = abs(plain / macs - 1.0) <= EQUAL
+    which = "equal" if is_equal else "the nearest"
+    without = [
+        *(["from scratch"] if recipe.start == "supernet" else []),
+        *(["without a teacher"] if recipe.distillation else []),
+    ]
+    alone = f", but {' and '.join(without)}" if without else ""
+    seeds = "one seed" if error == "" else f"{len(comparison.seeds)} seeds, standard error"
+    return (
+        f"{abs(points):.1f}{error} points {side} a plain network of {which} average MACs ({plain:.3g} M; this one "
+        f"{macs:.3g} M), "
+        f"trained by the same recipe{alone} ({seeds})"
+    )

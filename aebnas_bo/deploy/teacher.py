@@ -1,0 +1,142 @@
+"""The teacher of a final training: the supernet's largest network, used only where it knows more than the pupil."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config import Config, FinalTrainingConfig
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet_preparation import largest_trained
+from aebnas_bo.training.loop import TrainingData
+
+TEACHER_FILE = "teacher.json"
+CALIBRATION_BATCH = 256
+PROBE_SHARE = 1 / 8  # of the epochs that the pupil is trained for by itself before the teacher is judged
+
+Teacher = Callable[[Tensor], Tensor]
+"""Takes `B x C x H x W` normalised images; gives `B x K` logits."""
+
+
+@dataclass(frozen=True)
+class TeacherCheck:
+    """What a teacher and its pupil get right of the same validation images, in percent.
+
+    Args:
+        teacher: Accuracy of the teacher.
+        pupil: Accuracy of the pupil's final classifier after a short training by itself.
+        pupil_epochs: Epochs of that training.
+        sem: Binomial standard error of the pupil's accuracy.
+    """
+
+    teacher: float
+    pupil: float
+    pupil_epochs: int
+    sem: float
+
+    @property
+    def is_useful(self) -> bool:
+        """Whether the teacher is more accurate by more than a standard error."""
+        return self.teacher > self.pupil + self.sem
+
+    def __str__(self) -> str:
+        verdict = "is used" if self.is_useful else "is not used"
+        return (
+            f"teacher {verdict}: right for {self.teacher:.1f} % of the validation images, the network itself after "
+            f"{self.pupil_epochs} epochs for {self.pupil:.1f} %"
+        )
+
+
+def largest_teacher(supernet: Supernet, space: NetworkSpace, config: Config, images: MeasuringImages) -> Teacher:
+    """Return the final answers of the largest network that the supernet was trained on.
+
+    Args:
+        supernet: The trained supernet.
+        space: Its space.
+        config: Says which networks it was trained on.
+        images: Holds the images of its BatchNorm statistics.
+    """
+    largest = extract(supernet, largest_trained(config, space))
+    calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
+
+    @torch.no_grad()
+    def answer(batch: Tensor) -> Tensor:
+        logits: Tensor = largest(batch)[-1]
+        return logits
+
+    return answer
+
+
+def check_teacher(
+    teacher: Teacher,
+    architecture: Architecture,
+    recipe: FinalTrainingConfig,
+    *,
+    skeleton: Skeleton,
+    data: TrainingData,
+    splits: Splits,
+    seed: int,
+) -> TeacherCheck:
+    """Hold a teacher against its pupil, trained by itself for an eighth of its epochs with a schedule of its own.
+
+    Args:
+        teacher: The teacher.
+        architecture: The pupil.
+        recipe: How the pupil will be trained.
+        skeleton: The fixed part of the space.
+        data: The training images.
+        splits: Holds the validation images.
+        seed: Seed of the training.
+    """
+    epochs = max(round(PROBE_SHARE * recipe.epochs), 1)
+    alone = recipe.model_copy(update={"epochs": epochs, "distillation": False})
+    pupil = train_from_scratch(architecture, skeleton, data, alone, seed)
+    device = data.labels.device
+    images = normalize(splits.validation.images, splits.mean, splits.std, device)
+    labels = splits.validation.labels
+    answers = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])
+    own = output_logits(pupil, images, CALIBRATION_BATCH)[-1]
+    teacher_accuracy, pupil_accuracy = (_accuracy(logits, labels) for logits in (answers, own))
+    share = (pupil_accuracy / 100.0 * len(labels) + 1.0) / (len(labels) + 2.0)
+    return TeacherCheck(
+        teacher=teacher_accuracy,
+        pupil=pupil_accuracy,
+        pupil_epochs=epochs,
+        sem=100.0 * (share * (1.0 - share) / len(labels)) ** 0.5,
+    )
+
+
+def stored_check(path: Path, fingerprint: str, check: Callable[[], TeacherCheck]) -> TeacherCheck:
+    """Return the check of a training, made once and kept, so that a training that was stopped goes on as it began.
+
+    Args:
+        path: JSON file of the training's folder.
+        fingerprint: Identifies the training.
+        check: Makes the check where none of this training is kept.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("fingerprint") == fingerprint:
+            return TeacherCheck(**document)
+    made = check()
+    write_text(path, json.dumps({"fingerprint": fingerprint, **asdict(made)}, indent=2) + "\n")
+    return made
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return 100.0 * float((logits.argmax(dim=-1).cpu() == labels.cpu()).double().mean())

@@ -1,0 +1,179 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.deploy import plain_baseline
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.plain_baseline import (
+    PlainComparison,
+    PlainGround,
+    compare_with_plain,
+    comparison_text,
+    plain_recipe,
+    plain_training_of,
+    plain_width,
+    train_baselines,
+    train_plain,
+)
+from aebnas_bo.deploy.seen_figures import known_looks
+from aebnas_bo.deploy.trainings import plain_networks, trained_networks
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.training import loop
+
+LONE: dict[str, object] = {"start": "scratch", "distillation": False}
+TAUGHT: dict[str, object] = {"start": "supernet", "distillation": True}
+
+
+def progress() -> RunProgress:
+    return RunProgress(Console(stderr=True), quiet=True)
+
+
+def ground_of(folder: RunFolder, *settings: str) -> PlainGround:
+    candidate = choose_candidate(folder, Selection("knee"), settings)
+    return PlainGround(folder, candidate.config, candidate.splits)
+
+
+@pytest.fixture
+def ground(own_run: RunFolder) -> PlainGround:
+    return ground_of(own_run)
+
+
+def changed(network: NetworkDescription, test: float, macs: float = 1.0, seed: int = 0) -> NetworkDescription:
+    figures = {"test": {"accuracy": test}, "validation": {"average_macs": macs}, "origin": {"seed": seed}}
+    parts = {name: getattr(network, name).model_copy(update=update) for name, update in figures.items()}
+    return network.model_copy(update=parts)
+
+
+def test_a_plain_network_is_trained_once_and_kept(ground: PlainGround, monkeypatch) -> None:
+    first = train_plain(ground, 3, 1, progress=progress())
+    folder = ground.folder.trained / "plain-3-seed1"
+    assert load_network(folder / NETWORK_FILE)[1] == first
+    assert (plain_width(first.architecture), first.estimated_accuracy) == (3, None)
+    assert (first.origin.seed, first.origin.epochs, first.origin.start) == (1, 2, "scratch")
+    assert first.validation.average_macs == first.test.average_macs == pytest.approx(ground.macs_of(3))
+    assert first.test.images == len(ground.splits.test)
+    assert first.origin.train_images == len(ground.final_splits.train) > len(ground.splits.train)
+    assert first.validation.images == len(ground.final_splits.validation) < len(ground.splits.validation)
+    monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
+    assert train_plain(ground, 3, 1, progress=progress()) == first
+    with pytest.raises(TypeError):
+        train_plain(ground, 3, 1, progress=progress(), is_again=True)
+
+
+def test_plain_networks_are_no_networks_of_the_search(ground: PlainGround) -> None:
+    train_plain(ground, 2, 0, progress=progress())
+    assert trained_networks(ground.folder) == []
+    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
+    assert known_looks(ground.folder) == []
+
+
+def test_an_interrupted_training_goes_on(ground: PlainGround, monkeypatch) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    whole = train_plain(ground, 2, 0, progress=progress())
+    path = ground.folder.trained / "plain-2-seed0" / NETWORK_FILE
+    expected = load_network(path)[0].state_dict()
+    path.unlink()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_plain(ground, 2, 0, progress=RunProgress(Console(stderr=True), quiet=True, check=stop))
+    assert path.with_name("training.safetensors").exists()
+    assert train_plain(ground, 2, 0, progress=progress()) == whole
+    found = load_network(path)[0].state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not path.with_name("training.safetensors").exists()
+
+
+def test_another_recipe_has_a_folder_of_its_own(ground: PlainGround) -> None:
+    first = train_plain(ground, 2, 0, progress=progress())
+    other = train_plain(ground_of(ground.folder, "final_training.epochs=1"), 2, 0, progress=progress())
+    assert (first.origin.epochs, other.origin.epochs) == (2, 1)
+    names = [one.folder.name for one in plain_networks(ground.folder)]
+    assert names == ["plain-2-seed0", f"plain-2-seed0-{other.origin.recipe}"]
+
+
+def test_what_a_plain_network_has_not_makes_no_other_recipe(ground: PlainGround) -> None:
+    settings = ["final_training.start=supernet", "final_training.distillation=yes", "final_training.plain_baseline=no"]
+    same = ground_of(ground.folder, *settings)
+    assert plain_training_of(same, 4, 0) == plain_training_of(ground, 4, 0)
+    longer = ground_of(ground.folder, "final_training.weight_decay=0.5")
+    assert plain_training_of(longer, 4, 0).recipe != plain_training_of(ground, 4, 0).recipe
+    fingerprints = {plain_training_of(ground, width, seed).fingerprint for width in (4, 5) for seed in (0, 1)}
+    assert len(fingerprints) == 4
+
+
+def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainGround) -> None:
+    config, given = ground.config, ground.config.final_training
+    weights = (1.0,) * (len(config.space.exits) + 1)
+    shaped = given.model_copy(
+        update={**TAUGHT, "exit_weights": weights, "exit_distillation": True, "weight_decay": 0.3}
+    )
+    assert plain_recipe(config.model_copy(update={"final_training": shaped})) == given.model_copy(
+        update={**LONE, "weight_decay": 0.3}
+    )
+
+
+def test_learned_confidences_are_not_asked_of_a_plain_network(ground: PlainGround) -> None:
+    learned = ground.config.estimation.model_copy(update={"confidence": "learned"})
+    config = ground.config.model_copy(update={"estimation": learned})
+    network = train_plain(replace(ground, config=config), 2, 0, progress=progress())
+    assert network.confidence == "score_margin"
+
+
+def test_baselines_have_the_seed_and_nearly_the_macs_of_each_network(ground: PlainGround) -> None:
+    candidate = choose_candidate(ground.folder, Selection("knee"))
+    networks = [train_candidate(candidate, seed, False, progress()) for seed in (0, 3)]
+    plains = train_baselines(ground, networks, progress=progress())
+    assert [one.origin.seed for one in plains] == [0, 3]
+    for network, plain in zip(networks, plains, strict=True):
+        width = plain_width(plain.architecture)
+        ratios = {
+            near: abs(math.log(ground.macs_of(near) / network.validation.average_macs))
+            for near in (width - 1, width, width + 1)
+            if near > 0
+        }
+        assert min(ratios, key=lambda near: ratios[near]) == width
+    comparison = compare_with_plain(networks, plains)
+    assert comparison.seeds == (0, 3)
+
+
+def test_differences_are_paired_seed_by_seed(make_network) -> None:
+    network = make_network()[1]
+    ours = [changed(network, 80.0, 2.0, 0), changed(network, 84.0, 2.2, 1), changed(network, 85.0, 2.1, 2)]
+    plains = [changed(network, 79.0, 2.1, 0), changed(network, 81.0, 2.1, 1), changed(network, 80.0, 2.1, 2)]
+    found = compare_with_plain(ours, plains)
+    assert found.difference == pytest.approx(3.0)  # of 1, 3 and 5, whose standard deviation is 2
+    assert found.standard_error == pytest.approx(2.0 / 3.0**0.5)
+    assert (found.average_macs, found.plain_macs) == (pytest.approx(2.1), pytest.approx(2.1))
+    assert compare_with_plain(ours[:1], plains[:1]).standard_error is None
+
+
+@pytest.mark.parametrize(
+    ("comparison", "recipe", "expected"),
+    [
+        (
+            PlainComparison(3.14, None, (0,), 0.2, 0.197),
+            LONE,
+            "3.1 points above a plain network of equal average MACs (0.197 M; this one 0.2 M), trained by the same "
+            "recipe (one seed)",
+        ),
+        (
+            PlainComparison(-1.5, 0.26, (0, 1, 2), 0.1, 0.12),
+            TAUGHT,
+            "1.5 ± 0.3 points below a plain network of the nearest average MACs (0.12 M; this one 0.1 M), trained by "
+            "the same recipe, but from scratch and without a teacher (3 seeds, standard error)",
+        ),
+    ],
+)
+def test_comparison_text_names_the_difference_and_both_costs(comparison, recipe, expected) -> None:
+    assert comparison_text(comparison, FinalTrainingConfig(**recipe)) == expected

@@ -1,0 +1,37 @@
+"""The plain networks of a space."""
+
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.space.architecture import Block
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
+
+
+def space_of(size: int) -> NetworkSpace:
+    settings = ["space.preset=auto", "data.dataset=cifar10", "data.root=.", f"data.image_size={size}"]
+    return NetworkSpace(load_config(None, settings).space, 3, 10)
+
+
+@pytest.mark.parametrize(("size", "depths"), [(16, [2, 2, 1]), (32, [2, 2, 1, 0]), (128, [2, 2, 2, 1, 0])])
+def test_plain_points_have_separable_blocks_and_end_early(size: int, depths: list[int]) -> None:
+    space = space_of(size)
+    for point in plain_points(space):
+        network = space.architecture(point)
+        assert [len(stage.blocks) for stage in network.stages] == depths
+        assert {block for stage in network.stages for block in stage.blocks} == {Block(3, 1, "depthwise_separable")}
+        last = max(number for number, stage in enumerate(network.stages, start=1) if stage.blocks)
+        stages = [space.skeleton.exit_stages[position] + 1 for position in network.active_exits]
+        assert stages == [stage for stage in (exit_.after_stage for exit_ in space.declaration.exits) if stage < last]
+
+
+def test_plain_points_are_distinct_and_grow() -> None:
+    space = space_of(32)
+    macs = [exit_costs(space.architecture(point), space.skeleton).cumulative[-1] for point in plain_points(space)]
+    assert len(macs) == 5
+    assert macs == sorted(set(macs))
+
+
+def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:
+    assert plain_points(NetworkSpace(load_config(None, ["space.preset=aebnas"]).space, 3, 10)) == []
