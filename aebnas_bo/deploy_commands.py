@@ -105,14 +105,11 @@ def train(
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
         if as_json:
             found = [json.loads(network.to_json()) for network in networks]
+            rows = [judgement_row(one) for one in judgements]
             beside = [json.loads(network.to_json()) for network in plains]
             against = None if comparison is None else asdict(comparison)
-            rows = [judgement_row(one) for one in judgements]
-            document = {
-                "folders": folders, "networks": found, "plain_networks": beside, "against_plain": against,
-                "shortlist": rows,
-            }  # fmt: skip
-            sys.stdout.write(json.dumps(document) + "\n")
+            document = {"folders": folders, "networks": found, "plain_networks": beside, "against_plain": against}
+            sys.stdout.write(json.dumps({**document, "shortlist": rows}) + "\n")
             return
         stdout = _stdout()
         if judgements:

@@ -179,7 +179,7 @@ def _run(
         else:
             timed = run_in_time(config, folder, resume, progress)
             summary = timed.summary
-    draw_front(folder)  # again, with the networks that were trained alone
+    draw_front(folder)  # again, with the networks that were trained
     if as_json:
         trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
         document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, pareto_front
-from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
+from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training, trained_range
 from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
@@ -21,13 +21,16 @@ from aebnas_bo.search.trial import Trial, completed_settings
 INK = "#1b2a41"
 FRONT = "#c8102e"
 DESIGN = "#9aa5b1"
-TRAINED = "#d17a00"
-PLAIN = "#6b4fa0"
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
 LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
 LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image", "latency_ms": "Average latency per image"}
 UNITS = {"M": "millions"}
+TRAINED_STYLES: Mapping[TrainingKind, tuple[str, str, str]] = {  # colour, symbol in matplotlib and in plotly
+    "short": ("#8e5bc0", "D", "diamond-open"),
+    "final": ("#8e5bc0", "D", "diamond"),
+    "plain": ("#2e9e5b", "^", "triangle-up"),
+}
 
 
 def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
@@ -113,12 +116,15 @@ def plot_pareto_front(
             else:
                 _say(axes, "no admissible network yet")
             shown = trained if horizontal.name == "average_macs" else ()
-            draw_trained(axes, shown)
+            _draw_trained(axes, shown)
             _zoom(axes, completed, front, vertical.name, horizontal.name, trained=shown)
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
         handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False,
+            fontsize=9 if trained else None,
+        )  # fmt: skip
     num_front, num_all = (len({trial.key for trial in some}) for some in (front, completed))
     panels[0].set_title(
         f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
@@ -142,23 +148,16 @@ def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Obje
     return pareto_front(alone, [objectives[0], cost])
 
 
-def draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
-    """Draw trained networks over average MACs: hollow diamonds of short trainings, filled ones trained to the end.
-
-    Plain networks are triangles.
-
-    Args:
-        axes: Where to.
-        trained: The networks.
-    """
-    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
-        points = [point for point in trained if point.training == training]
-        is_final, colour = points[0].is_final, PLAIN if points[0].is_plain else TRAINED
-        longest = max(point.epochs for point in trained if point.is_final == is_final)
+def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
+    """Draw trained networks over average MACs; those of short trainings are hollow, and small on the earlier rungs."""
+    longest = max((point.epochs for point in trained if point.kind == "short"), default=0)
+    for training, points in by_training(trained).items():
+        colour, symbol, _ = TRAINED_STYLES[points[0].kind]
+        is_short = points[0].kind == "short"
         axes.scatter(
             [point.average_macs for point in points], [point.accuracy for point in points],
-            s=36 if points[0].epochs == longest else 14, marker="^" if points[0].is_plain else "D",
-            facecolors=colour if is_final else "white", edgecolors=colour, linewidths=1.4, label=training, zorder=6,
+            s=14 if is_short and points[0].epochs < longest else 40, marker=symbol, edgecolors=colour, linewidths=1.4,
+            facecolors="white" if is_short else colour, label=training, zorder=6,
         )  # fmt: skip
 
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+TrainingKind = Literal["short", "final", "plain"]
+TRAININGS: dict[TrainingKind, str] = {
+    "short": "short training",
+    "final": "trained to the end",
+    "plain": "plain network, trained to the end",
+}
 
 
 @dataclass(frozen=True)
@@ -12,25 +20,33 @@ class TrainedPoint:
 
     Args:
         key: Key of the architecture.
+        kind: Trained for a short list or to the end; or a plain network, which is none of the search.
         epochs: Epochs it was trained for.
-        is_final: Whether it was trained to the end; else for a short list.
         accuracy: Accuracy in percent.
         average_macs: Average MACs in millions.
-        is_plain: Whether it is a plain network, not one of the search.
+        name: What it is, for a reader.
     """
 
     key: str
+    kind: TrainingKind
     epochs: int
-    is_final: bool
     accuracy: float
     average_macs: float
-    is_plain: bool = False
+    name: str = ""
 
     @property
     def training(self) -> str:
         """How it was trained, in words."""
-        how = "plain network" if self.is_plain else "trained to the end" if self.is_final else "short training"
-        return f"{how}, {self.epochs} epochs"
+        return f"{TRAININGS[self.kind]}, {self.epochs} epochs"
+
+
+def by_training(points: Sequence[TrainedPoint]) -> dict[str, list[TrainedPoint]]:
+    """Return trained networks by how they were trained: short trainings first, plain networks last, by epochs."""
+    kinds = list(TRAININGS)
+    found: dict[str, list[TrainedPoint]] = {}
+    for point in sorted(points, key=lambda one: (kinds.index(one.kind), one.epochs)):
+        found.setdefault(point.training, []).append(point)
+    return found
 
 
 def trained_range(points: Sequence[TrainedPoint], low: float, high: float) -> tuple[float, float]:
@@ -41,8 +57,8 @@ def trained_range(points: Sequence[TrainedPoint], low: float, high: float) -> tu
         low: Lowest accuracy shown without them.
         high: Highest accuracy shown without them.
     """
-    lowest = [point.accuracy for point in points if point.is_final]
-    return min([low, *lowest]), max([high, *(point.accuracy for point in points)])
+    to_the_end = [point.accuracy for point in points if point.kind != "short"]
+    return min([low, *to_the_end]), max([high, *(point.accuracy for point in points)])
 
 
 def nearest_trained(points: Sequence[TrainedPoint], key: str, average_macs: float) -> TrainedPoint | None:
@@ -55,7 +71,9 @@ def nearest_trained(points: Sequence[TrainedPoint], key: str, average_macs: floa
     """
     of_network = [point for point in points if point.key == key]
     return max(
-        of_network, key=lambda one: (one.is_final, one.epochs, -abs(one.average_macs - average_macs)), default=None
+        of_network,
+        key=lambda one: (one.kind != "short", one.epochs, -abs(one.average_macs - average_macs)),
+        default=None,
     )
 
 
@@ -63,5 +81,5 @@ def trained_text(point: TrainedPoint | None) -> str:
     """Return accuracy, average MACs and epochs of a trained network for a table, a dash for `None`."""
     if point is None:
         return "–"
-    short = "" if point.is_final else " (short)"
+    short = " (short)" if point.kind == "short" else ""
     return f"{point.accuracy:.2f} at {point.average_macs:.4f}, {point.epochs} epochs{short}"

@@ -30,7 +30,9 @@ def read_shortlist(folder: Path) -> list[TrainedPoint]:
             epochs, accuracy, macs = int(row["epochs"]), float(row["accuracy"]), float(row["average_macs"])
         except ValueError as error:
             raise _damaged(folder) from error
-        last[row["goal"], row["key"]] = TrainedPoint(row["key"], epochs, False, accuracy, macs)
+        last[row["goal"], row["key"]] = TrainedPoint(
+            row["key"], "short", epochs, accuracy, macs, f"network {row['key']}, short training of {epochs} epochs"
+        )
     return list(last.values())
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from aebnas_bo.analysis.plots import plot_pareto_front
-from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind
 from aebnas_bo.config_loading import parse_config
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.trainings import plain_networks, trained_networks
 from aebnas_bo.run_folder import RunFolder
@@ -13,30 +14,46 @@ from aebnas_bo.search.store import TrialStore
 
 
 def trained_points(folder: RunFolder) -> list[TrainedPoint]:
-    """Return what is known of a run's trained networks on the validation images: short list, to the end, plain.
+    """Return what is known of a run's trained networks on the validation images.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Short trainings first, then networks trained to the end, then plain ones.
 
     Raises:
         CorruptStateError: If the table of the short list is damaged.
         NetworkFileError: If the file of a network is damaged.
     """
-    final = [_point(one.description, is_plain=False) for one in trained_networks(folder)]
-    plain = [_point(one.description, is_plain=True) for one in plain_networks(folder)]
+    final = [_point("final", one.description, f"network {one.description.key}") for one in trained_networks(folder)]
+    plain = [
+        _point("plain", one.description, f"plain network of width {plain_width(one.description.architecture)}")
+        for one in plain_networks(folder)
+    ]
     return [*read_shortlist(folder.shortlist), *final, *plain]
 
 
-def _point(network: NetworkDescription, *, is_plain: bool) -> TrainedPoint:
-    figures, epochs = network.validation, network.origin.epochs
-    return TrainedPoint(network.key, epochs, True, figures.accuracy, figures.average_macs, is_plain)
-
-
 def draw_front(folder: RunFolder) -> None:
-    """Draw `pareto_front.png` of a run again, with all networks that are trained by now.
+    """Draw the figure of a run's front again where networks were trained: with all of them.
+
+    Args:
+        folder: The run folder.
 
     Raises:
         CorruptStateError: If a file of the run is damaged.
         NetworkFileError: If the file of a network is damaged.
     """
+    trained = trained_points(folder)
+    if not trained:
+        return
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, store.trials()
     design = parse_config(study.config, str(folder.study)).search.design_trials
-    plot_pareto_front(folder.front_figure, trials, study.objectives, design, trained=trained_points(folder))
+    plot_pareto_front(folder.front_figure, trials, study.objectives, design, trained=trained)
+
+
+def _point(kind: TrainingKind, network: NetworkDescription, name: str) -> TrainedPoint:
+    epochs, on_validation = network.origin.epochs, network.validation
+    name = f"{name}, seed {network.origin.seed}, {epochs} epochs"
+    return TrainedPoint(network.key, kind, epochs, on_validation.accuracy, on_validation.average_macs, name)

@@ -105,7 +105,7 @@ class Contents:
         data: What that says of the images.
         trained: Networks that were trained to the end.
         plain: Plain networks that were trained by the same recipe.
-        points: What is known of trained networks on the validation images, those of short lists included.
+        points: What is known of all trained networks on the validation images, those of short lists included.
         test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
     """
 

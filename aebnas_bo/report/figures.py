@@ -12,9 +12,18 @@ from plotly.subplots import make_subplots
 
 from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, axis_label, line_of, needs_logarithm, visible_range
+from aebnas_bo.analysis.plots import (
+    DESIGN,
+    FRONT,
+    LABELS,
+    TRAINED_STYLES,
+    axis_label,
+    line_of,
+    needs_logarithm,
+    visible_range,
+)
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
-from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
+from aebnas_bo.analysis.trained_point import TrainedPoint, by_training, trained_range
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -22,12 +31,13 @@ from aebnas_bo.search.trial import Trial
 # Readable on white and on dark grey alike; colours of text and grid are the page's.
 MODEL = "#2f88c4"
 CHOSEN = "#e08a00"
-TRAINED = "#2e9e5b"
-PLAIN = "#8e5bc0"
-TRAINED_NOTE = "; diamonds are trained networks on the validation images, triangles plain ones"
-COLOURS = (MODEL, FRONT, TRAINED, "#8e5bc0", CHOSEN, "#5f7683")
+COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
 MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
+TRAINED_NOTE = (
+    " Triangles and diamonds: plain networks and networks of the search, trained alone and measured on validation "
+    "images (hollow: short trainings); all other points are estimates with shared weights."
+)
 STANDOFF = 6  # of a title from the numbers of its axis
 
 
@@ -67,6 +77,7 @@ def front_figure(
         right: The cost; the line is the front in accuracy and this cost alone.
         trained: Trained networks, drawn beside the estimates where the cost is average MACs.
     """
+    marks = trained if right.name == "average_macs" else ()
     up = objectives[0]
     proposed = [trial for trial in observed if trial.setting == 0]
     groups = (
@@ -97,41 +108,41 @@ def front_figure(
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
-    beside = trained if right.name == "average_macs" else ()
-    _add_trained(figure, beside)
+    _add_trained(figure, marks)
     lowest, highest = visible_range(proposed, front or [network.trial for network in chosen], up.name)
-    lowest, highest = trained_range(beside, lowest, highest)
+    lowest, highest = trained_range(marks, lowest, highest)
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
-    if needs_logarithm([trial.metrics[right.name] for trial in observed]):
-        figure.update_xaxes(**_logarithmic([trial.metrics[right.name] for trial in observed]))
+    costs = [*(trial.metrics[right.name] for trial in observed), *(mark.average_macs for mark in marks)]
+    if needs_logarithm(costs):
+        figure.update_xaxes(**_logarithmic(costs))
     hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
     here = " in this cost" if len(objectives) > 2 else ""
     caption = (
-        f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it"
-        f"{TRAINED_NOTE if beside else ''}. The line is the front: "
-        f"nothing found is both more accurate and cheaper{here}.{f' Stars: {numbers}.' if numbers else ''}"
+        f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it. "
+        f"The line is the front: nothing found is both more accurate and cheaper{here}."
+        f"{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} trials lie below.' if hidden else ''}"
+        f"{TRAINED_NOTE if marks else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, 440)
 
 
 def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:
-    """Draw trained networks as diamonds, those of a short list smaller and hollow."""
-    for training in dict.fromkeys(point.training for point in sorted(trained, key=lambda p: (p.is_final, p.epochs))):
-        points = [point for point in trained if point.training == training]
-        size, symbol = (10, "diamond") if points[0].is_final else (8, "diamond-open")
-        colour, symbol = (PLAIN, "triangle-up") if points[0].is_plain else (TRAINED, symbol)
+    for training, points in by_training(trained).items():
+        colour, _, symbol = TRAINED_STYLES[points[0].kind]
         figure.add_scatter(
             x=[point.average_macs for point in points], y=[point.accuracy for point in points], mode="markers",
-            name=training, marker={"color": colour, "symbol": symbol, "size": size}, hoverinfo="text",
+            name=training, hoverinfo="text",
             hovertext=[
-                f"<b>{escape(point.key)}</b>, {training}<br>{point.accuracy:.2f} % at {point.average_macs:.4g} M"
+                f"<b>{escape(point.name)}</b><br>{point.accuracy:.2f} % of validation images<br>"
+                f"average MACs: {point.average_macs:.4g} M"
                 for point in points
             ],
+            marker={"color": colour, "size": 8 if points[0].kind == "short" else 11, "symbol": symbol},
         )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_t
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config_loading import dump_config
+from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
@@ -128,6 +129,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
+        plain_width=plain_width,
         metric_names=METRIC_NAMES,
         has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),

@@ -215,11 +215,6 @@ class NetworkSpace:
         return self._without_exits(-1)
 
     @cached_property
-    def smallest_without_exits(self) -> Architecture:
-        """The cheapest plain network: first choices throughout, every block of the cheapest kind."""
-        return self._without_exits(0)
-
-    @cached_property
     def middle_macs(self) -> float:
         """Geometric mean of the MACs of the smallest and of the largest backbone without exits."""
         return math.prod(self.backbone_macs) ** 0.5
@@ -227,7 +222,7 @@ class NetworkSpace:
     @cached_property
     def backbone_macs(self) -> tuple[int, int]:
         """MACs of the smallest and of the largest backbone without exits."""
-        smallest, largest = self.smallest_without_exits, self.largest_without_exits
+        smallest, largest = self._without_exits(0), self.largest_without_exits
         return exit_costs(smallest, self.skeleton).cumulative[-1], exit_costs(largest, self.skeleton).cumulative[-1]
 
     def _without_exits(self, position: int) -> Architecture:

@@ -13,7 +13,6 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
-from aebnas_bo.deploy.trained_points import draw_front
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.forecast import duration_text, images_text
@@ -175,7 +174,6 @@ class _TimedRun:
         with RunLock(self._folder.path):
             judgements, networks = self._train()
             self.note_time()
-            draw_front(self._folder)
         return judgements, networks
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:

@@ -32,7 +32,7 @@ def test_the_best_of_a_short_list_is_trained_to_the_end(invoke, run: RunFolder) 
     assert [network["key"] for network in document["networks"]] == [winner, winner]
     assert [one.description.origin.seed for one in trained_networks(run)] == [0, 1]
     assert (run.shortlist / "shortlist.csv").exists()
-    assert run.pareto_front.exists()
+    assert run.front_figure.exists()
 
     again = invoke(*call)
     assert again.exit_code == 0, again.output

@@ -73,12 +73,12 @@ def test_optimism_is_said_in_points() -> None:
 
 def test_trained_networks_stand_beside_the_estimates_of_theirs(trials, objectives) -> None:
     front = pareto_front(trials, objectives)
-    trained = [TrainedPoint("key1", 200, True, 94.5, 3.9), TrainedPoint("key2", 8, False, 61.0, 2.5)]
+    trained = [TrainedPoint("key1", "final", 200, 94.5, 3.9), TrainedPoint("key2", "short", 8, 61.0, 2.5)]
     lines = text(front_table(front, objectives, trained=trained)).splitlines()
     cells = {key: next(line for line in lines if key in line) for key in ("key0", "key1", "key2")}
     assert "94.50 at 3.9000, 200 epochs" in cells["key1"]
     assert "61.00 at 2.5000, 8 epochs (short)" in cells["key2"]
     assert "epochs" not in cells["key0"]
     assert "estimated" in lines[0]
-    elsewhere = [TrainedPoint("key9", 200, True, 94.5, 3.9)]
+    elsewhere = [TrainedPoint("key9", "final", 200, 94.5, 3.9)]
     assert "trained" not in text(front_table(front, objectives, trained=elsewhere))

@@ -72,8 +72,8 @@ def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
 
 
 TRAINED = [
-    TrainedPoint("key1", 8, False, 0.5, 4.5), TrainedPoint("key2", 20, False, 86.0, 3.5),
-    TrainedPoint("key1", 200, True, 97.0, 9.0),
+    TrainedPoint("key1", "short", 8, 0.5, 4.5), TrainedPoint("key2", "short", 20, 86.0, 3.5),
+    TrainedPoint("key1", "final", 200, 97.0, 90.0), TrainedPoint("plain-3", "plain", 200, 4.9, 0.001),
 ]  # fmt: skip
 
 
@@ -83,14 +83,15 @@ def test_trained_networks_are_drawn_and_named_by_their_training(trials, objectiv
     plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=TRAINED)
     [legend] = shown[0].legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels[-3:] == [
+    assert labels[-4:] == [
         "short training, 8 epochs", "short training, 20 epochs",
-        "trained to the end, 200 epochs",
+        "trained to the end, 200 epochs", "plain network, trained to the end, 200 epochs",
     ]  # fmt: skip
     assert "estimates" in shown[0].axes[0].get_title(loc="left")
     (left, right), (bottom, top) = shown[0].axes[0].get_xlim(), shown[0].axes[0].get_ylim()
-    assert right > 9.0 > left
-    assert bottom > 0.5  # of the short training
+    assert right > 90.0
+    assert left < 0.001
+    assert 0.5 < bottom < 4.9  # the short training is left out
     assert "below this range: 1 short training" in [text.get_text() for text in shown[0].axes[0].texts]
     assert top > 97.0
 
@@ -100,5 +101,5 @@ def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three
     monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
     plot_pareto_front(Path(), timed, three, design_trials=2, trained=TRAINED)
     macs, latency, *_ = (axes.get_legend_handles_labels()[1] for axes in shown[0].axes)
-    assert len(set(macs) - set(latency)) == 3
+    assert len(set(macs) - set(latency)) == 4
     assert {text.get_text() for text in shown[0].legends[0].get_texts()} == {*macs, *latency}

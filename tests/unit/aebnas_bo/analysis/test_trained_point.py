@@ -1,9 +1,9 @@
-from aebnas_bo.analysis.trained_point import TrainedPoint, nearest_trained, trained_range, trained_text
+from aebnas_bo.analysis.trained_point import TrainedPoint, by_training, nearest_trained, trained_range, trained_text
 
-SHORT = TrainedPoint("a", 20, False, 90.0, 1.0)
-SHORTER = TrainedPoint("a", 8, False, 80.0, 2.0)
-FINAL_CHEAP, FINAL = TrainedPoint("a", 10, True, 91.0, 0.5), TrainedPoint("a", 10, True, 93.25, 1.98765)
-OTHER = TrainedPoint("b", 300, True, 99.0, 2.0)
+SHORT = TrainedPoint("a", "short", 20, 90.0, 1.0)
+SHORTER = TrainedPoint("a", "short", 8, 80.0, 2.0)
+FINAL_CHEAP, FINAL = TrainedPoint("a", "final", 10, 91.0, 0.5), TrainedPoint("a", "final", 10, 93.25, 1.98765)
+OTHER = TrainedPoint("b", "final", 300, 99.0, 2.0)
 
 
 def test_the_final_training_nearest_in_macs_is_shown() -> None:
@@ -30,3 +30,11 @@ def test_only_networks_trained_to_the_end_lower_the_range() -> None:
     assert trained_range([SHORTER, FINAL], 95.0, 96.0) == (93.25, 96.0)
     assert trained_range([SHORTER, OTHER], 95.0, 96.0) == (95.0, 99.0)
     assert trained_range([], 95.0, 96.0) == (95.0, 96.0)
+
+
+def test_trainings_are_in_order_of_what_they_are_for() -> None:
+    plain = TrainedPoint("plain-3", "plain", 10, 91.0, 0.5)
+    assert by_training([plain, FINAL, SHORT, SHORTER]) == {
+        "short training, 8 epochs": [SHORTER], "short training, 20 epochs": [SHORT],
+        "trained to the end, 10 epochs": [FINAL], "plain network, trained to the end, 10 epochs": [plain],
+    }  # fmt: skip

@@ -16,7 +16,8 @@ def test_the_last_rung_of_a_network_for_a_goal_is_its_point(tmp_path: Path) -> N
     (tmp_path / SHORTLIST_FILE).write_text("\n".join([",".join(HEADER), *rows]) + "\n")
     assert len(read_rows(tmp_path)) == 3
     assert read_shortlist(tmp_path) == [
-        TrainedPoint("aaaa", 5, False, 85.0, 1.6), TrainedPoint("aaaa", 2, False, 70.0, 0.9),
+        TrainedPoint("aaaa", "short", 5, 85.0, 1.6, "network aaaa, short training of 5 epochs"),
+        TrainedPoint("aaaa", "short", 2, 70.0, 0.9, "network aaaa, short training of 2 epochs"),
     ]  # fmt: skip
 
 

@@ -47,21 +47,31 @@ def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Netwo
     assert "1 knee of the front" in figure.caption or "1 most accurate" in figure.caption
 
 
-def test_trained_networks_are_diamonds_over_macs(contents: Contents, networks: Networks) -> None:
-    objectives, some = contents.run.study.objectives, networks.front
-    trained = [TrainedPoint("a<b", 8, False, 1.5, 0.01), TrainedPoint("aaaa", 200, True, 99.0, 0.02)]
-    figure = front_figure(networks.observed, some, (), objectives, 8, objectives[1], trained=trained)
-    short, final = (traces(figure)[point.training] for point in trained)
-    assert (short["marker"]["symbol"], short["x"], short["y"]) == ("diamond-open", [0.01], [1.5])
-    assert (final["marker"]["symbol"], final["y"]) == ("diamond", [99.0])
-    assert "a&lt;b" in short["hovertext"][0]
-    assert json.loads(figure.json)["layout"]["yaxis"]["range"][1] > 99.0
-    assert "diamonds are trained networks" in figure.caption
-    assert "as the search estimates it" in figure.caption
+def test_the_front_marks_trained_networks_apart_from_estimates(contents: Contents, networks: Networks) -> None:
+    objectives = contents.run.study.objectives
+    marks = (
+        TrainedPoint("plain-3", "plain", 8, 6.0, 9.0, "plain <network>"),
+        TrainedPoint("aaaa", "final", 8, 99.0, 0.5, "searched"),
+        TrainedPoint("aaaa", "short", 2, 1.0, 0.5, "searched"),
+    )
+    figure = front_figure(
+        networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1], trained=marks
+    )  # fmt: skip
+    found = traces(figure)["plain network, trained to the end, 8 epochs"]
+    assert (found["x"], found["y"]) == ([9.0], [6.0])
+    assert "plain &lt;network&gt;" in found["hovertext"][0]
+    assert traces(figure)["trained to the end, 8 epochs"]["y"] == [99.0]
+    assert traces(figure)["short training, 2 epochs"]["marker"]["symbol"] == "diamond-open"
+    low, high = json.loads(figure.json)["layout"]["yaxis"]["range"]
+    assert 1.0 < low < 6.0  # the short training is left out
+    assert high > 99.0
+    assert "trained alone and measured on validation images" in figure.caption
+    unmarked = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
+    assert "trained alone" not in unmarked.caption
     latency = replace(objectives[1], name="latency_ms")
     timed = [replace(one, metrics={**one.metrics, "latency_ms": 1.0}, further=()) for one in networks.observed]
-    by_latency = front_figure(timed, timed[:1], (), (*objectives, latency), 8, latency, trained=trained)
-    assert trained[0].training not in traces(by_latency)
+    by_latency = front_figure(timed, timed[:1], (), (*objectives, latency), 8, latency, trained=marks)
+    assert "trained to the end, 8 epochs" not in traces(by_latency)
 
 
 def test_a_single_observation_is_a_front(contents: Contents, networks: Networks) -> None:

@@ -57,9 +57,9 @@ def test_what_is_written_is_read_as_trained_points(tmp_path: Path) -> None:
     write_shortlist(tmp_path, JUDGEMENTS)
     assert len(rows(tmp_path)) == 5
     assert read_shortlist(tmp_path) == [
-        TrainedPoint("aaaa", 5, False, 85.0, 1.5),
-        TrainedPoint("cccc", 5, False, 86.0, 1.5),
-        TrainedPoint("bbbb", 2, False, 70.0, 1.5),
+        TrainedPoint("aaaa", "short", 5, 85.0, 1.5, "network aaaa, short training of 5 epochs"),
+        TrainedPoint("cccc", "short", 5, 86.0, 1.5, "network cccc, short training of 5 epochs"),
+        TrainedPoint("bbbb", "short", 2, 70.0, 1.5, "network bbbb, short training of 2 epochs"),
     ]
 
 
