@@ -53,7 +53,7 @@ def main() -> None:
         folder = arguments.out or Path("runs") / "worth" / f"{config.name}-{arguments.minutes:g}"
         read_results(folder, config, arguments.minutes, widths=widths)  # refuses other settings before hours are spent
         parts: Sequence[Part] = ("reference",) if arguments.reference else arguments.parts
-        jobs = _jobs(arguments, parts, widths, folder=folder)
+        jobs = _jobs(arguments, parts, widths, folder=folder, max_macs=max(budgets))
         failed = run_jobs([job for job in jobs if not job.rows.exists()], arguments.jobs)
         write_outputs(folder, config, arguments.minutes, budgets=budgets, widths=widths)
     except AebnasError as error:
@@ -95,14 +95,17 @@ def _figures_of(
     return sorted(set(budgets)), sorted(set(widths))
 
 
-def _jobs(arguments: argparse.Namespace, parts: Sequence[Part], widths: Sequence[int], *, folder: Path) -> list[Job]:
+def _jobs(
+    arguments: argparse.Namespace, parts: Sequence[Part], widths: Sequence[int], *, folder: Path, max_macs: float
+) -> list[Job]:
     """Return all jobs, seed by seed, the command first."""
     jobs = []
     for seed in arguments.seeds:
         for part in parts:
             networks = [0] if part == "ours" else widths
             jobs += [
-                Job(arguments.config, folder, arguments.minutes, part, seed, width, len(networks)) for width in networks
+                Job(arguments.config, folder, arguments.minutes, part, seed, width, len(networks), max_macs)
+                for width in networks
             ]
     return jobs
 

@@ -36,6 +36,7 @@ def run_command(job: Job, config: Config) -> Result:
     study, log, attempts = (studies / f"seed{job.seed}{suffix}" for suffix in ("", ".log", ".attempts.csv"))
     arguments = ["--config", str(job.config), "--time-budget", f"{job.minutes:g}m", "--seed", str(job.seed)]
     arguments += ["--device", "cpu", "--quiet", "--out", str(study)]
+    arguments += ["--max-average-macs", f"{job.max_macs:g}"] if job.max_macs is not None else []
     arguments += ["--resume"] if RunFolder(study).holds_study else []
     exit_code = _timed(arguments, studies / f"seed{job.seed}.cache", log, attempts=attempts)
     if exit_code != 0:

@@ -30,6 +30,7 @@ class Job:
         seed: Seed of all that is random.
         width: Channels of the plain network's stem; 0 for the command.
         num_networks: Networks that share the time budget equally: one for the command, else one for each width.
+        max_macs: Limit on average MACs in millions that the command is given: the highest budget.
     """
 
     config: Path
@@ -39,6 +40,7 @@ class Job:
     seed: int
     width: int = 0
     num_networks: int = 1
+    max_macs: float | None = None
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,11 +59,13 @@ def choose_contenders(
     *,
     count: int,
     objectives: Sequence[Objective],
+    plain: Collection[str] = (),
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Networks that differ in thresholds alone count as one. Where a network meets the limits of the search, only networks
-    that do are chosen.
+    Each goal's best plain network comes first: estimates can be wrong, and no list may be worse than what a
+    practitioner would have typed. Networks that differ in thresholds alone count as one. Where a network meets the
+    limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -71,6 +73,7 @@ def choose_contenders(
         goals: What the networks are wanted for.
         count: Length of the list; fewer where the search found fewer networks.
         objectives: The metrics of the search with their limits.
+        plain: Keys of plain networks.
 
     Raises:
         UsageError: If no trial was completed.
@@ -79,7 +82,8 @@ def choose_contenders(
     if not observed:
         raise UsageError("no trial was completed; there is nothing to choose from")
     best = [_best_by_network(observed, goal) for goal in goals]
-    chosen: list[str] = []
+    of_goals = [next((key for key in ranking if key in plain), None) for ranking in best]
+    chosen = list(dict.fromkeys(key for key in of_goals if key is not None))[:count]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]

@@ -23,6 +23,7 @@ from aebnas_bo.shortlist.contenders import Contender, choose_contenders
 from aebnas_bo.shortlist.outputs import write_shortlist
 from aebnas_bo.shortlist.rungs import Judgement, climb
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.supernet_preparation import resolve_device
 from aebnas_bo.training.loop import EpochReport
 
@@ -57,7 +58,8 @@ def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) ->
     """
     with TrialStore.open_read_only(ground.folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    return choose_contenders(trials, ground.space, goals, count=count, objectives=objectives)
+    plain = {ground.space.architecture(point).key for point in plain_points(ground.space)}
+    return choose_contenders(trials, ground.space, goals, count=count, objectives=objectives, plain=plain)
 
 
 def run_shortlist(

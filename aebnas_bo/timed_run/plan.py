@@ -27,7 +27,6 @@ RESERVE = 0.06  # for measuring, exporting and a machine that is busier than whe
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 SHORTLIST_SIZES = ((9, 1.0), (4, 2.5))  # networks of each rung and epochs relative to the first
 LEAST_RUNG_EPOCHS = 2
-DESIGN_SHARE = 0.3  # of the trials expected
 
 
 class TimePlan(BaseModel):
