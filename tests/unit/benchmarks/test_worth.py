@@ -95,7 +95,10 @@ def test_worth_calls_the_command_as_a_user_would_and_goes_on(config, monkeypatch
     (out / "parts" / "ours-seed0.csv").unlink()
     assert call(config, monkeypatch, "--parts", "ours") == 0
     calls = (out / "studies" / "seed0.calls").read_text().splitlines()
-    expected = f"--config {config} --time-budget 0.01m --seed 0 --device cpu --quiet --out {out}/studies/seed0"
+    expected = (
+        f"--config {config} --time-budget 0.01m --seed 0 --device cpu --quiet --out {out}/studies/seed0 "
+        "--max-average-macs 0.05"
+    )
     assert calls == [expected, f"{expected} --resume"]
     assert float(rows_of(config)[0]["processor_seconds"]) > first  # of both calls
 

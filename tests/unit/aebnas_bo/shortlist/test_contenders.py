@@ -39,6 +39,11 @@ def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: 
     return choose_contenders(trials, space, goals, count=count, objectives=objectives)
 
 
+def test_plain_networks_come_first_the_best_for_each_goal(trials, space) -> None:
+    listed = choose_contenders(trials, space, [CHEAP, ANY], count=3, objectives=OBJECTIVES, plain={"c", "d"})
+    assert [one.key for one in listed] == ["c", "d", "b"]
+
+
 def test_goals_take_turns_and_no_network_is_listed_twice(trials, space) -> None:
     # within 1 M: b 80, c 70, a 60; d never: it comes last. Of any cost: a 90, d 85, b 80, c 70.
     assert [one.key for one in chosen(trials, space, CHEAP, ANY)] == ["b", "a", "c", "d"]
