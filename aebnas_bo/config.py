@@ -144,7 +144,7 @@ class TrainingConfig(Section):
     """
 
     epochs: Annotated[int, Field(ge=1, le=10000)] = 80
-    batch_size: Annotated[int, Field(ge=2, le=8192)] = 48
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05
     warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9

@@ -20,13 +20,14 @@ from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.timed_run.speed import Speed
 
 # Shares of the time that is left when a phase begins; the final trainings get the rest less a reserve.
-SUPERNET_SHARE = 0.22
-SEARCH_SHARE = 0.16
-SHORTLIST_SHARE = 0.26
-RESERVE = 0.06  # for measuring, exporting and a machine that is busier than when it was timed
+SUPERNET_SHARE = 0.14
+SEARCH_SHARE = 0.08
+SHORTLIST_SHARE = 0.2
+RESERVE = 0.05  # for measuring, exporting and a machine that is busier than when it was timed
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
-SHORTLIST_SIZES = ((9, 1.0), (4, 2.5))  # networks of each rung and epochs relative to the first
-LEAST_RUNG_EPOCHS = 2
+# Networks of each rung and epochs relative to the first, most thorough first; after few epochs all networks look alike.
+SHORTLISTS = (((9, 1.0), (4, 2.5)), ((6, 1.0),))
+ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
 
 
 class TimePlan(BaseModel):
@@ -103,9 +104,12 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
     """
     seconds = SHORTLIST_SHARE * left(plan, spent_s)
     epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images
-    work = sum(count * length for count, length in SHORTLIST_SIZES)
-    first = _epochs(seconds, work * epoch_s, LEAST_RUNG_EPOCHS, MOST_FINAL_EPOCHS)
-    return tuple((count, max(round(first * length), 1)) for count, length in SHORTLIST_SIZES)
+    for sizes in SHORTLISTS:
+        work = sum(count * length for count, length in sizes)
+        first = _epochs(seconds, work * epoch_s, LEAST_RUNG_EPOCHS, MOST_FINAL_EPOCHS)
+        if first >= ENOUGH_RUNG_EPOCHS:
+            break
+    return tuple((count, round(first * length)) for count, length in sizes)
 
 
 def final_epochs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> int:

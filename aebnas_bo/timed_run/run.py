@@ -32,7 +32,7 @@ from aebnas_bo.summary import Summary
 from aebnas_bo.supernet_preparation import resolve_device
 from aebnas_bo.timed_run.plan import (
     SEARCH_SHARE,
-    SHORTLIST_SIZES,
+    SHORTLISTS,
     TimePlan,
     final_epochs,
     left,
@@ -183,7 +183,7 @@ class _TimedRun:
             goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._config, space, splits)
         if self._plan.rungs is None:
-            likely = choose_shortlist(ground, goals, SHORTLIST_SIZES[0][0])
+            likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0])
             self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
             ground = replace(ground, config=self._config)
         contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])

@@ -6,6 +6,7 @@ import math
 
 from aebnas_bo.config import TrainingConfig
 
+MOST_WARMUP = 0.2  # of all epochs; a short training that warms up for half of them learns little
 FIRST_STEP = 1e-2  # epochs; the very first step must move a little
 
 
@@ -16,7 +17,7 @@ def learning_rate(epoch: float, config: TrainingConfig) -> float:
         epoch: Epochs done, fractions included.
         config: Peak, length of the warm-up and of training.
     """
-    warmup = min(config.warmup_epochs, config.epochs / 2)
+    warmup = min(config.warmup_epochs, MOST_WARMUP * config.epochs)
     if epoch < warmup:
         return config.learning_rate * (epoch + FIRST_STEP) / warmup
     share = (epoch - warmup) / (config.epochs - warmup)

@@ -1,0 +1,62 @@
+"""How a run divides its time."""
+
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.timed_run import plan as planning
+from aebnas_bo.timed_run.plan import TimePlan, planned_config
+from aebnas_bo.timed_run.speed import Speed
+
+SPEED = Speed(supernet_s=0.001, network_s=0.0001, network_s_per_mac=1e-10)
+
+
+def plan_of(minutes: float, **decided: object) -> TimePlan:
+    return TimePlan.model_validate({"minutes": minutes, "speed": SPEED, "supernet_epochs": 3, **decided})
+
+
+@pytest.mark.parametrize("minutes", [1.0, 10.0, 60.0])
+def test_phases_fit_into_the_time(minutes: float) -> None:
+    images, macs = 5000, [500_000] * 9
+    network_s = SPEED.network_seconds(500_000) * images
+    spent = 5.0
+    spent += planning.supernet_epochs(minutes, spent, images, SPEED) * SPEED.supernet_s * images
+    plan = plan_of(minutes)
+    spent += planning.SEARCH_SHARE * planning.left(plan, spent)
+    rungs = planning.rungs(plan, spent, images, macs)
+    spent += sum(count * epochs for count, epochs in rungs) * network_s
+    spent += planning.final_epochs(plan, spent, images, macs[:3]) * 3 * network_s
+    least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
+    assert 0.8 * 60 * minutes < spent <= max(60 * minutes, least)
+
+
+def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
+    short, long = (planning.rungs(plan_of(minutes), 0.0, 5000, [500_000] * 9) for minutes in (2.0, 60.0))
+    assert len(short) == 1
+    assert short[0][1] >= planning.LEAST_RUNG_EPOCHS
+    assert len(long) == 2
+    assert long[0][1] >= planning.ENOUGH_RUNG_EPOCHS
+    assert long[1][1] == round(2.5 * long[0][1])
+
+
+def test_decisions_replace_the_numbers_of_the_configuration() -> None:
+    config = load_config(None)
+    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs=70)
+    planned = planned_config(config, plan)
+    assert (planned.supernet.epochs, planned.search.budget) == (3, 40)
+    assert (planned.shortlist.rungs, planned.final_training.epochs) == (((6, 4),), 70)
+    undecided = planned_config(config, plan_of(5.0))
+    assert (undecided.search, undecided.final_training) == (config.search, config.final_training)
+
+
+def test_a_plan_is_read_as_it_was_written_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path, plan = tmp_path / "time_plan.json", plan_of(5.0, search_trials=40)
+    plan.write(path)
+    assert TimePlan.read(path) == plan
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(CorruptStateError, match=r"time_plan.json is no plan of a run .* start another run folder"):
+        TimePlan.read(path)
+    with pytest.raises(CorruptStateError, match="cannot be read"):
+        TimePlan.read(tmp_path / "none.json")
