@@ -18,7 +18,7 @@ from aebnas_bo.timed_run.run import TimedResult, planned_settings, run_in_time
 from aebnas_bo.timed_run.speed import Speed
 
 SETTINGS = (
-    "time_budget=0.8", "data.max_train_images=300", "supernet.random_subnets=1", "supernet.cache=false",
+    "time_budget=1.3", "data.max_train_images=300", "supernet.random_subnets=1", "supernet.cache=false",
     "search.design_trials=4", "search.mc_samples=8", "search.pool_size=8", "search.rounds=0", "shortlist.budgets=2",
 )  # fmt: skip
 TRIAL_S, EPOCH_S = 1.0, 1.0

@@ -19,7 +19,7 @@ def plan_of(minutes: float, **decided: object) -> TimePlan:
 
 @pytest.mark.parametrize("minutes", [1.0, 10.0, 60.0])
 def test_phases_fit_into_the_time(minutes: float) -> None:
-    images, macs = 5000, [500_000] * 9
+    images, macs = 50_000, [500_000] * 9
     network_s = SPEED.network_seconds(500_000) * images
     spent = 5.0
     spent += planning.supernet_epochs(minutes, spent, images, SPEED) * SPEED.supernet_s * images
@@ -29,7 +29,7 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += sum(count * epochs for count, epochs in rungs) * network_s
     spent += planning.final_epochs(plan, spent, images, macs[:3]) * 3 * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
-    assert 0.8 * 60 * minutes < spent <= max(60 * minutes, least)
+    assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
