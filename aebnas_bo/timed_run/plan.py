@@ -112,7 +112,22 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
     return tuple((count, round(first * length)) for count, length in sizes)
 
 
-def final_epochs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> int:
+def slowdown(plan: TimePlan, seconds: float, num_images: int, macs: Sequence[int]) -> float:
+    """Return how many times as long short trainings took as the speeds measured at the start had it.
+
+    Args:
+        plan: What was decided so far; its first rung trains all these networks.
+        seconds: Seconds the short list took.
+        num_images: Training images.
+        macs: MACs of its networks.
+    """
+    rungs = plan.rungs or ()
+    mean_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1)
+    expected = sum(min(count, len(macs)) * epochs for count, epochs in rungs) * num_images * mean_s
+    return max(seconds / expected, 1.0) if expected > 0 else 1.0
+
+
+def final_epochs(plan: TimePlan, spent_s: float, num_images: int, *, macs: Sequence[int], slowdown: float = 1.0) -> int:
     """Return for how many epochs each chosen network is trained.
 
     Args:
@@ -120,8 +135,9 @@ def final_epochs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence
         spent_s: Seconds spent when the short list ended.
         num_images: Training images.
         macs: MACs of the chosen networks.
+        slowdown: How many times as long trainings take as the speeds of the plan have it.
     """
-    epoch_s = sum(plan.speed.network_seconds(one) for one in macs) * num_images
+    epoch_s = slowdown * sum(plan.speed.network_seconds(one) for one in macs) * num_images
     return _epochs(left(plan, spent_s), epoch_s, 1, MOST_FINAL_EPOCHS)
 
 

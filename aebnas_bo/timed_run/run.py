@@ -38,6 +38,7 @@ from aebnas_bo.timed_run.plan import (
     left,
     planned_config,
     rungs,
+    slowdown,
     supernet_epochs,
 )
 from aebnas_bo.timed_run.speed import Stopwatch, measure_speed
@@ -187,12 +188,16 @@ class _TimedRun:
             self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
             ground = replace(ground, config=self._config)
         contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
+        is_begun, started = ground.folder.shortlist.exists(), self._watch.seconds
         winners, judgements = run_shortlist(ground, contenders, goals, progress=self._progress)
+        took = 0.0 if is_begun else self._watch.seconds - started  # of what an earlier process trained nothing is known
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         if self._plan.final_epochs is None:
             macs = _macs([winner for winner, _ in chosen.values()], space)
             num_images = len(self._candidate(ground, *next(iter(chosen.values()))).final_splits.train)
-            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, macs))
+            slower = slowdown(self._plan, took, len(splits.train), _macs(contenders, space))
+            epochs = final_epochs(self._plan, self._watch.seconds, num_images, macs=macs, slowdown=slower)
+            self._decide(final_epochs=epochs)
         networks = [
             train_candidate(self._candidate(ground, winner, goal), self._config.seed, False, self._progress)
             for winner, goal in chosen.values()

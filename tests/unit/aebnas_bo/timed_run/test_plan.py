@@ -27,9 +27,19 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += planning.SEARCH_SHARE * planning.left(plan, spent)
     rungs = planning.rungs(plan, spent, images, macs)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
-    spent += planning.final_epochs(plan, spent, images, macs[:3]) * 3 * network_s
+    spent += planning.final_epochs(plan, spent, images, macs=macs[:3]) * 3 * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
+
+
+def test_trainings_that_take_longer_than_expected_shorten_the_final_ones() -> None:
+    plan, macs = plan_of(10.0, rungs=((6, 5),)), [500_000] * 6
+    expected = 6 * 5 * 5000 * SPEED.network_seconds(500_000)
+    assert planning.slowdown(plan, 2.0 * expected, 5000, macs) == pytest.approx(2.0)
+    assert planning.slowdown(plan, 0.5 * expected, 5000, macs) == 1.0
+    assert planning.slowdown(plan_of(10.0), 9.0, 5000, macs) == 1.0
+    alone, slower = (planning.final_epochs(plan, 100.0, 5000, macs=macs[:3], slowdown=s) for s in (1.0, 2.0))
+    assert slower == alone // 2
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
