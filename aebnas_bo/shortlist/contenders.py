@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,10 +27,12 @@ class Contender:
     Args:
         architecture: The network.
         trials: The observation of it that meets each goal best.
+        is_plain: Whether it is a plain network.
     """
 
     architecture: Architecture
     trials: Mapping[TuningGoal, Trial]
+    is_plain: bool = False
 
     @property
     def key(self) -> str:
@@ -89,7 +91,7 @@ def choose_contenders(
             key = list(ranking)[place]
             if key not in chosen and len(chosen) < count:
                 chosen.append(key)
-    return [_contender(key, best, space, goals) for key in chosen]
+    return [replace(_contender(key, best, space, goals), is_plain=key in plain) for key in chosen]
 
 
 def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:

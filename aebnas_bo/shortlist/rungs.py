@@ -1,7 +1,9 @@
 """Successive halving over a short list: every rung trains fewer networks for longer.
 
 Each rung trains its networks from fresh weights with a whole learning-rate schedule, measures them on the validation
-images and keeps the best for each goal. Differences are paired: both networks answer the same images.
+images and keeps the best for each goal. Differences are paired: both networks answer the same images. After a short
+training networks of other shapes can look better than they will be, so a plain network within the goal leads unless
+another is more accurate by `PLAIN_STANDARD_ERRORS` standard errors of the paired difference.
 
 Source: successive halving, Jamieson and Talwalkar, AISTATS 2016, algorithm 1.
 """
@@ -21,6 +23,8 @@ from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 
+PLAIN_STANDARD_ERRORS = 2.0  # by which a network must be ahead of a plain one to replace it
+
 TrainShort = Callable[[Contender, int], ExitTable]
 """Takes a contender and a number of epochs; gives its table over the validation images."""
 
@@ -37,7 +41,8 @@ class Judgement:
         estimate: Accuracy in percent that the search estimated, at its best thresholds for the goal.
         accuracy: Accuracy on the validation images in percent.
         average_macs: Average MACs there in millions.
-        behind: By how many points it is behind the best network of the rung for this goal.
+        behind: By how many points it is behind the network that leads the rung for this goal; negative where a plain
+            network leads because no other is clearly better.
         behind_sem: Standard error of that paired difference.
         is_met: Whether it meets the goal.
         is_kept: Whether the next rung takes it or, on the last rung, whether it is chosen for this goal.
@@ -97,10 +102,7 @@ def climb(
         left = left[:count]
         tables = {contender.key: train(contender, epochs) for contender in left}
         tuned = [[_tune(contender, tables[contender.key], goal, skeleton) for contender in left] for goal in goals]
-        ranked = [
-            sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
-            for of_goal, goal in zip(tuned, goals, strict=True)
-        ]
+        ranked = [_ranked(of_goal, goal) for of_goal, goal in zip(tuned, goals, strict=True)]
         is_last = number + 1 == len(rungs)
         left = [of_goal[0].contender for of_goal in ranked] if is_last else _best_in_turn(ranked, rungs[number + 1][0])
         kept = {contender.key for contender in left}
@@ -108,6 +110,25 @@ def climb(
             best = {of_goal[0].contender.key} if is_last else kept
             judgements += [_judged(number, epochs, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
     return left, judgements
+
+
+def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
+    """Return networks best first; the best plain one precedes them unless the best is clearly better."""
+    ranked = sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
+    plain = next((one for one in ranked if one.contender.is_plain and one.meets(goal)), None)
+    if plain is None or goal.kind != "max_macs":
+        return ranked
+    behind, spread = _difference(ranked[0], plain)
+    if behind > PLAIN_STANDARD_ERRORS * spread:
+        return ranked
+    return [plain, *(one for one in ranked if one is not plain)]
+
+
+def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
+    """Return by how much one network is right more often than another, and the standard error of that, as shares."""
+    difference = one.is_right - other.is_right
+    spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return float(difference.mean()), spread
 
 
 def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Contender]:
@@ -129,8 +150,7 @@ def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, skeleton: Sk
 
 
 def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tuned, kept: set[str]) -> Judgement:
-    difference = best.is_right - one.is_right
-    spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    behind, spread = _difference(best, one)
     return Judgement(
         rung=rung,
         epochs=epochs,
@@ -139,7 +159,7 @@ def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tun
         estimate=one.contender.trials[goal].metrics["accuracy"],
         accuracy=one.accuracy,
         average_macs=one.average_macs / MACS_PER_MILLION,
-        behind=100.0 * float(difference.mean()),
+        behind=100.0 * behind,
         behind_sem=100.0 * spread,
         is_met=one.meets(goal),
         is_kept=one.contender.key in kept,

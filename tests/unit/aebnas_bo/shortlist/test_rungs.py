@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,18 @@ def test_rungs_halve_and_judgements_are_paired(train_of) -> None:
     assert first["d"].behind_sem == pytest.approx(100 * math.sqrt(3 / 4 / 3) / 2)
     assert (first["a"].behind, first["a"].behind_sem) == (0.0, 0.0)
     assert {one.average_macs for one in judgements} == {SMALL / 1e6}
+
+
+@pytest.mark.parametrize(("num_images", "leader"), [(4, "b"), (400, "a")])
+def test_a_plain_network_leads_unless_another_is_clearly_better(train_of, num_images: int, leader: str) -> None:
+    # a is right for 3 of 4 images, b for 2; with 4 images the difference is half a standard error, with 400 five
+    answers = {key: right * (num_images // 4) for key, right in ANSWERS.items()}
+    pair = [contender("a", 8, ANY), replace(contender("b", 8, ANY), is_plain=True)]
+    winners, judgements = climb(pair, [ANY], [(2, 3)], skeleton=SKELETON, train=train_of(answers, []))
+    assert [one.key for one in winners] == [leader]
+    assert [one.key for one in judgements if one.is_kept] == [leader]
+    behind = {one.key: one.behind for one in judgements}
+    assert behind == {leader: 0.0, "ab".replace(leader, ""): pytest.approx(-25.0 if leader == "b" else 25.0)}
 
 
 def test_each_goal_has_a_winner_and_its_own_estimates(train_of) -> None:

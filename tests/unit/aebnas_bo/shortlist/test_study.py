@@ -88,7 +88,7 @@ def test_a_stopped_short_list_goes_on_and_ends_the_same(run: RunFolder, trained)
 def test_other_settings_of_the_recipe_are_other_trainings(run: RunFolder, trained) -> None:
     shortlisted(candidate(run), 3, progress())
     before = len(trained)
-    shortlisted(candidate(run, "final_training.batch_size=64"), 3, progress())
+    shortlisted(candidate(run, "final_training.batch_size=32"), 3, progress())
     assert len(trained) == 2 * before
 
 
