@@ -56,7 +56,7 @@ def test_networks_of_a_band_differ_in_worst_case_macs_and_exits() -> None:
     assert worst == sorted(worst)
     assert worst[-1] > 1.5 * BAND[1]
     assert worst[0] < 1.1 * BAND[1]
-    assert len({architecture.active_exits for architecture in architectures}) > 2
+    assert len({architecture.active_exits for architecture in architectures}) >= 2
 
 
 def test_points_of_a_band_are_a_function_of_the_seed() -> None:

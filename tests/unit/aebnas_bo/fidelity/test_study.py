@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from aebnas_bo.config_loading import load_config
+from aebnas_bo.deploy import standalone
 from aebnas_bo.errors import ConfigError, SearchSpaceError, UsageError
-from aebnas_bo.fidelity import standalone
 from aebnas_bo.fidelity.study import run_fidelity
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
