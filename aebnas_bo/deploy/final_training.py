@@ -68,7 +68,7 @@ def train_network(
 ) -> Subnet:
     """Train a network in place.
 
-    BatchNorm statistics are taken anew in the end, with the final (or averaged) weights, over training images that are
+    BatchNorm statistics are taken again at the end, with the final (or averaged) weights, over training images that are
     shifted, mirrored or mixed as those the weights were trained on: images left as they are have others, on CIFAR-10
     at the price of a point.
 

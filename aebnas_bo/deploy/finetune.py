@@ -145,7 +145,7 @@ def choose_candidate(
     if supernet_fingerprint(config, splits.data_hash) != record.fingerprint:
         raise CorruptStateError(
             f"{folder.path}: the images or this program changed since the study began; give its images with "
-            "--set data.root=PATH, or search anew"
+            "--set data.root=PATH, or start another search"
         )
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     candidate = Candidate(
@@ -203,7 +203,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
             subnet = load_network(path)[0].to(device)
-            progress.message(f"{candidate.trial.key}, seed {seed}: already trained; thresholds are tuned anew")
+            progress.message(f"{candidate.trial.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
                 checkpoint.unlink()  # an earlier version began another recipe here
