@@ -82,7 +82,7 @@ def train(
         from aebnas_bo.progress import RunProgress
         from aebnas_bo.run_folder import RunFolder
         from aebnas_bo.seeding import parse_seeds
-        from aebnas_bo.shortlist.outputs import judgement_row, shortlist_table
+        from aebnas_bo.shortlist.outputs import judgement_row, print_shortlist
         from aebnas_bo.shortlist.study import check_shortlist, shortlisted
 
         goal = None if tune_for is None else parse_goal(tune_for)
@@ -113,7 +113,7 @@ def train(
             return
         stdout = _stdout()
         if judgements:
-            stdout.print(shortlist_table(judgements))
+            print_shortlist(stdout, judgements)
         _print_training(networks, plains, every)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
         if comparison is not None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.space.macs import MACS_PER_MILLION
+
+LEAST_RANKED, TOO_LITTLE = 4, 0.3  # networks; Kendall tau
 
 
 def goal_text(goal: TuningGoal) -> str:
@@ -29,6 +33,40 @@ def judgement_row(judgement: Judgement) -> dict[str, object]:
         int(judgement.is_kept),
     ]  # fmt: skip
     return dict(zip(HEADER, values, strict=True))
+
+
+def ranking_text(judgements: Sequence[Judgement]) -> str:
+    """Say how well the estimates rank the networks of the first rung, for the most demanding goal.
+
+    Args:
+        judgements: All judgements of a short list.
+
+    Returns:
+        A sentence; nothing where fewer than four networks, or equal figures, leave nothing to rank.
+    """
+    first = [one for one in judgements if one.rung == 0 and one.goal == judgements[-1].goal]
+    estimates, macs, trained = zip(*((one.estimate, one.average_macs, one.accuracy) for one in first), strict=True)
+    if len(first) < LEAST_RANKED or any(len(set(values)) == 1 for values in (estimates, macs, trained)):
+        return ""
+    tau, of_macs = (float(stats.kendalltau(values, trained).statistic) for values in (estimates, macs))
+    advice = "" if tau > TOO_LITTLE else "; the supernet is trained too little to rank, more time helps"
+    goal = goal_text(first[0].goal)
+    return (
+        f"ranking of {len(first)} short trainings, {goal}: Kendall tau of the estimates {tau:.2f}, of average MACs "
+        f"alone {of_macs:.2f}{advice}"
+    )
+
+
+def print_shortlist(console: Console, judgements: Sequence[Judgement]) -> None:
+    """Show a short list: its table, then how well the estimates rank it.
+
+    Args:
+        console: Where to.
+        judgements: All judgements of the short list.
+    """
+    console.print(shortlist_table(judgements))
+    if ranking := ranking_text(judgements):
+        console.print(ranking, highlight=False, soft_wrap=True)
 
 
 def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:

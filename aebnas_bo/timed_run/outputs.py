@@ -9,7 +9,7 @@ from rich.table import Table
 
 from aebnas_bo.forecast import duration_text
 from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.shortlist.outputs import shortlist_table
+from aebnas_bo.shortlist.outputs import print_shortlist
 from aebnas_bo.timed_run.run import TimedResult
 
 
@@ -20,7 +20,7 @@ def print_timed(console: Console, result: TimedResult) -> None:
         console: Where to.
         result: The run.
     """
-    console.print(shortlist_table(result.judgements))
+    print_shortlist(console, result.judgements)
     table = Table(title="Trained networks", title_justify="left")
     table.add_column("network")
     for name in ("validation (%)", "test (%)", "average MACs (M)", "worst case (M)", "exits", "epochs"):

@@ -7,7 +7,7 @@ from rich.console import Console
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_shortlist
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.shortlist.outputs import goal_text, judgement_row, shortlist_table, write_shortlist
+from aebnas_bo.shortlist.outputs import goal_text, judgement_row, ranking_text, shortlist_table, write_shortlist
 from aebnas_bo.shortlist.rungs import Judgement
 
 SMALL, LARGE = TuningGoal("max_macs", 12345.6), TuningGoal("max_macs", 2e6)
@@ -51,6 +51,27 @@ def test_the_table_has_the_longest_training_of_each_network_best_first() -> None
     assert not any("79.50" in line for line in lines)
     assert "10.00 ± 1.25" in lines[2]
     assert "chosen" not in lines[1]
+
+
+def ranked(*figures: tuple[float, float, float]) -> list[Judgement]:
+    return [
+        replace(FIRST, key=str(n), estimate=estimate, average_macs=macs, accuracy=accuracy)
+        for n, (estimate, macs, accuracy) in enumerate(figures)
+    ]
+
+
+def test_ranking_of_the_estimates_stands_beside_that_of_macs() -> None:
+    good = ranked((1.0, 1.0, 60.0), (2.0, 3.0, 70.0), (3.0, 2.0, 80.0), (4.0, 4.0, 90.0))
+    # of six pairs the MACs have one in the wrong order
+    assert ranking_text(good) == (
+        "ranking of 4 short trainings, macs<=2: Kendall tau of the estimates 1.00, of average MACs alone 0.67"
+    )
+    poor = ranked((4.0, 1.0, 60.0), (3.0, 3.0, 70.0), (2.0, 2.0, 80.0), (1.0, 4.0, 90.0))
+    assert ranking_text(poor).endswith("; the supernet is trained too little to rank, more time helps")
+
+
+def test_nothing_is_said_of_a_ranking_of_few_networks() -> None:
+    assert ranking_text(JUDGEMENTS) == ""
 
 
 def test_what_is_written_is_read_as_trained_points(tmp_path: Path) -> None:
