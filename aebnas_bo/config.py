@@ -134,7 +134,7 @@ class TrainingConfig(Section):
         weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
         label_smoothing: Label smoothing of the cross-entropy.
         exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
-            alike. Those of a network's outputs are divided by their sum.
+            alike. Those of a network's outputs are divided by their sum, in final trainings by their mean.
         exit_distillation: Whether early exits also learn from the final exit of their own network.
         joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
