@@ -105,7 +105,7 @@ def train_network(
                 taught = None if teacher is None else soft_labels(teacher(images))
             wanted = targets if taught is None else mixed_targets(targets, taught, config.label_smoothing)
             loss = network_loss(architecture, outputs, (), wanted, targets)
-            if config.joint_loss is None:  # its weights are a mean over outputs; as a sum, every output learns faster
+            if config.joint_loss is None:  # weights are a mean; in a sum no exit slows the others
                 loss = len(outputs) * loss
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())

@@ -57,7 +57,7 @@ def write_program(path: Path, parts: Sequence[Segment], description: NetworkDesc
 
 
 def _strip(program: torch.export.ExportedProgram) -> None:
-    """Remove names and lines of source files, which are nobody's business."""
+    """Remove names and lines of source files, which would show where the program was made."""
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
