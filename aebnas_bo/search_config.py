@@ -37,8 +37,8 @@ class SearchConfig(Section):
             `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
         budget: Number of evaluated trials, the design included.
         design_trials: Trials of the first, space-filling design, before anything is learned from them.
-        plain_first: Whether the first trials of the design are the plain networks of the space, one per width, where
-            its stages can have depthwise separable blocks.
+        plain_first: Whether the first trials of the design, three quarters of them at most, are plain networks of the
+            space, where its stages can have depthwise separable blocks.
         batch_size: Trials proposed together after the design.
         max_average_macs: Most average MACs in millions of an admissible network; null admits any.
         min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.

@@ -247,7 +247,8 @@ def _search(
     objectives = store.study.objectives
     strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
     if config.search.plain_first:
-        strategy = FirstPoints(plain_points(study.space)[: config.search.design_trials], strategy)
+        most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
+        strategy = FirstPoints(plain_points(study.space)[:most], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 

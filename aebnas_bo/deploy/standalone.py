@@ -49,6 +49,10 @@ class StandaloneNetworks:
         known = self._store.load(architecture.key)
         return known.table if known is not None else None
 
+    def is_begun(self, architecture: Architecture) -> bool:
+        """Say whether a network's training is finished or has left a checkpoint."""
+        return self.known_table(architecture) is not None or self._checkpoint(architecture).exists()
+
     def train(self, architecture: Architecture, on_epoch: Callable[[EpochReport], None]) -> ExitTable:
         """Train a network and return its table over the validation images.
 
@@ -63,7 +67,7 @@ class StandaloneNetworks:
             EstimationError: If the network's outputs are not finite.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = self._folder / f"{architecture.key}.training.safetensors"
+        checkpoint = self._checkpoint(architecture)
         subnet = train_from_scratch(
             architecture,
             self._space.skeleton,
@@ -79,3 +83,6 @@ class StandaloneNetworks:
         self._store.save(architecture.key, MeasuredNetwork(table, {}, calibrations))
         checkpoint.unlink(missing_ok=True)
         return table
+
+    def _checkpoint(self, architecture: Architecture) -> Path:
+        return self._folder / f"{architecture.key}.training.safetensors"

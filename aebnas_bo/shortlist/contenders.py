@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 
@@ -13,9 +15,10 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
+PLAIN_MACS = 1.2  # to a plain network's end, of a budget of average MACs: a part of the images leaves before
 LOWEST_BUDGET = 0.1  # of the highest, where several budgets are served
 Score = tuple[float, float]
 
@@ -61,13 +64,15 @@ def choose_contenders(
     *,
     count: int,
     objectives: Sequence[Objective],
-    plain: Collection[str] = (),
+    plain: Sequence[Architecture] = (),
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Each goal's best plain network comes first: estimates can be wrong, and no list may be worse than what a
-    practitioner would have typed. Networks that differ in thresholds alone count as one. Where a network meets the
-    limits of the search, only networks that do are chosen.
+    Each goal's plain networks come first: estimates can be wrong, and no list may be worse than what a practitioner
+    would have typed. For a budget of MACs that is the plain network of each resolution whose MACs to its end are
+    nearest to `PLAIN_MACS` times the budget, whatever its estimate; for other goals the best by estimate. Networks that
+    differ in thresholds alone count as one. Where a network meets the limits of the search, only networks that do are
+    chosen.
 
     Args:
         trials: All trials of a search.
@@ -75,7 +80,7 @@ def choose_contenders(
         goals: What the networks are wanted for.
         count: Length of the list; fewer where the search found fewer networks.
         objectives: The metrics of the search with their limits.
-        plain: Keys of plain networks.
+        plain: The plain networks of the space.
 
     Raises:
         UsageError: If no trial was completed.
@@ -84,14 +89,35 @@ def choose_contenders(
     if not observed:
         raise UsageError("no trial was completed; there is nothing to choose from")
     best = [_best_by_network(observed, goal) for goal in goals]
-    of_goals = [next((key for key in ranking if key in plain), None) for ranking in best]
-    chosen = list(dict.fromkeys(key for key in of_goals if key is not None))[:count]
+    seen = [one for one in plain if one.key in best[0]]
+    by_resolution = groupby(sorted(seen, key=lambda one: -one.resolution), key=lambda one: one.resolution)
+    of_goals = [
+        _plain_for(goal, group, ranking, space)
+        for group in ([*group] for _, group in by_resolution)
+        for goal, ranking in zip(goals, best, strict=True)
+    ]
+    chosen = list(dict.fromkeys(of_goals))[:count]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]
             if key not in chosen and len(chosen) < count:
                 chosen.append(key)
-    return [replace(_contender(key, best, space, goals), is_plain=key in plain) for key in chosen]
+    plain_keys = {one.key for one in plain}
+    return [replace(_contender(key, best, space, goals), is_plain=key in plain_keys) for key in chosen]
+
+
+def _plain_for(
+    goal: TuningGoal, plain: Sequence[Architecture], ranking: Mapping[str, Trial], space: NetworkSpace
+) -> str:
+    """Return the key of the plain network that a goal asks for, of some that were observed."""
+    if goal.kind == "min_accuracy":
+        keys = {one.key for one in plain}
+        return next(key for key in ranking if key in keys)
+
+    def distance(one: Architecture) -> float:
+        return abs(math.log(exit_costs(one, space.skeleton).cumulative[-1] / (PLAIN_MACS * goal.value)))
+
+    return min(plain, key=distance).key
 
 
 def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:

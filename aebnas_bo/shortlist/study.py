@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -21,7 +22,7 @@ from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, choose_contenders
 from aebnas_bo.shortlist.outputs import write_shortlist
-from aebnas_bo.shortlist.rungs import Judgement, climb
+from aebnas_bo.shortlist.rungs import Judgement, TrainShort, climb
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.supernet_preparation import resolve_device
@@ -58,12 +59,12 @@ def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) ->
     """
     with TrialStore.open_read_only(ground.folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    plain = {ground.space.architecture(point).key for point in plain_points(ground.space)}
+    plain = [ground.space.architecture(point) for point in plain_points(ground.space)]
     return choose_contenders(trials, ground.space, goals, count=count, objectives=objectives, plain=plain)
 
 
 def run_shortlist(
-    ground: Ground, contenders: Sequence[Contender], goals: Sequence[TuningGoal], *, progress: RunProgress
+    ground: Ground, contenders: Sequence[Contender], goals: Sequence[TuningGoal], *, train: TrainShort
 ) -> tuple[list[Contender], list[Judgement]]:
     """Train a short list and write `shortlist/shortlist.csv`; finished trainings are not repeated.
 
@@ -71,7 +72,7 @@ def run_shortlist(
         ground: Where, what and how.
         contenders: The networks of the first rung.
         goals: What networks are wanted for.
-        progress: Shows the epochs.
+        train: Trains one of them: `short_training` on this ground.
 
     Returns:
         The winner for each goal, and all judgements.
@@ -81,9 +82,6 @@ def run_shortlist(
         TrainingDivergedError: If a training fails for good.
     """
     torch.set_num_threads(ground.config.num_threads)
-
-    def train(contender: Contender, epochs: int) -> ExitTable:
-        return _short_training(ground, contender, epochs, progress=progress)
 
     ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
     with RunLock(ground.folder.shortlist):
@@ -136,16 +134,24 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     contenders = choose_shortlist(ground, [candidate.goal], count)
     if len(contenders) < count:
         progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
-    [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], progress=progress)
+    train = partial(short_training, ground, progress)
+    [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
     return replace(candidate, trial=winner.trials[candidate.goal]), judgements
 
 
-def _short_training(ground: Ground, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
-    config = ground.config
-    recipe = final_recipe(config, ground.space).model_copy(update={"epochs": epochs})
-    short = config.model_copy(update={"final_training": recipe})
-    folder = ground.folder.shortlist / f"{epochs}-epochs"
-    networks = StandaloneNetworks(short, ground.space, ground.splits, resolve_device(config.device), folder)
+def short_training(ground: Ground, progress: RunProgress, contender: Contender, epochs: int) -> ExitTable:
+    """Train a network of a short list, unless it is trained; return its table over the validation images.
+
+    Args:
+        ground: Where, what and how.
+        progress: Shows the epochs.
+        contender: The network.
+        epochs: Epochs of the training, its whole learning-rate schedule.
+
+    Raises:
+        TrainingDivergedError: If training fails for good.
+    """
+    networks = _networks(ground, epochs)
     known = networks.known_table(contender.architecture)
     if known is not None:
         return known
@@ -155,3 +161,16 @@ def _short_training(ground: Ground, contender: Contender, epochs: int, *, progre
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     return networks.train(contender.architecture, show)
+
+
+def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
+    """Say whether a short training is finished or has left a checkpoint."""
+    return _networks(ground, epochs).is_begun(contender.architecture)
+
+
+def _networks(ground: Ground, epochs: int) -> StandaloneNetworks:
+    config = ground.config
+    recipe = final_recipe(config, ground.space).model_copy(update={"epochs": epochs})
+    short = config.model_copy(update={"final_training": recipe})
+    folder = ground.folder.shortlist / f"{epochs}-epochs"
+    return StandaloneNetworks(short, ground.space, ground.splits, resolve_device(config.device), folder)

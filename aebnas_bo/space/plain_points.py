@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_family import NUM_STAGES
@@ -9,13 +12,15 @@ from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, P
 
 THRESHOLD = 0.7  # of every exit; an evaluated network is measured at other thresholds too
 KIND = "depthwise_separable"
+RESOLUTIONS = 2
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
-    """Return one canonical point per width, narrowest first: depthwise separable 3x3 blocks, one layer in every exit.
+    """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit.
 
-    Every stage takes its width of the same rank. It has two blocks, the last stage of `space.plain_family` one; a stage
-    beyond those is left out where it may be.
+    All stages take widths of the same rank, or all but the first those of the next rank. Every stage has two blocks,
+    the last stage of `space.plain_family` one; a stage beyond those is left out where it may be. Points of the highest
+    resolution come first, then those of the next lower one; the narrowest is first in each.
 
     Args:
         space: The space; nothing is returned where a stage cannot have depthwise separable blocks.
@@ -23,26 +28,36 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     declaration = space.declaration
     if not all(KIND in stage.kinds for stage in declaration.stages):
         return []
-    most = max(len(stage.widths) for stage in declaration.stages)
     points: dict[str, dict[str, ParameterValue]] = {}
-    for rank in range(most):
+    resolutions = sorted(declaration.resolutions, reverse=True)[:RESOLUTIONS]
+    for resolution, ranks in product(resolutions, _ranks(declaration)):
         point = space.search_space.canonical(
-            {parameter.name: _value(parameter, declaration, rank) for parameter in space.search_space.parameters}
+            {one.name: _value(one, declaration, ranks, resolution) for one in space.search_space.parameters}
         )
         points.setdefault(space.search_space.key(point), point)
     return list(points.values())
 
 
+def _ranks(declaration: NetworkSpaceDeclaration) -> list[tuple[int, ...]]:
+    """Return which of its widths each stage takes, one tuple per size."""
+    count = len(declaration.stages)
+    most = max(len(stage.widths) for stage in declaration.stages)
+    return [(rank, *(later,) * (count - 1)) for rank in range(most) for later in range(rank, min(rank + 2, most))]
+
+
 def _value(
-    parameter: ChoiceParameter | ContinuousParameter, declaration: NetworkSpaceDeclaration, rank: int
+    parameter: ChoiceParameter | ContinuousParameter,
+    declaration: NetworkSpaceDeclaration,
+    ranks: Sequence[int],
+    resolution: int,
 ) -> ParameterValue:
     if isinstance(parameter, ContinuousParameter):
         return min(max(THRESHOLD, parameter.lower), parameter.upper)
     name, values = parameter.name, parameter.values
     if name.endswith("_width"):
-        return values[min(rank, len(values) - 1)]
+        return values[min(ranks[_number(name) - 1], len(values) - 1)]
     if name == "resolution":
-        return values[-1]
+        return resolution
     if name.endswith("_kind"):
         return KIND if KIND in values else values[0]
     if name.endswith("_depth"):
@@ -53,10 +68,15 @@ def _value(
 
 def _depth(name: str, declaration: NetworkSpaceDeclaration) -> int:
     """Return how many blocks a stage, or layers an exit branch (its classifier included), has in a plain network."""
-    kind, number = name[: -1 - len("depth")].rstrip("0123456789"), int("".join(filter(str.isdigit, name)))
+    number = _number(name)
     num_stages = len(declaration.stages)
     is_optional = 0 in declaration.stages[-1].depths
     last = num_stages - 1 if is_optional and num_stages > NUM_STAGES else num_stages
-    if kind == "exit":
+    if name.startswith("exit"):
         return 2 if declaration.exits[number - 1].after_stage < last else 0
     return 2 if number < last else 1 if number == last else 0
+
+
+def _number(name: str) -> int:
+    """Return the number of the stage or exit that a gene belongs to, from 1."""
+    return int("".join(filter(str.isdigit, name)))

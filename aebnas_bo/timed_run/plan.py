@@ -41,7 +41,8 @@ class TimePlan(BaseModel):
         search_until_s: Seconds spent in all when the search is to end; null until it began.
         search_trials: Trials of the search; null until it ended.
         rungs: Networks and epochs of the short list's rungs; null until the search ended.
-        final_epochs: Epochs of the final trainings; null until the short list ended.
+        measured_s: Seconds per training image of networks of the short list, by key, as their training took.
+        final_epochs: Epochs of each final training, cheapest budget first; null until the short list ended.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +54,8 @@ class TimePlan(BaseModel):
     search_until_s: float | None = None
     search_trials: int | None = None
     rungs: tuple[tuple[int, int], ...] | None = None
-    final_epochs: int | None = None
+    measured_s: dict[str, float] = {}
+    final_epochs: tuple[int, ...] | None = None
 
     def write(self, path: Path) -> None:
         """Write the plan."""
@@ -112,33 +114,17 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
     return tuple((count, round(first * length)) for count, length in sizes)
 
 
-def slowdown(plan: TimePlan, seconds: float, num_images: int, macs: Sequence[int]) -> float:
-    """Return how many times as long short trainings took as the speeds measured at the start had it.
-
-    Args:
-        plan: What was decided so far; its first rung trains all these networks.
-        seconds: Seconds the short list took.
-        num_images: Training images.
-        macs: MACs of its networks.
-    """
-    rungs = plan.rungs or ()
-    mean_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1)
-    expected = sum(min(count, len(macs)) * epochs for count, epochs in rungs) * num_images * mean_s
-    return max(seconds / expected, 1.0) if expected > 0 else 1.0
-
-
-def final_epochs(plan: TimePlan, spent_s: float, num_images: int, *, macs: Sequence[int], slowdown: float = 1.0) -> int:
-    """Return for how many epochs each chosen network is trained.
+def final_epochs(plan: TimePlan, spent_s: float, num_images: int, networks_s: Sequence[float]) -> tuple[int, ...]:
+    """Return for how many epochs each chosen network is trained: all of them for as long, so a small one for more.
 
     Args:
         plan: What was decided so far.
         spent_s: Seconds spent when the short list ended.
         num_images: Training images.
-        macs: MACs of the chosen networks.
-        slowdown: How many times as long trainings take as the speeds of the plan have it.
+        networks_s: Seconds per training image of each chosen network.
     """
-    epoch_s = slowdown * sum(plan.speed.network_seconds(one) for one in macs) * num_images
-    return _epochs(left(plan, spent_s), epoch_s, 1, MOST_FINAL_EPOCHS)
+    seconds = left(plan, spent_s) / max(len(networks_s), 1)
+    return tuple(_epochs(seconds, num_images * one_s, 1, MOST_FINAL_EPOCHS) for one_s in networks_s)
 
 
 def _epochs(seconds: float, epoch_s: float, least: int, most: int) -> int:
@@ -146,7 +132,10 @@ def _epochs(seconds: float, epoch_s: float, least: int, most: int) -> int:
 
 
 def planned_config(config: Config, plan: TimePlan) -> Config:
-    """Return the configuration with what is decided in the place of its own numbers."""
+    """Return the configuration with what is decided in the place of its own numbers.
+
+    Its final training is that of the most expensive network; `final_epochs` of the plan has the others'.
+    """
     updates: dict[str, object] = {
         "supernet": config.supernet.model_copy(update={"epochs": plan.supernet_epochs}),
     }
@@ -155,5 +144,5 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
     if plan.rungs is not None:
         updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
     if plan.final_epochs is not None:
-        updates["final_training"] = config.final_training.model_copy(update={"epochs": plan.final_epochs})
+        updates["final_training"] = config.final_training.model_copy(update={"epochs": plan.final_epochs[-1]})
     return config.model_copy(update=updates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -13,6 +14,7 @@ from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.forecast import duration_text, images_text
@@ -24,7 +26,7 @@ from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.study import Ground, choose_shortlist, run_shortlist
+from aebnas_bo.shortlist.study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.study import run_study
@@ -38,7 +40,6 @@ from aebnas_bo.timed_run.plan import (
     left,
     planned_config,
     rungs,
-    slowdown,
     supernet_epochs,
 )
 from aebnas_bo.timed_run.speed import Stopwatch, measure_speed
@@ -188,21 +189,36 @@ class _TimedRun:
             self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
             ground = replace(ground, config=self._config)
         contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
-        is_begun, started = ground.folder.shortlist.exists(), self._watch.seconds
-        winners, judgements = run_shortlist(ground, contenders, goals, progress=self._progress)
-        took = 0.0 if is_begun else self._watch.seconds - started  # of what an earlier process trained nothing is known
+        train = partial(self._train_short, ground)
+        winners, judgements = run_shortlist(ground, contenders, goals, train=train)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
+        candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
         if self._plan.final_epochs is None:
-            macs = _macs([winner for winner, _ in chosen.values()], space)
-            num_images = len(self._candidate(ground, *next(iter(chosen.values()))).final_splits.train)
-            slower = slowdown(self._plan, took, len(splits.train), _macs(contenders, space))
-            epochs = final_epochs(self._plan, self._watch.seconds, num_images, macs=macs, slowdown=slower)
-            self._decide(final_epochs=epochs)
+            num_images = len(candidates[0].final_splits.train)
+            speeds = [self._network_seconds(winner, space) for winner, _ in chosen.values()]
+            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, speeds))
+        epochs = self._plan.final_epochs or ()
         networks = [
-            train_candidate(self._candidate(ground, winner, goal), self._config.seed, False, self._progress)
-            for winner, goal in chosen.values()
+            train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
+            for candidate, count in zip(candidates, epochs, strict=True)
         ]
         return judgements, networks
+
+    def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
+        """Train a network of the short list and note how long an image takes, if all of the training was here."""
+        started = None if is_begun(ground, contender, epochs) else self._watch.seconds
+        table = short_training(ground, self._progress, contender, epochs)
+        if started is not None:
+            image_s = (self._watch.seconds - started) / (epochs * len(ground.splits.train))
+            measured = {**self._plan.measured_s, contender.key: image_s}
+            self._plan = self._plan.model_copy(update={"measured_s": measured})
+            self.note_time()
+        return table
+
+    def _network_seconds(self, contender: Contender, space: NetworkSpace) -> float:
+        """Return the seconds per training image of a network: as measured, else as its MACs have it."""
+        [macs] = _macs([contender], space)
+        return self._plan.measured_s.get(contender.key, self._plan.speed.network_seconds(macs))
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
         return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
@@ -212,7 +228,7 @@ class _TimedRun:
         *,
         search_trials: int | None = None,
         rungs: tuple[tuple[int, int], ...] | None = None,
-        final_epochs: int | None = None,
+        final_epochs: tuple[int, ...] | None = None,
     ) -> None:
         """Store a decision, and the seconds spent so far, in the plan and in the study's configuration."""
         decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs}
@@ -232,9 +248,17 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     if name == "rungs" and isinstance(value, tuple):
         steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
         text = f"short list: {steps}"
+    elif isinstance(value, tuple):
+        text = f"final trainings: {', '.join(map(str, value))} epochs"
     else:
-        text = f"search ended after {value} trials" if name == "search_trials" else f"final trainings: {value} epochs"
+        text = f"search ended after {value} trials"
     return f"{duration_text(seconds)}: {text}"
+
+
+def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
+    config = candidate.config
+    recipe = config.final_training.model_copy(update={"epochs": epochs})
+    return replace(candidate, config=config.model_copy(update={"final_training": recipe}))
 
 
 def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:

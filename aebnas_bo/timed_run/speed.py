@@ -22,7 +22,7 @@ from aebnas_bo.supernet_preparation import capped, training_data, with_budget
 from aebnas_bo.training.loop import EpochReport, TrainingData
 
 STEPS = 10  # of the supernet that are timed, after as many that are not
-NETWORK_STEPS = 5  # of each single network, likewise
+NETWORK_STEPS = 20  # of each single network, likewise
 NETWORKS = 3  # cheap, middle and expensive
 
 
@@ -71,14 +71,14 @@ def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: s
 
 
 def _networks(space: NetworkSpace, pool: BackbonePool) -> list[Architecture]:
-    """Return a cheap, a middle and an expensive network of a pool, each with all its exits."""
+    """Return a cheap, a middle and an expensive network of a pool, with all exits and random branches."""
     last = len(pool.strata) - 1
     chosen = [pool.strata[last * step // (NETWORKS - 1)] for step in range(NETWORKS)]
     found = []
     for stratum in chosen:
         single = BackbonePool((stratum[:1],), stratum[0], stratum[0])
         sampler = TrainingSampler(space, np.random.default_rng(0), has_balanced_branches=False, pool=single)
-        found.append(sampler.draw("smallest"))
+        found.append(sampler.draw("random"))
     return found
 
 

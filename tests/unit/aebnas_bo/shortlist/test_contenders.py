@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import log
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.shortlist.contenders import budget_goals, choose_contenders, score
+from aebnas_bo.shortlist.contenders import PLAIN_MACS, budget_goals, choose_contenders, score
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
 
 OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
 CHEAP, ANY = TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 9e6)
@@ -39,9 +42,25 @@ def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: 
     return choose_contenders(trials, space, goals, count=count, objectives=objectives)
 
 
-def test_plain_networks_come_first_the_best_for_each_goal(trials, space) -> None:
-    listed = choose_contenders(trials, space, [CHEAP, ANY], count=3, objectives=OBJECTIVES, plain={"c", "d"})
-    assert [one.key for one in listed] == ["c", "d", "b"]
+def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
+    space = NetworkSpace(load_config(None, ["space.preset=auto", "data.dataset=cifar10", "data.root=."]).space, 3, 10)
+    points = plain_points(space)
+    plain = [space.architecture(point) for point in points]
+    macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in plain]
+    trials = [
+        Trial(number, one.key, "COMPLETED", point, metrics={"accuracy": 50.0 + number, "average_macs": of_one / 1e6})
+        for number, (one, point, of_one) in enumerate(zip(plain, points, macs, strict=True))
+    ]
+    goal = TuningGoal("max_macs", macs[3] / PLAIN_MACS)
+    listed = choose_contenders(trials, space, [goal], count=3, objectives=OBJECTIVES[:1], plain=plain)
+    assert listed[0].key == plain[3].key  # though it exceeds the budget and the next narrower one does not
+    lower = [one for one in plain if one.resolution == 24]
+    nearest = min(lower, key=lambda one: abs(log(exit_costs(one, space.skeleton).cumulative[-1] / macs[3])))
+    assert listed[1].key == nearest.key
+    assert all(one.is_plain for one in listed)
+    asked = TuningGoal("min_accuracy", 55.0)
+    best = choose_contenders(trials, space, [asked], count=2, objectives=OBJECTIVES[:1], plain=plain)
+    assert [one.resolution for one in (contender.architecture for contender in best)] == [32, 24]
 
 
 def test_goals_take_turns_and_no_network_is_listed_twice(trials, space) -> None:

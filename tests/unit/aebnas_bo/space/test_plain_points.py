@@ -1,5 +1,7 @@
 """The plain networks of a space."""
 
+from itertools import pairwise
+
 import pytest
 
 from aebnas_bo.config_loading import load_config
@@ -28,9 +30,13 @@ def test_plain_points_have_separable_blocks_and_end_early(size: int, depths: lis
 
 def test_plain_points_are_distinct_and_grow() -> None:
     space = space_of(32)
-    macs = [exit_costs(space.architecture(point), space.skeleton).cumulative[-1] for point in plain_points(space)]
-    assert len(macs) == 5
-    assert macs == sorted(set(macs))
+    networks = [space.architecture(point) for point in plain_points(space)]
+    assert len({network.key for network in networks}) == 18
+    assert [network.resolution for network in networks] == [32] * 9 + [24] * 9
+    macs = [exit_costs(network, space.skeleton).cumulative[-1] for network in networks]
+    for grown in (macs[:9], macs[9:]):
+        assert grown == sorted(set(grown))
+        assert all(1.2 < later / earlier < 2.2 for earlier, later in pairwise(grown))
 
 
 def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:

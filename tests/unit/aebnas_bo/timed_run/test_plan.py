@@ -27,19 +27,17 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += planning.SEARCH_SHARE * planning.left(plan, spent)
     rungs = planning.rungs(plan, spent, images, macs)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
-    spent += planning.final_epochs(plan, spent, images, macs=macs[:3]) * 3 * network_s
+    spent += sum(planning.final_epochs(plan, spent, images, [SPEED.network_seconds(500_000)] * 3)) * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
 
-def test_trainings_that_take_longer_than_expected_shorten_the_final_ones() -> None:
-    plan, macs = plan_of(10.0, rungs=((6, 5),)), [500_000] * 6
-    expected = 6 * 5 * 5000 * SPEED.network_seconds(500_000)
-    assert planning.slowdown(plan, 2.0 * expected, 5000, macs) == pytest.approx(2.0)
-    assert planning.slowdown(plan, 0.5 * expected, 5000, macs) == 1.0
-    assert planning.slowdown(plan_of(10.0), 9.0, 5000, macs) == 1.0
-    alone, slower = (planning.final_epochs(plan, 100.0, 5000, macs=macs[:3], slowdown=s) for s in (1.0, 2.0))
-    assert slower == alone // 2
+def test_every_final_training_has_as_much_time() -> None:
+    seconds = [1e-4, 2e-4, 4e-4]
+    epochs = planning.final_epochs(plan_of(10.0), 100.0, 5000, seconds)
+    times = [count * 5000 * one for count, one in zip(epochs, seconds, strict=True)]
+    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * sum(seconds))
+    assert max(times) - min(times) < 5000 * max(seconds)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
@@ -53,7 +51,7 @@ def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
 
 def test_decisions_replace_the_numbers_of_the_configuration() -> None:
     config = load_config(None)
-    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs=70)
+    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs=(90, 70))
     planned = planned_config(config, plan)
     assert (planned.supernet.epochs, planned.search.budget) == (3, 40)
     assert (planned.shortlist.rungs, planned.final_training.epochs) == (((6, 4),), 70)

@@ -58,7 +58,8 @@ def test_a_run_ends_with_trained_networks_and_stores_what_it_decided(whole: Whol
     assert len(whole.steps.of("supernet")) == stored.supernet_epochs
     assert len(whole.steps.of("trials")) - 1 == stored.search_trials == len(trials(whole.folder))
     assert len(whole.steps.of("short training")) == sum(min(most, networks) * epochs for most, epochs in stored.rungs)
-    assert {one.origin.epochs for one in whole.result.networks} == {stored.final_epochs}
+    assert stored.final_epochs == tuple(one.origin.epochs for one in whole.result.networks)
+    assert set(stored.measured_s) == {point.key for point in read_shortlist(whole.folder.shortlist)}
     assert 1 <= len(whole.result.networks) <= 2  # one network may win both budgets
     assert len({point.key for point in read_shortlist(whole.folder.shortlist)}) == min(networks, stored.rungs[0][0])
     assert whole.result.seconds == stored.spent_s
@@ -66,7 +67,7 @@ def test_a_run_ends_with_trained_networks_and_stores_what_it_decided(whole: Whol
     assert config.supernet.epochs == stored.supernet_epochs
     assert config.search.budget == stored.search_trials
     assert config.shortlist.rungs == stored.rungs
-    assert config.final_training.epochs == stored.final_epochs
+    assert config.final_training.epochs == stored.final_epochs[-1]
     with TrialStore.open_read_only(whole.folder.study) as store:
         assert store.study.config == whole.folder.config.read_text(encoding="utf-8")
     for text in ("training images of 10 classes at 8x8", "search ended after", "short list:", "final trainings:"):
@@ -151,7 +152,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
     plan(folder).model_copy(update={"final_epochs": None}).write(folder.time_plan)
     asked: list[int] = []
 
-    def decide(_plan: TimePlan, _spent_s: float, num_images: int, **_: object) -> int:
+    def decide(_plan: TimePlan, _spent_s: float, num_images: int, _speeds: object) -> None:
         asked.append(num_images)
         raise StopRequested(2)
 
