@@ -153,6 +153,7 @@ def _run(
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
+    from aebnas_bo.analysis.supernet_check import supernet_warning
     from aebnas_bo.config_loading import load_config
     from aebnas_bo.deploy.trained_points import draw_front, trained_points
     from aebnas_bo.progress import RunProgress
@@ -203,6 +204,8 @@ def _run(
         highlight=False,
         soft_wrap=True,
     )
+    if warning := supernet_warning(summary.plain_tau):
+        command.stderr.print(warning, highlight=False, soft_wrap=True)
     if timed is not None:
         print_timed(stdout, timed)
     stdout.print(next_step(folder, timed, has_front=bool(front)), highlight=False, soft_wrap=True, markup=False)

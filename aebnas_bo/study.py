@@ -14,6 +14,7 @@ from aebnas_bo.analysis.front_correction import correct_front
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.supernet_check import plain_tau
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
 from aebnas_bo.atomic_writing import replacing
@@ -277,5 +278,6 @@ def _export(
     plot_pareto_front(folder.front_figure, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
-        folder.summary, config, study.splits, trials, objectives, source, seconds, correction=correction
-    )
+        folder.summary, config, study.splits, trials, objectives, source, seconds,
+        correction=correction, plain_tau=plain_tau(trials, study.space),
+    )  # fmt: skip

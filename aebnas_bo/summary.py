@@ -57,6 +57,8 @@ class Summary:
         versions: Versions of what matters.
         optimism: Points of percent by which accuracy on the half of the validation images that something was chosen by
             exceeds accuracy on the other half, means over the front: `thresholds`, `choice` of the networks.
+        plain_tau: Kendall's tau between MACs and estimated accuracy of the search's plain networks; null where there
+            are fewer than five.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Summary:
     device: str
     versions: dict[str, str]
     optimism: dict[str, float] = field(default_factory=dict)
+    plain_tau: float | None = None
 
 
 def write_summary(
@@ -89,6 +92,7 @@ def write_summary(
     seconds: Mapping[str, float],
     *,
     correction: FrontCorrection | None = None,
+    plain_tau: float | None = None,
 ) -> Summary:
     """Collect the figures of a run, write them as JSON and return them."""
     corrected = correction.points if correction is not None else {}
@@ -128,6 +132,7 @@ def write_summary(
         device=config.device,
         versions=package_versions(),
         optimism=_optimism(correction),
+        plain_tau=plain_tau,
     )
     write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
     return summary

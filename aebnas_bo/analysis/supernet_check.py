@@ -1,0 +1,57 @@
+"""Whether a supernet is trained enough to rank: its estimates of plain networks should grow with their size.
+
+A plain network trained alone is more accurate the wider it is, up to sizes that a search has no use for. Where the
+estimates of a ladder of plain networks do not follow, those of other networks tell as little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scipy import stats
+
+from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
+
+LEAST_NETWORKS = 5
+TOO_LITTLE = 0.5  # Kendall tau
+
+
+def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
+    """Return Kendall's tau between MACs and best estimated accuracy of a search's plain networks.
+
+    Args:
+        trials: All trials.
+        space: Their space.
+
+    Returns:
+        The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed.
+    """
+    best: dict[str, float] = {}
+    for trial in completed_settings(trials):
+        best[trial.key] = max(best.get(trial.key, 0.0), trial.metrics["accuracy"])
+    networks = [space.architecture(point) for point in plain_points(space)]
+    seen = [one for one in networks if one.key in best and one.resolution == networks[0].resolution]
+    if len(seen) < LEAST_NETWORKS:
+        return None
+    macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in seen]
+    tau = float(stats.kendalltau(macs, [best[one.key] for one in seen]).statistic)
+    return 0.0 if math.isnan(tau) else tau  # undefined where all estimates are equal
+
+
+def supernet_warning(tau: float | None) -> str:
+    """Return what is to be said of a supernet that ranks too little; nothing of one that ranks.
+
+    Args:
+        tau: As `plain_tau` gives it.
+    """
+    if tau is None or tau >= TOO_LITTLE:
+        return ""
+    return (
+        f"warning: the estimates of plain networks do not grow with their size (Kendall tau {tau:.2f}), so those of "
+        "other networks tell as little; train the supernet longer (supernet.epochs, or --time-budget), or choose by "
+        "short trainings (aebnas-bo train --shortlist 8)"
+    )
