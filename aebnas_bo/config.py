@@ -134,7 +134,7 @@ class TrainingConfig(Section):
         weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
         label_smoothing: Label smoothing of the cross-entropy.
         exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
-            alike. Those of a network's outputs are divided by their sum, in final trainings by their mean.
+            alike. Those of a network's outputs are divided by their mean, so that no exit slows the others.
         exit_distillation: Whether early exits also learn from the final exit of their own network.
         joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
@@ -225,7 +225,7 @@ class FinalTrainingConfig(TrainingConfig):
         cutmix_alpha: Likewise.
     """
 
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
     start: Literal["supernet", "scratch"] = "scratch"
     distillation: bool = False
     train_on_validation: bool = True

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 
 MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
-TRAINING_VERSION = 4  # raised whenever training itself changes, so that no older supernet is reused
+TRAINING_VERSION = 5  # raised whenever training itself changes, so that no older supernet is reused
 ESTIMATION_VERSION = 3  # raised whenever measuring changes, so that no older exit table is reused
 
 

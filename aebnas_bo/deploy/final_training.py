@@ -21,7 +21,7 @@ from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
-FINAL_VERSION = 3  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
+FINAL_VERSION = 4  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
 
 
 def train_from_scratch(
@@ -105,8 +105,6 @@ def train_network(
                 taught = None if teacher is None else soft_labels(teacher(images))
             wanted = targets if taught is None else mixed_targets(targets, taught, config.label_smoothing)
             loss = network_loss(architecture, outputs, (), wanted, targets)
-            if config.joint_loss is None:  # weights are a mean; in a sum no exit slows the others
-                loss = len(outputs) * loss
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 
@@ -126,23 +124,17 @@ def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterat
 
 
 def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> Subnet:
-    """Return a network with random weights, initialised as those of a supernet are.
+    """Return a network with random weights, initialised as PyTorch's layers are by default.
 
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
         seed: Seed of the weights.
     """
-    generator = torch.Generator().manual_seed(seed)
-    subnet = Subnet(architecture, skeleton)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        subnet = Subnet(architecture, skeleton)
     for module in subnet.modules():
         if isinstance(module, nn.Conv2d):
-            fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
-            weight = torch.randn(module.weight.shape, generator=generator) * (2.0 / fan_out) ** 0.5
-            module.weight = nn.Parameter(channels_last(weight))
-            if module.bias is not None:  # of squeeze-and-excitation
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
-            nn.init.zeros_(module.bias)
+            module.weight = nn.Parameter(channels_last(module.weight.detach()))
     return subnet

@@ -23,7 +23,7 @@ from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 
-PLAIN_STANDARD_ERRORS = 2.0  # by which a network must be ahead of a plain one to replace it
+PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one to replace it
 
 TrainShort = Callable[[Contender, int], ExitTable]
 """Takes a contender and a number of epochs; gives its table over the validation images."""

@@ -46,7 +46,8 @@ class ElasticConvNorm(nn.Module):
         out_channels: Most output channels.
         kernel: Largest kernel size.
         is_depthwise: Whether every channel has its own kernel; then both channel counts agree.
-        generator: Source of the initial weights (He, fan-out).
+        generator: Source of the initial weights, which have the spread of PyTorch's own layers: BatchNorm takes their
+            scale out, and a step of training turns small weights further than large ones.
     """
 
     def __init__(
@@ -54,8 +55,8 @@ class ElasticConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         shape = (out_channels, 1 if is_depthwise else in_channels, kernel, kernel)
-        fan_out = kernel**2 * (1 if is_depthwise else out_channels)
-        weight = torch.randn(shape, generator=generator) * (2.0 / fan_out) ** 0.5
+        fan_in = kernel**2 * shape[1]
+        weight = torch.randn(shape, generator=generator) * (3.0 * fan_in) ** -0.5
         self.kernel = kernel
         self.weight = nn.Parameter(channels_last(weight))
         self.scale = nn.Parameter(torch.ones(out_channels))

@@ -15,7 +15,7 @@ from aebnas_bo.space.architecture import Architecture
 
 
 def output_weights(architecture: Architecture, weights: Sequence[float] | None) -> tuple[float, ...]:
-    """Return the loss weight of each output of a network; they sum to 1.
+    """Return the loss weight of each output of a network; their mean is 1, so that no exit slows the others.
 
     Args:
         architecture: The network.
@@ -23,8 +23,8 @@ def output_weights(architecture: Architecture, weights: Sequence[float] | None) 
     """
     given = weights or (1.0,) * (len(architecture.exits) + 1)
     chosen = [*(given[position] for position in architecture.active_exits), given[-1]]
-    total = sum(chosen)
-    return tuple(weight / total for weight in chosen) if total > 0 else (0.0,) * len(chosen)
+    mean = sum(chosen) / len(chosen)
+    return tuple(weight / mean for weight in chosen) if mean > 0 else (0.0,) * len(chosen)
 
 
 def exit_loss(

@@ -66,10 +66,7 @@ def _exit_loss(
 ) -> Tensor:
     classes = _classes(outputs, outputs)
     own_targets = output_targets(classes, targets, config.exit_distillation, config.label_smoothing)
-    weights = list(output_weights(architecture, config.exit_weights))
-    for k, in_its_place in enumerate(supervision):
-        if in_its_place is not None:
-            weights[k] *= len(outputs)  # what a branch learns then is at nobody's expense, so that none need share
+    weights = output_weights(architecture, config.exit_weights)
     own = exit_loss(classes, own_targets, weights, config.label_smoothing)
     return own + _supervision_loss(config, architecture, outputs, supervision, targets)
 

@@ -11,8 +11,8 @@ STAGES = (Stage(4, (Block(3, 1),)),) * 3
 
 def test_weights_are_those_of_the_exits_that_exist() -> None:
     architecture = Architecture(8, STAGES, (None, LINEAR))
-    assert output_weights(architecture, (5.0, 1.0, 3.0)) == (0.25, 0.75)
-    assert output_weights(architecture, None) == (0.5, 0.5)
+    assert output_weights(architecture, (5.0, 1.0, 3.0)) == (0.5, 1.5)
+    assert output_weights(architecture, None) == (1.0, 1.0)
     assert output_weights(Architecture(8, STAGES, (None, None)), (5.0, 1.0, 3.0)) == (1.0,)
 
 
