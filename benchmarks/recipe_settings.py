@@ -1,0 +1,180 @@
+"""What a setting of the final recipe brings on a data set, without any search: one plain network with exits.
+
+    python -m benchmarks.recipe_settings configs/worth/gtsrb.yaml --macs 0.4 --epochs 12 \
+        --vary final_training.learning_rate=0.2 --vary final_training.learning_rate=0.8 --seeds 0 1 --out FILE
+
+The network is the plain one of the space (`aebnas_bo.space.plain_points`) whose MACs to its end are nearest to
+`--macs`. Each variant, the configuration's own settings first, trains it from fresh weights on the training split;
+accuracy is that of its final classifier on the validation images, and of the best thresholds at 0.8 times the MACs.
+Rows that stand in the file are not run again. The table has the mean difference to the configuration's own settings
+over seeds, paired, with its standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from aebnas_bo.config import Config
+from aebnas_bo.config_loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.deploy.final_training import FINAL_VERSION
+from aebnas_bo.deploy.standalone import StandaloneNetworks
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.errors import UsageError
+from aebnas_bo.progress import RunProgress
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.supernet_preparation import resolve_device
+from aebnas_bo.training.loop import EpochReport
+from benchmarks.final_recipe import Row, paired_difference
+from benchmarks.records import appending_rows, output_file, read_rows
+
+OWN = "own settings"
+SHARE = 0.8  # of the network's MACs, on average, at which its thresholds are tuned
+IDENTITY = ["data", "key", "epochs", "variant", "seed", "settings"]
+FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, and what tells its row from others."""
+
+    config: Config
+    space: NetworkSpace
+    architecture: Architecture
+    identity: tuple[str, ...]
+
+
+def main() -> None:
+    """Run what is missing, then print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="YAML file with the settings of the images")
+    parser.add_argument("--macs", type=float, required=True, help="of the network, to its end, in millions")
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument(
+        "--vary", action="append", default=[], help="settings of one variant: SECTION.KEY=VALUE, with commas"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=output_file, required=True)
+    arguments = parser.parse_args()
+    variants = [OWN, *arguments.vary]
+    planned = [
+        job_of(arguments.config, variant, seed=seed, macs=arguments.macs, epochs=arguments.epochs)
+        for seed in arguments.seeds
+        for variant in variants
+    ]
+    known = {_identity(row) for row in read_rows(arguments.out)}
+    with (
+        RunProgress(Console(stderr=True), quiet=False) as progress,
+        appending_rows(arguments.out, [*IDENTITY, *FIGURES]) as append,
+    ):
+        for job in planned:
+            if job.identity not in known:
+                append([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
+    wanted = {job.identity for job in planned}
+    sys.stdout.write(table([row for row in read_rows(arguments.out) if _identity(row) in wanted]))
+
+
+def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> Job:
+    """Return the training of a variant.
+
+    Args:
+        path: The configuration.
+        variant: `OWN`, or settings with commas between them.
+        seed: Seed of splits, weights and batches.
+        macs: MACs of the network in millions.
+        epochs: Epochs.
+
+    Raises:
+        UsageError: If the space has no plain networks.
+        AebnasError: If a setting or the images are wrong.
+    """
+    settings = [] if variant == OWN else variant.split(",")
+    fixed = [f"search.max_average_macs={macs}", f"final_training.epochs={epochs}", f"seed={seed}"]
+    config = load_config(path, [*fixed, *settings])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    networks = [space.architecture(point) for point in plain_points(space)]
+    if not networks:
+        raise UsageError(f"{path}: its space has no plain networks; set space.preset: auto")
+
+    def distance(one: Architecture) -> float:
+        return abs(math.log(exit_costs(one, space.skeleton).cumulative[-1] / (macs * MACS_PER_MILLION)))
+
+    largest = [one for one in networks if one.resolution == networks[0].resolution]
+    chosen = min(largest, key=distance)
+    recipe = config.final_training.model_dump(mode="json")
+    own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), splits.data_hash])
+    return Job(config, space, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
+
+
+def run_job(job: Job, progress: RunProgress) -> list[float]:
+    """Train a network and return its `FIGURES`: percent, percent, millions, seconds.
+
+    Raises:
+        TrainingDivergedError: If training fails for good.
+    """
+    torch.set_num_threads(job.config.num_threads)
+    *_, variant, seed, _ = job.identity
+    progress.start(f"{variant}, seed {seed}: epochs", job.config.final_training.epochs)
+
+    def show(report: EpochReport) -> None:
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    with tempfile.TemporaryDirectory() as scratch:
+        splits = load_splits(job.config.data)
+        networks = StandaloneNetworks(job.config, job.space, splits, resolve_device(job.config.device), Path(scratch))
+        started = time.process_time()
+        measured = networks.train(job.architecture, show)
+        seconds = time.process_time() - started
+    costs = exit_costs(job.architecture, job.space.skeleton)
+    goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
+    tuned = tune_thresholds(measured, costs.backbone, costs.branches, goal)
+    final = 100.0 * float(measured.is_correct[-1].double().mean())
+    return [final, tuned.accuracy, tuned.average_macs / MACS_PER_MILLION, seconds]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return means per variant, and paired differences to the configuration's own settings, as a Markdown table.
+
+    Args:
+        rows: Rows, one per variant and seed.
+    """
+    lines = [
+        f"| variant | seeds | {' | '.join(FIGURES).replace('_', ' ')} | final difference | difference |",
+        "|---" * 8 + "|",
+    ]
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        its = [row for row in rows if row["variant"] == variant]
+        means = [f"{statistics.mean(float(row[figure]) for row in its):.4g}" for figure in FIGURES]
+        differences = ["–" if variant == OWN else _difference(rows, variant, name) for name in FIGURES[:2]]
+        lines.append(f"| {' | '.join([variant, str(len(its)), *means, *differences])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _difference(rows: Sequence[Row], variant: str, figure: str) -> str:
+    found = paired_difference(rows, variant, OWN, figure)
+    if found is None:
+        return "–"
+    return f"{found.mean:+.2f}" if math.isnan(found.error) else f"{found.mean:+.2f} ± {found.error:.2f}"
+
+
+def _identity(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in IDENTITY)
+
+
+if __name__ == "__main__":
+    main()
