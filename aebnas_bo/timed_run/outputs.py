@@ -14,13 +14,14 @@ from aebnas_bo.timed_run.run import TimedResult
 
 
 def print_timed(console: Console, result: TimedResult) -> None:
-    """Show short list and trained networks.
+    """Show the short list, if there was one, and the trained networks.
 
     Args:
         console: Where to.
         result: The run.
     """
-    print_shortlist(console, result.judgements)
+    if result.judgements:
+        print_shortlist(console, result.judgements)
     table = Table(title="Trained networks", title_justify="left")
     table.add_column("network")
     for name in ("validation (%)", "test (%)", "average MACs (M)", "worst case (M)", "exits", "epochs"):

@@ -28,6 +28,9 @@ MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; after few epochs all networks look alike.
 SHORTLISTS = (((9, 1.0), (4, 2.5)), ((6, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
+# What a final training needs; where the time is too short for that, the other phases get less and no list is trained.
+ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
+LEAST_SEARCH = 0.3  # of the search's share: the plain networks must be among its trials
 
 
 class TimePlan(BaseModel):
@@ -36,11 +39,12 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
+        plenty: Time of the run as a share of what final trainings need, at most 1.
         spent_s: Seconds spent so far, as last noted.
         supernet_epochs: Epochs of the supernet.
         search_until_s: Seconds spent in all when the search is to end; null until it began.
         search_trials: Trials of the search; null until it ended.
-        rungs: Networks and epochs of the short list's rungs; null until the search ended.
+        rungs: Networks and epochs of the short list's rungs, none without a short list; null until the search ended.
         measured_s: Seconds per training image of networks of the short list, by key, as their training took.
         final_epochs: Epochs of each final training, cheapest budget first; null until the short list ended.
     """
@@ -49,6 +53,7 @@ class TimePlan(BaseModel):
 
     minutes: float
     speed: Speed
+    plenty: float = 1.0
     spent_s: float = 0.0
     supernet_epochs: int
     search_until_s: float | None = None
@@ -82,7 +87,21 @@ def left(plan: TimePlan, spent_s: float) -> float:
     return max((1.0 - RESERVE) * 60.0 * plan.minutes - spent_s, 0.0)
 
 
-def supernet_epochs(minutes: float, spent_s: float, num_images: int, speed: Speed) -> int:
+def plenty(minutes: float, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
+    """Return the time of a run as a share of what its final trainings need, at most 1.
+
+    Args:
+        minutes: The time budget.
+        spent_s: Seconds spent on loading and timing.
+        num_images: Training images.
+        networks_s: Seconds per training image of each network that will be trained to the end.
+    """
+    epochs = min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
+    needed = epochs * num_images * sum(networks_s)
+    return min(max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0) / needed, 1.0)
+
+
+def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, plenty: float = 1.0) -> int:
     """Return for how many epochs the supernet is trained.
 
     Args:
@@ -90,13 +109,24 @@ def supernet_epochs(minutes: float, spent_s: float, num_images: int, speed: Spee
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
         speed: Measured speeds.
+        plenty: As `plenty` returns it.
     """
-    seconds = SUPERNET_SHARE * max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
+    seconds = plenty**2 * SUPERNET_SHARE * max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
     return _epochs(seconds, num_images * speed.supernet_s, 1, MOST_SUPERNET_EPOCHS)
 
 
+def search_seconds(plan: TimePlan, spent_s: float) -> float:
+    """Return how many seconds the search gets.
+
+    Args:
+        plan: What was decided so far.
+        spent_s: Seconds spent when it begins.
+    """
+    return max(plan.plenty**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
+
+
 def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return networks and epochs of each rung of the short list.
+    """Return networks and epochs of each rung of the short list; none where final trainings need all of the time.
 
     Args:
         plan: What was decided so far.
@@ -104,6 +134,8 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
         num_images: Training images.
         macs: MACs of the networks that may be on the list, best first.
     """
+    if plan.plenty < 1.0:
+        return ()
     seconds = SHORTLIST_SHARE * left(plan, spent_s)
     epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images
     for sizes in SHORTLISTS:
@@ -141,7 +173,7 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
     }
     if plan.search_trials is not None:
         updates["search"] = config.search.model_copy(update={"budget": plan.search_trials})
-    if plan.rungs is not None:
+    if plan.rungs:
         updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
     if plan.final_epochs is not None:
         updates["final_training"] = config.final_training.model_copy(update={"epochs": plan.final_epochs[-1]})

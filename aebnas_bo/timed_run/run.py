@@ -27,22 +27,22 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
-from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.study import run_study
 from aebnas_bo.summary import Summary
 from aebnas_bo.supernet_preparation import resolve_device
 from aebnas_bo.timed_run.plan import (
-    SEARCH_SHARE,
     SHORTLISTS,
     TimePlan,
     final_epochs,
-    left,
     planned_config,
+    plenty,
     rungs,
+    search_seconds,
     supernet_epochs,
 )
-from aebnas_bo.timed_run.speed import Stopwatch, measure_speed
+from aebnas_bo.timed_run.speed import Stopwatch, measure_speed, network_seconds
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,17 @@ def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> Time
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     speed = measure_speed(config, space, splits, resolve_device(config.device))
     minutes, num_images = config.time_budget or 0.0, len(splits.train)
-    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed)
+    highest = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    goals = budget_goals(highest, config.shortlist.budgets)
+    enough = plenty(minutes, watch.seconds, num_images, [speed.network_seconds(round(goal.value)) for goal in goals])
+    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, plenty=enough)
     supernet_s = epochs * num_images * speed.supernet_s
+    then = "short trainings and final trainings" if enough == 1.0 else "final trainings (too short for short ones too)"
     progress.message(
         f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
-        f"{duration_text(supernet_s)}; then search, short trainings and final trainings in the rest"
+        f"{duration_text(supernet_s)}; then search, {then} in the rest"
     )
-    return TimePlan(minutes=minutes, speed=speed, supernet_epochs=epochs, spent_s=watch.seconds)
+    return TimePlan(minutes=minutes, speed=speed, plenty=enough, supernet_epochs=epochs, spent_s=watch.seconds)
 
 
 class _TimedRun:
@@ -161,7 +165,7 @@ class _TimedRun:
         now = self._watch.seconds
         until = self._plan.search_until_s
         if until is None:
-            until = now + SEARCH_SHARE * left(self._plan, now)
+            until = now + search_seconds(self._plan, now)
             self._plan = self._plan.model_copy(update={"search_until_s": until})
         self.note_time()
         return now >= until
@@ -188,14 +192,12 @@ class _TimedRun:
             likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0])
             self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
             ground = replace(ground, config=self._config)
-        contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
-        train = partial(self._train_short, ground)
-        winners, judgements = run_shortlist(ground, contenders, goals, train=train)
+        winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
         if self._plan.final_epochs is None:
             num_images = len(candidates[0].final_splits.train)
-            speeds = [self._network_seconds(winner, space) for winner, _ in chosen.values()]
+            speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
             self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, speeds))
         epochs = self._plan.final_epochs or ()
         networks = [
@@ -215,10 +217,21 @@ class _TimedRun:
             self.note_time()
         return table
 
-    def _network_seconds(self, contender: Contender, space: NetworkSpace) -> float:
-        """Return the seconds per training image of a network: as measured, else as its MACs have it."""
-        [macs] = _macs([contender], space)
-        return self._plan.measured_s.get(contender.key, self._plan.speed.network_seconds(macs))
+    def _winners(self, ground: Ground, goals: Sequence[TuningGoal]) -> tuple[list[Contender], list[Judgement]]:
+        """Return the network for each goal: the short list's winner or, without one, its first contender."""
+        if not self._plan.rungs:
+            return [choose_shortlist(ground, [goal], 1)[0] for goal in goals], []
+        contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
+        return run_shortlist(ground, contenders, goals, train=partial(self._train_short, ground))
+
+    def _network_seconds(self, ground: Ground, contender: Contender) -> float:
+        """Return the seconds per training image of a network: those of its short training, else of a few steps."""
+        if contender.key in self._plan.measured_s:
+            return self._plan.measured_s[contender.key]
+        config = self._config
+        return network_seconds(
+            config, ground.space, ground.splits, resolve_device(config.device), contender.architecture
+        )
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
         return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
@@ -245,7 +258,9 @@ class _TimedRun:
 
 def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     name, value = next(iter(made.items()))
-    if name == "rungs" and isinstance(value, tuple):
+    if name == "rungs" and not value:
+        text = "no short list, all time for the final trainings"
+    elif name == "rungs" and isinstance(value, tuple):
         steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
         text = f"short list: {steps}"
     elif isinstance(value, tuple):

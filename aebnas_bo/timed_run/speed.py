@@ -58,8 +58,9 @@ def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: s
     training = with_budget(capped(config), config, space)
     pool = backbone_pool(space, config.seed, training.max_macs)
     images_per_s = _supernet_speed(config, space, splits, device)
-    times = [_network_speed(config, space, splits, device, architecture) for architecture in _networks(space, pool)]
-    macs, seconds = (np.array(column, dtype=np.float64) for column in zip(*times, strict=True))
+    networks = _networks(space, pool)
+    macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
+    seconds = np.array([network_seconds(config, space, splits, device, one) for one in networks])
     slope, offset = np.polyfit(macs, seconds, 1)
     if slope < 0 or offset < 0:  # the noise of a busy machine
         slope, offset = 0.0, float(seconds.mean())
@@ -93,16 +94,24 @@ def _supernet_speed(config: Config, space: NetworkSpace, splits: Splits, device:
     return reports[-1].images_per_s
 
 
-def _network_speed(
+def network_seconds(
     config: Config, space: NetworkSpace, splits: Splits, device: str, architecture: Architecture
-) -> tuple[int, float]:
-    """Return MACs to the final classifier and seconds per training image."""
+) -> float:
+    """Time a few steps of one network and return the seconds per training image.
+
+    Args:
+        config: How it is trained.
+        space: Its space.
+        splits: The images.
+        device: Where it is trained.
+        architecture: The network.
+    """
     recipe = config.final_training.model_copy(update={"epochs": 1, "distillation": False, "joint_loss": None})
     data = _few(training_data(config, recipe, splits, device), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):
         train_from_scratch(architecture, space.skeleton, data, recipe, config.seed, reports.append)
-    return exit_costs(architecture, space.skeleton).cumulative[-1], 1.0 / reports[-1].images_per_s
+    return 1.0 / reports[-1].images_per_s
 
 
 def _few(data: TrainingData, count: int) -> TrainingData:

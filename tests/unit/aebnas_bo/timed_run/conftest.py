@@ -13,6 +13,7 @@ from aebnas_bo.progress import RunProgress
 from aebnas_bo.resuming import resumed_config
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search import loop
+from aebnas_bo.timed_run import plan
 from aebnas_bo.timed_run import run as timed_run
 from aebnas_bo.timed_run.run import TimedResult, planned_settings, run_in_time
 from aebnas_bo.timed_run.speed import Speed
@@ -111,6 +112,8 @@ def make_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aebnas_bo.timed_run.speed.time", clock)
         patch.setattr(timed_run, "measure_speed", lambda *_: speed)
+        patch.setattr(timed_run, "network_seconds", lambda *_: speed.network_s)
+        patch.setattr(plan, "ENOUGH_EPOCHS", 4)  # so that there is time for a short list
         patch.setattr(loop, "evaluate_trial", evaluate_slowly)
         numbers = count()
         yield lambda: Runner(RunFolder(folder / f"run{next(numbers)}"), clock)

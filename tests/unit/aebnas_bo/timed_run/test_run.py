@@ -17,6 +17,7 @@ from aebnas_bo.search.run_lock import RunLock
 from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.study import run_study
+from aebnas_bo.timed_run import plan as planning
 from aebnas_bo.timed_run import run as timed_run
 from aebnas_bo.timed_run.plan import TimePlan
 from aebnas_bo.timed_run.run import planned_settings
@@ -160,6 +161,22 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
     with pytest.raises(StopRequested):
         Runner(folder, whole.runner.clock)()
     assert asked == [whole.result.networks[0].origin.train_images]
+
+
+def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_runner: MakeRunner, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "ENOUGH_EPOCHS", 100)
+    whole, stopped, steps = make_runner(), make_runner(), Steps()
+    result = whole(steps)
+    assert plan(whole.folder).plenty < 1.0
+    assert plan(whole.folder).rungs == ()
+    assert not steps.of("short training")
+    assert result.judgements == []
+    assert "no short list" in whole.text
+    with pytest.raises(StopRequested):
+        stopped(Steps(steps.of("epochs of")[1]))
+    stopped()
+    assert decisions(stopped.folder) == decisions(whole.folder)
+    assert weights(stopped.folder) == weights(whole.folder)
 
 
 def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(tmp_path: Path, make_runner: MakeRunner) -> None:
