@@ -126,7 +126,9 @@ class TrainingConfig(Section):
     """What training a supernet and training one network have in common.
 
     Args:
-        epochs: Passes over the training split.
+        epochs: Passes over the training split. Where a configuration names images and sets no epochs, few images get
+            more than many: 300,000 divided by their number for supernets (15 to 100), 800,000 for final trainings (60
+            to 200).
         batch_size: Images per step.
         learning_rate: Peak of the warm-up and cosine schedule.
         warmup_epochs: Epochs of linear warm-up.

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from aebnas_bo.config import Config
+from aebnas_bo.data.amount import num_training_images
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.narrowing import FORMS, unfold
@@ -24,6 +25,7 @@ Tree = dict[str, object]
 NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, of data sets with a fixed size
 GREY = ("digits",)
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
+EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images seen, least and most epochs
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -54,6 +56,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     _resolve_space(tree, problems)
     for setting in within_space:
         _apply_setting(tree, setting, problems)
+    _suit_epochs(tree)
     _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -194,8 +197,7 @@ def _default_preset(tree: Tree) -> str:
 def _auto_space(tree: Tree) -> Tree:
     """Build the space of the preset `auto`; settings of a wrong type, which are reported later, count as absent."""
     dataset, size = _data_setting(tree, "dataset") or "digits", _data_setting(tree, "image_size")
-    search = tree.get("search")
-    limit = search.get("max_average_macs") if isinstance(search, dict) else None
+    limit = _section(tree, "search").get("max_average_macs")
     is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 4
     is_limit = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
     return auto_declaration(
@@ -205,9 +207,32 @@ def _auto_space(tree: Tree) -> Tree:
     )
 
 
+def _suit_epochs(tree: Tree) -> None:
+    """Fill in epochs that nobody set, by the number of training images; those of the embedded digits are defaults."""
+    dataset, root = _data_setting(tree, "dataset"), _data_setting(tree, "root")
+    limits = [_data_setting(tree, name) for name in ("max_train_images", "max_classes")]
+    if not isinstance(dataset, str) or any(isinstance(limit, bool) for limit in limits):
+        return
+    max_images, max_classes = (limit if isinstance(limit, int) and limit > 0 else None for limit in limits)
+    open_sections = [name for name in EPOCHS if "epochs" not in _section(tree, name)]
+    place = Path(root).expanduser() if isinstance(root, str) else None
+    count = (
+        num_training_images(dataset, place, max_images=max_images, max_classes=max_classes) if open_sections else None
+    )
+    if count is None:
+        return
+    for name in open_sections:
+        images, least, most = EPOCHS[name]
+        tree[name] = {**_section(tree, name), "epochs": min(max(round(images / count), least), most)}
+
+
+def _section(tree: Tree, name: str) -> Tree:
+    section = tree.get(name)
+    return section if isinstance(section, dict) else {}
+
+
 def _data_setting(tree: Tree, name: str) -> object:
-    data = tree.get("data")
-    return data.get(name) if isinstance(data, dict) else None
+    return _section(tree, "data").get(name)
 
 
 def _find_non_finite(value: object, path: str, problems: list[str]) -> None:

@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RANKS = [
     {"atomic_writing", "errors", "quiet", "seeding", "stopping"},
     {"space"},
-    {"config_section", "search_config", "config", "config_loading"},
+    {"config_section", "search_config", "config"},
     {"early_exit", "data", "training"},
+    {"config_loading"},
     {"supernet"},
     {"estimation"},
     {"search"},

@@ -38,6 +38,33 @@ def test_settings_reach_into_presets() -> None:
     assert config.space.stages[0].widths == (4, 8)
 
 
+@pytest.mark.parametrize(
+    ("settings", "supernet", "final"),
+    [
+        (["data.dataset=cifar10"], 15, 60),
+        (["data.dataset=cifar10", "data.max_train_images=10000"], 30, 80),
+        (["data.dataset=cifar100", "data.max_train_images=1000"], 100, 200),
+        (["data.dataset=cifar10", "supernet.epochs=3", "final_training.epochs=4"], 3, 4),
+        (["data.dataset=digits"], 30, 80),
+    ],
+)
+def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], supernet: int, final: int) -> None:
+    config = load_config(None, [*settings, "data.root=."])
+    assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
+
+
+def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
+    for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "train" / name / f"{number}.png").touch()
+    settings = ["data.dataset=imagefolder", f"data.root={tmp_path}", "data.image_size=16"]
+    assert load_config(None, settings).supernet.epochs == round(300_000 / 5050)
+    assert load_config(None, [*settings, "data.max_classes=2"]).final_training.epochs == 160
+    nowhere = load_config(None, ["data.dataset=imagefolder", "data.root=nowhere", "data.image_size=16"])
+    assert nowhere.supernet.epochs == 30  # whoever reads the images says that there are none
+
+
 def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("data: {dataset: imagefolder, root: images, image_size: 8}\n", encoding="utf-8")
