@@ -34,12 +34,14 @@ BUDGETS = {  # average MACs in millions, by name of the configuration
     "cifar100-20": (0.25, 0.8, 2.5),
     "gtsrb": (0.2, 0.63, 2.0),
     "trashnet": (0.25, 0.8, 2.5),
+    "drawn-digits": (0.12, 0.38, 1.2),
 }
 WIDTHS = {  # of the plain networks' stems, whose MACs reach from the lowest budget to the highest
     "cifar10-mini": (5, 8, 12, 18, 27),
     "cifar100-20": (4, 6, 10, 15, 22),
     "gtsrb": (3, 5, 8, 13, 20),
     "trashnet": (2, 4, 6, 9, 14),
+    "drawn-digits": (3, 5, 8, 12, 16),
 }
 PARTS: tuple[Part, ...] = ("ours", "plain", "exit")
 

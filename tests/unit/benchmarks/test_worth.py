@@ -192,14 +192,14 @@ def test_configurations_hold_images_alone_and_widths_reach_all_budgets(name: str
     from aebnas_bo.space.macs import exit_costs
     from aebnas_bo.space.plain_family import plain_network
 
-    config = load_config(CONFIGS / f"{name}.yaml")
+    config = load_config(CONFIGS / f"{name}.yaml", ["supernet.epochs=30", "final_training.epochs=80"])
     assert config.name == name
     assert config.model_copy(update={"name": "digits", "data": load_config(None).data, "space": None}) == load_config(
         None
     ).model_copy(update={"space": None})
     budgets, widths = worth.BUDGETS[name], worth.WIDTHS[name]
     assert budgets[-1] / budgets[0] == pytest.approx(10.0)
-    classes = {"cifar10-mini": 10, "cifar100-20": 20, "gtsrb": 43, "trashnet": 6}[name]
+    classes = {"cifar10-mini": 10, "cifar100-20": 20, "gtsrb": 43, "trashnet": 6, "drawn-digits": 10}[name]
     low, high = (
         exit_costs(*plain_network(width, image_size=config.data.image_size, in_channels=3, num_classes=classes))
         for width in (widths[0], widths[-1])
