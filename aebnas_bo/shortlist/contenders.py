@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, zip_longest
 
 import torch
 
@@ -69,10 +69,10 @@ def choose_contenders(
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
     Each goal's plain networks come first: estimates can be wrong, and no list may be worse than what a practitioner
-    would have typed. For a budget of MACs that is the plain network of each resolution whose MACs to its end are
-    nearest to `PLAIN_MACS` times the budget, whatever its estimate; for other goals the best by estimate. Networks that
-    differ in thresholds alone count as one. Where a network meets the limits of the search, only networks that do are
-    chosen.
+    would have typed. For a budget of MACs that is, of each resolution, the plain network whose MACs to its end are
+    nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget, whatever its estimate; for other
+    goals the best by estimate. Networks that differ in thresholds alone count as one. Where a network meets the limits
+    of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -90,13 +90,9 @@ def choose_contenders(
         raise UsageError("no trial was completed; there is nothing to choose from")
     best = [_best_by_network(observed, goal) for goal in goals]
     seen = [one for one in plain if one.key in best[0]]
-    by_resolution = groupby(sorted(seen, key=lambda one: -one.resolution), key=lambda one: one.resolution)
-    of_goals = [
-        _plain_for(goal, group, ranking, space)
-        for group in ([*group] for _, group in by_resolution)
-        for goal, ranking in zip(goals, best, strict=True)
-    ]
-    chosen = list(dict.fromkeys(of_goals))[:count]
+    of_goals = [_plain_for(goal, seen, ranking, space) for goal, ranking in zip(goals, best, strict=True)]
+    in_turn = chain.from_iterable(zip_longest(*of_goals))
+    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[:count]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]
@@ -108,16 +104,19 @@ def choose_contenders(
 
 def _plain_for(
     goal: TuningGoal, plain: Sequence[Architecture], ranking: Mapping[str, Trial], space: NetworkSpace
-) -> str:
-    """Return the key of the plain network that a goal asks for, of some that were observed."""
+) -> list[str]:
+    """Return the keys of the plain networks that a goal asks for, of some that were observed: one per resolution."""
+    by_key = {one.key: one for one in plain}
     if goal.kind == "min_accuracy":
-        keys = {one.key for one in plain}
-        return next(key for key in ranking if key in keys)
-
-    def distance(one: Architecture) -> float:
-        return abs(math.log(exit_costs(one, space.skeleton).cumulative[-1] / (PLAIN_MACS * goal.value)))
-
-    return min(plain, key=distance).key
+        in_order = [by_key[key] for key in ranking if key in by_key]
+    else:
+        costs = {key: exit_costs(one, space.skeleton).cumulative for key, one in by_key.items()}
+        able = [one for one in plain if costs[one.key][0] <= goal.value]
+        in_order = sorted(able, key=lambda one: abs(math.log(costs[one.key][-1] / (PLAIN_MACS * goal.value))))
+    first: dict[int, str] = {}
+    for one in in_order:
+        first.setdefault(one.resolution, one.key)
+    return list(first.values())
 
 
 def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
