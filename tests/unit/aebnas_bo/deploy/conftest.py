@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
-from aebnas_bo.deploy.final_training import fresh_subnet
 from aebnas_bo.early_exit.outputs_in_use import rows_in_use
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -17,6 +17,7 @@ from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitB
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.study import run_study
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
+from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 
 SIZE = 10
@@ -48,6 +49,21 @@ def figures(names: list[str]) -> Figures:
     )  # fmt: skip
 
 
+def with_large_weights(subnet: Subnet) -> Subnet:
+    """Give a network weights whose features differ enough for images to leave at every output."""
+    generator = torch.Generator().manual_seed(3)
+    for module in subnet.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
+            weight = torch.randn(module.weight.shape, generator=generator) * (2.0 / fan_out) ** 0.5
+            module.weight = nn.Parameter(channels_last(weight))
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return subnet
+
+
 @pytest.fixture(scope="session")
 def make_network() -> Make:
     """Makes networks of three outputs with random weights, which read 10 x 10 pixels at 8 x 8."""
@@ -60,7 +76,7 @@ def make_network() -> Make:
         temperatures: tuple[float, ...] = (1.0, 1.0, 1.0),
     ) -> tuple[Subnet, NetworkDescription]:
         skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned", (2,))
-        subnet = fresh_subnet(ARCHITECTURE, skeleton, 3)
+        subnet = with_large_weights(Subnet(ARCHITECTURE, skeleton))
         generator = torch.Generator().manual_seed(1)
         images = normalize((255 * varied_pixels(64, channels, generator)).byte(), MEAN[:channels], STD[:channels])
         calibrate_batchnorm(subnet, images, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional
 
@@ -44,11 +45,12 @@ def test_conv_norm_normalises_by_the_batch_and_activates() -> None:
     torch.testing.assert_close(layer(images, plan, "hardswish"), functional.hardswish(linear))
 
 
-def test_conv_norm_initialises_by_he_fan_out() -> None:
+def test_conv_norm_begins_with_the_spread_of_pytorch_s_layers() -> None:
     dense = ElasticConvNorm(40, 50, 5, False, torch.Generator().manual_seed(0))
     depthwise = ElasticConvNorm(800, 800, 5, True, torch.Generator().manual_seed(0))
-    assert abs(dense.weight.std().item() / (2 / (25 * 50)) ** 0.5 - 1) < 0.02
-    assert abs(depthwise.weight.std().item() / (2 / 25) ** 0.5 - 1) < 0.02
+    torchs = torch.nn.Conv2d(40, 50, 5).weight, torch.nn.Conv2d(800, 800, 5, groups=800).weight
+    for layer, weight in zip((dense, depthwise), torchs, strict=True):
+        assert layer.weight.std().item() == pytest.approx(weight.std().item(), rel=0.03)
 
 
 def test_conv_norm_answers_in_channels_last_even_on_grey_images() -> None:

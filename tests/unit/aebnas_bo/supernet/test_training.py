@@ -131,8 +131,8 @@ def test_early_exits_learn_from_late_ones_too(monkeypatch: pytest.MonkeyPatch) -
 def test_a_branch_that_does_not_train_the_backbone_need_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, own, supervision = _losses_of_a_step(monkeypatch, exit_weights=(1.0, 3.0), random_subnets=8)
     assert set(zip(own, supervision, strict=True)) == {
-        ((0.25, 0.75), ()),  # a bare classifier was drawn
-        ((0.5, 0.75), (0.25,)),
+        ((0.5, 1.5), ()),  # a bare classifier was drawn
+        ((0.5, 1.5), (0.5,)),
     }
 
 
