@@ -214,14 +214,14 @@ def _suit_epochs(tree: Tree) -> None:
     if not isinstance(dataset, str) or any(isinstance(limit, bool) for limit in limits):
         return
     max_images, max_classes = (limit if isinstance(limit, int) and limit > 0 else None for limit in limits)
-    open_sections = [name for name in EPOCHS if "epochs" not in _section(tree, name)]
+    unset = [name for name in EPOCHS if "epochs" not in _section(tree, name)]
+    if not unset:
+        return
     place = Path(root).expanduser() if isinstance(root, str) else None
-    count = (
-        num_training_images(dataset, place, max_images=max_images, max_classes=max_classes) if open_sections else None
-    )
+    count = num_training_images(dataset, place, max_images=max_images, max_classes=max_classes)
     if count is None:
         return
-    for name in open_sections:
+    for name in unset:
         images, least, most = EPOCHS[name]
         tree[name] = {**_section(tree, name), "epochs": min(max(round(images / count), least), most)}
 

@@ -249,7 +249,7 @@ def latency_table(
     quiet: QuietOption = False,
 ) -> None:
     """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
-    with reported_errors(as_json, quiet, way_on="The same command begins anew.") as command:
+    with reported_errors(as_json, quiet, way_on="The same command starts over.") as command:
         from aebnas_bo.config_loading import load_config
         from aebnas_bo.data.datasets import load_splits
         from aebnas_bo.latency_preparation import make_folder_of, measure_table, write_table

@@ -131,7 +131,7 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
 
 
 def _keep_kernels() -> None:
-    """Let oneDNN keep the kernels of all layers a supernet may use; its own limit, 1024, makes it compile them anew."""
+    """Let oneDNN keep the kernels of all layers a supernet may use; with its own limit, 1024, it recompiles them."""
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
 
 

@@ -251,15 +251,19 @@ def table(rows: Sequence[Row], reference: str = str(DEFAULT)) -> str:
         its = [row for row in rows if row["variant"] == variant]
         means = (f"{statistics.mean(float(row[figure]) for row in its):.4g}" for figure in FIGURES)
         differences = (
-            _shown(paired_difference(rows, variant, reference, figure)) if variant != reference else "–"
+            difference_text(paired_difference(rows, variant, reference, figure)) if variant != reference else "–"
             for figure in ("validation_accuracy", "test_accuracy")
         )
         lines.append(f"| {' | '.join([variant, str(len(its)), *means, *differences])} |")
     return "\n".join(lines) + "\n"
 
 
-def _shown(difference: Difference | None) -> str:
-    return "–" if difference is None else f"{difference.mean:+.2f} ± {difference.error:.2f}"
+def difference_text(difference: Difference | None) -> str:
+    """Return a difference with its standard error, a dash for none; of a single pair the error is left out."""
+    if difference is None:
+        return "–"
+    error = "" if math.isnan(difference.error) else f" ± {difference.error:.2f}"
+    return f"{difference.mean:+.2f}{error}"
 
 
 def _identity(row: Row) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from rich.console import Console
 from aebnas_bo.config import Config
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import FINAL_VERSION
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
@@ -39,7 +41,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.supernet_preparation import resolve_device
 from aebnas_bo.training.loop import EpochReport
-from benchmarks.final_recipe import Row, paired_difference
+from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 
 OWN = "own settings"
@@ -53,6 +55,7 @@ class Job:
     """One training, and what tells its row from others."""
 
     config: Config
+    splits: Splits
     space: NetworkSpace
     architecture: Architecture
     identity: tuple[str, ...]
@@ -70,21 +73,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    variants = [OWN, *arguments.vary]
-    planned = [
-        job_of(arguments.config, variant, seed=seed, macs=arguments.macs, epochs=arguments.epochs)
-        for seed in arguments.seeds
-        for variant in variants
-    ]
+    wanted: set[tuple[str, ...]] = set()
     known = {_identity(row) for row in read_rows(arguments.out)}
     with (
         RunProgress(Console(stderr=True), quiet=False) as progress,
         appending_rows(arguments.out, [*IDENTITY, *FIGURES]) as append,
     ):
-        for job in planned:
+        for seed, variant in product(arguments.seeds, [OWN, *arguments.vary]):
+            job = job_of(arguments.config, variant, seed=seed, macs=arguments.macs, epochs=arguments.epochs)
+            wanted.add(job.identity)
             if job.identity not in known:
                 append([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
-    wanted = {job.identity for job in planned}
     sys.stdout.write(table([row for row in read_rows(arguments.out) if _identity(row) in wanted]))
 
 
@@ -118,7 +117,7 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     chosen = min(largest, key=distance)
     recipe = config.final_training.model_dump(mode="json")
     own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), splits.data_hash])
-    return Job(config, space, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
+    return Job(config, splits, space, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
 
 
 def run_job(job: Job, progress: RunProgress) -> list[float]:
@@ -135,8 +134,8 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     with tempfile.TemporaryDirectory() as scratch:
-        splits = load_splits(job.config.data)
-        networks = StandaloneNetworks(job.config, job.space, splits, resolve_device(job.config.device), Path(scratch))
+        device = resolve_device(job.config.device)
+        networks = StandaloneNetworks(job.config, job.space, job.splits, device, Path(scratch))
         started = time.process_time()
         measured = networks.train(job.architecture, show)
         seconds = time.process_time() - started
@@ -160,16 +159,12 @@ def table(rows: Sequence[Row]) -> str:
     for variant in dict.fromkeys(row["variant"] for row in rows):
         its = [row for row in rows if row["variant"] == variant]
         means = [f"{statistics.mean(float(row[figure]) for row in its):.4g}" for figure in FIGURES]
-        differences = ["–" if variant == OWN else _difference(rows, variant, name) for name in FIGURES[:2]]
+        differences = [
+            "–" if variant == OWN else difference_text(paired_difference(rows, variant, OWN, name))
+            for name in FIGURES[:2]
+        ]
         lines.append(f"| {' | '.join([variant, str(len(its)), *means, *differences])} |")
     return "\n".join(lines) + "\n"
-
-
-def _difference(rows: Sequence[Row], variant: str, figure: str) -> str:
-    found = paired_difference(rows, variant, OWN, figure)
-    if found is None:
-        return "–"
-    return f"{found.mean:+.2f}" if math.isnan(found.error) else f"{found.mean:+.2f} ± {found.error:.2f}"
 
 
 def _identity(row: Row) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def num_training_images(
         max_classes: `data.max_classes`.
 
     Returns:
-        The number, or `None` where it is not known: the images cannot be found, as whoever reads them will say.
+        The number, or `None` if the images cannot be found; loading them reports that.
     """
     count = SIZES.get(dataset)
     if dataset == "imagefolder" and root is not None:

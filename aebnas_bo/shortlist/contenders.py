@@ -68,11 +68,11 @@ def choose_contenders(
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Each goal's plain networks come first: estimates can be wrong, and no list may be worse than what a practitioner
-    would have typed. For a budget of MACs that is, of each resolution, the plain network whose MACs to its end are
-    nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget, whatever its estimate; for other
-    goals the best by estimate. Networks that differ in thresholds alone count as one. Where a network meets the limits
-    of the search, only networks that do are chosen.
+    Each goal's plain networks come first and take up to half of the list: estimates can be wrong, and no list may be
+    worse than what a practitioner would have typed. For a budget of MACs that is, of each resolution, the plain network
+    whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget, whatever
+    its estimate; for other goals the best by estimate. Networks that differ in thresholds alone count as one. Where a
+    network meets the limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -90,20 +90,20 @@ def choose_contenders(
         raise UsageError("no trial was completed; there is nothing to choose from")
     best = [_best_by_network(observed, goal) for goal in goals]
     seen = [one for one in plain if one.key in best[0]]
-    of_goals = [_plain_for(goal, seen, ranking, space) for goal, ranking in zip(goals, best, strict=True)]
+    of_goals = [_plain_for(goal, seen, ranking=ranking, space=space) for goal, ranking in zip(goals, best, strict=True)]
     in_turn = chain.from_iterable(zip_longest(*of_goals))
-    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[:count]
+    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[: math.ceil(count / 2)]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]
             if key not in chosen and len(chosen) < count:
                 chosen.append(key)
     plain_keys = {one.key for one in plain}
-    return [replace(_contender(key, best, space, goals), is_plain=key in plain_keys) for key in chosen]
+    return [replace(_contender(key, best, space=space, goals=goals), is_plain=key in plain_keys) for key in chosen]
 
 
 def _plain_for(
-    goal: TuningGoal, plain: Sequence[Architecture], ranking: Mapping[str, Trial], space: NetworkSpace
+    goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Trial], space: NetworkSpace
 ) -> list[str]:
     """Return the keys of the plain networks that a goal asks for, of some that were observed: one per resolution."""
     by_key = {one.key: one for one in plain}
@@ -138,7 +138,7 @@ def _best_by_network(observed: Sequence[Trial], goal: TuningGoal) -> dict[str, T
 
 
 def _contender(
-    key: str, best: Sequence[Mapping[str, Trial]], space: NetworkSpace, goals: Sequence[TuningGoal]
+    key: str, best: Sequence[Mapping[str, Trial]], *, space: NetworkSpace, goals: Sequence[TuningGoal]
 ) -> Contender:
     trials = {goal: of_goal[key] for goal, of_goal in zip(goals, best, strict=True)}
     return Contender(space.architecture(trials[goals[0]].parameters), trials)

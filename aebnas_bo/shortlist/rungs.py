@@ -101,7 +101,9 @@ def climb(
     for number, (count, epochs) in enumerate(rungs):
         left = left[:count]
         tables = {contender.key: train(contender, epochs) for contender in left}
-        tuned = [[_tune(contender, tables[contender.key], goal, skeleton) for contender in left] for goal in goals]
+        tuned = [
+            [_tune(contender, tables[contender.key], goal, skeleton=skeleton) for contender in left] for goal in goals
+        ]
         ranked = [_ranked(of_goal, goal) for of_goal, goal in zip(tuned, goals, strict=True)]
         is_last = number + 1 == len(rungs)
         left = [of_goal[0].contender for of_goal in ranked] if is_last else _best_in_turn(ranked, rungs[number + 1][0])
@@ -140,7 +142,7 @@ def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Conten
     return list(chosen.values())
 
 
-def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, skeleton: Skeleton) -> _Tuned:
+def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: Skeleton) -> _Tuned:
     costs = exit_costs(contender.architecture, skeleton)
     found = tune_thresholds(table, costs.backbone, costs.branches, goal)
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)

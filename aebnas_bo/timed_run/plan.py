@@ -39,7 +39,7 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
-        plenty: Time of the run as a share of what final trainings need, at most 1.
+        sufficiency: Time of the run as a share of what its final trainings need, at most 1.
         spent_s: Seconds spent so far, as last noted.
         supernet_epochs: Epochs of the supernet.
         search_until_s: Seconds spent in all when the search is to end; null until it began.
@@ -53,7 +53,7 @@ class TimePlan(BaseModel):
 
     minutes: float
     speed: Speed
-    plenty: float = 1.0
+    sufficiency: float = 1.0
     spent_s: float = 0.0
     supernet_epochs: int
     search_until_s: float | None = None
@@ -84,10 +84,14 @@ class TimePlan(BaseModel):
 
 def left(plan: TimePlan, spent_s: float) -> float:
     """Return the seconds left for the phases to come, the reserve taken off."""
-    return max((1.0 - RESERVE) * 60.0 * plan.minutes - spent_s, 0.0)
+    return _left(plan.minutes, spent_s)
 
 
-def plenty(minutes: float, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
+def _left(minutes: float, spent_s: float) -> float:
+    return max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
+
+
+def sufficiency(minutes: float, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
     """Return the time of a run as a share of what its final trainings need, at most 1.
 
     Args:
@@ -98,10 +102,10 @@ def plenty(minutes: float, spent_s: float, num_images: int, networks_s: Sequence
     """
     epochs = min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
     needed = epochs * num_images * sum(networks_s)
-    return min(max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0) / needed, 1.0)
+    return min(_left(minutes, spent_s) / needed, 1.0)
 
 
-def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, plenty: float = 1.0) -> int:
+def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, share: float = 1.0) -> int:
     """Return for how many epochs the supernet is trained.
 
     Args:
@@ -109,9 +113,9 @@ def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: S
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
         speed: Measured speeds.
-        plenty: As `plenty` returns it.
+        share: The run's sufficiency.
     """
-    seconds = plenty**2 * SUPERNET_SHARE * max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
+    seconds = share**2 * SUPERNET_SHARE * _left(minutes, spent_s)
     return _epochs(seconds, num_images * speed.supernet_s, 1, MOST_SUPERNET_EPOCHS)
 
 
@@ -122,7 +126,7 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
         plan: What was decided so far.
         spent_s: Seconds spent when it begins.
     """
-    return max(plan.plenty**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
+    return max(plan.sufficiency**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
 
 
 def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -134,7 +138,7 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
         num_images: Training images.
         macs: MACs of the networks that may be on the list, best first.
     """
-    if plan.plenty < 1.0:
+    if plan.sufficiency < 1.0:
         return ()
     seconds = SHORTLIST_SHARE * left(plan, spent_s)
     epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images

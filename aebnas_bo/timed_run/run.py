@@ -37,12 +37,12 @@ from aebnas_bo.timed_run.plan import (
     TimePlan,
     final_epochs,
     planned_config,
-    plenty,
     rungs,
     search_seconds,
+    sufficiency,
     supernet_epochs,
 )
-from aebnas_bo.timed_run.speed import Stopwatch, measure_speed, network_seconds
+from aebnas_bo.timed_run.speed import Stopwatch, measure_speed, time_network
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,16 @@ def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> Time
     minutes, num_images = config.time_budget or 0.0, len(splits.train)
     highest = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
     goals = budget_goals(highest, config.shortlist.budgets)
-    enough = plenty(minutes, watch.seconds, num_images, [speed.network_seconds(round(goal.value)) for goal in goals])
-    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, plenty=enough)
+    networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
+    share = sufficiency(minutes, watch.seconds, num_images, networks_s)
+    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
     supernet_s = epochs * num_images * speed.supernet_s
-    then = "short trainings and final trainings" if enough == 1.0 else "final trainings (too short for short ones too)"
+    then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
     progress.message(
         f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
         f"{duration_text(supernet_s)}; then search, {then} in the rest"
     )
-    return TimePlan(minutes=minutes, speed=speed, plenty=enough, supernet_epochs=epochs, spent_s=watch.seconds)
+    return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
 
 
 class _TimedRun:
@@ -228,10 +229,8 @@ class _TimedRun:
         """Return the seconds per training image of a network: those of its short training, else of a few steps."""
         if contender.key in self._plan.measured_s:
             return self._plan.measured_s[contender.key]
-        config = self._config
-        return network_seconds(
-            config, ground.space, ground.splits, resolve_device(config.device), contender.architecture
-        )
+        device = resolve_device(self._config.device)
+        return time_network(self._config, ground.space, ground.splits, device=device, network=contender.architecture)
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
         return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)

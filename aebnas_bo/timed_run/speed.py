@@ -60,7 +60,7 @@ def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: s
     images_per_s = _supernet_speed(config, space, splits, device)
     networks = _networks(space, pool)
     macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
-    seconds = np.array([network_seconds(config, space, splits, device, one) for one in networks])
+    seconds = np.array([time_network(config, space, splits, device=device, network=one) for one in networks])
     slope, offset = np.polyfit(macs, seconds, 1)
     if slope < 0 or offset < 0:  # the noise of a busy machine
         slope, offset = 0.0, float(seconds.mean())
@@ -94,9 +94,7 @@ def _supernet_speed(config: Config, space: NetworkSpace, splits: Splits, device:
     return reports[-1].images_per_s
 
 
-def network_seconds(
-    config: Config, space: NetworkSpace, splits: Splits, device: str, architecture: Architecture
-) -> float:
+def time_network(config: Config, space: NetworkSpace, splits: Splits, *, device: str, network: Architecture) -> float:
     """Time a few steps of one network and return the seconds per training image.
 
     Args:
@@ -104,13 +102,13 @@ def network_seconds(
         space: Its space.
         splits: The images.
         device: Where it is trained.
-        architecture: The network.
+        network: The network.
     """
     recipe = config.final_training.model_copy(update={"epochs": 1, "distillation": False, "joint_loss": None})
     data = _few(training_data(config, recipe, splits, device), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):
-        train_from_scratch(architecture, space.skeleton, data, recipe, config.seed, reports.append)
+        train_from_scratch(network, space.skeleton, data, recipe, config.seed, reports.append)
     return 1.0 / reports[-1].images_per_s
 
 

@@ -62,8 +62,11 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     first = choose_contenders(trials, space, [tight], count=1, objectives=OBJECTIVES[:1], plain=plain)[0]
     assert exit_costs(first.architecture, space.skeleton).cumulative[0] <= tight.value
     asked = TuningGoal("min_accuracy", 55.0)
-    best = choose_contenders(trials, space, [asked], count=2, objectives=OBJECTIVES[:1], plain=plain)
-    assert {contender.architecture.resolution for contender in best} == {32, 24}
+    best = choose_contenders(trials, space, [asked], count=4, objectives=OBJECTIVES[:1], plain=plain)
+    assert {contender.architecture.resolution for contender in best[:2]} == {32, 24}
+    found = replace(trials[0], number=99, key="found", metrics={"accuracy": 99.0, "average_macs": 0.01})
+    half = choose_contenders([*trials, found], space, [goal], count=2, objectives=OBJECTIVES[:1], plain=plain)
+    assert [one.key for one in half] == [plain[3].key, "found"]
 
 
 def test_goals_take_turns_and_no_network_is_listed_twice(trials, space) -> None:

@@ -112,7 +112,7 @@ def make_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aebnas_bo.timed_run.speed.time", clock)
         patch.setattr(timed_run, "measure_speed", lambda *_: speed)
-        patch.setattr(timed_run, "network_seconds", lambda *_: speed.network_s)
+        patch.setattr(timed_run, "time_network", lambda *_, **__: speed.network_s)
         patch.setattr(plan, "ENOUGH_EPOCHS", 4)  # so that there is time for a short list
         patch.setattr(loop, "evaluate_trial", evaluate_slowly)
         numbers = count()

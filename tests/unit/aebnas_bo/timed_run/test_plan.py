@@ -34,17 +34,17 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
 
 def test_what_final_trainings_need_follows_from_the_number_of_images() -> None:
     networks_s = [1e-4, 3e-4, 6e-4]  # an epoch of all three takes a second per thousand images
-    assert planning.plenty(2.0, 14.0, 1000, networks_s) == pytest.approx(1.0)
-    assert planning.plenty(1.0, 7.0, 1000, networks_s) == pytest.approx(0.5)
-    assert planning.plenty(1.0, 7.0, 100_000, networks_s) == pytest.approx(50 / 800)
+    assert planning.sufficiency(2.0, 14.0, 1000, networks_s) == pytest.approx(1.0)
+    assert planning.sufficiency(1.0, 7.0, 1000, networks_s) == pytest.approx(0.5)
+    assert planning.sufficiency(1.0, 7.0, 100_000, networks_s) == pytest.approx(50 / 800)
 
 
 def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little() -> None:
-    scarce, plan = plan_of(10.0, plenty=0.6), plan_of(10.0)
+    scarce, plan = plan_of(10.0, sufficiency=0.6), plan_of(10.0)
     assert planning.rungs(scarce, 60.0, 5000, [500_000] * 9) == ()
     assert planning.search_seconds(scarce, 60.0) == pytest.approx(0.36 * planning.search_seconds(plan, 60.0))
-    assert planning.search_seconds(plan_of(10.0, plenty=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
-    few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, plenty=share) for share in (0.6, 1.0))
+    assert planning.search_seconds(plan_of(10.0, sufficiency=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
+    few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, share=share) for share in (0.6, 1.0))
     assert few == pytest.approx(0.36 * many, abs=1)
     config = load_config(None)
     assert planned_config(config, plan_of(10.0, rungs=())).shortlist == config.shortlist
