@@ -19,6 +19,7 @@ ExitRule = Literal["each", "cumulative"]
 Padding = Annotated[int, Field(ge=0, le=32)]
 PositiveCount = Annotated[int, Field(ge=1, le=10000)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
+TeacherSource = Literal["network", "supernet"]
 TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
 
 
@@ -208,18 +209,40 @@ class SupernetConfig(TrainingConfig):
         return self
 
 
+class TeacherConfig(Section):
+    """Network whose answers a final training learns from, in equal parts with the labels.
+
+    Args:
+        source: `network` is a plain network without exits, trained first by the same recipe from labels alone.
+            `supernet` is the largest network that the supernet was trained on; it is used only if it is more accurate
+            than the trained network itself after a short training.
+        macs: MACs in millions of the plain network. Null takes twice `search.max_average_macs` or, where that is null
+            too, twice the MACs of the trained network.
+        epochs: Epochs of the plain network's training; null takes `final_training.epochs`.
+    """
+
+    source: TeacherSource = "network"
+    macs: Annotated[float, Field(gt=0.0)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10000)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> TeacherConfig:
+        if self.source == "supernet" and (self.macs is not None or self.epochs is not None):
+            raise ValueError("macs and epochs describe the source network; set source: network, or leave them out")
+        return self
+
+
 class FinalTrainingConfig(TrainingConfig):
     """The final recipe: how one network is trained to the end, all its exits together.
 
     Args:
         start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
-        distillation: Whether the network learns, in equal parts, from the final exit of the largest network that the
-            supernet was trained on, if that is more accurate than the network itself after a short training.
+        teacher: Network whose answers are learned too; null learns from labels alone.
         train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
             three quarters of the validation images; thresholds are tuned on the others.
         compile: Whether `torch.compile` may speed up training on CUDA.
         plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
-            scratch and without a teacher.
+            scratch; the supernet does not teach it.
         crop_padding: As in `data`, whose value null takes; like those that follow.
         horizontal_flip: Likewise.
         trivial_augment: Likewise.
@@ -229,7 +252,7 @@ class FinalTrainingConfig(TrainingConfig):
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
     start: Literal["supernet", "scratch"] = "scratch"
-    distillation: bool = False
+    teacher: TeacherConfig | None = None
     train_on_validation: bool = True
     compile: bool = True
     plain_baseline: bool = True
@@ -238,6 +261,11 @@ class FinalTrainingConfig(TrainingConfig):
     trivial_augment: bool | None = None
     mixup_alpha: MixingAlpha | None = None
     cutmix_alpha: MixingAlpha | None = None
+
+    @property
+    def teacher_source(self) -> TeacherSource | None:
+        """What kind of network teaches; `None` for none."""
+        return None if self.teacher is None else self.teacher.source
 
     def with_transforms(self, data: DataConfig) -> DataConfig:
         """Return the settings of the images with this recipe's transforms in the place of theirs."""

@@ -18,14 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
-from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.config import FinalTrainingConfig, TeacherConfig, TeacherSource
 from aebnas_bo.config_loading import dump_config
 from aebnas_bo.deploy.final_training import FINAL_VERSION
 from aebnas_bo.deploy.finetune import Candidate, choose_candidate, train_candidate
@@ -40,19 +40,27 @@ IDENTITY = ["select", "key", "variant", "seed", "epochs", "settings"]
 FIGURES = ["validation_accuracy", "validation_average_macs", "test_accuracy", "test_average_macs", "seconds"]
 
 Row = dict[str, str]
+Start = Literal["supernet", "scratch"]
 
 
 @dataclass(frozen=True)
 class Variant:
     """Settings of the final recipe that are compared; all others are the run's own."""
 
-    start: Literal["supernet", "scratch"]
-    distillation: bool
+    start: Start
+    teacher: TeacherSource | None
     ema_decay: float
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Its settings in `final_training`."""
+        teacher = None if self.teacher is None else TeacherConfig(source=self.teacher)
+        return {"start": self.start, "teacher": teacher, "ema_decay": self.ema_decay}
 
     def __str__(self) -> str:
         average = f" + average {self.ema_decay:g}" if self.ema_decay else ""
-        return self.start + " + distillation" * self.distillation + average
+        taught = "" if self.teacher is None else f" + teacher {self.teacher}"
+        return self.start + taught + average
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ class Difference:
 
 
 RECIPE = FinalTrainingConfig()
-DEFAULT = Variant(RECIPE.start, RECIPE.distillation, RECIPE.ema_decay)
+STARTS: tuple[Start, ...] = get_args(Start)
+DEFAULT = Variant(RECIPE.start, RECIPE.teacher_source, RECIPE.ema_decay)
 
 
 def main() -> None:
@@ -107,12 +116,13 @@ def main() -> None:
 
 
 def variants(ema_decays: Sequence[float]) -> list[Variant]:
-    """Return the default recipe, every start with and without distillation, and averages of the weights.
+    """Return the default recipe, every start with every teacher and without one, and averages of the weights.
 
     Args:
         ema_decays: Decays per step of the averages, each tried with the default recipe.
     """
-    plain = [Variant(start, is_on, 0.0) for start in ("supernet", "scratch") for is_on in (True, False)]
+    teachers: tuple[TeacherSource | None, ...] = (None, "supernet", "network")
+    plain = [Variant(start, teacher, 0.0) for start in STARTS for teacher in teachers]
     return list(dict.fromkeys([DEFAULT, *plain, *(replace(DEFAULT, ema_decay=decay) for decay in ema_decays)]))
 
 
@@ -173,7 +183,7 @@ def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: S
         for select, chosen in candidates.items():
             for variant in compared:
                 own = chosen.config.final_training.model_dump()
-                recipe = FinalTrainingConfig.model_validate({**own, **asdict(variant)})
+                recipe = FinalTrainingConfig.model_validate({**own, **variant.settings})
                 candidate = replace(chosen, config=chosen.config.model_copy(update={"final_training": recipe}))
                 settings = content_key(
                     [FINAL_VERSION, dump_config(candidate.config), chosen.splits.data_hash, chosen.goal.value]

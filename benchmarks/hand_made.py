@@ -5,10 +5,10 @@
 RUN is the folder of a search, which says what images there are and how networks are trained to the end. The network
 has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the
 stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, without a teacher,
-and where the recipe has one (`distillation`) with the supernet's largest network as a teacher too. Rows that stand
-in the file are not run again, and a training that was stopped goes on. Test images are looked at once, after
-training. One file per recipe: means are over all its trainings of one length. With `--activation hardswish` the
-same network has the non-linearity that searched ones may have.
+and where the recipe has one (`teacher: {source: supernet}`) with the supernet's largest network as a teacher too.
+Rows that stand in the file are not run again, and a training that was stopped goes on. Test images are looked at
+once, after training. One file per recipe: means are over all its trainings of one length. With
+`--activation hardswish` the same network has the non-linearity that searched ones may have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
-from aebnas_bo.deploy.teacher import largest_teacher
+from aebnas_bo.deploy.teacher import largest_teacher, with_answers
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
@@ -90,7 +90,7 @@ def main() -> None:
         ground = Ground(folder, config, space, splits, arguments.activation, progress)
         known = {tuple(row[name] for name in IDENTITY) for row in rows}
         for seed in arguments.seeds:
-            for has_teacher in (True, False) if config.final_training.distillation else (False,):
+            for has_teacher in (True, False) if config.final_training.teacher_source == "supernet" else (False,):
                 teacher = "yes" if has_teacher else "no"
                 identity = (arguments.activation, teacher, str(seed), _settings(ground, seed, has_teacher))
                 if identity not in known:
@@ -117,7 +117,7 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
 
 
 def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
-    recipe = recipe_identity(ground.config.final_training, ground.config.data, "start", "distillation")
+    recipe = recipe_identity(ground.config.final_training, ground.config.data, "start", "teacher")
     data_hash = ground.splits.data_hash
     study = [supernet_fingerprint(ground.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
     return content_key([FINAL_VERSION, study, seed, *recipe])
@@ -127,12 +127,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     """Return MACs in millions, validation and test accuracy in percent."""
     config, splits, device = ground.config, ground.splits, resolve_device(ground.config.device)
     architecture, skeleton = hand_made(splits, ground.activation)
-    teacher = None
-    if has_teacher:
-        supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
-        teacher = largest_teacher(supernet, ground.space, config, MeasuringImages.of(splits, device))
     name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
-    ground.progress.start(name, config.final_training.epochs)
 
     def show(report: EpochReport) -> None:
         ground.progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
@@ -143,7 +138,15 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     checkpoint = beside / f"hand-made-{ground.activation}-{taught}-{seed}.training.safetensors"
     fingerprint = _settings(ground, seed, has_teacher)
     data = training_data(config, recipe, splits, device)
-    train_network(subnet, architecture, skeleton, data, recipe, seed, teacher, show, checkpoint, fingerprint)
+    if has_teacher:
+        supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
+        teacher = largest_teacher(supernet, ground.space, config, MeasuringImages.of(splits, device))
+        data = with_answers(
+            data, teacher, splits=splits, transforms=recipe.with_transforms(config.data),
+            label_smoothing=recipe.label_smoothing,
+        )  # fmt: skip
+    ground.progress.start(name, recipe.epochs)
+    train_network(subnet, architecture, skeleton, data, recipe, seed, show, checkpoint, fingerprint)
     accuracies = []
     for split in (splits.validation, splits.test):
         with torch.no_grad():

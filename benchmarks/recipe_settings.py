@@ -6,8 +6,9 @@
 The network is the plain one of the space (`aebnas_bo.space.plain_points`) whose MACs to its end are nearest to
 `--macs`. Each variant, the configuration's own settings first, trains it from fresh weights on the training split;
 accuracy is that of its final classifier on the validation images, and of the best thresholds at 0.8 times the MACs.
-Rows that stand in the file are not run again. The table has the mean difference to the configuration's own settings
-over seeds, paired, with its standard error.
+No image of the validation split is trained on. A teacher (`--vary final_training.teacher={}`, twice `--macs` by default)
+is trained on the same images; its time is not counted. Rows that stand in the file are not run again. The table has the
+mean difference to the configuration's own settings over seeds, paired, with its standard error.
 """
 
 from __future__ import annotations
@@ -30,16 +31,18 @@ from aebnas_bo.config import Config
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.final_training import FINAL_VERSION
-from aebnas_bo.deploy.standalone import StandaloneNetworks
+from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
+from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
+from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.progress import RunProgress
+from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
-from aebnas_bo.supernet_preparation import resolve_device
+from aebnas_bo.supernet_preparation import resolve_device, training_data
 from aebnas_bo.training.loop import EpochReport
 from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -102,7 +105,12 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
         AebnasError: If a setting or the images are wrong.
     """
     settings = [] if variant == OWN else variant.split(",")
-    fixed = [f"search.max_average_macs={macs}", f"final_training.epochs={epochs}", f"seed={seed}"]
+    fixed = [
+        f"search.max_average_macs={macs}",
+        f"final_training.epochs={epochs}",
+        "final_training.train_on_validation=false",
+        f"seed={seed}",
+    ]
     config = load_config(path, [*fixed, *settings])
     splits = load_splits(config.data)
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
@@ -127,19 +135,25 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
         TrainingDivergedError: If training fails for good.
     """
     torch.set_num_threads(job.config.num_threads)
-    *_, variant, seed, _ = job.identity
-    progress.start(f"{variant}, seed {seed}: epochs", job.config.final_training.epochs)
+    config, recipe, (*_, variant, _, _) = job.config, job.config.final_training, job.identity
+    device, costs = resolve_device(config.device), exit_costs(job.architecture, job.space.skeleton)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
+    data = training_data(config, recipe, job.splits, device)
     with tempfile.TemporaryDirectory() as scratch:
-        device = resolve_device(job.config.device)
-        networks = StandaloneNetworks(job.config, job.space, job.splits, device, Path(scratch))
-        started = time.process_time()
-        measured = networks.train(job.architecture, show)
-        seconds = time.process_time() - started
-    costs = exit_costs(job.architecture, job.space.skeleton)
+        ground, macs = (
+            PlainGround(RunFolder(Path(scratch)), config, job.splits),
+            costs.cumulative[-1] / MACS_PER_MILLION,
+        )
+        data = taught_by_network(ground, data, macs, config.seed, progress=progress)
+    progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
+    started = time.process_time()
+    subnet = train_from_scratch(job.architecture, job.space.skeleton, data, recipe, config.seed, show)
+    seconds = time.process_time() - started
+    images = MeasuringImages.of(job.splits, device)
+    measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
     tuned = tune_thresholds(measured, costs.backbone, costs.branches, goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())

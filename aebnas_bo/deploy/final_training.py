@@ -16,7 +16,6 @@ from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
-from aebnas_bo.training.losses import mixed_targets, soft_labels
 from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 
@@ -51,7 +50,7 @@ def train_from_scratch(
     """
     weights = child_seed(seed, "final", architecture.key, "weights")
     subnet = fresh_subnet(architecture, skeleton, weights).to(data.labels.device)
-    return train_network(subnet, architecture, skeleton, data, config, seed, None, on_epoch, checkpoint, fingerprint)
+    return train_network(subnet, architecture, skeleton, data, config, seed, on_epoch, checkpoint, fingerprint)
 
 
 def train_network(
@@ -61,7 +60,6 @@ def train_network(
     data: TrainingData,
     config: FinalTrainingConfig,
     seed: int,
-    teacher: Callable[[Tensor], Tensor] | None,
     on_epoch: Callable[[EpochReport], None],
     checkpoint: Path | None,
     fingerprint: str,
@@ -79,7 +77,6 @@ def train_network(
         data: The training images.
         config: The recipe.
         seed: Seed of batches; with the architecture's key it names the random streams.
-        teacher: Gives `B x K` logits that the network learns from in equal parts with the labels; `None` for none.
         on_epoch: Called after every epoch.
         checkpoint: File to resume from and to write to; `None` for no checkpoints.
         fingerprint: Identifies the configuration in the checkpoint.
@@ -102,9 +99,7 @@ def train_network(
         def backward(images: Tensor, targets: Tensor) -> float:
             with autocast(config.precision, images.device):
                 outputs = forward(images)
-                taught = None if teacher is None else soft_labels(teacher(images))
-            wanted = targets if taught is None else mixed_targets(targets, taught, config.label_smoothing)
-            loss = network_loss(architecture, outputs, (), wanted, targets)
+            loss = network_loss(architecture, outputs, (), targets, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 

@@ -25,8 +25,16 @@ from aebnas_bo.deploy.operating_points import (
     tuning_goal_of,
     write_operating_points,
 )
+from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.deploy.seen_figures import look_of, note_look
-from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check
+from aebnas_bo.deploy.teacher import (
+    TEACHER_FILE,
+    Teacher,
+    check_teacher,
+    largest_teacher,
+    stored_check,
+    with_answers,
+)
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
@@ -38,7 +46,7 @@ from aebnas_bo.search.store import TrialStore
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
-from aebnas_bo.space.macs import ExitCosts, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
@@ -167,7 +175,8 @@ def training_of(candidate: Candidate, seed: int) -> Training:
     recipe = final_recipe(config, candidate.space)
     study = supernet_fingerprint(config, candidate.splits.data_hash)
     identity = recipe_identity(recipe, config.data)
-    teacher = [ESTIMATION_VERSION] if recipe.distillation else []  # it is calibrated as networks are for an estimate
+    is_calibrated = recipe.teacher_source == "supernet"  # as networks are for an estimate
+    teacher = [ESTIMATION_VERSION] if is_calibrated else []
     return Training(
         key=key,
         seed=seed,
@@ -229,7 +238,7 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
     """
     recipe = config.final_training
     if config.supernet.joint_loss is not None:
-        recipe = recipe.model_copy(update={"distillation": False})
+        recipe = recipe.model_copy(update={"teacher": None})
     if config.estimation.confidence == "learned" and recipe.joint_loss is None:
         recipe = recipe.model_copy(
             update={
@@ -251,15 +260,16 @@ def _train(
 ) -> Subnet:
     config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
     seed = training.seed
+    is_taught_by_supernet = recipe.teacher_source == "supernet"
     teacher: Teacher | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
         subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
-    if recipe.start == "supernet" or recipe.distillation:
+    if recipe.start == "supernet" or is_taught_by_supernet:
         supernet, _ = prepare_supernet(config, space, splits, candidate.folder, progress, device)
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
-        if recipe.distillation:
+        if is_taught_by_supernet:
             teacher = largest_teacher(supernet, space, config, MeasuringImages.of(splits, device))
     data = training_data(config, recipe, candidate.final_splits, device)
     if teacher is not None:
@@ -269,12 +279,18 @@ def _train(
         )  # fmt: skip
         check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
         progress.message(f"{architecture.key}, seed {seed}: {check}")
-        teacher = teacher if check.is_useful else None
+        if check.is_useful:
+            data = with_answers(
+                data, teacher, splits=candidate.final_splits, transforms=recipe.with_transforms(config.data),
+                label_smoothing=recipe.label_smoothing,
+            )  # fmt: skip
+    macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
+    data = taught_by_network(PlainGround(candidate.folder, config, splits), data, macs, seed, progress=progress)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
     return train_network(
-        subnet, architecture, space.skeleton, data, recipe, seed, teacher, show, checkpoint, training.fingerprint
+        subnet, architecture, space.skeleton, data, recipe, seed, show, checkpoint, training.fingerprint
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +16,7 @@ from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of,
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.trainings import (
     CHECKPOINT_FILE,
     PLAIN,
@@ -33,8 +34,9 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import plain_network, plain_network_of
 from aebnas_bo.supernet_preparation import recipe_identity, resolve_device, training_data
 from aebnas_bo.training.checkpoint import load_metadata
-from aebnas_bo.training.loop import EpochReport
+from aebnas_bo.training.loop import EpochReport, TrainingData
 
+TEACHER_MACS = 2.0  # MACs of a teacher, of the limit on average MACs
 EQUAL = 0.05  # widths are whole numbers; MACs within this share of one another count as equal
 
 
@@ -108,19 +110,20 @@ def plain_width(architecture: Architecture) -> int:
 
 
 def plain_recipe(config: Config) -> FinalTrainingConfig:
-    """Return the final recipe of a network without exits, teacher and supernet; all else stays.
+    """Return the final recipe of a network without exits and supernet; all else stays.
 
     Args:
         config: The study's configuration.
     """
+    recipe = config.final_training
     without = {
         "start": "scratch",
-        "distillation": False,
+        "teacher": None if recipe.teacher_source == "supernet" else recipe.teacher,
         "exit_weights": None,
         "exit_distillation": False,
         "joint_loss": None,
     }
-    return config.final_training.model_copy(update=without)
+    return recipe.model_copy(update=without)
 
 
 def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
@@ -175,14 +178,66 @@ def train_plain(
         def show(report: EpochReport) -> None:
             progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-        progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
         data = training_data(ground.config, recipe, ground.final_splits, device)
+        macs = exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION
+        data = taught_by_network(ground, data, macs, seed, progress=progress)
+        progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
         subnet = train_from_scratch(architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)
         origin = origin_of(ground.config, ground.final_splits, recipe, training=training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=device)
         save_network(path, subnet, description)
         checkpoint.unlink(missing_ok=True)
     return description
+
+
+def taught_by_network(
+    ground: PlainGround, data: TrainingData, macs: float, seed: int, *, progress: RunProgress
+) -> TrainingData:
+    """Return training data with the answers of a plain network; unchanged if the recipe asks for no such teacher.
+
+    The teacher is trained here unless it is trained. It teaches only networks that are smaller than itself.
+
+    Args:
+        ground: Images and recipe.
+        data: The training images.
+        macs: MACs in millions of the network to be trained, up to its final classifier.
+        seed: Seed of the teacher's training.
+        progress: Shows the epochs.
+
+    Raises:
+        AebnasError: As `train_plain`.
+    """
+    recipe, config = ground.config.final_training, ground.config
+    if recipe.teacher is None or recipe.teacher.source == "supernet":
+        return data
+    width = ground.width_of(teacher_macs(config, macs))
+    if ground.macs_of(width) <= macs:
+        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is no larger than the network itself")
+        return data
+    alone = recipe.model_copy(update={"teacher": None, "epochs": recipe.teacher.epochs or recipe.epochs})
+    own = replace(ground, config=config.model_copy(update={"final_training": alone}))
+    description = train_plain(own, width, seed, progress=progress)
+    progress.message(
+        f"teacher: a plain network of {ground.macs_of(width):.3g} M MACs, right for "
+        f"{description.validation.accuracy:.1f} % of the validation images"
+    )
+    folder = training_folder(ground.folder, plain_training_of(own, width, seed))
+    teacher = final_answers(load_network(folder / NETWORK_FILE)[0].to(data.labels.device))
+    return with_answers(
+        data, teacher, splits=ground.final_splits, transforms=recipe.with_transforms(config.data),
+        label_smoothing=recipe.label_smoothing,
+    )  # fmt: skip
+
+
+def teacher_macs(config: Config, macs: float) -> float:
+    """Return the MACs in millions that the plain network that teaches another is to have.
+
+    Args:
+        config: The study's configuration.
+        macs: MACs in millions of the network to be trained.
+    """
+    given = config.final_training.teacher.macs if config.final_training.teacher else None
+    return given or TEACHER_MACS * (config.search.max_average_macs or macs)
 
 
 def _measurable(ground: PlainGround, width: int) -> Measurable:
@@ -254,7 +309,7 @@ def comparison_text(comparison: PlainComparison, recipe: FinalTrainingConfig) ->
     which = "equal" if is_equal else "the nearest"
     without = [
         *(["from scratch"] if recipe.start == "supernet" else []),
-        *(["without a teacher"] if recipe.distillation else []),
+        *(["without a teacher"] if recipe.teacher_source == "supernet" else []),
     ]
     alone = f", but {' and '.join(without)}" if without else ""
     seeds = "one seed" if error == "" else f"{len(comparison.seeds)} seeds, standard error"

@@ -37,7 +37,7 @@ class StandaloneNetworks:
         self._data = training_data(config, self._recipe, splits, device)
         self._images = MeasuringImages.of(splits, device)
         self._folder = folder
-        recipe = recipe_identity(self._recipe, config.data, "start", "distillation")
+        recipe = recipe_identity(self._recipe, config.data, "start", "teacher")
         measuring = measuring_settings(config.estimation)
         self._fingerprint = content_key(
             [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, *recipe, *measuring]

@@ -1,18 +1,25 @@
-"""The teacher of a final training: the supernet's largest network, used only where it knows more than the pupil."""
+"""What a teacher adds to a final training: its answers to the training images, mixed with the labels.
+
+The answers are computed once, so that a large teacher costs a training nothing per epoch. Two kinds of teachers exist:
+the supernet's largest network, checked here against the trained network itself, and a plain network trained alone
+(`plain_baseline.network_teacher`).
+
+Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2, at temperature 1.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config import Config, FinalTrainingConfig
+from aebnas_bo.config import Config, DataConfig, FinalTrainingConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
@@ -21,9 +28,11 @@ from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet_preparation import largest_trained
 from aebnas_bo.training.loop import TrainingData
+from aebnas_bo.training.losses import mixed_targets, soft_labels
 
 TEACHER_FILE = "teacher.json"
 CALIBRATION_BATCH = 256
@@ -62,6 +71,44 @@ class TeacherCheck:
         )
 
 
+@torch.no_grad()
+def with_answers(
+    data: TrainingData, teacher: Teacher, *, splits: Splits, transforms: DataConfig, label_smoothing: float
+) -> TrainingData:
+    """Return training data whose labels are, in equal parts, labels and a teacher's answers: `N x K` probabilities.
+
+    The teacher sees each image as it is and, where training mirrors images, mirrored too; the mean counts.
+
+    Args:
+        data: The training images with `N` labels.
+        teacher: The teacher.
+        splits: Holds means and deviations of the images.
+        transforms: How training transforms images.
+        label_smoothing: Smoothing of the labels.
+    """
+    answers = []
+    for batch in torch.split(data.images, CALIBRATION_BATCH):
+        images = normalize(batch, splits.mean, splits.std, data.labels.device)
+        views = [images, images.flip(-1)] if transforms.horizontal_flip else [images]
+        answers.append(torch.stack([soft_labels(teacher(view)) for view in views]).mean(dim=0))
+    return replace(data, labels=mixed_targets(data.labels, torch.cat(answers), label_smoothing))
+
+
+def final_answers(network: Subnet) -> Teacher:
+    """Return the final classifier of a network in evaluation mode as a teacher.
+
+    Args:
+        network: The network, on the images' device.
+    """
+
+    @torch.no_grad()
+    def answer(batch: Tensor) -> Tensor:
+        logits: Tensor = network(batch)[-1]
+        return logits
+
+    return answer
+
+
 def largest_teacher(supernet: Supernet, space: NetworkSpace, config: Config, images: MeasuringImages) -> Teacher:
     """Return the final answers of the largest network that the supernet was trained on.
 
@@ -73,13 +120,7 @@ def largest_teacher(supernet: Supernet, space: NetworkSpace, config: Config, ima
     """
     largest = extract(supernet, largest_trained(config, space))
     calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
-
-    @torch.no_grad()
-    def answer(batch: Tensor) -> Tensor:
-        logits: Tensor = largest(batch)[-1]
-        return logits
-
-    return answer
+    return final_answers(largest)
 
 
 def check_teacher(
@@ -104,7 +145,7 @@ def check_teacher(
         seed: Seed of the training.
     """
     epochs = max(round(PROBE_SHARE * recipe.epochs), 1)
-    alone = recipe.model_copy(update={"epochs": epochs, "distillation": False})
+    alone = recipe.model_copy(update={"epochs": epochs, "teacher": None})
     pupil = train_from_scratch(architecture, skeleton, data, alone, seed)
     device = data.labels.device
     images = normalize(splits.validation.images, splits.mean, splits.std, device)

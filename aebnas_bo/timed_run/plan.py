@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config import Config
+from aebnas_bo.config import Config, TeacherConfig
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.timed_run.speed import Speed
 
@@ -30,6 +30,8 @@ SHORTLISTS = (((9, 1.0), (4, 2.5)), ((6, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
 # What a final training needs; where the time is too short for that, the other phases get less and no list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
+# MACs of a teacher, of the highest budget, most first, and what share of enough epochs it must get in its time.
+TEACHER_SIZES, ENOUGH_TO_TEACH = (2.0, 1.5), 0.25
 LEAST_SEARCH = 0.3  # of the search's share: the plain networks must be among its trials
 
 
@@ -47,6 +49,7 @@ class TimePlan(BaseModel):
         rungs: Networks and epochs of the short list's rungs, none without a short list; null until the search ended.
         measured_s: Seconds per training image of networks of the short list, by key, as their training took.
         final_epochs: Epochs of each final training, cheapest budget first; null until the short list ended.
+        teacher: MACs in millions and epochs of the plain network that teaches the others; null for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +64,7 @@ class TimePlan(BaseModel):
     rungs: tuple[tuple[int, int], ...] | None = None
     measured_s: dict[str, float] = {}
     final_epochs: tuple[int, ...] | None = None
+    teacher: tuple[float, int] | None = None
 
     def write(self, path: Path) -> None:
         """Write the plan."""
@@ -100,9 +104,12 @@ def sufficiency(minutes: float, spent_s: float, num_images: int, networks_s: Seq
         num_images: Training images.
         networks_s: Seconds per training image of each network that will be trained to the end.
     """
-    epochs = min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
-    needed = epochs * num_images * sum(networks_s)
+    needed = _enough(num_images) * num_images * sum(networks_s)
     return min(_left(minutes, spent_s) / needed, 1.0)
+
+
+def _enough(num_images: int) -> int:
+    return min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
 
 
 def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, share: float = 1.0) -> int:
@@ -150,16 +157,34 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
     return tuple((count, round(first * length)) for count, length in sizes)
 
 
-def final_epochs(plan: TimePlan, spent_s: float, num_images: int, networks_s: Sequence[float]) -> tuple[int, ...]:
-    """Return for how many epochs each chosen network is trained: all of them for as long, so a small one for more.
+def final_epochs(
+    plan: TimePlan, spent_s: float, num_images: int, networks_s: Sequence[float], teachers_s: Mapping[float, float]
+) -> tuple[tuple[int, ...], tuple[float, int] | None]:
+    """Return for how many epochs each chosen network is trained, and its teacher before.
+
+    All of them are trained for as long, so a small one for more epochs. The teacher is the largest that gets a quarter
+    of the epochs that are enough.
 
     Args:
         plan: What was decided so far.
         spent_s: Seconds spent when the short list ended.
         num_images: Training images.
         networks_s: Seconds per training image of each chosen network.
+        teachers_s: The same of each possible teacher by its MACs in millions, largest first.
+
+    Returns:
+        The epochs of each network, and MACs and epochs of the teacher; `None` where the time is too short for any.
     """
-    seconds = left(plan, spent_s) / max(len(networks_s), 1)
+    seconds = left(plan, spent_s)
+    share = seconds / (len(networks_s) + 1)
+    for macs, one_s in teachers_s.items():
+        epochs = _epochs(share, num_images * one_s, 0, MOST_FINAL_EPOCHS)
+        if epochs >= ENOUGH_TO_TEACH * _enough(num_images):
+            return _each(share, num_images, networks_s), (macs, epochs)
+    return _each(seconds / max(len(networks_s), 1), num_images, networks_s), None
+
+
+def _each(seconds: float, num_images: int, networks_s: Sequence[float]) -> tuple[int, ...]:
     return tuple(_epochs(seconds, num_images * one_s, 1, MOST_FINAL_EPOCHS) for one_s in networks_s)
 
 
@@ -180,5 +205,9 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
     if plan.rungs:
         updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
     if plan.final_epochs is not None:
-        updates["final_training"] = config.final_training.model_copy(update={"epochs": plan.final_epochs[-1]})
+        recipe = config.final_training.model_copy(update={"epochs": plan.final_epochs[-1]})
+        if plan.teacher is not None:
+            macs, epochs = plan.teacher
+            recipe = recipe.model_copy(update={"teacher": TeacherConfig(macs=macs, epochs=epochs)})
+        updates["final_training"] = recipe
     return config.model_copy(update=updates)

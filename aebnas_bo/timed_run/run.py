@@ -13,7 +13,8 @@ from aebnas_bo.config import Config
 from aebnas_bo.config_loading import dump_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import Candidate, train_candidate
+from aebnas_bo.deploy.finetune import Candidate, final_recipe, train_candidate
+from aebnas_bo.deploy.plain_baseline import PlainGround
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
@@ -34,6 +35,7 @@ from aebnas_bo.summary import Summary
 from aebnas_bo.supernet_preparation import resolve_device
 from aebnas_bo.timed_run.plan import (
     SHORTLISTS,
+    TEACHER_SIZES,
     TimePlan,
     final_epochs,
     planned_config,
@@ -199,11 +201,14 @@ class _TimedRun:
         if self._plan.final_epochs is None:
             num_images = len(candidates[0].final_splits.train)
             speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
-            self._decide(final_epochs=final_epochs(self._plan, self._watch.seconds, num_images, speeds))
-        epochs = self._plan.final_epochs or ()
+            teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
+            epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
+            self._decide(final_epochs=epochs, teacher=teacher)
+            candidates = [replace(candidate, config=self._config) for candidate in candidates]
+        counts = self._plan.final_epochs or ()
         networks = [
             train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
-            for candidate, count in zip(candidates, epochs, strict=True)
+            for candidate, count in zip(candidates, counts, strict=True)
         ]
         return judgements, networks
 
@@ -230,7 +235,28 @@ class _TimedRun:
         if contender.key in self._plan.measured_s:
             return self._plan.measured_s[contender.key]
         device = resolve_device(self._config.device)
-        return time_network(self._config, ground.space, ground.splits, device=device, network=contender.architecture)
+        skeleton, network = ground.space.skeleton, contender.architecture
+        return time_network(self._config, skeleton, ground.splits, device=device, network=network)
+
+    def _teachers_seconds(self, candidate: Candidate, highest: float) -> dict[float, float]:
+        """Return the MACs in millions of plain networks that may teach, and their seconds per training image.
+
+        Empty where the configuration names a teacher itself, or learns confidences, for which a teacher has no answers.
+
+        Args:
+            candidate: One of the networks to be trained.
+            highest: Highest budget of average MACs in millions.
+        """
+        recipe = final_recipe(self._config, candidate.space)
+        if recipe.teacher is not None or recipe.joint_loss is not None:
+            return {}
+        ground = PlainGround(self._folder, self._config, candidate.splits)
+        device, splits = resolve_device(self._config.device), candidate.final_splits
+        seconds = {}
+        for size in TEACHER_SIZES:
+            network, skeleton = ground.network(ground.width_of(size * highest))
+            seconds[size * highest] = time_network(self._config, skeleton, splits, device=device, network=network)
+        return seconds
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
         return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
@@ -241,9 +267,10 @@ class _TimedRun:
         search_trials: int | None = None,
         rungs: tuple[tuple[int, int], ...] | None = None,
         final_epochs: tuple[int, ...] | None = None,
+        teacher: tuple[float, int] | None = None,
     ) -> None:
         """Store a decision, and the seconds spent so far, in the plan and in the study's configuration."""
-        decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs}
+        decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs, "teacher": teacher}
         made = {name: value for name, value in decided.items() if value is not None}
         self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
@@ -264,6 +291,8 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
         text = f"short list: {steps}"
     elif isinstance(value, tuple):
         text = f"final trainings: {', '.join(map(str, value))} epochs"
+        if isinstance(teacher := made.get("teacher"), tuple):
+            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {teacher[1]} epochs"
     else:
         text = f"search ended after {value} trials"
     return f"{duration_text(seconds)}: {text}"

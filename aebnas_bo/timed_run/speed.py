@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from aebnas_bo.config import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import train_from_scratch
-from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -60,7 +60,7 @@ def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: s
     images_per_s = _supernet_speed(config, space, splits, device)
     networks = _networks(space, pool)
     macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
-    seconds = np.array([time_network(config, space, splits, device=device, network=one) for one in networks])
+    seconds = np.array([time_network(config, space.skeleton, splits, device=device, network=one) for one in networks])
     slope, offset = np.polyfit(macs, seconds, 1)
     if slope < 0 or offset < 0:  # the noise of a busy machine
         slope, offset = 0.0, float(seconds.mean())
@@ -94,21 +94,21 @@ def _supernet_speed(config: Config, space: NetworkSpace, splits: Splits, device:
     return reports[-1].images_per_s
 
 
-def time_network(config: Config, space: NetworkSpace, splits: Splits, *, device: str, network: Architecture) -> float:
+def time_network(config: Config, skeleton: Skeleton, splits: Splits, *, device: str, network: Architecture) -> float:
     """Time a few steps of one network and return the seconds per training image.
 
     Args:
         config: How it is trained.
-        space: Its space.
+        skeleton: The fixed part of its space.
         splits: The images.
         device: Where it is trained.
         network: The network.
     """
-    recipe = config.final_training.model_copy(update={"epochs": 1, "distillation": False, "joint_loss": None})
+    recipe = config.final_training.model_copy(update={"epochs": 1, "teacher": None, "joint_loss": None})
     data = _few(training_data(config, recipe, splits, device), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):
-        train_from_scratch(network, space.skeleton, data, recipe, config.seed, reports.append)
+        train_from_scratch(network, skeleton, data, recipe, config.seed, reports.append)
     return 1.0 / reports[-1].images_per_s
 
 

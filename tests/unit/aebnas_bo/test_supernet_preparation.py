@@ -106,7 +106,7 @@ def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
     assert identity("final_training.trivial_augment=true") == identity("data.trivial_augment=true") != plain
     assert identity("data.mixup_alpha=1", "final_training.mixup_alpha=0") == plain
     assert identity("final_training.start=scratch", "final_training.compile=false") == plain
-    assert identity("final_training.distillation=true") != plain
+    assert identity("final_training.teacher={source: supernet}") != plain
 
 
 def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:

@@ -72,7 +72,8 @@ def test_the_table_has_a_line_per_variant() -> None:
 def test_the_default_is_the_first_variant_and_none_occurs_twice() -> None:
     names = [str(variant) for variant in variants([0.99, 0.99])]
     assert names == [
-        "scratch", "supernet + distillation", "supernet", "scratch + distillation", "scratch + average 0.99"
+        "scratch", "supernet", "supernet + teacher supernet", "supernet + teacher network",
+        "scratch + teacher supernet", "scratch + teacher network", "scratch + average 0.99",
     ]  # fmt: skip
     assert variants([])[0] == DEFAULT
 
@@ -86,7 +87,7 @@ def test_rows_that_stand_are_not_run_again_and_the_run_is_left_alone(run, tmp_pa
 
     out = tmp_path / "recipe.csv"
     before = {file: file.stat().st_mtime_ns for file in run.path.rglob("*")}
-    monkeypatch.setattr(final_recipe, "variants", lambda _: [DEFAULT, Variant("supernet", False, 0.0)])
+    monkeypatch.setattr(final_recipe, "variants", lambda _: [DEFAULT, Variant("supernet", None, 0.0)])
     rows = call("--epochs", "1")
     assert [(one["variant"], one["epochs"]) for one in rows] == [("scratch", "1"), ("supernet", "1")]
     assert rows[0]["validation_accuracy"] != rows[1]["validation_accuracy"]

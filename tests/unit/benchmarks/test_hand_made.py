@@ -21,7 +21,7 @@ def test_the_network_is_the_one_that_was_measured_by_hand() -> None:
 
 def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: Path, monkeypatch, capsys) -> None:
     run, out = tiny_run("data.max_train_images=200"), tmp_path / "hand-made.csv"
-    settings = ["--set", "final_training.epochs=1", "--set", "final_training.distillation=true"]
+    settings = ["--set", "final_training.epochs=1", "--set", "final_training.teacher={source: supernet}"]
     arguments = ["hand_made", str(run.path), "--out", str(out), *settings, "--seeds", "100"]
     monkeypatch.setattr("sys.argv", arguments)
     with monkeypatch.context() as context:
@@ -50,7 +50,7 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
 
 def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, monkeypatch) -> None:
     run, out = tiny_run("data.max_train_images=200"), tmp_path / "hand-made.csv"
-    settings = ["--set", "final_training.epochs=1", "--set", "final_training.distillation=false"]
+    settings = ["--set", "final_training.epochs=1", "--set", "final_training.teacher=null"]
     monkeypatch.setattr("sys.argv", ["hand_made", str(run.path), "--out", str(out), *settings])
     monkeypatch.setattr(hand_made, "prepare_supernet", lambda *_: pytest.fail("needs no supernet"))
     hand_made.main()

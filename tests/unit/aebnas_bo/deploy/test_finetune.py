@@ -174,14 +174,16 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
 
 def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
     nachos = load_config(
-        None, ["final_training.joint_loss={}", "final_training.distillation=true"], PACKAGE_METHODS / "nachos.yaml"
+        None,
+        ["final_training.joint_loss={}", "final_training.teacher={source: supernet}"],
+        PACKAGE_METHODS / "nachos.yaml",
     )
-    assert nachos.final_training.distillation
-    assert not final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).distillation
+    assert nachos.final_training.teacher is not None
+    assert final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).teacher is None
 
 
 def test_seed_start_and_teacher_matter(own_run) -> None:
-    for settings in ([], ["final_training.start=supernet"], ["final_training.distillation=true"]):
+    for settings in ([], ["final_training.start=supernet"], ["final_training.teacher={source: supernet}"]):
         train(own_run, *settings)
     train(own_run, seed=2)
     found = [load_network(one.folder / "network.safetensors")[0].state_dict() for one in trained_networks(own_run)]
@@ -303,7 +305,7 @@ def test_teacher_is_measured_first_and_left_out_where_it_does_not_help(own_run, 
     alone = train(own_run)
     check = TeacherCheck(90.0 if is_useful else 40.0, 60.0, 1, 1.0)
     monkeypatch.setattr(finetune, "check_teacher", lambda *_, **__: check)
-    taught = train(own_run, "final_training.distillation=true")
+    taught = train(own_run, "final_training.teacher={source: supernet}")
     folder = next(
         one.folder for one in trained_networks(own_run) if one.description.origin.recipe == taught.origin.recipe
     )

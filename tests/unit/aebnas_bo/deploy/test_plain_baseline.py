@@ -6,7 +6,7 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection
-from aebnas_bo.config import FinalTrainingConfig
+from aebnas_bo.config import FinalTrainingConfig, TeacherConfig
 from aebnas_bo.deploy import plain_baseline
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
@@ -19,17 +19,18 @@ from aebnas_bo.deploy.plain_baseline import (
     plain_recipe,
     plain_training_of,
     plain_width,
+    teacher_macs,
     train_baselines,
     train_plain,
 )
 from aebnas_bo.deploy.seen_figures import known_looks
-from aebnas_bo.deploy.trainings import plain_networks, trained_networks
+from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
 from aebnas_bo.progress import RunProgress
 from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.training import loop
 
-LONE: dict[str, object] = {"start": "scratch", "distillation": False}
-TAUGHT: dict[str, object] = {"start": "supernet", "distillation": True}
+LONE: dict[str, object] = {"start": "scratch", "teacher": None}
+TAUGHT: dict[str, object] = {"start": "supernet", "teacher": TeacherConfig(source="supernet")}
 
 
 def progress() -> RunProgress:
@@ -103,13 +104,51 @@ def test_another_recipe_has_a_folder_of_its_own(ground: PlainGround) -> None:
 
 
 def test_what_a_plain_network_has_not_makes_no_other_recipe(ground: PlainGround) -> None:
-    settings = ["final_training.start=supernet", "final_training.distillation=yes", "final_training.plain_baseline=no"]
+    settings = [
+        "final_training.start=supernet",
+        "final_training.teacher={source: supernet}",
+        "final_training.plain_baseline=no",
+    ]
     same = ground_of(ground.folder, *settings)
     assert plain_training_of(same, 4, 0) == plain_training_of(ground, 4, 0)
     longer = ground_of(ground.folder, "final_training.weight_decay=0.5")
     assert plain_training_of(longer, 4, 0).recipe != plain_training_of(ground, 4, 0).recipe
     fingerprints = {plain_training_of(ground, width, seed).fingerprint for width in (4, 5) for seed in (0, 1)}
     assert len(fingerprints) == 4
+
+
+def test_a_larger_plain_network_teaches_and_is_trained_once(ground: PlainGround, capsys) -> None:
+    alone = train_plain(ground, 2, 0, progress=progress())
+    own = ground_of(ground.folder, f"final_training.teacher={{macs: {ground.macs_of(5)}, epochs: 1}}")
+    shown = RunProgress(Console(stderr=True, width=200), quiet=False)
+    taught = train_plain(own, 2, 0, progress=shown)
+    teacher, *_ = [one for one in plain_networks(ground.folder) if one.folder.name.startswith("plain-5")]
+    assert (teacher.description.origin.epochs, taught.origin.epochs) == (1, 2)
+    text = capsys.readouterr().err
+    assert f"right for {teacher.description.validation.accuracy:.1f} % of the validation images" in text
+    one, other = (
+        load_network(training_folder(ground.folder, plain_training_of(some, 2, 0)) / NETWORK_FILE)[0].state_dict()
+        for some in (ground, own)
+    )
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+    assert alone.origin.recipe != taught.origin.recipe
+    written = (teacher.folder / NETWORK_FILE).stat().st_mtime_ns
+    train_plain(own, 3, 0, progress=shown)
+    assert (teacher.folder / NETWORK_FILE).stat().st_mtime_ns == written
+
+
+def test_a_network_is_taught_by_none_smaller_than_itself(ground: PlainGround, capsys) -> None:
+    own = ground_of(ground.folder, f"final_training.teacher={{macs: {ground.macs_of(2)}}}")
+    shown = RunProgress(Console(stderr=True, width=200), quiet=False)
+    train_plain(own, 2, 0, progress=shown)
+    assert "is no larger than the network itself" in capsys.readouterr().err
+    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
+
+
+def test_a_teacher_is_twice_the_limit_or_twice_the_network(ground: PlainGround) -> None:
+    config = ground.config
+    limited = config.model_copy(update={"search": config.search.model_copy(update={"max_average_macs": 0.4})})
+    assert (teacher_macs(config, 0.3), teacher_macs(limited, 0.3)) == (0.6, 0.8)
 
 
 def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainGround) -> None:

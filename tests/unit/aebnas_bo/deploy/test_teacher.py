@@ -4,8 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
-from aebnas_bo.deploy.teacher import TeacherCheck, stored_check
+from aebnas_bo.config import DataConfig
+from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_answers
+from aebnas_bo.training.loop import TrainingData
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,24 @@ def test_teacher_must_be_more_accurate_by_more_than_a_standard_error(
     assert check.is_useful == is_useful
     assert ("is used" in str(check)) == is_useful
     assert f"{teacher:.1f} %" in str(check)
+
+
+def test_labels_and_answers_are_learned_in_equal_parts() -> None:
+    grey = LabelledImages(torch.full((3, 1, 2, 2), 128, dtype=torch.uint8), torch.tensor([0, 1, 1]))
+    grey.images[0, :, :, 0] = 255  # bright on the left
+    splits = Splits(grey, grey, grey, grey, mean=(0.5,), std=(0.25,), class_names=("left", "right"))
+    data = TrainingData(grey.images, grey.labels, lambda images, labels, _: (images, labels))
+
+    def teacher(images: Tensor) -> Tensor:  # sure of the brighter half
+        return 50.0 * torch.stack([images[:, 0, :, 0].mean(dim=1), images[:, 0, :, 1].mean(dim=1)], dim=1)
+
+    def taught(**transforms: bool) -> list[list[float]]:
+        found = with_answers(data, teacher, splits=splits, transforms=DataConfig(**transforms), label_smoothing=0.2)
+        assert found.images is data.images
+        return found.labels.tolist()
+
+    assert taught() == [pytest.approx([0.95, 0.05]), pytest.approx([0.3, 0.7]), pytest.approx([0.3, 0.7])]
+    assert taught(horizontal_flip=True)[0] == pytest.approx([0.7, 0.3])  # mirrored, the right half is bright
 
 
 def test_check_is_made_once_per_training(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aebnas_bo.config import TeacherConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.timed_run import plan as planning
@@ -27,7 +28,9 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += planning.search_seconds(plan, spent)
     rungs = planning.rungs(plan, spent, images, macs)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
-    spent += sum(planning.final_epochs(plan, spent, images, [SPEED.network_seconds(500_000)] * 3)) * network_s
+    epochs, teacher = planning.final_epochs(plan, spent, images, [SPEED.network_seconds(500_000)] * 3, {})
+    assert teacher is None
+    spent += sum(epochs) * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
@@ -52,10 +55,20 @@ def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little(
 
 def test_every_final_training_has_as_much_time() -> None:
     seconds = [1e-4, 2e-4, 4e-4]
-    epochs = planning.final_epochs(plan_of(10.0), 100.0, 5000, seconds)
+    epochs, _ = planning.final_epochs(plan_of(10.0), 100.0, 5000, seconds, {})
     times = [count * 5000 * one for count, one in zip(epochs, seconds, strict=True)]
     assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * sum(seconds))
     assert max(times) - min(times) < 5000 * max(seconds)
+
+
+def test_a_teacher_is_as_large_as_its_time_allows_and_takes_as_long_as_a_network() -> None:
+    networks_s, images = [1e-4, 2e-4], 8000  # 100 epochs are enough, a quarter of them is enough to teach
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4, 1.5: 4e-4})
+    assert teacher == (1.5, 31)  # 100 s for each of the three; 15 epochs of the larger teacher
+    assert epochs == (125, 62)
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4})
+    assert teacher is None
+    assert epochs == (187, 93)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
@@ -73,6 +86,9 @@ def test_decisions_replace_the_numbers_of_the_configuration() -> None:
     planned = planned_config(config, plan)
     assert (planned.supernet.epochs, planned.search.budget) == (3, 40)
     assert (planned.shortlist.rungs, planned.final_training.epochs) == (((6, 4),), 70)
+    assert planned.final_training.teacher is None
+    taught = planned_config(config, plan_of(5.0, final_epochs=(90, 70), teacher=(1.5, 31)))
+    assert taught.final_training.teacher == TeacherConfig(macs=1.5, epochs=31)
     undecided = planned_config(config, plan_of(5.0))
     assert (undecided.search, undecided.final_training) == (config.search, config.final_training)
 

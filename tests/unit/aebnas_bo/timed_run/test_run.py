@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from aebnas_bo.config import TeacherConfig
 from aebnas_bo.config_loading import load_config
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.shortlist_file import read_shortlist
@@ -71,7 +72,18 @@ def test_a_run_ends_with_trained_networks_and_stores_what_it_decided(whole: Whol
     assert config.final_training.epochs == stored.final_epochs[-1]
     with TrialStore.open_read_only(whole.folder.study) as store:
         assert store.study.config == whole.folder.config.read_text(encoding="utf-8")
-    for text in ("training images of 10 classes at 8x8", "search ended after", "short list:", "final trainings:"):
+    assert stored.teacher is not None
+    assert config.final_training.teacher == TeacherConfig(macs=stored.teacher[0], epochs=stored.teacher[1])
+    [taught] = {step.total for step in whole.steps.of("epochs of the plain network")}
+    assert taught == stored.teacher[1]
+    for text in (
+        "a teacher of",
+        "teacher: a plain network of",
+        "training images of 10 classes at 8x8",
+        "search ended after",
+        "short list:",
+        "final trainings:",
+    ):
         assert text in whole.runner.text
 
 
@@ -91,6 +103,7 @@ def test_stopped_in_any_phase_and_resumed_it_ends_the_same(whole: Whole, make_ru
         *whole.steps.of("trials")[2:4],
         starts["short"][2],
         starts["short"][-1],
+        starts["epochs of"][0],  # the teacher's
         starts["epochs of"][-1],
     ]
     stopped = make_runner()
@@ -153,7 +166,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
     plan(folder).model_copy(update={"final_epochs": None}).write(folder.time_plan)
     asked: list[int] = []
 
-    def decide(_plan: TimePlan, _spent_s: float, num_images: int, _speeds: object) -> None:
+    def decide(_plan: TimePlan, _spent_s: float, num_images: int, *_: object) -> None:
         asked.append(num_images)
         raise StopRequested(2)
 
