@@ -6,7 +6,7 @@
 The network is the plain one of the space (`aebnas_bo.space.plain_points`) whose MACs to its end are nearest to
 `--macs`. Each variant, the configuration's own settings first, trains it from fresh weights on the training split;
 accuracy is that of its final classifier on the validation images, and of the best thresholds at 0.8 times the MACs.
-No image of the validation split is trained on. A teacher (`--vary final_training.teacher={}`, by default twice as large)
+No image of the validation split is trained on. A teacher (`--vary final_training.teacher={}`: twice as large)
 is trained on the same images; its time is not counted. Rows that stand in the file are not run again. The table has
 the mean difference to the configuration's own settings over seeds, paired, with its standard error.
 """
