@@ -30,8 +30,9 @@ SHORTLISTS = (((9, 1.0), (4, 2.5)), ((6, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
 # What a final training needs; where the time is too short for that, the other phases get less and no list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
-# MACs of a teacher, of the highest budget, most first, and what share of enough epochs it must get in its time.
-TEACHER_SIZES, ENOUGH_TO_TEACH = (2.0, 1.5), 0.25
+# MACs of a teacher, of the highest budget, most first, and its epochs as shares of those that are enough. A teacher
+# that was trained for long knows the training images by heart: its answers then say no more than the labels.
+TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
 LEAST_SEARCH = 0.3  # of the search's share: the plain networks must be among its trials
 
 
@@ -162,8 +163,8 @@ def final_epochs(
 ) -> tuple[tuple[int, ...], tuple[float, int] | None]:
     """Return for how many epochs each chosen network is trained, and its teacher before.
 
-    All of them are trained for as long, so a small one for more epochs. The teacher is the largest that gets a quarter
-    of the epochs that are enough.
+    All networks are trained for as long, so a small one for more epochs. The teacher has half of the epochs that are
+    enough, or what an equal share of the time allows; it is the largest that gets a quarter of them.
 
     Args:
         plan: What was decided so far.
@@ -178,9 +179,10 @@ def final_epochs(
     seconds = left(plan, spent_s)
     share = seconds / (len(networks_s) + 1)
     for macs, one_s in teachers_s.items():
-        epochs = _epochs(share, num_images * one_s, 0, MOST_FINAL_EPOCHS)
-        if epochs >= ENOUGH_TO_TEACH * _enough(num_images):
-            return _each(share, num_images, networks_s), (macs, epochs)
+        epochs = _epochs(share, num_images * one_s, 0, math.ceil(MOST_TO_TEACH * _enough(num_images)))
+        if epochs >= LEAST_TO_TEACH * _enough(num_images):
+            rest = (seconds - epochs * num_images * one_s) / max(len(networks_s), 1)
+            return _each(rest, num_images, networks_s), (macs, epochs)
     return _each(seconds / max(len(networks_s), 1), num_images, networks_s), None
 
 

@@ -61,11 +61,14 @@ def test_every_final_training_has_as_much_time() -> None:
     assert max(times) - min(times) < 5000 * max(seconds)
 
 
-def test_a_teacher_is_as_large_as_its_time_allows_and_takes_as_long_as_a_network() -> None:
+def test_a_teacher_is_as_large_as_its_time_allows() -> None:
     networks_s, images = [1e-4, 2e-4], 8000  # 100 epochs are enough, a quarter of them is enough to teach
     epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4, 1.5: 4e-4})
     assert teacher == (1.5, 31)  # 100 s for each of the three; 15 epochs of the larger teacher
     assert epochs == (125, 62)
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 1e-4})
+    assert teacher == (2.0, 50)  # no longer than half of what is enough; the networks share the other 260 s
+    assert epochs == (162, 81)
     epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4})
     assert teacher is None
     assert epochs == (187, 93)
