@@ -16,8 +16,8 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling import SobolQMCNormalSampler
 
-from aebnas_bo.config_loading import load_config
-from aebnas_bo.search.columns import column_layout
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.timing import median_seconds
 from surrogates.acquisition import noisy_hypervolume_acquisition

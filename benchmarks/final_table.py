@@ -29,10 +29,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from aebnas_bo.analysis.tables import write_csv, write_text
-from aebnas_bo.comparison.outputs import method_colours
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
 from aebnas_bo.deploy.trainings import TrainedNetwork, trained_networks
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.experiments.comparison.comparison_tables import method_colours
+from aebnas_bo.storage.run_folder import RunFolder
 from benchmarks.records import read_rows
 
 # Name, average MACs in millions, whether passed branches are charged in them, accuracy in percent.

@@ -24,22 +24,16 @@ from typing import get_args
 import torch
 from rich.console import Console
 
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import parse_config
+from aebnas_bo.config.loading import parse_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_answers
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.store import TrialStore
-from aebnas_bo.seeding import child_seed
-from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet_preparation import (
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import (
     ESTIMATION_VERSION,
     prepare_supernet,
     recipe_identity,
@@ -47,7 +41,13 @@ from aebnas_bo.supernet_preparation import (
     supernet_fingerprint,
     training_data,
 )
-from aebnas_bo.training.loop import EpochReport
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.training.training_loop import EpochReport
 from benchmarks.records import appending_rows, output_file, read_rows
 
 WIDTHS, STRIDES = (12, 20, 32, 48), (2, 2, 1, 2)

@@ -19,21 +19,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aebnas_bo.comparison.methods import PACKAGE_METHODS
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import dump_config, load_config
+from aebnas_bo.config.loading import dump_config, load_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
+from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet_preparation import training_data
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from benchmarks.records import appending_rows, output_file, read_rows
 

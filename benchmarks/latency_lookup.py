@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.latency_timing import measure_space, time_parts, whole_network
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced

@@ -18,18 +18,18 @@ from pathlib import Path
 
 from torch import Size, Tensor
 
-from aebnas_bo.comparison.methods import method_files
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import load_config, parse_config
+from aebnas_bo.config.loading import load_config, parse_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.store import TrialStore
+from aebnas_bo.experiments.comparison.method_files import method_files
+from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.checkpoint import save_supernet
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.tensor_file import load_tensors
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import supernet_fingerprint
-from aebnas_bo.training.checkpoint import load_tensors
+from aebnas_bo.supernet.supernet_file import save_supernet
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 
-from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.tabular_estimator import TabularEstimator
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.space.search_space import SearchSpace
-from aebnas_bo.study import prepare_study
+from aebnas_bo.study.running import prepare_study
 from surrogates.known_costs import KnownCosts
 
 ROOT = Path(__file__).resolve().parents[1]

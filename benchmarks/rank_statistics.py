@@ -14,11 +14,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aebnas_bo.config import FidelityConfig
-from aebnas_bo.fidelity.comparison import agreements
-from aebnas_bo.fidelity.outputs import correlation_table, plot_fidelity, read_rows, tau_table, write_agreements
-from aebnas_bo.fidelity.statistics import Agreement
-from aebnas_bo.fidelity.verdict import verdict
+from aebnas_bo.experiments.rank_correlation.agreement import agreements
+from aebnas_bo.experiments.rank_correlation.correlation_tables import (
+    correlation_table,
+    plot_fidelity,
+    read_rows,
+    tau_table,
+    write_agreements,
+)
+from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
+from aebnas_bo.experiments.rank_correlation.statistics import Agreement
+from aebnas_bo.experiments.rank_correlation.verdict import verdict
 from aebnas_bo.seeding import numpy_generator
 
 

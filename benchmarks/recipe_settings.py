@@ -27,8 +27,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
@@ -36,14 +36,14 @@ from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import resolve_device, training_data
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
-from aebnas_bo.supernet_preparation import resolve_device, training_data
-from aebnas_bo.training.loop import EpochReport
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.training.training_loop import EpochReport
 from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 

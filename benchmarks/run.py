@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.search.loop import evaluate_trial, propose_trials
+from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.seeding import parse_seeds
 from benchmarks.methods import Method, methods
 from benchmarks.problem import Problem, load_problem

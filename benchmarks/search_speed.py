@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.config_loading import load_config
-from aebnas_bo.estimation.known_costs import exit_macs
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.estimation.exit_prices import exit_macs
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.problem import CONFIGURATIONS
 from benchmarks.records import output_file, read_run

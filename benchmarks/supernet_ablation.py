@@ -22,15 +22,17 @@ import numpy as np
 import torch
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.config import Config, EstimationConfig
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
-from aebnas_bo.fidelity.comparison import Comparison, agreements, compare_network, quantities_of
-from aebnas_bo.fidelity.outputs import read_rows
+from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
+from aebnas_bo.experiments.rank_correlation.correlation_tables import read_rows
+from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -41,8 +43,7 @@ from aebnas_bo.supernet.elastic_layers import ElasticConvNorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet.training import train_supernet
-from aebnas_bo.supernet_preparation import training_data
+from aebnas_bo.supernet.supernet_training import train_supernet
 
 PLAIN = (
     *("sandwich=false", "random_subnets=2", "distillation=false", "balanced_branches=false"),

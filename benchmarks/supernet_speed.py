@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aebnas_bo.config import EstimationConfig
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aebnas_bo.search.columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem

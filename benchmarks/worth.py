@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import AebnasError, UsageError
 from benchmarks.worth_command import run_command
 from benchmarks.worth_comparison import compare

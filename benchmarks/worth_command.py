@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
-from aebnas_bo.config import Config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
 from aebnas_bo.errors import UsageError
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder
 from benchmarks.records import appending_rows, read_rows
 from benchmarks.worth_jobs import Job, Point, Result, settings_key
 

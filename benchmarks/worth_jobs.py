@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.config import Config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.final_training import FINAL_VERSION
 from aebnas_bo.errors import UsageError
 from aebnas_bo.space.architecture import content_key

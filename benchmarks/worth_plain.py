@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config import Config, FinalTrainingConfig
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import LabelledImages
@@ -28,7 +28,8 @@ from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.plain_family import plain_network
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.training.loop import TrainingData, shuffled_batches
+from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.training_loop import TrainingData, shuffled_batches
 from benchmarks.worth_jobs import Job, Point, Result, settings_key
 
 TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs that say how long one over all images takes; the first warms up

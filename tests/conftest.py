@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from aebnas_bo.analysis.summary import write_summary
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config_loading import dump_config, load_config
+from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.latency_preparation import stored_latencies, write_table
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.loop import evaluate_trial
-from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
+from aebnas_bo.preparation.supernet_preparation import make_estimator, supernet_fingerprint
+from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.study import make_objectives
-from aebnas_bo.summary import write_summary
-from aebnas_bo.supernet.checkpoint import save_supernet
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.running import make_objectives
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import make_estimator, supernet_fingerprint
+from aebnas_bo.supernet.supernet_file import save_supernet
 from tests.fake_latencies import fake_table
 
 TRIALS = 14

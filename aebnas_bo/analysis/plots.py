@@ -14,9 +14,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training, trained_range
-from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.storage.atomic_files import replacing
 
 INK = "#1b2a41"
 FRONT = "#c8102e"

@@ -12,8 +12,8 @@ import torch
 from botorch.exceptions.errors import ModelFittingError
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate

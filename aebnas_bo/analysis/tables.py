@@ -10,9 +10,9 @@ from pathlib import Path
 from aebnas_bo.analysis.front_correction import CorrectedPoint, Place
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.storage.atomic_files import replacing
 
 
 def write_tables(

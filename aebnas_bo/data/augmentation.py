@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from aebnas_bo.config import DataConfig
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize, shift_and_flip
 

@@ -12,9 +12,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision import datasets as tv
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.imagefolder import load_imagefolder
 from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
 from aebnas_bo.errors import DataError
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.decoding import decode_image
 from aebnas_bo.data.groups import number_groups
 from aebnas_bo.data.image_sources import SPLITS, Member, list_images, read_images
 from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import stratified_indices
 from aebnas_bo.errors import DataError
 

@@ -14,9 +14,9 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.groups import carve_groups, check_groups
 from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
 

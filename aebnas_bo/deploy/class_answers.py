@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from aebnas_bo.config_section import Section
+from aebnas_bo.storage.frozen_model import Section
 
 Count = Annotated[int, Field(ge=0)]
 

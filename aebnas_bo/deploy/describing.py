@@ -8,21 +8,23 @@ from pathlib import Path
 import torch
 
 from aebnas_bo import __version__
-from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
-from aebnas_bo.deploy.figures import MeasuredSplit, figures_at, macs_without_passed, output_names
+from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import OperatingPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.trainings import Training
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.settings import FinalTrainingConfig
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from aebnas_bo.deploy.runtime import MANIFEST
 from aebnas_bo.deploy.segments import drop_tail, segments
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import UsageError
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 

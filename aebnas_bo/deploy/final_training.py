@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aebnas_bo.config import FinalTrainingConfig
 from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.training.loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
 from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
+from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
 
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
 FINAL_VERSION = 4  # raised whenever the final recipe's code changes, so that no older network is taken for a new one

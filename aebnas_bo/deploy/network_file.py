@@ -9,8 +9,8 @@ import torch
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.segments import drop_tail
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.training.checkpoint import check_fit, load_tensors, save_tensors
 
 NETWORK_FILE = "network.safetensors"
 FINGERPRINT = "aebnas_bo network"

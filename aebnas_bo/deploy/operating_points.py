@@ -12,7 +12,7 @@ import numpy as np
 from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
-from aebnas_bo.deploy.figures import MeasuredSplit, figures_at
+from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
 from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds

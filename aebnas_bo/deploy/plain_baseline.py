@@ -10,31 +10,26 @@ from functools import cached_property
 
 import torch
 
-from aebnas_bo.config import Config, EstimationConfig, FinalTrainingConfig
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
-from aebnas_bo.deploy.trainings import (
-    CHECKPOINT_FILE,
-    PLAIN,
-    RECIPE_DIGITS,
-    Training,
-    training_folder,
-    write_recipe,
-)
+from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, PLAIN, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.run_lock import RunLock
+from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import recipe_identity, resolve_device, training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import plain_network, plain_network_of
-from aebnas_bo.supernet_preparation import recipe_identity, resolve_device, training_data
-from aebnas_bo.training.checkpoint import load_metadata
-from aebnas_bo.training.loop import EpochReport, TrainingData
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.training_loop import EpochReport, TrainingData
 
 TEACHER_MACS = 2.0  # MACs of a teacher, of the limit on average MACs
 EQUAL = 0.05  # widths are whole numbers; MACs within this share of one another count as equal

@@ -22,7 +22,7 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 from aebnas_bo.errors import UsageError
-from aebnas_bo.quiet import without_remarks
+from aebnas_bo.estimation.quiet import without_remarks
 
 EXTRA = "network.json"
 # All members of a program of plain tensors. Any other member could hold a pickle.

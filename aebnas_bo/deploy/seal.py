@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from aebnas_bo.atomic_writing import replacing
 from aebnas_bo.deploy.description import NetworkFileError
+from aebnas_bo.storage.atomic_files import replacing
 
 UNSEALED = "sha256:" + "0" * 64
 SEAL = re.compile(rb"sha256:[0-9a-f]{64}")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.storage.run_folder import RunFolder
 
 LOOKS_FILE = "test_looks.csv"
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from aebnas_bo.config import Config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
+from aebnas_bo.preparation.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
-from aebnas_bo.training.loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport
 
 
 class StandaloneNetworks:

@@ -19,20 +19,22 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config import Config, DataConfig, FinalTrainingConfig
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.preparation.supernet_preparation import largest_trained
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import largest_trained
-from aebnas_bo.training.loop import TrainingData
 from aebnas_bo.training.losses import mixed_targets, soft_labels
+from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.training_loop import TrainingData
 
 TEACHER_FILE = "teacher.json"
 CALIBRATION_BATCH = 256

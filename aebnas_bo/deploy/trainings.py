@@ -9,8 +9,8 @@ from pathlib import Path
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.training.checkpoint import load_metadata
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.tensor_file import load_metadata
 
 RECIPE_FILE = "recipe.json"
 CHECKPOINT_FILE = "training.safetensors"

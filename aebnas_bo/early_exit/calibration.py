@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from aebnas_bo.config import ConfidenceName
 from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.early_exit.settings import ConfidenceName
 
 MOST = 20.0  # a temperature lies between its inverse and it
 NUM_BINS = 15  # as in Guo et al.

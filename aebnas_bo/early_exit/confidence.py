@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from aebnas_bo.config import ConfidenceName
+from aebnas_bo.early_exit.settings import ConfidenceName
 
 
 def confidence(logits: Tensor, name: ConfidenceName, num_classes: int) -> Tensor:

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from aebnas_bo.config import ExitRule
+from aebnas_bo.early_exit.settings import ExitRule
 from aebnas_bo.errors import AebnasError
 
 

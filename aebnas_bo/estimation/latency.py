@@ -24,8 +24,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from aebnas_bo.config import ConfidenceName
 from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.errors import ConfigError, EstimationError, first_problem
 from aebnas_bo.space.architecture import Activation, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.network_space import NetworkSpace
@@ -39,13 +39,7 @@ from aebnas_bo.space.plan import (
     stage_plan,
     stem_plan,
 )
-from aebnas_bo.supernet.subnet import (
-    BackboneBlock,
-    BranchLayerModule,
-    ConvNorm,
-    PooledClassifier,
-    activation_module,
-)
+from aebnas_bo.supernet.subnet import BackboneBlock, BranchLayerModule, ConvNorm, PooledClassifier, activation_module
 
 NANOSECONDS_PER_MS = 1e6
 SHOWN = 3  # missing parts that a message names

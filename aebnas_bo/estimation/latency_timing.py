@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aebnas_bo.config import ConfidenceName
+from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.estimation.latency import Decision, LatencyPrices, LatencyTable, Part, parts_of
-from aebnas_bo.quiet import without_remarks
+from aebnas_bo.estimation.quiet import without_remarks
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace

@@ -9,7 +9,6 @@ from typing import cast
 
 import torch
 
-from aebnas_bo.config import EstimationConfig
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, mean_cost
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
@@ -18,6 +17,7 @@ from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced

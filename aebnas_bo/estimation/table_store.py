@@ -13,7 +13,7 @@ from torch import Tensor
 from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.training.checkpoint import load_tensors, save_tensors
+from aebnas_bo.storage.tensor_file import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 

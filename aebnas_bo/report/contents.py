@@ -13,6 +13,7 @@ from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.analysis.selection import COSTS, Selection, select
+from aebnas_bo.analysis.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
@@ -20,17 +21,16 @@ from aebnas_bo.deploy.seen_figures import known_looks
 from aebnas_bo.deploy.trained_points import trained_points
 from aebnas_bo.deploy.trainings import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
-from aebnas_bo.latency_preparation import known_costs_of, stored_latencies
+from aebnas_bo.preparation.latency_preparation import known_costs_of, stored_latencies
+from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
-from aebnas_bo.run_folder import RunFolder
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.summary import Summary, corrected_accuracies, read_summary
-from aebnas_bo.supernet.checkpoint import images_of_supernet
-from aebnas_bo.supernet_preparation import table_store
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.supernet.supernet_file import images_of_supernet
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aebnas_bo.forecast import power_text
+from aebnas_bo.preparation.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
 from aebnas_bo.search.trial import Trial

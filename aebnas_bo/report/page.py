@@ -22,12 +22,14 @@ from plotly.offline import get_plotlyjs
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.analysis.trained_point import nearest_trained
-from aebnas_bo.config_loading import dump_config
+from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
-from aebnas_bo.report.figures import (
+from aebnas_bo.report.number_text import duration_text, macs_text, percent_text, signed_text
+from aebnas_bo.report.opening import opening
+from aebnas_bo.report.report_figures import (
     Figure,
     exits_figure,
     front_figure,
@@ -37,8 +39,6 @@ from aebnas_bo.report.figures import (
     seconds_figure,
     sweep_figure,
 )
-from aebnas_bo.report.number_text import duration_text, macs_text, percent_text, signed_text
-from aebnas_bo.report.opening import opening
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aebnas_bo.config import Config
-from aebnas_bo.config_loading import parse_config
+from aebnas_bo.config.loading import parse_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.run_lock import process_at_work
-from aebnas_bo.search.store import StudyRecord, TrialStore
 from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import process_at_work
 
 RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
 

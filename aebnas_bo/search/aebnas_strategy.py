@@ -32,8 +32,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.random_strategy import RandomStrategy, new_random_points
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial

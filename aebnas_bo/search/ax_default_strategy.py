@@ -9,9 +9,9 @@ from aebnas_bo.search.ax_strategy import ax_default_client, one_thread
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.search_space import SearchSpace
 
 

@@ -35,10 +35,10 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.models.model import Model
 from torch import Tensor
 
-from aebnas_bo.search.columns import column_layout
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search_config import SearchConfig
+from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 from surrogates.acquisition import OutcomeConstraint, noisy_hypervolume_acquisition

@@ -9,10 +9,10 @@ from aebnas_bo.search.aebnas_strategy import AebnasStrategy
 from aebnas_bo.search.ax_default_strategy import AxDefaultStrategy
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import RandomStrategy
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
-from aebnas_bo.search_config import SearchConfig
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.known_costs import KnownCosts
 

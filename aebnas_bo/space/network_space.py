@@ -14,15 +14,7 @@ from itertools import product
 from typing import cast
 
 from aebnas_bo.errors import SearchSpaceError
-from aebnas_bo.space.architecture import (
-    Architecture,
-    Block,
-    BranchLayer,
-    ExitBranch,
-    LayerKind,
-    Skeleton,
-    Stage,
-)
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (

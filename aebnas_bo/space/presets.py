@@ -21,6 +21,6 @@ def read_preset(name: str) -> dict[str, object]:
     """
     if name not in PRESETS:
         raise KeyError(name)
-    text = resources.files("aebnas_bo").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    text = resources.files("aebnas_bo.config").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
     declaration: dict[str, object] = yaml.safe_load(text)
     return declaration

@@ -27,9 +27,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aebnas_bo.config import JointLossConfig
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.training.settings import JointLossConfig
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from functools import partial
 
 from torch import Tensor
 
-from aebnas_bo.config import TrainingConfig
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.training.joint_loss import joint_loss, support_accuracy
-from aebnas_bo.training.loop import TrainingData
 from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
+from aebnas_bo.training.settings import TrainingConfig
+from aebnas_bo.training.training_loop import TrainingData
 
 SUPPORT_BATCH = 256
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aebnas_bo.config import Precision
+from aebnas_bo.training.settings import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

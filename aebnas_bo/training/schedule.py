@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from aebnas_bo.config import TrainingConfig
+from aebnas_bo.training.settings import TrainingConfig
 
 MOST_WARMUP = 0.2  # of all epochs; a short training that warms up for half of them learns little
 FIRST_STEP = 1e-2  # epochs; the very first step must move a little

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.config_loading import load_config
-from aebnas_bo.study import prepare_study
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.study.running import prepare_study
 
 CHOICES = {
     "resolution": (6, 8),

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.network_file import load_network
 

@@ -13,7 +13,7 @@ import pytest
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.page import write_report
 from aebnas_bo.report.stored_run import read_run
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NAME = "<script>alert(1)</script>"

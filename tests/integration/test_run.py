@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 
 from .conftest import SMALL, read_csv, read_json, without_times
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aebnas_bo.report.status import run_status, status_rows
 from aebnas_bo.report.stored_run import StoredRun, read_run
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder
 
 from .conftest import SMALL
 

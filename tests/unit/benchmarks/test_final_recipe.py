@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aebnas_bo.config_loading import dump_config, load_config
+from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.errors import UsageError
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.loop import evaluate_trial
-from aebnas_bo.search.store import StudyRecord, TrialStore
+from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
+from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.study import prepare_study
-from aebnas_bo.supernet_preparation import supernet_fingerprint
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.running import prepare_study
 from benchmarks import final_recipe
 from benchmarks.final_recipe import DEFAULT, Row, Variant, paired_difference, table, variants
 from benchmarks.records import read_rows

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.space.macs import exit_costs
 from benchmarks import hand_made

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.comparison.methods import PACKAGE_METHODS
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
+from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.supernet.checkpoint import load_supernet
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import supernet_fingerprint
+from aebnas_bo.supernet.supernet_file import load_supernet
 from benchmarks import narrowed_supernet
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "digits.yaml"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.config import FidelityConfig
+from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from benchmarks.rank_statistics import compute_again
 
 STUDY = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "supernet" / "fidelity"

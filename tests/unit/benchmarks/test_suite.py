@@ -72,7 +72,7 @@ def test_a_torn_last_line_is_dropped_and_another_run_refused(problem, tmp_path: 
 
 
 def test_a_peer_that_is_told_of_strange_trials_says_so(problem) -> None:
-    from aebnas_bo.search.loop import evaluate_trial, propose_trials
+    from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
     from aebnas_bo.search.trial import Trial
 
     method = methods()["pymoo-nsga2"]

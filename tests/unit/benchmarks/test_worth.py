@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from benchmarks import worth, worth_command, worth_plain
 from benchmarks.worth_jobs import Job
 from benchmarks.worth_plain import run_plain

@@ -13,7 +13,7 @@ from aebnas_bo.analysis.front_correction import (
     thresholds_of,
 )
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.architecture import Architecture

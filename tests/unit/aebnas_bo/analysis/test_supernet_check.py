@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from aebnas_bo.analysis.supernet_check import plain_tau, supernet_warning
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.transforms import normalize
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_dataset, load_splits
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.groups import carve_groups, check_groups, number_groups
 from aebnas_bo.data.splits import Splits

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.decoding import decode_image
 from aebnas_bo.data.imagefolder import load_imagefolder
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data import imagefolder
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.imagefolder import load_imagefolder
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 
 WriteImages = Callable[[Path, dict[str, int]], Path]

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits, final_splits, make_splits, set_aside, stratified_indices
 from aebnas_bo.errors import DataError
 

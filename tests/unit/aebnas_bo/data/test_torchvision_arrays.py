@@ -5,9 +5,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.datasets import load_dataset
 from aebnas_bo.data.decoding import image_array
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 
 

@@ -7,15 +7,15 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
 from aebnas_bo.early_exit.outputs_in_use import rows_in_use
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.study import run_study
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.running import run_study
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet

@@ -10,8 +10,8 @@ from aebnas_bo.deploy.export import check_formats, export_network, trained_netwo
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.errors import UsageError
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.store import TrialStore
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
 
 
 def test_formats_are_known_by_name() -> None:

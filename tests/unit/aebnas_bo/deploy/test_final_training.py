@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebnas_bo.config import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.deploy.final_training import fresh_subnet, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.training import loop
+from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
-from aebnas_bo.training.loop import TrainingData
+from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
+from aebnas_bo.training.training_loop import TrainingData
 
 SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
 BRANCH = ExitBranch((BranchLayer("dense", 3, 1, False, 0),))

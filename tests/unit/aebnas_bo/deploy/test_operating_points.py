@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aebnas_bo.analysis.selection import parse_selection
-from aebnas_bo.deploy.figures import MeasuredSplit
+from aebnas_bo.deploy.network_figures import MeasuredSplit
 from aebnas_bo.deploy.operating_points import (
     NUM_BUDGETS,
     operating_points,

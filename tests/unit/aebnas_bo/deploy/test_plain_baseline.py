@@ -6,11 +6,10 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection
-from aebnas_bo.config import FinalTrainingConfig, TeacherConfig
 from aebnas_bo.deploy import plain_baseline
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
 from aebnas_bo.deploy.plain_baseline import (
     PlainComparison,
     PlainGround,
@@ -25,9 +24,10 @@ from aebnas_bo.deploy.plain_baseline import (
 )
 from aebnas_bo.deploy.seen_figures import known_looks
 from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.training import loop
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.training import training_loop as loop
+from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig
 
 LONE: dict[str, object] = {"start": "scratch", "teacher": None}
 TAUGHT: dict[str, object] = {"start": "supernet", "teacher": TeacherConfig(source="supernet")}

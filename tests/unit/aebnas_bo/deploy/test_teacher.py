@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from aebnas_bo.config import DataConfig
 from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_answers
-from aebnas_bo.training.loop import TrainingData
+from aebnas_bo.training.training_loop import TrainingData
 
 
 @pytest.mark.parametrize(

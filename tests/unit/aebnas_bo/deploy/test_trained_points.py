@@ -2,13 +2,13 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.deploy.finetune import choose_candidate, train_candidate
+from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.deploy.trained_points import draw_front, trained_points
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.progress import RunProgress
-from aebnas_bo.shortlist.outputs import write_shortlist
+from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.shortlist_table import write_shortlist
 
 
 def test_short_final_and_plain_trainings_are_points_and_change_the_figure(own_run) -> None:

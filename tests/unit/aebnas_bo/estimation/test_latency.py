@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, EstimationError
 from aebnas_bo.estimation import latency_timing
-from aebnas_bo.estimation.known_costs import exit_latencies
+from aebnas_bo.estimation.exit_prices import exit_latencies
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
+from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import make_estimator
 from tests.fake_latencies import fake_table
 
 

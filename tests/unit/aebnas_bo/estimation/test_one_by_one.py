@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.estimation.measuring import MeasuringImages

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.config import EstimationConfig
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, EstimationError
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
-from aebnas_bo.run_folder import RunFolder
+from aebnas_bo.preparation.supernet_preparation import make_estimator, tuning_goal
 from aebnas_bo.space.macs import exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet import Supernet
-from aebnas_bo.supernet_preparation import make_estimator, tuning_goal
 from aebnas_bo.testing.estimator_contract import EstimatorContract
 from tests.fake_latencies import fake_table
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.report.diagrams import network_diagram
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.number_text import macs_text, percent_text

@@ -7,7 +7,7 @@ import torch
 
 from aebnas_bo.report.status import run_status, status_rows
 from aebnas_bo.report.stored_run import StoredRun, read_run
-from aebnas_bo.training.checkpoint import save_tensors
+from aebnas_bo.storage.tensor_file import save_tensors
 
 
 @pytest.fixture(scope="module")

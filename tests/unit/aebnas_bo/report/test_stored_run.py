@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.config_loading import dump_config
+from aebnas_bo.config.loading import dump_config
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.report.stored_run import StoredRun, read_run
-from aebnas_bo.run_folder import RunFolder
-from aebnas_bo.search.run_lock import RunLock
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
 
 
 @pytest.fixture(scope="module")

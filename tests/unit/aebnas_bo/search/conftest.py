@@ -3,7 +3,7 @@ import pytest
 
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search_config import SearchConfig
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, Point, SearchSpace
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.search.loop import evaluate_trial, propose_trials
+from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace

@@ -7,9 +7,9 @@ from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.estimation.estimate import Measurement
 from aebnas_bo.search import ax_strategy
-from aebnas_bo.search.loop import evaluate_trial, propose_trials
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import RandomStrategy
+from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial
 

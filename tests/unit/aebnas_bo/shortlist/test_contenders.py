@@ -4,7 +4,7 @@ from math import log
 import numpy as np
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import FurtherSetting

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Architecture, Block, Stage
 from aebnas_bo.space.auto import auto_declaration, plain_macs

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.backbone_pool import STRATA, backbone_pool

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import ExitCosts, exit_costs

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError, SearchSpaceError
 from aebnas_bo.space.narrowing import unfold
 from aebnas_bo.space.network_space import NetworkSpace

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError, SearchSpaceError
 from aebnas_bo.space.architecture import Block, Stage
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices

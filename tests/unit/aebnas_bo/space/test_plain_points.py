@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Block
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace

@@ -5,15 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aebnas_bo.space.architecture import (
-    Architecture,
-    Block,
-    BranchLayer,
-    ExitBranch,
-    LayerKind,
-    Skeleton,
-    Stage,
-)
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
 from aebnas_bo.space.plan import BranchPlan, network_plan
 from aebnas_bo.supernet.exit_branches import ElasticBranch

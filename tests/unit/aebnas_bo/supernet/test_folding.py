@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from aebnas_bo.config_loading import load_config
+from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract

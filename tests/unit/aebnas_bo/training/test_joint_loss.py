@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aebnas_bo.config import JointLossConfig
 from aebnas_bo.training.joint_loss import joint_loss, joint_terms, leaving_probabilities, support_accuracy
+from aebnas_bo.training.settings import JointLossConfig
 
 MACS, BUDGET = (100, 250, 700), 150.0
 LABELS = torch.tensor([0, 2, 1, 1])

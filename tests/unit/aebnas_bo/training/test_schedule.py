@@ -1,7 +1,7 @@
 import pytest
 
-from aebnas_bo.config import TrainingConfig
 from aebnas_bo.training.schedule import learning_rate
+from aebnas_bo.training.settings import TrainingConfig
 
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:

@@ -1,0 +1,215 @@
+"""`summary.json`: the key figures of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from aebnas_bo import __version__
+from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection, Place
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.errors import CorruptStateError, first_problem
+from aebnas_bo.search.objectives import Objective, misses
+from aebnas_bo.search.strategy import FALLBACKS
+from aebnas_bo.search.trial import Trial
+
+PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Key figures; field names are the keys of the file.
+
+    Args:
+        name: Name of the study.
+        seed: Its seed.
+        is_finished: Whether the budget is spent.
+        trials: Trials by status.
+        fallbacks: Trials whose first proposal failed, by what took its place: second attempt, surrogates not fitted,
+            drawn at random.
+        reference_point: Reference of the hypervolume, in natural units.
+        limits: Limits of the metrics that have one.
+        nearest_to_limits: Where no observation meets them, the one that misses them by least, with its `misses` in
+            natural units; null otherwise.
+        hypervolume: Final hypervolume of the trials as proposed.
+        hypervolume_with_settings: The same with the further settings of their thresholds.
+        front: Trial, setting, key, metrics, exit rates and parameters of every point on the front.
+        seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
+        peak_memory_mb: Largest resident size of the process.
+        supernet: Where the supernet came from.
+        data: Name, hash and sizes of the splits; per split the most frequent class and the accuracy of always answering
+            it, in percent, and chance accuracy.
+        device: Where networks ran.
+        versions: Versions of what matters.
+        optimism: Points of percent by which accuracy on the half of the validation images that something was chosen by
+            exceeds accuracy on the other half, means over the front: `thresholds`, `choice` of the networks.
+        plain_tau: Kendall's tau between MACs and estimated accuracy of the search's plain networks; null where there
+            are fewer than five.
+    """
+
+    name: str
+    seed: int
+    is_finished: bool
+    trials: dict[str, int]
+    fallbacks: dict[str, int]
+    reference_point: dict[str, float]
+    limits: dict[str, float]
+    nearest_to_limits: dict[str, object] | None
+    hypervolume: float
+    hypervolume_with_settings: float
+    front: list[dict[str, object]]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    supernet: str
+    data: dict[str, object]
+    device: str
+    versions: dict[str, str]
+    optimism: dict[str, float] = field(default_factory=dict)
+    plain_tau: float | None = None
+
+
+def write_summary(
+    path: Path,
+    config: Config,
+    splits: Splits,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    supernet_source: str,
+    seconds: Mapping[str, float],
+    *,
+    correction: FrontCorrection | None = None,
+    plain_tau: float | None = None,
+) -> Summary:
+    """Collect the figures of a run, write them as JSON and return them."""
+    corrected = correction.points if correction is not None else {}
+    counts = {status: sum(t.status == status for t in trials) for status in ("COMPLETED", "FAILED", "RUNNING")}
+    proposed = [t.generation_s for t in trials if t.number >= config.search.design_trials]
+    evaluated = [t.evaluation_s for t in trials if t.status != "RUNNING"]
+    summary = Summary(
+        name=config.name,
+        seed=config.seed,
+        is_finished=len(trials) >= config.search.budget and counts["RUNNING"] == 0,
+        trials=counts,
+        fallbacks={name: sum(t.reason.startswith(f"{name}: ") for t in trials) for name in FALLBACKS},
+        reference_point={objective.name: objective.reference for objective in objectives},
+        limits={objective.name: objective.limit for objective in objectives if objective.limit is not None},
+        nearest_to_limits=_nearest_row(trials, objectives),
+        hypervolume=hypervolume(trials, objectives),
+        hypervolume_with_settings=hypervolume(trials, objectives, has_settings=True),
+        front=[
+            {**_front_row(trial), **_corrected_row(corrected.get((trial.number, trial.setting)))}
+            for trial in pareto_front(trials, objectives)
+        ],
+        seconds={
+            **{name: round(value, 3) for name, value in seconds.items()},
+            "generation_median": round(statistics.median(proposed), 4) if proposed else 0.0,
+            "evaluation_median": round(statistics.median(evaluated), 4) if evaluated else 0.0,
+        },
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        supernet=supernet_source,
+        data={
+            "dataset": config.data.dataset,
+            "hash": splits.data_hash,
+            "classes": list(splits.class_names),
+            "images": {name: len(getattr(splits, name)) for name in ("train", "calibration", "validation", "test")},
+            "chance_accuracy": 100.0 / splits.num_classes,
+            "largest_class": {name: _largest_class(splits, getattr(splits, name)) for name in ("validation", "test")},
+        },
+        device=config.device,
+        versions=package_versions(),
+        optimism=_optimism(correction),
+        plain_tau=plain_tau,
+    )
+    write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
+    return summary
+
+
+def read_summary(path: Path) -> Summary:
+    """Read what `write_summary` wrote.
+
+    Raises:
+        CorruptStateError: If it is damaged or of another version.
+    """
+    try:
+        return TypeAdapter(Summary).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
+        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
+
+
+def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
+    counts = images.labels.bincount(minlength=splits.num_classes)
+    label = int(counts.argmax())
+    return {"name": splits.class_names[label], "accuracy": 100.0 * int(counts[label]) / len(images)}
+
+
+def _front_row(trial: Trial) -> dict[str, object]:
+    return {
+        "trial": trial.number,
+        "setting": trial.setting,
+        "key": trial.key,
+        **trial.metrics,
+        **{f"{name}_sem": value for name, value in trial.sems.items()},
+        "details": dict(trial.details),
+        "parameters": dict(trial.parameters),
+    }
+
+
+def _corrected_row(point: CorrectedPoint | None) -> dict[str, object]:
+    if point is None:
+        return {}
+    return {"accuracy_corrected": point.accuracy, "average_macs_corrected": point.average_macs}
+
+
+def _optimism(correction: FrontCorrection | None) -> dict[str, float]:
+    if correction is None:
+        return {}
+    found = {"thresholds": correction.threshold_optimism, "choice": correction.choice_optimism}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+
+def corrected_accuracies(summary: Summary) -> dict[Place, float]:
+    """Return the corrected accuracy of each point of the front by number and setting of its trial."""
+    known = ((row.get("trial"), row.get("setting"), row.get("accuracy_corrected")) for row in summary.front)
+    return {
+        (number, setting): accuracy
+        for number, setting, accuracy in known
+        if isinstance(number, int) and isinstance(setting, int) and isinstance(accuracy, float)
+    }
+
+
+def _nearest_row(trials: Sequence[Trial], objectives: Sequence[Objective]) -> dict[str, object] | None:
+    nearest = nearest_to_admissible(trials, objectives)
+    missed = misses(nearest.metrics, objectives) if nearest is not None else {}
+    return {**_front_row(nearest), "misses": missed} if nearest is not None and missed else None
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size of this process so far, in megabytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what figures depend on."""
+    found = {"aebnas_bo": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

@@ -1,0 +1,72 @@
+"""The whole configuration; the settings of each section stand in the package that they configure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
+from aebnas_bo.search.settings import SearchConfig
+from aebnas_bo.shortlist.settings import ShortlistConfig
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.training.settings import FinalTrainingConfig
+
+
+class Config(Section):
+    """A whole run.
+
+    Args:
+        name: Name of the study; names its run folder.
+        seed: Seed of training, design and proposals.
+        device: Where networks run.
+        num_threads: CPU threads of training and evaluation; proposals always use one.
+        time_budget: Minutes that a run may take from start to trained networks; it divides them between supernet,
+            search, short list and final trainings, in place of `supernet.epochs`, `search.budget`, the epochs of
+            `shortlist.rungs` and `final_training.epochs`. Null searches `search.budget` trials and trains no network.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
+    seed: Annotated[int, Field(ge=0, le=2**32)] = 0
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    num_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    time_budget: Annotated[float, Field(gt=0.0, le=100000.0)] | None = None
+    data: DataConfig = DataConfig()
+    space: NetworkSpaceDeclaration
+    supernet: SupernetConfig = SupernetConfig()
+    final_training: FinalTrainingConfig = FinalTrainingConfig()
+    estimation: EstimationConfig = EstimationConfig()
+    shortlist: ShortlistConfig = ShortlistConfig()
+    fidelity: FidelityConfig = FidelityConfig()
+    search: SearchConfig = SearchConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.estimation.confidence == "learned" and not self.space.learned_confidence:
+            raise ValueError(
+                "estimation.confidence: learned needs exits with such an output; set space.learned_confidence: true"
+            )
+        if self.estimation.confidence == "learned" and self.supernet.joint_loss is None:
+            raise ValueError("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
+        expected = len(self.space.exits) + 1
+        for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
+            weights = training.exit_weights
+            if training.joint_loss is not None and not self.space.learned_confidence:
+                raise ValueError(
+                    f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or no {name}.joint_loss"
+                )
+            if training.joint_loss is not None and (weights is not None or training.exit_distillation):
+                raise ValueError(
+                    f"{name}.joint_loss weighs outputs itself; set {name}.exit_weights: null and "
+                    f"{name}.exit_distillation: false"
+                )
+            if weights is not None and (len(weights) != expected or not weights[-1] > 0):
+                raise ValueError(
+                    f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "
+                    f"classifier, {expected} in all, got {list(weights)}"
+                )
+        return self

@@ -1,0 +1,96 @@
+"""Settings of the images: which they are, how they are split and transformed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from aebnas_bo.storage.frozen_model import Section
+
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
+Padding = Annotated[int, Field(ge=0, le=32)]
+MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
+TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
+
+
+class DataConfig(Section):
+    """Which images, and how they are split.
+
+    Args:
+        dataset: Name of the data set.
+        root: Folder (for `imagefolder` also a `.tar`, `.tar.gz` or `.tar.xz` archive) that holds it; a relative
+            path counts from the configuration file. Not used by `digits`.
+        download: Whether torchvision may download the data set into `root`.
+        image_size: Side in pixels to which every image is resized once on loading; null keeps the native size
+            (`imagefolder` needs it).
+        max_classes: Use only the first classes, in the order of their names; null for all. Only `imagefolder`.
+        max_train_images: Stratified subset of the training images to use; null for all.
+        max_test_images: Likewise of the test images.
+        calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
+            networks with the supernet's weights.
+        validation_fraction: Share of the training images kept for search and thresholds.
+        test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
+        group_pattern: Regular expression with one group, searched in the path of each training image below the folder
+            of its class. Images of one class that agree in what the group matches, such as the frames of one video
+            (`'^([0-9]+)_'` for names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null
+            splits image by image. Only `imagefolder`.
+        split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
+        crop_padding: Random shifts by up to this many pixels while training.
+        horizontal_flip: Random mirror images while training.
+        trivial_augment: Whether training batches pass torchvision's `TrivialAugmentWide`, in groups.
+        mixup_alpha: Parameter of torchvision's `MixUp` on training batches; 0 for none.
+        cutmix_alpha: Parameter of torchvision's `CutMix` likewise; with both, each batch takes one of them at random.
+    """
+
+    dataset: DatasetName = "digits"
+    root: str | None = None
+    download: bool = False
+    image_size: Annotated[int, Field(ge=4, le=512)] | None = None
+    max_classes: Annotated[int, Field(ge=2)] | None = None
+    max_train_images: Annotated[int, Field(ge=10)] | None = None
+    max_test_images: Annotated[int, Field(ge=10)] | None = None
+    calibration_fraction: Fraction = 0.1
+    validation_fraction: Fraction = 0.25
+    test_fraction: Fraction = 0.15
+    group_pattern: str | None = None
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    crop_padding: Padding = 0
+    horizontal_flip: bool = False
+    trivial_augment: bool = False
+    mixup_alpha: MixingAlpha = 0.0
+    cutmix_alpha: MixingAlpha = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.calibration_fraction + self.validation_fraction >= 0.9:
+            raise ValueError(
+                "calibration_fraction + validation_fraction must leave at least a tenth for training, got "
+                f"{self.calibration_fraction} + {self.validation_fraction}"
+            )
+        if self.dataset != "digits" and self.root is None:
+            raise ValueError(f"{self.dataset} needs data.root: the folder of the images (--set data.root=FOLDER)")
+        if self.dataset == "imagefolder" and self.image_size is None:
+            raise ValueError("imagefolder needs data.image_size: the side in pixels all images are resized to")
+        for name in ("max_classes", "group_pattern"):
+            if self.dataset != "imagefolder" and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs image files; set dataset: imagefolder or {name}: null")
+        return self
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            count = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"expected a regular expression ({error}); write a backslash before a character meant literally"
+            ) from error
+        if count != 1:
+            raise ValueError(
+                f"expected one group in parentheses, such as '^(.*)_', found {count}; write (?:...) where parentheses "
+                "only join"
+            )
+        return pattern

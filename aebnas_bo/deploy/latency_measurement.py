@@ -1,0 +1,249 @@
+"""How long an early-exit network takes on real images, beside itself forced to its last exit and without exits.
+
+Every batch runs through all variants one after another, in an order that rotates, so that a busy moment of the machine
+hits them alike; times are compared as medians.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.onnx_files import READERS, WRITERS, open_session, write_early_exit, write_segments
+from aebnas_bo.deploy.prediction import picture_files
+from aebnas_bo.deploy.runtime import (
+    DeployedNetwork,
+    Engine,
+    Predictions,
+    SingleImageEngine,
+    StepwiseEngine,
+    onnx_program,
+    onnx_step,
+    torch_step,
+)
+from aebnas_bo.deploy.segments import Segment, segments
+from aebnas_bo.errors import UsageError
+from aebnas_bo.estimation.quiet import without_remarks
+from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.supernet.folding import fold_batchnorm
+from aebnas_bo.supernet.subnet import Subnet
+
+EARLY, FORCED, PLAIN = "early exit", "forced to the last exit", "without exits"
+NEVER = 2.0  # a threshold no certainty reaches
+WARM_UP = 5  # runs of each variant that are not counted
+
+with without_remarks():  # on importing it, of compilers that nobody needs here
+    from torch.utils.benchmark import Timer
+
+Variants = dict[str, Engine]
+Step = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of one variant in one runtime at one batch size.
+
+    Args:
+        runtime: `torch` runs modules step by step, `onnx-segments` sessions step by step, `onnx` one session per image.
+        batch_size: Images run together.
+        variant: `early exit`, `forced to the last exit`, `without exits`, or `leaving at exit1` ...
+        p50_ms: Median milliseconds per batch.
+        p95_ms: 95th percentile.
+        mean_ms_per_image: Mean milliseconds, divided by the images of a batch.
+        average_macs: Mean MACs per image in millions, for the images measured.
+    """
+
+    runtime: str
+    batch_size: int
+    variant: str
+    p50_ms: float
+    p95_ms: float
+    mean_ms_per_image: float
+    average_macs: float
+
+
+def parse_batch_sizes(text: str) -> list[int]:
+    """Return batch sizes from a text such as `1,64`.
+
+    Raises:
+        UsageError: If it is anything else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--batch-sizes {text}: expected positive whole numbers separated by commas, such as 1,64")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+def measure_file(
+    path: Path, pictures: Sequence[Path], batch_sizes: Sequence[int], num_batches: int, num_threads: int
+) -> list[Latency]:
+    """Measure an exported network on pictures; onnxruntime is left out where its packages are not installed.
+
+    Args:
+        path: A network file of the format `torch`, or its folder.
+        pictures: Pictures and folders of pictures.
+        batch_sizes: As for `measure_latency`, like all that follow.
+        num_batches: Likewise.
+        num_threads: Likewise.
+
+    Raises:
+        UsageError: If the file is of another format.
+        NetworkFileError: If it is damaged.
+        DataError: If pictures are missing or cannot be read.
+    """
+    file = path / NETWORK_FILE if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.exists():
+        raise UsageError(f"{path}: expected a network of the format torch ({NETWORK_FILE}), which all others come from")
+    subnet, description = load_network(file)
+    fold_batchnorm(subnet)
+    pixels = DeployedNetwork(description, StepwiseEngine(description, [])).pixels(picture_files(pictures))
+    torch.set_num_threads(num_threads)
+    has_onnx = all(find_spec(name) is not None for name in (*WRITERS, *READERS))
+    return measure_latency(subnet, description, pixels, batch_sizes, num_batches, num_threads, has_onnx)
+
+
+def measure_latency(
+    subnet: Subnet,
+    description: NetworkDescription,
+    pixels: Tensor,
+    batch_sizes: Sequence[int] = (1, 64),
+    num_batches: int = 100,
+    num_threads: int = 1,
+    has_onnx: bool = True,
+) -> list[Latency]:
+    """Measure a network.
+
+    Args:
+        subnet: The network, BatchNorm folded or not.
+        description: Its thresholds.
+        pixels: Real images, `N x C x S x S` in [0, 1]; taken again from the start where a measurement needs more.
+        batch_sizes: Batch sizes; single images run through the ONNX file that stops early, too.
+        num_batches: Batches timed for each variant.
+        num_threads: Threads of PyTorch and of onnxruntime.
+        has_onnx: Whether to measure onnxruntime beside PyTorch.
+
+    Returns:
+        A row per runtime, batch size and variant.
+    """
+    variants = _described(description)
+    found = []
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        for runtime, batch_size, engines in _engines(
+            subnet, variants, batch_sizes, num_threads, has_onnx, Path(folder)
+        ):
+            batches = _batches(pixels, batch_size, num_batches)
+            times = _timed(engines, batches, num_threads)
+            for variant, engine in engines.items():
+                macs = _average_macs(engine, variants[variant], batches)
+                milliseconds = 1000.0 * np.array(times[variant])
+                found.append(
+                    Latency(
+                        runtime=runtime,
+                        batch_size=batch_size,
+                        variant=variant,
+                        p50_ms=float(np.median(milliseconds)),
+                        p95_ms=float(np.quantile(milliseconds, 0.95)),
+                        mean_ms_per_image=float(milliseconds.mean()) / batch_size,
+                        average_macs=macs / MACS_PER_MILLION,
+                    )
+                )
+    return found
+
+
+def _described(description: NetworkDescription) -> dict[str, NetworkDescription]:
+    """Return each variant as a network of its own: other thresholds, or no exits."""
+    *exits, final = description.outputs
+
+    def at(thresholds: Sequence[float]) -> NetworkDescription:
+        outputs = [
+            output.model_copy(update={"threshold": threshold})
+            for output, threshold in zip(exits, thresholds, strict=True)
+        ]
+        return description.model_copy(update={"outputs": (*outputs, final)})
+
+    plain = final.model_copy(update={"macs": final.macs_without_passed})
+    variants = {EARLY: description, FORCED: at([NEVER] * len(exits))}
+    variants[PLAIN] = description.model_copy(update={"outputs": (plain,)})
+    for number, output in enumerate(exits):
+        variants[f"leaving at {output.name}"] = at([NEVER] * number + [0.0] + [NEVER] * (len(exits) - number - 1))
+    return variants
+
+
+def _engines(
+    subnet: Subnet,
+    variants: dict[str, NetworkDescription],
+    batch_sizes: Sequence[int],
+    num_threads: int,
+    has_onnx: bool,
+    folder: Path,
+) -> list[tuple[str, int, Variants]]:
+    whole, plain = segments(subnet, variants[EARLY]), segments(subnet, variants[PLAIN])
+    in_torch = _stepwise(variants, [torch_step(part, "cpu") for part in whole], torch_step(plain[0], "cpu"))
+    found = [("torch", size, in_torch) for size in batch_sizes]
+    if not has_onnx:
+        return found
+    steps = _onnx_steps(whole, variants[EARLY], folder / "whole", num_threads)
+    [without] = _onnx_steps(plain, variants[PLAIN], folder / "plain", num_threads)
+    in_segments = _stepwise(variants, steps, without)
+    found += [("onnx-segments", size, in_segments) for size in batch_sizes]
+    if 1 in batch_sizes:
+        single: Variants = {}
+        for number, variant in enumerate((EARLY, FORCED, PLAIN)):
+            path = folder / f"{number}.onnx"
+            write_early_exit(path, plain if variant == PLAIN else whole, variants[variant])
+            single[variant] = SingleImageEngine(onnx_program(open_session(path.read_bytes(), num_threads, path.name)))
+        found.append(("onnx", 1, single))
+    return found
+
+
+def _stepwise(variants: dict[str, NetworkDescription], steps: Sequence[Step], without: Step) -> Variants:
+    return {
+        name: StepwiseEngine(description, [without] if name == PLAIN else steps)
+        for name, description in variants.items()
+    }
+
+
+def _onnx_steps(
+    parts: Sequence[Segment], description: NetworkDescription, folder: Path, num_threads: int
+) -> list[Step]:
+    folder.mkdir()
+    names = write_segments(folder, parts, description)
+    return [onnx_step(open_session((folder / name).read_bytes(), num_threads, name)) for name in names]
+
+
+def _batches(pixels: Tensor, batch_size: int, count: int) -> list[Tensor]:
+    """Return full batches of images in their order, from the start again after the last."""
+    at = torch.arange(batch_size * count) % len(pixels)
+    return list(torch.split(pixels[at], batch_size))
+
+
+def _timed(engines: Variants, batches: Sequence[Tensor], num_threads: int) -> dict[str, list[float]]:
+    """Return seconds of every batch for every variant."""
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    names = list(engines)
+    for engine in engines.values():
+        for batch in batches[:WARM_UP]:
+            engine.run(batch, True)
+    for number, batch in enumerate(batches):
+        for offset in range(len(names)):
+            name = names[(number + offset) % len(names)]
+            timer = Timer(
+                "run(batch, True)", globals={"run": engines[name].run, "batch": batch}, num_threads=num_threads
+            )
+            times[name].append(timer.timeit(1).times[0])
+    return times
+
+
+def _average_macs(engine: Engine, description: NetworkDescription, batches: Sequence[Tensor]) -> float:
+    found: list[Predictions] = [engine.run(batch, True) for batch in batches]
+    left_at = torch.cat([predictions.exit_indices for predictions in found])
+    return float(torch.tensor([output.macs for output in description.outputs])[left_at].double().mean())

@@ -1,0 +1,290 @@
+"""From one network of a study to a trained one: weights, thresholds tuned on validation images, test figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+
+from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.config.loading import parse_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
+from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.operating_points import (
+    OPERATING_POINTS_FILE,
+    check_goal,
+    remark_on_goal,
+    tuning_goal_of,
+    write_operating_points,
+)
+from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
+from aebnas_bo.deploy.seen_figures import look_of, note_look
+from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
+from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.estimation.measuring import MeasuringImages
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import (
+    ESTIMATION_VERSION,
+    prepare_supernet,
+    recipe_identity,
+    resolve_device,
+    supernet_fingerprint,
+    training_data,
+    with_budget,
+)
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.seeding import child_seed
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.training_loop import EpochReport
+
+# What the study itself does not depend on.
+CHANGEABLE = ("final_training.", "shortlist.", "data.root", "device", "num_threads")
+CALIBRATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network of a study, about to be trained to the end.
+
+    Args:
+        folder: The run folder.
+        config: The study's configuration, with what was changed for this training.
+        space: Its space.
+        splits: Its images.
+        trial: What was chosen, at which thresholds.
+        goal: What thresholds are tuned for once it is trained.
+    """
+
+    folder: RunFolder
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+    trial: Trial
+    goal: TuningGoal
+
+    @cached_property
+    def final_splits(self) -> Splits:
+        """The images it is trained on and measured with."""
+        return splits_of_training(self.config, self.splits)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network."""
+        return self.space.architecture(self.trial.parameters)
+
+    @property
+    def measurable(self) -> Measurable:
+        """What its figures are measured with."""
+        return Measurable(
+            architecture=self.architecture,
+            skeleton=self.space.skeleton,
+            splits=self.final_splits,
+            estimation=self.config.estimation,
+            goal=self.goal,
+            estimated_accuracy=self.trial.metrics["accuracy"],
+        )
+
+    @property
+    def costs(self) -> ExitCosts:
+        """Its MACs."""
+        return exit_costs(self.architecture, self.space.skeleton)
+
+
+def choose_candidate(
+    folder: RunFolder, selection: Selection, settings: Sequence[str] = (), goal: TuningGoal | None = None
+) -> Candidate:
+    """Open a run folder and choose one of its networks.
+
+    Args:
+        folder: A folder that holds a study, finished or not.
+        selection: Which network.
+        settings: `section.key=value` strings; of `final_training`, `shortlist`, `data.root`, `device` and `num_threads`
+            only.
+        goal: What its thresholds are tuned for once it is trained; `None` for what it is chosen by, within the limits
+            of the search.
+
+    Raises:
+        UsageError: If the folder holds no study, nothing meets the selection, or the network cannot meet the goal.
+        ConfigError: If another setting is to be changed, or one is wrong.
+        DataError: If the images cannot be read.
+        CorruptStateError: If the images are not those of the study.
+    """
+    if not folder.holds_study:
+        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    refused = [one for one in settings if not one.strip().startswith(CHANGEABLE)]
+    if refused:
+        raise ConfigError(
+            [
+                f"--set {one}: the study is made; only final_training.*, shortlist.*, data.root, device and "
+                "num_threads can change"
+                for one in refused
+            ]
+        )
+    with TrialStore.open_read_only(folder.study) as store:
+        record, trials = store.study, store.trials()
+    config = parse_config(record.config, str(folder.study), settings)
+    trial = select(trials, record.objectives, selection)
+    splits = load_splits(config.data)
+    if supernet_fingerprint(config, splits.data_hash) != record.fingerprint:
+        raise CorruptStateError(
+            f"{folder.path}: the images or this program changed since the study began; give its images with "
+            "--set data.root=PATH, or start another search"
+        )
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    candidate = Candidate(
+        folder, config, space, splits, trial, goal or tuning_goal_of(selection, trial, record.objectives)
+    )
+    if goal is not None:  # a search's own limit may lie below the network, chosen all the same
+        check_goal(goal, trial.key, candidate.costs)
+    return candidate
+
+
+def training_of(candidate: Candidate, seed: int) -> Training:
+    """Return which training of a candidate a seed stands for.
+
+    Args:
+        candidate: The network, with the configuration of its training.
+        seed: Seed of the training.
+    """
+    config, key = candidate.config, candidate.trial.key
+    recipe = final_recipe(config, candidate.space)
+    study = supernet_fingerprint(config, candidate.splits.data_hash)
+    identity = recipe_identity(recipe, config.data)
+    is_calibrated = recipe.teacher_source == "supernet"  # as networks are for an estimate
+    teacher = [ESTIMATION_VERSION] if is_calibrated else []
+    return Training(
+        key=key,
+        seed=seed,
+        recipe=content_key([FINAL_VERSION, study, *identity, *teacher])[:RECIPE_DIGITS],
+        fingerprint=content_key([FINAL_VERSION, study, key, seed, *identity, *teacher]),
+    )
+
+
+def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
+    """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
+
+    Args:
+        candidate: The network.
+        seed: Seed of the training.
+        is_again: Whether to train again where this network is trained with this seed and recipe.
+        progress: Shows the epochs.
+
+    Returns:
+        What was written beside the weights into the folder that `training_folder` names.
+
+    Raises:
+        RunFolderInUseError: If another process trains it with this seed.
+        TrainingDivergedError: If training fails for good.
+        NetworkFileError: If the network's file is damaged.
+    """
+    torch.set_num_threads(candidate.config.num_threads)
+    device = resolve_device(candidate.config.device)
+    training, recipe = training_of(candidate, seed), final_recipe(candidate.config, candidate.space)
+    folder = training_folder(candidate.folder, training)
+    path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder):
+        write_recipe(folder, training, recipe.model_dump(mode="json"))
+        if path.exists() and not is_again:
+            subnet = load_network(path)[0].to(device)
+            progress.message(f"{candidate.trial.key}, seed {seed}: already trained; only thresholds are tuned")
+        else:
+            if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
+                checkpoint.unlink()  # an earlier version began another recipe here
+            subnet = _train(candidate, recipe, training, checkpoint, progress, device)
+        look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
+        others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
+        origin = origin_of(candidate.config, candidate.final_splits, recipe, training=training)
+        description, points = describe_network(candidate.measurable, subnet, origin, device=device)
+        description = description.model_copy(update={"earlier_test_looks": others})
+        save_network(path, subnet, description)
+        write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
+        checkpoint.unlink(missing_ok=True)
+    remark = remark_on_goal(candidate.goal, description.validation)
+    if remark:
+        progress.message(f"{candidate.trial.key}, seed {seed}: {remark}")
+    return description
+
+
+def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
+    """Return the final recipe; a learned confidence is trained on as it was in the supernet.
+
+    Without a teacher where the supernet had the joint loss, by which its final exit knows hard images alone.
+    """
+    recipe = config.final_training
+    if config.supernet.joint_loss is not None:
+        recipe = recipe.model_copy(update={"teacher": None})
+    if config.estimation.confidence == "learned" and recipe.joint_loss is None:
+        recipe = recipe.model_copy(
+            update={
+                "joint_loss": config.supernet.joint_loss,
+                "exit_weights": None,
+                "exit_distillation": False,
+            }
+        )
+    return with_budget(recipe, config, space)
+
+
+def _train(
+    candidate: Candidate,
+    recipe: FinalTrainingConfig,
+    training: Training,
+    checkpoint: Path,
+    progress: RunProgress,
+    device: str,
+) -> Subnet:
+    config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
+    seed = training.seed
+    is_taught_by_supernet = recipe.teacher_source == "supernet"
+    teacher: Teacher | None = None
+    if recipe.start == "scratch":
+        weights = child_seed(seed, "final", architecture.key, "weights")
+        subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
+    if recipe.start == "supernet" or is_taught_by_supernet:
+        supernet, _ = prepare_supernet(config, space, splits, candidate.folder, progress, device)
+        if recipe.start == "supernet":
+            subnet = extract(supernet, architecture)
+        if is_taught_by_supernet:
+            teacher = largest_teacher(supernet, space, config, MeasuringImages.of(splits, device))
+    data = training_data(config, recipe, candidate.final_splits, device)
+    if teacher is not None:
+        make_check = partial(
+            check_teacher, teacher, architecture, recipe,
+            skeleton=space.skeleton, data=data, splits=candidate.final_splits, seed=seed,
+        )  # fmt: skip
+        check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
+        progress.message(f"{architecture.key}, seed {seed}: {check}")
+        if check.is_useful:
+            data = with_answers(
+                data, teacher, splits=candidate.final_splits, transforms=recipe.with_transforms(config.data),
+                label_smoothing=recipe.label_smoothing,
+            )  # fmt: skip
+    macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
+    data = taught_by_network(PlainGround(candidate.folder, config, splits), data, macs, seed, progress=progress)
+
+    def show(report: EpochReport) -> None:
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
+    return train_network(
+        subnet, architecture, space.skeleton, data, recipe, seed, show, checkpoint, training.fingerprint
+    )

@@ -1,0 +1,1 @@
+"""Studies over several searches or many networks."""

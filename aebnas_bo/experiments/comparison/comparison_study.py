@@ -1,0 +1,175 @@
+"""A comparison from configurations to results: one study per method and seed, resumable, then one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.loading import dump_config, parse_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
+from aebnas_bo.experiments.comparison.plain_method import plain_choice
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import (
+    make_estimator,
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+)
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.resuming import check_same_trials
+from aebnas_bo.study.running import run_study
+
+RESULT_FILE = "method.json"
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """One method with one seed, done.
+
+    Args:
+        method: Its name.
+        seed: Its seed.
+        curve: Hypervolume after each trial, with further settings of thresholds where the method has them; empty of
+            plain networks, whose accuracies are no estimates with shared weights.
+        network: The network of choice.
+        max_average_macs: Budget in millions it was chosen under.
+        seconds: Seconds of proposing and evaluating all trials; `None` of plain networks.
+    """
+
+    method: str
+    seed: int
+    curve: tuple[float, ...]
+    network: ChosenNetwork
+    max_average_macs: float
+    seconds: float | None
+
+
+def run_comparison(
+    configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, progress: RunProgress
+) -> list[MethodRun]:
+    """Run every method with every seed; what is finished with the same images and version is not run again.
+
+    Args:
+        configs: Configuration of each method.
+        seeds: Seeds.
+        folder: Holds one run folder per method and seed.
+        progress: Shows what happens.
+
+    Raises:
+        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point.
+        UsageError: If the folder is a file, or holds runs of other settings.
+        AebnasError: As the steps do; studies finished so far are kept.
+    """
+    _check(configs)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder}: is a file; give a folder")
+    for name, config in configs.items():
+        if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
+            progress.message(
+                f"note: {name} draws its first {config.search.design_trials} networks without learning, so it learns "
+                f"nothing in {config.search.budget} (search.design_trials)"
+            )
+    data_hash = cache(lambda: load_splits(next(iter(configs.values())).data).data_hash)  # of what all methods share
+    wanted = [(name, seed) for seed in seeds for name in configs]
+    found = []
+    for number, (name, seed) in enumerate(wanted, start=1):
+        progress.message(f"{name}, seed {seed} ({number} of {len(wanted)})")
+        config = configs[name].model_copy(update={"seed": seed, "name": name})
+        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress, data_hash))
+    return found
+
+
+def _check(configs: Mapping[str, Config]) -> None:
+    shared: dict[str, Callable[[Config], object]] = {
+        "data": lambda config: config.data,
+        "supernet.epochs": lambda config: config.supernet.epochs,
+        "search.budget": lambda config: config.search.budget,
+        "search.reference_point": lambda config: config.search.reference_point,
+        "search.max_average_macs": lambda config: config.search.max_average_macs,
+        "search.min_accuracy": lambda config: config.search.min_accuracy,
+        "search.objectives": lambda config: config.search.objectives,
+        "search.max_latency_ms": lambda config: config.search.max_latency_ms,
+        "estimation.latency_table": lambda config: config.estimation.latency_table,
+        "space": lambda config: config.space.model_dump(exclude={"exits", "learned_confidence", "branch_stride"}),
+    }
+    first, *others = configs
+    problems = [
+        f"{setting}: {name} and {first} differ; methods are compared on the same images, backbones and budgets"
+        for setting, value in shared.items()
+        for name in others
+        if value(configs[name]) != value(configs[first])
+    ]
+    if configs[first].search.has_latency and configs[first].estimation.latency_table is None:
+        problems.append(
+            "estimation.latency_table: methods are compared by one table; measure it first (aebnas-bo latency-table)"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
+    """See that a study was begun with the same settings; those without effect on its trials become the new ones."""
+    text = dump_config(config)
+    with TrialStore.open(folder.study) as store:
+        is_changed = store.study.config != text
+        if is_changed:
+            check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
+        if store.study.fingerprint != supernet_fingerprint(config, data_hash):
+            raise UsageError(f"{folder.path}: was begun with other images or another version; give another --out")
+        if is_changed:
+            store.set_config(text)
+            write_text(folder.config, text)
+
+
+def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_hash: Callable[[], str]) -> MethodRun:
+    if config.search.strategy == "plain":
+        return _run_plain(config, folder, progress)
+    result = folder.path / RESULT_FILE
+    if folder.holds_study:
+        _take_up(config, folder, data_hash())
+    if result.exists():
+        stored = json.loads(result.read_text(encoding="utf-8"))
+        network = stored.pop("network")
+        chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
+        return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
+    run_study(config, folder, True, progress)
+    with TrialStore.open_read_only(folder.study) as store:
+        trials, objectives = store.trials(), store.study.objectives
+    splits, device = load_splits(config.data), resolve_device(config.device)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    supernet, _ = prepare_supernet(config, space, splits, folder, progress, device)
+    estimator = make_estimator(config, space, splits, supernet, device, folder)
+    budget = budget_of(config, space)
+    run = MethodRun(
+        method=config.name,
+        seed=config.seed,
+        curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
+        network=judge(choose(trials, budget), space, splits, estimator, config, device),
+        max_average_macs=budget,
+        seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
+    )
+    write_text(result, json.dumps(asdict(run), allow_nan=False))
+    return run
+
+
+def _run_plain(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
+    splits = load_splits(config.data)
+    budget = budget_of(config, NetworkSpace(config.space, splits.in_channels, splits.num_classes))
+    return MethodRun(
+        method=config.name,
+        seed=config.seed,
+        curve=(),
+        network=plain_choice(config, folder, splits=splits, budget=budget, progress=progress),
+        max_average_macs=budget,
+        seconds=None,
+    )

@@ -1,0 +1,50 @@
+"""Methods by name: YAML files beside a configuration or in the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aebnas_bo.errors import UsageError
+
+FOLDER = "methods"
+SUFFIXES = (".yaml", ".yml")
+PACKAGE_METHODS = Path(__file__).parent / FOLDER
+
+
+def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
+    """Return the file of each method by its short name.
+
+    Args:
+        names: Paths of YAML files, or names of files without suffix; `methods/` beside the configuration is looked
+            into first, then the package.
+        config: The configuration.
+
+    Raises:
+        UsageError: If there is no such file, or two methods have the same name.
+    """
+    if not names:
+        raise UsageError("--methods: expected at least one name")
+    own = config.parent / FOLDER
+    found: dict[str, Path] = {}
+    for name in names:
+        path = _file(name, own)
+        if path.stem in found:
+            raise UsageError(f"--methods {name}: there are two methods called {path.stem}")
+        found[path.stem] = path
+    return found
+
+
+def _file(name: str, own: Path) -> Path:
+    places = [Path(name)] if name.endswith(SUFFIXES) else [own / f"{name}.yaml", PACKAGE_METHODS / f"{name}.yaml"]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UsageError(
+            f"--methods {name}: no such method; {own} has {_names(own)}; the package has {_names(PACKAGE_METHODS)}; "
+            "or give the path of a YAML file"
+        )
+    return path
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"

@@ -1,0 +1,79 @@
+"""The plain networks among compared methods: five widths up to the budget, each trained alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.loading import dump_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
+from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+
+NUM_WIDTHS = 5
+
+
+def plain_choice(
+    config: Config, folder: RunFolder, *, splits: Splits, budget: float, progress: RunProgress
+) -> ChosenNetwork:
+    """Train the plain networks of several widths alone and return the one of choice; trained ones are read.
+
+    Args:
+        config: Configuration of the method.
+        folder: Keeps the trained networks.
+        splits: The images.
+        budget: Average MACs in millions.
+        progress: Shows the trainings.
+
+    Returns:
+        The network with the highest validation accuracy within the budget; without one, the cheapest.
+
+    Raises:
+        AebnasError: As training does.
+    """
+    folder.create()
+    write_text(folder.config, dump_config(config))
+    ground = PlainGround(folder, config, splits)
+    least, _ = NetworkSpace(config.space, splits.in_channels, splits.num_classes).backbone_macs
+    widths = plain_widths(ground, least / MACS_PER_MILLION, budget)
+    trained = [train_plain(ground, width, config.seed, progress=progress) for width in widths]
+    within = [one for one in trained if one.validation.average_macs <= budget] or trained[:1]
+    return _chosen(max(within, key=lambda one: (one.validation.accuracy, -one.validation.average_macs)))
+
+
+def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:
+    """Return widths whose MACs are spread evenly, on a logarithmic scale, from the space's cheapest to a budget.
+
+    Args:
+        ground: The images.
+        least: MACs of the cheapest network of the space, in millions.
+        budget: Average MACs in millions.
+
+    Returns:
+        `NUM_WIDTHS` widths, ascending; fewer where whole numbers do not tell as many apart. None costs more than the
+        budget, except the least of all, 1.
+    """
+    widths = {ground.width_of(float(macs)) for macs in np.geomspace(min(least, budget), budget, NUM_WIDTHS)}
+    widths = {width - (width > 1 and ground.macs_of(width) > budget) for width in widths}  # nearest may lie above
+    return sorted(widths)
+
+
+def _chosen(network: NetworkDescription) -> ChosenNetwork:
+    test = network.test
+    return ChosenNetwork(
+        key=network.key,
+        validation_accuracy=network.validation.accuracy,
+        test_accuracy=test.accuracy,
+        average_macs=test.average_macs,
+        average_macs_without_passed=test.average_macs_without_passed,
+        worst_case_macs=test.worst_case_macs,
+        exits=0,
+        exit_rates=(1.0,),
+        weights=f"trained alone, {network.origin.epochs} epochs",
+    )

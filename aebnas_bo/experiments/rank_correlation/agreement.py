@@ -1,0 +1,97 @@
+"""One network under shared weights beside itself trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
+from aebnas_bo.experiments.rank_correlation.statistics import Agreement, agreement
+from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.search_space import Point
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a network comes to either way.
+
+    Args:
+        point: Its parameters and thresholds.
+        key: The architecture's key.
+        macs: MACs of leaving at each output, in millions: `exit1` ... and `final`.
+        estimates: By quantity, under shared weights: `accuracy` (percent) and `average_macs` (millions) at the
+            point's thresholds, and the accuracy of each output alone, `exit1` ... and `final`.
+        alone: The same of the network trained alone.
+    """
+
+    point: Point
+    key: str
+    macs: dict[str, float]
+    estimates: dict[str, float]
+    alone: dict[str, float]
+
+    def macs_of(self, quantity: str) -> float:
+        """Return what is known of an accuracy's cost before any training alone, in millions.
+
+        Args:
+            quantity: `accuracy`, which costs the estimated average MACs, or an output.
+        """
+        return self.estimates["average_macs"] if quantity == "accuracy" else self.macs[quantity]
+
+
+def compare_network(space: NetworkSpace, point: Point, estimate: ExitTable, alone: ExitTable) -> Comparison:
+    """Compare two exit tables of one network, over the same images.
+
+    Args:
+        space: The network's space.
+        point: The network with its thresholds.
+        estimate: Its table under shared weights.
+        alone: Its table after being trained alone.
+    """
+    architecture, thresholds = space.architecture(point), space.thresholds(point)
+    names = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
+
+    def quantities(table: ExitTable) -> dict[str, float]:
+        outcome = evaluate_thresholds(table, thresholds)
+        shares = (100.0 * table.is_correct.double().mean(dim=1)).tolist()
+        whole = {"accuracy": outcome.accuracy, "average_macs": outcome.average_macs / MACS_PER_MILLION}
+        return whole | dict(zip(names, shares, strict=True))
+
+    macs = {name: cost / MACS_PER_MILLION for name, cost in zip(names, estimate.macs, strict=True)}
+    return Comparison(point, architecture.key, macs, quantities(estimate), quantities(alone))
+
+
+def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
+    """Return all quantities networks of a space may have, in the order of tables."""
+    exits = (f"exit{number}" for number in range(1, len(space.skeleton.exit_stages) + 1))
+    return ("accuracy", "average_macs", "final", *exits)
+
+
+def agreements(
+    comparisons: Sequence[Comparison], quantities: Sequence[str], config: FidelityConfig, generator: np.random.Generator
+) -> list[Agreement]:
+    """Return how estimates agree with the networks trained alone, quantity by quantity.
+
+    Args:
+        comparisons: The networks.
+        quantities: What to compare; a quantity too few networks have is left out.
+        config: Sizes of the short lists and number of resamples.
+        generator: Source of the resamples.
+    """
+    found = []
+    for quantity in quantities:
+        having = [c for c in comparisons if quantity in c.estimates]
+        result = agreement(
+            quantity,
+            [c.estimates[quantity] for c in having],
+            [c.alone[quantity] for c in having],
+            macs=[c.macs_of(quantity) for c in having] if quantity != "average_macs" else None,
+            config=config,
+            generator=generator,
+        )
+        found += [result] if result is not None else []
+    return found

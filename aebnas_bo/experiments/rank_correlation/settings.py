@@ -1,0 +1,36 @@
+"""Settings of the rank correlation study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from aebnas_bo.storage.frozen_model import Section
+
+
+class FidelityConfig(Section):
+    """The study that compares the supernet's estimates with networks trained alone.
+
+    Args:
+        num_architectures: Networks drawn and trained.
+        band: Lowest and highest average MACs in millions, as estimated at the thresholds drawn, of all networks; null
+            draws networks of all costs. Accuracy grows with MACs: a narrow band shows what estimates add to that.
+        top_k: Sizes of the short lists whose regret is reported.
+        bootstrap_samples: Resamples behind the 95 % intervals.
+    """
+
+    num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
+    band: tuple[float, float] | None = None
+    top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 3, 5)
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
+
+    @field_validator("band", mode="before")
+    @classmethod
+    def _check_band(cls, band: object) -> object:
+        ends = tuple(band) if isinstance(band, list | tuple) else ()
+        is_pair = len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+        if band is None or (is_pair and 0.0 < ends[0] < ends[1]):
+            return ends or None
+        got = f", got {list(ends)}" if isinstance(band, list | tuple) else ""  # config_loading adds other values
+        raise ValueError(f"expected [low, high] in millions of average MACs with 0 < low < high, or null{got}")

@@ -1,0 +1,1 @@
+"""What a search needs before it starts: trained supernet, latency table, forecast."""

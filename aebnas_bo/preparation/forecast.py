@@ -1,0 +1,52 @@
+"""What a run says of itself before the long work begins: its images, its networks, how long the supernet takes."""
+
+from __future__ import annotations
+
+import math
+
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.training.training_loop import EpochReport
+
+
+def images_text(splits: Splits) -> str:
+    """Return how many training images there are, of how many classes, and their size."""
+    count, side = len(splits.train), splits.image_size
+    return f"{count:,} training images of {splits.num_classes} classes at {side}x{side}"
+
+
+def space_text(space: NetworkSpace) -> str:
+    """Return how many networks a space has, and the MACs of its cheapest and its most expensive one without exits."""
+    low, high = (macs / MACS_PER_MILLION for macs in space.backbone_macs)
+    count = power_text(space.search_space.num_discrete)
+    return f"space: about {count} networks; without exits they have {low:.3g} to {high:.3g} M MACs"
+
+
+def epoch_text(report: EpochReport, epoch_s: float) -> str:
+    """Return how long an epoch took and how long all of them take.
+
+    Args:
+        report: The epoch.
+        epoch_s: How long it took, in seconds.
+    """
+    took = f"epoch {report.epoch} of {report.epochs} took {duration_text(epoch_s)}"
+    return f"{took}; the supernet takes about {duration_text(report.epochs * epoch_s)}"
+
+
+def power_text(number: int) -> str:
+    """Return a number as it is, or a large one as a power of ten: `1024`, `10²⁰`."""
+    return str(number) if number < 100_000 else f"10{_superscript(round(math.log10(number)))}"
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as a person would say them: `0.4 s`, `45 s`, `12 min`, `2.5 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,117 @@
+"""Getting the latencies of a space's parts: from the run folder, from a file, or by measuring."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.schema import Config
+from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
+from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
+from aebnas_bo.estimation.latency_timing import measure_space
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+
+
+def prepare_latencies(
+    config: Config, space: NetworkSpace, folder: RunFolder | None, progress: RunProgress, device: str
+) -> LatencyPrices | None:
+    """Return the latencies of a space's parts where latency is an objective.
+
+    A study keeps the table it began with in its folder, so that a resumed run goes on with the same figures.
+
+    Args:
+        config: The run's configuration.
+        space: Its space.
+        folder: Run folder to read from and write to; `None` for none.
+        progress: Shows the measurement.
+        device: Where parts are timed.
+
+    Raises:
+        ConfigError: If the table cannot be read or lacks parts of the space.
+    """
+    if not config.search.has_latency:
+        return None
+    confidence = config.estimation.confidence
+    if folder is not None and folder.holds_study:
+        return stored_latencies(config, space, folder)
+    table = given_table(config, space) or measure_table(config, space, progress, device)
+    if folder is not None:
+        write_table(folder.latencies, table)
+    return LatencyPrices(table, space.skeleton, confidence)
+
+
+def given_table(config: Config, space: NetworkSpace) -> LatencyTable | None:
+    """Return the table the configuration names; `None` where it names none, or latency is no objective.
+
+    Raises:
+        ConfigError: If it cannot be read or lacks parts of the space.
+    """
+    if not config.search.has_latency or config.estimation.latency_table is None:
+        return None
+    table = LatencyTable.read(Path(config.estimation.latency_table))
+    table.check_covers(parts_of(space, config.estimation.confidence))
+    return table
+
+
+def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> LatencyPrices | None:
+    """Return the latencies a study was begun with; `None` where latency is no objective of it.
+
+    Raises:
+        ConfigError: If the table is missing or damaged.
+    """
+    if not config.search.has_latency:
+        return None
+    table = LatencyTable.read(folder.latencies)
+    table.check_covers(parts_of(space, config.estimation.confidence))
+    return LatencyPrices(table, space.skeleton, config.estimation.confidence)
+
+
+def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, device: str) -> LatencyTable:
+    """Time every part of a space's networks on this machine."""
+    is_begun = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal is_begun
+        if not is_begun:
+            progress.start("latencies of parts", total)
+            is_begun = True
+        progress.update(done, "")
+
+    return measure_space(space, config.estimation.confidence, device, config.num_threads, show)
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder of a file that is to be written after long work.
+
+    Raises:
+        UsageError: If there is none and it cannot be made, or the file is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: cannot be written; give a file in a folder of your own")
+
+
+def write_table(path: Path, table: LatencyTable) -> None:
+    """Write a table of latencies as JSON, whole or not at all.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    try:
+        write_text(path, table.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another file") from error
+
+
+def known_costs_of(space: NetworkSpace, latencies: LatencyPrices | None) -> tuple[ExitPrices, ...]:
+    """Return what is known of average costs at every point, MACs first; nothing where thresholds do not vary freely."""
+    if not space.has_free_thresholds:
+        return ()
+    return (exit_macs(space), *([] if latencies is None else [exit_latencies(space, latencies)]))

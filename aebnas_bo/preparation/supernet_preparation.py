@@ -1,0 +1,279 @@
+"""Getting a trained supernet: from the run folder, from the cache, or by training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.settings import TRANSFORMS, DataConfig
+from aebnas_bo.data.splits import Splits, set_aside
+from aebnas_bo.data.transforms import normalize
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.estimation.latency import LatencyPrices
+from aebnas_bo.estimation.measuring import MeasuringImages
+from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.table_store import TableStore
+from aebnas_bo.preparation.forecast import epoch_text, images_text
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.backbone_pool import backbone, backbone_pool
+from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
+from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
+from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
+from aebnas_bo.training.training_loop import EpochReport, TrainingData
+
+logger = logging.getLogger(__name__)
+
+TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
+
+MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
+TRAINING_VERSION = 5  # raised whenever training itself changes, so that no older supernet is reused
+ESTIMATION_VERSION = 3  # raised whenever measuring changes, so that no older exit table is reused
+
+
+def supernet_fingerprint(config: Config, data_hash: str) -> str:
+    """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
+    training = capped(config).model_dump(mode="json", exclude={"cache"})
+    joint = config.supernet.joint_loss
+    if joint is not None and joint.max_macs is None:
+        training["joint_loss"]["max_macs"] = config.search.max_average_macs  # as `with_budget` has it
+    # a space without squeeze-and-excitation is what it was before there was any
+    space = config.space.model_dump(
+        mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
+    )
+    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, _transforms(config.data)])
+
+
+def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: str) -> list[dict[str, object]]:
+    """Return what two trainings by a final recipe must share to be the same, beside network, images and seed.
+
+    Args:
+        recipe: The recipe.
+        data: Settings of the images.
+        left_out: Fields of the recipe that make no difference.
+    """
+    settings = recipe.model_dump(mode="json", exclude={"compile", "plain_baseline", *TRANSFORMS, *left_out})
+    return [settings, _transforms(recipe.with_transforms(data))]
+
+
+def _transforms(config: DataConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in TRANSFORMS}
+
+
+def cache_folder() -> Path:
+    """Return where supernets are kept between runs: `AEBNAS_BO_CACHE`, else the user's cache folder."""
+    named = os.environ.get("AEBNAS_BO_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aebnas_bo"
+
+
+def prepare_supernet(
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    device: str,
+) -> tuple[Supernet, str]:
+    """Return the trained supernet and where it came from.
+
+    Args:
+        config: The run's configuration.
+        space: The network space.
+        splits: The images.
+        folder: Run folder to read from and write to; `None` keeps nothing but the cache.
+        progress: Shows training.
+        device: Where it shall live.
+
+    Returns:
+        The supernet and `run folder`, `cache` or `trained`.
+
+    Raises:
+        CorruptStateError: If the run folder's supernet or checkpoint is damaged or of another configuration.
+        TrainingDivergedError: If training fails for good.
+    """
+    fingerprint = supernet_fingerprint(config, splits.data_hash)
+    supernet = Supernet(config.space, space.skeleton, config.seed).to(device)
+    cached = cache_folder() / "supernets" / f"{fingerprint}.safetensors"
+    if folder is not None and folder.supernet.exists():
+        load_supernet(folder.supernet, supernet, fingerprint)
+        return supernet, "run folder"
+    source = "trained"
+    if config.supernet.cache and _load_cached(cached, supernet, fingerprint):
+        source = "cache"
+    else:
+        _train(config, space, splits, supernet, folder, progress, fingerprint, device)
+        if config.supernet.cache:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            save_supernet(cached, supernet, fingerprint)
+    if folder is not None:
+        save_supernet(folder.supernet, supernet, fingerprint)
+        folder.checkpoint.unlink(missing_ok=True)
+    return supernet, source
+
+
+def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
+    """Load a cached supernet if there is a sound one; a damaged one is no loss and is replaced after training."""
+    if not path.exists():
+        return False
+    try:
+        load_supernet(path, supernet, fingerprint)
+    except CorruptStateError as error:
+        logger.warning("the cached supernet is not used and trained anew: %s", error)
+        return False
+    return True
+
+
+def _train(
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    supernet: Supernet,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    fingerprint: str,
+    device: str,
+) -> None:
+    checkpoint = folder.checkpoint if folder is not None else None
+    training = with_budget(capped(config), config, space)
+    data = training_data(config, training, splits, device)
+    images_per_epoch = len(data.images) * len(step_networks(training))
+    has_forecast = False
+
+    def show(report: EpochReport) -> None:
+        nonlocal has_forecast
+        if not has_forecast and report.epoch < report.epochs:
+            progress.message(epoch_text(report, images_per_epoch / report.images_per_s))
+        has_forecast = True
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    progress.message(f"supernet: {training.epochs} epochs on {images_text(splits)}")
+    progress.start("supernet epochs", training.epochs)
+    train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
+
+
+def capped(config: Config) -> SupernetConfig:
+    """Return how the supernet is trained, with the most MACs of its networks that follow from the search's limit."""
+    training, limit = config.supernet, config.search.max_average_macs
+    if training.max_macs is not None or limit is None or not training.stratified:
+        return training
+    return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
+
+
+def largest_trained(config: Config, space: NetworkSpace) -> Architecture:
+    """Return the largest network, without exits, that the supernet is trained on; it teaches the others."""
+    training = capped(config)
+    if not training.stratified:
+        return space.largest_without_exits
+    return backbone(space, backbone_pool(space, config.seed, training.max_macs).largest)
+
+
+def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:
+    """Return how weights are trained, the joint loss's budget of MACs filled in where it has none of its own."""
+    joint = training.joint_loss
+    if joint is None or joint.max_macs is not None:
+        return training
+    budget = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    return training.model_copy(update={"joint_loss": joint.model_copy(update={"max_macs": budget})})
+
+
+def tuning_goal(config: Config, space: NetworkSpace) -> TuningGoal:
+    """Return what thresholds are tuned for where they are no parameters.
+
+    Raises:
+        ConfigError: If a minimum of accuracy is asked for and none is given.
+    """
+    tuning, search = config.estimation.tuning, config.search
+    if tuning.goal == "min_accuracy":
+        least = tuning.value or search.min_accuracy
+        if least is None:
+            raise ConfigError("estimation.tuning.value: the goal min_accuracy needs an accuracy in percent")
+        return TuningGoal(tuning.goal, least)
+    given = tuning.value or search.max_average_macs
+    return TuningGoal(tuning.goal, space.middle_macs if given is None else given * MACS_PER_MILLION)
+
+
+def training_data(config: Config, training: TrainingConfig, splits: Splits, device: str) -> TrainingData:
+    """Return the training images, kept as bytes, with what turns a batch of them into input.
+
+    Args:
+        config: The whole configuration.
+        training: Section that says how weights are trained; if its loss asks for a support set, some are set aside.
+        splits: The images.
+        device: Where they go.
+    """
+    images, support, joint = splits.train, None, training.joint_loss
+    if joint is not None and joint.peak_weight > 0:
+        images, aside = set_aside(splits.train, joint.support_fraction, config.data.split_seed)
+        support = normalize(aside.images, splits.mean, splits.std, device), aside.labels.to(device)
+    return TrainingData(
+        images=images.images.to(device),
+        labels=images.labels.to(device),
+        augment=Augmentation.of(training.with_transforms(config.data), splits),
+        support=support,
+    )
+
+
+def make_estimator(
+    config: Config,
+    space: NetworkSpace,
+    splits: Splits,
+    supernet: Supernet,
+    device: str,
+    folder: RunFolder | None,
+    latencies: LatencyPrices | None = None,
+) -> SupernetEstimator:
+    """Return the estimator over the calibration and validation splits, which keeps what it measures in the folder."""
+    store = None
+    if folder is not None:
+        store = table_store(folder, supernet_fingerprint(config, splits.data_hash), config.estimation)
+    return SupernetEstimator(
+        space=space,
+        supernet=supernet,
+        images=MeasuringImages.of(splits, device),
+        config=config.estimation,
+        store=store,
+        goal=tuning_goal(config, space) if space.tunes_thresholds else None,
+        latencies=latencies,
+    )
+
+
+def table_store(folder: RunFolder, weights: str, config: EstimationConfig) -> TableStore:
+    """Return where a run keeps what it measures.
+
+    Args:
+        folder: The run folder.
+        weights: Fingerprint of the supernet, which is that of the study.
+        config: How networks are measured.
+    """
+    return TableStore(folder.estimates, content_key([weights, *measuring_settings(config)]))
+
+
+def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
+    """Return what the figures of a measured network depend on beside its weights and the images."""
+    return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling
+
+
+def resolve_device(name: str) -> str:
+    """Return `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: If `cuda` is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu or auto")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,176 @@
+"""The short list of a run: chosen, trained for a short time and judged; finished trainings are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.network_training import Candidate, final_recipe
+from aebnas_bo.deploy.standalone import StandaloneNetworks
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import UsageError
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import resolve_device
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.contenders import Contender, choose_contenders
+from aebnas_bo.shortlist.rungs import Judgement, TrainShort, climb
+from aebnas_bo.shortlist.shortlist_table import write_shortlist
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.training.training_loop import EpochReport
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all short trainings of a run share.
+
+    Args:
+        folder: The run folder; tables are kept in `shortlist/`.
+        config: Its configuration: rungs, recipe, seed.
+        space: Its space.
+        splits: Its images.
+    """
+
+    folder: RunFolder
+    config: Config
+    space: NetworkSpace
+    splits: Splits
+
+
+def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
+    """Return the networks of a run that a short list for some goals begins with.
+
+    Args:
+        ground: The run.
+        goals: What networks are wanted for.
+        count: Number of networks; fewer where the search found fewer.
+
+    Raises:
+        UsageError: If no trial was completed.
+    """
+    with TrialStore.open_read_only(ground.folder.study) as store:
+        objectives, trials = store.study.objectives, store.trials()
+    plain = [ground.space.architecture(point) for point in plain_points(ground.space)]
+    return choose_contenders(trials, ground.space, goals, count=count, objectives=objectives, plain=plain)
+
+
+def run_shortlist(
+    ground: Ground, contenders: Sequence[Contender], goals: Sequence[TuningGoal], *, train: TrainShort
+) -> tuple[list[Contender], list[Judgement]]:
+    """Train a short list and write `shortlist/shortlist.csv`; finished trainings are not repeated.
+
+    Args:
+        ground: Where, what and how.
+        contenders: The networks of the first rung.
+        goals: What networks are wanted for.
+        train: Trains one of them: `short_training` on this ground.
+
+    Returns:
+        The winner for each goal, and all judgements.
+
+    Raises:
+        RunFolderInUseError: If another process trains a short list of this run.
+        TrainingDivergedError: If a training fails for good.
+    """
+    torch.set_num_threads(ground.config.num_threads)
+
+    ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
+    with RunLock(ground.folder.shortlist):
+        skeleton, rungs = ground.space.skeleton, ground.config.shortlist.rungs
+        winners, judgements = climb(contenders, goals, rungs, skeleton=skeleton, train=train)
+        write_shortlist(ground.folder.shortlist, judgements)
+    return winners, judgements
+
+
+def check_shortlist(count: int | None, selection: Selection) -> None:
+    """Refuse a short list for a selection that names one network.
+
+    Args:
+        count: Networks asked for; `None` for no short list.
+        selection: Which network is wanted.
+
+    Raises:
+        UsageError: If it is a key.
+    """
+    if count is not None and selection.kind == "key":
+        raise UsageError(
+            f"--select {selection} names one network, and --shortlist {count} chooses among several; leave out "
+            "--shortlist, or select knee, best-accuracy, macs<=X, latency<=X or accuracy>=Y"
+        )
+
+
+def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) -> tuple[Candidate, list[Judgement]]:
+    """Train the most promising networks of a search for a candidate's goal, each for a short time, and take the best.
+
+    Args:
+        candidate: The selected network, whose goal counts.
+        count: Networks of the first rung; the other rungs have as many as configured, at most `count`. `None` for no
+            short list: the candidate stays.
+        progress: Shows the epochs.
+
+    Returns:
+        The best network in the place of the selected one, and all judgements.
+
+    Raises:
+        RunFolderInUseError: If another process trains a short list of this run.
+        TrainingDivergedError: If a training fails for good.
+    """
+    if count is None:
+        return candidate, []
+    (_, first_epochs), *others = candidate.config.shortlist.rungs
+    rungs = ((count, first_epochs), *((min(most, count), epochs) for most, epochs in others))
+    shortlist = candidate.config.shortlist.model_copy(update={"rungs": rungs})
+    config = candidate.config.model_copy(update={"shortlist": shortlist})
+    ground = Ground(candidate.folder, config, candidate.space, candidate.splits)
+    contenders = choose_shortlist(ground, [candidate.goal], count)
+    if len(contenders) < count:
+        progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
+    train = partial(short_training, ground, progress)
+    [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
+    return replace(candidate, trial=winner.trials[candidate.goal]), judgements
+
+
+def short_training(ground: Ground, progress: RunProgress, contender: Contender, epochs: int) -> ExitTable:
+    """Train a network of a short list, unless it is trained; return its table over the validation images.
+
+    Args:
+        ground: Where, what and how.
+        progress: Shows the epochs.
+        contender: The network.
+        epochs: Epochs of the training, its whole learning-rate schedule.
+
+    Raises:
+        TrainingDivergedError: If training fails for good.
+    """
+    networks = _networks(ground, epochs)
+    known = networks.known_table(contender.architecture)
+    if known is not None:
+        return known
+    progress.start(f"short training of {contender.key}, epochs", epochs)
+
+    def show(report: EpochReport) -> None:
+        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+
+    return networks.train(contender.architecture, show)
+
+
+def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
+    """Say whether a short training is finished or has left a checkpoint."""
+    return _networks(ground, epochs).is_begun(contender.architecture)
+
+
+def _networks(ground: Ground, epochs: int) -> StandaloneNetworks:
+    config = ground.config
+    recipe = final_recipe(config, ground.space).model_copy(update={"epochs": epochs})
+    short = config.model_copy(update={"final_training": recipe})
+    folder = ground.folder.shortlist / f"{epochs}-epochs"
+    return StandaloneNetworks(short, ground.space, ground.splits, resolve_device(config.device), folder)

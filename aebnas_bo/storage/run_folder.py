@@ -1,0 +1,139 @@
+"""What lies where in a run folder, and how a run comes by its folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from aebnas_bo.errors import UsageError
+from aebnas_bo.storage.atomic_files import remove_leftovers
+
+RUNS = Path("runs")
+# Files in a run folder, without those of its sub-folders. Earlier versions began study.db under the name `study`.
+FILES = frozenset({
+    "config.yaml", "study.db", "study", "latencies.json", "supernet.safetensors", "supernet.training.safetensors",
+    "trials.csv", "settings.csv", "pareto_front.csv", "hypervolume.csv", "surrogate.csv",
+    "hypervolume.png", "pareto_front.png", "summary.json", "method.json", "report.html", "time_plan.json",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def study(self) -> Path:
+        """The trials; a folder that has it holds a study."""
+        return self.path / "study.db"
+
+    @property
+    def supernet(self) -> Path:
+        """The trained supernet."""
+        return self.path / "supernet.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of unfinished supernet training."""
+        return self.path / "supernet.training.safetensors"
+
+    @property
+    def estimates(self) -> Path:
+        """What was measured of each network under shared weights, one file per architecture."""
+        return self.path / "estimates"
+
+    @property
+    def latencies(self) -> Path:
+        """Measured latencies of the parts of networks, where latency is an objective."""
+        return self.path / "latencies.json"
+
+    @property
+    def networks(self) -> Path:
+        """What was measured of each network trained alone, one file per architecture."""
+        return self.path / "networks"
+
+    @property
+    def shortlist(self) -> Path:
+        """What was measured of networks trained for a short time, one folder per number of epochs."""
+        return self.path / "shortlist"
+
+    @property
+    def time_plan(self) -> Path:
+        """How a run with a time budget divides it."""
+        return self.path / "time_plan.json"
+
+    @property
+    def trained(self) -> Path:
+        """Networks trained to the end, one folder per architecture, seed and recipe."""
+        return self.path / "trained"
+
+    @property
+    def front_figure(self) -> Path:
+        """The figure of the Pareto front."""
+        return self.path / "pareto_front.png"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows all of it."""
+        return self.path / "report.html"
+
+    @property
+    def summary(self) -> Path:
+        """Key figures of the run."""
+        return self.path / "summary.json"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            UsageError: If it cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); give another folder") from error
+        if not os.access(self.path, os.W_OK):
+            raise UsageError(f"--out {self.path}: cannot be written to; give another folder")
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files that a killed process left; all other files stay."""
+        remove_leftovers(self.path, FILES)
+
+    @property
+    def holds_study(self) -> bool:
+        """Whether a run was started here."""
+        return self.study.exists()
+
+
+def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
+    """Choose where a run lives.
+
+    Args:
+        out: Folder the user named, or `None` for `runs/STEM`, numbered from the second on.
+        stem: Name of the study with its seed.
+        resume: Whether to go on with what is there.
+
+    Returns:
+        The folder; with `resume` and no `out` the latest of this name.
+
+    Raises:
+        UsageError: If the named folder holds a study and `resume` is off, or is no folder.
+    """
+    if out is None:
+        numbered = [RunFolder(RUNS / stem)]
+        while numbered[-1].path.exists():
+            numbered.append(RunFolder(RUNS / f"{stem}-{len(numbered) + 1}"))
+        return numbered[-2] if resume and len(numbered) > 1 else numbered[-1]
+    folder = RunFolder(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: is a file; give a folder")
+    if folder.holds_study and not resume:
+        raise UsageError(f"--out {out}: already holds a study; add --resume to go on with it, or give another folder")
+    return folder

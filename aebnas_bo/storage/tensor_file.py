@@ -1,0 +1,115 @@
+"""Weights on disk: safetensors with a hash of their own, written atomically.
+
+A flipped bit in a safetensors file loads silently, and a killed process can leave half a file: both are
+caught here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.storage.atomic_files import replacing
+
+FORMAT_VERSION = "1"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors with metadata; the file appears whole or not at all.
+
+    Args:
+        path: Where to.
+        tensors: What; moved to the CPU and made contiguous.
+        metadata: Texts kept in the file's header.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {**metadata, "format_version": FORMAT_VERSION}
+    header["sha256"] = _hash(plain, header)
+    with replacing(path) as temporary:
+        save_file(plain, temporary, metadata=header)
+        temporary.chmod(0o644)  # safetensors leaves it to its owner alone
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote and check it.
+
+    Args:
+        path: The file.
+        fingerprint: The `fingerprint` its metadata must hold.
+
+    Returns:
+        Tensors and metadata.
+
+    Raises:
+        CorruptStateError: If the file is damaged, of another version, or of another configuration.
+    """
+    way_out = _way_out(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out}") from error
+    if metadata.get("format_version") != FORMAT_VERSION:
+        found = metadata.get("format_version")
+        raise CorruptStateError(f"{path} has format {found}, expected {FORMAT_VERSION}; {way_out}")
+    if metadata.pop("sha256", None) != _hash(tensors, metadata):
+        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
+    if metadata.get("fingerprint") != fingerprint:
+        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {way_out}")
+    return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of what `save_tensors` wrote, which costs nothing but is not checked.
+
+    Raises:
+        CorruptStateError: If the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
+
+
+def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Check that a file holds tensors of the expected names and shapes, before any of them is used.
+
+    Raises:
+        CorruptStateError: If one is missing, superfluous or of another shape.
+    """
+    missing, foreign = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    shared = sorted(expected.keys() & found.keys())
+    misshapen = [name for name in shared if found[name].shape != expected[name].shape]
+    for problem, names in (("lacks", missing), ("has unknown", foreign), ("has a misshapen", misshapen)):
+        if names:
+            raise CorruptStateError(
+                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); "
+                f"{_way_out(path)}"
+            )
+
+
+def _way_out(path: Path) -> str:
+    return f"delete {path} to train anew, or start another run folder"
+
+
+def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of all a file holds; metadata too, or a flipped epoch would go unnoticed."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.view(-1).view(dtype=torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()

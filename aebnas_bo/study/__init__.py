@@ -1,0 +1,1 @@
+"""One study from configuration to results, within a time budget or without, and resuming it."""

@@ -1,0 +1,283 @@
+"""One study from configuration to results: the steps in order, each owned by its module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from rich.console import Console
+
+from aebnas_bo.analysis.front_correction import correct_front
+from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.summary import Summary, write_summary
+from aebnas_bo.analysis.supernet_check import plain_tau
+from aebnas_bo.analysis.surrogate_report import write_surrogate_report
+from aebnas_bo.analysis.tables import write_tables, write_text
+from aebnas_bo.config.loading import dump_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.estimation.exit_prices import ExitPrices
+from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.forecast import space_text
+from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import (
+    make_estimator,
+    prepare_supernet,
+    resolve_device,
+    supernet_fingerprint,
+)
+from aebnas_bo.search.first_points import FirstPoints
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.search_loop import run_search
+from aebnas_bo.search.strategies import check_strategy, make_strategy
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """Everything a search loop needs, whoever writes the loop.
+
+    Args:
+        space: The networks that may be found.
+        splits: The images.
+        estimator: Judges points.
+        objectives: Accuracy, average MACs and, where it is asked for, average latency, with their reference point.
+        known_costs: What is known of average costs at every point; nothing where thresholds do not vary freely.
+        supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
+    """
+
+    space: NetworkSpace
+    splits: Splits
+    estimator: SupernetEstimator
+    objectives: tuple[Objective, ...]
+    known_costs: tuple[ExitPrices, ...]
+    supernet_source: str
+
+
+@dataclass
+class _Clock:
+    """Seconds spent in each phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def prepare_study(config: Config, progress: RunProgress | None = None) -> PreparedStudy:
+    """Load the images and get a trained supernet (from the cache if there is one), without any run folder.
+
+    Args:
+        config: What to prepare.
+        progress: Shows supernet training; nothing is shown by default.
+
+    Raises:
+        AebnasError: As the steps do.
+    """
+    progress = progress or RunProgress(Console(stderr=True), quiet=True)
+    splits = load_splits(config.data)
+    torch.set_num_threads(config.num_threads)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    device = resolve_device(config.device)
+    latencies = prepare_latencies(config, space, None, progress, device)
+    return _prepare(config, splits, space, None, progress, device, latencies)
+
+
+def make_objectives(
+    config: Config, space: NetworkSpace, latencies: LatencyPrices | None = None
+) -> tuple[Objective, ...]:
+    """Return accuracy (up, percent), average MACs (down, millions) and, with latencies, average milliseconds (down).
+
+    Unless configured, the reference is chance accuracy and the cost of the largest network without exits, which any
+    trained network of moderate size beats in all.
+    """
+    point, plain = config.search.reference_point, space.largest_without_exits
+    largest = exit_costs(plain, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+    accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
+    objectives = (
+        Objective(
+            "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
+        ),
+        Objective(
+            "average_macs",
+            False,
+            reference=point.average_macs if point else largest,
+            unit="M",
+            limit=config.search.max_average_macs,
+        ),
+    )
+    if latencies is None:
+        return objectives
+    slowest = priced(plain, space.skeleton, latencies).cumulative[-1] / NANOSECONDS_PER_MS
+    reference = point.latency_ms if point and point.latency_ms is not None else slowest
+    return (*objectives, Objective("latency_ms", False, reference, unit="ms", limit=config.search.max_latency_ms))
+
+
+def run_study(
+    config: Config,
+    folder: RunFolder,
+    resume: bool,
+    progress: RunProgress,
+    is_time_up: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Run a study, or go on with it, and write everything its folder holds.
+
+    Args:
+        config: The configuration; on `resume` it must be one that `resumed_config` allows.
+        folder: The run folder.
+        resume: Whether the folder may hold a study.
+        progress: Shows what happens.
+        is_time_up: Asked before each batch of trials; once it is true the search ends, and the trials done become its
+            budget.
+
+    Returns:
+        The figures of `summary.json`.
+
+    Raises:
+        AebnasError: As the steps do; what was finished is stored and exported all the same.
+    """
+    check_strategy(config.search)
+    clock = _Clock()
+    with clock.phase("data"):
+        splits = load_splits(config.data)
+        space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+        device = resolve_device(config.device)
+        if not folder.holds_study:
+            given_table(config, space)  # the last mistake that can show before anything is created
+    folder.create()
+    with RunLock(folder.path):
+        if folder.holds_study and not resume:
+            raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
+        torch.set_num_threads(config.num_threads)
+        progress.message(space_text(space))
+        with clock.phase("latencies" if config.search.has_latency else "data"):
+            latencies = prepare_latencies(config, space, folder, progress, device)
+        with _open_store(config, folder, space, splits, latencies) as store:
+            with clock.phase("supernet"):
+                study = _prepare(config, splits, space, folder, progress, device, latencies)
+            try:
+                with clock.phase("search"):
+                    trials = _search(config, study, store, progress, is_time_up)
+                config = _ended(config, len(trials), store, folder)
+            finally:
+                with clock.phase("export"):
+                    summary = _export(config, folder, study, store, clock.seconds)
+    return summary
+
+
+def _prepare(
+    config: Config,
+    splits: Splits,
+    space: NetworkSpace,
+    folder: RunFolder | None,
+    progress: RunProgress,
+    device: str,
+    latencies: LatencyPrices | None,
+) -> PreparedStudy:
+    supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
+    progress.message(f"supernet: {source}")
+    return PreparedStudy(
+        space=space,
+        splits=splits,
+        estimator=make_estimator(config, space, splits, supernet, device, folder, latencies),
+        objectives=make_objectives(config, space, latencies),
+        known_costs=known_costs_of(space, latencies),
+        supernet_source=source,
+    )
+
+
+def _open_store(
+    config: Config, folder: RunFolder, space: NetworkSpace, splits: Splits, latencies: LatencyPrices | None
+) -> TrialStore:
+    """Open the folder's study, or create it: the configuration is written first, the study last."""
+    fingerprint = supernet_fingerprint(config, splits.data_hash)
+    if folder.holds_study:
+        store = TrialStore.open(folder.study)
+        if store.study.fingerprint != fingerprint:
+            raise CorruptStateError(
+                f"{folder.path}: the images or this program changed since the study began; start another run folder"
+            )
+        store.set_config(dump_config(config))
+        write_text(folder.config, dump_config(config))
+        return store
+    folder.remove_leftovers()
+    if config.time_budget is None:
+        folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
+    write_text(folder.config, dump_config(config))
+    objectives = make_objectives(config, space, latencies)
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
+    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
+        pass  # a killed process leaves a whole study or none
+    return TrialStore.open(folder.study)
+
+
+def _ended(config: Config, num_trials: int, store: TrialStore, folder: RunFolder) -> Config:
+    """Return the configuration with the trials of a search that its time ended as its budget."""
+    if num_trials >= config.search.budget:
+        return config
+    config = config.model_copy(update={"search": config.search.model_copy(update={"budget": num_trials})})
+    store.set_config(dump_config(config))
+    write_text(folder.config, dump_config(config))
+    return config
+
+
+def _search(
+    config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress, is_time_up: Callable[[], bool]
+) -> list[Trial]:
+    objectives = store.study.objectives
+    strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    if config.search.plain_first:
+        most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
+        strategy = FirstPoints(plain_points(study.space)[:most], strategy)
+
+    limited = any(objective.limit is not None for objective in objectives)
+
+    def show(trials: Sequence[Trial]) -> None:
+        area, front = hypervolume(trials, objectives, has_settings=True), pareto_front(trials, objectives)
+        failed = sum(trial.status == "FAILED" for trial in trials)
+        found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "nothing admissible yet"
+        progress.update(len(trials), f"{found}  failed {failed}")
+
+    progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
+    return run_search(store, strategy, study.estimator, objectives, config.search, show, is_time_up)
+
+
+def _export(
+    config: Config, folder: RunFolder, study: PreparedStudy, store: TrialStore, seconds: dict[str, float]
+) -> Summary:
+    trials, objectives = store.trials(), store.study.objectives
+    names, details = study.space.search_space.names, study.estimator.detail_names
+    correction = correct_front(trials, objectives, study.space, table_of=study.estimator.exit_table, seed=config.seed)
+    write_tables(folder.path, trials, objectives, names, details, corrected=correction.points)
+    write_surrogate_report(
+        folder.path / "surrogate.csv", trials, study.space.search_space, objectives, study.known_costs
+    )
+    design = config.search.design_trials
+    plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
+    plot_pareto_front(folder.front_figure, trials, objectives, design)
+    source = study.supernet_source
+    return write_summary(
+        folder.summary, config, study.splits, trials, objectives, source, seconds,
+        correction=correction, plain_tau=plain_tau(trials, study.space),
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""What a run shows at its end: the trained networks, if it trained any, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.console import Console
+from rich.table import Table
+
+from aebnas_bo.preparation.forecast import duration_text
+from aebnas_bo.shortlist.shortlist_table import print_shortlist
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.timed_run import TimedResult
+
+
+def print_timed(console: Console, result: TimedResult) -> None:
+    """Show the short list, if there was one, and the trained networks.
+
+    Args:
+        console: Where to.
+        result: The run.
+    """
+    if result.judgements:
+        print_shortlist(console, result.judgements)
+    table = Table(title="Trained networks", title_justify="left")
+    table.add_column("network")
+    for name in ("validation (%)", "test (%)", "average MACs (M)", "worst case (M)", "exits", "epochs"):
+        table.add_column(name, justify="right")
+    for network in result.networks:
+        table.add_row(
+            network.key, f"{network.validation.accuracy:.2f}", f"{network.test.accuracy:.2f}",
+            f"{network.test.average_macs:.4f}", f"{network.test.worst_case_macs:.4f}",
+            str(len(network.outputs) - 1), str(network.origin.epochs),
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"{duration_text(result.seconds)} in all", highlight=False)
+
+
+def next_step(folder: RunFolder, result: TimedResult | None, *, has_front: bool) -> str:
+    """Return the command that a user will want next.
+
+    Args:
+        folder: The run folder.
+        result: The run, if it had a time budget.
+        has_front: Whether any network meets the limits of the search.
+    """
+    path = shlex.quote(str(folder.path))
+    if result is not None and result.networks:
+        best = max(result.networks, key=lambda network: network.validation.accuracy)
+        return f"next: aebnas-bo export {path} --select {best.key} --format onnx, or aebnas-bo report {path}"
+    if not has_front:
+        return f"next: aebnas-bo report {path}, which shows the networks nearest to the limits"
+    return (
+        f"next: aebnas-bo train {path} --shortlist 8, which trains the most promising networks for a short time and "
+        "the best of them to the end"
+    )

@@ -1,0 +1,315 @@
+"""One run within a time budget: search, short list and final trainings, each phase in the time that is left for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from aebnas_bo.analysis.summary import Summary
+from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.loading import dump_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.network_training import Candidate, final_recipe, train_candidate
+from aebnas_bo.deploy.plain_baseline import PlainGround
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.preparation.forecast import duration_text, images_text
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import resolve_device
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
+from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.study.resuming import differing_settings
+from aebnas_bo.study.running import run_study
+from aebnas_bo.study.time_plan import (
+    SHORTLISTS,
+    TEACHER_SIZES,
+    TimePlan,
+    final_epochs,
+    planned_config,
+    rungs,
+    search_seconds,
+    sufficiency,
+    supernet_epochs,
+)
+from aebnas_bo.study.training_speed import Stopwatch, measure_speed, time_network
+
+
+@dataclass(frozen=True)
+class TimedResult:
+    """What a run within a time budget leaves.
+
+    Args:
+        summary: Key figures of the search.
+        judgements: Judgements of the short list.
+        networks: The trained networks, cheapest budget first.
+        seconds: Seconds the run took, those before an interruption included as far as they were noted.
+    """
+
+    summary: Summary
+    judgements: list[Judgement]
+    networks: list[NetworkDescription]
+    seconds: float
+
+
+def run_in_time(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> TimedResult:
+    """Run a study within `config.time_budget`, or go on with one, and train networks for several budgets of MACs.
+
+    Args:
+        config: The configuration; its time budget is set.
+        folder: The run folder.
+        resume: Whether the folder may hold a study.
+        progress: Shows what happens.
+
+    Raises:
+        AebnasError: As the steps do; what was finished is stored all the same.
+    """
+    if folder.holds_study:
+        plan = TimePlan.read(folder.time_plan)
+        watch = Stopwatch(plan.spent_s)
+    else:
+        watch = Stopwatch()
+        plan = _first_plan(config, watch, progress)
+        folder.create()
+        plan.write(folder.time_plan)
+    run = _TimedRun(planned_config(config, plan), folder, plan, watch, progress)
+    try:
+        summary = run.search(resume)
+        judgements, networks = run.train()
+    except RunFolderInUseError:
+        raise  # the plan is the other process's to write
+    except BaseException:
+        run.note_time()
+        raise
+    return TimedResult(summary, judgements, networks, watch.seconds)
+
+
+def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) -> tuple[Config, list[str]]:
+    """Return a configuration with what a run's time budget has decided, so that the two compare equal on resuming.
+
+    Args:
+        config: What file and options say.
+        folder: The run folder.
+        options: The `section.key=value` options.
+
+    Returns:
+        The configuration, and a line for each option that a decision overrules; nothing changes without a time plan.
+
+    Raises:
+        CorruptStateError: If the time plan is damaged.
+    """
+    if not folder.time_plan.exists():
+        return config, []
+    planned = planned_config(config, TimePlan.read(folder.time_plan))
+    named = {option.partition("=")[0].strip() for option in options}
+    decided = differing_settings(planned, config)
+    return planned, [
+        f"{name}: the time budget decided {decided[name][0]}; {name}={decided[name][1]} has no effect"
+        for name in sorted(named & decided.keys())
+    ]
+
+
+def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> TimePlan:
+    """Time a few steps, decide how long the supernet is trained, and forecast the run."""
+    torch.set_num_threads(config.num_threads)  # what is timed must run as it will
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    speed = measure_speed(config, space, splits, resolve_device(config.device))
+    minutes, num_images = config.time_budget or 0.0, len(splits.train)
+    highest = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    goals = budget_goals(highest, config.shortlist.budgets)
+    networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
+    share = sufficiency(minutes, watch.seconds, num_images, networks_s)
+    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
+    supernet_s = epochs * num_images * speed.supernet_s
+    then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
+    progress.message(
+        f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
+        f"{duration_text(supernet_s)}; then search, {then} in the rest"
+    )
+    return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
+
+
+class _TimedRun:
+    """The phases of one run; every decision is stored before it is acted on."""
+
+    def __init__(
+        self, config: Config, folder: RunFolder, plan: TimePlan, watch: Stopwatch, progress: RunProgress
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._plan = plan
+        self._watch = watch
+        self._progress = progress
+
+    def search(self, resume: bool) -> Summary:
+        """Train the supernet and search until the search's share of the time is spent."""
+        summary = run_study(self._config, self._folder, resume, self._progress, self._is_search_over)
+        if self._plan.search_trials is None:
+            self._decide(search_trials=sum(summary.trials.values()))
+        return summary
+
+    def _is_search_over(self) -> bool:
+        """Say whether the search's share of the time is spent; when it ends is decided the first time."""
+        if self._plan.search_trials is not None:
+            return False  # decided: the search goes on to this number
+        now = self._watch.seconds
+        until = self._plan.search_until_s
+        if until is None:
+            until = now + search_seconds(self._plan, now)
+            self._plan = self._plan.model_copy(update={"search_until_s": until})
+        self.note_time()
+        return now >= until
+
+    def note_time(self) -> None:
+        """Note how many seconds are spent, for resuming."""
+        self._plan = self._plan.model_copy(update={"spent_s": self._watch.seconds})
+        self._plan.write(self._folder.time_plan)
+
+    def train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
+        """Train the short list, then the chosen networks to the end."""
+        with RunLock(self._folder.path):
+            judgements, networks = self._train()
+            self.note_time()
+        return judgements, networks
+
+    def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
+        splits = load_splits(self._config.data)
+        space = NetworkSpace(self._config.space, splits.in_channels, splits.num_classes)
+        with TrialStore.open_read_only(self._folder.study) as store:
+            goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
+        ground = Ground(self._folder, self._config, space, splits)
+        if self._plan.rungs is None:
+            likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0])
+            self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
+            ground = replace(ground, config=self._config)
+        winners, judgements = self._winners(ground, goals)
+        chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
+        candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
+        if self._plan.final_epochs is None:
+            num_images = len(candidates[0].final_splits.train)
+            speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
+            teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
+            epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
+            self._decide(final_epochs=epochs, teacher=teacher)
+            candidates = [replace(candidate, config=self._config) for candidate in candidates]
+        counts = self._plan.final_epochs or ()
+        networks = [
+            train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
+            for candidate, count in zip(candidates, counts, strict=True)
+        ]
+        return judgements, networks
+
+    def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
+        """Train a network of the short list and note how long an image takes, if all of the training was here."""
+        started = None if is_begun(ground, contender, epochs) else self._watch.seconds
+        table = short_training(ground, self._progress, contender, epochs)
+        if started is not None:
+            image_s = (self._watch.seconds - started) / (epochs * len(ground.splits.train))
+            measured = {**self._plan.measured_s, contender.key: image_s}
+            self._plan = self._plan.model_copy(update={"measured_s": measured})
+            self.note_time()
+        return table
+
+    def _winners(self, ground: Ground, goals: Sequence[TuningGoal]) -> tuple[list[Contender], list[Judgement]]:
+        """Return the network for each goal: the short list's winner or, without one, its first contender."""
+        if not self._plan.rungs:
+            return [choose_shortlist(ground, [goal], 1)[0] for goal in goals], []
+        contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
+        return run_shortlist(ground, contenders, goals, train=partial(self._train_short, ground))
+
+    def _network_seconds(self, ground: Ground, contender: Contender) -> float:
+        """Return the seconds per training image of a network: those of its short training, else of a few steps."""
+        if contender.key in self._plan.measured_s:
+            return self._plan.measured_s[contender.key]
+        device = resolve_device(self._config.device)
+        skeleton, network = ground.space.skeleton, contender.architecture
+        return time_network(self._config, skeleton, ground.splits, device=device, network=network)
+
+    def _teachers_seconds(self, candidate: Candidate, highest: float) -> dict[float, float]:
+        """Return the MACs in millions of plain networks that may teach, and their seconds per training image.
+
+        Empty where the configuration names a teacher itself, or learns confidences, for which a teacher has no answers.
+
+        Args:
+            candidate: One of the networks to be trained.
+            highest: Highest budget of average MACs in millions.
+        """
+        recipe = final_recipe(self._config, candidate.space)
+        if recipe.teacher is not None or recipe.joint_loss is not None:
+            return {}
+        ground = PlainGround(self._folder, self._config, candidate.splits)
+        device, splits = resolve_device(self._config.device), candidate.final_splits
+        seconds = {}
+        for size in TEACHER_SIZES:
+            network, skeleton = ground.network(ground.width_of(size * highest))
+            seconds[size * highest] = time_network(self._config, skeleton, splits, device=device, network=network)
+        return seconds
+
+    def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
+        return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
+
+    def _decide(
+        self,
+        *,
+        search_trials: int | None = None,
+        rungs: tuple[tuple[int, int], ...] | None = None,
+        final_epochs: tuple[int, ...] | None = None,
+        teacher: tuple[float, int] | None = None,
+    ) -> None:
+        """Store a decision, and the seconds spent so far, in the plan and in the study's configuration."""
+        decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs, "teacher": teacher}
+        made = {name: value for name, value in decided.items() if value is not None}
+        self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
+        self._plan.write(self._folder.time_plan)
+        self._config = planned_config(self._config, self._plan)
+        text = dump_config(self._config)
+        with TrialStore.open(self._folder.study) as store:
+            store.set_config(text)
+        write_text(self._folder.config, text)
+        self._progress.message(_decision_text(made, self._watch.seconds))
+
+
+def _decision_text(made: Mapping[str, object], seconds: float) -> str:
+    name, value = next(iter(made.items()))
+    if name == "rungs" and not value:
+        text = "no short list, all time for the final trainings"
+    elif name == "rungs" and isinstance(value, tuple):
+        steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
+        text = f"short list: {steps}"
+    elif isinstance(value, tuple):
+        text = f"final trainings: {', '.join(map(str, value))} epochs"
+        if isinstance(teacher := made.get("teacher"), tuple):
+            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {teacher[1]} epochs"
+    else:
+        text = f"search ended after {value} trials"
+    return f"{duration_text(seconds)}: {text}"
+
+
+def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
+    config = candidate.config
+    recipe = config.final_training.model_copy(update={"epochs": epochs})
+    return replace(candidate, config=config.model_copy(update={"final_training": recipe}))
+
+
+def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:
+    """Return the budgets of average MACs; the highest is the limit of the search, else the most that was seen."""
+    seen = [trial.metrics["average_macs"] for trial in observed]
+    highest = config.search.max_average_macs or max(seen, default=1.0)
+    return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
+
+
+def _macs(contenders: Sequence[Contender], space: NetworkSpace) -> list[int]:
+    return [exit_costs(one.architecture, space.skeleton).cumulative[-1] for one in contenders]

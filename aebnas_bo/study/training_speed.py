@@ -1,0 +1,132 @@
+"""How fast this machine trains: a few steps of the supernet and of single networks, timed before a run begins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.preparation.supernet_preparation import capped, training_data, with_budget
+from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
+from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.sampling import TrainingSampler
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
+from aebnas_bo.training.training_loop import EpochReport, TrainingData
+
+STEPS = 10  # of the supernet that are timed, after as many that are not
+NETWORK_STEPS = 20  # of each single network, likewise
+NETWORKS = 3  # cheap, middle and expensive
+
+
+class Speed(BaseModel):
+    """Measured speeds of training.
+
+    Args:
+        supernet_s: Seconds per training image of the supernet, all networks of a step together.
+        network_s: Seconds per training image of one network, whatever its size.
+        network_s_per_mac: Seconds per training image and MAC of one network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    supernet_s: float
+    network_s: float
+    network_s_per_mac: float
+
+    def network_seconds(self, macs: int) -> float:
+        """Return the seconds per training image of a network with so many MACs to its final classifier."""
+        return self.network_s + self.network_s_per_mac * macs
+
+
+def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: str) -> Speed:
+    """Time a few training steps, which takes some seconds.
+
+    Args:
+        config: How supernet and networks are trained.
+        space: The networks.
+        splits: The images.
+        device: Where they are trained.
+    """
+    training = with_budget(capped(config), config, space)
+    pool = backbone_pool(space, config.seed, training.max_macs)
+    images_per_s = _supernet_speed(config, space, splits, device)
+    networks = _networks(space, pool)
+    macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
+    seconds = np.array([time_network(config, space.skeleton, splits, device=device, network=one) for one in networks])
+    slope, offset = np.polyfit(macs, seconds, 1)
+    if slope < 0 or offset < 0:  # the noise of a busy machine
+        slope, offset = 0.0, float(seconds.mean())
+    return Speed(
+        supernet_s=len(step_networks(training)) / images_per_s,
+        network_s=float(offset),
+        network_s_per_mac=float(slope),
+    )
+
+
+def _networks(space: NetworkSpace, pool: BackbonePool) -> list[Architecture]:
+    """Return a cheap, a middle and an expensive network of a pool, with all exits and random branches."""
+    last = len(pool.strata) - 1
+    chosen = [pool.strata[last * step // (NETWORKS - 1)] for step in range(NETWORKS)]
+    found = []
+    for stratum in chosen:
+        single = BackbonePool((stratum[:1],), stratum[0], stratum[0])
+        sampler = TrainingSampler(space, np.random.default_rng(0), has_balanced_branches=False, pool=single)
+        found.append(sampler.draw("random"))
+    return found
+
+
+def _supernet_speed(config: Config, space: NetworkSpace, splits: Splits, device: str) -> float:
+    """Return images per second, summed over the networks of a step."""
+    training = with_budget(capped(config), config, space).model_copy(update={"epochs": 1})
+    data = _few(training_data(config, training, splits, device), STEPS * training.batch_size)
+    supernet = Supernet(config.space, space.skeleton, config.seed).to(device)
+    reports: list[EpochReport] = []
+    for _ in range(2):  # the first time compiles kernels
+        train_supernet(supernet, space, data, training, config.seed, reports.append, None, "")
+    return reports[-1].images_per_s
+
+
+def time_network(config: Config, skeleton: Skeleton, splits: Splits, *, device: str, network: Architecture) -> float:
+    """Time a few steps of one network and return the seconds per training image.
+
+    Args:
+        config: How it is trained.
+        skeleton: The fixed part of its space.
+        splits: The images.
+        device: Where it is trained.
+        network: The network.
+    """
+    recipe = config.final_training.model_copy(update={"epochs": 1, "teacher": None, "joint_loss": None})
+    data = _few(training_data(config, recipe, splits, device), NETWORK_STEPS * recipe.batch_size)
+    reports: list[EpochReport] = []
+    for _ in range(2):
+        train_from_scratch(network, skeleton, data, recipe, config.seed, reports.append)
+    return 1.0 / reports[-1].images_per_s
+
+
+def _few(data: TrainingData, count: int) -> TrainingData:
+    return replace(data, images=data.images[:count], labels=data.labels[:count])
+
+
+class Stopwatch:
+    """Seconds since it was made, on top of those spent before.
+
+    Args:
+        spent_s: Seconds that earlier processes of the same run spent.
+    """
+
+    def __init__(self, spent_s: float = 0.0) -> None:
+        self._before = spent_s - time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent so far."""
+        return self._before + time.monotonic()

@@ -1,0 +1,96 @@
+"""What a supernet does with a batch: sandwich rule and in-place distillation.
+
+Sources: sandwich rule and in-place distillation, BigNAS (Yu et al., ECCV 2020), sections 3.1 and 3.2; late exits
+teaching early ones, Be Your Own Teacher (Zhang et al., ICCV 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from aebnas_bo.space.backbone_pool import backbone_pool
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.sampling import Extreme, TrainingSampler
+from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.training.losses import soft_labels
+from aebnas_bo.training.objective import Network, NetworkLoss, make_network_loss
+from aebnas_bo.training.precision import autocast
+from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, train
+
+
+def train_supernet(
+    supernet: Supernet,
+    space: NetworkSpace,
+    data: TrainingData,
+    config: SupernetConfig,
+    seed: int,
+    on_epoch: Callable[[EpochReport], None],
+    checkpoint: Path | None,
+    fingerprint: str,
+) -> None:
+    """Train a supernet in place.
+
+    Args:
+        supernet: Fresh supernet, changed in place.
+        space: The networks it holds.
+        data: The images.
+        config: Settings.
+        seed: The run's seed.
+        on_epoch: Called after every epoch; its loss is that of the step's first network, the largest one.
+        checkpoint: File to resume from and to write to; `None` for no checkpoints.
+        fingerprint: Identifies the configuration in the checkpoint.
+
+    Raises:
+        TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
+        CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
+    """
+    pool = backbone_pool(space, seed, config.max_macs) if config.stratified else None
+
+    def make_backward(generator: np.random.Generator) -> Backward:
+        sampler = TrainingSampler(space, generator, config.balanced_branches, pool)
+
+        def networks() -> list[Network]:
+            return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]
+
+        loss = make_network_loss(config, space.skeleton, data, networks)
+        return lambda images, targets: _backward(supernet, sampler, images, targets, loss, config)
+
+    run = TrainingRun(supernet, make_backward, len(step_networks(config)), "supernet", "supernet", seed)
+    train(run, data, config, on_epoch, checkpoint, fingerprint)
+
+
+def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
+    """Return which networks every step takes, the teacher first."""
+    extremes: tuple[Extreme, ...] = ("largest", "smallest") if config.sandwich else ("random", "random")
+    random: Extreme = "random"
+    return (*extremes, *(random for _ in range(config.random_subnets)))
+
+
+def _backward(
+    supernet: Supernet,
+    sampler: TrainingSampler,
+    images: Tensor,
+    targets: Tensor,
+    network_loss: NetworkLoss,
+    config: SupernetConfig,
+) -> float:
+    """Add the gradients of all networks of a step; return the first one's loss."""
+    teacher: Tensor | None = None
+    first_loss: Tensor | None = None
+    for kind in step_networks(config):
+        architecture = sampler.draw(kind)
+        with autocast(config.precision, images.device):
+            outputs, supervision = supernet.supervised(images, architecture)
+        loss = network_loss(architecture, outputs, supervision, targets if teacher is None else teacher, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if first_loss is None:
+            first_loss = loss.detach()
+        if teacher is None and kind == "largest" and config.distillation:
+            teacher = soft_labels(outputs[-1])
+    return float(first_loss) if first_loss is not None else 0.0

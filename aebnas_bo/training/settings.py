@@ -1,0 +1,140 @@
+"""Settings of training: what supernets and single networks share, and the final recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from aebnas_bo.data.settings import TRANSFORMS, DataConfig, Fraction, MixingAlpha, Padding
+from aebnas_bo.storage.frozen_model import Section
+
+Precision = Literal["auto", "float32", "bfloat16"]
+TeacherSource = Literal["network", "supernet"]
+
+
+class JointLossConfig(Section):
+    """Classes and learned confidences trained together (NACHOS); the terms are explained in `training/joint_loss.py`.
+
+    Args:
+        class_weight: Weight of the classes' term; that of the confidences is 1.
+        cost_weight: Weight of expected MACs above the budget; 0 leaves the term out.
+        peak_weight: Weight of confidences' distance from what each exit gets right of each class; 0 leaves it out.
+        max_macs: Budget of the expected MACs in millions; null takes `search.max_average_macs` or, without that, the
+            geometric mean of the space's cheapest and most expensive backbone.
+        support_fraction: Share of the training images, equally many of each class but no more than half of any, that
+            say what exits get right. Weights are not trained on them. Only taken where `peak_weight` is not 0.
+    """
+
+    class_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    cost_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    peak_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    max_macs: Annotated[float, Field(gt=0.0)] | None = None
+    support_fraction: Fraction = 0.1
+
+
+class TrainingConfig(Section):
+    """What training a supernet and training one network have in common.
+
+    Args:
+        epochs: Passes over the training split. Where a configuration names images and sets no epochs, few images get
+            more than many: 300,000 divided by their number for supernets (15 to 100), 800,000 for final trainings (60
+            to 200).
+        batch_size: Images per step.
+        learning_rate: Peak of the warm-up and cosine schedule.
+        warmup_epochs: Epochs of linear warm-up.
+        momentum: Nesterov momentum of SGD.
+        weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
+        label_smoothing: Label smoothing of the cross-entropy.
+        exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
+            alike. Those of a network's outputs are divided by their mean, so that no exit slows the others.
+        exit_distillation: Whether early exits also learn from the final exit of their own network.
+        joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
+        ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
+        gradient_clip: Maximal gradient norm of a step.
+        max_rollbacks: How often a non-finite loss may roll training back before it stops.
+        precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10000)] = 80
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.05
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0001
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    exit_weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
+    exit_distillation: bool = False
+    joint_loss: JointLossConfig | None = None
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
+    max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
+    precision: Precision = "auto"
+
+    def with_transforms(self, data: DataConfig) -> DataConfig:
+        """Return the settings of the images with the transforms this training gives them."""
+        return data
+
+
+class TeacherConfig(Section):
+    """Network whose answers a final training learns from, in equal parts with the labels.
+
+    Args:
+        source: `network` is a plain network without exits, trained first by the same recipe from labels alone.
+            `supernet` is the largest network that the supernet was trained on; it is used only if it is more accurate
+            than the trained network itself after a short training.
+        macs: MACs in millions of the plain network. Null takes twice `search.max_average_macs` or, where that is null
+            too, twice the MACs of the trained network.
+        epochs: Epochs of the plain network's training; null takes `final_training.epochs`.
+    """
+
+    source: TeacherSource = "network"
+    macs: Annotated[float, Field(gt=0.0)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10000)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> TeacherConfig:
+        if self.source == "supernet" and (self.macs is not None or self.epochs is not None):
+            raise ValueError("macs and epochs describe the source network; set source: network, or leave them out")
+        return self
+
+
+class FinalTrainingConfig(TrainingConfig):
+    """The final recipe: how one network is trained to the end, all its exits together.
+
+    Args:
+        start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
+        teacher: Network whose answers are learned too; null learns from labels alone.
+        train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
+            three quarters of the validation images; thresholds are tuned on the others.
+        compile: Whether `torch.compile` may speed up training on CUDA.
+        plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
+            scratch; the supernet does not teach it.
+        crop_padding: As in `data`, whose value null takes; like those that follow.
+        horizontal_flip: Likewise.
+        trivial_augment: Likewise.
+        mixup_alpha: Likewise.
+        cutmix_alpha: Likewise.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
+    start: Literal["supernet", "scratch"] = "scratch"
+    teacher: TeacherConfig | None = None
+    train_on_validation: bool = True
+    compile: bool = True
+    plain_baseline: bool = True
+    crop_padding: Padding | None = None
+    horizontal_flip: bool | None = None
+    trivial_augment: bool | None = None
+    mixup_alpha: MixingAlpha | None = None
+    cutmix_alpha: MixingAlpha | None = None
+
+    @property
+    def teacher_source(self) -> TeacherSource | None:
+        """What kind of network teaches; `None` for none."""
+        return None if self.teacher is None else self.teacher.source
+
+    def with_transforms(self, data: DataConfig) -> DataConfig:
+        """Return the settings of the images with this recipe's transforms in the place of theirs."""
+        own = {name: getattr(self, name) for name in TRANSFORMS}
+        return data.model_copy(update={name: value for name, value in own.items() if value is not None})

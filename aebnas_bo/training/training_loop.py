@@ -1,0 +1,293 @@
+"""The loop that trains weights: resumable to the bit, surviving a non-finite loss, averaging weights.
+
+What a step does with a batch is its caller's: a supernet takes several of its networks, a plain network itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from aebnas_bo.errors import TrainingDivergedError
+from aebnas_bo.seeding import numpy_generator, torch_generator
+from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
+from aebnas_bo.training.schedule import learning_rate
+from aebnas_bo.training.settings import TrainingConfig
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 2.0  # at most so often; an epoch of a tiny network takes less than writing it
+ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
+
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+Backward = Callable[[Tensor, Tensor], float]
+"""Takes a batch and its targets, adds their gradients and returns the loss to report."""
+MakeBackward = Callable[[np.random.Generator], Backward]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch came to.
+
+    Args:
+        epoch: Epochs finished.
+        epochs: Epochs in all.
+        loss: Mean reported loss over the epoch.
+        learning_rate: Learning rate of its last step.
+        images_per_s: Images per second, summed over the networks of a step.
+        rollbacks: Roll-backs so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    learning_rate: float
+    images_per_s: float
+    rollbacks: int
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images and how a batch of them is prepared.
+
+    Args:
+        images: Training images, `N x C x H x W`, of whatever type `augment` takes.
+        labels: Their classes, `N`.
+        augment: Turns a batch and its labels into normalised images and targets (labels, or `B x K` probabilities).
+        support: Normalised images that weights are not trained on, and their classes; `None` if no loss asks for them.
+    """
+
+    images: Tensor
+    labels: Tensor
+    augment: Augment
+    support: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What is trained, and under which name.
+
+    Args:
+        model: The weights; changed in place.
+        make_backward: Makes an epoch's step from the epoch's own random stream.
+        networks_per_step: How many networks see every batch.
+        name: Names the random streams and messages.
+        section: Section of the configuration, for messages.
+        seed: The run's seed.
+    """
+
+    model: nn.Module
+    make_backward: MakeBackward
+    networks_per_step: int
+    name: str
+    section: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Where training stands at the start of an epoch."""
+
+    epoch: int = 0
+    rollbacks: int = 0
+
+    @property
+    def rate_factor(self) -> float:
+        return ROLLBACK_FACTOR**self.rollbacks
+
+
+@dataclass
+class _State:
+    """All that changes while training."""
+
+    model: nn.Module
+    optimizer: torch.optim.SGD
+    average: AveragedModel | None
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return copies of weights, momentum buffers and averages by name."""
+        tensors = {}
+        for name, parameter in self.model.named_parameters():
+            tensors[f"weight.{name}"] = parameter.detach().clone()
+            momentum = self.optimizer.state[parameter].get("momentum_buffer")
+            if momentum is not None:  # a weight that no step has used yet has none
+                tensors[f"momentum.{name}"] = momentum.clone()
+        if self.average is not None and int(self.average.n_averaged) > 0:
+            averages = self.average.module.named_parameters()
+            tensors |= {f"average.{name}": average.detach().clone() for name, average in averages}
+        return tensors
+
+    @torch.no_grad()
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(tensors[f"weight.{name}"])
+            self.optimizer.state[parameter].clear()
+            if f"momentum.{name}" in tensors:
+                self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].to(parameter).clone()
+        if self.average is None:
+            return
+        has_averages = any(name.startswith("average.") for name in tensors)
+        self.average.n_averaged.fill_(int(has_averages))
+        if has_averages:
+            for name, average in self.average.module.named_parameters():
+                average.copy_(tensors[f"average.{name}"])
+
+    @torch.no_grad()
+    def adopt_average(self) -> None:
+        """Put the averages in the place of the weights."""
+        if self.average is not None:
+            for parameter, average in zip(self.model.parameters(), self.average.module.parameters(), strict=True):
+                parameter.copy_(average)
+
+
+class _NonFiniteLossError(Exception):
+    pass
+
+
+def train(
+    run: TrainingRun,
+    data: TrainingData,
+    config: TrainingConfig,
+    on_epoch: Callable[[EpochReport], None],
+    checkpoint: Path | None,
+    fingerprint: str,
+) -> None:
+    """Train weights in place.
+
+    Every epoch draws its batches and networks from streams named by its number, so training that was interrupted and
+    taken up from its checkpoint ends with the same weights as training that was not.
+
+    Args:
+        run: What to train.
+        data: The images.
+        config: Settings.
+        on_epoch: Called after every epoch.
+        checkpoint: File to resume from and to write to; `None` for no checkpoints.
+        fingerprint: Identifies the configuration in the checkpoint.
+
+    Raises:
+        TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
+        CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
+    """
+    state = _initial_state(run.model, config)
+    progress = _Progress()
+    if checkpoint is not None and checkpoint.exists():
+        progress = _restore(checkpoint, fingerprint, state)
+        logger.info("%s training resumes after epoch %d", run.name, progress.epoch)
+    last_write = time.monotonic()
+    while progress.epoch < config.epochs:
+        good = state.snapshot()
+        try:
+            report = _train_epoch(run, state, data, config, progress)
+        except _NonFiniteLossError as error:
+            state.load(good)
+            progress = _roll_back(run, progress, config, str(error))
+            continue
+        progress = replace(progress, epoch=progress.epoch + 1)
+        is_last = progress.epoch == config.epochs
+        if checkpoint is not None and (is_last or time.monotonic() - last_write >= CHECKPOINT_SECONDS):
+            metadata = {
+                "fingerprint": fingerprint,
+                "epoch": str(progress.epoch),
+                "rollbacks": str(progress.rollbacks),
+            }
+            save_tensors(checkpoint, state.snapshot(), metadata)
+            last_write = time.monotonic()
+        on_epoch(report)
+    state.adopt_average()
+
+
+def _train_epoch(
+    run: TrainingRun, state: _State, data: TrainingData, config: TrainingConfig, progress: _Progress
+) -> EpochReport:
+    name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
+    generator = torch_generator(run.seed, *name, "images")
+    backward = run.make_backward(numpy_generator(run.seed, *name, "architectures"))
+    batches = shuffled_batches(len(data.images), config.batch_size, generator)
+    total_loss, started, rate = 0.0, time.perf_counter(), 0.0
+    for step, indices in enumerate(batches):
+        rate = progress.rate_factor * learning_rate(progress.epoch + step / len(batches), config)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        at = indices.to(data.images.device)
+        images, targets = data.augment(data.images[at], data.labels[at], generator)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss = backward(images, targets)
+        norm = float(nn.utils.clip_grad_norm_(run.model.parameters(), config.gradient_clip))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise _NonFiniteLossError(f"loss {loss}, gradient norm {norm}")
+        state.optimizer.step()
+        if state.average is not None:
+            state.average.update_parameters(run.model)
+        total_loss += loss
+    num_images = sum(len(indices) for indices in batches) * run.networks_per_step
+    return EpochReport(
+        epoch=progress.epoch + 1,
+        epochs=config.epochs,
+        loss=total_loss / len(batches),
+        learning_rate=rate,
+        images_per_s=num_images / (time.perf_counter() - started),
+        rollbacks=progress.rollbacks,
+    )
+
+
+def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return shuffled indices in batches of equal size; an incomplete one is dropped unless it is the only one.
+
+    Args:
+        num_images: How many images there are.
+        batch_size: Images per batch.
+        generator: Source of randomness (CPU).
+    """
+    order = torch.randperm(num_images, generator=generator)
+    full = order[: num_images - num_images % batch_size]
+    return torch.split(full, batch_size) if len(full) else (order,)
+
+
+def _initial_state(model: nn.Module, config: TrainingConfig) -> _State:
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    optimizer = torch.optim.SGD(
+        [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+    )
+    if not config.ema_decay:
+        return _State(model, optimizer, None)
+    averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+    return _State(model, optimizer, AveragedModel(model, multi_avg_fn=averaging))
+
+
+def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, diagnosis: str) -> _Progress:
+    rate = config.learning_rate * progress.rate_factor
+    if progress.rollbacks >= config.max_rollbacks:
+        raise TrainingDivergedError(
+            f"{run.name} training diverged in epoch {progress.epoch + 1} ({diagnosis}) after {progress.rollbacks} "
+            f"roll-backs, last at a peak learning rate of {rate:g}; lower {run.section}.learning_rate or "
+            f"{run.section}.gradient_clip, or check the images for extreme values"
+        )
+    logger.warning("epoch %d: %s; rolled back, learning rate halved", progress.epoch + 1, diagnosis)
+    return replace(progress, rollbacks=progress.rollbacks + 1)
+
+
+def _restore(path: Path, fingerprint: str, state: _State) -> _Progress:
+    tensors, metadata = load_tensors(path, fingerprint)
+    parameters = dict(state.model.named_parameters())
+    expected = {f"weight.{name}": parameter for name, parameter in parameters.items()}
+    optional = {f"momentum.{name}": parameter for name, parameter in parameters.items()}
+    if state.average is not None:
+        expected |= {f"average.{name}": parameter for name, parameter in parameters.items()}
+    expected |= {name: parameter for name, parameter in optional.items() if name in tensors}
+    check_fit(path, tensors, expected)
+    state.load(tensors)
+    return _Progress(epoch=int(metadata["epoch"]), rollbacks=int(metadata["rollbacks"]))

@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from aebnas_bo.cli.run_command import run
+from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.storage.run_folder import FILES
+
+SMALL = ["--set=supernet.epochs=1", "--set=data.max_train_images=300", "--set=search.design_trials=4"]
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("aebnas_bo.cli.run_command.StopSignals.install", lambda self: None)
+    app = typer.Typer()
+    app.command()(run)
+    return lambda *arguments: CliRunner().invoke(app, [*SMALL, "--out", str(tmp_path / "a"), *arguments])
+
+
+def test_too_many_failures_are_exit_6_and_leave_their_reasons(invoke, tmp_path: Path, monkeypatch) -> None:
+    def fail(self, point):
+        raise ArithmeticError("made to fail")
+
+    monkeypatch.setattr(SupernetEstimator, "estimate", fail)
+    result = invoke("--budget", "9", "--set=search.max_failed_trials=2")
+    assert result.exit_code == 6
+    assert "3 of 3 trials failed" in result.output
+    rows = (tmp_path / "a/trials.csv").read_text().splitlines()[1:]
+    assert len(rows) == 3
+    assert all("FAILED" in row and "made to fail" in row for row in rows)
+
+
+def test_single_failures_are_counted_and_the_run_goes_on(invoke, tmp_path: Path, monkeypatch) -> None:
+    estimate, calls = SupernetEstimator.estimate, []
+
+    def sometimes(self, point):
+        calls.append(point)
+        if len(calls) == 2:
+            raise ArithmeticError("made to fail")
+        return estimate(self, point)
+
+    monkeypatch.setattr(SupernetEstimator, "estimate", sometimes)
+    assert invoke("--budget", "4").exit_code == 0
+    summary = json.loads((tmp_path / "a/summary.json").read_text())
+    assert summary["trials"] == {"COMPLETED": 3, "FAILED": 1, "RUNNING": 0}
+    assert summary["is_finished"]
+
+
+def test_a_run_removes_its_own_leftovers_and_nothing_of_the_user(invoke, tmp_path: Path) -> None:
+    users, own = ("notes.tmp.txt", "x.tmp"), ("study.1234.tmp", "study.db.1234.tmp-wal", "config.yaml.1234.tmp")
+    (tmp_path / "a" / "a.tmp").mkdir(parents=True)
+    (tmp_path / "a" / "study.db.1.tmp").mkdir()
+    for name in (*users, *own):
+        (tmp_path / "a" / name).write_text("something")
+    assert invoke("--budget", "2").exit_code == 0
+    found = {path.name: path.is_file() for path in (tmp_path / "a").iterdir()}
+    assert set(users) < found.keys()
+    assert found.pop("a.tmp") is False
+    assert found.pop("study.db.1.tmp") is False
+    files = {name for name, is_file in found.items() if is_file}
+    assert files - FILES == {*users, "run.lock"}  # every file of a run is among those whose leftovers are removed
+
+
+def test_json_is_one_document(invoke) -> None:
+    result = invoke("--budget", "2", "--json", "--quiet")
+    document = json.loads(result.stdout)
+    assert document["trials"]["COMPLETED"] == 2
+    assert set(document["reference_point"]) == {"accuracy", "average_macs"}

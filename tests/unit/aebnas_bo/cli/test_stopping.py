@@ -1,0 +1,42 @@
+import contextlib
+import os
+import signal
+
+import pytest
+
+from aebnas_bo.cli.stopping import SIGNALS, StopSignals
+from aebnas_bo.errors import StopRequested
+
+
+@pytest.fixture
+def stop():
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals = StopSignals()
+    signals.install()
+    yield signals
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_strikes_at_once(number, stop) -> None:
+    stop.check()  # nothing yet
+    with pytest.raises(StopRequested) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 128 + number
+
+
+def test_a_signal_sent_twice_strikes_once(stop, monkeypatch) -> None:
+    with pytest.raises(StopRequested):
+        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)  # while the first one's exception is on its way
+    monkeypatch.setattr("aebnas_bo.cli.stopping.SAME_S", 0.0)
+    with pytest.raises(StopRequested):  # later: whoever is asked to stop does not
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_was_swallowed_strikes_at_the_next_check(stop) -> None:
+    with contextlib.suppress(StopRequested):  # as Python does with what a finaliser or a C callback raises
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(StopRequested):
+        stop.check()

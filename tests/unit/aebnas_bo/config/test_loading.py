@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config.loading import dump_config, load_config, parse_config
+from aebnas_bo.errors import ConfigError
+
+
+def problems(settings: list[str], text: str | None = None, folder: Path | None = None) -> str:
+    path = None
+    if text is not None and folder is not None:
+        path = folder / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, settings)
+    return str(caught.value)
+
+
+def test_defaults_are_digits_on_the_tiny_space() -> None:
+    config = load_config(None)
+    assert config.data.dataset == "digits"
+    assert config.space.resolutions == (6, 8)
+
+
+def test_settings_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("search: {budget: 7, design_trials: 3}\n", encoding="utf-8")
+    config = load_config(path, ["search.budget=9"])
+    assert (config.search.budget, config.search.design_trials) == (9, 3)
+
+
+def test_settings_accept_scientific_notation() -> None:
+    assert load_config(None, ["supernet.weight_decay=1e-3"]).supernet.weight_decay == 0.001
+
+
+def test_settings_reach_into_presets() -> None:
+    config = load_config(None, ["space.stages.0.widths=[4,8]", "space.preset=tiny"])
+    assert config.space.stages[0].widths == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "supernet", "final"),
+    [
+        (["data.dataset=cifar10"], 15, 60),
+        (["data.dataset=cifar10", "data.max_train_images=10000"], 30, 80),
+        (["data.dataset=cifar100", "data.max_train_images=1000"], 100, 200),
+        (["data.dataset=cifar10", "supernet.epochs=3", "final_training.epochs=4"], 3, 4),
+        (["data.dataset=digits"], 30, 80),
+    ],
+)
+def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], supernet: int, final: int) -> None:
+    config = load_config(None, [*settings, "data.root=."])
+    assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
+
+
+def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
+    for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "train" / name / f"{number}.png").touch()
+    settings = ["data.dataset=imagefolder", f"data.root={tmp_path}", "data.image_size=16"]
+    assert load_config(None, settings).supernet.epochs == round(300_000 / 5050)
+    assert load_config(None, [*settings, "data.max_classes=2"]).final_training.epochs == 160
+    nowhere = load_config(None, ["data.dataset=imagefolder", "data.root=nowhere", "data.image_size=16"])
+    assert nowhere.supernet.epochs == 30  # whoever reads the images says that there are none
+
+
+def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {dataset: imagefolder, root: images, image_size: 8}\n", encoding="utf-8")
+    assert load_config(path).data.root == str(tmp_path / "images")
+
+
+def test_a_relative_table_of_latencies_counts_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("estimation: {latency_table: phone.json}\n", encoding="utf-8")
+    assert load_config(path).estimation.latency_table == str(tmp_path / "phone.json")
+
+
+def test_dump_and_parse_are_inverse() -> None:
+    config = load_config(None, ["space.preset=aebnas", "search.reference_point.accuracy=10",
+                                "search.reference_point.average_macs=5"])  # fmt: skip
+    assert parse_config(dump_config(config), "test") == config
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    text = problems(["search.budgt=3", "seed=a", "search.mc_samples=2", "supernet.learning_rate=.nan", "nonsense"])
+    for part in ("did you mean budget?", "seed:", "search.mc_samples:", "supernet.learning_rate: must be a finite",
+                 "--set nonsense: expected section.key=value"):  # fmt: skip
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
+        ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
+        ("supernet.sandwich=false", "distillation needs the sandwich rule"),
+        ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
+        ("supernet.joint_loss={}", "which makes it no teacher; set distillation: false"),
+        ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
+        ("estimation.confidence=learned", "set space.learned_confidence: true"),
+        (
+            "search.objectives=[average_macs, accuracy]",
+            "expected [accuracy, average_macs] or [accuracy, average_macs, lat",
+        ),
+        ("search.objectives=[accuracy]", "got [accuracy]"),
+        ("search.max_latency_ms=2", "a new search measures it with objectives: [accuracy, average_macs, latency_ms]"),
+    ],
+)
+def test_training_settings_that_contradict_each_other_are_refused(setting: str, expected: str) -> None:
+    assert expected in problems([setting])
+
+
+@pytest.mark.parametrize(
+    "value", ["[1.8]", "[2.6,1.8]", "[2,2]", "1.8", "[0,1]", "[1,2,3]", "abc", "[a,2]", "[true,2]"]
+)
+def test_a_malformed_band_is_refused(value: str) -> None:
+    text = problems([f"fidelity.band={value}"])
+    assert "fidelity.band: expected [low, high] in millions of average MACs" in text
+    assert text.count("got") == 1
+
+
+@pytest.mark.parametrize(("value", "band"), [("[1,2.5]", (1.0, 2.5)), ("null", None)])
+def test_a_band_is_read(value: str, band: tuple[float, float] | None) -> None:
+    config = load_config(None, [f"fidelity.band={value}"])
+    assert config.fidelity.band == parse_config(dump_config(config), "file").fidelity.band == band
+
+
+def test_learned_confidences_need_a_loss_that_trains_them() -> None:
+    settings = ["space.learned_confidence=true", "estimation.confidence=learned"]
+    assert "set supernet.joint_loss: {}" in problems(settings)
+    assert (
+        load_config(None, [*settings, "supernet={joint_loss: {}, distillation: false}"]).estimation.confidence
+        == "learned"
+    )
+
+
+def test_the_joint_loss_weighs_outputs_itself() -> None:
+    learned = ["space.learned_confidence=true", "supernet.joint_loss={max_macs: 0.1}", "supernet.distillation=false"]
+    assert load_config(None, learned).supernet.joint_loss is not None
+    assert "supernet.joint_loss weighs outputs itself" in problems([*learned, "supernet.exit_distillation=true"])
+
+
+def test_yaml_traps_are_explained(tmp_path: Path) -> None:
+    text = problems([], "name: no\nsupernet: {weight_decay: 1e-3}\n", tmp_path)
+    assert "write 0.001" in text
+    assert "put quotes around it" in text
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "NaN", "Infinity"])
+def test_non_finite_numbers_are_refused(value: str) -> None:
+    assert "finite" in problems([f"supernet.gradient_clip={value}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b\n", "expected sections"),
+        ("a: [", "not valid YAML"),
+        ("search: 3\n", "search"),
+        ("data: {dataset: cifar10}\n", "data.root"),
+        ("data: {dataset: imagefolder, root: x}\n", "image_size"),
+        ("data: {calibration_fraction: 0.5, validation_fraction: 0.5}\n", "leave at least a tenth"),
+        ("space: 3\n", "space: expected"),
+        ("search: {budget: true}\n", "search.budget"),
+        ("search: {budget: 1.5}\n", "search.budget"),
+    ],
+)
+def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    assert message in problems([], text, tmp_path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_setting_below_a_value_is_refused() -> None:
+    assert "seed: input should be a valid integer" in problems(["seed.deep.er=1"])
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10-mini", "cifar10"])
+def test_shipped_configurations_are_valid(name: str) -> None:
+    root = Path(__file__).resolve().parents[3]
+    assert load_config(root / "configs" / f"{name}.yaml").name == name

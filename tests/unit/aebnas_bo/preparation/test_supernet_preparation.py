@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.supernet_preparation import (
+    cache_folder,
+    prepare_supernet,
+    recipe_identity,
+    resolve_device,
+    supernet_fingerprint,
+    training_data,
+)
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.run_folder import RunFolder
+
+SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
+
+
+def prepare(folder: RunFolder | None = None, settings: tuple[str, ...] = ()):
+    config = load_config(None, [*SETTINGS, *settings])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    progress = RunProgress(Console(stderr=True), quiet=True)
+    return prepare_supernet(config, space, splits, folder, progress, "cpu")
+
+
+def test_equal_runs_share_a_supernet_and_others_do_not() -> None:
+    first, source = prepare()
+    again, again_source = prepare()
+    assert (source, again_source) == ("trained", "cache")
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert prepare(settings=("seed=1",))[1] == "trained"
+    assert prepare(settings=("supernet.cache=false",))[1] == "trained"
+
+
+def test_a_damaged_cache_is_trained_anew() -> None:
+    prepare()
+    [cached] = (cache_folder() / "supernets").iterdir()
+    cached.write_bytes(b"rubbish")
+    assert prepare()[1] == "trained"
+    assert prepare()[1] == "cache"
+
+
+def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    assert prepare(folder)[1] == "trained"
+    assert prepare(folder)[1] == "run folder"
+    folder.supernet.write_bytes(b"rubbish")
+    with pytest.raises(CorruptStateError, match="supernet"):
+        prepare(folder)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=7",
+        "supernet.learning_rate=0.07",
+        "supernet.ema_decay=0.9",
+        "data.cutmix_alpha=1",
+        "data.horizontal_flip=true",
+        "space.stem_channels=12",
+        "space.squeeze_excitation=[1]",
+    ],
+)
+def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> None:
+    assert supernet_fingerprint(load_config(None), "h") != supernet_fingerprint(load_config(None, [setting]), "h")
+
+
+def test_the_fingerprint_does_not_depend_on_the_search() -> None:
+    other = load_config(None, ["search.budget=7", "name=other", "supernet.cache=false", "final_training.mixup_alpha=1"])
+    assert supernet_fingerprint(load_config(None), "h") == supernet_fingerprint(other, "h")
+    assert supernet_fingerprint(other, "h") != supernet_fingerprint(other, "other images")
+
+
+def test_the_final_recipe_may_have_transforms_of_its_own() -> None:
+    config = load_config(
+        None, ["data.crop_padding=2", "data.cutmix_alpha=1", "final_training.cutmix_alpha=0", *SETTINGS]
+    )
+    splits = load_splits(config.data)
+    images, labels, generator = splits.train.images[:8], splits.train.labels[:8], torch.Generator().manual_seed(0)
+    for training, dimensions in ((config.supernet, 2), (config.final_training, 1)):
+        augment = training_data(config, training, splits, "cpu").augment
+        pixels, targets = augment(images, labels, generator)
+        assert targets.dim() == dimensions  # probabilities of mixed images, or labels
+        assert not torch.equal(pixels, augment(images, labels, generator)[0])  # shifted in both
+
+
+def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
+    def identity(*settings: str) -> list[dict[str, object]]:
+        config = load_config(None, settings)
+        return recipe_identity(config.final_training, config.data, "start")
+
+    plain = identity()
+    assert identity("final_training.trivial_augment=true") == identity("data.trivial_augment=true") != plain
+    assert identity("data.mixup_alpha=1", "final_training.mixup_alpha=0") == plain
+    assert identity("final_training.start=scratch", "final_training.compile=false") == plain
+    assert identity("final_training.teacher={source: supernet}") != plain
+
+
+def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        resolve_device("cuda")
+
+
+def test_training_says_once_how_long_it_takes_and_loading_does_not() -> None:
+    config = load_config(None, [*SETTINGS, "supernet.epochs=3"])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+
+    def shown() -> str:
+        console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        prepare_supernet(config, space, splits, None, RunProgress(console, quiet=False), "cpu")
+        return console.export_text()
+
+    text = shown()
+    assert text.startswith("supernet: 3 epochs on 165 training images of 10 classes at 8x8\nepoch 1 of 3 took ")
+    assert text.count("the supernet takes about") == 1
+    assert shown() == ""  # it comes from the cache

@@ -1,0 +1,179 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
+from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.search.search_loop import run_search
+from aebnas_bo.search.strategy import Proposal, batch_start
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+
+
+class Counting:
+    """Proposes sample after sample, a pure function of the trial's number."""
+
+    def __init__(self, space) -> None:
+        self.space, self.asked = space, []
+
+    def propose(self, trials, count) -> list[Proposal]:
+        numbers = list(range(len(trials), len(trials) + count))
+        self.asked += numbers
+        assert all(trial.status != "RUNNING" for trial in trials)
+        return [Proposal(self.space.sample(np.random.default_rng(number))) for number in numbers]
+
+
+@pytest.fixture
+def store(tmp_path: Path, objectives):
+    record = StudyRecord("toy", 0, "f", "", objectives)
+    with TrialStore.create(tmp_path / "study.db", record) as store:
+        yield store
+
+
+def test_budget_counts_every_trial(store, estimator, objectives, settings) -> None:
+    seen: list[int] = []
+    trials = run_search(
+        store,
+        Counting(estimator.search_space),
+        estimator,
+        objectives,
+        settings,
+        lambda t: seen.append(len(t)),
+    )
+    assert len(trials) == len(estimator.calls) == settings.budget
+    assert seen == list(range(settings.budget + 1))
+    assert store.trials() == trials
+    assert all(t.key and t.status == "COMPLETED" for t in trials)
+
+
+def test_running_trial_is_evaluated_again_at_its_point(store, estimator, objectives, settings) -> None:
+    strategy = Counting(estimator.search_space)
+
+    def interrupted(point):
+        raise StopRequested(15)
+
+    original, estimator.estimate = estimator.estimate, interrupted
+    with pytest.raises(StopRequested):
+        run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+    [running] = store.trials()
+    assert running.status == "RUNNING"
+    estimator.estimate = original
+    trials = run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+    assert trials[0].parameters == running.parameters
+    assert strategy.asked == list(range(settings.budget))  # number 0 was not proposed a second time
+
+
+def test_failures_are_rows_with_reasons_until_too_many(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = {1, 3}
+    trials = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert [t.number for t in trials if t.status == "FAILED"] == [1, 3]
+    assert trials[1].reason == "RuntimeError: made to fail"
+
+
+def test_too_many_failures_stop_the_search(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = set(range(20))
+    with pytest.raises(TooManyFailedTrialsError, match=r"3 of 3 trials failed.*made to fail"):
+        run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_non_finite_metrics_fail_a_trial(bad, store, estimator, objectives, settings) -> None:
+    def estimate(point):
+        return Estimate("k", {"accuracy": Measurement(bad), "average_macs": Measurement(1.0)})
+
+    estimator.estimate = estimate
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.status == "FAILED"
+    assert f"accuracy is {bad}" in trial.reason
+
+
+def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) -> None:
+    estimator.estimate = lambda point: Estimate("k", {"accuracy": Measurement(1.0)})
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial == replace(trial, status="FAILED", reason="average_macs was not measured")
+
+
+def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings) -> None:
+    metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
+    further = FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0},
+                             {"accuracy": 0.1, "average_macs": 0.0}, {"exit1_rate": float("inf")})  # fmt: skip
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": float("nan")}, (further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.reason == "exit1_rate is nan; further setting 1: exit1_rate is inf"
+
+
+def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, settings) -> None:
+    single = np.float32(0.5)
+    metrics = {"accuracy": Measurement(torch.tensor(60.0), single), "average_macs": Measurement(np.int64(2))}
+    further = FurtherSetting({"exit1_threshold": single}, {"accuracy": single, "average_macs": single},
+                             {"accuracy": single, "average_macs": single}, {"exit1_rate": single})  # fmt: skip
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": single}, (further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
+    assert store.trials() == [trial]
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1}),
+         "further setting 1: average_macs is 1.0 with standard error nan"),
+        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0}, {"accuracy": 0.1}),
+         "further setting 1: average_macs was not measured"),
+        (FurtherSetting({"exit1_threshold": 7.0}, {"accuracy": 50.0, "average_macs": 1.0},
+                        {"accuracy": 0.1, "average_macs": 0.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
+    ],
+)  # fmt: skip
+def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, objectives, settings) -> None:
+    metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
+    estimator.estimate = lambda point: Estimate("k", metrics, further=(further,))
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert trial.status == "FAILED"
+    assert expected in trial.reason
+
+
+def test_batches_follow_the_design_and_resume_in_step(store, estimator, objectives, settings, tmp_path) -> None:
+    settings = settings.model_copy(update={"budget": 14, "design_trials": 5, "batch_size": 4})
+    told = []
+
+    class Batches(Counting):
+        def propose(self, trials, count):
+            told.append((len(trials), count))
+            return super().propose(trials, count)
+
+    whole = run_search(store, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    assert told == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 4), (9, 4), (13, 4)]
+    told.clear()
+    with TrialStore.create(tmp_path / "other.db", store.study) as other:
+        for budget in (11, 14):  # interrupted within a batch
+            settings = settings.model_copy(update={"budget": budget})
+            run_search(other, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+        assert [t.parameters for t in other.trials()] == [t.parameters for t in whole]
+    assert told[-3:] == [(9, 4), (9, 4), (13, 4)]  # the batch is proposed again, its first two trials are there
+
+
+def test_a_batch_starts_where_it_is_counted_from() -> None:
+    assert [batch_start(number, 3, 4) for number in range(12)] == [0, 1, 2, 3, 3, 3, 3, 7, 7, 7, 7, 11]
+
+
+def test_the_time_ends_the_search_once_a_trial_is_completed(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = {0, 1}
+    trials = run_search(
+        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: True
+    )
+    assert [trial.status for trial in trials] == ["FAILED", "FAILED", "COMPLETED"]
+
+
+def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, settings) -> None:
+    answers = iter([False, False, False, True])
+    trials = run_search(
+        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: next(answers)
+    )
+    assert len(trials) == 3

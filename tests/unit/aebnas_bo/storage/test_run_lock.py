@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.storage.run_lock import RunLock, process_at_work
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from aebnas_bo.search.run_lock import RunLock
+with RunLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_second_process_is_told_of_the_first_and_death_frees_the_folder(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "held"
+    with pytest.raises(RunFolderInUseError, match=f"process {process.pid} on .*, started "), RunLock(tmp_path):
+        pass
+    assert (process_at_work(tmp_path) or "").startswith(f"process {process.pid} on ")
+    process.kill()
+    process.wait()
+    assert str(process.pid) in (tmp_path / "run.lock").read_text()
+    assert process_at_work(tmp_path) is None
+    with RunLock(tmp_path):
+        pass
+
+
+def test_unreadable_holder_is_still_a_refusal(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        (tmp_path / "run.lock").write_text("?")
+        with pytest.raises(RunFolderInUseError, match="another process"), RunLock(tmp_path):
+            pass
+
+
+def test_the_folder_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunLock(tmp_path):
+            pass
+
+
+def test_nobody_is_at_work_where_the_lock_is_free_missing_or_names_another_process_of_the_same_number(tmp_path) -> None:
+    assert process_at_work(tmp_path) is None
+    with RunLock(tmp_path):
+        assert (process_at_work(tmp_path) or "").startswith(f"process {os.getpid()} on ")
+        left_behind = (tmp_path / "run.lock").read_text()
+    assert process_at_work(tmp_path) is None
+    (tmp_path / "run.lock").write_text(left_behind)  # this process lives, but has not opened the file
+    assert process_at_work(tmp_path) is None
+    (tmp_path / "run.lock").write_text(left_behind.replace('"host": "', '"host": "not-'))
+    assert "on not-" in (process_at_work(tmp_path) or "")
+    for damaged in ("?", "[]", '{"pid": []}', left_behind.replace(f": {os.getpid()},", ": 1e30,")):
+        (tmp_path / "run.lock").write_text(damaged)
+        assert process_at_work(tmp_path) is None

@@ -1,0 +1,107 @@
+"""How a run divides its time."""
+
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.study import time_plan as planning
+from aebnas_bo.study.time_plan import TimePlan, planned_config
+from aebnas_bo.study.training_speed import Speed
+from aebnas_bo.training.settings import TeacherConfig
+
+SPEED = Speed(supernet_s=0.001, network_s=0.0001, network_s_per_mac=1e-10)
+
+
+def plan_of(minutes: float, **decided: object) -> TimePlan:
+    return TimePlan.model_validate({"minutes": minutes, "speed": SPEED, "supernet_epochs": 3, **decided})
+
+
+@pytest.mark.parametrize("minutes", [1.0, 10.0, 60.0])
+def test_phases_fit_into_the_time(minutes: float) -> None:
+    images, macs = 50_000, [500_000] * 9
+    network_s = SPEED.network_seconds(500_000) * images
+    spent = 5.0
+    spent += planning.supernet_epochs(minutes, spent, images, speed=SPEED) * SPEED.supernet_s * images
+    plan = plan_of(minutes)
+    spent += planning.search_seconds(plan, spent)
+    rungs = planning.rungs(plan, spent, images, macs)
+    spent += sum(count * epochs for count, epochs in rungs) * network_s
+    epochs, teacher = planning.final_epochs(plan, spent, images, [SPEED.network_seconds(500_000)] * 3, {})
+    assert teacher is None
+    spent += sum(epochs) * network_s
+    least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
+    assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
+
+
+def test_what_final_trainings_need_follows_from_the_number_of_images() -> None:
+    networks_s = [1e-4, 3e-4, 6e-4]  # an epoch of all three takes a second per thousand images
+    assert planning.sufficiency(2.0, 14.0, 1000, networks_s) == pytest.approx(1.0)
+    assert planning.sufficiency(1.0, 7.0, 1000, networks_s) == pytest.approx(0.5)
+    assert planning.sufficiency(1.0, 7.0, 100_000, networks_s) == pytest.approx(50 / 800)
+
+
+def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little() -> None:
+    scarce, plan = plan_of(10.0, sufficiency=0.6), plan_of(10.0)
+    assert planning.rungs(scarce, 60.0, 5000, [500_000] * 9) == ()
+    assert planning.search_seconds(scarce, 60.0) == pytest.approx(0.36 * planning.search_seconds(plan, 60.0))
+    assert planning.search_seconds(plan_of(10.0, sufficiency=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
+    few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, share=share) for share in (0.6, 1.0))
+    assert few == pytest.approx(0.36 * many, abs=1)
+    config = load_config(None)
+    assert planned_config(config, plan_of(10.0, rungs=())).shortlist == config.shortlist
+
+
+def test_every_final_training_has_as_much_time() -> None:
+    seconds = [1e-4, 2e-4, 4e-4]
+    epochs, _ = planning.final_epochs(plan_of(10.0), 100.0, 5000, seconds, {})
+    times = [count * 5000 * one for count, one in zip(epochs, seconds, strict=True)]
+    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * sum(seconds))
+    assert max(times) - min(times) < 5000 * max(seconds)
+
+
+def test_a_teacher_is_as_large_as_its_time_allows() -> None:
+    networks_s, images = [1e-4, 2e-4], 8000  # 100 epochs are enough, a quarter of them is enough to teach
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4, 1.5: 4e-4})
+    assert teacher == (1.5, 31)  # 100 s for each of the three; 15 epochs of the larger teacher
+    assert epochs == (125, 62)
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 1e-4})
+    assert teacher == (2.0, 50)  # no longer than half of what is enough; the networks share the other 260 s
+    assert epochs == (162, 81)
+    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4})
+    assert teacher is None
+    assert epochs == (187, 93)
+
+
+def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
+    short, long = (planning.rungs(plan_of(minutes), 0.0, 5000, [500_000] * 9) for minutes in (2.0, 60.0))
+    assert len(short) == 1
+    assert short[0][1] >= planning.LEAST_RUNG_EPOCHS
+    assert len(long) == 2
+    assert long[0][1] >= planning.ENOUGH_RUNG_EPOCHS
+    assert long[1][1] == round(2.5 * long[0][1])
+
+
+def test_decisions_replace_the_numbers_of_the_configuration() -> None:
+    config = load_config(None)
+    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs=(90, 70))
+    planned = planned_config(config, plan)
+    assert (planned.supernet.epochs, planned.search.budget) == (3, 40)
+    assert (planned.shortlist.rungs, planned.final_training.epochs) == (((6, 4),), 70)
+    assert planned.final_training.teacher is None
+    taught = planned_config(config, plan_of(5.0, final_epochs=(90, 70), teacher=(1.5, 31)))
+    assert taught.final_training.teacher == TeacherConfig(macs=1.5, epochs=31)
+    undecided = planned_config(config, plan_of(5.0))
+    assert (undecided.search, undecided.final_training) == (config.search, config.final_training)
+
+
+def test_a_plan_is_read_as_it_was_written_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path, plan = tmp_path / "time_plan.json", plan_of(5.0, search_trials=40)
+    plan.write(path)
+    assert TimePlan.read(path) == plan
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(CorruptStateError, match=r"time_plan.json is no plan of a run .* start another run folder"):
+        TimePlan.read(path)
+    with pytest.raises(CorruptStateError, match="cannot be read"):
+        TimePlan.read(tmp_path / "none.json")

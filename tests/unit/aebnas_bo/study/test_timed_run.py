@@ -1,0 +1,217 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.shortlist_file import read_shortlist
+from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.errors import CorruptStateError, RunFolderInUseError, StopRequested
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.study import time_plan as planning
+from aebnas_bo.study import timed_run
+from aebnas_bo.study.running import run_study
+from aebnas_bo.study.time_plan import TimePlan
+from aebnas_bo.study.timed_run import planned_settings
+from aebnas_bo.study.training_speed import Speed
+from aebnas_bo.training.settings import TeacherConfig
+
+from .conftest import EPOCH_S, SETTINGS, TRIAL_S, Runner, Step, Steps, Whole
+
+MakeRunner = Callable[[], Runner]
+
+
+def plan(folder: RunFolder) -> TimePlan:
+    return TimePlan.read(folder.time_plan)
+
+
+def decisions(folder: RunFolder) -> dict[str, object]:
+    return plan(folder).model_dump(exclude={"spent_s"})
+
+
+def trials(folder: RunFolder) -> list[Trial]:
+    with TrialStore.open_read_only(folder.study) as store:
+        return store.trials()
+
+
+def outcomes(folder: RunFolder) -> list[tuple[object, ...]]:
+    return [(one.number, one.status, one.parameters, one.metrics, one.further) for one in trials(folder)]
+
+
+def weights(folder: RunFolder) -> dict[str, dict[str, list[float]]]:
+    found = {one.folder.name: load_network(one.folder / "network.safetensors")[0] for one in trained_networks(folder)}
+    return {
+        name: {key: value.flatten().tolist() for key, value in net.state_dict().items()} for name, net in found.items()
+    }
+
+
+def test_a_run_ends_with_trained_networks_and_stores_what_it_decided(whole: Whole) -> None:
+    stored, networks = plan(whole.folder), len({one.key for one in trials(whole.folder)})
+    assert stored.search_trials is not None
+    assert stored.rungs is not None
+    assert len(whole.steps.of("supernet")) == stored.supernet_epochs
+    assert len(whole.steps.of("trials")) - 1 == stored.search_trials == len(trials(whole.folder))
+    assert len(whole.steps.of("short training")) == sum(min(most, networks) * epochs for most, epochs in stored.rungs)
+    assert stored.final_epochs == tuple(one.origin.epochs for one in whole.result.networks)
+    assert set(stored.measured_s) == {point.key for point in read_shortlist(whole.folder.shortlist)}
+    assert 1 <= len(whole.result.networks) <= 2  # one network may win both budgets
+    assert len({point.key for point in read_shortlist(whole.folder.shortlist)}) == min(networks, stored.rungs[0][0])
+    assert whole.result.seconds == stored.spent_s
+    config = load_config(whole.folder.config)
+    assert config.supernet.epochs == stored.supernet_epochs
+    assert config.search.budget == stored.search_trials
+    assert config.shortlist.rungs == stored.rungs
+    assert config.final_training.epochs == stored.final_epochs[-1]
+    with TrialStore.open_read_only(whole.folder.study) as store:
+        assert store.study.config == whole.folder.config.read_text(encoding="utf-8")
+    assert stored.teacher is not None
+    assert config.final_training.teacher == TeacherConfig(macs=stored.teacher[0], epochs=stored.teacher[1])
+    [taught] = {step.total for step in whole.steps.of("epochs of the plain network")}
+    assert taught == stored.teacher[1]
+    for text in (
+        "a teacher of",
+        "teacher: a plain network of",
+        "training images of 10 classes at 8x8",
+        "search ended after",
+        "short list:",
+        "final trainings:",
+    ):
+        assert text in whole.runner.text
+
+
+def test_the_search_ends_with_the_trial_in_which_its_time_does(whole: Whole) -> None:
+    stored = plan(whole.folder)
+    assert stored.search_trials is not None
+    assert stored.search_until_s is not None
+    began = EPOCH_S * stored.supernet_epochs
+    assert began + TRIAL_S * (stored.search_trials - 1) < stored.search_until_s
+    assert began + TRIAL_S * stored.search_trials >= stored.search_until_s
+
+
+def test_stopped_in_any_phase_and_resumed_it_ends_the_same(whole: Whole, make_runner: MakeRunner) -> None:
+    starts = {start: [step for step in whole.steps.of(start) if step.done == 1] for start in ("short", "epochs of")}
+    stops = [
+        whole.steps.of("supernet")[0],
+        *whole.steps.of("trials")[2:4],
+        starts["short"][2],
+        starts["short"][-1],
+        starts["epochs of"][0],  # the teacher's
+        starts["epochs of"][-1],
+    ]
+    stopped = make_runner()
+    for stop in stops:
+        with pytest.raises(StopRequested):
+            stopped(Steps(stop))
+    result = stopped()
+    assert decisions(stopped.folder) == decisions(whole.folder)
+    assert outcomes(stopped.folder) == outcomes(whole.folder)
+    assert result.judgements == whole.result.judgements
+    assert weights(stopped.folder) == weights(whole.folder)
+
+
+def test_a_finished_run_repeats_nothing(whole: Whole) -> None:
+    before, steps = plan(whole.folder), Steps()
+    again = whole.runner(steps)
+    assert {step.name for step in steps.all} <= {"trials"}
+    assert plan(whole.folder) == before
+    assert again.judgements == whole.result.judgements
+    assert [one.key for one in again.networks] == [one.key for one in whole.result.networks]
+
+
+def test_time_before_a_stop_is_counted(make_runner: MakeRunner) -> None:
+    runner, steps = make_runner(), Steps(Step("supernet epochs", 2, 3))
+    with pytest.raises(StopRequested):
+        runner(steps)
+    assert plan(runner.folder).spent_s == EPOCH_S * (len(steps.all) - 1) > 0.0
+
+
+def test_another_process_s_plan_is_left_alone(whole: Whole) -> None:
+    before = whole.folder.time_plan.read_bytes()
+    whole.runner.clock.now += 1.0
+    with RunLock(whole.folder.path), pytest.raises(RunFolderInUseError):
+        whole.runner()
+    assert whole.folder.time_plan.read_bytes() == before
+
+
+def test_options_that_a_decision_overrules_are_named(whole: Whole) -> None:
+    options = [*SETTINGS, "supernet.epochs=77", "search.mc_samples=16"]
+    given = load_config(None, options)
+    config, lines = planned_settings(given, whole.folder, options)
+    epochs = plan(whole.folder).supernet_epochs
+    assert lines == [f"supernet.epochs: the time budget decided {epochs}; supernet.epochs=77 has no effect"]
+    assert (config.supernet.epochs, config.search.mc_samples) == (epochs, 16)
+
+
+def test_without_a_time_plan_settings_stay(tmp_path: Path) -> None:
+    config = load_config(None, ["supernet.epochs=77"])
+    assert planned_settings(config, RunFolder(tmp_path), ["supernet.epochs=77"]) == (config, [])
+
+
+def test_a_damaged_time_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "time_plan.json").write_text("{}")
+    with pytest.raises(CorruptStateError, match=r"time_plan\.json is no plan of a run"):
+        planned_settings(load_config(None), RunFolder(tmp_path), [])
+
+
+def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tmp_path: Path, monkeypatch) -> None:
+    folder = RunFolder(Path(shutil.copytree(whole.folder.path, tmp_path / "copy")))
+    plan(folder).model_copy(update={"final_epochs": None}).write(folder.time_plan)
+    asked: list[int] = []
+
+    def decide(_plan: TimePlan, _spent_s: float, num_images: int, *_: object) -> None:
+        asked.append(num_images)
+        raise StopRequested(2)
+
+    monkeypatch.setattr(timed_run, "final_epochs", decide)
+    with pytest.raises(StopRequested):
+        Runner(folder, whole.runner.clock)()
+    assert asked == [whole.result.networks[0].origin.train_images]
+
+
+def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_runner: MakeRunner, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "ENOUGH_EPOCHS", 100)
+    whole, stopped, steps = make_runner(), make_runner(), Steps()
+    result = whole(steps)
+    assert plan(whole.folder).sufficiency < 1.0
+    assert plan(whole.folder).rungs == ()
+    assert not steps.of("short training")
+    assert result.judgements == []
+    assert "no short list" in whole.text
+    with pytest.raises(StopRequested):
+        stopped(Steps(steps.of("epochs of")[1]))
+    stopped()
+    assert decisions(stopped.folder) == decisions(whole.folder)
+    assert weights(stopped.folder) == weights(whole.folder)
+
+
+def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(tmp_path: Path, make_runner: MakeRunner) -> None:
+    runner = make_runner()
+    with pytest.raises(StopRequested):
+        runner(Steps(Step("supernet epochs", 1, 3)))
+    for file in (runner.folder.study, runner.folder.config):
+        file.unlink()
+    settings = [*SETTINGS[1:], "search.budget=2", "supernet.epochs=1"]
+    run_study(load_config(None, settings), runner.folder, False, RunProgress(Console(stderr=True), quiet=True))
+    assert not runner.folder.time_plan.exists()
+
+
+def test_the_speed_is_measured_with_the_run_s_threads(make_runner: MakeRunner, monkeypatch) -> None:
+    threads: list[int] = []
+
+    def measure(*_: object) -> Speed:
+        threads.append(torch.get_num_threads())
+        raise StopRequested(2)
+
+    monkeypatch.setattr(timed_run, "measure_speed", measure)
+    torch.set_num_threads(2)
+    with pytest.raises(StopRequested):
+        make_runner()()
+    assert threads == [1]

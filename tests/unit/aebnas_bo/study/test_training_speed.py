@@ -1,0 +1,28 @@
+"""Speeds of training on this machine."""
+
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.study import training_speed as speed
+from aebnas_bo.study.training_speed import Speed, Stopwatch, measure_speed
+
+
+def test_speeds_are_measured_and_grow_with_macs() -> None:
+    config = load_config(None, ["supernet.batch_size=8", "final_training.batch_size=8"])
+    splits = load_splits(config.data)
+    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    found = measure_speed(config, space, splits, "cpu")
+    assert found.supernet_s > 0
+    assert 0 < found.network_seconds(0) <= found.network_seconds(10**6)
+
+
+def test_seconds_of_a_network_are_linear_in_its_macs() -> None:
+    assert Speed(supernet_s=1.0, network_s=2.0, network_s_per_mac=0.5).network_seconds(6) == 5.0
+
+
+def test_stopwatch_goes_on_from_the_seconds_spent_before(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(speed.time, "monotonic", lambda: now[0])
+    watch = Stopwatch(30.0)
+    now[0] = 112.0
+    assert watch.seconds == 42.0
