@@ -1,54 +1,29 @@
-"""`aebnas-bo run`, also `python -m aebnas_bo.run`: search early-exit networks on images.
-
-Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 130 and 143 stopped by a signal (`--resume` goes on).
-"""
+"""`aebnas-bo run`, also `python -m aebnas_bo.run`: search early-exit networks on images."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
 
-from aebnas_bo.cli.stopping import StopSignals
-from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
+from aebnas_bo.cli.options import (
+    BudgetOption,
+    DeviceOption,
+    JsonOption,
+    MaxLatencyOption,
+    MaxMacsOption,
+    MinAccuracyOption,
+    QuietOption,
+    SettingsOption,
+    TimeOption,
+    all_settings,
+    limit_flags,
+)
+from aebnas_bo.cli.reporting import Command, reported_errors, terminal, write_json
 from aebnas_bo.study.duration import parse_minutes
-
-SettingsOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
-]
-BudgetOption = Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the first design included.")]
-MaxMacsOption = Annotated[
-    float | None, typer.Option(min=0.0, help="Most average MACs, in millions, of an admissible network.")
-]
-MinAccuracyOption = Annotated[
-    float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
-]
-MaxLatencyOption = Annotated[
-    float | None, typer.Option(min=0.0, help="Most average milliseconds, where latency_ms is an objective.")
-]
-TimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--time-budget",
-        metavar="TIME",
-        help="Time for everything, such as 30m or 2h: search, then train the best networks to the end.",
-    ),
-]
-DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
 
 
 def run(
@@ -72,73 +47,6 @@ def run(
         minutes = None if time_budget is None else parse_minutes(time_budget)
         options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
         _run(config, options, out, resume, as_json, quiet, command)
-
-
-def limit_flags(
-    budget: int | None, max_average_macs: float | None, min_accuracy: float | None, max_latency_ms: float | None = None
-) -> dict[str, float | None]:
-    """Return the settings that the flags of budget and limits stand for."""
-    return {
-        "search.budget": budget,
-        "search.max_average_macs": max_average_macs,
-        "search.min_accuracy": min_accuracy,
-        "search.max_latency_ms": max_latency_ms,
-    }
-
-
-def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:
-    """Return what `--set` said, followed by the settings whose own flag was given."""
-    return [*(settings or []), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command at work.
-
-    Args:
-        stderr: Where it shows progress and problems.
-        stop: The signals that end it.
-    """
-
-    stderr: Console
-    stop: StopSignals
-
-
-@contextmanager
-def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resume.") -> Iterator[Command]:
-    """Run a command; errors and signals become messages and exit codes.
-
-    Args:
-        as_json: Whether to write the error as a JSON document on stdout too.
-        quiet: Whether nothing but errors is logged.
-        way_on: How to go on once a signal has stopped it.
-    """
-    stderr = Console(stderr=True)
-    _set_up_logging(stderr, quiet)
-    stop = StopSignals()
-    stop.install()
-    _keep_kernels()
-    try:
-        yield Command(stderr, stop)
-    except AebnasError as error:
-        problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
-        for problem in problems:
-            stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-        _end(type(error).__name__, error.exit_code, problems, as_json)
-    except StopRequested as request:
-        stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
-        _end(type(request).__name__, request.exit_code, [str(request)], as_json)
-
-
-def _keep_kernels() -> None:
-    """Let oneDNN keep the kernels of all layers a supernet may use; with its own limit, 1024, it recompiles them."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
-
-
-def _end(name: str, exit_code: int, problems: list[str], as_json: bool) -> NoReturn:
-    if as_json:
-        sys.stdout.write(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
-    raise typer.Exit(exit_code)
 
 
 def _run(
@@ -184,13 +92,11 @@ def _run(
     if as_json:
         trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
         document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
-        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+        write_json(document)
         return
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    stdout = Console()
-    if not stdout.is_terminal:
-        stdout = Console(width=160)
+    stdout = terminal(width=160)
     front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
     stdout.print(front_table(front, objectives, corrected, trained=trained_points(folder)))
     if optimism := optimism_text(summary.optimism):
@@ -209,18 +115,6 @@ def _run(
     if timed is not None:
         print_timed(stdout, timed)
     stdout.print(next_step(folder, timed, has_front=bool(front)), highlight=False, soft_wrap=True, markup=False)
-
-
-def _set_up_logging(stderr: Console, quiet: bool) -> None:
-    wanted = os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
-    level = "ERROR" if quiet or wanted not in logging.getLevelNamesMapping() else wanted
-    handler = RichHandler(console=stderr, show_path=False, show_time=False)
-    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
-    # Libraries warn of their own deprecations and greet on import, past any level; who debugs can see it.
-    logging.captureWarnings(True)
-    if level not in {"INFO", "DEBUG"}:
-        logging.disable(logging.INFO)
-        logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
 def main() -> None:

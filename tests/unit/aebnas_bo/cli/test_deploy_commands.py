@@ -12,7 +12,7 @@ SETTINGS = ("data.max_train_images=300", "shortlist.rungs=[[9,1],[2,2]]")
 
 @pytest.fixture
 def invoke(monkeypatch):
-    monkeypatch.setattr("aebnas_bo.cli.run_command.StopSignals.install", lambda self: None)
+    monkeypatch.setattr("aebnas_bo.cli.reporting.StopSignals.install", lambda self: None)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 

@@ -10,7 +10,7 @@ from aebnas_bo.cli.main import app
 
 @pytest.fixture
 def invoke(monkeypatch):
-    monkeypatch.setattr("aebnas_bo.cli.run_command.StopSignals.install", lambda self: None)
+    monkeypatch.setattr("aebnas_bo.cli.reporting.StopSignals.install", lambda self: None)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 

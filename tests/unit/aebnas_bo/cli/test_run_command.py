@@ -15,7 +15,7 @@ SMALL = ["--set=supernet.epochs=1", "--set=data.max_train_images=300", "--set=se
 @pytest.fixture
 def invoke(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("aebnas_bo.cli.run_command.StopSignals.install", lambda self: None)
+    monkeypatch.setattr("aebnas_bo.cli.reporting.StopSignals.install", lambda self: None)
     app = typer.Typer()
     app.command()(run)
     return lambda *arguments: CliRunner().invoke(app, [*SMALL, "--out", str(tmp_path / "a"), *arguments])

@@ -1,0 +1,64 @@
+"""`aebnas-bo compare`: several methods on the same images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aebnas_bo.cli.options import (
+    BudgetOption,
+    DeviceOption,
+    JsonOption,
+    MaxMacsOption,
+    MinAccuracyOption,
+    QuietOption,
+    SettingsOption,
+    all_settings,
+    limit_flags,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+
+def compare(
+    config: Annotated[Path, typer.Argument(help="YAML file with the images and the space.")],
+    methods: Annotated[
+        str, typer.Option(help="Names or paths, separated by commas; methods/ beside CONFIG precedes the package.")
+    ] = "plain,static,edanas,nachos,aebnas,aebnas-bo",
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4 or 0,3,7-9.")] = "0",
+    budget: BudgetOption = None,
+    max_average_macs: MaxMacsOption = None,
+    min_accuracy: MinAccuracyOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of all runs; by default runs/NAME-methods.")] = None,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
+    options = all_settings(settings, {**limit_flags(budget, max_average_macs, min_accuracy), "device": device})
+    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
+        from aebnas_bo.config.loading import load_config
+        from aebnas_bo.experiments.comparison.comparison_study import run_comparison
+        from aebnas_bo.experiments.comparison.comparison_tables import terminal_table, write_outputs
+        from aebnas_bo.experiments.comparison.method_files import method_files
+        from aebnas_bo.preparation.progress import RunProgress
+        from aebnas_bo.seeding import parse_seeds
+        from aebnas_bo.storage.run_folder import RUNS
+
+        load_config(config)  # a mistake there is none of the methods'
+        files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
+        configs = {name: load_config(config, options, path) for name, path in files.items()}
+        folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            runs = run_comparison(configs, parse_seeds(seeds), folder, progress)
+        write_outputs(folder, runs)
+        if as_json:
+            document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}
+            write_json(document)
+            return
+        stdout = terminal(width=200)
+        stdout.print(terminal_table(runs))
+        stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)

@@ -1,0 +1,52 @@
+"""`aebnas-bo export`: write a trained network to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aebnas_bo.cli.options import (
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    SelectOption,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+
+def export(
+    run: RunArgument,
+    selection: SelectOption = "knee",
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="torch, onnx, onnx-segments or torch-export; repeatable. Without it: torch."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which training; else the best on validation images.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe of the training, as train shows it; else the best on validation images.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, one below it per format; by default in RUN/exported, named as in RUN/trained."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a trained network to files that run without the run folder."""
+    with reported_errors(as_json, quiet):
+        from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+        from aebnas_bo.storage.run_folder import RunFolder
+
+        wanted = check_formats(formats or ["torch"])
+        folder = RunFolder(run)
+        source = trained_network(folder, parse_selection(selection), seed, recipe=recipe)
+        target = out or folder.path / "exported" / source.parent.name
+        written = {name: str(export_network(source, name, target / name)) for name in wanted}
+        if as_json:
+            write_json({"network": str(source), "exported": written})
+            return
+        for name, path in written.items():
+            terminal().print(f"{name}: {path}", highlight=False, soft_wrap=True)

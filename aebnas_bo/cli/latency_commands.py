@@ -1,0 +1,75 @@
+"""`aebnas-bo latency` and `latency-table`: time networks and their parts on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aebnas_bo.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SettingsOption,
+    all_settings,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+
+def latency(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network, format torch: a file or its folder.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    batch_sizes: Annotated[str, typer.Option(help="Images run together, separated by commas.")] = "1,64",
+    batches: Annotated[int, typer.Option(min=1, help="Batches timed of each variant.")] = 100,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time an exported network on real pictures: early exits beside none, in PyTorch and, if it is there, ONNX."""
+    with reported_errors(as_json, quiet=False):
+        from aebnas_bo.deploy.latency_measurement import measure_file, parse_batch_sizes
+        from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
+
+        sizes = parse_batch_sizes(batch_sizes)
+        rows = measure_file(file, images, sizes, batches, threads)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_latency_csv(out, rows)
+        if as_json:
+            write_json({"latencies": [asdict(row) for row in rows]})
+            return
+        stdout = terminal()
+        stdout.print(latency_table(rows))
+
+
+def latency_table(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file with the space.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write, for estimation.latency_table.")],
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
+    with reported_errors(as_json, quiet, way_on="The same command starts over.") as command:
+        from aebnas_bo.config.loading import load_config
+        from aebnas_bo.data.datasets import load_splits
+        from aebnas_bo.preparation.latency_preparation import make_folder_of, measure_table, write_table
+        from aebnas_bo.preparation.progress import RunProgress
+        from aebnas_bo.preparation.supernet_preparation import resolve_device
+        from aebnas_bo.space.network_space import NetworkSpace
+
+        loaded = load_config(config, all_settings(settings, {"device": device}))
+        make_folder_of(out)
+        place, splits = resolve_device(loaded.device), load_splits(loaded.data)
+        space = NetworkSpace(loaded.space, splits.in_channels, splits.num_classes)
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            table = measure_table(loaded, space, progress, place)
+        write_table(out, table)
+        if as_json:
+            write_json({"table": str(out), "parts": len(table.nanoseconds)})
+            return
+        text = f"{len(table.nanoseconds)} parts timed on {table.machine}, {table.device}, {table.num_threads} threads"
+        terminal().print(f"{text}: {out}", highlight=False, soft_wrap=True)

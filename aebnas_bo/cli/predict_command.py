@@ -1,0 +1,37 @@
+"""`aebnas-bo predict`: classify pictures with an exported network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aebnas_bo.cli.options import (
+    JsonOption,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+
+def predict(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network: a file or its folder.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where a .safetensors network runs.")] = "cpu",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load a .pt2 file, which can run code of the person who made it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify pictures with an exported network."""
+    with reported_errors(as_json, quiet=False):
+        from aebnas_bo.deploy.prediction import picture_files, prediction_rows, prediction_table
+        from aebnas_bo.deploy.runtime import load
+
+        network = load(file, device, trust=trust)
+        files = picture_files(images)
+        rows = prediction_rows(network, files)
+        if as_json:
+            write_json({"network": network.description.key, "predictions": rows})
+            return
+        stdout = terminal()
+        stdout.print(prediction_table(network, rows))

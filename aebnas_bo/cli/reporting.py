@@ -1,0 +1,107 @@
+"""How every command ends: results on stdout, problems on stderr, an exit code.
+
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
+corrupt state, 130 and 143 stopped by a signal (`--resume` goes on).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from aebnas_bo.cli.stopping import StopSignals
+from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
+
+WIDTH = 140  # of tables that go into a file or a pipe
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command at work.
+
+    Args:
+        stderr: Where it shows progress and problems.
+        stop: The signals that end it.
+    """
+
+    stderr: Console
+    stop: StopSignals
+
+
+@contextmanager
+def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resume.") -> Iterator[Command]:
+    """Run a command; errors and signals become messages and exit codes.
+
+    Args:
+        as_json: Whether to write the error as a JSON document on stdout too.
+        quiet: Whether nothing but errors is logged.
+        way_on: How to go on once a signal has stopped it.
+    """
+    stderr = Console(stderr=True)
+    _set_up_logging(stderr, quiet)
+    stop = StopSignals()
+    stop.install()
+    _keep_kernels()
+    try:
+        yield Command(stderr, stop)
+    except AebnasError as error:
+        problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+        _end(type(error).__name__, error.exit_code, problems, as_json)
+    except StopRequested as request:
+        stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
+        _end(type(request).__name__, request.exit_code, [str(request)], as_json)
+
+
+def _keep_kernels() -> None:
+    """Let oneDNN keep the kernels of all layers a supernet may use; with its own limit, 1024, it recompiles them."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
+
+
+def _end(name: str, exit_code: int, problems: list[str], as_json: bool) -> NoReturn:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
+    raise typer.Exit(exit_code)
+
+
+def _set_up_logging(stderr: Console, quiet: bool) -> None:
+    wanted = os.environ.get("AEBNAS_BO_LOG", "WARNING").upper()
+    level = "ERROR" if quiet or wanted not in logging.getLevelNamesMapping() else wanted
+    handler = RichHandler(console=stderr, show_path=False, show_time=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+    # Libraries warn of their own deprecations and greet on import, past any level; who debugs can see it.
+    logging.captureWarnings(True)
+    if level not in {"INFO", "DEBUG"}:
+        logging.disable(logging.INFO)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
+
+
+def terminal(width: int = WIDTH) -> Console:
+    """Return where results are shown: the terminal or, into a file or a pipe, lines of a fixed width.
+
+    Args:
+        width: Characters per line of a file or a pipe.
+    """
+    stdout = Console()
+    return stdout if stdout.is_terminal else Console(width=width)
+
+
+def write_json(document: Mapping[str, object]) -> None:
+    """Write a result as one JSON document on stdout; a number that is not finite is an error.
+
+    Args:
+        document: The result.
+    """
+    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")

@@ -1,0 +1,32 @@
+"""`aebnas-bo status`: where a search stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.markup import escape
+from rich.table import Table
+
+from aebnas_bo.cli.options import (
+    JsonOption,
+    RunArgument,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+
+def status(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Say where a search stands, also while it runs; nothing in its folder is touched."""
+    with reported_errors(as_json, quiet=False, way_on="Ask again."):
+        from aebnas_bo.report.status import run_status, status_rows
+        from aebnas_bo.report.stored_run import read_run
+        from aebnas_bo.storage.run_folder import RunFolder
+
+        found = run_status(read_run(RunFolder(run)))
+        if as_json:
+            write_json(asdict(found))
+            return
+        table = Table.grid(padding=(0, 2))
+        for name, text in status_rows(found):
+            table.add_row(f"[bold]{name}[/]", escape(text))
+        stdout = terminal(width=200)
+        stdout.print(table, highlight=False)

@@ -1,0 +1,143 @@
+"""`aebnas-bo train`: train networks of a search to the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aebnas_bo.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    SelectOption,
+    SettingsOption,
+    all_settings,
+)
+from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+
+if TYPE_CHECKING:
+    from aebnas_bo.deploy.description import NetworkDescription
+
+
+def train(
+    run: RunArgument,
+    selection: SelectOption = "knee",
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="First train the N most promising networks for a short time (shortlist.rungs), then the best of them "
+            "to the end.",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
+    tune_for: Annotated[
+        str | None,
+        typer.Option(
+            help="macs<=X (millions) or accuracy>=Y (percent): what thresholds are tuned for; by default what the "
+            "network is chosen by. Of a network that is trained, thresholds alone change.",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train again what was trained with the same settings.")
+    ] = False,
+    plain: Annotated[
+        bool | None,
+        typer.Option(
+            "--plain/--no-plain",
+            help="Also train a plain network of equal average MACs by the same recipe; by default as "
+            "final_training.plain_baseline says.",
+        ),
+    ] = None,
+    settings: SettingsOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a network of a finished search to the end, tune its thresholds and measure it on the test images."""
+    flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
+    options = all_settings(settings, flags)
+    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
+        from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.deploy.class_outputs import write_confusion_csv
+        from aebnas_bo.deploy.network_training import choose_candidate, final_recipe, train_candidate, training_of
+        from aebnas_bo.deploy.operating_points import parse_goal
+        from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
+        from aebnas_bo.deploy.trained_points import draw_front
+        from aebnas_bo.deploy.trained_table import write_outputs_csv
+        from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
+        from aebnas_bo.preparation.progress import RunProgress
+        from aebnas_bo.seeding import parse_seeds
+        from aebnas_bo.shortlist.shortlist_study import check_shortlist, shortlisted
+        from aebnas_bo.shortlist.shortlist_table import judgement_row, print_shortlist
+        from aebnas_bo.storage.run_folder import RunFolder
+
+        goal = None if tune_for is None else parse_goal(tune_for)
+        check_shortlist(shortlist, parse_selection(selection))
+        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
+        wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
+        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+            candidate, judgements = shortlisted(candidate, shortlist, progress)
+            networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
+            ground = PlainGround(candidate.folder, candidate.config, candidate.splits)
+            has_plain = candidate.config.final_training.plain_baseline
+            plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
+        comparison = compare_with_plain(networks, plains) if plains else None
+        if known := [one.description for one in plain_networks(candidate.folder)]:
+            write_outputs_csv(candidate.folder.trained / "plain.csv", known)
+        every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
+        write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
+        write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
+        draw_front(candidate.folder)
+        folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
+        if as_json:
+            found = [json.loads(network.to_json()) for network in networks]
+            rows = [judgement_row(one) for one in judgements]
+            beside = [json.loads(network.to_json()) for network in plains]
+            against = None if comparison is None else asdict(comparison)
+            document = {"folders": folders, "networks": found, "plain_networks": beside, "against_plain": against}
+            write_json({**document, "shortlist": rows})
+            return
+        stdout = terminal()
+        if judgements:
+            print_shortlist(stdout, judgements)
+        _print_training(networks, plains, every)
+        stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
+        if comparison is not None:
+            text = comparison_text(comparison, final_recipe(candidate.config, candidate.space))
+            stdout.print(text, highlight=False, soft_wrap=True)
+
+
+def _print_training(
+    networks: Sequence[NetworkDescription], plains: Sequence[NetworkDescription], every: Sequence[NetworkDescription]
+) -> None:
+    """Print the tables of trained networks.
+
+    Args:
+        networks: One architecture, trained by one recipe with one seed or several.
+        plains: Plain networks trained by the same recipe.
+        every: All trainings of the architecture.
+    """
+    from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text
+    from aebnas_bo.deploy.seen_figures import looks_text
+    from aebnas_bo.deploy.trained_table import other_recipes, outputs_table, training_table
+
+    stdout = terminal()
+    stdout.print(training_table(networks, plains))
+    first, answers = networks[0], networks[0].test.by_class
+    if answers is not None:
+        stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(outputs_table(first))
+    if answers is not None:
+        stdout.print(class_table(first, answers))
+        stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
+    for line in other_recipes(every, first.origin.recipe):
+        stdout.print(line, highlight=False, soft_wrap=True)
