@@ -39,7 +39,7 @@ def main() -> None:
     folder, selection = RunFolder(arguments.run), parse_selection(arguments.select)
     subnet, description = load_network(trained_network(folder, selection, None))
     fold_batchnorm(subnet)
-    pixels = choose_candidate(folder, selection).splits.test.images.float() / BYTES
+    pixels = choose_candidate(folder, selection).problem.splits.test.images.float() / BYTES
     rows = measure_latency(subnet, description, pixels, num_batches=arguments.batches)
     write_latency_csv(arguments.out, rows)
     Console(width=140).print(latency_table(rows))

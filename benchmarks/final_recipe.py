@@ -184,9 +184,15 @@ def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: S
             for variant in compared:
                 own = chosen.config.final_training.model_dump()
                 recipe = FinalTrainingConfig.model_validate({**own, **variant.settings})
-                candidate = replace(chosen, config=chosen.config.model_copy(update={"final_training": recipe}))
+                config = chosen.problem.config.model_copy(update={"final_training": recipe})
+                candidate = replace(chosen, problem=chosen.problem.with_config(config))
                 settings = content_key(
-                    [FINAL_VERSION, dump_config(candidate.config), chosen.splits.data_hash, chosen.goal.value]
+                    [
+                        FINAL_VERSION,
+                        dump_config(config),
+                        chosen.problem.splits.data_hash,
+                        chosen.goal.value,
+                    ]
                 )
                 key, epochs = candidate.trial.key, str(recipe.epochs)
                 yield Job(candidate, seed, (select, key, str(variant), str(seed), epochs, settings))

@@ -25,19 +25,17 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import parse_config
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_answers
-from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.estimation.measuring import output_logits
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import (
     ESTIMATION_VERSION,
     prepare_supernet,
     recipe_identity,
-    resolve_device,
     supernet_fingerprint,
     training_data,
 )
@@ -45,7 +43,6 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training.training_loop import EpochReport
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -60,9 +57,7 @@ class Ground:
     """What all trainings share."""
 
     folder: RunFolder
-    config: Config
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
     activation: Activation
     progress: RunProgress
 
@@ -80,14 +75,13 @@ def main() -> None:
     with TrialStore.open_read_only(folder.study) as store:
         config = parse_config(store.study.config, str(folder.study), arguments.settings)
     torch.set_num_threads(config.num_threads)
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
     rows = read_rows(arguments.out)
     with (
         RunProgress(Console(stderr=True), quiet=False) as progress,
         appending_rows(arguments.out, HEADER) as append,
     ):
-        ground = Ground(folder, config, space, splits, arguments.activation, progress)
+        ground = Ground(folder, problem, arguments.activation, progress)
         known = {tuple(row[name] for name in IDENTITY) for row in rows}
         for seed in arguments.seeds:
             for has_teacher in (True, False) if config.final_training.teacher_source == "supernet" else (False,):
@@ -117,15 +111,16 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
 
 
 def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
-    recipe = recipe_identity(ground.config.final_training, ground.config.data, "start", "teacher")
-    data_hash = ground.splits.data_hash
-    study = [supernet_fingerprint(ground.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
+    recipe = recipe_identity(ground.problem.config.final_training, ground.problem.config.data, "start", "teacher")
+    data_hash = ground.problem.splits.data_hash
+    study = [supernet_fingerprint(ground.problem.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
     return content_key([FINAL_VERSION, study, seed, *recipe])
 
 
 def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
     """Return MACs in millions, validation and test accuracy in percent."""
-    config, splits, device = ground.config, ground.splits, resolve_device(ground.config.device)
+    problem = ground.problem
+    config, splits, device = problem.config, problem.splits, problem.device
     architecture, skeleton = hand_made(splits, ground.activation)
     name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
 
@@ -137,10 +132,10 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     taught = "taught" if has_teacher else "alone"
     checkpoint = beside / f"hand-made-{ground.activation}-{taught}-{seed}.training.safetensors"
     fingerprint = _settings(ground, seed, has_teacher)
-    data = training_data(config, recipe, splits, device)
+    data = training_data(problem, recipe)
     if has_teacher:
-        supernet, _ = prepare_supernet(config, ground.space, splits, ground.folder, ground.progress, device)
-        teacher = largest_teacher(supernet, ground.space, config, MeasuringImages.of(splits, device))
+        supernet, _ = prepare_supernet(problem, ground.folder, ground.progress)
+        teacher = largest_teacher(supernet, problem)
         data = with_answers(
             data, teacher, splits=splits, transforms=recipe.with_transforms(config.data),
             label_smoothing=recipe.label_smoothing,

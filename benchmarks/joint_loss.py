@@ -21,17 +21,15 @@ from torch import Tensor
 
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.joint_loss import leaving_probabilities
@@ -48,9 +46,7 @@ HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_
 class Ground:
     """What all variants share: a network, its costs, the images and the budget in MACs."""
 
-    config: Config
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
     architecture: Architecture
     costs: ExitCosts
     budget: float
@@ -78,8 +74,8 @@ def main() -> None:
 
 
 def _ground(config: Config) -> Ground:
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
+    space = problem.space
     point = {
         p.name: p.values[-1 if p.name.startswith("exit") else len(p.values) // 2]
         for p in space.search_space.parameters
@@ -89,13 +85,13 @@ def _ground(config: Config) -> Ground:
     costs = exit_costs(architecture, space.skeleton)
     first, *_, last = costs.cumulative
     budget = first + BUDGET_SHARE * (last - first)
-    return Ground(config, space, splits, architecture, costs, budget)
+    return Ground(problem, architecture, costs, budget)
 
 
 def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     """Train the network under one variant and return its figures."""
     cost_weight, peak_weight = VARIANTS[variant]
-    config, splits = ground.config, ground.splits
+    problem, config, splits = ground.problem, ground.problem.config, ground.problem.splits
     joint = config.supernet.joint_loss
     assert joint is not None
     joint = joint.model_copy(
@@ -105,8 +101,8 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     images = MeasuringImages.of(splits, "cpu")
     # Every variant goes without the images of the support set, whether it looks at them or not.
     aside = recipe.model_copy(update={"joint_loss": joint.model_copy(update={"peak_weight": 1.0})})
-    data = training_data(config, aside, splits, "cpu")
-    subnet = train_from_scratch(ground.architecture, ground.space.skeleton, data, recipe, seed)
+    data = training_data(problem, aside)
+    subnet = train_from_scratch(ground.architecture, ground.problem.space.skeleton, data, recipe, seed)
     validation = _table(ground, subnet, images)
     test_images = MeasuringImages.of(replace(splits, validation=splits.test), "cpu")
     test = _table(ground, subnet, test_images)
@@ -122,7 +118,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
 
 def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable:
     costs = ground.costs.cumulative
-    return measure(subnet, images, costs, ground.architecture.key, ground.config.estimation)[0]
+    return measure(subnet, images, costs, ground.architecture.key, ground.problem.config.estimation)[0]
 
 
 def _expected(table: ExitTable) -> tuple[float, float]:

@@ -28,19 +28,16 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import resolve_device, training_data
+from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training.training_loop import EpochReport
@@ -57,9 +54,7 @@ FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
 class Job:
     """One training, and what tells its row from others."""
 
-    config: Config
-    splits: Splits
-    space: NetworkSpace
+    problem: Problem
     architecture: Architecture
     identity: tuple[str, ...]
 
@@ -112,8 +107,8 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
         f"seed={seed}",
     ]
     config = load_config(path, [*fixed, *settings])
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
+    space = problem.space
     networks = [space.architecture(point) for point in plain_points(space)]
     if not networks:
         raise UsageError(f"{path}: its space has no plain networks; set space.preset: auto")
@@ -124,8 +119,8 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     largest = [one for one in networks if one.resolution == networks[0].resolution]
     chosen = min(largest, key=distance)
     recipe = config.final_training.model_dump(mode="json")
-    own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), splits.data_hash])
-    return Job(config, splits, space, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
+    own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), problem.splits.data_hash])
+    return Job(problem, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
 
 
 def run_job(job: Job, progress: RunProgress) -> list[float]:
@@ -134,25 +129,25 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     Raises:
         TrainingDivergedError: If training fails for good.
     """
-    torch.set_num_threads(job.config.num_threads)
-    config, recipe, (*_, variant, _, _) = job.config, job.config.final_training, job.identity
-    device, costs = resolve_device(config.device), exit_costs(job.architecture, job.space.skeleton)
+    torch.set_num_threads(job.problem.config.num_threads)
+    problem, config, (*_, variant, _, _) = job.problem, job.problem.config, job.identity
+    recipe, costs = config.final_training, exit_costs(job.architecture, problem.space.skeleton)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-    data = training_data(config, recipe, job.splits, device)
+    data = training_data(problem, recipe)
     with tempfile.TemporaryDirectory() as scratch:
         ground, macs = (
-            PlainGround(RunFolder(Path(scratch)), config, job.splits),
+            PlainGround(RunFolder(Path(scratch)), problem),
             costs.cumulative[-1] / MACS_PER_MILLION,
         )
         data = taught_by_network(ground, data, macs, config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
     started = time.process_time()
-    subnet = train_from_scratch(job.architecture, job.space.skeleton, data, recipe, config.seed, show)
+    subnet = train_from_scratch(job.architecture, problem.space.skeleton, data, recipe, config.seed, show)
     seconds = time.process_time() - started
-    images = MeasuringImages.of(job.splits, device)
+    images = MeasuringImages.of(problem.splits, problem.device)
     measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
     tuned = tune_thresholds(measured, costs.backbone, costs.branches, goal)

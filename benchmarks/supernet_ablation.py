@@ -24,14 +24,13 @@ import torch
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.correlation_tables import read_rows
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
@@ -66,9 +65,7 @@ HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", 
 class Ground:
     """What all variants share."""
 
-    config: Config
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
     points: Sequence[Point]
     alone: Sequence[ExitTable]
 
@@ -79,7 +76,7 @@ class SharedStatistics:
     def __init__(self, ground: Ground, supernet: Supernet, images: torch.Tensor) -> None:
         self._supernet = supernet
         self._sums: dict[ElasticConvNorm, torch.Tensor] = {}
-        sampler = TrainingSampler(ground.space, np.random.default_rng(0), has_balanced_branches=True)
+        sampler = TrainingSampler(ground.problem.space, np.random.default_rng(0), has_balanced_branches=True)
         for _ in range(STATISTICS_NETWORKS):
             architecture = sampler.draw("random")
             subnet = extract(supernet, architecture)
@@ -124,7 +121,7 @@ def main() -> None:
         ground = ground or _ground(config, arguments.study)
         new_rows, new_networks = _run(variant, config, ground)
         rows, networks = rows + new_rows, networks + new_networks
-        write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(ground.space)], networks)
+        write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(ground.problem.space)], networks)
         write_csv(summary, HEADER, rows)
 
 
@@ -141,26 +138,26 @@ def _read(path: Path) -> list[list[str]]:
 
 def _ground(config: Config, study: Path) -> Ground:
     torch.set_num_threads(config.num_threads)
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    networks = StandaloneNetworks(config, space, splits, "cpu", study / "networks")
+    problem = Problem.load(config)
+    networks = StandaloneNetworks(problem, study / "networks")
     points, alone = [], []
     for comparison in read_rows(study / "fidelity.csv")[0]:
-        table = networks.known_table(space.architecture(comparison.point))
+        table = networks.known_table(problem.space.architecture(comparison.point))
         if table is not None:
             points.append(comparison.point)
             alone.append(table)
     if len(alone) < 4:
         raise SystemExit(f"{study}: has {len(alone)} networks of this configuration, at least 4 are needed")
-    return Ground(config, space, splits, points, alone)
+    return Ground(problem, points, alone)
 
 
 def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object]], list[list[object]]]:
     """Train a variant; return its rows and those of its networks."""
     started = time.perf_counter()
-    space, splits = ground.space, ground.splits
+    problem = ground.problem.with_config(config)
+    space, splits = problem.space, problem.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
-    data = training_data(config, config.supernet, splits, "cpu")
+    data = training_data(problem, config.supernet)
     train_supernet(supernet, space, data, config.supernet, config.seed, lambda _: None, None, "")
     seconds = time.perf_counter() - started
     images = MeasuringImages.of(splits, "cpu")
@@ -197,14 +194,14 @@ def _table(
         calibrate_batchnorm(subnet, images.calibration_images, 256)
     else:
         shared.load(subnet, architecture)
-    macs = exit_costs(architecture, ground.space.skeleton).cumulative
+    macs = exit_costs(architecture, ground.problem.space.skeleton).cumulative
     return measure(subnet, images, macs, architecture.key, EstimationConfig())[0]
 
 
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
     """Return the figures of a variant, in the order of the header."""
-    config = ground.config.fidelity.model_copy(update={"top_k": (3,)})
-    found = agreements(comparisons, quantities_of(ground.space), config, np.random.default_rng(0))
+    config = ground.problem.config.fidelity.model_copy(update={"top_k": (3,)})
+    found = agreements(comparisons, quantities_of(ground.problem.space), config, np.random.default_rng(0))
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}
     exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]
     whole = next(entry for entry in found if entry.quantity == "accuracy")

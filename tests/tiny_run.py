@@ -7,13 +7,12 @@ import numpy as np
 from aebnas_bo.analysis.summary import write_summary
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, load_config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import make_estimator, supernet_fingerprint
 from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import make_objectives
 from aebnas_bo.supernet.supernet import Supernet
@@ -26,8 +25,8 @@ TRIALS = 14
 def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
     """Leave what a finished run leaves, of an untrained supernet: trial 5 failed, 13 took a second attempt."""
     config = load_config(None, [f"search.budget={TRIALS}", "search.design_trials=8", *settings])
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
+    splits, space = problem.splits, problem.space
     folder.create()
     if config.search.has_latency:
         write_table(folder.latencies, fake_table(space))
@@ -35,7 +34,7 @@ def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
     fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(config, space, latencies)
     supernet = Supernet(config.space, space.skeleton, 0)
     save_supernet(folder.supernet, supernet, fingerprint)
-    estimator = make_estimator(config, space, splits, supernet, "cpu", folder, latencies)
+    estimator = make_estimator(problem, supernet, folder, latencies=latencies)
     write_text(folder.config, dump_config(config))
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     generator = np.random.default_rng(0)

@@ -55,18 +55,15 @@ def latency_table(
     """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
     with reported_errors(as_json, quiet, way_on="The same command starts over.") as command:
         from aebnas_bo.config.loading import load_config
-        from aebnas_bo.data.datasets import load_splits
         from aebnas_bo.preparation.latency_preparation import make_folder_of, measure_table, write_table
+        from aebnas_bo.preparation.problem import Problem
         from aebnas_bo.preparation.progress import RunProgress
-        from aebnas_bo.preparation.supernet_preparation import resolve_device
-        from aebnas_bo.space.network_space import NetworkSpace
 
         loaded = load_config(config, all_settings(settings, {"device": device}))
         make_folder_of(out)
-        place, splits = resolve_device(loaded.device), load_splits(loaded.data)
-        space = NetworkSpace(loaded.space, splits.in_channels, splits.num_classes)
+        problem = Problem.load(loaded)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            table = measure_table(loaded, space, progress, place)
+            table = measure_table(problem, progress)
         write_table(out, table)
         if as_json:
             write_json({"table": str(out), "parts": len(table.nanoseconds)})

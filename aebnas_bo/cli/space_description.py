@@ -8,9 +8,8 @@ import numpy as np
 from rich.table import Table
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter
 
 SAMPLES = 500
@@ -26,8 +25,7 @@ def describe_space(path: Path | None) -> Table:
         AebnasError: If the configuration or its images are wrong.
     """
     config = load_config(path)
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    space = Problem.load(config).space
     search_space = space.search_space
     generator = np.random.default_rng(0)
     architectures = [space.architecture(search_space.sample(generator)) for _ in range(SAMPLES)]

@@ -82,12 +82,12 @@ def train(
         goal = None if tune_for is None else parse_goal(tune_for)
         check_shortlist(shortlist, parse_selection(selection))
         candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
-        wanted = [candidate.config.seed] if seeds is None else parse_seeds(seeds)
+        wanted = [candidate.problem.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
-            ground = PlainGround(candidate.folder, candidate.config, candidate.splits)
-            has_plain = candidate.config.final_training.plain_baseline
+            ground = PlainGround(candidate.folder, candidate.problem)
+            has_plain = candidate.problem.config.final_training.plain_baseline
             plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:
@@ -111,7 +111,7 @@ def train(
         _print_training(networks, plains, every)
         stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
         if comparison is not None:
-            text = comparison_text(comparison, final_recipe(candidate.config, candidate.space))
+            text = comparison_text(comparison, final_recipe(candidate.problem))
             stdout.print(text, highlight=False, soft_wrap=True)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 
 from aebnas_bo import __version__
-from aebnas_bo.config.schema import Config
 from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.splits import Splits, final_splits
+from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
@@ -21,6 +20,7 @@ from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.supernet.subnet import Subnet
@@ -53,29 +53,19 @@ class Measurable:
         return exit_costs(self.architecture, self.skeleton)
 
 
-def splits_of_training(config: Config, splits: Splits) -> Splits:
-    """Return the images a network is trained on alone and measured with.
-
-    Args:
-        config: Says whether images that only the search needed are trained on too.
-        splits: The splits of the search.
-    """
-    return final_splits(splits, config.data) if config.final_training.train_on_validation else splits
-
-
-def origin_of(config: Config, splits: Splits, recipe: FinalTrainingConfig, *, training: Training) -> Origin:
+def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training) -> Origin:
     """Return where a trained network comes from.
 
     Args:
-        config: Configuration of its study.
-        splits: The images.
+        problem: Its study, with the images it was trained on.
         recipe: How it was trained.
         training: Which training it was.
     """
+    config = problem.config
     return Origin(
         study=config.name,
         dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
-        train_images=len(splits.train),
+        train_images=len(problem.splits.train),
         seed=training.seed,
         epochs=recipe.epochs,
         start=recipe.start,

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config.loading import parse_config
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
@@ -31,13 +28,12 @@ from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, large
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
-from aebnas_bo.estimation.measuring import MeasuringImages
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import (
     ESTIMATION_VERSION,
     prepare_supernet,
     recipe_identity,
-    resolve_device,
     supernet_fingerprint,
     training_data,
     with_budget,
@@ -47,7 +43,6 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
@@ -67,38 +62,30 @@ class Candidate:
 
     Args:
         folder: The run folder.
-        config: The study's configuration, with what was changed for this training.
-        space: Its space.
-        splits: Its images.
+        problem: The study's images and space, and its configuration with what was changed for this training.
         trial: What was chosen, at which thresholds.
         goal: What thresholds are tuned for once it is trained.
     """
 
     folder: RunFolder
-    config: Config
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
     trial: Trial
     goal: TuningGoal
-
-    @cached_property
-    def final_splits(self) -> Splits:
-        """The images it is trained on and measured with."""
-        return splits_of_training(self.config, self.splits)
 
     @property
     def architecture(self) -> Architecture:
         """The network."""
-        return self.space.architecture(self.trial.parameters)
+        return self.problem.space.architecture(self.trial.parameters)
 
     @property
     def measurable(self) -> Measurable:
         """What its figures are measured with."""
+        final = self.problem.for_final_training
         return Measurable(
             architecture=self.architecture,
-            skeleton=self.space.skeleton,
-            splits=self.final_splits,
-            estimation=self.config.estimation,
+            skeleton=final.space.skeleton,
+            splits=final.splits,
+            estimation=final.config.estimation,
             goal=self.goal,
             estimated_accuracy=self.trial.metrics["accuracy"],
         )
@@ -106,7 +93,7 @@ class Candidate:
     @property
     def costs(self) -> ExitCosts:
         """Its MACs."""
-        return exit_costs(self.architecture, self.space.skeleton)
+        return exit_costs(self.architecture, self.problem.space.skeleton)
 
 
 def choose_candidate(
@@ -143,16 +130,13 @@ def choose_candidate(
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
     trial = select(trials, record.objectives, selection)
-    splits = load_splits(config.data)
-    if supernet_fingerprint(config, splits.data_hash) != record.fingerprint:
+    problem = Problem.load(config)
+    if supernet_fingerprint(config, problem.splits.data_hash) != record.fingerprint:
         raise CorruptStateError(
             f"{folder.path}: the images or this program changed since the study began; give its images with "
             "--set data.root=PATH, or start another search"
         )
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    candidate = Candidate(
-        folder, config, space, splits, trial, goal or tuning_goal_of(selection, trial, record.objectives)
-    )
+    candidate = Candidate(folder, problem, trial, goal or tuning_goal_of(selection, trial, record.objectives))
     if goal is not None:  # a search's own limit may lie below the network, chosen all the same
         check_goal(goal, trial.key, candidate.costs)
     return candidate
@@ -165,9 +149,9 @@ def training_of(candidate: Candidate, seed: int) -> Training:
         candidate: The network, with the configuration of its training.
         seed: Seed of the training.
     """
-    config, key = candidate.config, candidate.trial.key
-    recipe = final_recipe(config, candidate.space)
-    study = supernet_fingerprint(config, candidate.splits.data_hash)
+    config, key = candidate.problem.config, candidate.trial.key
+    recipe = final_recipe(candidate.problem)
+    study = supernet_fingerprint(config, candidate.problem.splits.data_hash)
     identity = recipe_identity(recipe, config.data)
     is_calibrated = recipe.teacher_source == "supernet"  # as networks are for an estimate
     teacher = [ESTIMATION_VERSION] if is_calibrated else []
@@ -196,25 +180,25 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the network's file is damaged.
     """
-    torch.set_num_threads(candidate.config.num_threads)
-    device = resolve_device(candidate.config.device)
-    training, recipe = training_of(candidate, seed), final_recipe(candidate.config, candidate.space)
+    problem = candidate.problem
+    torch.set_num_threads(problem.config.num_threads)
+    training, recipe = training_of(candidate, seed), final_recipe(problem)
     folder = training_folder(candidate.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
     folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
-            subnet = load_network(path)[0].to(device)
+            subnet = load_network(path)[0].to(problem.device)
             progress.message(f"{candidate.trial.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
                 checkpoint.unlink()  # an earlier version began another recipe here
-            subnet = _train(candidate, recipe, training, checkpoint, progress, device)
+            subnet = _train(candidate, recipe, training, checkpoint=checkpoint, progress=progress)
         look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
         others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
-        origin = origin_of(candidate.config, candidate.final_splits, recipe, training=training)
-        description, points = describe_network(candidate.measurable, subnet, origin, device=device)
+        origin = origin_of(problem.for_final_training, recipe, training)
+        description, points = describe_network(candidate.measurable, subnet, origin, device=problem.device)
         description = description.model_copy(update={"earlier_test_looks": others})
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
@@ -225,11 +209,12 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
     return description
 
 
-def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
+def final_recipe(problem: Problem) -> FinalTrainingConfig:
     """Return the final recipe; a learned confidence is trained on as it was in the supernet.
 
     Without a teacher where the supernet had the joint loss, by which its final exit knows hard images alone.
     """
+    config = problem.config
     recipe = config.final_training
     if config.supernet.joint_loss is not None:
         recipe = recipe.model_copy(update={"teacher": None})
@@ -241,50 +226,48 @@ def final_recipe(config: Config, space: NetworkSpace) -> FinalTrainingConfig:
                 "exit_distillation": False,
             }
         )
-    return with_budget(recipe, config, space)
+    return with_budget(recipe, config, problem.space)
 
 
 def _train(
     candidate: Candidate,
     recipe: FinalTrainingConfig,
     training: Training,
+    *,
     checkpoint: Path,
     progress: RunProgress,
-    device: str,
 ) -> Subnet:
-    config, space, splits, architecture = candidate.config, candidate.space, candidate.splits, candidate.architecture
-    seed = training.seed
+    problem, final, architecture = candidate.problem, candidate.problem.for_final_training, candidate.architecture
+    skeleton, seed = problem.space.skeleton, training.seed
     is_taught_by_supernet = recipe.teacher_source == "supernet"
     teacher: Teacher | None = None
     if recipe.start == "scratch":
         weights = child_seed(seed, "final", architecture.key, "weights")
-        subnet = fresh_subnet(architecture, space.skeleton, weights).to(device)
+        subnet = fresh_subnet(architecture, skeleton, weights).to(problem.device)
     if recipe.start == "supernet" or is_taught_by_supernet:
-        supernet, _ = prepare_supernet(config, space, splits, candidate.folder, progress, device)
+        supernet, _ = prepare_supernet(problem, candidate.folder, progress)
         if recipe.start == "supernet":
             subnet = extract(supernet, architecture)
         if is_taught_by_supernet:
-            teacher = largest_teacher(supernet, space, config, MeasuringImages.of(splits, device))
-    data = training_data(config, recipe, candidate.final_splits, device)
+            teacher = largest_teacher(supernet, problem)
+    data = training_data(final, recipe)
     if teacher is not None:
         make_check = partial(
             check_teacher, teacher, architecture, recipe,
-            skeleton=space.skeleton, data=data, splits=candidate.final_splits, seed=seed,
+            skeleton=skeleton, data=data, splits=final.splits, seed=seed,
         )  # fmt: skip
         check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
         progress.message(f"{architecture.key}, seed {seed}: {check}")
         if check.is_useful:
             data = with_answers(
-                data, teacher, splits=candidate.final_splits, transforms=recipe.with_transforms(config.data),
+                data, teacher, splits=final.splits, transforms=recipe.with_transforms(final.config.data),
                 label_smoothing=recipe.label_smoothing,
             )  # fmt: skip
     macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
-    data = taught_by_network(PlainGround(candidate.folder, config, splits), data, macs, seed, progress=progress)
+    data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    return train_network(
-        subnet, architecture, space.skeleton, data, recipe, seed, show, checkpoint, training.fingerprint
-    )
+    return train_network(subnet, architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)

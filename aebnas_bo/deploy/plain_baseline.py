@@ -6,13 +6,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 
 import torch
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of, splits_of_training
+from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
@@ -20,8 +18,9 @@ from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, PLAIN, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import recipe_identity, resolve_device, training_data
+from aebnas_bo.preparation.supernet_preparation import recipe_identity, training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import plain_network, plain_network_of
@@ -41,22 +40,15 @@ class PlainGround:
 
     Args:
         folder: The run folder; they are kept in its `trained/`.
-        config: The study's configuration.
-        splits: Its images, as the search splits them.
+        problem: The study's images and configuration.
     """
 
     folder: RunFolder
-    config: Config
-    splits: Splits
-
-    @cached_property
-    def final_splits(self) -> Splits:
-        """The images they are trained on and measured with."""
-        return splits_of_training(self.config, self.splits)
+    problem: Problem
 
     def network(self, width: int) -> tuple[Architecture, Skeleton]:
         """Return the plain network of a width for the images."""
-        splits = self.splits
+        splits = self.problem.splits
         return plain_network(
             width,
             image_size=splits.image_size,
@@ -66,7 +58,7 @@ class PlainGround:
 
     def width_of(self, average_macs: float) -> int:
         """Return the width whose MACs are nearest to a number of millions by their ratio."""
-        splits = self.splits
+        splits = self.problem.splits
         architecture, _ = plain_network_of(
             average_macs * MACS_PER_MILLION,
             image_size=splits.image_size,
@@ -130,8 +122,9 @@ def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
         seed: Seed of the training.
     """
     architecture, skeleton = ground.network(width)
-    identity = recipe_identity(plain_recipe(ground.config), ground.config.data)
-    shared = [FINAL_VERSION, PLAIN, ground.splits.data_hash, *identity]
+    config = ground.problem.config
+    identity = recipe_identity(plain_recipe(config), config.data)
+    shared = [FINAL_VERSION, PLAIN, ground.problem.splits.data_hash, *identity]
     return Training(
         key=f"{PLAIN}-{width}",
         seed=seed,
@@ -157,8 +150,9 @@ def train_plain(
         TrainingDivergedError: If training fails for good.
         NetworkFileError: If the file of the trained network is damaged.
     """
-    torch.set_num_threads(ground.config.num_threads)
-    training, recipe = plain_training_of(ground, width, seed), plain_recipe(ground.config)
+    problem, final = ground.problem, ground.problem.for_final_training
+    torch.set_num_threads(problem.config.num_threads)
+    training, recipe = plain_training_of(ground, width, seed), plain_recipe(problem.config)
     folder = training_folder(ground.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,18 +162,18 @@ def train_plain(
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
             checkpoint.unlink()  # an earlier version began another recipe here
-        device, (architecture, skeleton) = resolve_device(ground.config.device), ground.network(width)
+        architecture, skeleton = ground.network(width)
 
         def show(report: EpochReport) -> None:
             progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-        data = training_data(ground.config, recipe, ground.final_splits, device)
+        data = training_data(final, recipe)
         macs = exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION
         data = taught_by_network(ground, data, macs, seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
         subnet = train_from_scratch(architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)
-        origin = origin_of(ground.config, ground.final_splits, recipe, training=training)
-        description, _ = describe_network(_measurable(ground, width), subnet, origin, device=device)
+        origin = origin_of(final, recipe, training)
+        description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)
         save_network(path, subnet, description)
         checkpoint.unlink(missing_ok=True)
     return description
@@ -202,7 +196,8 @@ def taught_by_network(
     Raises:
         AebnasError: As `train_plain`.
     """
-    recipe, config = ground.config.final_training, ground.config
+    problem, config = ground.problem, ground.problem.config
+    recipe = config.final_training
     if recipe.teacher is None or recipe.teacher.source == "supernet":
         return data
     width = ground.width_of(teacher_macs(config, macs))
@@ -210,7 +205,7 @@ def taught_by_network(
         progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is no larger than the network itself")
         return data
     alone = recipe.model_copy(update={"teacher": None, "epochs": recipe.teacher.epochs or recipe.epochs})
-    own = replace(ground, config=config.model_copy(update={"final_training": alone}))
+    own = replace(ground, problem=problem.with_config(config.model_copy(update={"final_training": alone})))
     description = train_plain(own, width, seed, progress=progress)
     progress.message(
         f"teacher: a plain network of {ground.macs_of(width):.3g} M MACs, right for "
@@ -219,7 +214,7 @@ def taught_by_network(
     folder = training_folder(ground.folder, plain_training_of(own, width, seed))
     teacher = final_answers(load_network(folder / NETWORK_FILE)[0].to(data.labels.device))
     return with_answers(
-        data, teacher, splits=ground.final_splits, transforms=recipe.with_transforms(config.data),
+        data, teacher, splits=problem.for_final_training.splits, transforms=recipe.with_transforms(config.data),
         label_smoothing=recipe.label_smoothing,
     )  # fmt: skip
 
@@ -237,11 +232,12 @@ def teacher_macs(config: Config, macs: float) -> float:
 
 def _measurable(ground: PlainGround, width: int) -> Measurable:
     architecture, skeleton = ground.network(width)
-    estimation = ground.config.estimation
+    final = ground.problem.for_final_training
+    estimation = final.config.estimation
     if estimation.confidence == "learned":  # a plain network has no such output
         estimation = estimation.model_copy(update={"confidence": EstimationConfig().confidence})
     goal = TuningGoal("max_macs", float(exit_costs(architecture, skeleton).cumulative[-1]))  # it has no thresholds
-    return Measurable(architecture, skeleton, ground.final_splits, estimation, goal)
+    return Measurable(architecture, skeleton, final.splits, estimation, goal)
 
 
 def train_baselines(

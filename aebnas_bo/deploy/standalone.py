@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.training.training_loop import EpochReport
 
 
@@ -23,19 +21,17 @@ class StandaloneNetworks:
     """Trains networks alone with the final recipe and keeps their exit tables.
 
     Args:
-        config: The recipe, the images and the seed.
-        space: The space the networks come from.
-        splits: The images.
-        device: Where to train.
+        problem: The recipe, the images, the space the networks come from and the seed.
         folder: Where tables are kept, one file per network; those already there are not trained again.
     """
 
-    def __init__(self, config: Config, space: NetworkSpace, splits: Splits, device: str, folder: Path) -> None:
+    def __init__(self, problem: Problem, folder: Path) -> None:
+        config, space, splits = problem.config, problem.space, problem.splits
         self._config = config
         self._space = space
         self._recipe = with_budget(config.final_training, config, space)
-        self._data = training_data(config, self._recipe, splits, device)
-        self._images = MeasuringImages.of(splits, device)
+        self._data = training_data(problem, self._recipe)
+        self._images = MeasuringImages.of(splits, problem.device)
         self._folder = folder
         recipe = recipe_identity(self._recipe, config.data, "start", "teacher")
         measuring = measuring_settings(config.estimation)

@@ -19,15 +19,14 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.config.schema import Config
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import largest_trained
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
@@ -111,16 +110,15 @@ def final_answers(network: Subnet) -> Teacher:
     return answer
 
 
-def largest_teacher(supernet: Supernet, space: NetworkSpace, config: Config, images: MeasuringImages) -> Teacher:
+def largest_teacher(supernet: Supernet, problem: Problem) -> Teacher:
     """Return the final answers of the largest network that the supernet was trained on.
 
     Args:
         supernet: The trained supernet.
-        space: Its space.
-        config: Says which networks it was trained on.
-        images: Holds the images of its BatchNorm statistics.
+        problem: Its space, which networks of it were trained, and the images of BatchNorm statistics.
     """
-    largest = extract(supernet, largest_trained(config, space))
+    largest = extract(supernet, largest_trained(problem))
+    images = MeasuringImages.of(problem.splits, problem.device)
     calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
     return final_answers(largest)
 

@@ -11,37 +11,34 @@ from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 
 
-def prepare_latencies(
-    config: Config, space: NetworkSpace, folder: RunFolder | None, progress: RunProgress, device: str
-) -> LatencyPrices | None:
+def prepare_latencies(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> LatencyPrices | None:
     """Return the latencies of a space's parts where latency is an objective.
 
     A study keeps the table it began with in its folder, so that a resumed run goes on with the same figures.
 
     Args:
-        config: The run's configuration.
-        space: Its space.
+        problem: The space, and where its parts are timed.
         folder: Run folder to read from and write to; `None` for none.
         progress: Shows the measurement.
-        device: Where parts are timed.
 
     Raises:
         ConfigError: If the table cannot be read or lacks parts of the space.
     """
+    config, space = problem.config, problem.space
     if not config.search.has_latency:
         return None
-    confidence = config.estimation.confidence
     if folder is not None and folder.holds_study:
         return stored_latencies(config, space, folder)
-    table = given_table(config, space) or measure_table(config, space, progress, device)
+    table = given_table(config, space) or measure_table(problem, progress)
     if folder is not None:
         write_table(folder.latencies, table)
-    return LatencyPrices(table, space.skeleton, confidence)
+    return LatencyPrices(table, space.skeleton, config.estimation.confidence)
 
 
 def given_table(config: Config, space: NetworkSpace) -> LatencyTable | None:
@@ -70,7 +67,7 @@ def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> 
     return LatencyPrices(table, space.skeleton, config.estimation.confidence)
 
 
-def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, device: str) -> LatencyTable:
+def measure_table(problem: Problem, progress: RunProgress) -> LatencyTable:
     """Time every part of a space's networks on this machine."""
     is_begun = False
 
@@ -81,7 +78,8 @@ def measure_table(config: Config, space: NetworkSpace, progress: RunProgress, de
             is_begun = True
         progress.update(done, "")
 
-    return measure_space(space, config.estimation.confidence, device, config.num_threads, show)
+    config = problem.config
+    return measure_space(problem.space, config.estimation.confidence, problem.device, config.num_threads, show)
 
 
 def make_folder_of(path: Path) -> None:

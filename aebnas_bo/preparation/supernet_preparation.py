@@ -7,12 +7,10 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.settings import TRANSFORMS, DataConfig
-from aebnas_bo.data.splits import Splits, set_aside
+from aebnas_bo.data.splits import set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError
@@ -22,6 +20,7 @@ from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.preparation.forecast import epoch_text, images_text
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.backbone_pool import backbone, backbone_pool
@@ -81,23 +80,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aebnas_bo"
 
 
-def prepare_supernet(
-    config: Config,
-    space: NetworkSpace,
-    splits: Splits,
-    folder: RunFolder | None,
-    progress: RunProgress,
-    device: str,
-) -> tuple[Supernet, str]:
+def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
     """Return the trained supernet and where it came from.
 
     Args:
-        config: The run's configuration.
-        space: The network space.
-        splits: The images.
+        problem: Images, space and how it is trained.
         folder: Run folder to read from and write to; `None` keeps nothing but the cache.
         progress: Shows training.
-        device: Where it shall live.
 
     Returns:
         The supernet and `run folder`, `cache` or `trained`.
@@ -106,8 +95,9 @@ def prepare_supernet(
         CorruptStateError: If the run folder's supernet or checkpoint is damaged or of another configuration.
         TrainingDivergedError: If training fails for good.
     """
-    fingerprint = supernet_fingerprint(config, splits.data_hash)
-    supernet = Supernet(config.space, space.skeleton, config.seed).to(device)
+    config = problem.config
+    fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
+    supernet = Supernet(config.space, problem.space.skeleton, config.seed).to(problem.device)
     cached = cache_folder() / "supernets" / f"{fingerprint}.safetensors"
     if folder is not None and folder.supernet.exists():
         load_supernet(folder.supernet, supernet, fingerprint)
@@ -116,7 +106,7 @@ def prepare_supernet(
     if config.supernet.cache and _load_cached(cached, supernet, fingerprint):
         source = "cache"
     else:
-        _train(config, space, splits, supernet, folder, progress, fingerprint, device)
+        _train(problem, supernet, fingerprint, folder=folder, progress=progress)
         if config.supernet.cache:
             cached.parent.mkdir(parents=True, exist_ok=True)
             save_supernet(cached, supernet, fingerprint)
@@ -139,18 +129,12 @@ def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
 
 
 def _train(
-    config: Config,
-    space: NetworkSpace,
-    splits: Splits,
-    supernet: Supernet,
-    folder: RunFolder | None,
-    progress: RunProgress,
-    fingerprint: str,
-    device: str,
+    problem: Problem, supernet: Supernet, fingerprint: str, *, folder: RunFolder | None, progress: RunProgress
 ) -> None:
+    config, space = problem.config, problem.space
     checkpoint = folder.checkpoint if folder is not None else None
     training = with_budget(capped(config), config, space)
-    data = training_data(config, training, splits, device)
+    data = training_data(problem, training)
     images_per_epoch = len(data.images) * len(step_networks(training))
     has_forecast = False
 
@@ -161,7 +145,7 @@ def _train(
         has_forecast = True
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-    progress.message(f"supernet: {training.epochs} epochs on {images_text(splits)}")
+    progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)
     train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
 
@@ -174,12 +158,12 @@ def capped(config: Config) -> SupernetConfig:
     return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
 
 
-def largest_trained(config: Config, space: NetworkSpace) -> Architecture:
+def largest_trained(problem: Problem) -> Architecture:
     """Return the largest network, without exits, that the supernet is trained on; it teaches the others."""
-    training = capped(config)
+    training, space = capped(problem.config), problem.space
     if not training.stratified:
         return space.largest_without_exits
-    return backbone(space, backbone_pool(space, config.seed, training.max_macs).largest)
+    return backbone(space, backbone_pool(space, problem.config.seed, training.max_macs).largest)
 
 
 def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:
@@ -207,15 +191,14 @@ def tuning_goal(config: Config, space: NetworkSpace) -> TuningGoal:
     return TuningGoal(tuning.goal, space.middle_macs if given is None else given * MACS_PER_MILLION)
 
 
-def training_data(config: Config, training: TrainingConfig, splits: Splits, device: str) -> TrainingData:
+def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
     """Return the training images, kept as bytes, with what turns a batch of them into input.
 
     Args:
-        config: The whole configuration.
+        problem: The images, and where they go.
         training: Section that says how weights are trained; if its loss asks for a support set, some are set aside.
-        splits: The images.
-        device: Where they go.
     """
+    config, splits, device = problem.config, problem.splits, problem.device
     images, support, joint = splits.train, None, training.joint_loss
     if joint is not None and joint.peak_weight > 0:
         images, aside = set_aside(splits.train, joint.support_fraction, config.data.split_seed)
@@ -229,22 +212,24 @@ def training_data(config: Config, training: TrainingConfig, splits: Splits, devi
 
 
 def make_estimator(
-    config: Config,
-    space: NetworkSpace,
-    splits: Splits,
-    supernet: Supernet,
-    device: str,
-    folder: RunFolder | None,
-    latencies: LatencyPrices | None = None,
+    problem: Problem, supernet: Supernet, folder: RunFolder | None, *, latencies: LatencyPrices | None = None
 ) -> SupernetEstimator:
-    """Return the estimator over the calibration and validation splits, which keeps what it measures in the folder."""
+    """Return the estimator over the calibration and validation splits.
+
+    Args:
+        problem: Images, space and how networks are measured.
+        supernet: The trained supernet.
+        folder: Run folder that keeps what is measured; `None` keeps nothing.
+        latencies: Prices of the parts of networks, where latency is an objective.
+    """
+    config, space, splits = problem.config, problem.space, problem.splits
     store = None
     if folder is not None:
         store = table_store(folder, supernet_fingerprint(config, splits.data_hash), config.estimation)
     return SupernetEstimator(
         space=space,
         supernet=supernet,
-        images=MeasuringImages.of(splits, device),
+        images=MeasuringImages.of(splits, problem.device),
         config=config.estimation,
         store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
@@ -266,14 +251,3 @@ def table_store(folder: RunFolder, weights: str, config: EstimationConfig) -> Ta
 def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
     """Return what the figures of a measured network depend on beside its weights and the images."""
     return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling
-
-
-def resolve_device(name: str) -> str:
-    """Return `cpu` or `cuda`.
-
-    Raises:
-        ConfigError: If `cuda` is asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu or auto")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -9,20 +9,17 @@ from functools import partial
 import torch
 
 from aebnas_bo.analysis.selection import Selection
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.network_training import Candidate, final_recipe
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import resolve_device
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, choose_contenders
 from aebnas_bo.shortlist.rungs import Judgement, TrainShort, climb
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
@@ -35,15 +32,11 @@ class Ground:
 
     Args:
         folder: The run folder; tables are kept in `shortlist/`.
-        config: Its configuration: rungs, recipe, seed.
-        space: Its space.
-        splits: Its images.
+        problem: Its images and space, and its configuration: rungs, recipe, seed.
     """
 
     folder: RunFolder
-    config: Config
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
 
 
 def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
@@ -59,8 +52,8 @@ def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) ->
     """
     with TrialStore.open_read_only(ground.folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    plain = [ground.space.architecture(point) for point in plain_points(ground.space)]
-    return choose_contenders(trials, ground.space, goals, count=count, objectives=objectives, plain=plain)
+    plain = [ground.problem.space.architecture(point) for point in plain_points(ground.problem.space)]
+    return choose_contenders(trials, ground.problem.space, goals, count=count, objectives=objectives, plain=plain)
 
 
 def run_shortlist(
@@ -81,11 +74,11 @@ def run_shortlist(
         RunFolderInUseError: If another process trains a short list of this run.
         TrainingDivergedError: If a training fails for good.
     """
-    torch.set_num_threads(ground.config.num_threads)
+    torch.set_num_threads(ground.problem.config.num_threads)
 
     ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
     with RunLock(ground.folder.shortlist):
-        skeleton, rungs = ground.space.skeleton, ground.config.shortlist.rungs
+        skeleton, rungs = ground.problem.space.skeleton, ground.problem.config.shortlist.rungs
         winners, judgements = climb(contenders, goals, rungs, skeleton=skeleton, train=train)
         write_shortlist(ground.folder.shortlist, judgements)
     return winners, judgements
@@ -126,11 +119,11 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     """
     if count is None:
         return candidate, []
-    (_, first_epochs), *others = candidate.config.shortlist.rungs
+    (_, first_epochs), *others = candidate.problem.config.shortlist.rungs
     rungs = ((count, first_epochs), *((min(most, count), epochs) for most, epochs in others))
-    shortlist = candidate.config.shortlist.model_copy(update={"rungs": rungs})
-    config = candidate.config.model_copy(update={"shortlist": shortlist})
-    ground = Ground(candidate.folder, config, candidate.space, candidate.splits)
+    shortlist = candidate.problem.config.shortlist.model_copy(update={"rungs": rungs})
+    config = candidate.problem.config.model_copy(update={"shortlist": shortlist})
+    ground = Ground(candidate.folder, candidate.problem.with_config(config))
     contenders = choose_shortlist(ground, [candidate.goal], count)
     if len(contenders) < count:
         progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
@@ -169,8 +162,8 @@ def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
 
 
 def _networks(ground: Ground, epochs: int) -> StandaloneNetworks:
-    config = ground.config
-    recipe = final_recipe(config, ground.space).model_copy(update={"epochs": epochs})
-    short = config.model_copy(update={"final_training": recipe})
+    problem = ground.problem
+    recipe = final_recipe(problem).model_copy(update={"epochs": epochs})
+    short = problem.with_config(problem.config.model_copy(update={"final_training": recipe}))
     folder = ground.folder.shortlist / f"{epochs}-epochs"
-    return StandaloneNetworks(short, ground.space, ground.splits, resolve_device(config.device), folder)
+    return StandaloneNetworks(short, folder)

@@ -20,19 +20,17 @@ from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.forecast import space_text
 from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import (
     make_estimator,
     prepare_supernet,
-    resolve_device,
     supernet_fingerprint,
 )
 from aebnas_bo.search.first_points import FirstPoints
@@ -54,20 +52,23 @@ class PreparedStudy:
     """Everything a search loop needs, whoever writes the loop.
 
     Args:
-        space: The networks that may be found.
-        splits: The images.
+        problem: Images, space and configuration.
         estimator: Judges points.
         objectives: Accuracy, average MACs and, where it is asked for, average latency, with their reference point.
         known_costs: What is known of average costs at every point; nothing where thresholds do not vary freely.
         supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
     """
 
-    space: NetworkSpace
-    splits: Splits
+    problem: Problem
     estimator: SupernetEstimator
     objectives: tuple[Objective, ...]
     known_costs: tuple[ExitPrices, ...]
     supernet_source: str
+
+    @property
+    def space(self) -> NetworkSpace:
+        """The networks that may be found."""
+        return self.problem.space
 
 
 @dataclass
@@ -96,12 +97,9 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
         AebnasError: As the steps do.
     """
     progress = progress or RunProgress(Console(stderr=True), quiet=True)
-    splits = load_splits(config.data)
     torch.set_num_threads(config.num_threads)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    device = resolve_device(config.device)
-    latencies = prepare_latencies(config, space, None, progress, device)
-    return _prepare(config, splits, space, None, progress, device, latencies)
+    problem = Problem.load(config)
+    return _prepare(problem, None, progress, latencies=prepare_latencies(problem, None, progress))
 
 
 def make_objectives(
@@ -160,58 +158,48 @@ def run_study(
     check_strategy(config.search)
     clock = _Clock()
     with clock.phase("data"):
-        splits = load_splits(config.data)
-        space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        device = resolve_device(config.device)
+        problem = Problem.load(config)
         if not folder.holds_study:
-            given_table(config, space)  # the last mistake that can show before anything is created
+            given_table(config, problem.space)  # the last mistake that can show before anything is created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
         torch.set_num_threads(config.num_threads)
-        progress.message(space_text(space))
+        progress.message(space_text(problem.space))
         with clock.phase("latencies" if config.search.has_latency else "data"):
-            latencies = prepare_latencies(config, space, folder, progress, device)
-        with _open_store(config, folder, space, splits, latencies) as store:
+            latencies = prepare_latencies(problem, folder, progress)
+        with _open_store(problem, folder, latencies) as store:
             with clock.phase("supernet"):
-                study = _prepare(config, splits, space, folder, progress, device, latencies)
+                study = _prepare(problem, folder, progress, latencies=latencies)
             try:
                 with clock.phase("search"):
-                    trials = _search(config, study, store, progress, is_time_up)
+                    trials = _search(study, store, progress, is_time_up=is_time_up)
                 config = _ended(config, len(trials), store, folder)
             finally:
                 with clock.phase("export"):
-                    summary = _export(config, folder, study, store, clock.seconds)
+                    summary = _export(config, folder, study, store=store, seconds=clock.seconds)
     return summary
 
 
 def _prepare(
-    config: Config,
-    splits: Splits,
-    space: NetworkSpace,
-    folder: RunFolder | None,
-    progress: RunProgress,
-    device: str,
-    latencies: LatencyPrices | None,
+    problem: Problem, folder: RunFolder | None, progress: RunProgress, *, latencies: LatencyPrices | None
 ) -> PreparedStudy:
-    supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
+    supernet, source = prepare_supernet(problem, folder, progress)
     progress.message(f"supernet: {source}")
     return PreparedStudy(
-        space=space,
-        splits=splits,
-        estimator=make_estimator(config, space, splits, supernet, device, folder, latencies),
-        objectives=make_objectives(config, space, latencies),
-        known_costs=known_costs_of(space, latencies),
+        problem=problem,
+        estimator=make_estimator(problem, supernet, folder, latencies=latencies),
+        objectives=make_objectives(problem.config, problem.space, latencies),
+        known_costs=known_costs_of(problem.space, latencies),
         supernet_source=source,
     )
 
 
-def _open_store(
-    config: Config, folder: RunFolder, space: NetworkSpace, splits: Splits, latencies: LatencyPrices | None
-) -> TrialStore:
+def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | None) -> TrialStore:
     """Open the folder's study, or create it: the configuration is written first, the study last."""
-    fingerprint = supernet_fingerprint(config, splits.data_hash)
+    config = problem.config
+    fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
     if folder.holds_study:
         store = TrialStore.open(folder.study)
         if store.study.fingerprint != fingerprint:
@@ -225,7 +213,7 @@ def _open_store(
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
-    objectives = make_objectives(config, space, latencies)
+    objectives = make_objectives(config, problem.space, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
         pass  # a killed process leaves a whole study or none
@@ -243,9 +231,9 @@ def _ended(config: Config, num_trials: int, store: TrialStore, folder: RunFolder
 
 
 def _search(
-    config: Config, study: PreparedStudy, store: TrialStore, progress: RunProgress, is_time_up: Callable[[], bool]
+    study: PreparedStudy, store: TrialStore, progress: RunProgress, *, is_time_up: Callable[[], bool]
 ) -> list[Trial]:
-    objectives = store.study.objectives
+    config, objectives = study.problem.config, store.study.objectives
     strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
     if config.search.plain_first:
         most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
@@ -264,7 +252,7 @@ def _search(
 
 
 def _export(
-    config: Config, folder: RunFolder, study: PreparedStudy, store: TrialStore, seconds: dict[str, float]
+    config: Config, folder: RunFolder, study: PreparedStudy, *, store: TrialStore, seconds: dict[str, float]
 ) -> Summary:
     trials, objectives = store.trials(), store.study.objectives
     names, details = study.space.search_space.names, study.estimator.detail_names
@@ -278,6 +266,6 @@ def _export(
     plot_pareto_front(folder.front_figure, trials, objectives, design)
     source = study.supernet_source
     return write_summary(
-        folder.summary, config, study.splits, trials, objectives, source, seconds,
+        folder.summary, config, study.problem.splits, trials, objectives, source, seconds,
         correction=correction, plain_tau=plain_tau(trials, study.space),
     )  # fmt: skip

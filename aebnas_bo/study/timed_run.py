@@ -12,7 +12,6 @@ from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_training import Candidate, final_recipe, train_candidate
 from aebnas_bo.deploy.plain_baseline import PlainGround
@@ -20,8 +19,8 @@ from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.preparation.forecast import duration_text, images_text
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import resolve_device
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
@@ -124,11 +123,10 @@ def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) 
 def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> TimePlan:
     """Time a few steps, decide how long the supernet is trained, and forecast the run."""
     torch.set_num_threads(config.num_threads)  # what is timed must run as it will
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    speed = measure_speed(config, space, splits, resolve_device(config.device))
-    minutes, num_images = config.time_budget or 0.0, len(splits.train)
-    highest = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    problem = Problem.load(config)
+    speed = measure_speed(problem)
+    minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
+    highest = config.search.max_average_macs or problem.space.middle_macs / MACS_PER_MILLION
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
     share = sufficiency(minutes, watch.seconds, num_images, networks_s)
@@ -136,7 +134,7 @@ def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> Time
     supernet_s = epochs * num_images * speed.supernet_s
     then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
     progress.message(
-        f"time budget {duration_text(60 * minutes)}, {images_text(splits)}: supernet {epochs} epochs, about "
+        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: supernet {epochs} epochs, about "
         f"{duration_text(supernet_s)}; then search, {then} in the rest"
     )
     return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
@@ -186,25 +184,24 @@ class _TimedRun:
         return judgements, networks
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
-        splits = load_splits(self._config.data)
-        space = NetworkSpace(self._config.space, splits.in_channels, splits.num_classes)
+        problem = Problem.load(self._config)
         with TrialStore.open_read_only(self._folder.study) as store:
             goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
-        ground = Ground(self._folder, self._config, space, splits)
+        ground = Ground(self._folder, problem)
         if self._plan.rungs is None:
-            likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0])
-            self._decide(rungs=rungs(self._plan, self._watch.seconds, len(splits.train), _macs(likely, space)))
-            ground = replace(ground, config=self._config)
+            likely = _macs(choose_shortlist(ground, goals, SHORTLISTS[0][0][0]), problem.space)
+            self._decide(rungs=rungs(self._plan, self._watch.seconds, len(problem.splits.train), likely))
+            ground = Ground(self._folder, problem.with_config(self._config))
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
         if self._plan.final_epochs is None:
-            num_images = len(candidates[0].final_splits.train)
+            num_images = len(candidates[0].problem.for_final_training.splits.train)
             speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
             teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
             epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
             self._decide(final_epochs=epochs, teacher=teacher)
-            candidates = [replace(candidate, config=self._config) for candidate in candidates]
+            candidates = [replace(one, problem=one.problem.with_config(self._config)) for one in candidates]
         counts = self._plan.final_epochs or ()
         networks = [
             train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
@@ -217,7 +214,7 @@ class _TimedRun:
         started = None if is_begun(ground, contender, epochs) else self._watch.seconds
         table = short_training(ground, self._progress, contender, epochs)
         if started is not None:
-            image_s = (self._watch.seconds - started) / (epochs * len(ground.splits.train))
+            image_s = (self._watch.seconds - started) / (epochs * len(ground.problem.splits.train))
             measured = {**self._plan.measured_s, contender.key: image_s}
             self._plan = self._plan.model_copy(update={"measured_s": measured})
             self.note_time()
@@ -234,9 +231,7 @@ class _TimedRun:
         """Return the seconds per training image of a network: those of its short training, else of a few steps."""
         if contender.key in self._plan.measured_s:
             return self._plan.measured_s[contender.key]
-        device = resolve_device(self._config.device)
-        skeleton, network = ground.space.skeleton, contender.architecture
-        return time_network(self._config, skeleton, ground.splits, device=device, network=network)
+        return time_network(ground.problem, contender.architecture, ground.problem.space.skeleton)
 
     def _teachers_seconds(self, candidate: Candidate, highest: float) -> dict[float, float]:
         """Return the MACs in millions of plain networks that may teach, and their seconds per training image.
@@ -247,19 +242,17 @@ class _TimedRun:
             candidate: One of the networks to be trained.
             highest: Highest budget of average MACs in millions.
         """
-        recipe = final_recipe(self._config, candidate.space)
+        recipe = final_recipe(candidate.problem)
         if recipe.teacher is not None or recipe.joint_loss is not None:
             return {}
-        ground = PlainGround(self._folder, self._config, candidate.splits)
-        device, splits = resolve_device(self._config.device), candidate.final_splits
-        seconds = {}
+        ground, seconds = PlainGround(self._folder, candidate.problem), {}
         for size in TEACHER_SIZES:
             network, skeleton = ground.network(ground.width_of(size * highest))
-            seconds[size * highest] = time_network(self._config, skeleton, splits, device=device, network=network)
+            seconds[size * highest] = time_network(candidate.problem.for_final_training, network, skeleton)
         return seconds
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
-        return Candidate(self._folder, self._config, ground.space, ground.splits, winner.trials[goal], goal)
+        return Candidate(self._folder, ground.problem, winner.trials[goal], goal)
 
     def _decide(
         self,
@@ -299,9 +292,10 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
 
 
 def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
-    config = candidate.config
+    config = candidate.problem.config
     recipe = config.final_training.model_copy(update={"epochs": epochs})
-    return replace(candidate, config=config.model_copy(update={"final_training": recipe}))
+    problem = candidate.problem.with_config(config.model_copy(update={"final_training": recipe}))
+    return replace(candidate, problem=problem)
 
 
 def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import capped, training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
@@ -46,21 +45,19 @@ class Speed(BaseModel):
         return self.network_s + self.network_s_per_mac * macs
 
 
-def measure_speed(config: Config, space: NetworkSpace, splits: Splits, device: str) -> Speed:
+def measure_speed(problem: Problem) -> Speed:
     """Time a few training steps, which takes some seconds.
 
     Args:
-        config: How supernet and networks are trained.
-        space: The networks.
-        splits: The images.
-        device: Where they are trained.
+        problem: The networks, their images and how they are trained.
     """
+    config, space = problem.config, problem.space
     training = with_budget(capped(config), config, space)
     pool = backbone_pool(space, config.seed, training.max_macs)
-    images_per_s = _supernet_speed(config, space, splits, device)
+    images_per_s = _supernet_speed(problem)
     networks = _networks(space, pool)
     macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
-    seconds = np.array([time_network(config, space.skeleton, splits, device=device, network=one) for one in networks])
+    seconds = np.array([time_network(problem, one, space.skeleton) for one in networks])
     slope, offset = np.polyfit(macs, seconds, 1)
     if slope < 0 or offset < 0:  # the noise of a busy machine
         slope, offset = 0.0, float(seconds.mean())
@@ -83,29 +80,29 @@ def _networks(space: NetworkSpace, pool: BackbonePool) -> list[Architecture]:
     return found
 
 
-def _supernet_speed(config: Config, space: NetworkSpace, splits: Splits, device: str) -> float:
+def _supernet_speed(problem: Problem) -> float:
     """Return images per second, summed over the networks of a step."""
+    config, space = problem.config, problem.space
     training = with_budget(capped(config), config, space).model_copy(update={"epochs": 1})
-    data = _few(training_data(config, training, splits, device), STEPS * training.batch_size)
-    supernet = Supernet(config.space, space.skeleton, config.seed).to(device)
+    data = _few(training_data(problem, training), STEPS * training.batch_size)
+    supernet = Supernet(config.space, space.skeleton, config.seed).to(problem.device)
     reports: list[EpochReport] = []
     for _ in range(2):  # the first time compiles kernels
         train_supernet(supernet, space, data, training, config.seed, reports.append, None, "")
     return reports[-1].images_per_s
 
 
-def time_network(config: Config, skeleton: Skeleton, splits: Splits, *, device: str, network: Architecture) -> float:
+def time_network(problem: Problem, network: Architecture, skeleton: Skeleton) -> float:
     """Time a few steps of one network and return the seconds per training image.
 
     Args:
-        config: How it is trained.
-        skeleton: The fixed part of its space.
-        splits: The images.
-        device: Where it is trained.
+        problem: The images and how it is trained.
         network: The network.
+        skeleton: The fixed part of its space.
     """
+    config = problem.config
     recipe = config.final_training.model_copy(update={"epochs": 1, "teacher": None, "joint_loss": None})
-    data = _few(training_data(config, recipe, splits, device), NETWORK_STEPS * recipe.batch_size)
+    data = _few(training_data(problem, recipe), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):
         train_from_scratch(network, skeleton, data, recipe, config.seed, reports.append)

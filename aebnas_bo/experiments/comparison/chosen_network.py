@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.network_figures import macs_without_passed
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import evaluate_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -71,25 +71,21 @@ def choose(trials: Sequence[Trial], max_average_macs: float) -> Trial:
     return max(within, key=lambda trial: (trial.metrics["accuracy"], -trial.metrics["average_macs"]))
 
 
-def judge(
-    trial: Trial, space: NetworkSpace, splits: Splits, estimator: SupernetEstimator, config: Config, device: str
-) -> ChosenNetwork:
+def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> ChosenNetwork:
     """Measure a trial's network on the test images, at the thresholds it was chosen with.
 
     Args:
         trial: The observation.
-        space: Its space.
-        splits: The images.
+        problem: Space and images.
         estimator: Has the weights and tunes thresholds that are no parameters.
-        config: Confidence measure and exit rule.
-        device: Where to run.
     """
+    space, splits = problem.space, problem.splits
     architecture = space.architecture(trial.parameters)
     given = estimator.tuned_thresholds(architecture) if space.tunes_thresholds else space.thresholds(trial.parameters)
     costs = exit_costs(architecture, space.skeleton)
-    images = MeasuringImages.of(replace(splits, validation=splits.test), device)
+    images = MeasuringImages.of(replace(splits, validation=splits.test), problem.device)
     measured, _ = measure(
-        estimator.network(architecture), images, costs.cumulative, architecture.key, config.estimation
+        estimator.network(architecture), images, costs.cumulative, architecture.key, problem.config.estimation
     )
     used = outputs_in_use(measured, given, backbone=costs.backbone, branches=costs.branches)
     outcome = evaluate_thresholds(used.table, used.thresholds)

@@ -16,15 +16,14 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import (
     make_estimator,
     prepare_supernet,
-    resolve_device,
     supernet_fingerprint,
 )
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials
 from aebnas_bo.study.running import run_study
@@ -145,16 +144,15 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
     run_study(config, folder, True, progress)
     with TrialStore.open_read_only(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
-    splits, device = load_splits(config.data), resolve_device(config.device)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    supernet, _ = prepare_supernet(config, space, splits, folder, progress, device)
-    estimator = make_estimator(config, space, splits, supernet, device, folder)
-    budget = budget_of(config, space)
+    problem = Problem.load(config)
+    supernet, _ = prepare_supernet(problem, folder, progress)
+    estimator = make_estimator(problem, supernet, folder)
+    budget = budget_of(config, problem.space)
     run = MethodRun(
         method=config.name,
         seed=config.seed,
         curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
-        network=judge(choose(trials, budget), space, splits, estimator, config, device),
+        network=judge(choose(trials, budget), problem, estimator),
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )
@@ -163,13 +161,13 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
 
 
 def _run_plain(config: Config, folder: RunFolder, progress: RunProgress) -> MethodRun:
-    splits = load_splits(config.data)
-    budget = budget_of(config, NetworkSpace(config.space, splits.in_channels, splits.num_classes))
+    problem = Problem.load(config)
+    budget = budget_of(config, problem.space)
     return MethodRun(
         method=config.name,
         seed=config.seed,
         curve=(),
-        network=plain_choice(config, folder, splits=splits, budget=budget, progress=progress),
+        network=plain_choice(problem, folder, budget, progress=progress),
         max_average_macs=budget,
         seconds=None,
     )

@@ -6,28 +6,23 @@ import numpy as np
 
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
-from aebnas_bo.config.schema import Config
-from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.macs import MACS_PER_MILLION
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 
 NUM_WIDTHS = 5
 
 
-def plain_choice(
-    config: Config, folder: RunFolder, *, splits: Splits, budget: float, progress: RunProgress
-) -> ChosenNetwork:
+def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress: RunProgress) -> ChosenNetwork:
     """Train the plain networks of several widths alone and return the one of choice; trained ones are read.
 
     Args:
-        config: Configuration of the method.
+        problem: The images and the configuration of the method.
         folder: Keeps the trained networks.
-        splits: The images.
         budget: Average MACs in millions.
         progress: Shows the trainings.
 
@@ -38,11 +33,11 @@ def plain_choice(
         AebnasError: As training does.
     """
     folder.create()
-    write_text(folder.config, dump_config(config))
-    ground = PlainGround(folder, config, splits)
-    least, _ = NetworkSpace(config.space, splits.in_channels, splits.num_classes).backbone_macs
+    write_text(folder.config, dump_config(problem.config))
+    ground = PlainGround(folder, problem)
+    least, _ = problem.space.backbone_macs
     widths = plain_widths(ground, least / MACS_PER_MILLION, budget)
-    trained = [train_plain(ground, width, config.seed, progress=progress) for width in widths]
+    trained = [train_plain(ground, width, problem.config.seed, progress=progress) for width in widths]
     within = [one for one in trained if one.validation.average_macs <= budget] or trained[:1]
     return _chosen(max(within, key=lambda one: (one.validation.accuracy, -one.validation.average_macs)))
 

@@ -13,7 +13,6 @@ from aebnas_bo.analysis.summary import package_versions, peak_memory_mb
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
@@ -23,8 +22,9 @@ from aebnas_bo.experiments.rank_correlation.correlation_tables import plot_fidel
 from aebnas_bo.experiments.rank_correlation.drawing import spread_points
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import Agreement
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet, resolve_device
+from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
 from aebnas_bo.seeding import numpy_generator
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point
@@ -67,9 +67,8 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         AebnasError: As the steps do; networks finished so far are kept.
     """
     torch.set_num_threads(config.num_threads)
-    device = resolve_device(config.device)
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
+    space = problem.space
     _check(config, space)
     draw, band = numpy_generator(config.seed, "fidelity", "draw"), config.fidelity.band
     candidates = _draw(space, config.fidelity, draw)
@@ -77,9 +76,9 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
     with RunLock(folder.path):
         _claim(config, folder, resume)
         clock = {"supernet": time.perf_counter()}
-        supernet, source = prepare_supernet(config, space, splits, folder, progress, device)
+        supernet, source = prepare_supernet(problem, folder, progress)
         progress.message(f"supernet: {source}")
-        estimator = make_estimator(config, space, splits, supernet, device, folder)
+        estimator = make_estimator(problem, supernet, folder)
         clock["estimates"] = time.perf_counter()
         points = candidates
         if band is not None:
@@ -89,7 +88,7 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
             )  # fmt: skip
         estimates = [estimator.exit_table(space.architecture(point)) for point in points]
         clock["networks"] = time.perf_counter()
-        networks = StandaloneNetworks(config, space, splits, device, folder.networks)
+        networks = StandaloneNetworks(problem, folder.networks)
         tables = _train_all(config, space, points, networks, progress)
         clock["end"] = time.perf_counter()
         comparisons = [
@@ -107,8 +106,8 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         write_rows(folder.path / "fidelity.csv", comparisons, quantities, space.search_space.names)
         facts = {
             "name": config.name, "seed": config.seed, "networks": len(comparisons), "supernet": source,
-            "band": band, "device": device, "num_threads": config.num_threads, "seconds": seconds,
-            "peak_memory_mb": round(peak_memory_mb(), 1), "data_hash": splits.data_hash,
+            "band": band, "device": problem.device, "num_threads": config.num_threads, "seconds": seconds,
+            "peak_memory_mb": round(peak_memory_mb(), 1), "data_hash": problem.splits.data_hash,
             "versions": package_versions(),
         }  # fmt: skip
         write_agreements(folder.path / "fidelity.json", found, facts)

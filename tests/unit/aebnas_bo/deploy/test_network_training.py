@@ -20,6 +20,7 @@ from aebnas_bo.deploy.trainings import RECIPE_FILE, trained_networks, training_f
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
@@ -57,7 +58,10 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
     network = train_candidate(candidate, 0, False, progress())
     assert network.key == candidate.trial.key
     assert network.validation.average_macs <= candidate.trial.metrics["average_macs"] + 1e-9
-    assert (network.test.images, network.validation.images) == (270, len(candidate.final_splits.validation))
+    assert (network.test.images, network.validation.images) == (
+        270,
+        len(candidate.problem.for_final_training.splits.validation),
+    )
     for figures in (network.validation, network.test):
         assert sum(output.exit_rate for output in figures.outputs) == pytest.approx(1.0)
         costs = [output.macs for output in network.outputs]
@@ -71,7 +75,7 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
         assert sum(figures.by_class.images) == figures.images
         assert 100.0 * sum(figures.by_class.right) / figures.images == pytest.approx(figures.accuracy)
     assert network.test.by_class is not None
-    assert list(network.test.by_class.images) == candidate.splits.test.labels.bincount(minlength=10).tolist()
+    assert list(network.test.by_class.images) == candidate.problem.splits.test.labels.bincount(minlength=10).tolist()
 
 
 def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
@@ -174,7 +178,7 @@ def test_a_supernet_of_the_joint_loss_is_no_teacher() -> None:
         PACKAGE_METHODS / "nachos.yaml",
     )
     assert nachos.final_training.teacher is not None
-    assert final_recipe(nachos, NetworkSpace(nachos.space, 1, 10)).teacher is None
+    assert final_recipe(Problem.load(nachos)).teacher is None
 
 
 def test_seed_start_and_teacher_matter(own_run) -> None:
@@ -241,12 +245,12 @@ def test_learned_confidences_go_on_being_trained() -> None:
     config = load_config(
         None, ["space.learned_confidence=true", "supernet.joint_loss={}", "supernet.distillation=false"]
     )
-    space = NetworkSpace(config.space, 1, 10)
-    assert final_recipe(config, space).joint_loss is None
+    problem = Problem.load(config)
+    assert final_recipe(problem).joint_loss is None
     learned = config.estimation.model_copy(update={"confidence": "learned"})
-    joint = final_recipe(config.model_copy(update={"estimation": learned}), space).joint_loss
-    assert joint == replace_max(config.supernet.joint_loss, space)
-    assert final_recipe(load_config(None), space) == FinalTrainingConfig()
+    joint = final_recipe(problem.with_config(config.model_copy(update={"estimation": learned}))).joint_loss
+    assert joint == replace_max(config.supernet.joint_loss, problem.space)
+    assert final_recipe(problem.with_config(load_config(None))) == FinalTrainingConfig()
 
 
 def replace_max(joint: JointLossConfig | None, space: NetworkSpace) -> JointLossConfig:

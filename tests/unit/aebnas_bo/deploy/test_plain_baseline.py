@@ -39,7 +39,7 @@ def progress() -> RunProgress:
 
 def ground_of(folder: RunFolder, *settings: str) -> PlainGround:
     candidate = choose_candidate(folder, Selection("knee"), settings)
-    return PlainGround(folder, candidate.config, candidate.splits)
+    return PlainGround(folder, candidate.problem)
 
 
 @pytest.fixture
@@ -60,9 +60,17 @@ def test_a_plain_network_is_trained_once_and_kept(ground: PlainGround, monkeypat
     assert (plain_width(first.architecture), first.estimated_accuracy) == (3, None)
     assert (first.origin.seed, first.origin.epochs, first.origin.start) == (1, 2, "scratch")
     assert first.validation.average_macs == first.test.average_macs == pytest.approx(ground.macs_of(3))
-    assert first.test.images == len(ground.splits.test)
-    assert first.origin.train_images == len(ground.final_splits.train) > len(ground.splits.train)
-    assert first.validation.images == len(ground.final_splits.validation) < len(ground.splits.validation)
+    assert first.test.images == len(ground.problem.splits.test)
+    assert (
+        first.origin.train_images
+        == len(ground.problem.for_final_training.splits.train)
+        > len(ground.problem.splits.train)
+    )
+    assert (
+        first.validation.images
+        == len(ground.problem.for_final_training.splits.validation)
+        < len(ground.problem.splits.validation)
+    )
     monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
     assert train_plain(ground, 3, 1, progress=progress()) == first
     with pytest.raises(TypeError):
@@ -146,13 +154,13 @@ def test_a_network_is_taught_by_none_smaller_than_itself(ground: PlainGround, ca
 
 
 def test_a_teacher_is_twice_the_limit_or_twice_the_network(ground: PlainGround) -> None:
-    config = ground.config
+    config = ground.problem.config
     limited = config.model_copy(update={"search": config.search.model_copy(update={"max_average_macs": 0.4})})
     assert (teacher_macs(config, 0.3), teacher_macs(limited, 0.3)) == (0.6, 0.8)
 
 
 def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainGround) -> None:
-    config, given = ground.config, ground.config.final_training
+    config, given = ground.problem.config, ground.problem.config.final_training
     weights = (1.0,) * (len(config.space.exits) + 1)
     shaped = given.model_copy(
         update={**TAUGHT, "exit_weights": weights, "exit_distillation": True, "weight_decay": 0.3}
@@ -163,9 +171,9 @@ def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainG
 
 
 def test_learned_confidences_are_not_asked_of_a_plain_network(ground: PlainGround) -> None:
-    learned = ground.config.estimation.model_copy(update={"confidence": "learned"})
-    config = ground.config.model_copy(update={"estimation": learned})
-    network = train_plain(replace(ground, config=config), 2, 0, progress=progress())
+    learned = ground.problem.config.estimation.model_copy(update={"confidence": "learned"})
+    config = ground.problem.config.model_copy(update={"estimation": learned})
+    network = train_plain(replace(ground, problem=ground.problem.with_config(config)), 2, 0, progress=progress())
     assert network.confidence == "score_margin"
 
 

@@ -19,7 +19,7 @@ def test_short_final_and_plain_trainings_are_points_and_change_the_figure(own_ru
     assert own_run.front_figure.read_bytes() == alone
     one = choose_candidate(own_run, Selection("knee"))
     network = train_candidate(one, 0, False, progress)
-    plain = train_plain(PlainGround(own_run, one.config, one.splits), 3, 0, progress=progress)
+    plain = train_plain(PlainGround(own_run, one.problem), 3, 0, progress=progress)
     own_run.shortlist.mkdir()
     goal = TuningGoal("max_macs", 2e6)
     judgement = Judgement(0, 8, "aaaa", goal, 91.0, 80.0, 1.5, 0.0, 0.0, is_met=True, is_kept=True)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, EstimationError
 from aebnas_bo.estimation import latency_timing
 from aebnas_bo.estimation.exit_prices import exit_latencies
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace
@@ -119,13 +119,13 @@ def test_a_table_of_another_space_is_refused() -> None:
 def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) -> None:
     fixed = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"] if tunes else []
     config = load_config(None, fixed)
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, 1, 10)
+    problem = Problem.load(config)
+    space = problem.space
     prices, supernet = (
         LatencyPrices(fake_table(space), space.skeleton, "score_margin"),
         Supernet(config.space, space.skeleton, 0),
     )
-    estimator = make_estimator(config, space, splits, supernet, "cpu", None, prices)
+    estimator = make_estimator(problem, supernet, None, latencies=prices)
     generator, num_off = np.random.default_rng(1), 0
     for _ in range(16):
         point = {**space.search_space.sample(generator), "exit1_depth": 2, "exit2_depth": 1}
@@ -148,9 +148,9 @@ def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) 
 
 def test_without_a_table_there_is_no_latency() -> None:
     config = load_config(None)
-    space = NetworkSpace(config.space, 1, 10)
-    supernet = Supernet(config.space, space.skeleton, 0)
-    estimator = make_estimator(config, space, load_splits(config.data), supernet, "cpu", None)
+    problem = Problem.load(config)
+    space = problem.space
+    estimator = make_estimator(problem, Supernet(config.space, space.skeleton, 0), None)
     assert set(estimator.estimate(space.search_space.sample(np.random.default_rng(0))).metrics) == {
         "accuracy", "average_macs",
     }  # fmt: skip

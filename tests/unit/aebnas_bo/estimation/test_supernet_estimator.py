@@ -12,6 +12,7 @@ from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import make_estimator, tuning_goal
 from aebnas_bo.space.macs import exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
@@ -31,9 +32,9 @@ def parts():
 
 
 def make(parts, folder: RunFolder | None = None, **changes) -> SupernetEstimator:
-    splits, space, supernet = parts
+    splits, _, supernet = parts
     config = CONFIG.model_copy(update={"estimation": EstimationConfig(**changes)})
-    return make_estimator(config, space, splits, supernet, "cpu", folder)
+    return make_estimator(Problem.of(config, splits), supernet, folder)
 
 
 def a_point(parts, **changes):
@@ -145,7 +146,7 @@ def test_non_finite_outputs_are_an_estimation_error(parts) -> None:
     with torch.no_grad():
         broken.classifier.bias.fill_(float("nan"))
     with pytest.raises(EstimationError, match="non-finite"):
-        make_estimator(CONFIG, space, splits, broken, "cpu", None).estimate(a_point(parts))
+        make_estimator(Problem.of(CONFIG, splits), broken, None).estimate(a_point(parts))
 
 
 class TestContract(EstimatorContract):
@@ -180,7 +181,7 @@ def tuned(parts, **tuning):
     config = load_config(None, ["space.thresholds=tuned", *(f"estimation.tuning.{k}={v}" for k, v in tuning.items())])
     space = NetworkSpace(config.space, 1, 10)
     latencies = LatencyPrices(fake_table(space), space.skeleton, "score_margin")
-    return space, make_estimator(config, space, splits, supernet, "cpu", None, latencies)
+    return space, make_estimator(Problem.of(config, splits), supernet, None, latencies=latencies)
 
 
 def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None:
@@ -199,8 +200,7 @@ def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None
 def test_a_threshold_with_a_single_value_is_a_detail(parts) -> None:
     splits, _, supernet = parts
     config = load_config(None, ["space.thresholds=[0.4]"])
-    space = NetworkSpace(config.space, 1, 10)
-    estimator = make_estimator(config, space, splits, supernet, "cpu", None)
+    estimator = make_estimator(Problem.of(config, splits), supernet, None)
     point = {name: value for name, value in a_point(parts, exit2_depth=0).items() if not name.endswith("_threshold")}
     details = estimator.estimate(point).details
     assert details["exit1_threshold"] == 0.4

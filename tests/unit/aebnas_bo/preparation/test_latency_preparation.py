@@ -4,13 +4,12 @@ import pytest
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.latency import LatencyTable
 from aebnas_bo.preparation import latency_preparation
 from aebnas_bo.preparation.latency_preparation import known_costs_of, prepare_latencies, stored_latencies, write_table
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import make_objectives
 from tests.fake_latencies import fake_table
@@ -19,62 +18,61 @@ THREE = "search.objectives=[accuracy, average_macs, latency_ms]"
 PROGRESS = RunProgress(Console(), quiet=True)
 
 
-def parts_of(*settings: str) -> tuple[Config, NetworkSpace]:
-    config = load_config(None, [THREE, *settings])
-    return config, NetworkSpace(config.space, 1, 10)
+def problem_of(*settings: str) -> Problem:
+    return Problem.load(load_config(None, [THREE, *settings]))
 
 
 @pytest.fixture
 def given(tmp_path: Path) -> Path:
-    write_table(tmp_path / "phone.json", fake_table(parts_of()[1]))
+    write_table(tmp_path / "phone.json", fake_table(problem_of().space))
     return tmp_path / "phone.json"
 
 
 def test_a_given_table_is_copied_into_the_folder_and_nothing_is_measured(given, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(latency_preparation, "measure_table", lambda *_: pytest.fail("measured"))
-    config, space = parts_of(f"estimation.latency_table={given}")
+    problem = problem_of(f"estimation.latency_table={given}")
     folder = RunFolder(tmp_path / "run")
     folder.create()
-    found = prepare_latencies(config, space, folder, PROGRESS, "cpu")
+    found = prepare_latencies(problem, folder, PROGRESS)
     assert found is not None
     assert found.table == LatencyTable.read(given) == LatencyTable.read(folder.latencies)
     given.unlink()
     folder.study.touch()  # from now on the study's own table counts
-    assert prepare_latencies(config, space, folder, PROGRESS, "cpu") == found == stored_latencies(config, space, folder)
+    assert prepare_latencies(problem, folder, PROGRESS) == found
+    assert stored_latencies(problem.config, problem.space, folder) == found
     folder.latencies.unlink()
     with pytest.raises(ConfigError, match=r"latencies.json: cannot be read"):
-        prepare_latencies(config, space, folder, PROGRESS, "cpu")
+        prepare_latencies(problem, folder, PROGRESS)
 
 
 def test_a_table_of_other_networks_is_refused(given) -> None:
-    config, space = parts_of(f"estimation.latency_table={given}", "space.stem_channels=12")
+    problem = problem_of(f"estimation.latency_table={given}", "space.stem_channels=12")
     with pytest.raises(ConfigError, match=r"lacks \d+ parts"):
-        prepare_latencies(config, space, None, PROGRESS, "cpu")
+        prepare_latencies(problem, None, PROGRESS)
 
 
 def test_without_the_objective_nothing_is_prepared(tmp_path) -> None:
-    config = load_config(None)
-    space = NetworkSpace(config.space, 1, 10)
-    assert prepare_latencies(config, space, RunFolder(tmp_path), PROGRESS, "cpu") is None
+    problem = Problem.load(load_config(None))
+    assert prepare_latencies(problem, RunFolder(tmp_path), PROGRESS) is None
     assert not list(tmp_path.iterdir())
-    assert [known.outcome for known in known_costs_of(space, None)] == ["average_macs"]
+    assert [known.outcome for known in known_costs_of(problem.space, None)] == ["average_macs"]
 
 
 def test_the_slowest_plain_network_is_the_reference(given) -> None:
-    config, space = parts_of(f"estimation.latency_table={given}", "search.max_latency_ms=2")
-    latencies = prepare_latencies(config, space, None, PROGRESS, "cpu")
-    _, _, objective = make_objectives(config, space, latencies)
+    problem = problem_of(f"estimation.latency_table={given}", "search.max_latency_ms=2")
+    latencies = prepare_latencies(problem, None, PROGRESS)
+    _, _, objective = make_objectives(problem.config, problem.space, latencies)
     assert (objective.name, objective.limit, objective.maximize, objective.unit) == ("latency_ms", 2.0, False, "ms")
-    parts = fake_table(space).nanoseconds
+    parts = fake_table(problem.space).nanoseconds
     assert 0.0 < objective.reference < sum(parts.values()) / 1e6
     point = ["search.reference_point.accuracy=10", "search.reference_point.average_macs=5"]
-    own, _ = parts_of(*point, "search.reference_point.latency_ms=7")
-    assert make_objectives(own, space, latencies)[2].reference == 7.0
-    other, _ = parts_of(*point)
-    assert make_objectives(other, space, latencies)[2].reference == objective.reference
-    assert [known.outcome for known in known_costs_of(space, latencies)] == ["average_macs", "latency_ms"]
+    own = problem_of(*point, "search.reference_point.latency_ms=7")
+    assert make_objectives(own.config, own.space, latencies)[2].reference == 7.0
+    other = problem_of(*point)
+    assert make_objectives(other.config, other.space, latencies)[2].reference == objective.reference
+    assert [known.outcome for known in known_costs_of(problem.space, latencies)] == ["average_macs", "latency_ms"]
 
 
 def test_a_table_that_cannot_be_written_is_said(tmp_path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_table(tmp_path / "no" / "table.json", fake_table(parts_of()[1]))
+        write_table(tmp_path / "no" / "table.json", fake_table(problem_of().space))

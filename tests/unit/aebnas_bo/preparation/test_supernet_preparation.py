@@ -5,18 +5,16 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import (
     cache_folder,
     prepare_supernet,
     recipe_identity,
-    resolve_device,
     supernet_fingerprint,
     training_data,
 )
-from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 
 SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
@@ -29,10 +27,7 @@ def _own_cache(tmp_path: Path, monkeypatch) -> None:
 
 def prepare(folder: RunFolder | None = None, settings: tuple[str, ...] = ()):
     config = load_config(None, [*SETTINGS, *settings])
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    progress = RunProgress(Console(stderr=True), quiet=True)
-    return prepare_supernet(config, space, splits, folder, progress, "cpu")
+    return prepare_supernet(Problem.load(config), folder, RunProgress(Console(stderr=True), quiet=True))
 
 
 def test_equal_runs_share_a_supernet_and_others_do_not() -> None:
@@ -88,10 +83,11 @@ def test_the_final_recipe_may_have_transforms_of_its_own() -> None:
     config = load_config(
         None, ["data.crop_padding=2", "data.cutmix_alpha=1", "final_training.cutmix_alpha=0", *SETTINGS]
     )
-    splits = load_splits(config.data)
-    images, labels, generator = splits.train.images[:8], splits.train.labels[:8], torch.Generator().manual_seed(0)
+    problem = Problem.load(config)
+    train = problem.splits.train
+    images, labels, generator = train.images[:8], train.labels[:8], torch.Generator().manual_seed(0)
     for training, dimensions in ((config.supernet, 2), (config.final_training, 1)):
-        augment = training_data(config, training, splits, "cpu").augment
+        augment = training_data(problem, training).augment
         pixels, targets = augment(images, labels, generator)
         assert targets.dim() == dimensions  # probabilities of mixed images, or labels
         assert not torch.equal(pixels, augment(images, labels, generator)[0])  # shifted in both
@@ -109,21 +105,13 @@ def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
     assert identity("final_training.teacher={source: supernet}") != plain
 
 
-def test_cuda_without_a_device_is_a_configuration_error(monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match="no CUDA device"):
-        resolve_device("cuda")
-
-
 def test_training_says_once_how_long_it_takes_and_loading_does_not() -> None:
     config = load_config(None, [*SETTINGS, "supernet.epochs=3"])
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+    problem = Problem.load(config)
 
     def shown() -> str:
         console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-        prepare_supernet(config, space, splits, None, RunProgress(console, quiet=False), "cpu")
+        prepare_supernet(problem, None, RunProgress(console, quiet=False))
         return console.export_text()
 
     text = shown()

@@ -188,7 +188,7 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
 def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
-    ground, progress = PlainGround(folder, candidate.config, candidate.splits), RunProgress(Console(), quiet=True)
+    ground, progress = PlainGround(folder, candidate.problem), RunProgress(Console(), quiet=True)
     searched, plain = train_candidate(candidate, 3, False, progress), train_plain(ground, 2, 3, progress=progress)
     found = gather(read_run(folder))
     assert (found.trained, found.plain) == ((searched,), (plain,))

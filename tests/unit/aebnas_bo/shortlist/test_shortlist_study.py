@@ -127,7 +127,7 @@ def test_another_short_list_of_the_same_run_is_refused_meanwhile(run: RunFolder)
 
 def test_the_first_rung_is_chosen_from_the_run_s_trials(run: RunFolder) -> None:
     one = candidate(run)
-    contenders = choose_shortlist(Ground(run, one.config, one.space, one.splits), [one.goal], 3)
+    contenders = choose_shortlist(Ground(run, one.problem), [one.goal], 3)
     assert len({contender.key for contender in contenders}) == 3
     assert contenders[0].key == one.trial.key  # the most accurate by estimate within its own average MACs
 

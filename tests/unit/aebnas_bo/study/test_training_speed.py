@@ -1,17 +1,14 @@
 """Speeds of training on this machine."""
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.study import training_speed as speed
 from aebnas_bo.study.training_speed import Speed, Stopwatch, measure_speed
 
 
 def test_speeds_are_measured_and_grow_with_macs() -> None:
     config = load_config(None, ["supernet.batch_size=8", "final_training.batch_size=8"])
-    splits = load_splits(config.data)
-    space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-    found = measure_speed(config, space, splits, "cpu")
+    found = measure_speed(Problem.load(config))
     assert found.supernet_s > 0
     assert 0 < found.network_seconds(0) <= found.network_seconds(10**6)
 

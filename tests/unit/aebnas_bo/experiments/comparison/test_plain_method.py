@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.deploy.plain_baseline import PlainGround
 from aebnas_bo.experiments.comparison.plain_method import plain_widths
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.storage.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
 def ground() -> PlainGround:
-    config = load_config(None)
-    return PlainGround(RunFolder(Path("nowhere")), config, load_splits(config.data))
+    return PlainGround(RunFolder(Path("nowhere")), Problem.load(load_config(None)))
 
 
 def test_widths_span_the_range_up_to_the_budget(ground: PlainGround) -> None:

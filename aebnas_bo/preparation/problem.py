@@ -1,0 +1,72 @@
+"""What is searched: configuration, images, space and device, loaded once and passed whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import load_splits
+from aebnas_bo.data.splits import Splits, final_splits
+from aebnas_bo.preparation.device import resolve_device
+from aebnas_bo.space.network_space import NetworkSpace
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A search problem.
+
+    Args:
+        config: The whole configuration.
+        splits: The images.
+        space: The networks that may be found for them.
+        device: Where networks run, `cpu` or `cuda`.
+    """
+
+    config: Config
+    splits: Splits
+    space: NetworkSpace
+    device: str
+
+    @classmethod
+    def load(cls, config: Config) -> Self:
+        """Load the images of a configuration and unfold its space for them.
+
+        Args:
+            config: The configuration.
+
+        Raises:
+            DataError: If the images cannot be read.
+            ConfigError: If the space does not suit them, or the device is not there.
+        """
+        return cls.of(config, load_splits(config.data))
+
+    @classmethod
+    def of(cls, config: Config, splits: Splits) -> Self:
+        """Return the problem of a configuration with images at hand.
+
+        Args:
+            config: The configuration.
+            splits: The images.
+
+        Raises:
+            ConfigError: If the space does not suit them, or the device is not there.
+        """
+        space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
+        return cls(config, splits, space, resolve_device(config.device))
+
+    def with_config(self, config: Config) -> Self:
+        """Return the same images and space with other settings of what follows the search.
+
+        Args:
+            config: The configuration; `data` and `space` must be the same.
+        """
+        return replace(self, config=config, device=resolve_device(config.device))
+
+    @cached_property
+    def for_final_training(self) -> Problem:
+        """The problem with the splits of final trainings: they may train on images that only the search needed."""
+        if not self.config.final_training.train_on_validation:
+            return self
+        return replace(self, splits=final_splits(self.splits, self.config.data))
