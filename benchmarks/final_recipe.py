@@ -182,7 +182,7 @@ def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: S
     for seed in seeds:
         for select, chosen in candidates.items():
             for variant in compared:
-                own = chosen.config.final_training.model_dump()
+                own = chosen.problem.config.final_training.model_dump()
                 recipe = FinalTrainingConfig.model_validate({**own, **variant.settings})
                 config = chosen.problem.config.model_copy(update={"final_training": recipe})
                 candidate = replace(chosen, problem=chosen.problem.with_config(config))

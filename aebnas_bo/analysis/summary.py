@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from aebnas_bo import __version__
 from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection, Place
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
@@ -26,6 +25,7 @@ from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.storage.version import __version__
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
 

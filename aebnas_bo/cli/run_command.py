@@ -65,6 +65,7 @@ def _run(
     from aebnas_bo.analysis.supernet_check import supernet_warning
     from aebnas_bo.config.loading import load_config
     from aebnas_bo.deploy.trained_points import draw_front, trained_points
+    from aebnas_bo.preparation.problem import Problem
     from aebnas_bo.preparation.progress import RunProgress
     from aebnas_bo.search.trial_store import TrialStore
     from aebnas_bo.storage.run_folder import choose_run_folder
@@ -84,9 +85,9 @@ def _run(
         for line in overruled:
             progress.message(line)
         if config.time_budget is None:
-            summary = run_study(config, folder, resume, progress)
+            summary = run_study(Problem.load(config), folder, progress, resume=resume)
         else:
-            timed = run_in_time(config, folder, resume, progress)
+            timed = run_in_time(Problem.load(config), folder, progress, resume=resume)
             summary = timed.summary
     draw_front(folder)  # again, with the networks that were trained
     if as_json:

@@ -81,7 +81,7 @@ def train(
 
         goal = None if tune_for is None else parse_goal(tune_for)
         check_shortlist(shortlist, parse_selection(selection))
-        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal)
+        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal=goal)
         wanted = [candidate.problem.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)

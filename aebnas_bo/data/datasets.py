@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision import datasets as tv
 
+from aebnas_bo.data.given_images import Arrays, ImageDataset, given_dataset
 from aebnas_bo.data.imagefolder import load_imagefolder
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.data.settings import DataConfig
@@ -42,7 +43,30 @@ def load_dataset(config: DataConfig) -> Dataset:
     """
     if config.dataset == "imagefolder":
         return load_imagefolder(config)
-    dataset = _digits() if config.dataset == "digits" else _torchvision(config)
+    if config.dataset == "given":
+        raise DataError(
+            "data.dataset: given stands for images given from Python; open the study there, with the same images: "
+            "aebnas_bo.Study.open(folder, train=..., test=...)"
+        )
+    return _limited(_digits() if config.dataset == "digits" else _torchvision(config), config)
+
+
+def given_splits(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, config: DataConfig) -> Splits:
+    """Split images that were given from Python.
+
+    Args:
+        train: Training images, from which calibration and validation images are taken.
+        test: Test images; `None` takes some of the training images.
+        config: Size of the images, how many of them, fractions and seed.
+
+    Raises:
+        DataError: If the images do not fit together, or are too few.
+    """
+    return make_splits(_limited(given_dataset(train, test, size=config.image_size), config), config)
+
+
+def _limited(dataset: Dataset, config: DataConfig) -> Dataset:
+    """Return a data set with as many images as configured, at the configured size."""
     return Dataset(
         dataset.name,
         dataset.class_names,

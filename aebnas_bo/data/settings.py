@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from aebnas_bo.storage.frozen_model import Section
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder"]
+DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder", "given"]
 Padding = Annotated[int, Field(ge=0, le=32)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
 TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
@@ -20,7 +20,7 @@ class DataConfig(Section):
     """Which images, and how they are split.
 
     Args:
-        dataset: Name of the data set.
+        dataset: Name of the data set; `given` is set where images are given from Python (`aebnas_bo.Study.create`).
         root: Folder (for `imagefolder` also a `.tar`, `.tar.gz` or `.tar.xz` archive) that holds it; a relative
             path counts from the configuration file. Not used by `digits`.
         download: Whether torchvision may download the data set into `root`.
@@ -70,7 +70,7 @@ class DataConfig(Section):
                 "calibration_fraction + validation_fraction must leave at least a tenth for training, got "
                 f"{self.calibration_fraction} + {self.validation_fraction}"
             )
-        if self.dataset != "digits" and self.root is None:
+        if self.dataset not in ("digits", "given") and self.root is None:
             raise ValueError(f"{self.dataset} needs data.root: the folder of the images (--set data.root=FOLDER)")
         if self.dataset == "imagefolder" and self.image_size is None:
             raise ValueError("imagefolder needs data.image_size: the side in pixels all images are resized to")

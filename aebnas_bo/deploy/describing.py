@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from aebnas_bo import __version__
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
@@ -23,6 +22,7 @@ from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import ExitCosts, exit_costs
+from aebnas_bo.storage.version import __version__
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
 

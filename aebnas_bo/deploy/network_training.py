@@ -11,6 +11,7 @@ import torch
 
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config.loading import parse_config
+from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
@@ -97,7 +98,12 @@ class Candidate:
 
 
 def choose_candidate(
-    folder: RunFolder, selection: Selection, settings: Sequence[str] = (), goal: TuningGoal | None = None
+    folder: RunFolder,
+    selection: Selection,
+    settings: Sequence[str] = (),
+    *,
+    goal: TuningGoal | None = None,
+    splits: Splits | None = None,
 ) -> Candidate:
     """Open a run folder and choose one of its networks.
 
@@ -108,6 +114,7 @@ def choose_candidate(
             only.
         goal: What its thresholds are tuned for once it is trained; `None` for what it is chosen by, within the limits
             of the search.
+        splits: The images, where they are at hand; `None` loads them.
 
     Raises:
         UsageError: If the folder holds no study, nothing meets the selection, or the network cannot meet the goal.
@@ -130,7 +137,7 @@ def choose_candidate(
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
     trial = select(trials, record.objectives, selection)
-    problem = Problem.load(config)
+    problem = Problem.load(config) if splits is None else Problem.of(config, splits)
     if supernet_fingerprint(config, problem.splits.data_hash) != record.fingerprint:
         raise CorruptStateError(
             f"{folder.path}: the images or this program changed since the study began; give its images with "

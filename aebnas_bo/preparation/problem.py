@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -22,12 +23,14 @@ class Problem:
         splits: The images.
         space: The networks that may be found for them.
         device: Where networks run, `cpu` or `cuda`.
+        load_s: Seconds that loading took.
     """
 
     config: Config
     splits: Splits
     space: NetworkSpace
     device: str
+    load_s: float = 0.0
 
     @classmethod
     def load(cls, config: Config) -> Self:
@@ -40,7 +43,9 @@ class Problem:
             DataError: If the images cannot be read.
             ConfigError: If the space does not suit them, or the device is not there.
         """
-        return cls.of(config, load_splits(config.data))
+        started = time.perf_counter()
+        problem = cls.of(config, load_splits(config.data))
+        return replace(problem, load_s=time.perf_counter() - started)
 
     @classmethod
     def of(cls, config: Config, splits: Splits) -> Self:

@@ -29,9 +29,18 @@ class RunProgress:
         console: Where to show it (stderr, so that stdout stays for results).
         quiet: Whether to show nothing.
         check: Called with every step that is done; may raise to end the run there.
+        on_step: Called with every step that is done: name of the phase, steps done, steps in all, figures.
     """
 
-    def __init__(self, console: Console, quiet: bool, check: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        quiet: bool,
+        check: Callable[[], None] | None = None,
+        *,
+        on_step: Callable[[str, int, int, str], None] | None = None,
+    ) -> None:
+        self._on_step = on_step
         self._console = console
         self._quiet = quiet
         self._check = check
@@ -81,6 +90,8 @@ class RunProgress:
         """Report that `done` steps are done, with the phase's figures as text."""
         if self._check is not None:
             self._check()
+        if self._on_step is not None:
+            self._on_step(self._name, done, self._total, figures)
         if self._first is None:
             self._first = max(done - 1, 0)  # a phase that resumes starts anywhere
         if self._bars is not None and self._task is not None:

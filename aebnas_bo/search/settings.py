@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from aebnas_bo.storage.frozen_model import Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
-StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain"]
+StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain", "given"]
 
 
 class ReferencePoint(Section):

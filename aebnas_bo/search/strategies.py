@@ -26,6 +26,11 @@ def check_strategy(settings: SearchConfig) -> None:
     Raises:
         ConfigError: If there is no such search.
     """
+    if settings.strategy == "given":
+        raise ConfigError(
+            "search.strategy: given stands for a strategy given from Python; open the study there, with the same "
+            "strategy: aebnas_bo.Study.open(folder, strategy=...)"
+        )
     if settings.strategy == "plain":
         raise ConfigError(
             "search.strategy: plain searches nothing; use it as a method, aebnas-bo compare CONFIG --methods plain"

@@ -37,14 +37,19 @@ from aebnas_bo.search.first_points import FirstPoints
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategies import check_strategy, make_strategy
+from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+
+MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
+"""Makes a strategy for a space and its objectives; a class with such a constructor is one."""
 
 
 @dataclass(frozen=True)
@@ -133,21 +138,24 @@ def make_objectives(
 
 
 def run_study(
-    config: Config,
+    problem: Problem,
     folder: RunFolder,
-    resume: bool,
     progress: RunProgress,
+    *,
+    resume: bool = False,
     is_time_up: Callable[[], bool] = lambda: False,
+    make: MakeStrategy | None = None,
 ) -> Summary:
     """Run a study, or go on with it, and write everything its folder holds.
 
     Args:
-        config: The configuration; on `resume` it must be one that `resumed_config` allows.
+        problem: What is searched; on `resume` its configuration must be one that `resumed_config` allows.
         folder: The run folder.
-        resume: Whether the folder may hold a study.
         progress: Shows what happens.
+        resume: Whether the folder may hold a study.
         is_time_up: Asked before each batch of trials; once it is true the search ends, and the trials done become its
             budget.
+        make: Makes the strategy from space and objectives; `None` takes the one that `search.strategy` names.
 
     Returns:
         The figures of `summary.json`.
@@ -155,12 +163,12 @@ def run_study(
     Raises:
         AebnasError: As the steps do; what was finished is stored and exported all the same.
     """
-    check_strategy(config.search)
-    clock = _Clock()
-    with clock.phase("data"):
-        problem = Problem.load(config)
-        if not folder.holds_study:
-            given_table(config, problem.space)  # the last mistake that can show before anything is created
+    config = problem.config
+    if make is None:
+        check_strategy(config.search)
+    clock = _Clock({"data": problem.load_s})
+    if not folder.holds_study:
+        given_table(config, problem.space)  # the last mistake that can show before anything is created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
@@ -174,7 +182,7 @@ def run_study(
                 study = _prepare(problem, folder, progress, latencies=latencies)
             try:
                 with clock.phase("search"):
-                    trials = _search(study, store, progress, is_time_up=is_time_up)
+                    trials = _search(study, store, progress, is_time_up=is_time_up, make=make)
                 config = _ended(config, len(trials), store, folder)
             finally:
                 with clock.phase("export"):
@@ -231,11 +239,19 @@ def _ended(config: Config, num_trials: int, store: TrialStore, folder: RunFolder
 
 
 def _search(
-    study: PreparedStudy, store: TrialStore, progress: RunProgress, *, is_time_up: Callable[[], bool]
+    study: PreparedStudy,
+    store: TrialStore,
+    progress: RunProgress,
+    *,
+    is_time_up: Callable[[], bool],
+    make: MakeStrategy | None,
 ) -> list[Trial]:
     config, objectives = study.problem.config, store.study.objectives
-    strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
-    if config.search.plain_first:
+    if make is not None:
+        strategy = make(study.space.search_space, objectives)
+    else:
+        strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+    if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
         strategy = FirstPoints(plain_points(study.space)[:most], strategy)
 

@@ -31,7 +31,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
-from aebnas_bo.study.running import run_study
+from aebnas_bo.study.running import MakeStrategy, run_study
 from aebnas_bo.study.time_plan import (
     SHORTLISTS,
     TEACHER_SIZES,
@@ -63,14 +63,17 @@ class TimedResult:
     seconds: float
 
 
-def run_in_time(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> TimedResult:
-    """Run a study within `config.time_budget`, or go on with one, and train networks for several budgets of MACs.
+def run_in_time(
+    problem: Problem, folder: RunFolder, progress: RunProgress, *, resume: bool, make: MakeStrategy | None = None
+) -> TimedResult:
+    """Run a study within `time_budget`, or go on with one, and train networks for several budgets of MACs.
 
     Args:
-        config: The configuration; its time budget is set.
+        problem: What is searched; its configuration has a time budget.
         folder: The run folder.
-        resume: Whether the folder may hold a study.
         progress: Shows what happens.
+        resume: Whether the folder may hold a study.
+        make: As for `run_study`.
 
     Raises:
         AebnasError: As the steps do; what was finished is stored all the same.
@@ -79,13 +82,15 @@ def run_in_time(config: Config, folder: RunFolder, resume: bool, progress: RunPr
         plan = TimePlan.read(folder.time_plan)
         watch = Stopwatch(plan.spent_s)
     else:
-        watch = Stopwatch()
-        plan = _first_plan(config, watch, progress)
+        watch = Stopwatch(problem.load_s)
+        plan = _first_plan(problem, watch, progress)
         folder.create()
         plan.write(folder.time_plan)
-    run = _TimedRun(planned_config(config, plan), folder, plan, watch, progress)
+    run = _TimedRun(
+        problem.with_config(planned_config(problem.config, plan)), folder, plan, watch=watch, progress=progress
+    )
     try:
-        summary = run.search(resume)
+        summary = run.search(resume, make)
         judgements, networks = run.train()
     except RunFolderInUseError:
         raise  # the plan is the other process's to write
@@ -120,10 +125,10 @@ def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) 
     ]
 
 
-def _first_plan(config: Config, watch: Stopwatch, progress: RunProgress) -> TimePlan:
+def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> TimePlan:
     """Time a few steps, decide how long the supernet is trained, and forecast the run."""
+    config = problem.config
     torch.set_num_threads(config.num_threads)  # what is timed must run as it will
-    problem = Problem.load(config)
     speed = measure_speed(problem)
     minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
     highest = config.search.max_average_macs or problem.space.middle_macs / MACS_PER_MILLION
@@ -144,17 +149,23 @@ class _TimedRun:
     """The phases of one run; every decision is stored before it is acted on."""
 
     def __init__(
-        self, config: Config, folder: RunFolder, plan: TimePlan, watch: Stopwatch, progress: RunProgress
+        self, problem: Problem, folder: RunFolder, plan: TimePlan, *, watch: Stopwatch, progress: RunProgress
     ) -> None:
-        self._config = config
+        self._problem = problem
         self._folder = folder
         self._plan = plan
         self._watch = watch
         self._progress = progress
 
-    def search(self, resume: bool) -> Summary:
+    @property
+    def _config(self) -> Config:
+        return self._problem.config
+
+    def search(self, resume: bool, make: MakeStrategy | None) -> Summary:
         """Train the supernet and search until the search's share of the time is spent."""
-        summary = run_study(self._config, self._folder, resume, self._progress, self._is_search_over)
+        summary = run_study(
+            self._problem, self._folder, self._progress, resume=resume, is_time_up=self._is_search_over, make=make
+        )
         if self._plan.search_trials is None:
             self._decide(search_trials=sum(summary.trials.values()))
         return summary
@@ -184,14 +195,14 @@ class _TimedRun:
         return judgements, networks
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
-        problem = Problem.load(self._config)
         with TrialStore.open_read_only(self._folder.study) as store:
             goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
-        ground = Ground(self._folder, problem)
+        ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
-            likely = _macs(choose_shortlist(ground, goals, SHORTLISTS[0][0][0]), problem.space)
-            self._decide(rungs=rungs(self._plan, self._watch.seconds, len(problem.splits.train), likely))
-            ground = Ground(self._folder, problem.with_config(self._config))
+            likely = _macs(choose_shortlist(ground, goals, SHORTLISTS[0][0][0]), self._problem.space)
+            num_images = len(self._problem.splits.train)
+            self._decide(rungs=rungs(self._plan, self._watch.seconds, num_images, likely))
+            ground = Ground(self._folder, self._problem)
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
@@ -201,7 +212,7 @@ class _TimedRun:
             teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
             epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
             self._decide(final_epochs=epochs, teacher=teacher)
-            candidates = [replace(one, problem=one.problem.with_config(self._config)) for one in candidates]
+            candidates = [replace(candidate, problem=self._problem) for candidate in candidates]
         counts = self._plan.final_epochs or ()
         networks = [
             train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
@@ -267,7 +278,7 @@ class _TimedRun:
         made = {name: value for name, value in decided.items() if value is not None}
         self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
-        self._config = planned_config(self._config, self._plan)
+        self._problem = self._problem.with_config(planned_config(self._config, self._plan))
         text = dump_config(self._config)
         with TrialStore.open(self._folder.study) as store:
             store.set_config(text)

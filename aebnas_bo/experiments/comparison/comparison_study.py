@@ -141,10 +141,10 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
         network = stored.pop("network")
         chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
         return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
-    run_study(config, folder, True, progress)
+    problem = Problem.load(config)
+    run_study(problem, folder, progress, resume=True)
     with TrialStore.open_read_only(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
-    problem = Problem.load(config)
     supernet, _ = prepare_supernet(problem, folder, progress)
     estimator = make_estimator(problem, supernet, folder)
     budget = budget_of(config, problem.space)

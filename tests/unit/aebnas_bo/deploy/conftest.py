@@ -11,6 +11,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import Figures, NetworkDescription, Origin, Output, OutputFigures
 from aebnas_bo.early_exit.outputs_in_use import rows_in_use
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
@@ -129,7 +130,7 @@ SMALL = [
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A small search on digits; tests that write into it copy it."""
     folder = RunFolder(tmp_path_factory.mktemp("deploy") / "run")
-    run_study(load_config(None, SMALL), folder, False, RunProgress(Console(stderr=True), quiet=True))
+    run_study(Problem.load(load_config(None, SMALL)), folder, RunProgress(Console(stderr=True), quiet=True))
     return folder
 
 

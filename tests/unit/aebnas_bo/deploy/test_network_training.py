@@ -262,7 +262,7 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     first = train(own_run)
     before = weights(own_run, first.key)
     least = min(choose_candidate(own_run, KNEE).costs.cumulative_without_earlier_branches)
-    candidate = choose_candidate(own_run, KNEE, (), TuningGoal("max_macs", least))
+    candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("max_macs", least))
     again = train_candidate(candidate, 0, False, progress())
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
@@ -280,10 +280,10 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:
     key = choose_candidate(own_run, KNEE).trial.key
     with pytest.raises(UsageError, match=rf"--tune-for macs<=1e-06: network {key} takes 0\.\d+ M even") as refused:
-        choose_candidate(own_run, KNEE, (), TuningGoal("max_macs", 1.0))
+        choose_candidate(own_run, KNEE, goal=TuningGoal("max_macs", 1.0))
     least = str(refused.value).split("takes ")[1].split(" M")[0]
-    assert choose_candidate(own_run, KNEE, (), parse_goal(f"macs<={least}")).trial.key == key
-    candidate = choose_candidate(own_run, KNEE, (), TuningGoal("min_accuracy", 100.0))
+    assert choose_candidate(own_run, KNEE, goal=parse_goal(f"macs<={least}")).trial.key == key
+    candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("min_accuracy", 100.0))
     network = train_candidate(candidate, 0, False, RunProgress(Console(stderr=True, width=200), quiet=False))
     said = "no thresholds reach 100 % of the validation images; they are set for as many as they can, "
     assert f"{said}{network.validation.accuracy:.2f} %" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import CorruptStateError, RunFolderInUseError, StopRequested
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
@@ -199,7 +200,7 @@ def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(tmp_path: Path, ma
     for file in (runner.folder.study, runner.folder.config):
         file.unlink()
     settings = [*SETTINGS[1:], "search.budget=2", "supernet.epochs=1"]
-    run_study(load_config(None, settings), runner.folder, False, RunProgress(Console(stderr=True), quiet=True))
+    run_study(Problem.load(load_config(None, settings)), runner.folder, RunProgress(Console(stderr=True), quiet=True))
     assert not runner.folder.time_plan.exists()
 
 

@@ -16,6 +16,7 @@ from aebnas_bo.experiments.comparison.chosen_network import choose
 from aebnas_bo.experiments.comparison.comparison_study import MethodRun, run_comparison
 from aebnas_bo.experiments.comparison.comparison_tables import caption, comparison_rows, header, write_outputs
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
@@ -94,7 +95,7 @@ def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Pat
 def test_a_plain_network_is_no_search(tmp_path: Path) -> None:
     config = configs("plain")["plain"]
     with pytest.raises(ConfigError, match="aebnas-bo compare CONFIG --methods plain"):
-        run_study(config, RunFolder(tmp_path / "run"), False, silent())
+        run_study(Problem.load(config), RunFolder(tmp_path / "run"), silent())
     assert list(tmp_path.iterdir()) == []
 
 

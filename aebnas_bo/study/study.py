@@ -1,0 +1,349 @@
+"""The front door for Python: a study from configuration to a network in use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from plotly.io import from_json as plotly_figure
+from rich.console import Console
+
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.config.loading import dump_config, load_config, parse_config
+from aebnas_bo.config.schema import Config
+from aebnas_bo.data.datasets import given_splits
+from aebnas_bo.data.given_images import Arrays, ImageDataset
+from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.export import check_formats, export_network
+from aebnas_bo.deploy.network_file import NETWORK_FILE
+from aebnas_bo.deploy.network_training import choose_candidate, train_candidate, training_of
+from aebnas_bo.deploy.runtime import Pictures, Predictions, load
+from aebnas_bo.deploy.trained_points import draw_front, trained_points
+from aebnas_bo.deploy.trainings import trained_networks, training_folder
+from aebnas_bo.errors import UsageError
+from aebnas_bo.preparation.problem import Problem
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.report.contents import gather
+from aebnas_bo.report.page import write_report
+from aebnas_bo.report.report_figures import front_figure
+from aebnas_bo.report.stored_run import read_run
+from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.shortlist_study import shortlisted
+from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
+from aebnas_bo.study.duration import parse_minutes
+from aebnas_bo.study.resuming import resumed_config
+from aebnas_bo.study.running import MakeStrategy, run_study
+from aebnas_bo.study.timed_run import planned_settings, run_in_time
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly import graph_objects as go
+
+Images = ImageDataset | Arrays
+OnStep = Callable[[str, int, int, str], None]
+"""Called with the name of a phase, steps done, steps in all and the phase's figures."""
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that was trained to the end.
+
+    Args:
+        folder: Where its weights are.
+        description: Architecture, thresholds, and figures on validation and test images.
+    """
+
+    folder: Path
+    description: NetworkDescription
+
+    def export(self, format: str, out: str | Path) -> Path:
+        """Write the network to a file that runs without the study.
+
+        Args:
+            format: `torch`, `onnx`, `onnx-segments` or `torch-export`.
+            out: Folder to write to.
+
+        Returns:
+            What `aebnas_bo.load` takes.
+
+        Raises:
+            UsageError: If there is no such format, or a package that it needs is missing.
+        """
+        [known] = check_formats([format])
+        return export_network(self.folder / NETWORK_FILE, known, Path(out))
+
+    def predict(self, images: Pictures) -> Predictions:
+        """Classify images.
+
+        Args:
+            images: `N x C x S x S`, uint8 or floats in [0, 1], or pictures and paths of pictures of any size.
+
+        Raises:
+            DataError: If images have another size, type or range.
+        """
+        return load(self.folder / NETWORK_FILE).predict(images)
+
+
+class Study:
+    """A search in a run folder.
+
+    Make one with `Study.create` or `Study.open`. Iterating over a study gives its trials.
+    """
+
+    def __init__(self, folder: RunFolder, problem: Problem, make: MakeStrategy | None = None) -> None:
+        self._folder = folder
+        self._problem = problem
+        self._make = make
+
+    @classmethod
+    def create(
+        cls,
+        config: str | Path | Config | None = None,
+        folder: str | Path | None = None,
+        *,
+        overrides: Sequence[str] = (),
+        train: Images | None = None,
+        test: Images | None = None,
+        strategy: MakeStrategy | None = None,
+    ) -> Self:
+        """Load the images and prepare a new study; nothing is trained or written yet.
+
+        Args:
+            config: YAML file, or a configuration; `None` for scikit-learn's digits.
+            folder: Run folder; by default a new one below `runs/`.
+            overrides: `section.key=value` strings, as `--set` takes them.
+            train: Training images, in place of those that the configuration names.
+            test: Test images; `None` takes some of the training images.
+            strategy: Makes the search strategy from space and objectives, such as a class with this constructor; by
+                default what `search.strategy` names.
+
+        Raises:
+            ConfigError: If the configuration is wrong.
+            DataError: If the images cannot be read.
+            UsageError: If the folder holds a study.
+        """
+        given = [*overrides, *(["search.strategy=given"] if strategy is not None else [])]
+        if train is None:
+            problem = Problem.load(_configured(config, given))
+        else:
+            problem = _given_problem(config, given, train, test)
+        chosen = choose_run_folder(
+            Path(folder) if folder is not None else None, f"{problem.config.name}-seed{problem.config.seed}", False
+        )
+        return cls(chosen, problem, strategy)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        overrides: Sequence[str] = (),
+        train: Images | None = None,
+        test: Images | None = None,
+        strategy: MakeStrategy | None = None,
+    ) -> Self:
+        """Open a study to look at it or to go on with it.
+
+        Args:
+            folder: Its run folder.
+            overrides: `section.key=value` strings of what resuming may change, such as `search.budget=300`.
+            train: Training images, if the study was created with images given from Python.
+            test: Test images, likewise.
+            strategy: The strategy, if the study was created with one given from Python.
+
+        Raises:
+            UsageError: If the folder holds no study.
+            ConfigError: If a setting cannot be changed any more.
+            DataError: If the images cannot be read.
+        """
+        where = RunFolder(Path(folder))
+        if not where.holds_study:
+            raise UsageError(f"{folder}: holds no study; make one with Study.create")
+        with TrialStore.open_read_only(where.study) as store:
+            stored = store.study.config
+        changed = parse_config(stored, str(where.study), overrides)
+        config = resumed_config(where.study, changed, False, overrides)
+        problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
+        return cls(where, problem, strategy)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self._folder.path
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self._problem.config
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials so far."""
+        if not self._folder.holds_study:
+            return []
+        with TrialStore.open_read_only(self._folder.study) as store:
+            return store.trials()
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.trials)
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front as a table: metrics in natural units, their standard errors, exit rates and parameters."""
+        import pandas as pd  # noqa: PLC0415  Ax brings it; the command line does without
+
+        if not self._folder.holds_study:
+            return pd.DataFrame(columns=["key", "accuracy", "average_macs"])
+        with TrialStore.open_read_only(self._folder.study) as store:
+            front = pareto_front(store.trials(), store.study.objectives)
+        rows = [
+            {
+                "key": one.key,
+                **one.metrics,
+                **{f"{name}_sem": value for name, value in one.sems.items()},
+                **one.details,
+                **one.parameters,
+            }
+            for one in front
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def networks(self) -> list[TrainedNetwork]:
+        """The networks that are trained to the end."""
+        return [TrainedNetwork(one.folder, one.description) for one in trained_networks(self._folder)]
+
+    def run(
+        self,
+        budget: int | None = None,
+        *,
+        time_budget: str | None = None,
+        quiet: bool = False,
+        on_step: OnStep | None = None,
+    ) -> Self:
+        """Search, or go on searching; what is finished is not repeated.
+
+        Args:
+            budget: Trials in all; by default `search.budget`.
+            time_budget: Time for everything, such as `30m`: search, then train the best networks to the end.
+            quiet: Whether to show no progress.
+            on_step: Called after every epoch and trial.
+
+        Raises:
+            AebnasError: As the steps do; what was finished is stored.
+        """
+        config = self.config
+        if budget is not None:
+            config = config.model_copy(update={"search": config.search.model_copy(update={"budget": budget})})
+        if time_budget is not None:
+            config = config.model_copy(update={"time_budget": parse_minutes(time_budget)})
+        if self._folder.holds_study:
+            config, _ = planned_settings(config, self._folder, ())
+            config = resumed_config(self._folder.study, config, False, ["search.budget"] if budget is not None else [])
+        self._problem = self._problem.with_config(config)
+        with self._progress(quiet, on_step) as progress:
+            if config.time_budget is None:
+                run_study(self._problem, self._folder, progress, resume=True, make=self._make)
+            else:
+                run_in_time(self._problem, self._folder, progress, resume=True, make=self._make)
+        draw_front(self._folder)
+        return self
+
+    def train(
+        self,
+        selection: str = "knee",
+        *,
+        seed: int | None = None,
+        shortlist: int | None = None,
+        overrides: Sequence[str] = (),
+        quiet: bool = False,
+        on_step: OnStep | None = None,
+    ) -> TrainedNetwork:
+        """Train a network to the end, tune its thresholds and measure it on the test images.
+
+        Args:
+            selection: `knee`, `best-accuracy`, `macs<=X` (millions), `latency<=X` (milliseconds), `accuracy>=Y`
+                (percent) or the key of a network.
+            seed: Seed of the training; by default the study's.
+            shortlist: First train so many promising networks for a short time, and take the best of them.
+            overrides: `final_training.key=value` strings.
+            quiet: Whether to show no progress.
+            on_step: Called after every epoch.
+
+        Raises:
+            UsageError: If nothing meets the selection.
+            AebnasError: If training fails for good.
+        """
+        candidate = choose_candidate(self._folder, parse_selection(selection), overrides, splits=self._problem.splits)
+        with self._progress(quiet, on_step) as progress:
+            candidate, _ = shortlisted(candidate, shortlist, progress)
+            chosen = candidate.problem.config.seed if seed is None else seed
+            description = train_candidate(candidate, chosen, False, progress)
+        draw_front(self._folder)
+        return TrainedNetwork(training_folder(self._folder, training_of(candidate, chosen)), description)
+
+    def plot_front(self) -> go.Figure:
+        """Return the front with all trials and trained networks as a plotly figure.
+
+        Raises:
+            UsageError: If no trial is completed.
+        """
+        trials = self.trials
+        observed = completed_settings(trials)
+        if not observed:
+            raise UsageError(f"{self.folder}: no trial is completed; search first, with Study.run")
+        with TrialStore.open_read_only(self._folder.study) as store:
+            objectives = store.study.objectives
+        drawn = front_figure(
+            observed, pareto_front(trials, objectives), (), objectives, self.config.search.design_trials,
+            objectives[1], trained=trained_points(self._folder),
+        )  # fmt: skip
+        return plotly_figure(drawn.json)
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write one HTML page that shows what was found.
+
+        Args:
+            out: File to write; by default `report.html` in the run folder.
+
+        Raises:
+            CorruptStateError: If a file of the run is damaged.
+        """
+        return write_report(gather(read_run(self._folder)), Path(out) if out is not None else None)
+
+    def _repr_html_(self) -> str:
+        """Return the front as a table, which notebooks show."""
+        return str(self.front.to_html())
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.folder)!r}, {len(self)} trials)"
+
+    def _progress(self, quiet: bool, on_step: OnStep | None) -> RunProgress:
+        return RunProgress(Console(stderr=True), quiet, on_step=on_step)
+
+
+def _configured(config: str | Path | Config | None, overrides: Sequence[str]) -> Config:
+    if isinstance(config, Config):
+        return parse_config(dump_config(config), "configuration", overrides) if overrides else config
+    return load_config(Path(config) if config is not None else None, overrides)
+
+
+def _given_problem(
+    config: str | Path | Config | None, overrides: Sequence[str], train: Images, test: Images | None
+) -> Problem:
+    """Return the problem of images given from Python; the space suits their size."""
+    started = time.perf_counter()
+    settings = ["data.dataset=given", "data.root=null", *overrides]
+    splits: Splits = given_splits(train, test, _configured(config, settings).data)
+    size = [f"data.image_size={splits.image_size}"]
+    problem = Problem.of(_configured(config, [*size, *settings]), splits)
+    return replace(problem, load_s=time.perf_counter() - started)

@@ -1,0 +1,119 @@
+"""What the command line does, in Python; images and strategies of a user's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+import aebnas_bo as ab
+
+QUICK = (
+    "supernet.epochs=1", "supernet.random_subnets=1", "supernet.cache=false", "search.design_trials=3",
+    "search.mc_samples=8", "search.pool_size=8", "search.rounds=0", "search.budget=4", "final_training.epochs=1",
+)  # fmt: skip
+
+
+class Squares:
+    """A data set of a user: a bright square on the left or on the right."""
+
+    class_names = ("left", "right")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        label = index % 2
+        image = np.random.default_rng(index).integers(0, 90, (12, 12, 3), dtype=np.uint8)
+        image[3:9, 6 * label : 6 * label + 6] += 120
+        return image, label
+
+
+class Shrinking:
+    """A strategy of a user: random points, of three the one with the narrowest first stage."""
+
+    def __init__(self, space: ab.SearchSpace, objectives: Sequence[ab.Objective]) -> None:
+        self.space, self.objectives = space, objectives
+
+    def propose(self, trials: Sequence[ab.Trial], count: int) -> list[ab.Proposal]:
+        generator = np.random.default_rng(len(trials))
+        points = [self.space.sample(generator) for _ in range(3 * count)]
+        points.sort(key=lambda point: int(point["stage1_width"]))
+        return [ab.Proposal(point) for point in points[:count]]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> ab.Study:
+    folder = tmp_path_factory.mktemp("front") / "digits"
+    made = ab.Study.create(folder=folder, overrides=[*QUICK, "data.max_train_images=300"])
+    assert not folder.exists()
+    return made.run(quiet=True)
+
+
+def test_five_lines_lead_from_images_to_predictions(study: ab.Study, tmp_path: Path) -> None:
+    steps: list[tuple[str, int, int, str]] = []
+    network = study.train("knee", quiet=True, on_step=lambda *step: steps.append(step))
+    assert [step[1:3] for step in steps] == [(1, 1)]
+    exported = network.export("torch", tmp_path / "exported")
+    images = load_digits().images[:5] / 16.0
+    found = ab.load(exported).predict(torch.tensor(images, dtype=torch.float32)[:, None])
+    assert torch.equal(found.labels, network.predict(torch.tensor(images, dtype=torch.float32)[:, None]).labels)
+    assert [one.description.key for one in study.networks] == [network.description.key]
+
+
+def test_the_front_is_a_table_and_a_figure(study: ab.Study) -> None:
+    front = study.front
+    assert {"key", "accuracy", "average_macs", "accuracy_sem"} <= set(front.columns)
+    assert list(front["average_macs"]) == sorted(front["average_macs"])
+    assert front["key"][0] in study._repr_html_()
+    assert "Pareto front" in [trace.name for trace in study.plot_front().data]
+    assert [trial.number for trial in study] == [0, 1, 2, 3]
+    assert repr(study) == f"Study('{study.folder}', 4 trials)"
+    assert study.report().read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
+    opened = ab.Study.open(study.folder)
+    assert opened.config == study.config
+    before = [(one.key, one.parameters) for one in study]
+    opened.run(budget=5, quiet=True)
+    assert [(one.key, one.parameters) for one in opened][:4] == before
+    assert len(opened) == 5
+    with pytest.raises(ab.ConfigError, match="the study has 1, --resume cannot make it 7"):
+        ab.Study.open(study.folder, overrides=["supernet.epochs=7"])
+    with pytest.raises(ab.UsageError, match="already holds a study"):
+        ab.Study.create(folder=study.folder)
+    with pytest.raises(ab.UsageError, match=r"holds no study; make one with Study\.create"):
+        ab.Study.open(study.folder / "nowhere")
+
+
+def test_own_images_and_an_own_strategy_take_one_class_each(tmp_path: Path) -> None:
+    images = {"train": Squares(160), "test": Squares(40)}
+    study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, strategy=Shrinking, **images)
+    study.run(quiet=True)
+    assert study.config.data.image_size == 12
+    assert len(study) == 4
+    network = study.train("best-accuracy", quiet=True)
+    assert network.description.class_names == ("left", "right")
+    assert network.description.test.images == 40
+    with pytest.raises(ab.DataError, match=r"Study.open\(folder, train=..., test=...\)"):
+        ab.Study.open(tmp_path / "own")
+    with pytest.raises(ab.ConfigError, match=r"Study.open\(folder, strategy=...\)"):
+        ab.Study.open(tmp_path / "own", **images).run(budget=5, quiet=True)
+    again = ab.Study.open(tmp_path / "own", strategy=Shrinking, **images)
+    assert len(again.run(budget=5, quiet=True)) == 5
+    other = {"train": Squares(158), "test": Squares(40)}
+    with pytest.raises(ab.CorruptStateError, match="the images or this program changed"):
+        ab.Study.open(tmp_path / "own", strategy=Shrinking, **other).run(budget=6, quiet=True)
+
+
+def test_every_name_of_the_front_door_is_there() -> None:
+    assert all(getattr(ab, name) is not None for name in ab.__all__)
+    assert set(ab.__all__) <= set(dir(ab))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = ab.Nothing  # type: ignore[attr-defined]
