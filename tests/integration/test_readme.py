@@ -14,7 +14,8 @@ from .conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PYTHON, RUNNING = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("python.md", "running.md"))
+BLOCKS = re.findall(r"```python\n(.*?)```", README + PYTHON, flags=re.DOTALL)
 SHORTER = {"run": SMALL, "train": ["--epochs", "2"]}
 
 
@@ -22,10 +23,11 @@ SHORTER = {"run": SMALL, "train": ["--epochs", "2"]}
 def test_python_blocks_run_verbatim(number: int, tmp_path: Path) -> None:
     script = tmp_path / "block.py"
     script.write_text(BLOCKS[number], encoding="utf-8")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     result = subprocess.run(
         [sys.executable, str(script)],
-        cwd=ROOT,
-        env={**os.environ, "AEBNAS_BO_CACHE": str(tmp_path)},
+        cwd=tmp_path,
+        env={**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         timeout=600,
@@ -36,8 +38,12 @@ def test_python_blocks_run_verbatim(number: int, tmp_path: Path) -> None:
         assert result.stdout.strip()
 
 
-def test_there_are_two_blocks() -> None:
-    assert len(BLOCKS) == 2
+def test_no_block_is_left_out() -> None:
+    assert len(BLOCKS) == 6
+
+
+def test_the_readme_can_be_read_in_a_minute() -> None:
+    assert README.count("\n") <= 150
 
 
 def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
@@ -70,9 +76,10 @@ def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
 
 def test_every_exit_code_is_documented() -> None:
     for code in (0, 2, 3, 4, 5, 6, 7, 130):
-        assert re.search(rf"^\| {code}\b", README, flags=re.MULTILINE), code
+        assert re.search(rf"^\| {code}\b", RUNNING, flags=re.MULTILINE), code
 
 
 def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", file.read_text(encoding="utf-8")):
+            assert (file.parent / target).exists(), f"{file.name}: {target}"
