@@ -116,7 +116,7 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     def distance(one: Architecture) -> float:
         return abs(math.log(exit_costs(one, space.skeleton).cumulative[-1] / (macs * MACS_PER_MILLION)))
 
-    largest = [one for one in networks if one.resolution == networks[0].resolution]
+    largest = [one for one in networks if one.resolution == networks[0].resolution and one.active_exits]
     chosen = min(largest, key=distance)
     recipe = config.final_training.model_dump(mode="json")
     own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), problem.splits.data_hash])

@@ -17,6 +17,7 @@ from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import EXITS_FROM
 
 PLAIN_MACS = 1.2  # to a plain network's end, of a budget of average MACs: a part of the images leaves before
 LOWEST_BUDGET = 0.1  # of the highest, where several budgets are served
@@ -70,9 +71,10 @@ def choose_contenders(
 
     Each goal's plain networks come first and take up to half of the list: estimates can be wrong, and no list may be
     worse than what a practitioner would have typed. For a budget of MACs that is, of each resolution, the plain network
-    whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget, whatever
-    its estimate; for other goals the best by estimate. Networks that differ in thresholds alone count as one. Where a
-    network meets the limits of the search, only networks that do are chosen.
+    with exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the
+    budget, whatever its estimate; of budgets below `EXITS_FROM` the largest one without exits within the budget, if
+    there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count as one. If
+    any network meets the limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -112,7 +114,12 @@ def _plain_for(
     else:
         costs = {key: exit_costs(one, space.skeleton).cumulative for key, one in by_key.items()}
         able = [one for one in plain if costs[one.key][0] <= goal.value]
-        in_order = sorted(able, key=lambda one: abs(math.log(costs[one.key][-1] / (PLAIN_MACS * goal.value))))
+        static = [one for one in able if not one.active_exits]
+        if goal.value < EXITS_FROM and static:
+            in_order = sorted(static, key=lambda one: -costs[one.key][-1])
+        else:
+            able = [one for one in able if one.active_exits] or able
+            in_order = sorted(able, key=lambda one: abs(math.log(costs[one.key][-1] / (PLAIN_MACS * goal.value))))
     first: dict[int, str] = {}
     for one in in_order:
         first.setdefault(one.resolution, one.key)

@@ -1,4 +1,4 @@
-"""The plain networks of a space, with exits: where a practitioner would begin, and so the first a search looks at."""
+"""The plain networks of a space: where a practitioner would begin, and so the first that a search looks at."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from itertools import product
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_family import NUM_STAGES
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
+EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
 THRESHOLD = 0.7  # of every exit; an evaluated network is measured at other thresholds too
 KIND = "depthwise_separable"
 RESOLUTIONS = 2
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
-    """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit.
+    """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
     All stages take widths of the same rank, or all but the first those of the next rank. Every stage has two blocks,
     the last stage of `space.plain_family` one; a stage beyond those is left out where it may be. Points of the highest
-    resolution come first, then those of the next lower one; the narrowest is first in each.
+    resolution come first, then those of the next lower one; the narrowest is first in each, behind the same network
+    without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
         space: The space; nothing is returned where a stage cannot have depthwise separable blocks.
@@ -31,10 +34,12 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     points: dict[str, dict[str, ParameterValue]] = {}
     resolutions = sorted(declaration.resolutions, reverse=True)[:RESOLUTIONS]
     for resolution, ranks in product(resolutions, _ranks(declaration)):
-        point = space.search_space.canonical(
-            {one.name: _value(one, declaration, ranks, resolution) for one in space.search_space.parameters}
-        )
-        points.setdefault(space.search_space.key(point), point)
+        point = {one.name: _value(one, declaration, ranks, resolution) for one in space.search_space.parameters}
+        static = {**point, **{name: 0 for name in point if name.startswith("exit") and name.endswith("_depth")}}
+        static_macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
+        for one in [*([static] if static_macs < EXITS_FROM else []), point]:
+            canonical = space.search_space.canonical(one)
+            points.setdefault(space.search_space.key(canonical), canonical)
     return list(points.values())
 
 

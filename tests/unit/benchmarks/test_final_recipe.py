@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     config = load_config(None, SMALL)
     study = prepare_study(config)
     proposed = Trial(0, "", "RUNNING", study.space.search_space.sample(np.random.default_rng(0)))
-    fingerprint = supernet_fingerprint(config, study.splits.data_hash)
+    fingerprint = supernet_fingerprint(config, study.problem.splits.data_hash)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), study.objectives)
     with TrialStore.create(folder.study, record) as store:
         store.add_running(proposed)

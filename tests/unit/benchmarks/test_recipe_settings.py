@@ -21,7 +21,7 @@ def config(tmp_path: Path) -> Path:
 
 def test_the_network_is_the_plain_one_of_so_many_macs(config: Path) -> None:
     job = job_of(config, OWN, seed=0, macs=0.02, epochs=1)
-    assert 0.014 < exit_costs(job.architecture, job.space.skeleton).cumulative[-1] / 1e6 < 0.028
+    assert 0.014 < exit_costs(job.architecture, job.problem.space.skeleton).cumulative[-1] / 1e6 < 0.028
     assert {block.kind for stage in job.architecture.stages for block in stage.blocks} == {"depthwise_separable"}
 
 
@@ -31,7 +31,10 @@ def test_rows_are_told_apart_by_what_changes_them(config: Path) -> None:
         for variant, seed in ((OWN, 0), ("final_training.learning_rate=0.1,final_training.batch_size=32", 0), (OWN, 1))
     )
     assert len({job.identity for job in (own, rate, seed)}) == 3
-    assert (rate.config.final_training.learning_rate, rate.config.final_training.batch_size) == (0.1, 32)
+    assert (rate.problem.config.final_training.learning_rate, rate.problem.config.final_training.batch_size) == (
+        0.1,
+        32,
+    )
 
 
 def test_a_space_without_plain_networks_is_refused(config: Path) -> None:

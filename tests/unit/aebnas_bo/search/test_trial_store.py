@@ -116,7 +116,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from aebnas_bo.search.store import FORMAT_VERSION, StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import FORMAT_VERSION, StudyRecord, TrialStore
 from aebnas_bo.search.trial import Trial
 store = TrialStore.create(Path(sys.argv[1]), StudyRecord("toy", 0, "f", "", ()))
 for number in range(100000):

@@ -11,9 +11,10 @@ from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.shortlist.contenders import PLAIN_MACS, budget_goals, choose_contenders, score
+from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.space.plain_points import EXITS_FROM, plain_points
 
 OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
 CHEAP, ANY = TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 9e6)
@@ -44,7 +45,7 @@ def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: 
 
 def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     space = NetworkSpace(load_config(None, ["space.preset=auto", "data.dataset=cifar10", "data.root=."]).space, 3, 10)
-    points = plain_points(space)
+    points = [point for point in plain_points(space) if space.architecture(point).active_exits]
     plain = [space.architecture(point) for point in points]
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in plain]
     trials = [
@@ -67,6 +68,27 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     found = replace(trials[0], number=99, key="found", metrics={"accuracy": 99.0, "average_macs": 0.01})
     half = choose_contenders([*trials, found], space, [goal], count=2, objectives=OBJECTIVES[:1], plain=plain)
     assert [one.key for one in half] == [plain[3].key, "found"]
+
+
+def test_small_budgets_are_served_by_the_largest_plain_network_without_exits() -> None:
+    settings = ["space.preset=auto", "data.dataset=cifar10", "data.root=.", "data.image_size=16"]
+    space = NetworkSpace(load_config(None, settings).space, 3, 10)
+    points = plain_points(space)
+    plain = [space.architecture(point) for point in points]
+    trials = [
+        Trial(number, one.key, "COMPLETED", point, metrics={"accuracy": 50.0, "average_macs": 0.01})
+        for number, (one, point) in enumerate(zip(plain, points, strict=True))
+    ]
+
+    def first(budget: float) -> Architecture:
+        goal = TuningGoal("max_macs", budget)
+        return choose_contenders(trials, space, [goal], count=1, objectives=OBJECTIVES, plain=plain)[0].architecture
+
+    static = [one for one in plain if not one.active_exits]
+    macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in static]
+    assert first(macs[1] + 1.0) == static[1]
+    assert first(macs[1] - 1.0) == static[0]
+    assert first(EXITS_FROM).active_exits
 
 
 def test_goals_take_turns_and_no_network_is_listed_twice(trials, space) -> None:

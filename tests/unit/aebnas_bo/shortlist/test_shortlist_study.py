@@ -48,7 +48,7 @@ def test_the_winner_of_a_short_list_takes_the_selected_network_s_place(run: RunF
     assert [epochs for _, epochs in trained] == [1, 1, 1, 1, 2, 2]
     [chosen] = [one for one in judgements if one.rung == 1 and one.is_kept]
     assert winner.trial.key == chosen.key
-    assert (winner.goal, winner.config) == (selected.goal, selected.config)
+    assert (winner.goal, winner.problem) == (selected.goal, selected.problem)
     assert winner.trial.metrics["accuracy"] == chosen.estimate
     assert {point.key for point in read_shortlist(run.shortlist)} == {key for key, _ in trained}
 

@@ -11,7 +11,7 @@ from aebnas_bo.storage.run_lock import RunLock, process_at_work
 HOLDER = """
 import sys, time
 from pathlib import Path
-from aebnas_bo.search.run_lock import RunLock
+from aebnas_bo.storage.run_lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

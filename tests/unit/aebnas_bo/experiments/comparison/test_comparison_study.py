@@ -23,7 +23,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import run_study
 
-CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+CONFIGS = Path(__file__).resolve().parents[5] / "configs"
 SMALL = [
     "supernet.epochs=1", "supernet.random_subnets=0", "data.max_train_images=500", "search.budget=6",
     "search.design_trials=4", "search.batch_size=2", "search.mc_samples=8", "search.pool_size=8", "search.rounds=0",

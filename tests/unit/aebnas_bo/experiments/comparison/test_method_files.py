@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
+import aebnas_bo
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS, method_files
 from aebnas_bo.space.network_space import NetworkSpace
 
-CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+CONFIGS = Path(__file__).resolve().parents[5] / "configs"
 ALL = ["plain", "static", "edanas", "nachos", "aebnas", "aebnas-bo"]
 
 
@@ -58,7 +59,8 @@ def test_names_that_lead_nowhere_are_refused(names: list[str], message: str, con
 def test_every_method_of_the_package_is_shipped_with_it() -> None:
     settings = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     patterns = settings["package-data"]["aebnas_bo"]
-    files = [path.relative_to(PACKAGE_METHODS.parent) for path in PACKAGE_METHODS.iterdir()]
+    package = Path(aebnas_bo.__file__).parent
+    files = [path.relative_to(package) for path in PACKAGE_METHODS.iterdir()]
     assert sorted(path.stem for path in files) == sorted(ALL)
     assert all(any(path.match(pattern) for pattern in patterns) for path in files)
 

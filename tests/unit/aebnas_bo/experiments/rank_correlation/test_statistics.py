@@ -8,7 +8,7 @@ from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import agreement
 
 CONFIG = FidelityConfig(bootstrap_samples=200)
-RESULTS = Path(__file__).resolve().parents[4] / "benchmarks" / "results"
+RESULTS = Path(__file__).resolve().parents[5] / "benchmarks" / "results"
 
 
 def compare(estimates, truths, quantity="accuracy", macs=None, config=CONFIG):
