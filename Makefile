@@ -17,6 +17,7 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy tests/integration/test_front_door.py  # as a user's code
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 # docs/results.md from the beginning; what was stopped goes on from there with the same command. ARGS: `--set` options.

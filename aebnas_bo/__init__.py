@@ -80,11 +80,13 @@ if TYPE_CHECKING:
 __all__ = sorted([*_PLACES, *_ERRORS])  # noqa: PLE0605
 
 
-def __getattr__(name: str) -> object:
-    place = "aebnas_bo.errors" if name in _ERRORS else _PLACES.get(name)
-    if place is None:
-        raise AttributeError(f"module 'aebnas_bo' has no attribute {name!r}")
-    return getattr(import_module(place), name)
+if not TYPE_CHECKING:  # a type checker knows the names from above, and shall refuse others
+
+    def __getattr__(name: str) -> object:
+        place = "aebnas_bo.errors" if name in _ERRORS else _PLACES.get(name)
+        if place is None:
+            raise AttributeError(f"module 'aebnas_bo' has no attribute {name!r}")
+        return getattr(import_module(place), name)
 
 
 def __dir__() -> list[str]:

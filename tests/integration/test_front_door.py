@@ -93,8 +93,8 @@ def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
 
 
 def test_own_images_and_an_own_strategy_take_one_class_each(tmp_path: Path) -> None:
-    images = {"train": Squares(160), "test": Squares(40)}
-    study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, strategy=Shrinking, **images)
+    train, test = Squares(160), Squares(40)
+    study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, strategy=Shrinking, train=train, test=test)
     study.run(quiet=True)
     assert study.config.data.image_size == 12
     assert len(study) == 4
@@ -104,12 +104,11 @@ def test_own_images_and_an_own_strategy_take_one_class_each(tmp_path: Path) -> N
     with pytest.raises(ab.DataError, match=r"Study.open\(folder, train=..., test=...\)"):
         ab.Study.open(tmp_path / "own")
     with pytest.raises(ab.ConfigError, match=r"Study.open\(folder, strategy=...\)"):
-        ab.Study.open(tmp_path / "own", **images).run(budget=5, quiet=True)
-    again = ab.Study.open(tmp_path / "own", strategy=Shrinking, **images)
+        ab.Study.open(tmp_path / "own", train=train, test=test).run(budget=5, quiet=True)
+    again = ab.Study.open(tmp_path / "own", strategy=Shrinking, train=train, test=test)
     assert len(again.run(budget=5, quiet=True)) == 5
-    other = {"train": Squares(158), "test": Squares(40)}
     with pytest.raises(ab.CorruptStateError, match="the images or this program changed"):
-        ab.Study.open(tmp_path / "own", strategy=Shrinking, **other).run(budget=6, quiet=True)
+        ab.Study.open(tmp_path / "own", strategy=Shrinking, train=Squares(158), test=test).run(budget=6, quiet=True)
 
 
 def test_every_name_of_the_front_door_is_there() -> None:
