@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,11 @@ from aebnas_bo.cli.options import (
 )
 from aebnas_bo.cli.reporting import Command, reported_errors, terminal, write_json
 from aebnas_bo.study.duration import parse_minutes
+
+if TYPE_CHECKING:
+    from aebnas_bo.analysis.summary import Summary
+    from aebnas_bo.storage.run_folder import RunFolder
+    from aebnas_bo.study.timed_run import TimedResult
 
 
 def run(
@@ -59,22 +64,19 @@ def _run(
     command: Command,
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
-    from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
-    from aebnas_bo.analysis.pareto import pareto_front
-    from aebnas_bo.analysis.summary import corrected_accuracies
-    from aebnas_bo.analysis.supernet_check import supernet_warning
     from aebnas_bo.config.loading import load_config
-    from aebnas_bo.deploy.trained_points import draw_front, trained_points
+    from aebnas_bo.deploy.trained_points import draw_front
     from aebnas_bo.preparation.problem import Problem
     from aebnas_bo.preparation.progress import RunProgress
-    from aebnas_bo.search.trial_store import TrialStore
-    from aebnas_bo.storage.run_folder import choose_run_folder
-    from aebnas_bo.study.resuming import resumed_config
+    from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
+    from aebnas_bo.study.resuming import given_config, resumed_config
     from aebnas_bo.study.running import run_study
-    from aebnas_bo.study.timed_output import next_step, print_timed
-    from aebnas_bo.study.timed_run import TimedResult, planned_settings, run_in_time
+    from aebnas_bo.study.timed_run import planned_settings, run_in_time
 
-    config = load_config(config_path, options)
+    if out is not None and resume:
+        config = given_config(RunFolder(out), config_path, options)
+    else:
+        config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
     overruled: list[str] = []
     if folder.holds_study:
@@ -95,6 +97,18 @@ def _run(
         document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
         write_json(document)
         return
+    _print_result(command, folder, summary, timed=timed)
+
+
+def _print_result(command: Command, folder: RunFolder, summary: Summary, *, timed: TimedResult | None) -> None:
+    from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
+    from aebnas_bo.analysis.pareto import pareto_front
+    from aebnas_bo.analysis.summary import corrected_accuracies
+    from aebnas_bo.analysis.supernet_check import supernet_warning
+    from aebnas_bo.deploy.trained_points import trained_points
+    from aebnas_bo.search.trial_store import TrialStore
+    from aebnas_bo.study.timed_output import next_step, print_timed
+
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
     stdout = terminal(width=160)

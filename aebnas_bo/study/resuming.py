@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from aebnas_bo.config.loading import parse_config
+from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.run_folder import RunFolder
 
 BY_OPTION = frozenset({"search.budget", "search.max_failed_trials", "device"})
 # On trials; that images are the same is checked by hash.
@@ -49,6 +50,27 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     top = {"device": given.device} if "device" in changed else {}
     sections = {key.partition(".")[0] for key in changed if "." in key}
     return stored.model_copy(update={**top, **{name: _changed(stored, given, name, changed) for name in sections}})
+
+
+def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -> Config:
+    """Return what file and options say about a study that may exist.
+
+    Without a file, options are applied to the configuration of the study, so that they are checked against it. Options
+    of the space are applied to the default configuration: presets are no part of a stored one.
+
+    Args:
+        folder: The run folder.
+        path: YAML file; `None` for none.
+        options: `section.key=value` strings.
+
+    Raises:
+        ConfigError: If a setting is wrong.
+        CorruptStateError: If the study cannot be read.
+    """
+    if path is not None or not folder.holds_study or any(one.strip().startswith("space") for one in options):
+        return load_config(path, options)
+    with TrialStore.open_read_only(folder.study) as store:
+        return parse_config(store.study.config, str(folder.study), options)
 
 
 def _changed(stored: Config, given: Config, section: str, changed: Iterable[str]) -> object:

@@ -37,7 +37,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
 from aebnas_bo.study.duration import parse_minutes
-from aebnas_bo.study.resuming import resumed_config
+from aebnas_bo.study.resuming import given_config, resumed_config
 from aebnas_bo.study.running import MakeStrategy, run_study
 from aebnas_bo.study.timed_run import planned_settings, run_in_time
 
@@ -165,10 +165,7 @@ class Study:
         where = RunFolder(Path(folder))
         if not where.holds_study:
             raise UsageError(f"{folder}: holds no study; make one with Study.create")
-        with TrialStore.open_read_only(where.study) as store:
-            stored = store.study.config
-        changed = parse_config(stored, str(where.study), overrides)
-        config = resumed_config(where.study, changed, False, overrides)
+        config = resumed_config(where.study, given_config(where, None, overrides), False, overrides)
         problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
         return cls(where, problem, strategy)
 

@@ -5,7 +5,8 @@ import pytest
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.study.resuming import check_same_trials, resumed_config
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study.resuming import check_same_trials, given_config, resumed_config
 
 
 @pytest.fixture
@@ -31,6 +32,21 @@ def test_budget_and_device_may_change(study: Path) -> None:
 
 def test_a_file_does_not_lower_the_budget(study: Path) -> None:
     assert resume(study, "search.mc_samples=16", has_file=True).search.budget == 200
+
+
+def test_options_are_checked_against_the_study_and_not_against_the_default(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    stored = load_config(None, ["space.preset=cifar32", "search.budget=7"])
+    TrialStore.create(folder.study, StudyRecord("digits", 0, "f", dump_config(stored), ())).close()
+    options = ["final_training.exit_weights=[1,1,1,2]"]  # three exits, where digits has two
+    config = resumed_config(folder.study, given_config(folder, None, options), False, options)
+    assert config.final_training.exit_weights == (1.0, 1.0, 1.0, 2.0)
+    assert config.search.budget == 7
+    with pytest.raises(ConfigError, match="4 in all, got"):
+        given_config(folder, None, ["final_training.exit_weights=[1,1,1]"])
+    again = ["space.preset=cifar32"]  # the options that the study was begun with
+    assert resumed_config(folder.study, given_config(folder, None, again), False, again) == stored
+    assert given_config(RunFolder(tmp_path / "new"), None, ["seed=3"]) == load_config(None, ["seed=3"])
 
 
 @pytest.mark.parametrize(
