@@ -1,6 +1,6 @@
 """`python -m aebnas_bo.cli` is `aebnas-bo`."""
 
-from aebnas_bo.cli.main import main
+from aebnas_bo.cli import main
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aebnas_bo.data.settings import TRANSFORMS, DataConfig, Fraction, MixingAlpha, Padding
 from aebnas_bo.storage.frozen_model import Section
@@ -128,6 +128,13 @@ class FinalTrainingConfig(TrainingConfig):
     trivial_augment: bool | None = None
     mixup_alpha: MixingAlpha | None = None
     cutmix_alpha: MixingAlpha | None = None
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _check_teacher(cls, teacher: object) -> object:
+        if isinstance(teacher, str | bool):
+            raise ValueError("expected {source: network}, {source: supernet} or null")
+        return teacher
 
     @property
     def teacher_source(self) -> TeacherSource | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from aebnas_bo.cli.main import app
+from aebnas_bo.cli.app import app
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from aebnas_bo.cli.main import app
+from aebnas_bo.cli.app import app
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.storage.run_folder import RunFolder
 

@@ -96,6 +96,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
+        ("final_training.teacher=supernet", "expected {source: network}, {source: supernet} or null, got 'supernet'"),
         ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
         ("supernet.joint_loss={}", "which makes it no teacher; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),

@@ -1,4 +1,4 @@
-"""The console script `aebnas-bo` with its sub-commands."""
+"""The console script `aebnas-bo`: all commands."""
 
 from __future__ import annotations
 
@@ -23,8 +23,3 @@ for command in (run, train, export, predict, latency, latency_table, report, sta
 @app.callback()
 def _root() -> None:
     """Bayesian search for early-exit neural networks."""
-
-
-def main() -> None:
-    """Run the console script."""
-    app()
