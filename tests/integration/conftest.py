@@ -51,7 +51,7 @@ class Called(NamedTuple):
 # All calls in one process: each would take seconds to import PyTorch and Ax.
 CALLS = """
 import contextlib, io, json, sys
-from aebnas_bo.cli import app
+from aebnas_bo.cli.app import app
 for arguments in json.loads(sys.argv[1]):
     stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
