@@ -148,7 +148,7 @@ def read_summary(path: Path) -> Summary:
         return TypeAdapter(Summary).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
-        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it anew") from error
+        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it again") from error
 
 
 def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:

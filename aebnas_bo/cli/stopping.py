@@ -10,7 +10,7 @@ from types import FrameType
 from aebnas_bo.errors import StopRequested
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAME_S = 1.0  # signals this close are one wish to stop: whoever ends a process group often tells its leader too
+SAME_S = 1.0  # signals this close are one wish to stop: a process group and its leader are often signalled both
 
 
 class StopSignals:

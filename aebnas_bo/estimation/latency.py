@@ -96,7 +96,7 @@ class LatencyTable(BaseModel):
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a table of latencies") from error
         except ValidationError as error:
             raise ConfigError(
-                f"{path}: is no table of latencies of this version ({first_problem(error)}); measure it anew with "
+                f"{path}: is no table of latencies of this version ({first_problem(error)}); measure it again with "
                 "`aebnas-bo latency-table`"
             ) from error
 

@@ -123,7 +123,7 @@ def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
     try:
         load_supernet(path, supernet, fingerprint)
     except CorruptStateError as error:
-        logger.warning("the cached supernet is not used and trained anew: %s", error)
+        logger.warning("the cached supernet is not used and trained again: %s", error)
         return False
     return True
 

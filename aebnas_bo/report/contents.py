@@ -153,7 +153,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     if not run.has_supernet:
         raise CorruptStateError(
-            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it anew"
+            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it again"
         )
     space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
     _check_parameters(run, space)
@@ -233,5 +233,5 @@ def _data_facts(folder: RunFolder, summary: Summary) -> DataFacts:
         return TypeAdapter(DataFacts).validate_python(summary.data)
     except ValidationError as error:
         raise CorruptStateError(
-            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, --resume writes it anew"
+            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, --resume writes it again"
         ) from error

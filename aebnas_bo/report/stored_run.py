@@ -93,5 +93,5 @@ def _config(folder: RunFolder, study: StudyRecord) -> Config:
     try:
         text = folder.config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CorruptStateError(f"{folder.config} cannot be read ({error}); --resume writes it anew") from error
+        raise CorruptStateError(f"{folder.config} cannot be read ({error}); --resume writes it again") from error
     return parse_config(text, str(folder.config))

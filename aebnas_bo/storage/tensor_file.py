@@ -102,7 +102,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
 
 
 def _way_out(path: Path) -> str:
-    return f"delete {path} to train anew, or start another run folder"
+    return f"delete {path} to train again, or start another run folder"
 
 
 def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

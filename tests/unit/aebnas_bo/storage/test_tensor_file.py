@@ -61,7 +61,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 7
         path.write_bytes(damaged)
-        with pytest.raises(CorruptStateError, match=r"delete .* to train anew"):
+        with pytest.raises(CorruptStateError, match=r"delete .* to train again"):
             load_tensors(path, "f")
 
 
@@ -71,7 +71,7 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(CorruptStateError, match=r"delete .* to train anew"):
+        with pytest.raises(CorruptStateError, match=r"delete .* to train again"):
             load_tensors(path, "f")
 
 
