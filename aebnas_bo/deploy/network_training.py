@@ -270,8 +270,9 @@ def _train(
                 data, teacher, splits=final.splits, transforms=recipe.with_transforms(final.config.data),
                 label_smoothing=recipe.label_smoothing,
             )  # fmt: skip
-    macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
-    data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
+    if recipe.teacher_source == "network":
+        macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
+        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")

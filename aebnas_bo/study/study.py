@@ -37,7 +37,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
 from aebnas_bo.study.duration import parse_minutes
-from aebnas_bo.study.resuming import given_config, resumed_config
+from aebnas_bo.study.resuming import BY_OPTION, given_config, resumed_config
 from aebnas_bo.study.running import MakeStrategy, run_study
 from aebnas_bo.study.timed_run import planned_settings, run_in_time
 
@@ -198,10 +198,10 @@ class Study:
         """The Pareto front as a table: metrics in natural units, their standard errors, exit rates and parameters."""
         import pandas as pd  # noqa: PLC0415  Ax brings it; the command line does without
 
-        if not self._folder.holds_study:
-            return pd.DataFrame(columns=["key", "accuracy", "average_macs"])
-        with TrialStore.open_read_only(self._folder.study) as store:
-            front = pareto_front(store.trials(), store.study.objectives)
+        front = []
+        if self._folder.holds_study:
+            with TrialStore.open_read_only(self._folder.study) as store:
+                front = pareto_front(store.trials(), store.study.objectives)
         rows = [
             {
                 "key": one.key,
@@ -212,7 +212,7 @@ class Study:
             }
             for one in front
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=None if rows else ["key", "accuracy", "average_macs"])
 
     @property
     def networks(self) -> list[TrainedNetwork]:
@@ -236,16 +236,17 @@ class Study:
             on_step: Called after every epoch and trial.
 
         Raises:
+            ConfigError: If the budget is none, or a study that has begun is to get another time budget.
             AebnasError: As the steps do; what was finished is stored.
         """
         config = self.config
         if budget is not None:
-            config = config.model_copy(update={"search": config.search.model_copy(update={"budget": budget})})
+            config = _configured(config, [f"search.budget={budget}"])
         if time_budget is not None:
             config = config.model_copy(update={"time_budget": parse_minutes(time_budget)})
         if self._folder.holds_study:
             config, _ = planned_settings(config, self._folder, ())
-            config = resumed_config(self._folder.study, config, False, ["search.budget"] if budget is not None else [])
+            config = resumed_config(self._folder.study, config, True, sorted(BY_OPTION))  # all of it is meant
         self._problem = self._problem.with_config(config)
         with self._progress(quiet, on_step) as progress:
             if config.time_budget is None:

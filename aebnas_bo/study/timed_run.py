@@ -253,8 +253,8 @@ class _TimedRun:
             candidate: One of the networks to be trained.
             highest: Highest budget of average MACs in millions.
         """
-        recipe = final_recipe(candidate.problem)
-        if recipe.teacher is not None or recipe.joint_loss is not None:
+        recipe, has_joint_loss = final_recipe(candidate.problem), self._config.supernet.joint_loss is not None
+        if recipe.teacher is not None or recipe.joint_loss is not None or has_joint_loss:
             return {}
         ground, seconds = PlainGround(self._folder, candidate.problem), {}
         for size in TEACHER_SIZES:

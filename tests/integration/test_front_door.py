@@ -52,6 +52,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ab.Study:
     folder = tmp_path_factory.mktemp("front") / "digits"
     made = ab.Study.create(folder=folder, overrides=[*QUICK, "data.max_train_images=300"])
     assert not folder.exists()
+    assert len(made.front) == len(made) == 0
     return made.run(quiet=True)
 
 
@@ -84,6 +85,11 @@ def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
     opened.run(budget=5, quiet=True)
     assert [(one.key, one.parameters) for one in opened][:4] == before
     assert len(opened) == 5
+    assert len(ab.Study.open(study.folder, overrides=["search.budget=6"]).run(quiet=True)) == 6
+    with pytest.raises(ab.ConfigError, match=r"search\.budget: .* greater than or equal to 1"):
+        opened.run(budget=0)
+    with pytest.raises(ab.ConfigError, match="time_budget: the study has null"):
+        opened.run(time_budget="1m")
     with pytest.raises(ab.ConfigError, match="the study has 1, --resume cannot make it 7"):
         ab.Study.open(study.folder, overrides=["supernet.epochs=7"])
     with pytest.raises(ab.UsageError, match="already holds a study"):

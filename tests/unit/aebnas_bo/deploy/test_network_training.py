@@ -311,3 +311,11 @@ def test_teacher_is_measured_first_and_left_out_where_it_does_not_help(own_run, 
     own, others = (load_network(path / "network.safetensors")[0].state_dict() for path in (
         folder, trained_folder(own_run, alone.key, 0)))  # fmt: skip
     assert same(own, others) != is_useful
+
+
+def test_a_recipe_without_a_teacher_is_taught_by_none(own_run, monkeypatch) -> None:
+    """The joint loss of a supernet takes the teacher out of the recipe, whatever the settings say."""
+    monkeypatch.setattr(finetune, "taught_by_network", lambda *_, **__: pytest.fail("taught"))
+    recipe = finetune.final_recipe
+    monkeypatch.setattr(finetune, "final_recipe", lambda problem: recipe(problem).model_copy(update={"teacher": None}))
+    assert train(own_run, "final_training.teacher={source: network}").origin.epochs == 2
