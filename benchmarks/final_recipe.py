@@ -26,12 +26,12 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.config.loading import dump_config
-from aebnas_bo.deploy.final_training import FINAL_VERSION
 from aebnas_bo.deploy.network_training import Candidate, choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import content_key
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig, TeacherSource
 from benchmarks.records import appending_rows, output_file, read_rows
 

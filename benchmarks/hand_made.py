@@ -27,23 +27,19 @@ from rich.console import Console
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
+from aebnas_bo.deploy.final_training import fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_answers
 from aebnas_bo.estimation.measuring import output_logits
+from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import (
-    ESTIMATION_VERSION,
-    prepare_supernet,
-    recipe_identity,
-    supernet_fingerprint,
-    training_data,
-)
+from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.training.training_loop import EpochReport
 from benchmarks.records import appending_rows, output_file, read_rows
 
@@ -111,10 +107,10 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
 
 
 def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
-    recipe = recipe_identity(ground.problem.config.final_training, ground.problem.config.data, "start", "teacher")
+    recipe = recipe_identity(ground.problem.config.final_training, ground.problem.config, "start", "teacher")
     data_hash = ground.problem.splits.data_hash
     study = [supernet_fingerprint(ground.problem.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
-    return content_key([FINAL_VERSION, study, seed, *recipe])
+    return content_key([FINAL_VERSION, study, seed, recipe])
 
 
 def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
@@ -137,7 +133,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
         supernet, _ = prepare_supernet(problem, ground.folder, ground.progress)
         teacher = largest_teacher(supernet, problem)
         data = with_answers(
-            data, teacher, splits=splits, transforms=recipe.with_transforms(config.data),
+            data, teacher, splits=splits, augmentation=config.augmentation_of(recipe),
             label_smoothing=recipe.label_smoothing,
         )  # fmt: skip
     ground.progress.start(name, recipe.epochs)

@@ -23,7 +23,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.experiments.comparison.method_files import method_files
-from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder

@@ -28,11 +28,12 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
+from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
@@ -40,6 +41,7 @@ from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.training_loop import EpochReport
 from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -118,8 +120,7 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
 
     largest = [one for one in networks if one.resolution == networks[0].resolution and one.active_exits]
     chosen = min(largest, key=distance)
-    recipe = config.final_training.model_dump(mode="json")
-    own = content_key([FINAL_VERSION, recipe, config.data.model_dump(mode="json"), problem.splits.data_hash])
+    own = content_key([FINAL_VERSION, recipe_identity(config.final_training, config), problem.splits.data_hash])
     return Job(problem, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
 
 

@@ -9,9 +9,10 @@ from typing import Literal, get_args
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.config.schema import Config
-from aebnas_bo.deploy.final_training import FINAL_VERSION
 from aebnas_bo.errors import UsageError
+from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.space.architecture import content_key
+from aebnas_bo.storage.version import FINAL_VERSION
 from benchmarks.records import read_rows
 
 Part = Literal["ours", "plain", "exit", "reference"]
@@ -119,7 +120,8 @@ def settings_key(config: Config, part: str, num_networks: int) -> str:
     data = config.data.model_dump(mode="json", exclude={"root"})
     if part == "ours":
         return content_key([data, config.model_dump(mode="json", exclude={"data", "seed"})])
-    return content_key([data, config.final_training.model_dump(mode="json"), FINAL_VERSION, num_networks])
+    recipe = recipe_identity(config.final_training, config)
+    return content_key([data, recipe, FINAL_VERSION, num_networks])
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:

@@ -115,7 +115,7 @@ def _all_images(splits: Splits) -> LabelledImages:
 
 def _trained_by_recipe(ground: Ground) -> Trained:
     recipe = ground.config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
-    augment = Augmentation.of(recipe.with_transforms(ground.config.data), ground.splits)
+    augment = Augmentation.of(ground.config.augmentation_of(recipe), ground.splits)
     data = TrainingData(ground.images.images, ground.images.labels, augment)
     epochs = _planned_epochs(ground, data, recipe)
     wall, processor = time.monotonic(), time.process_time()
@@ -156,8 +156,8 @@ def _trained_by_reference(ground: Ground) -> Trained:
     """Train by the reference's schedule until the time is over."""
     images, labels, seed = ground.images.images, ground.images.labels, ground.job.seed
     side, splits = ground.splits.image_size, ground.splits
-    transforms = ground.config.data.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
-    augment = Augmentation.of(transforms, splits)
+    augmentation = ground.config.augmentation.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
+    augment = Augmentation.of(augmentation, splits)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(seed, "reference", "weights") % 2**63)
         subnet = Subnet(ground.architecture, ground.skeleton).to(memory_format=torch.channels_last)

@@ -7,9 +7,10 @@ import numpy as np
 from aebnas_bo.analysis.summary import write_summary
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, load_config
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.preparation.supernet_preparation import make_estimator, supernet_fingerprint
+from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from aebnas_bo.config.image_count import num_training_images
 from aebnas_bo.config.schema import Config
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.narrowing import FORMS, unfold
@@ -57,6 +58,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     for setting in within_space:
         _apply_setting(tree, setting, problems)
     _suit_epochs(tree)
+    _complete_augmentation(tree)
     _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -79,6 +81,7 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     tree = _as_tree(_parse(text, origin), origin)
     for setting in settings:
         _apply_setting(tree, setting, problems)
+    _complete_augmentation(tree)
     _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -148,7 +151,9 @@ def _apply_setting(tree: Tree, setting: str, problems: list[str]) -> None:
     node: object = tree
     for key in keys[:-1]:
         if isinstance(node, dict):
-            node = node.setdefault(key, {})
+            if node.get(key) is None:  # absent, or null in a stored configuration
+                node[key] = {}
+            node = node[key]
         elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
             node = node[int(key)]
         else:
@@ -226,6 +231,14 @@ def _suit_epochs(tree: Tree) -> None:
         tree[name] = {**_section(tree, name), "epochs": min(max(round(images / count), least), most)}
 
 
+def _complete_augmentation(tree: Tree) -> None:
+    """Fill in what the augmentation of a training leaves out: the settings of the study's section."""
+    for name in ("supernet", "final_training"):
+        own = _section(tree, name).get("augmentation")
+        if isinstance(own, dict):
+            tree[name] = {**_section(tree, name), "augmentation": {**_section(tree, "augmentation"), **own}}
+
+
 def _section(tree: Tree, name: str) -> Tree:
     section = tree.get(name)
     return section if isinstance(section, dict) else {}
@@ -269,7 +282,11 @@ def _sentence(details: ErrorDetails) -> str:
     path = ".".join(str(part) for part in details["loc"]) or "configuration"
     value = details["input"]
     if details["type"] == "extra_forbidden":
-        return f"{path}: no such setting{_closest(str(details['loc'][-1]), _siblings(details['loc'][:-1]))}"
+        name = str(details["loc"][-1])
+        elsewhere = f"augmentation.{name}"
+        if name in AugmentationConfig.model_fields and path != elsewhere:
+            return f"{path}: no such setting; did you mean {elsewhere}?"
+        return f"{path}: no such setting{_closest(name, _siblings(details['loc'][:-1]))}"
     if details["type"] == "missing":
         return f"{path}: is missing"
     message = details["msg"].removeprefix("Value error, ")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.settings import AugmentationConfig, DataConfig
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.shortlist.settings import ShortlistConfig
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 from aebnas_bo.supernet.settings import SupernetConfig
-from aebnas_bo.training.settings import FinalTrainingConfig
+from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
 
 class Config(Section):
@@ -28,14 +28,18 @@ class Config(Section):
         time_budget: Minutes that a run may take from start to trained networks; it divides them between supernet,
             search, short list and final trainings, in place of `supernet.epochs`, `search.budget`, the epochs of
             `shortlist.rungs` and `final_training.epochs`. Null searches `search.budget` trials and trains no network.
+        space: The networks that may be found: a preset (`space: auto`), or a declaration.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=80)] = "digits"
+    affects: ClassVar[Effect] = "supernet"
+
+    name: Annotated[str, Field(min_length=1, max_length=80), Affects("nothing")] = "digits"
     seed: Annotated[int, Field(ge=0, le=2**32)] = 0
-    device: Literal["cpu", "cuda", "auto"] = "auto"
-    num_threads: Annotated[int, Field(ge=1, le=256)] = 1
+    device: Annotated[Literal["cpu", "cuda", "auto"], Affects("machine")] = "auto"
+    num_threads: Annotated[int, Field(ge=1, le=256), Affects("machine")] = 1
     time_budget: Annotated[float, Field(gt=0.0, le=100000.0)] | None = None
     data: DataConfig = DataConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     space: NetworkSpaceDeclaration
     supernet: SupernetConfig = SupernetConfig()
     final_training: FinalTrainingConfig = FinalTrainingConfig()
@@ -43,6 +47,14 @@ class Config(Section):
     shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
+
+    def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
+        """Return how a training changes its images: as its own section says, else as the study's does.
+
+        Args:
+            training: Section of the training.
+        """
+        return training.augmentation or self.augmentation
 
     @model_validator(mode="after")
     def _check(self) -> Config:

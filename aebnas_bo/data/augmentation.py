@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize, shift_and_flip
 
@@ -29,13 +29,13 @@ class Augmentation:
         num_classes: Number of classes, `K`.
     """
 
-    config: DataConfig
+    config: AugmentationConfig
     mean: tuple[float, ...]
     std: tuple[float, ...]
     num_classes: int
 
     @classmethod
-    def of(cls, config: DataConfig, splits: Splits) -> Augmentation:
+    def of(cls, config: AugmentationConfig, splits: Splits) -> Augmentation:
         """Return the transforms a configuration asks for."""
         return cls(config, splits.mean, splits.std, splits.num_classes)
 

@@ -1,19 +1,17 @@
-"""Settings of the images: which they are, how they are split and transformed."""
+"""Settings of the images: which they are, how they are split, and how training changes them at random."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder", "given"]
-Padding = Annotated[int, Field(ge=0, le=32)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
-TRANSFORMS = ("crop_padding", "horizontal_flip", "trivial_augment", "mixup_alpha", "cutmix_alpha")  # while training
 
 
 class DataConfig(Section):
@@ -38,16 +36,13 @@ class DataConfig(Section):
             (`'^([0-9]+)_'` for names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null
             splits image by image. Only `imagefolder`.
         split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
-        crop_padding: Random shifts by up to this many pixels while training.
-        horizontal_flip: Random mirror images while training.
-        trivial_augment: Whether training batches pass torchvision's `TrivialAugmentWide`, in groups.
-        mixup_alpha: Parameter of torchvision's `MixUp` on training batches; 0 for none.
-        cutmix_alpha: Parameter of torchvision's `CutMix` likewise; with both, each batch takes one of them at random.
     """
 
+    affects: ClassVar[Effect] = "images"
+
     dataset: DatasetName = "digits"
-    root: str | None = None
-    download: bool = False
+    root: Annotated[str | None, Affects("nothing")] = None
+    download: Annotated[bool, Affects("nothing")] = False
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
     max_classes: Annotated[int, Field(ge=2)] | None = None
     max_train_images: Annotated[int, Field(ge=10)] | None = None
@@ -57,11 +52,6 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.15
     group_pattern: str | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
-    crop_padding: Padding = 0
-    horizontal_flip: bool = False
-    trivial_augment: bool = False
-    mixup_alpha: MixingAlpha = 0.0
-    cutmix_alpha: MixingAlpha = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -94,3 +84,21 @@ class DataConfig(Section):
                 "only join"
             )
         return pattern
+
+
+class AugmentationConfig(Section):
+    """How training images are changed at random, every time they are shown.
+
+    Args:
+        crop_padding: Shifts by up to this many pixels.
+        horizontal_flip: Mirrors images, left to right, with probability one half.
+        trivial_augment: Applies torchvision's `TrivialAugmentWide`, to groups of images.
+        mixup_alpha: Parameter of torchvision's `MixUp`; 0 for none.
+        cutmix_alpha: Parameter of torchvision's `CutMix`; 0 for none. With both, each batch takes one at random.
+    """
+
+    crop_padding: Annotated[int, Field(ge=0, le=32)] = 0
+    horizontal_flip: bool = False
+    trivial_augment: bool = False
+    mixup_alpha: MixingAlpha = 0.0
+    cutmix_alpha: MixingAlpha = 0.0

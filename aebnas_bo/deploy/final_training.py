@@ -20,7 +20,6 @@ from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
 
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
-FINAL_VERSION = 4  # raised whenever the final recipe's code changes, so that no older network is taken for a new one
 
 
 def train_from_scratch(

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.final_training import FINAL_VERSION, fresh_subnet, train_network
+from aebnas_bo.deploy.final_training import fresh_subnet, train_network
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
@@ -28,17 +29,11 @@ from aebnas_bo.deploy.seen_figures import look_of, note_look
 from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import (
-    ESTIMATION_VERSION,
-    prepare_supernet,
-    recipe_identity,
-    supernet_fingerprint,
-    training_data,
-    with_budget,
-)
+from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data, with_budget
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
@@ -47,13 +42,12 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import EpochReport
 
-# What the study itself does not depend on.
-CHANGEABLE = ("final_training.", "shortlist.", "data.root", "device", "num_threads")
 CALIBRATION_BATCH = 256
 
 
@@ -124,15 +118,7 @@ def choose_candidate(
     """
     if not folder.holds_study:
         raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
-    refused = [one for one in settings if not one.strip().startswith(CHANGEABLE)]
-    if refused:
-        raise ConfigError(
-            [
-                f"--set {one}: the study is made; only final_training.*, shortlist.*, data.root, device and "
-                "num_threads can change"
-                for one in refused
-            ]
-        )
+    check_after_search(settings)
     with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
@@ -159,14 +145,14 @@ def training_of(candidate: Candidate, seed: int) -> Training:
     config, key = candidate.problem.config, candidate.trial.key
     recipe = final_recipe(candidate.problem)
     study = supernet_fingerprint(config, candidate.problem.splits.data_hash)
-    identity = recipe_identity(recipe, config.data)
+    identity = recipe_identity(recipe, config)
     is_calibrated = recipe.teacher_source == "supernet"  # as networks are for an estimate
     teacher = [ESTIMATION_VERSION] if is_calibrated else []
     return Training(
         key=key,
         seed=seed,
-        recipe=content_key([FINAL_VERSION, study, *identity, *teacher])[:RECIPE_DIGITS],
-        fingerprint=content_key([FINAL_VERSION, study, key, seed, *identity, *teacher]),
+        recipe=content_key([FINAL_VERSION, study, identity, *teacher])[:RECIPE_DIGITS],
+        fingerprint=content_key([FINAL_VERSION, study, key, seed, identity, *teacher]),
     )
 
 
@@ -267,7 +253,7 @@ def _train(
         progress.message(f"{architecture.key}, seed {seed}: {check}")
         if check.is_useful:
             data = with_answers(
-                data, teacher, splits=final.splits, transforms=recipe.with_transforms(final.config.data),
+                data, teacher, splits=final.splits, augmentation=final.config.augmentation_of(recipe),
                 label_smoothing=recipe.label_smoothing,
             )  # fmt: skip
     if recipe.teacher_source == "network":

@@ -12,21 +12,23 @@ import torch
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
+from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, PLAIN, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import recipe_identity, training_data
+from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import plain_network, plain_network_of
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import EpochReport, TrainingData
 
@@ -123,8 +125,8 @@ def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
     """
     architecture, skeleton = ground.network(width)
     config = ground.problem.config
-    identity = recipe_identity(plain_recipe(config), config.data)
-    shared = [FINAL_VERSION, PLAIN, ground.problem.splits.data_hash, *identity]
+    identity = recipe_identity(plain_recipe(config), config)
+    shared = [FINAL_VERSION, PLAIN, ground.problem.splits.data_hash, identity]
     return Training(
         key=f"{PLAIN}-{width}",
         seed=seed,
@@ -214,7 +216,7 @@ def taught_by_network(
     folder = training_folder(ground.folder, plain_training_of(own, width, seed))
     teacher = final_answers(load_network(folder / NETWORK_FILE)[0].to(data.labels.device))
     return with_answers(
-        data, teacher, splits=problem.for_final_training.splits, transforms=recipe.with_transforms(config.data),
+        data, teacher, splits=problem.for_final_training.splits, augmentation=config.augmentation_of(recipe),
         label_smoothing=recipe.label_smoothing,
     )  # fmt: skip
 

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from aebnas_bo.deploy.final_training import FINAL_VERSION, train_from_scratch
+from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
+from aebnas_bo.preparation.fingerprints import measuring_settings, recipe_identity
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.preparation.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
+from aebnas_bo.preparation.supernet_preparation import training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.training_loop import EpochReport
 
 
@@ -33,10 +35,10 @@ class StandaloneNetworks:
         self._data = training_data(problem, self._recipe)
         self._images = MeasuringImages.of(splits, problem.device)
         self._folder = folder
-        recipe = recipe_identity(self._recipe, config.data, "start", "teacher")
+        recipe = recipe_identity(self._recipe, config, "start", "teacher")
         measuring = measuring_settings(config.estimation)
         self._fingerprint = content_key(
-            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, *recipe, *measuring]
+            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, *measuring]
         )
         self._store = TableStore(folder, self._fingerprint)
 

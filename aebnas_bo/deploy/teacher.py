@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.tables import write_text
-from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
@@ -74,7 +74,7 @@ class TeacherCheck:
 
 @torch.no_grad()
 def with_answers(
-    data: TrainingData, teacher: Teacher, *, splits: Splits, transforms: DataConfig, label_smoothing: float
+    data: TrainingData, teacher: Teacher, *, splits: Splits, augmentation: AugmentationConfig, label_smoothing: float
 ) -> TrainingData:
     """Return training data whose labels are, in equal parts, labels and a teacher's answers: `N x K` probabilities.
 
@@ -84,13 +84,13 @@ def with_answers(
         data: The training images with `N` labels.
         teacher: The teacher.
         splits: Holds means and deviations of the images.
-        transforms: How training transforms images.
+        augmentation: How training changes images at random.
         label_smoothing: Smoothing of the labels.
     """
     answers = []
     for batch in torch.split(data.images, CALIBRATION_BATCH):
         images = normalize(batch, splits.mean, splits.std, data.labels.device)
-        views = [images, images.flip(-1)] if transforms.horizontal_flip else [images]
+        views = [images, images.flip(-1)] if augmentation.horizontal_flip else [images]
         answers.append(torch.stack([soft_labels(teacher(view)) for view in views]).mean(dim=0))
     return replace(data, labels=mixed_targets(data.labels, torch.cat(answers), label_smoothing))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 
 class TuningConfig(Section):
@@ -38,7 +38,7 @@ class EstimationConfig(Section):
             taken for independent, that this exit or one before it is to be left (NACHOS).
         temperature_scaling: Whether each output's logits are divided by a temperature that makes its confidences fit
             its accuracy on the calibration images; errors before and after are noted with every network.
-        batch_size: Images per forward pass; results do not depend on it.
+        batch_size: Images per forward pass.
         further_settings: Most non-dominated settings of the thresholds that are noted with every evaluated network
             beside the proposed one; 0 for none. Only where thresholds are continuous parameters.
         tuning: How thresholds are tuned where they are no parameters.
@@ -46,10 +46,12 @@ class EstimationConfig(Section):
             from the configuration file. Null measures one as a run begins. Only where `latency_ms` is an objective.
     """
 
+    affects: ClassVar[Effect] = "estimates"
+
     confidence: ConfidenceName = "score_margin"
     exit_rule: ExitRule = "each"
     temperature_scaling: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=8192)] = 256
+    batch_size: Annotated[int, Field(ge=1, le=8192), Affects("nothing")] = 256
     further_settings: Annotated[int, Field(ge=0, le=64)] = 4
     tuning: TuningConfig = TuningConfig()
     latency_table: str | None = None

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
-from aebnas_bo.data.settings import TRANSFORMS, DataConfig
 from aebnas_bo.data.splits import set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
@@ -19,6 +18,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
+from aebnas_bo.preparation.fingerprints import capped, measuring_settings, supernet_fingerprint
 from aebnas_bo.preparation.forecast import epoch_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -27,49 +27,15 @@ from aebnas_bo.space.backbone_pool import backbone, backbone_pool
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
-from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
-from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
+from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import EpochReport, TrainingData
 
 logger = logging.getLogger(__name__)
 
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
-
-MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
-TRAINING_VERSION = 5  # raised whenever training itself changes, so that no older supernet is reused
-ESTIMATION_VERSION = 3  # raised whenever measuring changes, so that no older exit table is reused
-
-
-def supernet_fingerprint(config: Config, data_hash: str) -> str:
-    """Return what two runs must share for one to reuse the other's supernet: space, data, seed and training."""
-    training = capped(config).model_dump(mode="json", exclude={"cache"})
-    joint = config.supernet.joint_loss
-    if joint is not None and joint.max_macs is None:
-        training["joint_loss"]["max_macs"] = config.search.max_average_macs  # as `with_budget` has it
-    # a space without squeeze-and-excitation is what it was before there was any
-    space = config.space.model_dump(
-        mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
-    )
-    return content_key([TRAINING_VERSION, space, data_hash, config.seed, training, _transforms(config.data)])
-
-
-def recipe_identity(recipe: FinalTrainingConfig, data: DataConfig, *left_out: str) -> list[dict[str, object]]:
-    """Return what two trainings by a final recipe must share to be the same, beside network, images and seed.
-
-    Args:
-        recipe: The recipe.
-        data: Settings of the images.
-        left_out: Fields of the recipe that make no difference.
-    """
-    settings = recipe.model_dump(mode="json", exclude={"compile", "plain_baseline", *TRANSFORMS, *left_out})
-    return [settings, _transforms(recipe.with_transforms(data))]
-
-
-def _transforms(config: DataConfig) -> dict[str, object]:
-    return {name: getattr(config, name) for name in TRANSFORMS}
 
 
 def cache_folder() -> Path:
@@ -150,14 +116,6 @@ def _train(
     train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
 
 
-def capped(config: Config) -> SupernetConfig:
-    """Return how the supernet is trained, with the most MACs of its networks that follow from the search's limit."""
-    training, limit = config.supernet, config.search.max_average_macs
-    if training.max_macs is not None or limit is None or not training.stratified:
-        return training
-    return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
-
-
 def largest_trained(problem: Problem) -> Architecture:
     """Return the largest network, without exits, that the supernet is trained on; it teaches the others."""
     training, space = capped(problem.config), problem.space
@@ -206,7 +164,7 @@ def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
     return TrainingData(
         images=images.images.to(device),
         labels=images.labels.to(device),
-        augment=Augmentation.of(training.with_transforms(config.data), splits),
+        augment=Augmentation.of(config.augmentation_of(training), splits),
         support=support,
     )
 
@@ -246,8 +204,3 @@ def table_store(folder: RunFolder, weights: str, config: EstimationConfig) -> Ta
         config: How networks are measured.
     """
     return TableStore(folder.estimates, content_key([weights, *measuring_settings(config)]))
-
-
-def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
-    """Return what the figures of a measured network depend on beside its weights and the images."""
-    return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling

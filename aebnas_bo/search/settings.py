@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain", "given"]
@@ -51,20 +51,22 @@ class SearchConfig(Section):
         reference_point: Corner of the hypervolume; null takes chance accuracy and the largest network's MACs.
     """
 
+    affects: ClassVar[Effect] = "trials"
+
     objectives: tuple[ObjectiveName, ...] = ("accuracy", "average_macs")
     strategy: StrategyName = "qnehvi"
-    budget: Annotated[int, Field(ge=1, le=100000)] = 100
+    budget: Annotated[int, Field(ge=1, le=100000), Affects("budget")] = 100
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
     plain_first: bool = True
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
-    max_average_macs: Annotated[float, Field(gt=0.0)] | None = None
+    max_average_macs: Annotated[Annotated[float, Field(gt=0.0)] | None, Affects("supernet")] = None  # caps its networks
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
     max_latency_ms: Annotated[float, Field(gt=0.0)] | None = None
     acquisition: Literal["qlognehvi", "qnehvi"] = "qlognehvi"
     mc_samples: Annotated[int, Field(ge=4, le=4096)] = 64
     pool_size: Annotated[int, Field(ge=8, le=8192)] = 96
     rounds: Annotated[int, Field(ge=0, le=100)] = 5
-    max_failed_trials: Annotated[int, Field(ge=0)] = 10
+    max_failed_trials: Annotated[int, Field(ge=0), Affects("budget")] = 10
     reference_point: ReferencePoint | None = None
 
     @model_validator(mode="after")

@@ -37,8 +37,8 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, TrialStatus
+from aebnas_bo.storage.version import STUDY_FORMAT
 
-FORMAT_VERSION = 3
 BUSY_TIMEOUT_S = 30
 
 
@@ -114,7 +114,7 @@ class TrialStore:
         _Base.metadata.create_all(engine)
         row = _StudyRow(
             id=1,
-            format_version=FORMAT_VERSION,
+            format_version=STUDY_FORMAT,
             name=study.name,
             seed=study.seed,
             fingerprint=study.fingerprint,
@@ -161,9 +161,9 @@ class TrialStore:
                 row = session.get(_StudyRow, 1)
         except (SQLAlchemyError, ValueError) as error:
             raise CorruptStateError(f"{place} cannot be read ({_first_line(error)}); {way_out}") from error
-        if row is None or row.format_version != FORMAT_VERSION:
+        if row is None or row.format_version != STUDY_FORMAT:
             found = None if row is None else row.format_version
-            raise CorruptStateError(f"{place} has format {found}, expected {FORMAT_VERSION}; {way_out}")
+            raise CorruptStateError(f"{place} has format {found}, expected {STUDY_FORMAT}; {way_out}")
         try:
             objectives = tuple(Objective(**cast("dict[str, str]", o)) for o in row.objectives)  # type: ignore[arg-type]
         except TypeError as error:

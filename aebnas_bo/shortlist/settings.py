@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Effect, Section
 
 PositiveCount = Annotated[int, Field(ge=1, le=10000)]
 
@@ -21,6 +21,8 @@ class ShortlistConfig(Section):
             the highest, but not below the cheapest network found. Only of runs with a time budget; `aebnas-bo train
             --shortlist` serves the goal it is given.
     """
+
+    affects: ClassVar[Effect] = "trainings"
 
     rungs: Annotated[tuple[tuple[PositiveCount, PositiveCount], ...], Field(min_length=1)] = ((8, 8), (3, 20))
     budgets: Annotated[int, Field(ge=1, le=16)] = 3

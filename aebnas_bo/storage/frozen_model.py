@@ -1,11 +1,38 @@
-"""The base of all sections of a configuration."""
+"""The base of all sections of a configuration, and what a setting changes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Effect = Literal["images", "supernet", "estimates", "trials", "budget", "trainings", "statistics", "machine", "nothing"]
+"""The first result that another value of a setting changes; all that follows from that result changes with it.
+
+`images`: the images and their splits. `supernet`: its weights. `estimates`: what a network is estimated at. `trials`:
+which networks a search tries. `budget`: only how many. `trainings`: networks trained alone, the short list included,
+but no trial. `statistics`: how the networks of a rank correlation study are summed up. `machine`: where and how fast
+things are computed, and with that the rounding of numbers. `nothing`: no number at all.
+"""
+
+
+@dataclass(frozen=True)
+class Affects:
+    """Marks a field of a section that changes something else than the rest of its section.
+
+    Args:
+        effect: The first result that it changes.
+    """
+
+    effect: Effect
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity."""
+    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity.
+
+    A section states once, in `affects`, what its settings change; a section within another one may leave that to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    affects: ClassVar[Effect | None] = None

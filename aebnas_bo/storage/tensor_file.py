@@ -19,8 +19,7 @@ from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
-
-FORMAT_VERSION = "1"
+from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -32,7 +31,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         metadata: Texts kept in the file's header.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {**metadata, "format_version": FORMAT_VERSION}
+    header = {**metadata, "format_version": TENSOR_FORMAT}
     header["sha256"] = _hash(plain, header)
     with replacing(path) as temporary:
         save_file(plain, temporary, metadata=header)
@@ -61,9 +60,9 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out}") from error
-    if metadata.get("format_version") != FORMAT_VERSION:
+    if metadata.get("format_version") != TENSOR_FORMAT:
         found = metadata.get("format_version")
-        raise CorruptStateError(f"{path} has format {found}, expected {FORMAT_VERSION}; {way_out}")
+        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {way_out}")
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
         raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
     if metadata.get("fingerprint") != fingerprint:

@@ -6,15 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from aebnas_bo.config.effects import BY_OPTION, SEARCH_KEEPS, effect_of
 from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
-
-BY_OPTION = frozenset({"search.budget", "search.max_failed_trials", "device"})
-# On trials; that images are the same is checked by hash.
-WITHOUT_EFFECT = ("data.root", "final_training.", "shortlist.", "fidelity.")
 
 
 def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence[str]) -> Config:
@@ -24,7 +21,7 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
         study: The study's database.
         given: What file and options say.
         has_file: Whether a file was given; without one, only the options say anything.
-        options: The `section.key=value` options, which alone may change budget, failures and device.
+        options: The `section.key=value` options, which alone may change budgets of trials and the machine.
 
     Raises:
         ConfigError: If anything else differs from the study that could change its trials.
@@ -37,7 +34,7 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     named = {"space" if o.startswith("space") else o.partition("=")[0].strip() for o in options}
     in_options = {key for key in differing if any(key == name or key.startswith(f"{name}.") for name in named)}
     said = differing.keys() if has_file else in_options
-    forbidden = {key for key in said if key not in BY_OPTION and not key.startswith(WITHOUT_EFFECT)}
+    forbidden = {key for key in said if effect_of(key) not in BY_OPTION | SEARCH_KEEPS}
     if forbidden:
         raise ConfigError(
             [
@@ -46,8 +43,9 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
                 for key in sorted(forbidden)
             ]
         )
-    changed = (in_options & BY_OPTION) | {key for key in said if key.startswith(WITHOUT_EFFECT)}
-    top = {"device": given.device} if "device" in changed else {}
+    changed = {key for key in in_options if effect_of(key) in BY_OPTION}
+    changed |= {key for key in said if effect_of(key) in SEARCH_KEEPS}
+    top = {key: getattr(given, key) for key in changed if "." not in key}
     sections = {key.partition(".")[0] for key in changed if "." in key}
     return stored.model_copy(update={**top, **{name: _changed(stored, given, name, changed) for name in sections}})
 
@@ -94,8 +92,8 @@ def check_same_trials(stored: Config, given: Config, folder: Path) -> None:
     Raises:
         UsageError: If they differ in what could change its trials.
     """
-    differing = differing_settings(stored, given)
-    effective = sorted(key for key in differing if key != "device" and not key.startswith(WITHOUT_EFFECT))
+    harmless = SEARCH_KEEPS | {"machine"}
+    effective = sorted(key for key in differing_settings(stored, given) if effect_of(key) not in harmless)
     if effective:
         raise UsageError(
             f"{folder}: was begun with other settings ({', '.join(effective[:5])}); give those or another --out"

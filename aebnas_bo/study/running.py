@@ -24,15 +24,12 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import space_text
 from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import (
-    make_estimator,
-    prepare_supernet,
-    supernet_fingerprint,
-)
+from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
 from aebnas_bo.search.first_points import FirstPoints
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.selection import parse_selection
+from aebnas_bo.config.effects import BY_OPTION, settings_with
 from aebnas_bo.config.loading import dump_config, load_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import given_splits
@@ -37,7 +38,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
 from aebnas_bo.study.duration import parse_minutes
-from aebnas_bo.study.resuming import BY_OPTION, given_config, resumed_config
+from aebnas_bo.study.resuming import given_config, resumed_config
 from aebnas_bo.study.running import MakeStrategy, run_study
 from aebnas_bo.study.timed_run import planned_settings, run_in_time
 
@@ -246,7 +247,7 @@ class Study:
             config = config.model_copy(update={"time_budget": parse_minutes(time_budget)})
         if self._folder.holds_study:
             config, _ = planned_settings(config, self._folder, ())
-            config = resumed_config(self._folder.study, config, True, sorted(BY_OPTION))  # all of it is meant
+            config = resumed_config(self._folder.study, config, True, settings_with(BY_OPTION))  # all of it is meant
         self._problem = self._problem.with_config(config)
         with self._progress(quiet, on_step) as progress:
             if config.time_budget is None:

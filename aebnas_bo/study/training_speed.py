@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.preparation.fingerprints import capped
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.preparation.supernet_preparation import capped, training_data, with_budget
+from aebnas_bo.preparation.supernet_preparation import training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
 from aebnas_bo.space.macs import exit_costs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from aebnas_bo.storage.frozen_model import Affects, Effect
 from aebnas_bo.training.settings import TrainingConfig
 
 
@@ -24,6 +25,8 @@ class SupernetConfig(TrainingConfig):
         cache: Whether an equally configured supernet trained before is reused.
     """
 
+    affects: ClassVar[Effect] = "supernet"
+
     epochs: Annotated[int, Field(ge=1, le=10000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=8192)] = 32
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
@@ -33,7 +36,7 @@ class SupernetConfig(TrainingConfig):
     balanced_branches: bool = True
     stratified: bool = True
     max_macs: Annotated[float, Field(gt=0.0)] | None = None
-    cache: bool = True
+    cache: Annotated[bool, Affects("nothing")] = True
 
     @model_validator(mode="after")
     def _check(self) -> SupernetConfig:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aebnas_bo.data.settings import TRANSFORMS, DataConfig, Fraction, MixingAlpha, Padding
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.data.settings import AugmentationConfig, Fraction
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
 TeacherSource = Literal["network", "supernet"]
@@ -54,6 +54,8 @@ class TrainingConfig(Section):
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: How often a non-finite loss may roll training back before it stops.
         precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
+        augmentation: Random changes of the images in this training; null takes the study's section `augmentation`.
+            Settings left out are those of that section.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10000)] = 80
@@ -70,10 +72,7 @@ class TrainingConfig(Section):
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
     precision: Precision = "auto"
-
-    def with_transforms(self, data: DataConfig) -> DataConfig:
-        """Return the settings of the images with the transforms this training gives them."""
-        return data
+    augmentation: AugmentationConfig | None = None
 
 
 class TeacherConfig(Section):
@@ -110,24 +109,16 @@ class FinalTrainingConfig(TrainingConfig):
         compile: Whether `torch.compile` may speed up training on CUDA.
         plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
             scratch; the supernet does not teach it.
-        crop_padding: As in `data`, whose value null takes; like those that follow.
-        horizontal_flip: Likewise.
-        trivial_augment: Likewise.
-        mixup_alpha: Likewise.
-        cutmix_alpha: Likewise.
     """
+
+    affects: ClassVar[Effect] = "trainings"
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
     start: Literal["supernet", "scratch"] = "scratch"
     teacher: TeacherConfig | None = None
     train_on_validation: bool = True
-    compile: bool = True
-    plain_baseline: bool = True
-    crop_padding: Padding | None = None
-    horizontal_flip: bool | None = None
-    trivial_augment: bool | None = None
-    mixup_alpha: MixingAlpha | None = None
-    cutmix_alpha: MixingAlpha | None = None
+    compile: Annotated[bool, Affects("machine")] = True
+    plain_baseline: Annotated[bool, Affects("nothing")] = True
 
     @field_validator("teacher", mode="before")
     @classmethod
@@ -140,8 +131,3 @@ class FinalTrainingConfig(TrainingConfig):
     def teacher_source(self) -> TeacherSource | None:
         """What kind of network teaches; `None` for none."""
         return None if self.teacher is None else self.teacher.source
-
-    def with_transforms(self, data: DataConfig) -> DataConfig:
-        """Return the settings of the images with this recipe's transforms in the place of theirs."""
-        own = {name: getattr(self, name) for name in TRANSFORMS}
-        return data.model_copy(update={name: value for name, value in own.items() if value is not None})

@@ -16,13 +16,10 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import (
-    make_estimator,
-    prepare_supernet,
-    supernet_fingerprint,
-)
+from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials

@@ -11,6 +11,7 @@ import torch
 
 from aebnas_bo.analysis.summary import package_versions, peak_memory_mb
 from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.config.effects import STATISTICS_ONLY, effect_of
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.standalone import StandaloneNetworks
@@ -32,8 +33,6 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.training.training_loop import EpochReport
-
-CHANGEABLE = frozenset({"data.root", "device", "num_threads", "fidelity.top_k", "fidelity.bootstrap_samples"})
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
     problems = [
         f"{name}: the study has {json.dumps(was)}, --resume cannot make it {json.dumps(wanted)}; start another folder"
         for name, (was, wanted) in sorted(differing_settings(stored, config).items())
-        if name not in CHANGEABLE
+        if effect_of(name) not in STATISTICS_ONLY
     ]
     if problems:
         raise ConfigError(problems)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 
 class FidelityConfig(Section):
@@ -20,10 +20,12 @@ class FidelityConfig(Section):
         bootstrap_samples: Resamples behind the 95 % intervals.
     """
 
+    affects: ClassVar[Effect] = "trainings"
+
     num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
     band: tuple[float, float] | None = None
-    top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 3, 5)
-    bootstrap_samples: Annotated[int, Field(ge=100, le=100000)] = 2000
+    top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), Affects("statistics")] = (1, 3, 5)
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100000), Affects("statistics")] = 2000
 
     @field_validator("band", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.errors import UsageError
-from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore

@@ -7,7 +7,7 @@ import torch
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
-from aebnas_bo.preparation.supernet_preparation import supernet_fingerprint
+from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet

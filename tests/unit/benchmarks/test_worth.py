@@ -45,7 +45,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 pixels = generator.integers(100 * label, 100 * label + 100, (8, 8, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(place / f"{number}.png")
     (tmp_path / "small.yaml").write_text(
-        "name: small\ndata: {dataset: imagefolder, root: pictures, image_size: 8, crop_padding: 1}\n"
+        "name: small\ndata: {dataset: imagefolder, root: pictures, image_size: 8}\naugmentation: {crop_padding: 1}\n"
     )
     (tmp_path / "command.py").write_text(COMMAND)
     monkeypatch.setattr(worth_command, "COMMAND", (sys.executable, str(tmp_path / "command.py")))

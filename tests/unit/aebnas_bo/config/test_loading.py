@@ -185,3 +185,21 @@ def test_setting_below_a_value_is_refused() -> None:
 def test_shipped_configurations_are_valid(name: str) -> None:
     root = Path(__file__).resolve().parents[4]
     assert load_config(root / "configs" / f"{name}.yaml").name == name
+
+
+def test_the_augmentation_of_a_training_takes_what_it_leaves_out_from_the_study() -> None:
+    settings = ["augmentation={crop_padding: 2, horizontal_flip: true}", "final_training.augmentation.mixup_alpha=0.2"]
+    config = load_config(None, settings)
+    own = config.augmentation_of(config.final_training)
+    assert (own.crop_padding, own.horizontal_flip, own.mixup_alpha) == (2, True, 0.2)
+    assert config.augmentation_of(config.supernet) == config.augmentation
+    again = parse_config(dump_config(load_config(None, settings[:1])), "stored", settings[1:])
+    assert again == config  # where the stored section is null
+
+
+@pytest.mark.parametrize("section", ["data", "final_training"])
+def test_a_transform_in_another_section_is_told_where_it_belongs(section: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{section}\.crop_padding: no such setting; did you mean augmentation\.crop"
+    ):
+        load_config(None, [f"{section}.crop_padding=2"])

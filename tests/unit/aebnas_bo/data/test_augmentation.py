@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from aebnas_bo.data.augmentation import Augmentation
-from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.transforms import normalize
 
 
@@ -11,7 +11,7 @@ def images(count: int = 40, channels: int = 3) -> torch.Tensor:
 
 
 def apply(seed: int = 0, channels: int = 3, **settings) -> tuple[torch.Tensor, torch.Tensor]:
-    augmentation = Augmentation(DataConfig(**settings), (0.5,) * channels, (0.25,) * channels, 4)
+    augmentation = Augmentation(AugmentationConfig(**settings), (0.5,) * channels, (0.25,) * channels, 4)
     return augmentation(images(channels=channels), torch.arange(40) % 4, torch.Generator().manual_seed(seed))
 
 
@@ -49,14 +49,14 @@ def test_transforms_change_images_and_nothing_but_the_generator_decides(channels
 
 def test_images_of_one_group_share_a_transform_and_groups_do_not() -> None:
     same = torch.zeros(32, 3, 8, 8, dtype=torch.uint8) + torch.arange(8, dtype=torch.uint8) * 30
-    augmentation = Augmentation(DataConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
+    augmentation = Augmentation(AugmentationConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
     result, _ = augmentation(same, torch.zeros(32, dtype=torch.long), torch.Generator().manual_seed(3))
     assert torch.equal(result[0], result[15])
     assert not torch.equal(result[0], result[16])
 
 
 def test_trivial_augment_leaves_something_of_small_images() -> None:
-    augmentation = Augmentation(DataConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
+    augmentation = Augmentation(AugmentationConfig(trivial_augment=True), (0.5,) * 3, (0.25,) * 3, 4)
     generator = torch.Generator().manual_seed(0)
     many = torch.randint(256, (3200, 3, 8, 8), generator=generator, dtype=torch.uint8)
     result, _ = augmentation(many, torch.zeros(3200, dtype=torch.long), generator)

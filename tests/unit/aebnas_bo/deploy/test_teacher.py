@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.data.images import LabelledImages
-from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_answers
 from aebnas_bo.training.training_loop import TrainingData
@@ -36,7 +36,9 @@ def test_labels_and_answers_are_learned_in_equal_parts() -> None:
         return 50.0 * torch.stack([images[:, 0, :, 0].mean(dim=1), images[:, 0, :, 1].mean(dim=1)], dim=1)
 
     def taught(**transforms: bool) -> list[list[float]]:
-        found = with_answers(data, teacher, splits=splits, transforms=DataConfig(**transforms), label_smoothing=0.2)
+        found = with_answers(
+            data, teacher, splits=splits, augmentation=AugmentationConfig(**transforms), label_smoothing=0.2
+        )
         assert found.images is data.images
         return found.labels.tolist()
 

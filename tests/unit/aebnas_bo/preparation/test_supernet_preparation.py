@@ -6,15 +6,10 @@ from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import (
-    cache_folder,
-    prepare_supernet,
-    recipe_identity,
-    supernet_fingerprint,
-    training_data,
-)
+from aebnas_bo.preparation.supernet_preparation import cache_folder, prepare_supernet, training_data
 from aebnas_bo.storage.run_folder import RunFolder
 
 SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
@@ -63,8 +58,8 @@ def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
         "seed=7",
         "supernet.learning_rate=0.07",
         "supernet.ema_decay=0.9",
-        "data.cutmix_alpha=1",
-        "data.horizontal_flip=true",
+        "augmentation.cutmix_alpha=1",
+        "augmentation.horizontal_flip=true",
         "space.stem_channels=12",
         "space.squeeze_excitation=[1]",
     ],
@@ -74,14 +69,22 @@ def test_the_fingerprint_depends_on_what_shapes_the_weights(setting: str) -> Non
 
 
 def test_the_fingerprint_does_not_depend_on_the_search() -> None:
-    other = load_config(None, ["search.budget=7", "name=other", "supernet.cache=false", "final_training.mixup_alpha=1"])
+    other = load_config(
+        None, ["search.budget=7", "name=other", "supernet.cache=false", "final_training.augmentation.mixup_alpha=1"]
+    )
     assert supernet_fingerprint(load_config(None), "h") == supernet_fingerprint(other, "h")
     assert supernet_fingerprint(other, "h") != supernet_fingerprint(other, "other images")
 
 
 def test_the_final_recipe_may_have_transforms_of_its_own() -> None:
     config = load_config(
-        None, ["data.crop_padding=2", "data.cutmix_alpha=1", "final_training.cutmix_alpha=0", *SETTINGS]
+        None,
+        [
+            "augmentation.crop_padding=2",
+            "augmentation.cutmix_alpha=1",
+            "final_training.augmentation.cutmix_alpha=0",
+            *SETTINGS,
+        ],
     )
     problem = Problem.load(config)
     train = problem.splits.train
@@ -94,13 +97,17 @@ def test_the_final_recipe_may_have_transforms_of_its_own() -> None:
 
 
 def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
-    def identity(*settings: str) -> list[dict[str, object]]:
+    def identity(*settings: str) -> dict[str, object]:
         config = load_config(None, settings)
-        return recipe_identity(config.final_training, config.data, "start")
+        return recipe_identity(config.final_training, config, "start")
 
     plain = identity()
-    assert identity("final_training.trivial_augment=true") == identity("data.trivial_augment=true") != plain
-    assert identity("data.mixup_alpha=1", "final_training.mixup_alpha=0") == plain
+    assert (
+        identity("final_training.augmentation.trivial_augment=true")
+        == identity("augmentation.trivial_augment=true")
+        != plain
+    )
+    assert identity("augmentation.mixup_alpha=1", "final_training.augmentation.mixup_alpha=0") == plain
     assert identity("final_training.start=scratch", "final_training.compile=false") == plain
     assert identity("final_training.teacher={source: supernet}") != plain
 

@@ -14,7 +14,8 @@ from sqlalchemy.exc import OperationalError
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import FORMAT_VERSION, StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.storage.version import STUDY_FORMAT
 
 RUNNING = Trial(0, "", "RUNNING", {"width": 8, "kind": "dense", "threshold": 0.1 + 0.2}, generation_s=0.5)
 DONE = replace(
@@ -101,7 +102,7 @@ def test_another_format_is_refused(tmp_path: Path, record: StudyRecord) -> None:
     TrialStore.create(tmp_path / "s.db", record).close()
     with sqlite3.connect(tmp_path / "s.db") as connection:
         connection.execute("UPDATE study SET format_version = 99")
-    with pytest.raises(CorruptStateError, match=f"format 99, expected {FORMAT_VERSION}"):
+    with pytest.raises(CorruptStateError, match=f"format 99, expected {STUDY_FORMAT}"):
         TrialStore.open(tmp_path / "s.db")
 
 
@@ -116,7 +117,8 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from aebnas_bo.search.trial_store import FORMAT_VERSION, StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.storage.version import STUDY_FORMAT
 from aebnas_bo.search.trial import Trial
 store = TrialStore.create(Path(sys.argv[1]), StudyRecord("toy", 0, "f", "", ()))
 for number in range(100000):

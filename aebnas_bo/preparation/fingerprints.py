@@ -1,0 +1,61 @@
+"""What results depend on, as keys: results with equal keys stand for each other, between runs and on resuming."""
+
+from __future__ import annotations
+
+from aebnas_bo.config.effects import values_with
+from aebnas_bo.config.schema import Config
+from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.space.architecture import content_key
+from aebnas_bo.storage.version import ESTIMATION_VERSION, SUPERNET_VERSION
+from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.training.settings import FinalTrainingConfig
+
+MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
+
+
+def supernet_fingerprint(config: Config, data_hash: str) -> str:
+    """Return the key of a supernet: space, images, seed and training.
+
+    Args:
+        config: The configuration.
+        data_hash: Hash of the images and their splits.
+    """
+    training = values_with(capped(config), {"supernet"})
+    joint = config.supernet.joint_loss
+    if joint is not None and joint.max_macs is None:
+        training["joint_loss"] = {
+            **joint.model_dump(mode="json"),
+            "max_macs": config.search.max_average_macs,  # as `with_budget` has it
+        }
+    training["augmentation"] = config.augmentation_of(config.supernet).model_dump(mode="json")
+    # a space without squeeze-and-excitation is what it was before there was any
+    space = config.space.model_dump(
+        mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
+    )
+    return content_key([SUPERNET_VERSION, space, data_hash, config.seed, training])
+
+
+def capped(config: Config) -> SupernetConfig:
+    """Return how the supernet is trained, with the most MACs of its networks that follow from the search's limit."""
+    training, limit = config.supernet, config.search.max_average_macs
+    if training.max_macs is not None or limit is None or not training.stratified:
+        return training
+    return training.model_copy(update={"max_macs": MACS_PER_LIMIT * limit})
+
+
+def recipe_identity(recipe: FinalTrainingConfig, config: Config, *left_out: str) -> dict[str, object]:
+    """Return what two trainings by a final recipe must share to be the same, beside network, images and seed.
+
+    Args:
+        recipe: The recipe.
+        config: The configuration, whose augmentation the recipe may take.
+        left_out: Fields of the recipe that make no difference.
+    """
+    settings = values_with(recipe, {"trainings"})
+    settings["augmentation"] = config.augmentation_of(recipe).model_dump(mode="json")
+    return {name: value for name, value in settings.items() if name not in left_out}
+
+
+def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
+    """Return what the figures of a measured network depend on beside its weights and the images."""
+    return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling
