@@ -17,10 +17,12 @@ from aebnas_bo.storage.version import __version__ as __version__
 
 # Imported where they are first used: PyTorch and Ax take seconds.
 _PLACES = {
+    "Architecture": "aebnas_bo.space.architecture",
     "Arrays": "aebnas_bo.data.given_images",
     "ChoiceParameter": "aebnas_bo.space.search_space",
     "Config": "aebnas_bo.config.schema",
     "ContinuousParameter": "aebnas_bo.space.search_space",
+    "CostObjective": "aebnas_bo.estimation.cost_objective",
     "DeployedNetwork": "aebnas_bo.deploy.runtime",
     "Estimate": "aebnas_bo.estimation.estimate",
     "Estimator": "aebnas_bo.estimation.estimator",
@@ -31,8 +33,10 @@ _PLACES = {
     "Proposal": "aebnas_bo.search.strategy",
     "SearchConfig": "aebnas_bo.search.settings",
     "SearchSpace": "aebnas_bo.space.search_space",
+    "Skeleton": "aebnas_bo.space.architecture",
     "Strategy": "aebnas_bo.search.strategy",
     "Study": "aebnas_bo.study.study",
+    "Subnet": "aebnas_bo.supernet.subnet",
     "TabularEstimator": "aebnas_bo.estimation.tabular_estimator",
     "TrainedNetwork": "aebnas_bo.study.study",
     "Trial": "aebnas_bo.search.trial",
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from aebnas_bo.errors import CorruptStateError as CorruptStateError
     from aebnas_bo.errors import DataError as DataError
     from aebnas_bo.errors import UsageError as UsageError
+    from aebnas_bo.estimation.cost_objective import CostObjective as CostObjective
     from aebnas_bo.estimation.estimate import Estimate as Estimate
     from aebnas_bo.estimation.estimate import Measurement as Measurement
     from aebnas_bo.estimation.estimator import Estimator as Estimator
@@ -70,12 +75,15 @@ if TYPE_CHECKING:
     from aebnas_bo.search.strategy import Proposal as Proposal
     from aebnas_bo.search.strategy import Strategy as Strategy
     from aebnas_bo.search.trial import Trial as Trial
+    from aebnas_bo.space.architecture import Architecture as Architecture
+    from aebnas_bo.space.architecture import Skeleton as Skeleton
     from aebnas_bo.space.search_space import ChoiceParameter as ChoiceParameter
     from aebnas_bo.space.search_space import ContinuousParameter as ContinuousParameter
     from aebnas_bo.space.search_space import SearchSpace as SearchSpace
     from aebnas_bo.study.running import prepare_study as prepare_study
     from aebnas_bo.study.study import Study as Study
     from aebnas_bo.study.study import TrainedNetwork as TrainedNetwork
+    from aebnas_bo.supernet.subnet import Subnet as Subnet
 
 __all__ = sorted([*_PLACES, *_ERRORS])  # noqa: PLE0605
 

@@ -32,7 +32,7 @@ def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
     if config.search.has_latency:
         write_table(folder.latencies, fake_table(space))
     latencies = stored_latencies(config, space, folder)
-    fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(config, space, latencies)
+    fingerprint, objectives = supernet_fingerprint(config, splits.data_hash), make_objectives(problem, latencies)
     supernet = Supernet(config.space, space.skeleton, 0)
     save_supernet(folder.supernet, supernet, fingerprint)
     estimator = make_estimator(problem, supernet, folder, latencies=latencies)

@@ -127,7 +127,7 @@ def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOu
     )
 
 
-def mean_cost(counts: Sequence[int], costs: Sequence[int]) -> tuple[float, float]:
+def mean_cost(counts: Sequence[int], costs: Sequence[float]) -> tuple[float, float]:
     """Return the mean cost of an image and its standard error over images.
 
     Args:

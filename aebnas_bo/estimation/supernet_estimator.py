@@ -14,13 +14,13 @@ from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresho
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import EstimationError
+from aebnas_bo.estimation.cost_objective import CostObjective, costs_of
 from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
-from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
@@ -47,7 +47,7 @@ class SupernetEstimator:
         config: Confidence measure, exit rule and batch size.
         store: Keeps measured networks beyond this process; `None` for memory alone.
         goal: What thresholds are tuned for, needed where they are no parameters of the space.
-        latencies: Nanoseconds of each part, for the metric `latency_ms`; `None` leaves it out.
+        costs: What else is measured: the mean of each cost over images.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SupernetEstimator:
         config: EstimationConfig,
         store: TableStore | None = None,
         goal: TuningGoal | None = None,
-        latencies: LatencyPrices | None = None,
+        costs: Sequence[CostObjective] = (),
     ) -> None:
         self._space = space
         self._supernet = supernet
@@ -66,7 +66,7 @@ class SupernetEstimator:
         self._config = config
         self._store = store
         self._goal = goal
-        self._latencies = latencies
+        self._costs = tuple(costs)
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
         self._known_further: OrderedDict[str, tuple[FurtherSetting, ...]] = OrderedDict()
 
@@ -90,7 +90,7 @@ class SupernetEstimator:
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
 
-        Where there are latencies, average milliseconds per image too.
+        Other costs too, in their own units.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
@@ -230,9 +230,8 @@ class SupernetEstimator:
             "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
             "average_macs": Measurement(macs, macs_sem),
         }
-        if self._latencies is not None:
-            costs = priced(architecture, self._space.skeleton, self._latencies).cumulative
-            counts = [round(rate * len(self._images.labels)) for rate in outcome.exit_rates]
-            mean, error = mean_cost(counts, costs[: len(counts)])
-            metrics["latency_ms"] = Measurement(mean / NANOSECONDS_PER_MS, error / NANOSECONDS_PER_MS)
+        counts = [round(rate * len(self._images.labels)) for rate in outcome.exit_rates]
+        for cost in self._costs:
+            costs = costs_of(cost, architecture, self._space.skeleton)
+            metrics[cost.name] = Measurement(*mean_cost(counts, costs[: len(counts)]))
         return metrics

@@ -10,6 +10,7 @@ from typing import Self
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits, final_splits
+from aebnas_bo.estimation.cost_objective import CostObjective
 from aebnas_bo.preparation.device import resolve_device
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -24,6 +25,7 @@ class Problem:
         space: The networks that may be found for them.
         device: Where networks run, `cpu` or `cuda`.
         load_s: Seconds that loading took.
+        objective: A cost from Python that is minimised too.
     """
 
     config: Config
@@ -31,6 +33,7 @@ class Problem:
     space: NetworkSpace
     device: str
     load_s: float = 0.0
+    objective: CostObjective | None = None
 
     @classmethod
     def load(cls, config: Config) -> Self:
@@ -68,6 +71,11 @@ class Problem:
             config: The configuration; `data` and `space` must be the same.
         """
         return replace(self, config=config, device=resolve_device(config.device))
+
+    @property
+    def own_costs(self) -> tuple[CostObjective, ...]:
+        """The user's objective, or nothing."""
+        return () if self.objective is None else (self.objective,)
 
     @cached_property
     def for_final_training(self) -> Problem:

@@ -13,6 +13,7 @@ from aebnas_bo.data.splits import set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.estimation.cost_objective import LatencyCost
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
@@ -191,7 +192,7 @@ def make_estimator(
         config=config.estimation,
         store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
-        latencies=latencies,
+        costs=[*([LatencyCost(latencies)] if latencies is not None else []), *problem.own_costs],
     )
 
 

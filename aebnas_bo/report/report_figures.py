@@ -319,7 +319,8 @@ def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
         groups = [group for group, _ in reversed(report.lengthscales)]
         figure.add_bar(
             y=groups, x=[1.0 / value for _, value in reversed(report.lengthscales)], orientation="h",
-            name=LABELS[report.metric], marker={"color": colour, "opacity": 0.8}, hovertemplate="%{y}: %{x:.3g}",
+            name=LABELS.get(report.metric, report.metric), marker={"color": colour, "opacity": 0.8},
+            hovertemplate="%{y}: %{x:.3g}",
         )  # fmt: skip
     figure.update_xaxes(title="1 / length-scale")
     figure.update_yaxes(automargin=True)

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
-ObjectiveName = Literal["accuracy", "average_macs", "latency_ms"]
+ObjectiveName = Literal["accuracy", "average_macs", "latency_ms", "given"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain", "given"]
+
+FURTHER_OBJECTIVES = ((), ("latency_ms",), ("given",), ("latency_ms", "given"))
 
 
 class ReferencePoint(Section):
@@ -31,7 +33,8 @@ class SearchConfig(Section):
 
     Args:
         objectives: What is optimised: accuracy, average MACs and, if it is listed, the average latency of an image,
-            looked up in a table of measured parts.
+            looked up in a table of measured parts; `given` is set where an objective is given from Python
+            (`aebnas_bo.Study.create`).
         strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
             nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
             `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
@@ -71,7 +74,7 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> SearchConfig:
-        if self.objectives not in {("accuracy", "average_macs"), ("accuracy", "average_macs", "latency_ms")}:
+        if self.objectives[:2] != ("accuracy", "average_macs") or self.objectives[2:] not in FURTHER_OBJECTIVES:
             raise ValueError(
                 "objectives: expected [accuracy, average_macs] or [accuracy, average_macs, latency_ms], got "
                 f"[{', '.join(self.objectives)}]"

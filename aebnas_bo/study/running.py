@@ -20,9 +20,10 @@ from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
 from aebnas_bo.estimation.exit_prices import ExitPrices
-from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
+from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import space_text
@@ -37,7 +38,7 @@ from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.space.search_space import SearchSpace
@@ -104,18 +105,19 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     return _prepare(problem, None, progress, latencies=prepare_latencies(problem, None, progress))
 
 
-def make_objectives(
-    config: Config, space: NetworkSpace, latencies: LatencyPrices | None = None
-) -> tuple[Objective, ...]:
+def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) -> tuple[Objective, ...]:
     """Return accuracy (up, percent), average MACs (down, millions) and, with latencies, average milliseconds (down).
+
+    A user's objective comes last.
 
     Unless configured, the reference is chance accuracy and the cost of the largest network without exits, which any
     trained network of moderate size beats in all.
     """
+    config, space = problem.config, problem.space
     point, plain = config.search.reference_point, space.largest_without_exits
     largest = exit_costs(plain, space.skeleton).cumulative[-1] / MACS_PER_MILLION
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
-    objectives = (
+    objectives: tuple[Objective, ...] = (
         Objective(
             "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
         ),
@@ -127,11 +129,15 @@ def make_objectives(
             limit=config.search.max_average_macs,
         ),
     )
-    if latencies is None:
-        return objectives
-    slowest = priced(plain, space.skeleton, latencies).cumulative[-1] / NANOSECONDS_PER_MS
-    reference = point.latency_ms if point and point.latency_ms is not None else slowest
-    return (*objectives, Objective("latency_ms", False, reference, unit="ms", limit=config.search.max_latency_ms))
+    if latencies is not None:
+        slowest = LatencyCost(latencies).costs(plain, space.skeleton)[-1]
+        reference = point.latency_ms if point and point.latency_ms is not None else slowest
+        objectives += (Objective(LATENCY, False, reference, unit="ms", limit=config.search.max_latency_ms),)
+    own = [
+        Objective(cost.name, False, cost.reference, unit=cost.unit, limit=getattr(cost, "limit", None))
+        for cost in problem.own_costs
+    ]
+    return (*objectives, *own)
 
 
 def run_study(
@@ -161,8 +167,7 @@ def run_study(
         AebnasError: As the steps do; what was finished is stored and exported all the same.
     """
     config = problem.config
-    if make is None:
-        check_strategy(config.search)
+    _check_given(problem, make)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
         given_table(config, problem.space)  # the last mistake that can show before anything is created
@@ -187,6 +192,17 @@ def run_study(
     return summary
 
 
+def _check_given(problem: Problem, make: MakeStrategy | None) -> None:
+    """See that what the configuration expects from Python is there."""
+    if make is None:
+        check_strategy(problem.config.search)
+    if ("given" in problem.config.search.objectives) != (problem.objective is not None):
+        raise ConfigError(
+            "search.objectives: given stands for an objective from Python; pass it to Study.create(objective=...) or "
+            "Study.open(folder, objective=...), or leave it out of the list"
+        )
+
+
 def _prepare(
     problem: Problem, folder: RunFolder | None, progress: RunProgress, *, latencies: LatencyPrices | None
 ) -> PreparedStudy:
@@ -195,7 +211,7 @@ def _prepare(
     return PreparedStudy(
         problem=problem,
         estimator=make_estimator(problem, supernet, folder, latencies=latencies),
-        objectives=make_objectives(problem.config, problem.space, latencies),
+        objectives=make_objectives(problem, latencies),
         known_costs=known_costs_of(problem.space, latencies),
         supernet_source=source,
     )
@@ -211,6 +227,13 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
             raise CorruptStateError(
                 f"{folder.path}: the images or this program changed since the study began; start another run folder"
             )
+        names = [one.name for one in store.study.objectives]
+        wanted = [one.name for one in make_objectives(problem, latencies)]
+        if names != wanted:
+            raise ConfigError(
+                f"{folder.path}: the study optimises {', '.join(names)}, which cannot become {', '.join(wanted)}; give "
+                "the objective that it was created with"
+            )
         store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
@@ -218,7 +241,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
-    objectives = make_objectives(config, problem.space, latencies)
+    objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
         pass  # a killed process leaves a whole study or none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from aebnas_bo.deploy.runtime import Pictures, Predictions, load
 from aebnas_bo.deploy.trained_points import draw_front, trained_points
 from aebnas_bo.deploy.trainings import trained_networks, training_folder
 from aebnas_bo.errors import UsageError
+from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.report.contents import gather
@@ -112,6 +114,7 @@ class Study:
         train: Images | None = None,
         test: Images | None = None,
         strategy: MakeStrategy | None = None,
+        objective: CostObjective | None = None,
     ) -> Self:
         """Load the images and prepare a new study; nothing is trained or written yet.
 
@@ -123,13 +126,18 @@ class Study:
             test: Test images; `None` takes some of the training images.
             strategy: Makes the search strategy from space and objectives, such as a class with this constructor; by
                 default what `search.strategy` names.
+            objective: A cost to minimise beside accuracy and average MACs.
 
         Raises:
-            ConfigError: If the configuration is wrong.
+            ConfigError: If the configuration or the objective is wrong.
             DataError: If the images cannot be read.
             UsageError: If the folder holds a study.
         """
         given = [*overrides, *(["search.strategy=given"] if strategy is not None else [])]
+        if objective is not None:
+            check_cost(objective)
+            listed = _configured(config, given).search.objectives
+            given.append(f"search.objectives={json.dumps([*listed, 'given'])}")
         if train is None:
             problem = Problem.load(_configured(config, given))
         else:
@@ -137,7 +145,7 @@ class Study:
         chosen = choose_run_folder(
             Path(folder) if folder is not None else None, f"{problem.config.name}-seed{problem.config.seed}", False
         )
-        return cls(chosen, problem, strategy)
+        return cls(chosen, replace(problem, objective=objective), strategy)
 
     @classmethod
     def open(
@@ -148,6 +156,7 @@ class Study:
         train: Images | None = None,
         test: Images | None = None,
         strategy: MakeStrategy | None = None,
+        objective: CostObjective | None = None,
     ) -> Self:
         """Open a study to look at it or to go on with it.
 
@@ -157,6 +166,7 @@ class Study:
             train: Training images, if the study was created with images given from Python.
             test: Test images, likewise.
             strategy: The strategy, if the study was created with one given from Python.
+            objective: The objective, likewise.
 
         Raises:
             UsageError: If the folder holds no study.
@@ -168,7 +178,7 @@ class Study:
             raise UsageError(f"{folder}: holds no study; make one with Study.create")
         config = resumed_config(where.study, given_config(where, None, overrides), False, overrides)
         problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
-        return cls(where, problem, strategy)
+        return cls(where, replace(problem, objective=objective), strategy)
 
     @property
     def folder(self) -> Path:

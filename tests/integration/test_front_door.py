@@ -122,3 +122,33 @@ def test_every_name_of_the_front_door_is_there() -> None:
     assert set(ab.__all__) <= set(dir(ab))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = ab.Nothing  # type: ignore[attr-defined]
+
+
+class Weights:
+    """An objective of a user: thousands of parameters, whichever exit an image takes."""
+
+    name, unit, reference, limit = "weights", "k", 60.0, 40.0
+
+    def costs(self, architecture: ab.Architecture, skeleton: ab.Skeleton) -> list[float]:
+        count = sum(one.numel() for one in ab.Subnet(architecture, skeleton).parameters())
+        return [count / 1000] * (len(architecture.active_exits) + 1)
+
+
+def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
+    study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, objective=Weights()).run(quiet=True)
+    assert [trial.metrics["weights"] > 0 for trial in study] == [True] * 4
+    assert set(study.front["weights"]) <= {
+        trial.metrics["weights"] for trial in study if trial.metrics["weights"] <= 40
+    }
+    assert "weights" in study.report().read_text(encoding="utf-8")
+    assert study.train("best-accuracy", quiet=True).description.test.accuracy > 0
+    with pytest.raises(ab.ConfigError, match=r"Study\.open\(folder, objective=\.\.\.\)"):
+        ab.Study.open(study.folder).run(budget=5, quiet=True)
+    assert len(ab.Study.open(study.folder, objective=Weights()).run(budget=5, quiet=True)) == 5
+
+
+def test_an_objective_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    bad = Weights()
+    bad.name = "average_macs"
+    with pytest.raises(ab.ConfigError, match="must be a Python identifier other than accuracy"):
+        ab.Study.create(folder=tmp_path, objective=bad)

@@ -194,9 +194,9 @@ def test_configurations_hold_images_alone_and_widths_reach_all_budgets(name: str
 
     config = load_config(CONFIGS / f"{name}.yaml", ["supernet.epochs=30", "final_training.epochs=80"])
     assert config.name == name
-    assert config.model_copy(update={"name": "digits", "data": load_config(None).data, "space": None}) == load_config(
-        None
-    ).model_copy(update={"space": None})
+    default = load_config(None)
+    of_images = {section: getattr(default, section) for section in ("name", "data", "augmentation", "space")}
+    assert config.model_copy(update=of_images) == default
     budgets, widths = worth.BUDGETS[name], worth.WIDTHS[name]
     assert budgets[-1] / budgets[0] == pytest.approx(10.0)
     classes = {"cifar10-mini": 10, "cifar100-20": 20, "gtsrb": 43, "trashnet": 6, "drawn-digits": 10}[name]

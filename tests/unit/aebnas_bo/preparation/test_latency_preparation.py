@@ -61,15 +61,15 @@ def test_without_the_objective_nothing_is_prepared(tmp_path) -> None:
 def test_the_slowest_plain_network_is_the_reference(given) -> None:
     problem = problem_of(f"estimation.latency_table={given}", "search.max_latency_ms=2")
     latencies = prepare_latencies(problem, None, PROGRESS)
-    _, _, objective = make_objectives(problem.config, problem.space, latencies)
+    _, _, objective = make_objectives(problem, latencies)
     assert (objective.name, objective.limit, objective.maximize, objective.unit) == ("latency_ms", 2.0, False, "ms")
     parts = fake_table(problem.space).nanoseconds
     assert 0.0 < objective.reference < sum(parts.values()) / 1e6
     point = ["search.reference_point.accuracy=10", "search.reference_point.average_macs=5"]
     own = problem_of(*point, "search.reference_point.latency_ms=7")
-    assert make_objectives(own.config, own.space, latencies)[2].reference == 7.0
+    assert make_objectives(own, latencies)[2].reference == 7.0
     other = problem_of(*point)
-    assert make_objectives(other.config, other.space, latencies)[2].reference == objective.reference
+    assert make_objectives(other, latencies)[2].reference == objective.reference
     assert [known.outcome for known in known_costs_of(problem.space, latencies)] == ["average_macs", "latency_ms"]
 
 
