@@ -6,10 +6,11 @@ The test accuracy of a network is honest if the network was chosen before it was
 from __future__ import annotations
 
 import csv
-import fcntl
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+
+from filelock import FileLock
 
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
@@ -87,8 +88,8 @@ def note_look(folder: RunFolder, look: Look) -> int:
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8", newline="") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # two trainings may end at once; closing the file frees it
+    # Two trainings may end at once.
+    with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
         known = list(dict.fromkeys(_read(file)))
         writer = csv.writer(file, lineterminator="\n")
