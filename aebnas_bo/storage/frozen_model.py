@@ -1,4 +1,4 @@
-"""The base of all sections of a configuration."""
+"""The base of all checked data: sections of a configuration, declarations and files that the package writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity."""
+    """Base of checked data: frozen, strict, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
