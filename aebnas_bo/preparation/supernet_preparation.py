@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from platformdirs import user_cache_path
+
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.settings import TRANSFORMS, DataConfig
@@ -75,9 +77,7 @@ def _transforms(config: DataConfig) -> dict[str, object]:
 def cache_folder() -> Path:
     """Return where supernets are kept between runs: `AEBNAS_BO_CACHE`, else the user's cache folder."""
     named = os.environ.get("AEBNAS_BO_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aebnas_bo"
+    return Path(named) if named else user_cache_path("aebnas_bo", appauthor=False)
 
 
 def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
