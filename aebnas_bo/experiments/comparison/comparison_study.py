@@ -23,6 +23,7 @@ from aebnas_bo.preparation.supernet_preparation import (
     prepare_supernet,
     supernet_fingerprint,
 )
+from aebnas_bo.search.strategies import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials
@@ -65,7 +66,8 @@ def run_comparison(
         progress: Shows what happens.
 
     Raises:
-        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point.
+        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point, or a
+            strategy needs an extra that is missing.
         UsageError: If the folder is a file, or holds runs of other settings.
         AebnasError: As the steps do; studies finished so far are kept.
     """
@@ -89,6 +91,9 @@ def run_comparison(
 
 
 def _check(configs: Mapping[str, Config]) -> None:
+    for config in configs.values():
+        if config.search.strategy != "plain":
+            check_strategy(config.search)
     shared: dict[str, Callable[[Config], object]] = {
         "data": lambda config: config.data,
         "supernet.epochs": lambda config: config.supernet.epochs,
