@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.selection import observations, trial_figures, within_budget
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
-from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
+from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -157,7 +158,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
         method=config.name,
         seed=config.seed,
         curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
-        network=judge(choose(trials, budget), problem, estimator),
+        network=judge(within_budget(observations(trials), budget, figures=trial_figures), problem, estimator),
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )

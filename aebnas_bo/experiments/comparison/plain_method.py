@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aebnas_bo.analysis.selection import within_budget
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.description import NetworkDescription
@@ -38,8 +39,8 @@ def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress
     least, _ = problem.space.backbone_macs
     widths = plain_widths(ground, least / MACS_PER_MILLION, budget)
     trained = [train_plain(ground, width, problem.config.seed, progress=progress) for width in widths]
-    within = [one for one in trained if one.validation.average_macs <= budget] or trained[:1]
-    return _chosen(max(within, key=lambda one: (one.validation.accuracy, -one.validation.average_macs)))
+    chosen = within_budget(trained, budget, figures=lambda one: (one.validation.accuracy, one.validation.average_macs))
+    return _chosen(chosen)
 
 
 def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:
