@@ -79,7 +79,7 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
     axes.set_title("Hypervolume of the trials so far", loc="left", color=INK, fontweight="bold")
     axes.set_xlabel("Evaluated trials")
     axes.set_ylabel(f"Hypervolume over ({reference})")
-    _save(figure, path)
+    save_figure(path, figure)
 
 
 def plot_pareto_front(
@@ -133,7 +133,7 @@ def plot_pareto_front(
         fontweight="bold",
     )
     panels[0].set_ylabel(axis_label(vertical))
-    _save(figure, path)
+    save_figure(path, figure)
 
 
 def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Objective) -> list[Trial]:
@@ -272,6 +272,12 @@ def _say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=14, color="#66717d")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG file whole or not at all.
+
+    Args:
+        path: The file.
+        figure: What it shows, at its own resolution.
+    """
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,8 +36,6 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     with replacing(path) as temporary:
         save_file(plain, temporary, metadata=header)
         temporary.chmod(0o644)  # safetensors leaves it to its owner alone
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -17,7 +17,7 @@ from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.summary import Summary, write_summary
 from aebnas_bo.analysis.supernet_check import plain_tau
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
-from aebnas_bo.analysis.tables import write_tables, write_text
+from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, UsageError
@@ -44,7 +44,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.space.search_space import SearchSpace
-from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 

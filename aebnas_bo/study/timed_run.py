@@ -9,7 +9,6 @@ from functools import partial
 import torch
 
 from aebnas_bo.analysis.summary import Summary
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
@@ -28,6 +27,7 @@ from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.selection import observations, trial_figures, within_budget
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
@@ -26,6 +25,7 @@ from aebnas_bo.preparation.supernet_preparation import (
 )
 from aebnas_bo.search.strategies import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials
 from aebnas_bo.study.running import run_study

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from aebnas_bo.analysis.selection import within_budget
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
@@ -13,6 +12,7 @@ from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 
 NUM_WIDTHS = 5
