@@ -11,7 +11,7 @@ from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
 from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
+from aebnas_bo.space.macs import ExitCosts, millions
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
@@ -50,17 +50,17 @@ class NetworkOutcome:
     @property
     def average_macs(self) -> float:
         """Millions of MACs per image, branches passed on the way charged."""
-        return self.outcome.average_macs / MACS_PER_MILLION
+        return millions(self.outcome.average_macs)
 
     @property
     def average_macs_without_passed(self) -> float:
         """The same with only the branch charged where an image leaves (NACHOS, EDANAS)."""
-        return self.macs_without_passed / MACS_PER_MILLION
+        return millions(self.macs_without_passed)
 
     @property
     def worst_case_macs(self) -> float:
         """Millions of MACs of an image that never leaves early."""
-        return self.used.table.macs[-1] / MACS_PER_MILLION
+        return millions(self.used.table.macs[-1])
 
 
 def network_outcome(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> NetworkOutcome:

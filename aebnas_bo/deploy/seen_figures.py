@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.run_folder import RunFolder
 
 LOOKS_FILE = "test_looks.csv"
@@ -53,7 +53,7 @@ def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
         goal: What its thresholds are tuned for.
     """
     is_accuracy = goal.kind == "min_accuracy"
-    tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={goal.value / MACS_PER_MILLION:.6g}"
+    tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={millions(goal.value):.6g}"
     return Look(key, str(seed), recipe, tuning)
 
 

@@ -26,7 +26,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.backbone_pool import backbone, backbone_pool
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import MACS_PER_MILLION, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.settings import SupernetConfig
@@ -171,7 +171,7 @@ def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> Tra
     joint = training.joint_loss
     if joint is None or joint.max_macs is not None:
         return training
-    budget = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    budget = config.search.max_average_macs or millions(space.middle_macs)
     return training.model_copy(update={"joint_loss": joint.model_copy(update={"max_macs": budget})})
 
 

@@ -40,7 +40,7 @@ from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
+from aebnas_bo.space.macs import exit_costs, millions, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.space.search_space import SearchSpace
@@ -116,7 +116,7 @@ def make_objectives(
     trained network of moderate size beats in all.
     """
     point, plain = config.search.reference_point, space.largest_without_exits
-    largest = exit_costs(plain, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+    largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
     objectives = (
         Objective(

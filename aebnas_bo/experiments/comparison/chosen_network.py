@@ -10,7 +10,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 
 SUPERNET_WEIGHTS = "supernet"
@@ -45,7 +45,7 @@ class ChosenNetwork:
 
 def budget_of(config: Config, space: NetworkSpace) -> float:
     """Return the millions of average MACs at which methods are compared: the limit, else the middle of the space."""
-    return config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    return config.search.max_average_macs or millions(space.middle_macs)
 
 
 def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> ChosenNetwork:

@@ -11,7 +11,7 @@ from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 
@@ -37,7 +37,7 @@ def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress
     write_text(folder.config, dump_config(problem.config))
     ground = PlainGround(folder, problem)
     least, _ = problem.space.backbone_macs
-    widths = plain_widths(ground, least / MACS_PER_MILLION, budget)
+    widths = plain_widths(ground, millions(least), budget)
     trained = [train_plain(ground, width, problem.config.seed, progress=progress) for width in widths]
     chosen = within_budget(trained, budget, figures=lambda one: (one.validation.accuracy, one.validation.average_macs))
     return _chosen(chosen)
