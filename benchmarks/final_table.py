@@ -28,10 +28,11 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
-from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
 from aebnas_bo.deploy.trainings import TrainedNetwork, trained_networks
 from aebnas_bo.experiments.comparison.comparison_tables import method_colours
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from benchmarks.records import read_rows
 

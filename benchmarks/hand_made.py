@@ -37,7 +37,7 @@ from aebnas_bo.preparation.supernet_preparation import prepare_supernet, trainin
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Activation, Architecture, Block, Skeleton, Stage, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.training.training_loop import EpochReport
@@ -145,7 +145,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
             [logits] = output_logits(subnet, pixels, config.estimation.batch_size)
         accuracies.append(100.0 * float((logits.argmax(dim=1) == split.labels).double().mean()))
     checkpoint.unlink(missing_ok=True)
-    return exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION, accuracies[0], accuracies[1]
+    return millions(exit_costs(architecture, skeleton).cumulative[-1]), accuracies[0], accuracies[1]
 
 
 def print_means(rows: Sequence[dict[str, str]]) -> None:

@@ -29,7 +29,7 @@ from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.space.search_space import ChoiceParameter
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.joint_loss import leaving_probabilities
@@ -95,7 +95,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     joint = config.supernet.joint_loss
     assert joint is not None
     joint = joint.model_copy(
-        update={"cost_weight": cost_weight, "peak_weight": peak_weight, "max_macs": ground.budget / MACS_PER_MILLION}
+        update={"cost_weight": cost_weight, "peak_weight": peak_weight, "max_macs": millions(ground.budget)}
     )
     recipe = config.final_training.model_copy(update={"joint_loss": joint})
     images = MeasuringImages.of(splits, "cpu")
@@ -111,8 +111,8 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     outcome = evaluate_thresholds(test, [threshold or 0.0 for threshold in tuned.thresholds])
     expected, error = _expected(test)
     return [
-        ground.budget / MACS_PER_MILLION, expected / MACS_PER_MILLION, error, outcome.accuracy,
-        outcome.average_macs / MACS_PER_MILLION, 100.0 * float(test.is_correct[-1].double().mean()),
+        millions(ground.budget), millions(expected), error, outcome.accuracy,
+        millions(outcome.average_macs), 100.0 * float(test.is_correct[-1].double().mean()),
     ]  # fmt: skip
 
 

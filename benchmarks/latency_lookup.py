@@ -21,7 +21,7 @@ from scipy.stats import kendalltau
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.latency_timing import measure_space, time_parts, whole_network
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, priced
+from aebnas_bo.space.macs import exit_costs, millions, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.records import output_file
 
@@ -70,7 +70,7 @@ def _rows(preset: str) -> list[Row]:
         [whole_network(architecture, space.skeleton, MEASURE) for architecture in architectures], "cpu", 1
     )
     for architecture in architectures:
-        macs = exit_costs(architecture, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+        macs = millions(exit_costs(architecture, space.skeleton).cumulative[-1])
         looked_up = priced(architecture, space.skeleton, prices).cumulative[-1] / NANOSECONDS_PER_MS
         rows.append(Row(preset, architecture.key, macs, looked_up, times[architecture.key] / NANOSECONDS_PER_MS))
     return rows

@@ -38,7 +38,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import FINAL_VERSION
@@ -141,7 +141,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     with tempfile.TemporaryDirectory() as scratch:
         ground, macs = (
             PlainGround(RunFolder(Path(scratch)), problem),
-            costs.cumulative[-1] / MACS_PER_MILLION,
+            millions(costs.cumulative[-1]),
         )
         data = taught_by_network(ground, data, macs, config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
@@ -153,7 +153,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
     tuned = tune_thresholds(measured, costs.backbone, costs.branches, goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
-    return [final, tuned.accuracy, tuned.average_macs / MACS_PER_MILLION, seconds]
+    return [final, tuned.accuracy, millions(tuned.average_macs), seconds]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.analysis.tables import write_csv
+from aebnas_bo.storage.atomic_files import write_text
 from benchmarks.worth_comparison import FAMILIES, MOST_TIME, Against, Line, Pair, against, is_refused
 from benchmarks.worth_jobs import Result
 

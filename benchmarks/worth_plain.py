@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.datasets import load_splits
@@ -27,6 +26,7 @@ from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.plain_family import plain_network
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import TrainingData, shuffled_batches

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from aebnas_bo.analysis.summary import write_summary
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
@@ -14,6 +13,7 @@ from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.search.search_loop import evaluate_trial
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import make_objectives
 from aebnas_bo.supernet.supernet import Supernet

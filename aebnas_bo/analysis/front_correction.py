@@ -30,7 +30,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 
 NUM_HALVINGS = 4
@@ -142,7 +142,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
         rest = _part(table, scored_on)
         used = outputs_in_use(rest, tuned.thresholds, backbone=costs.backbone, branches=costs.branches)
         outcome = evaluate_thresholds(used.table, used.thresholds)
-        rows.append((outcome.accuracy, tuned.accuracy, outcome.average_macs / MACS_PER_MILLION))
+        rows.append((outcome.accuracy, tuned.accuracy, millions(outcome.average_macs)))
     return CorrectedPoint(*(statistics.mean(column) for column in zip(*rows, strict=True)))
 
 

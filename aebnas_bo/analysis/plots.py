@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -11,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.pareto import admissible, pareto_front
-from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training, trained_range
+from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_data
+from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.storage.atomic_files import replacing
@@ -43,21 +42,19 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
         design_trials: Size of the space-filling design, marked in the figure.
     """
     figure, [axes] = _figure()
-    curve = hypervolume_curve(trials, objectives, has_settings=True)
-    has_settings = any(trial.further for trial in trials)
-    numbers, values = [number + 1 for number, _ in curve], [value for _, value in curve]
-    if not curve:
+    data = hypervolume_data(trials, objectives, design_trials)
+    numbers, values = data.numbers, data.whole
+    if not values:
         _say(axes, "no trial yet")
     else:
-        axes.axvspan(0, min(design_trials, len(curve)) + 0.5, color="#eef1f4", zorder=0)
+        axes.axvspan(0, data.design_end, color="#eef1f4", zorder=0)
         axes.annotate(
             "first design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontsize=9, color="#66717d",
         )  # fmt: skip
-        alone = [value for _, value in hypervolume_curve(trials, objectives)]
-        if has_settings:
-            axes.plot(numbers, alone, color=DESIGN, linewidth=1.6, drawstyle="steps-post", label="as proposed")
-        label = "with further thresholds of the same networks" if has_settings else None
+        if data.has_settings:
+            axes.plot(numbers, data.alone, color=DESIGN, linewidth=1.6, drawstyle="steps-post", label="as proposed")
+        label = "with further thresholds of the same networks" if data.has_settings else None
         axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post", label=label)
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
         axes.annotate(
@@ -68,18 +65,14 @@ def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[O
             ha="right",
             color=FRONT,
         )
-        if has_settings:
+        if data.has_settings:
             axes.legend(loc="lower right", frameon=False)
         axes.set_xlim(0, max(numbers[-1] * 1.02, 2))
-        # The first points rise from zero and would flatten everything that follows.
-        low, high = alone[min(5, len(alone) - 1)], values[-1]
-        margin = 0.08 * max(high - low, 1e-9)
-        axes.set_ylim(low - margin, high + 1.5 * margin)
-    reference = ", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives)
+        axes.set_ylim(data.bottom, data.top)
     axes.set_title("Hypervolume of the trials so far", loc="left", color=INK, fontweight="bold")
     axes.set_xlabel("Evaluated trials")
-    axes.set_ylabel(f"Hypervolume over ({reference})")
-    _save(figure, path)
+    axes.set_ylabel(f"Hypervolume over ({data.reference})")
+    save_figure(path, figure)
 
 
 def plot_pareto_front(
@@ -103,29 +96,29 @@ def plot_pareto_front(
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
-    completed = [trial for trial in trials if trial.status == "COMPLETED"]
-    front = pareto_front(trials, objectives)
+    observed, front = completed_settings(trials), pareto_front(trials, objectives)
     for axes, horizontal in zip(panels, costs, strict=True):
-        if not completed:
+        if not observed:
             _say(axes, "no completed trial yet")
         else:
-            is_last = horizontal is costs[-1]
-            _draw_trials(figure if is_last else None, axes, completed, vertical.name, horizontal.name, design_trials)
+            data = front_data(
+                observed, front, objectives, right=horizontal, design_trials=design_trials, trained=trained
+            )
+            _draw_trials(figure if horizontal is costs[-1] else None, axes, data)
             if front:
-                _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
+                _draw_front(axes, data)
             else:
                 _say(axes, "no admissible network yet")
-            shown = trained if horizontal.name == "average_macs" else ()
-            _draw_trained(axes, shown)
-            _zoom(axes, completed, front, vertical.name, horizontal.name, trained=shown)
+            _draw_trained(axes, data.trained)
+            _zoom(axes, data)
         axes.set_xlabel(axis_label(horizontal))
-    if completed:  # below the panels, where no point lies under it
+    if observed:  # below the panels, where no point lies under it
         handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False,
             fontsize=9 if trained else None,
         )  # fmt: skip
-    num_front, num_all = (len({trial.key for trial in some}) for some in (front, completed))
+    num_front, num_all = (len({trial.key for trial in some}) for some in (front, observed))
     panels[0].set_title(
         f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
         loc="left",
@@ -133,19 +126,7 @@ def plot_pareto_front(
         fontweight="bold",
     )
     panels[0].set_ylabel(axis_label(vertical))
-    _save(figure, path)
-
-
-def line_of(trials: Sequence[Trial], objectives: Sequence[Objective], cost: Objective) -> list[Trial]:
-    """Return the front in accuracy and one cost alone, cheapest first, among what meets all limits.
-
-    Args:
-        trials: All trials.
-        objectives: All metrics, accuracy first.
-        cost: The one cost.
-    """
-    alone = [replace(trial, further=()) for trial in admissible(completed_settings(trials), objectives)]
-    return pareto_front(alone, [objectives[0], cost])
+    save_figure(path, figure)
 
 
 def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
@@ -161,13 +142,10 @@ def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
         )  # fmt: skip
 
 
-def _draw_trials(
-    figure: Figure | None, axes: Axes, trials: Sequence[Trial], up: str, right: str, design_trials: int
-) -> None:
-    design = [trial for trial in trials if trial.number < design_trials]
-    model = [trial for trial in trials if trial.number >= design_trials]
+def _draw_trials(figure: Figure | None, axes: Axes, data: FrontData) -> None:
+    up, right, model = data.up.name, data.right.name, data.proposed
     axes.scatter(
-        [t.metrics[right] for t in design], [t.metrics[up] for t in design],
+        [t.metrics[right] for t in data.design], [t.metrics[up] for t in data.design],
         s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="first design", zorder=2,
     )  # fmt: skip
     if model:
@@ -182,11 +160,10 @@ def _draw_trials(
         bar.outline.set_visible(False)
 
 
-def _draw_front(
-    axes: Axes, front: Sequence[Trial], line: Sequence[Trial], vertical: Objective, horizontal: Objective
-) -> None:
-    x, x_line = ([trial.metrics[horizontal.name] for trial in some] for some in (front, line))
-    y, y_line = ([trial.metrics[vertical.name] for trial in some] for some in (front, line))
+def _draw_front(axes: Axes, data: FrontData) -> None:
+    vertical, horizontal, front = data.up, data.right, data.front
+    x, x_line = ([trial.metrics[horizontal.name] for trial in some] for some in (front, data.line))
+    y, y_line = ([trial.metrics[vertical.name] for trial in some] for some in (front, data.line))
     last = x_line[-1], y_line[-1]
     x_line, y_line = [*x_line, horizontal.reference], [*y_line, y_line[-1]]
     axes.fill_between(x_line, y_line, vertical.reference, step="post", color=SHADE, alpha=0.5, zorder=1, linewidth=0)
@@ -200,19 +177,11 @@ def _draw_front(
     )  # fmt: skip
 
 
-def _zoom(
-    axes: Axes,
-    trials: Sequence[Trial],
-    front: Sequence[Trial],
-    up: str,
-    right: str,
-    *,
-    trained: Sequence[TrainedPoint] = (),
-) -> None:
+def _zoom(axes: Axes, data: FrontData) -> None:
     """Show the front, what lies near it and what is trained; say how many trials lie outside."""
-    x = [*(trial.metrics[right] for trial in (*trials, *front)), *(point.average_macs for point in trained)]
-    bottom, high = visible_range(trials, front or trials, up)
-    bottom, high = trained_range(trained, bottom, high)
+    drawn = (*data.trials, *data.front)
+    x = [*(trial.metrics[data.right.name] for trial in drawn), *(point.average_macs for point in data.trained)]
+    bottom, high = data.visible(data.trials)
     height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
@@ -224,19 +193,11 @@ def _zoom(
     else:
         span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)
         axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
-    below = [(sum(trial.metrics[up] < bottom for trial in trials), "trial")]
-    below.append((sum(point.accuracy < bottom for point in trained), "short training"))
+    below = [(data.num_below(bottom), "trial")]
+    below.append((sum(point.accuracy < bottom for point in data.trained), "short training"))
     hidden = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in below if count)
     if hidden:
         axes.text(0.01, 0.015, f"below this range: {hidden}", transform=axes.transAxes, fontsize=8.5, color="#66717d")
-
-
-def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:
-    """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
-    low = min(trial.metrics[metric] for trial in front)
-    high = max(trial.metrics[metric] for trial in front)
-    lowest = min(trial.metrics[metric] for trial in (*trials, *front))
-    return max(lowest, low - 0.5 * max(high - low, 2.0)), high
 
 
 def needs_logarithm(values: Sequence[float]) -> bool:
@@ -272,6 +233,12 @@ def _say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=14, color="#66717d")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG file whole or not at all.
+
+    Args:
+        path: The file.
+        figure: What it shows, at its own resolution.
+    """
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

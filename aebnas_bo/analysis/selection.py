@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, completed_settings
 
+T = TypeVar("T")
 SelectionKind = Literal["knee", "best-accuracy", "macs", "latency", "accuracy", "key"]
 COSTS: Mapping[SelectionKind, str] = {"macs": "average_macs", "latency": "latency_ms"}
 SHORTEST_KEY = 4  # hexadecimal digits that name a network
@@ -69,6 +70,45 @@ def parse_selection(text: str) -> Selection:
     raise UsageError(f"--select {text}: {EXPECTED}")
 
 
+def preference(accuracy: float, average_macs: float) -> tuple[float, float]:
+    """Return what networks are ordered by, the best highest: accuracy, and fewer MACs of two that are equal in it."""
+    return accuracy, -average_macs
+
+
+def within_budget(found: Sequence[T], budget: float, *, figures: Callable[[T], tuple[float, float]]) -> T:
+    """Return the best network whose average MACs are within a budget; without one, the cheapest of all.
+
+    Args:
+        found: The networks, one at least.
+        budget: Average MACs in millions.
+        figures: Gives accuracy and average MACs in millions of a network.
+    """
+    within = [one for one in found if figures(one)[1] <= budget]
+    if not within:
+        return min(found, key=lambda one: figures(one)[1])
+    return max(within, key=lambda one: preference(*figures(one)))
+
+
+def observations(trials: Sequence[Trial]) -> list[Trial]:
+    """Return completed trials and their further settings.
+
+    Args:
+        trials: All trials.
+
+    Raises:
+        UsageError: If no trial was completed.
+    """
+    observed = completed_settings(trials)
+    if not observed:
+        raise UsageError("no trial was completed; there is nothing to choose from")
+    return observed
+
+
+def trial_figures(trial: Trial) -> tuple[float, float]:
+    """Return accuracy in percent and millions of average MACs of an observation, as `within_budget` compares them."""
+    return trial.metrics["accuracy"], trial.metrics["average_macs"]
+
+
 def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: Selection) -> Trial:
     """Return the one observation a selection means: a trial as proposed, or at a further setting of its thresholds.
 
@@ -80,9 +120,7 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
     Raises:
         UsageError: If nothing was completed or is admissible, or nothing meets the selection; says what is nearest.
     """
-    observed = completed_settings(trials)
-    if not observed:
-        raise UsageError("no trial was completed; there is nothing to choose from")
+    observed = observations(trials)
     if selection.kind == "key":
         return _of_key(observed, selection.key)
     front = pareto_front(trials, objectives)
@@ -108,7 +146,7 @@ def _macs(trial: Trial) -> float:
 
 
 def _most_accurate(trial: Trial) -> tuple[float, float]:
-    return trial.metrics["accuracy"], -_macs(trial)
+    return preference(*trial_figures(trial))
 
 
 def _best(

@@ -17,7 +17,6 @@ from pydantic import TypeAdapter, ValidationError
 from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection, Place
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
@@ -25,6 +24,7 @@ from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.version import __version__
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")

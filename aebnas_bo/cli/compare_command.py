@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from aebnas_bo.cli.options import (
     BudgetOption,
@@ -19,7 +20,7 @@ from aebnas_bo.cli.options import (
     all_settings,
     limit_flags,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def compare(
@@ -55,10 +56,10 @@ def compare(
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             runs = run_comparison(configs, parse_seeds(seeds), folder, progress)
         write_outputs(folder, runs)
-        if as_json:
-            document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}
-            write_json(document)
-            return
-        stdout = terminal(width=200)
-        stdout.print(terminal_table(runs))
-        stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)
+
+        def draw(stdout: Console) -> None:
+            stdout.print(terminal_table(runs))
+            stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)
+
+        document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}
+        show(document, draw, as_json=as_json, width=200)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from aebnas_bo.cli.options import (
     JsonOption,
@@ -13,7 +14,7 @@ from aebnas_bo.cli.options import (
     RunArgument,
     SelectOption,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def export(
@@ -45,8 +46,9 @@ def export(
         source = trained_network(folder, parse_selection(selection), seed, recipe=recipe)
         target = out or folder.path / "exported" / source.parent.name
         written = {name: str(export_network(source, name, target / name)) for name in wanted}
-        if as_json:
-            write_json({"network": str(source), "exported": written})
-            return
-        for name, path in written.items():
-            terminal().print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+        def draw(stdout: Console) -> None:
+            for name, path in written.items():
+                stdout.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+        show({"network": str(source), "exported": written}, draw, as_json=as_json)

@@ -15,7 +15,7 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     all_settings,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def latency(
@@ -37,11 +37,8 @@ def latency(
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             write_latency_csv(out, rows)
-        if as_json:
-            write_json({"latencies": [asdict(row) for row in rows]})
-            return
-        stdout = terminal()
-        stdout.print(latency_table(rows))
+        document = {"latencies": [asdict(row) for row in rows]}
+        show(document, lambda stdout: stdout.print(latency_table(rows)), as_json=as_json)
 
 
 def latency_table(
@@ -65,8 +62,9 @@ def latency_table(
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             table = measure_table(problem, progress)
         write_table(out, table)
-        if as_json:
-            write_json({"table": str(out), "parts": len(table.nanoseconds)})
-            return
         text = f"{len(table.nanoseconds)} parts timed on {table.machine}, {table.device}, {table.num_threads} threads"
-        terminal().print(f"{text}: {out}", highlight=False, soft_wrap=True)
+        show(
+            {"table": str(out), "parts": len(table.nanoseconds)},
+            lambda stdout: stdout.print(f"{text}: {out}", highlight=False, soft_wrap=True),
+            as_json=as_json,
+        )

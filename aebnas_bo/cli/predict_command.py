@@ -10,7 +10,7 @@ import typer
 from aebnas_bo.cli.options import (
     JsonOption,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def predict(
@@ -30,8 +30,5 @@ def predict(
         network = load(file, device, trust=trust)
         files = picture_files(images)
         rows = prediction_rows(network, files)
-        if as_json:
-            write_json({"network": network.description.key, "predictions": rows})
-            return
-        stdout = terminal()
-        stdout.print(prediction_table(network, rows))
+        document = {"network": network.description.key, "predictions": rows}
+        show(document, lambda stdout: stdout.print(prediction_table(network, rows)), as_json=as_json)

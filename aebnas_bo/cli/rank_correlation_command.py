@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from aebnas_bo.cli.options import (
     DeviceOption,
@@ -15,7 +16,7 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     all_settings,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def fidelity(
@@ -51,18 +52,17 @@ def fidelity(
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             report = run_fidelity(loaded, folder, resume, progress)
-        if as_json:
-            found = [asdict(entry) for entry in report.agreements]
-            document = {
-                "folder": str(folder.path),
-                "verdict": verdict(report.agreements),
-                "agreements": found,
-                "seconds": report.seconds,
-            }
-            write_json(document)
-            return
-        stdout = terminal(width=160)
-        stdout.print(tau_table(report.agreements))
-        stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
-        stdout.print(correlation_table(report.agreements))
-        stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
+
+        def draw(stdout: Console) -> None:
+            stdout.print(tau_table(report.agreements))
+            stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
+            stdout.print(correlation_table(report.agreements))
+            stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
+
+        document = {
+            "folder": str(folder.path),
+            "verdict": verdict(report.agreements),
+            "agreements": [asdict(entry) for entry in report.agreements],
+            "seconds": report.seconds,
+        }
+        show(document, draw, as_json=as_json, width=160)

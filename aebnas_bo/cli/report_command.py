@@ -11,7 +11,7 @@ from aebnas_bo.cli.options import (
     JsonOption,
     RunArgument,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 SelectionsOption = Annotated[
     list[str] | None,
@@ -40,9 +40,10 @@ def report(
         wanted = [parse_selection(text) for text in selections or []]
         contents = gather(read_run(RunFolder(run)), wanted)
         path = write_report(contents, out)
-        if as_json:
-            chosen = contents.networks.chosen if contents.networks is not None else ()
-            keys = [{"title": network.title, "key": network.trial.key} for network in chosen]
-            write_json({"folder": str(run), "report": str(path), "chosen": keys})
-            return
-        terminal().print(str(path), highlight=False, soft_wrap=True, markup=False)
+        chosen = contents.networks.chosen if contents.networks is not None else ()
+        keys = [{"title": network.title, "key": network.trial.key} for network in chosen]
+        show(
+            {"folder": str(run), "report": str(path), "chosen": keys},
+            lambda stdout: stdout.print(str(path), highlight=False, soft_wrap=True, markup=False),
+            as_json=as_json,
+        )

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -88,6 +88,21 @@ def _set_up_logging(stderr: Console, quiet: bool) -> None:
         logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
+def show(document: Mapping[str, object], draw: Callable[[Console], None], *, as_json: bool, width: int = WIDTH) -> None:
+    """Show a result on stdout, either to a program or to a reader.
+
+    Args:
+        document: The result as one JSON document; a number that is not finite is an error.
+        draw: Draws it, in the terminal or, into a file or a pipe, in lines of a fixed width.
+        as_json: Whether the JSON document is asked for.
+        width: Characters per line of a file or a pipe.
+    """
+    if as_json:
+        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    else:
+        draw(terminal(width))
+
+
 def terminal(width: int = WIDTH) -> Console:
     """Return where results are shown: the terminal or, into a file or a pipe, lines of a fixed width.
 
@@ -96,12 +111,3 @@ def terminal(width: int = WIDTH) -> Console:
     """
     stdout = Console()
     return stdout if stdout.is_terminal else Console(width=width)
-
-
-def write_json(document: Mapping[str, object]) -> None:
-    """Write a result as one JSON document on stdout; a number that is not finite is an error.
-
-    Args:
-        document: The result.
-    """
-    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")

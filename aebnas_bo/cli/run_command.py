@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from aebnas_bo.cli.options import (
     BudgetOption,
@@ -22,7 +24,7 @@ from aebnas_bo.cli.options import (
     all_settings,
     limit_flags,
 )
-from aebnas_bo.cli.reporting import Command, reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
 
 if TYPE_CHECKING:
@@ -92,15 +94,15 @@ def _run(
             timed = run_in_time(Problem.load(config), folder, progress, resume=resume)
             summary = timed.summary
     draw_front(folder)  # again, with the networks that were trained
-    if as_json:
-        trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
-        document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
-        write_json(document)
-        return
-    _print_result(command, folder, summary, timed=timed)
+    trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
+    document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
+    print_result = partial(_print_result, command, folder, summary=summary, timed=timed)
+    show(document, print_result, as_json=as_json, width=160)
 
 
-def _print_result(command: Command, folder: RunFolder, summary: Summary, *, timed: TimedResult | None) -> None:
+def _print_result(
+    command: Command, folder: RunFolder, stdout: Console, *, summary: Summary, timed: TimedResult | None
+) -> None:
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.analysis.summary import corrected_accuracies
@@ -111,7 +113,6 @@ def _print_result(command: Command, folder: RunFolder, summary: Summary, *, time
 
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    stdout = terminal(width=160)
     front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
     stdout.print(front_table(front, objectives, corrected, trained=trained_points(folder)))
     if optimism := optimism_text(summary.optimism):

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.space.macs import exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.search_space import ChoiceParameter
 
 SAMPLES = 500
@@ -29,7 +29,7 @@ def describe_space(path: Path | None) -> Table:
     search_space = space.search_space
     generator = np.random.default_rng(0)
     architectures = [space.architecture(search_space.sample(generator)) for _ in range(SAMPLES)]
-    costs = np.array([exit_costs(a, space.skeleton).cumulative[-1] for a in architectures]) / 1e6
+    costs = np.array([millions(exit_costs(a, space.skeleton).cumulative[-1]) for a in architectures])
     low, middle, high = np.quantile(costs, [0.0, 0.5, 1.0])
     table = Table(
         title=f"{len(search_space.names)} parameters, {search_space.num_discrete:.2e} networks; of {SAMPLES} random "

@@ -11,7 +11,7 @@ from aebnas_bo.cli.options import (
     JsonOption,
     RunArgument,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
@@ -22,11 +22,7 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
         from aebnas_bo.storage.run_folder import RunFolder
 
         found = run_status(read_run(RunFolder(run)))
-        if as_json:
-            write_json(asdict(found))
-            return
         table = Table.grid(padding=(0, 2))
         for name, text in status_rows(found):
             table.add_row(f"[bold]{name}[/]", escape(text))
-        stdout = terminal(width=200)
-        stdout.print(table, highlight=False)
+        show(asdict(found), lambda stdout: stdout.print(table, highlight=False), as_json=as_json, width=200)

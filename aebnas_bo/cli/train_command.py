@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from aebnas_bo.cli.options import (
     DeviceOption,
@@ -18,7 +19,7 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     all_settings,
 )
-from aebnas_bo.cli.reporting import reported_errors, terminal, write_json
+from aebnas_bo.cli.reporting import reported_errors, show
 
 if TYPE_CHECKING:
     from aebnas_bo.deploy.description import NetworkDescription
@@ -97,30 +98,37 @@ def train(
         write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
         draw_front(candidate.folder)
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
-        if as_json:
-            found = [json.loads(network.to_json()) for network in networks]
-            rows = [judgement_row(one) for one in judgements]
-            beside = [json.loads(network.to_json()) for network in plains]
-            against = None if comparison is None else asdict(comparison)
-            document = {"folders": folders, "networks": found, "plain_networks": beside, "against_plain": against}
-            write_json({**document, "shortlist": rows})
-            return
-        stdout = terminal()
-        if judgements:
-            print_shortlist(stdout, judgements)
-        _print_training(networks, plains, every)
-        stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
-        if comparison is not None:
-            text = comparison_text(comparison, final_recipe(candidate.problem))
-            stdout.print(text, highlight=False, soft_wrap=True)
+
+        def draw(stdout: Console) -> None:
+            if judgements:
+                print_shortlist(stdout, judgements)
+            _print_training(stdout, networks, plains, every=every)
+            stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
+            if comparison is not None:
+                text = comparison_text(comparison, final_recipe(candidate.problem))
+                stdout.print(text, highlight=False, soft_wrap=True)
+
+        document = {
+            "folders": folders,
+            "networks": [json.loads(network.to_json()) for network in networks],
+            "plain_networks": [json.loads(network.to_json()) for network in plains],
+            "against_plain": None if comparison is None else asdict(comparison),
+            "shortlist": [judgement_row(one) for one in judgements],
+        }
+        show(document, draw, as_json=as_json)
 
 
 def _print_training(
-    networks: Sequence[NetworkDescription], plains: Sequence[NetworkDescription], every: Sequence[NetworkDescription]
+    stdout: Console,
+    networks: Sequence[NetworkDescription],
+    plains: Sequence[NetworkDescription],
+    *,
+    every: Sequence[NetworkDescription],
 ) -> None:
     """Print the tables of trained networks.
 
     Args:
+        stdout: Where to.
         networks: One architecture, trained by one recipe with one seed or several.
         plains: Plain networks trained by the same recipe.
         every: All trainings of the architecture.
@@ -129,7 +137,6 @@ def _print_training(
     from aebnas_bo.deploy.seen_figures import looks_text
     from aebnas_bo.deploy.trained_table import other_recipes, outputs_table, training_table
 
-    stdout = terminal()
     stdout.print(training_table(networks, plains))
     first, answers = networks[0], networks[0].test.by_class
     if answers is not None:

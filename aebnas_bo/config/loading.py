@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_json
 
 from aebnas_bo.config.image_count import num_training_images
 from aebnas_bo.config.schema import Config
@@ -59,7 +59,6 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
         _apply_setting(tree, setting, problems)
     _suit_epochs(tree)
     _complete_augmentation(tree)
-    _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
         raise ConfigError(problems)
@@ -82,7 +81,6 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     for setting in settings:
         _apply_setting(tree, setting, problems)
     _complete_augmentation(tree)
-    _find_non_finite(tree, "", problems)
     config = _validate(tree, problems)
     if problems or config is None:
         raise ConfigError([f"{origin}: {problem}" for problem in problems])
@@ -248,34 +246,14 @@ def _data_setting(tree: Tree, name: str) -> object:
     return _section(tree, "data").get(name)
 
 
-def _find_non_finite(value: object, path: str, problems: list[str]) -> None:
-    if isinstance(value, dict):
-        for key, child in value.items():
-            _find_non_finite(child, f"{path}.{key}" if path else str(key), problems)
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            _find_non_finite(child, f"{path}.{index}", problems)
-    elif isinstance(value, float) and not math.isfinite(value):
-        problems.append(f"{path}: must be a finite number, got {value}")
-
-
 def _validate(tree: Tree, problems: list[str]) -> Config | None:
     try:
         # JSON mode: strict about types, yet lists may stand for tuples, as in any YAML file.
-        text = json.dumps(_without_non_finite(tree), default=str)
+        text = to_json(tree, inf_nan_mode="constants", bytes_mode="base64", fallback=str)
         return Config.model_validate_json(text)
     except ValidationError as error:
         problems += [_sentence(details) for details in error.errors()]
     return None
-
-
-def _without_non_finite(value: object) -> object:
-    """Put 1.0 where a NaN or infinity was, which has been reported already."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_non_finite(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_without_non_finite(child) for child in value]
-    return 1.0 if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sentence(details: ErrorDetails) -> str:
@@ -289,6 +267,8 @@ def _sentence(details: ErrorDetails) -> str:
         return f"{path}: no such setting{_closest(name, _siblings(details['loc'][:-1]))}"
     if details["type"] == "missing":
         return f"{path}: is missing"
+    if details["type"] == "finite_number":
+        return f"{path}: must be a finite number, got {value}"
     message = details["msg"].removeprefix("Value error, ")
     if isinstance(value, dict | list) and details["type"] == "value_error":
         return f"{path}: {message}"

@@ -12,12 +12,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import FrozenModel
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class Confusion(Section):
+class Confusion(FrozenModel):
     """Images of one class that were taken for another.
 
     Args:
@@ -31,7 +31,7 @@ class Confusion(Section):
     images: Annotated[int, Field(ge=1)]
 
 
-class ClassAnswers(Section):
+class ClassAnswers(FrozenModel):
     """Answers to the images of each class, at the network's thresholds.
 
     Args:

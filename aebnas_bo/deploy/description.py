@@ -10,7 +10,7 @@ from aebnas_bo.deploy.class_answers import ClassAnswers
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
 from aebnas_bo.errors import AebnasError, first_problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.storage.frozen_model import Section
+from aebnas_bo.storage.frozen_model import FrozenModel
 
 FINAL = "final"
 
@@ -24,7 +24,7 @@ class NetworkFileError(AebnasError, ValueError):
     exit_code = 7
 
 
-class Output(Section):
+class Output(FrozenModel):
     """One place where an image may leave.
 
     Args:
@@ -60,7 +60,7 @@ class Output(Section):
         return self.name if self.threshold is not None else f"{self.name}, where the network ends"
 
 
-class OutputFigures(Section):
+class OutputFigures(FrozenModel):
     """What one output comes to on images nobody has tuned on.
 
     Args:
@@ -79,7 +79,7 @@ class OutputFigures(Section):
     calibration_error: Percent
 
 
-class Figures(Section):
+class Figures(FrozenModel):
     """What a network comes to on one split.
 
     Args:
@@ -103,7 +103,7 @@ class Figures(Section):
     by_class: ClassAnswers | None = None
 
 
-class Origin(Section):
+class Origin(FrozenModel):
     """Where a network comes from.
 
     Args:
@@ -129,7 +129,7 @@ class Origin(Section):
     recipe: str = ""
 
 
-class NetworkDescription(Section):
+class NetworkDescription(FrozenModel):
     """An early-exit network in all but its weights.
 
     Args:

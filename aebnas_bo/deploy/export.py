@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aebnas_bo.analysis.selection import Selection, select
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
@@ -19,6 +18,7 @@ from aebnas_bo.deploy.segments import drop_tail, segments
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet

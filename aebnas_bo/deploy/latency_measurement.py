@@ -33,7 +33,7 @@ from aebnas_bo.deploy.runtime import (
 from aebnas_bo.deploy.segments import Segment, segments
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.quiet import without_remarks
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
@@ -153,7 +153,7 @@ def measure_latency(
                         p50_ms=float(np.median(milliseconds)),
                         p95_ms=float(np.quantile(milliseconds, 0.95)),
                         mean_ms_per_image=float(milliseconds.mean()) / batch_size,
-                        average_macs=macs / MACS_PER_MILLION,
+                        average_macs=millions(macs),
                     )
                 )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
 from aebnas_bo.deploy.description import Figures, NetworkDescription
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 
 MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
 MOST_CONFUSIONS = 10
@@ -105,7 +105,7 @@ def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
         threshold = "–" if output.threshold is None else f"{output.threshold:.4f}"
         leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
         lines.append(
-            f"| {output.title} | {threshold} | {output.macs / MACS_PER_MILLION:.4g} | {100 * figures.exit_rate:.1f} | "
+            f"| {output.title} | {threshold} | {millions(output.macs):.4g} | {100 * figures.exit_rate:.1f} | "
             f"{figures.accuracy:.2f} | {leaving} | {figures.calibration_error:.2f} |"
         )
     return lines

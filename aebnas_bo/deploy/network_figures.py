@@ -9,9 +9,9 @@ from torch import Tensor
 
 from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
-from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
+from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use
+from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
+from aebnas_bo.space.macs import ExitCosts, millions
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
@@ -33,6 +33,53 @@ class MeasuredSplit:
     num_classes: int
 
 
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+class NetworkOutcome:
+    """Accuracy and costs of a network at its thresholds.
+
+    Args:
+        used: The outputs that are run.
+        outcome: Accuracy, MACs and exit rates of these.
+        macs_without_passed: Mean MACs per image with only the branch charged where an image leaves.
+    """
+
+    used: OutputsInUse
+    outcome: ExitOutcome
+    macs_without_passed: float
+
+    @property
+    def average_macs(self) -> float:
+        """Millions of MACs per image, branches passed on the way charged."""
+        return millions(self.outcome.average_macs)
+
+    @property
+    def average_macs_without_passed(self) -> float:
+        """The same with only the branch charged where an image leaves (NACHOS, EDANAS)."""
+        return millions(self.macs_without_passed)
+
+    @property
+    def worst_case_macs(self) -> float:
+        """Millions of MACs of an image that never leaves early."""
+        return millions(self.used.table.macs[-1])
+
+
+def network_outcome(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> NetworkOutcome:
+    """Evaluate a network at its thresholds.
+
+    Args:
+        table: Its table over `B` images and all `E` outputs.
+        costs: Its MACs.
+        thresholds: One per exit, `E - 1`; `None` of one that is switched off, 0 of one at which the network ends.
+    """
+    used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)
+    without_passed = replace(used.table, macs=macs_without_passed(costs, used.rows))
+    return NetworkOutcome(
+        used,
+        evaluate_thresholds(used.table, used.thresholds),
+        evaluate_thresholds(without_passed, used.thresholds).average_macs,
+    )
+
+
 def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[float | None]) -> Figures:
     """Evaluate a network at its thresholds.
 
@@ -41,10 +88,8 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
         costs: Its MACs.
         thresholds: One per exit, `E - 1`; `None` of one that is switched off, 0 of one at which the network ends.
     """
-    used = outputs_in_use(measured.table, thresholds, backbone=costs.backbone, branches=costs.branches)
-    rows, table, kept = used.rows, used.table, used.thresholds
-    outcome = evaluate_thresholds(table, kept)
-    without_passed = evaluate_thresholds(replace(table, macs=macs_without_passed(costs, rows)), kept)
+    network = network_outcome(measured.table, costs, thresholds)
+    rows, table, kept = network.used.rows, network.used.table, network.used.thresholds
     errors = [measured.calibration_errors[row] for row in rows]
     found = zip(output_names(costs, rows), outcomes_by_output(table, kept), errors, strict=True)
     outputs = [
@@ -60,11 +105,11 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
     answers = measured.answers[list(rows)].gather(0, exit_indices(table.certainty, kept)[None])[0]
     return Figures(
         images=table.confidence.shape[1],
-        accuracy=outcome.accuracy,
-        accuracy_sem=outcome.accuracy_sem,
-        average_macs=outcome.average_macs / MACS_PER_MILLION,
-        average_macs_without_passed=without_passed.average_macs / MACS_PER_MILLION,
-        worst_case_macs=table.macs[-1] / MACS_PER_MILLION,
+        accuracy=network.outcome.accuracy,
+        accuracy_sem=network.outcome.accuracy_sem,
+        average_macs=network.average_macs,
+        average_macs_without_passed=network.average_macs_without_passed,
+        worst_case_macs=network.worst_case_macs,
         outputs=tuple(outputs),
         by_class=class_answers(measured.labels, answers, measured.num_classes),
     )

@@ -38,7 +38,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
+from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
@@ -257,7 +257,7 @@ def _train(
                 label_smoothing=recipe.label_smoothing,
             )  # fmt: skip
     if recipe.teacher_source == "network":
-        macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
+        macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
 
     def show(report: EpochReport) -> None:

@@ -19,7 +19,7 @@ from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts
+from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, millions
 
 NUM_BUDGETS = 16
 OPERATING_POINTS_FILE = "operating_points.csv"
@@ -90,7 +90,7 @@ def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
     least = min(costs.cumulative_without_earlier_branches)  # the other exits can be switched off
     if goal.kind == "max_macs" and round(goal.value) < least:
         raise UsageError(
-            f"--tune-for macs<={goal.value / MACS_PER_MILLION:g}: network {key} takes {least / MACS_PER_MILLION:.6f} M "
+            f"--tune-for macs<={millions(goal.value):g}: network {key} takes {millions(least):.6f} M "
             "even where every image leaves at its cheapest output; give at least that or choose another network"
         )
 
@@ -140,7 +140,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
     for budget in budgets.round():
         thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget)))
         on_validation, on_test = (figures_at(split, costs, thresholds) for split in (validation, test))
-        points.append(OperatingPoint(float(budget) / MACS_PER_MILLION, thresholds, on_validation, on_test))
+        points.append(OperatingPoint(millions(float(budget)), thresholds, on_validation, on_test))
     return points
 
 

@@ -23,7 +23,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_family import plain_network, plain_network_of
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
@@ -71,7 +71,7 @@ class PlainGround:
 
     def macs_of(self, width: int) -> float:
         """Return the MACs of a width in millions."""
-        return exit_costs(*self.network(width)).cumulative[-1] / MACS_PER_MILLION
+        return millions(exit_costs(*self.network(width)).cumulative[-1])
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def train_plain(
             progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
         data = training_data(final, recipe)
-        macs = exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION
+        macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(ground, data, macs, seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
         subnet = train_from_scratch(architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)

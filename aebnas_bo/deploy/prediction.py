@@ -12,6 +12,7 @@ from rich.text import Text
 from aebnas_bo.data.image_sources import SUFFIXES
 from aebnas_bo.deploy.runtime import BATCH_SIZE, DeployedNetwork
 from aebnas_bo.errors import DataError
+from aebnas_bo.space.macs import millions
 
 
 class PredictionRow(TypedDict):
@@ -85,8 +86,8 @@ def prediction_table(network: DeployedNetwork, rows: Sequence[PredictionRow]) ->
         network: The network.
         rows: What it said; at least one row.
     """
-    average = sum(row["macs"] for row in rows) / len(rows) / 1e6
-    worst = network.description.outputs[-1].macs / 1e6
+    average = millions(sum(row["macs"] for row in rows) / len(rows))
+    worst = millions(network.description.outputs[-1].macs)
     table = Table(
         title=f"Network {network.description.key}",
         caption=f"{average:.4g} M MACs per picture on average; {worst:.4g} M if none left early",
@@ -100,6 +101,6 @@ def prediction_table(network: DeployedNetwork, rows: Sequence[PredictionRow]) ->
     for row in rows:
         table.add_row(
             Text(row["file"]), Text(row["class_name"]), f"{row['confidence']:.3f}", row["exit"],
-            f"{row['macs'] / 1e6:.4g}",
+            f"{millions(row['macs']):.4g}",
         )  # fmt: skip
     return table

@@ -22,6 +22,7 @@ from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
 from aebnas_bo.deploy.program_file import Run, read_program
 from aebnas_bo.deploy.segments import Segment, segments, sureness
+from aebnas_bo.early_exit.policy import leaves, next_certainty
 from aebnas_bo.errors import DataError, UsageError
 from aebnas_bo.supernet.folding import fold_batchnorm
 
@@ -170,17 +171,16 @@ class StepwiseEngine:
             features, answer = step(features)
             answer = answer.cpu()
             confidences = sureness(answer, self._description, number)
-            doubt = doubt * (1.0 - confidences)
-            certainty = confidences if self._description.exit_rule == "each" else 1.0 - doubt
-            leaves = torch.ones_like(certainty, dtype=torch.bool) if is_last else certainty >= threshold
+            certainty, doubt = next_certainty(confidences, doubt, self._description.exit_rule)
+            leaving = torch.ones_like(certainty, dtype=torch.bool) if is_last else leaves(certainty, threshold)
             if not (leaves_early or is_last):
-                leaves = torch.zeros_like(leaves)
-            at = going[leaves]
-            logits[at], sure[at], left_at[at] = answer[leaves, :num_classes], confidences[leaves], number
-            if bool(leaves.all()):
+                leaving = torch.zeros_like(leaving)
+            at = going[leaving]
+            logits[at], sure[at], left_at[at] = answer[leaving, :num_classes], confidences[leaving], number
+            if bool(leaving.all()):
                 break
-            if bool(leaves.any()):
-                going, doubt, features = going[~leaves], doubt[~leaves], features[~leaves.to(features.device)]
+            if bool(leaving.any()):
+                going, doubt, features = going[~leaving], doubt[~leaving], features[~leaving.to(features.device)]
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
 
 from aebnas_bo.deploy.description import NetworkFileError
-from aebnas_bo.storage.atomic_files import replacing
 
 UNSEALED = "sha256:" + "0" * 64
 SEAL = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -37,9 +35,3 @@ def check_seal(data: bytes, origin: str) -> None:
         raise NetworkFileError(f"{origin} was not written by aebnas_bo, or is damaged; export the network again")
     if seal(SEAL.sub(UNSEALED.encode(), data)) != data:
         raise NetworkFileError(f"{origin} does not match its own hash: it is damaged; copy or export it again")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)

@@ -6,14 +6,15 @@ The test accuracy of a network is honest if the network was chosen before it was
 from __future__ import annotations
 
 import csv
-import fcntl
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from filelock import FileLock
+
 from aebnas_bo.deploy.trainings import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.run_folder import RunFolder
 
 LOOKS_FILE = "test_looks.csv"
@@ -52,7 +53,7 @@ def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
         goal: What its thresholds are tuned for.
     """
     is_accuracy = goal.kind == "min_accuracy"
-    tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={goal.value / MACS_PER_MILLION:.6g}"
+    tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={millions(goal.value):.6g}"
     return Look(key, str(seed), recipe, tuning)
 
 
@@ -87,8 +88,8 @@ def note_look(folder: RunFolder, look: Look) -> int:
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8", newline="") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # two trainings may end at once; closing the file frees it
+    # Two trainings may end at once.
+    with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
         known = list(dict.fromkeys(_read(file)))
         writer = csv.writer(file, lineterminator="\n")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.deploy.description import NetworkDescription, Output
 from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.early_exit.policy import leaves, next_certainty
 from aebnas_bo.supernet.subnet import Subnet
 
 
@@ -161,8 +162,7 @@ class EarlyExitNetwork(nn.Module):
         left_at = torch.full((1,), number, dtype=torch.int64)
         if number == len(self.parts) - 1:
             return answer.clone(), sure.clone(), left_at
-        doubt = doubt * (1.0 - sure)
-        certainty = sure if self.description.exit_rule == "each" else 1.0 - doubt
+        certainty, doubt = next_certainty(sure, doubt, self.description.exit_rule)
 
         def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return answer.clone(), sure.clone(), torch.full((1,), number, dtype=torch.int64)
@@ -170,6 +170,6 @@ class EarlyExitNetwork(nn.Module):
         def go_on(passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return self._run_from(number + 1, passed_on, doubt)
 
-        is_sure = (certainty >= self.description.thresholds[number]).all()
+        is_sure = leaves(certainty, self.description.thresholds[number]).all()
         found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, (passed_on, answer, sure, doubt))
         return found

@@ -12,6 +12,7 @@ from rich.table import Table
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.latency_measurement import FORCED, Latency
+from aebnas_bo.space.macs import millions
 
 Column = tuple[str, Callable[[NetworkDescription], float | None], int]
 COLUMNS: tuple[Column, ...] = (
@@ -88,7 +89,7 @@ def outputs_table(network: NetworkDescription) -> Table:
         table.add_row(
             output.title,
             "–" if output.threshold is None else f"{output.threshold:.4f}",
-            f"{output.macs / 1e6:.4f}",
+            f"{millions(output.macs):.4f}",
             f"{100 * figures.exit_rate:.1f}",
             f"{figures.accuracy:.2f}",
             leaving,

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.tensor_file import load_metadata
 

@@ -50,12 +50,12 @@ class ExitTable:
 
     @cached_property
     def certainty(self) -> Tensor:
-        """What thresholds are held against, `E x B` in [0, 1].
-
-        By the rule `each` the exit's own confidence (AEBNAS, EDANAS); by `cumulative` 1 less the product of all doubts
-        so far, which is the sum of NACHOS's `g_j`.
-        """
-        return self.confidence if self.rule == "each" else 1.0 - (1.0 - self.confidence).cumprod(dim=0)
+        """What thresholds are held against, `E x B` in [0, 1]."""
+        certainties, doubt = [], torch.ones_like(self.confidence[0])
+        for confidence in self.confidence:
+            certainty, doubt = next_certainty(confidence, doubt, self.rule)
+            certainties.append(certainty)
+        return torch.stack(certainties)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,34 @@ class ExitOutcome:
     exit_rates: tuple[float, ...]
 
 
+def next_certainty(confidence: Tensor, doubt: Tensor, rule: ExitRule) -> tuple[Tensor, Tensor]:
+    """Return what the threshold of the next output is held against.
+
+    By the rule `each` it is the output's own confidence (AEBNAS, EDANAS); by `cumulative` 1 less the product of all
+    doubts so far, which is the sum of NACHOS's `g_j`.
+
+    Args:
+        confidence: The output's confidences in [0, 1], `B`.
+        doubt: Product of 1 less the confidence over all outputs before it, `B`; ones at the first.
+        rule: What thresholds are held against.
+
+    Returns:
+        The certainties and the `doubt` of the output after it, `B` each.
+    """
+    doubt = doubt * (1.0 - confidence)
+    return confidence if rule == "each" else 1.0 - doubt, doubt
+
+
+def leaves(certainty: Tensor, threshold: float) -> Tensor:
+    """Return whether images leave at an output, booleans: their certainty reaches its threshold.
+
+    Args:
+        certainty: Certainties there.
+        threshold: The output's threshold.
+    """
+    return certainty >= threshold
+
+
 def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
     """Return the output at which each image leaves: the first whose certainty reaches its threshold.
 
@@ -94,7 +122,7 @@ def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
         raise ExitTableError(f"{len(certainty) - 1} exits need as many thresholds, got {len(thresholds)}")
     leaves_at = torch.full(certainty.shape[1:], len(thresholds), device=certainty.device)
     for position in reversed(range(len(thresholds))):  # the first exit has the last word
-        leaves_at.masked_fill_(certainty[position] >= thresholds[position], position)
+        leaves_at.masked_fill_(leaves(certainty[position], thresholds[position]), position)
     return leaves_at
 
 

@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from aebnas_bo.early_exit.confidence import confidence
@@ -39,6 +39,7 @@ from aebnas_bo.space.plan import (
     stage_plan,
     stem_plan,
 )
+from aebnas_bo.storage.frozen_model import FrozenModel
 from aebnas_bo.supernet.subnet import BackboneBlock, BranchLayerModule, ConvNorm, PooledClassifier, activation_module
 
 NANOSECONDS_PER_MS = 1e6
@@ -60,7 +61,7 @@ class Part:
     shape: tuple[int, ...]
 
 
-class LatencyTable(BaseModel):
+class LatencyTable(FrozenModel):
     """Measured times of parts, and what they were measured on.
 
     Args:
@@ -72,8 +73,6 @@ class LatencyTable(BaseModel):
         factor: How much longer whole networks take than their parts.
         nanoseconds: Time of each part for one image, by the part's name.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1] = 1
     machine: str

@@ -20,7 +20,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
@@ -225,7 +225,7 @@ class SupernetEstimator:
 
     def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:
         """Return the metrics of a network all of whose exits are in use; it may end at the last of them."""
-        macs, macs_sem = outcome.average_macs / MACS_PER_MILLION, outcome.average_macs_sem / MACS_PER_MILLION
+        macs, macs_sem = millions(outcome.average_macs), millions(outcome.average_macs_sem)
         metrics = {
             "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
             "average_macs": Measurement(macs, macs_sem),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.training.training_loop import EpochReport
 
@@ -18,7 +18,7 @@ def images_text(splits: Splits) -> str:
 
 def space_text(space: NetworkSpace) -> str:
     """Return how many networks a space has, and the MACs of its cheapest and its most expensive one without exits."""
-    low, high = (macs / MACS_PER_MILLION for macs in space.backbone_macs)
+    low, high = (millions(macs) for macs in space.backbone_macs)
     count = power_text(space.search_space.num_discrete)
     return f"space: about {count} networks; without exits they have {low:.3g} to {high:.3g} M MACs"
 

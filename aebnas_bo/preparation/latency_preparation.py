@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
@@ -14,6 +13,7 @@ from aebnas_bo.estimation.latency_timing import measure_space
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 
 

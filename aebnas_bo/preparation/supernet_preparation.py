@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from platformdirs import user_cache_path
+
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.splits import set_aside
@@ -25,7 +27,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.backbone_pool import backbone, backbone_pool
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import MACS_PER_MILLION, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet import Supernet
@@ -42,9 +44,7 @@ TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 def cache_folder() -> Path:
     """Return where supernets are kept between runs: `AEBNAS_BO_CACHE`, else the user's cache folder."""
     named = os.environ.get("AEBNAS_BO_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aebnas_bo"
+    return Path(named) if named else user_cache_path("aebnas_bo", appauthor=False)
 
 
 def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
@@ -130,7 +130,7 @@ def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> Tra
     joint = training.joint_loss
     if joint is None or joint.max_macs is not None:
         return training
-    budget = config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
+    budget = config.search.max_average_macs or millions(space.middle_macs)
     return training.model_copy(update={"joint_loss": joint.model_copy(update={"max_macs": budget})})
 
 

@@ -27,7 +27,7 @@ from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
 from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet_file import images_of_supernet
@@ -166,7 +166,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         front=tuple(pareto_front(run.trials, objectives)),
         hypervolume=hypervolume(run.trials, objectives, has_settings=True),
         chosen=_chosen(run, space, selections),
-        largest_macs=largest / MACS_PER_MILLION,
+        largest_macs=millions(largest),
         limits=limits_text(run.trials, objectives),
         effects=gene_effects(run.trials, space.search_space, objectives),
         surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs),

@@ -20,7 +20,6 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.plain_baseline import plain_width
@@ -41,6 +40,7 @@ from aebnas_bo.report.report_figures import (
 )
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.storage.atomic_files import write_text
 
 FRONT_ROWS = 30
 MOST_IN_MATRIX = 20  # classes; of more the page lists the worst

@@ -10,20 +10,18 @@ from html import escape
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
+from aebnas_bo.analysis.figure_data import front_data, hypervolume_data
 from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
-from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.plots import (
     DESIGN,
     FRONT,
     LABELS,
     TRAINED_STYLES,
     axis_label,
-    line_of,
     needs_logarithm,
-    visible_range,
 )
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
-from aebnas_bo.analysis.trained_point import TrainedPoint, by_training, trained_range
+from aebnas_bo.analysis.trained_point import TrainedPoint, by_training
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -77,13 +75,12 @@ def front_figure(
         right: The cost; the line is the front in accuracy and this cost alone.
         trained: Trained networks, drawn beside the estimates where the cost is average MACs.
     """
-    marks = trained if right.name == "average_macs" else ()
-    up = objectives[0]
-    proposed = [trial for trial in observed if trial.setting == 0]
+    data = front_data(observed, front, objectives, right=right, design_trials=design_trials, trained=trained)
+    up = data.up
     groups = (
-        ("first design", DESIGN, "circle-open", [trial for trial in proposed if trial.number < design_trials]),
-        ("proposed afterwards", MODEL, "circle", [trial for trial in proposed if trial.number >= design_trials]),
-        ("further thresholds", MODEL, "x-thin-open", [trial for trial in observed if trial.setting > 0]),
+        ("first design", DESIGN, "circle-open", data.design),
+        ("proposed afterwards", MODEL, "circle", data.proposed),
+        ("further thresholds", MODEL, "x-thin-open", data.further),
     )
     figure = go.Figure()
     for name, colour, symbol, trials in groups:
@@ -91,9 +88,9 @@ def front_figure(
             marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.65}
             figure.add_scatter(**_points(trials, objectives, right), mode="markers", name=name, marker=marker)
     if front:
-        line = line_of(observed, objectives, right)
+        line = data.line
         steps = [*line, line[-1]]
-        end = max(trial.metrics[right.name] for trial in proposed)
+        end = max(trial.metrics[right.name] for trial in data.trials)
         figure.add_scatter(
             x=[*(trial.metrics[right.name] for trial in line), max(end, line[-1].metrics[right.name])],
             y=[trial.metrics[up.name] for trial in steps],
@@ -102,22 +99,21 @@ def front_figure(
         marker = {"color": FRONT, "size": 8}
         figure.add_scatter(**_points(front, objectives, right), mode="markers", name="Pareto front", marker=marker)
     if chosen:
-        trials = [network.trial for network in chosen]
+        stars = [network.trial for network in chosen]
         figure.add_scatter(
-            **_points(trials, objectives, right), mode="markers+text", name="chosen",
+            **_points(stars, objectives, right), mode="markers+text", name="chosen",
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
-    _add_trained(figure, marks)
-    lowest, highest = visible_range(proposed, front or [network.trial for network in chosen], up.name)
-    lowest, highest = trained_range(marks, lowest, highest)
+    _add_trained(figure, data.trained)
+    lowest, highest = data.visible([network.trial for network in chosen])
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
-    costs = [*(trial.metrics[right.name] for trial in observed), *(mark.average_macs for mark in marks)]
+    costs = [*(trial.metrics[right.name] for trial in observed), *(mark.average_macs for mark in data.trained)]
     if needs_logarithm(costs):
         figure.update_xaxes(**_logarithmic(costs))
-    hidden = sum(trial.metrics[up.name] < lowest for trial in proposed)
+    hidden = data.num_below(lowest)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
     has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
     here = " in this cost" if len(objectives) > 2 else ""
@@ -126,7 +122,7 @@ def front_figure(
         f"The line is the front: nothing found is both more accurate and cheaper{here}."
         f"{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} trials lie below.' if hidden else ''}"
-        f"{TRAINED_NOTE if marks else ''}"
+        f"{TRAINED_NOTE if data.trained else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, 440)
 
@@ -176,25 +172,21 @@ def hypervolume_figure(trials: Sequence[Trial], objectives: Sequence[Objective],
         objectives: Directions and reference point.
         design_trials: Size of the first design.
     """
+    data = hypervolume_data(trials, objectives, design_trials)
     figure = go.Figure()
-    has_settings = any(trial.further for trial in trials)
-    alone = [value for _, value in hypervolume_curve(trials, objectives)]
-    whole = [value for _, value in hypervolume_curve(trials, objectives, has_settings=True)]
-    numbers = list(range(1, len(trials) + 1))
     line = {"shape": "hv", "width": 2}
-    if has_settings:
-        figure.add_scatter(x=numbers, y=alone, mode="lines", name="as proposed", line={**line, "color": DESIGN})
-    name = "with further thresholds" if has_settings else "hypervolume"
-    figure.add_scatter(x=numbers, y=whole, mode="lines", name=name, line={**line, "color": FRONT})
-    low, high = alone[min(5, len(alone) - 1)], whole[-1]  # the first points rise from zero and would flatten the rest
-    margin = 0.08 * max(high - low, 1e-9)
-    figure.update_yaxes(title="Hypervolume", range=[low - margin, high + 1.5 * margin])
+    if data.has_settings:
+        figure.add_scatter(
+            x=data.numbers, y=data.alone, mode="lines", name="as proposed", line={**line, "color": DESIGN}
+        )
+    name = "with further thresholds" if data.has_settings else "hypervolume"
+    figure.add_scatter(x=data.numbers, y=data.whole, mode="lines", name=name, line={**line, "color": FRONT})
+    figure.update_yaxes(title="Hypervolume", range=[data.bottom, data.top])
     figure.update_xaxes(title="Evaluated trials", range=[0, 1.02 * len(trials)])
-    figure.add_vrect(x0=0, x1=min(design_trials, len(trials)) + 0.5, fillcolor=DESIGN, opacity=0.15, line_width=0)
-    reference = ", ".join(f"{objective.reference:.4g} {objective.unit}".strip() for objective in objectives)
+    figure.add_vrect(x0=0, x1=data.design_end, fillcolor=DESIGN, opacity=0.15, line_width=0)
     caption = (
-        f"The area between the front and the reference point ({reference}), after each trial: the higher, the better. "
-        f"Shaded: the first design, before anything is learned."
+        f"The area between the front and the reference point ({data.reference}), after each trial: the higher, the "
+        f"better. Shaded: the first design, before anything is learned."
     )
     return _figure("hypervolume", caption, figure, 320)
 

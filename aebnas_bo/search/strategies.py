@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.search.aebnas_strategy import AebnasStrategy
 from aebnas_bo.search.ax_default_strategy import AxDefaultStrategy
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import RandomStrategy
@@ -18,13 +18,13 @@ from surrogates.known_costs import KnownCosts
 
 
 def check_strategy(settings: SearchConfig) -> None:
-    """Refuse a method of comparisons that searches nothing.
+    """Refuse a method of comparisons that searches nothing, and a strategy whose package is not installed.
 
     Args:
         settings: Settings of the search.
 
     Raises:
-        ConfigError: If there is no such search.
+        ConfigError: If there is no such search, or it needs an extra that is missing.
     """
     if settings.strategy == "given":
         raise ConfigError(
@@ -35,6 +35,8 @@ def check_strategy(settings: SearchConfig) -> None:
         raise ConfigError(
             "search.strategy: plain searches nothing; use it as a method, aebnas-bo compare CONFIG --methods plain"
         )
+    if settings.strategy == "aebnas" and find_spec("pymoo") is None:
+        raise ConfigError("search.strategy: aebnas needs pymoo: pip install 'aebnas_bo[nsga2]'")
 
 
 def make_strategy(
@@ -54,7 +56,7 @@ def make_strategy(
         known_costs: What is known of costs at every point, for the strategies that can use it.
 
     Raises:
-        ConfigError: If the strategy is `plain`, which searches nothing.
+        ConfigError: If the strategy is `plain`, which searches nothing, or needs an extra that is missing.
     """
     check_strategy(settings)
     match settings.strategy:
@@ -67,5 +69,7 @@ def make_strategy(
         case "random":
             return RandomStrategy(space, seed)
         case "aebnas":
+            from aebnas_bo.search.aebnas_strategy import AebnasStrategy  # noqa: PLC0415  its pymoo is an extra
+
             return AebnasStrategy(space, objectives, settings.design_trials, seed)
     raise AssertionError(settings.strategy)

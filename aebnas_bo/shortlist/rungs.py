@@ -21,7 +21,7 @@ from aebnas_bo.early_exit.policy import ExitTable, exit_indices
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 
 PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one to replace it
 
@@ -160,7 +160,7 @@ def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tun
         goal=goal,
         estimate=one.contender.trials[goal].metrics["accuracy"],
         accuracy=one.accuracy,
-        average_macs=one.average_macs / MACS_PER_MILLION,
+        average_macs=millions(one.average_macs),
         behind=100.0 * behind,
         behind_sem=100.0 * spread,
         is_met=one.meets(goal),

@@ -13,7 +13,7 @@ from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 
 LEAST_RANKED, TOO_LITTLE = 4, 0.3  # networks; Kendall tau
 
@@ -22,7 +22,7 @@ def goal_text(goal: TuningGoal) -> str:
     """Return a goal as it is written on the command line."""
     if goal.kind == "min_accuracy":
         return f"accuracy>={goal.value:g}"
-    return f"macs<={goal.value / MACS_PER_MILLION:.6g}"
+    return f"macs<={millions(goal.value):.6g}"
 
 
 def judgement_row(judgement: Judgement) -> dict[str, object]:

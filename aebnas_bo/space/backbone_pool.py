@@ -15,7 +15,7 @@ import numpy as np
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.seeding import numpy_generator
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, is_branch_gene
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue
 
@@ -57,7 +57,7 @@ def backbone_pool(space: NetworkSpace, seed: int, max_macs: float | None) -> Bac
     most = math.inf if max_macs is None else max_macs * MACS_PER_MILLION
     kept = [(macs, genes) for macs, genes in drawn if macs <= most]
     if not kept:
-        cheapest = min(macs for macs, _ in drawn) / MACS_PER_MILLION
+        cheapest = millions(min(macs for macs, _ in drawn))
         raise ConfigError(
             f"supernet.max_macs: no network of the space costs {max_macs:g} M MACs or less; the cheapest of {DRAWS} "
             f"has {cheapest:.3g} M; raise it (or search.max_average_macs), or give the space smaller widths or "

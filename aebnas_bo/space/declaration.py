@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from aebnas_bo.space.architecture import Activation, Block, LayerKind
+from aebnas_bo.storage.frozen_model import FrozenModel
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
 Stride = Annotated[int, Field(ge=1, le=2)]
@@ -15,10 +16,8 @@ PositiveChoices = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 KernelChoices = Annotated[tuple[Kernel, ...], Field(min_length=1)]
 
 
-class Declaration(BaseModel):
-    """Base of all declarations: frozen, strict, no unknown keys, choices ascending and distinct."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class Declaration(FrozenModel):
+    """Base of all declarations: choices are ascending and distinct."""
 
     @model_validator(mode="after")
     def _check_choices(self) -> Self:

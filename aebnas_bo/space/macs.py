@@ -18,6 +18,11 @@ from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, network_plan
 MACS_PER_MILLION = 1e6
 
 
+def millions(macs: float) -> float:
+    """Return MACs in millions, the unit of all that is shown, stored and configured."""
+    return macs / MACS_PER_MILLION
+
+
 class PartPrices(Protocol):
     """What each part of a network costs, in whole units."""
 

@@ -16,7 +16,8 @@ TEMPORARY = re.compile(r"(?P<name>.+)\.[1-9][0-9]*\.tmp(-journal|-wal|-shm)?", f
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of a file; the file is replaced at the end of the block.
 
-    If the block fails, the file stays as it is, and the temporary file is removed.
+    If the block fails, the file stays as it is, and the temporary file is removed. What was written is on the disk
+    before it gets the name of the file, so that after a power failure the file is whole too.
 
     Args:
         path: The file.
@@ -24,9 +25,22 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def remove_leftovers(folder: Path, names: Collection[str]) -> None:

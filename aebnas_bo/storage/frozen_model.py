@@ -1,4 +1,4 @@
-"""The base of all sections of a configuration, and what a setting changes."""
+"""The base of all checked data; sections of a configuration also say what their settings change."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ class Affects:
     effect: Effect
 
 
-class Section(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys, no NaN or infinity.
+class FrozenModel(BaseModel):
+    """Base of declarations and of files that the package writes: frozen, strict, no unknown keys, NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Section(FrozenModel):
+    """Base of the sections of a configuration.
 
     A section states once, in `affects`, what its settings change; a section within another one may leave that to it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     affects: ClassVar[Effect | None] = None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
-from aebnas_bo.errors import RunFolderInUseError
+import psutil
+from filelock import FileLock, Timeout
+
+from aebnas_bo.errors import RunFolderInUseError, UsageError
 
 
 class RunLock:
     """Holds a run folder while the process lives; the operating system frees it even after `kill -9`.
+
+    On a network file system the lock reaches as far as `flock` does there: NFS passes it on to the server, so that
+    other machines are refused too. Where files cannot be locked at all, the folder is refused.
 
     Args:
         folder: An existing folder; `run.lock` in it names the holder.
@@ -22,36 +28,34 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "run.lock"
-        self._file: IO[str] | None = None
+        # Kept when freed: another process may have opened the file already.
+        self._lock = FileLock(self._path, blocking=False, thread_local=False, preserve_lock_file=True)
 
     def __enter__(self) -> Self:
         """Take the folder.
 
         Raises:
             RunFolderInUseError: If another process has it; the message names that process.
+            UsageError: If files cannot be locked there.
         """
-        file = self._path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            holder = _describe(file.read())
-            file.close()
+            self._lock.acquire()
+        except Timeout as error:
+            holder = _describe(self._path.read_text(encoding="utf-8", errors="replace"))
             raise RunFolderInUseError(
                 f"{self._path.parent} is in use by {holder}; wait for it to end, or give another --out"
             ) from error
-        file.seek(0)
-        file.truncate()
+        except OSError as error:
+            raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); give another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "started": started}, file)
-        file.flush()
-        self._file = file
+        own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
+        self._path.write_text(json.dumps(own), encoding="utf-8")
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._file is not None:
-            self._file.truncate(0)
-            self._file.close()  # closing frees the lock
+        with suppress(OSError):  # the folder may have been removed
+            os.truncate(self._path, 0)
+        self._lock.release()
 
 
 def process_at_work(folder: Path) -> str | None:
@@ -79,16 +83,11 @@ def process_at_work(folder: Path) -> str | None:
 def _holds_open(pid: int, path: Path) -> bool:
     """Say whether a process lives and has a file open; numbers of processes are used again, open files are not."""
     try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # somebody else's process
-    except (OSError, OverflowError):
+        return any(Path(file.path).samefile(path) for file in psutil.Process(pid).open_files())
+    except (psutil.NoSuchProcess, ValueError):  # a damaged number is no process either
         return False
-    files = Path(f"/proc/{pid}/fd")
-    try:
-        return any(file.exists() and file.samefile(path) for file in files.iterdir())
-    except OSError:
-        return True  # no such list on this system: that the process lives must do
+    except (psutil.AccessDenied, OSError):
+        return True  # somebody else's process: that it lives must do
 
 
 def _describe(text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,8 +35,6 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     with replacing(path) as temporary:
         save_file(plain, temporary, metadata=header)
         temporary.chmod(0o644)  # safetensors leaves it to its owner alone
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -60,14 +57,35 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out}") from error
-    if metadata.get("format_version") != TENSOR_FORMAT:
-        found = metadata.get("format_version")
-        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {way_out}")
+    _check_version(path, metadata)
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
         raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
-    if metadata.get("fingerprint") != fingerprint:
-        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {way_out}")
+    _check_fingerprint(path, metadata, fingerprint)
     return tensors, metadata
+
+
+def load_shapes(path: Path, fingerprint: str) -> dict[str, tuple[int, ...]]:
+    """Read the shapes of what `save_tensors` wrote from the file's header; no weight is read or checked.
+
+    Args:
+        path: The file.
+        fingerprint: The `fingerprint` its metadata must hold.
+
+    Returns:
+        The shape of each tensor.
+
+    Raises:
+        CorruptStateError: If the header is damaged, of another version, or of another configuration.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
+    _check_version(path, metadata)
+    _check_fingerprint(path, metadata, fingerprint)
+    return shapes
 
 
 def load_metadata(path: Path) -> dict[str, str]:
@@ -98,6 +116,17 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
                 f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); "
                 f"{_way_out(path)}"
             )
+
+
+def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
+    found = metadata.get("format_version")
+    if found != TENSOR_FORMAT:
+        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {_way_out(path)}")
+
+
+def _check_fingerprint(path: Path, metadata: Mapping[str, str], fingerprint: str) -> None:
+    if metadata.get("fingerprint") != fingerprint:
+        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {_way_out(path)}")
 
 
 def _way_out(path: Path) -> str:

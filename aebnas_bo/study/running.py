@@ -17,7 +17,7 @@ from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.summary import Summary, write_summary
 from aebnas_bo.analysis.supernet_check import plain_tau
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
-from aebnas_bo.analysis.tables import write_tables, write_text
+from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
@@ -38,11 +38,11 @@ from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.space.search_space import SearchSpace
-from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
@@ -115,7 +115,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
     """
     config, space = problem.config, problem.space
     point, plain = config.search.reference_point, space.largest_without_exits
-    largest = exit_costs(plain, space.skeleton).cumulative[-1] / MACS_PER_MILLION
+    largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
     objectives: tuple[Objective, ...] = (
         Objective(

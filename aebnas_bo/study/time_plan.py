@@ -14,9 +14,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, first_problem
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.study.training_speed import Speed
 from aebnas_bo.training.settings import TeacherConfig
 

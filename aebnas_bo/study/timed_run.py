@@ -9,7 +9,6 @@ from functools import partial
 import torch
 
 from aebnas_bo.analysis.summary import Summary
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
@@ -26,8 +25,9 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
@@ -131,7 +131,7 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     torch.set_num_threads(config.num_threads)  # what is timed must run as it will
     speed = measure_speed(problem)
     minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
-    highest = config.search.max_average_macs or problem.space.middle_macs / MACS_PER_MILLION
+    highest = config.search.max_average_macs or millions(problem.space.middle_macs)
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
     share = sufficiency(minutes, watch.seconds, num_images, networks_s)
@@ -209,7 +209,7 @@ class _TimedRun:
         if self._plan.final_epochs is None:
             num_images = len(candidates[0].problem.for_final_training.splits.train)
             speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
-            teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
+            teachers = self._teachers_seconds(candidates[0], millions(goals[-1].value))
             epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
             self._decide(final_epochs=epochs, teacher=teacher)
             candidates = [replace(candidate, problem=self._problem) for candidate in candidates]

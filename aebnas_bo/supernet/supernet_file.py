@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
+from aebnas_bo.storage.tensor_file import check_fit, load_shapes, load_tensors, save_tensors
 from aebnas_bo.supernet.supernet import Supernet
 
 
@@ -15,14 +15,14 @@ def save_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
 
 
 def images_of_supernet(path: Path, fingerprint: str) -> tuple[int, int]:
-    """Return channels of the images and number of classes a file's supernet was made for, without any image at hand.
+    """Return channels of the images and number of classes a file's supernet was made for; its weights are not read.
 
     Raises:
-        CorruptStateError: As `load_tensors`, or if the file holds no supernet.
+        CorruptStateError: As `load_shapes`, or if the file holds no supernet.
     """
-    tensors, _ = load_tensors(path, fingerprint)
+    shapes = load_shapes(path, fingerprint)
     try:
-        return tensors["stem.weight"].shape[1], tensors["classifier.weight"].shape[0]
+        return shapes["stem.weight"][1], shapes["classifier.weight"][0]
     except KeyError as error:
         raise CorruptStateError(f"{path} holds no supernet: it lacks {error}; start another run folder") from error
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.deploy.network_figures import macs_without_passed
-from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
-from aebnas_bo.early_exit.policy import evaluate_thresholds
-from aebnas_bo.errors import UsageError
+from aebnas_bo.deploy.network_figures import network_outcome
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.search.trial import Trial, completed_settings
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 
 SUPERNET_WEIGHTS = "supernet"
@@ -49,26 +45,7 @@ class ChosenNetwork:
 
 def budget_of(config: Config, space: NetworkSpace) -> float:
     """Return the millions of average MACs at which methods are compared: the limit, else the middle of the space."""
-    return config.search.max_average_macs or space.middle_macs / MACS_PER_MILLION
-
-
-def choose(trials: Sequence[Trial], max_average_macs: float) -> Trial:
-    """Return the most accurate observation within a budget, the cheaper of two; without one, the cheapest of all.
-
-    Args:
-        trials: All trials, with their further settings.
-        max_average_macs: Budget in millions.
-
-    Raises:
-        UsageError: If no trial was completed.
-    """
-    observed = completed_settings(trials)
-    if not observed:
-        raise UsageError("no trial was completed; there is nothing to choose from")
-    within = [trial for trial in observed if trial.metrics["average_macs"] <= max_average_macs]
-    if not within:
-        return min(observed, key=lambda trial: trial.metrics["average_macs"])
-    return max(within, key=lambda trial: (trial.metrics["accuracy"], -trial.metrics["average_macs"]))
+    return config.search.max_average_macs or millions(space.middle_macs)
 
 
 def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> ChosenNetwork:
@@ -87,17 +64,14 @@ def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> Chose
     measured, _ = measure(
         estimator.network(architecture), images, costs.cumulative, architecture.key, problem.config.estimation
     )
-    used = outputs_in_use(measured, given, backbone=costs.backbone, branches=costs.branches)
-    outcome = evaluate_thresholds(used.table, used.thresholds)
-    own = replace(used.table, macs=macs_without_passed(costs, used.rows))
-    without_passed = evaluate_thresholds(own, used.thresholds)
+    network = network_outcome(measured, costs, given)
     return ChosenNetwork(
         key=architecture.key,
         validation_accuracy=trial.metrics["accuracy"],
-        test_accuracy=outcome.accuracy,
-        average_macs=outcome.average_macs / MACS_PER_MILLION,
-        average_macs_without_passed=without_passed.average_macs / MACS_PER_MILLION,
-        worst_case_macs=used.table.macs[-1] / MACS_PER_MILLION,
-        exits=len(used.thresholds),
-        exit_rates=outcome.exit_rates,
+        test_accuracy=network.outcome.accuracy,
+        average_macs=network.average_macs,
+        average_macs_without_passed=network.average_macs_without_passed,
+        worst_case_macs=network.worst_case_macs,
+        exits=len(network.used.thresholds),
+        exit_rates=network.outcome.exit_rates,
     )

@@ -9,18 +9,20 @@ from functools import cache
 from pathlib import Path
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.analysis.selection import observations, trial_figures, within_budget
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.errors import ConfigError, UsageError
-from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, choose, judge
+from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
+from aebnas_bo.search.strategies import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials
 from aebnas_bo.study.running import run_study
@@ -62,7 +64,8 @@ def run_comparison(
         progress: Shows what happens.
 
     Raises:
-        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point.
+        ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point, or a
+            strategy needs an extra that is missing.
         UsageError: If the folder is a file, or holds runs of other settings.
         AebnasError: As the steps do; studies finished so far are kept.
     """
@@ -86,6 +89,9 @@ def run_comparison(
 
 
 def _check(configs: Mapping[str, Config]) -> None:
+    for config in configs.values():
+        if config.search.strategy != "plain":
+            check_strategy(config.search)
     shared: dict[str, Callable[[Config], object]] = {
         "data": lambda config: config.data,
         "supernet.epochs": lambda config: config.supernet.epochs,
@@ -149,7 +155,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
         method=config.name,
         seed=config.seed,
         curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
-        network=judge(choose(trials, budget), problem, estimator),
+        network=judge(within_budget(observations(trials), budget, figures=trial_figures), problem, estimator),
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )

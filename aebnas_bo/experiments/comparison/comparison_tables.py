@@ -14,9 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.analysis.plots import save_figure
+from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.experiments.comparison.chosen_network import SUPERNET_WEIGHTS
 from aebnas_bo.experiments.comparison.comparison_study import MethodRun
+from aebnas_bo.storage.atomic_files import write_text
 
 METHOD_COLOURS = {  # of the package's methods, the same in every figure
     "aebnas-bo": "#c8102e",
@@ -131,7 +133,7 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
         path: PNG file to write.
         runs: All runs.
     """
-    figure = Figure(figsize=(11.5, 4.8), layout="constrained")
+    figure = Figure(figsize=(11.5, 4.8), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     curves, networks = figure.subplots(1, 2)
     floor = []
@@ -179,4 +181,4 @@ def plot_comparison(path: Path, runs: Sequence[MethodRun]) -> None:
     for axes in (curves, networks):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-    figure.savefig(path, dpi=DPI)
+    save_figure(path, figure)

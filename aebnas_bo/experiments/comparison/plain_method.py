@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from aebnas_bo.analysis.tables import write_text
+from aebnas_bo.analysis.selection import within_budget
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 
 NUM_WIDTHS = 5
@@ -36,10 +37,10 @@ def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress
     write_text(folder.config, dump_config(problem.config))
     ground = PlainGround(folder, problem)
     least, _ = problem.space.backbone_macs
-    widths = plain_widths(ground, least / MACS_PER_MILLION, budget)
+    widths = plain_widths(ground, millions(least), budget)
     trained = [train_plain(ground, width, problem.config.seed, progress=progress) for width in widths]
-    within = [one for one in trained if one.validation.average_macs <= budget] or trained[:1]
-    return _chosen(max(within, key=lambda one: (one.validation.accuracy, -one.validation.average_macs)))
+    chosen = within_budget(trained, budget, figures=lambda one: (one.validation.accuracy, one.validation.average_macs))
+    return _chosen(chosen)
 
 
 def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:

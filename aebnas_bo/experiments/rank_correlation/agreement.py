@@ -10,7 +10,7 @@ import numpy as np
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import Agreement, agreement
-from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.macs import millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point
 
@@ -58,10 +58,10 @@ def compare_network(space: NetworkSpace, point: Point, estimate: ExitTable, alon
     def quantities(table: ExitTable) -> dict[str, float]:
         outcome = evaluate_thresholds(table, thresholds)
         shares = (100.0 * table.is_correct.double().mean(dim=1)).tolist()
-        whole = {"accuracy": outcome.accuracy, "average_macs": outcome.average_macs / MACS_PER_MILLION}
+        whole = {"accuracy": outcome.accuracy, "average_macs": millions(outcome.average_macs)}
         return whole | dict(zip(names, shares, strict=True))
 
-    macs = {name: cost / MACS_PER_MILLION for name, cost in zip(names, estimate.macs, strict=True)}
+    macs = {name: millions(cost) for name, cost in zip(names, estimate.macs, strict=True)}
     return Comparison(point, architecture.key, macs, quantities(estimate), quantities(alone))
 
 

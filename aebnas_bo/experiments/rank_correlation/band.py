@@ -16,7 +16,7 @@ from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.errors import SearchSpaceError, UsageError
 from aebnas_bo.experiments.rank_correlation.drawing import lean_point, nearest_position
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
+from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, ParameterValue, Point
 
@@ -65,7 +65,7 @@ def band_candidates(space: NetworkSpace, count: int, *, band: Band, generator: n
         point = space.search_space.canonical(lean_point(space, float(size), generator))
         architecture = space.architecture(point)
         costs = exit_costs(architecture, space.skeleton).cumulative
-        first, last = costs[0] / MACS_PER_MILLION, costs[-1] / MACS_PER_MILLION
+        first, last = millions(costs[0]), millions(costs[-1])
         lowest, highest = min(lowest, first), max(highest, last)
         if first <= band[1] and last >= band[0]:
             by_key.setdefault(architecture.key, (costs[-1], point))
@@ -136,7 +136,7 @@ def _moved_into(
 
     def macs_at(share: float) -> float:
         thresholds = space.thresholds(_shifted(space, point, share))
-        return evaluate_thresholds(table, thresholds).average_macs / MACS_PER_MILLION
+        return millions(evaluate_thresholds(table, thresholds).average_macs)
 
     low, high = max(band[0], macs_at(-1.0)), min(band[1], macs_at(1.0))
     if low > high:

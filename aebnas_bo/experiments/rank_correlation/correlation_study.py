@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from aebnas_bo.analysis.summary import package_versions, peak_memory_mb
-from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.effects import STATISTICS_ONLY, effect_of
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
@@ -29,6 +28,7 @@ from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_s
 from aebnas_bo.seeding import numpy_generator
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import Point
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings

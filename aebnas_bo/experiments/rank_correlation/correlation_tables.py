@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from aebnas_bo.analysis.plots import DPI, FRONT, INK, style_axes
-from aebnas_bo.analysis.tables import write_csv, write_text
+from aebnas_bo.analysis.plots import DPI, FRONT, INK, save_figure, style_axes
+from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison
 from aebnas_bo.experiments.rank_correlation.statistics import Agreement
 from aebnas_bo.experiments.rank_correlation.verdict import interval_text, verdict
 from aebnas_bo.space.search_space import ParameterValue
-from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.atomic_files import write_text
 
 EXIT_COLOURS = ("#9aa5b1", "#5b8db8", "#2f5d8a", "#7a9e3f", "#b58900", "#8a4f7d", "#4d4d4d")
 COST_TICKS = tuple(mantissa * 10.0**exponent for exponent in range(-4, 5) for mantissa in (1, 2, 5))
@@ -181,8 +181,7 @@ def plot_fidelity(path: Path, comparisons: Sequence[Comparison], found: Sequence
         )  # fmt: skip
     outputs.legend(loc="lower right", frameon=False, fontsize=9)
     _finish(outputs, "Each output by itself", None)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_figure(path, figure)
 
 
 def _finish(axes: Axes, title: str, entry: Agreement | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from aebnas_bo.analysis import plots
-from aebnas_bo.analysis.plots import line_of, plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.estimation.estimate import FurtherSetting
 
@@ -32,7 +32,7 @@ def test_the_front_is_within_the_axes_where_only_further_settings_reach(trials, 
     cheap = FurtherSetting({}, {"accuracy": 20.0, "average_macs": 0.001}, {}, {})
     dear = FurtherSetting({}, {"accuracy": 99.9, "average_macs": 80.0}, {}, {})
     shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure.axes[0]))
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure.axes[0]))
     plot_pareto_front(Path(), [replace(trials[0], further=(cheap, dear)), *trials[1:]], objectives, design_trials=2)
     (left, right), (bottom, top) = shown[0].get_xlim(), shown[0].get_ylim()
     assert left < 0.001
@@ -43,7 +43,7 @@ def test_the_front_is_within_the_axes_where_only_further_settings_reach(trials, 
 
 def test_trials_are_drawn_where_none_is_admissible(trials, objectives, monkeypatch) -> None:
     shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure.axes[0]))
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure.axes[0]))
     limited = (replace(objectives[0], limit=99.99), *objectives[1:])
     plot_pareto_front(Path(), trials, limited, design_trials=2)
     assert [text.get_text() for text in shown[0].texts] == ["no admissible network yet"]
@@ -57,20 +57,6 @@ def test_every_cost_has_a_panel(tmp_path: Path, timed, three) -> None:
         assert image.size == (2800, 1000)
 
 
-def test_the_line_of_a_panel_is_the_front_of_its_two_metrics_alone(timed, three) -> None:
-    assert [trial.number for trial in line_of(timed, three, three[1])] == [5, 0, 2, 1]
-    assert [trial.number for trial in line_of(timed, three, three[2])] == [4, 1]
-    limited = (three[0], replace(three[1], limit=3.6), three[2])
-    assert [trial.number for trial in line_of(timed, limited, three[2])] == [4, 2]
-
-
-def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
-    slow = FurtherSetting({}, {"accuracy": 99.0, "average_macs": 1.0, "latency_ms": 8.0}, {}, {})
-    one = replace(trials[0], metrics={**trials[0].metrics, "latency_ms": 2.0}, further=(slow,))
-    limited = (*three[:2], replace(three[2], limit=5.0))
-    assert [trial.setting for trial in line_of([one], limited, three[1])] == [0]
-
-
 TRAINED = [
     TrainedPoint("key1", "short", 8, 0.5, 4.5), TrainedPoint("key2", "short", 20, 86.0, 3.5),
     TrainedPoint("key1", "final", 200, 97.0, 90.0), TrainedPoint("plain-3", "plain", 200, 4.9, 0.001),
@@ -79,7 +65,7 @@ TRAINED = [
 
 def test_trained_networks_are_drawn_and_named_by_their_training(trials, objectives, monkeypatch) -> None:
     shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure))
     plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=TRAINED)
     [legend] = shown[0].legends
     labels = [text.get_text() for text in legend.get_texts()]
@@ -98,7 +84,7 @@ def test_trained_networks_are_drawn_and_named_by_their_training(trials, objectiv
 
 def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three, monkeypatch) -> None:
     shown = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: shown.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure))
     plot_pareto_front(Path(), timed, three, design_trials=2, trained=TRAINED)
     macs, latency, *_ = (axes.get_legend_handles_labels()[1] for axes in shown[0].axes)
     assert len(set(macs) - set(latency)) == 4

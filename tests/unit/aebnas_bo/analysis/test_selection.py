@@ -2,9 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from aebnas_bo.analysis.selection import Selection, parse_selection, select
+from aebnas_bo.analysis.selection import (
+    Selection,
+    observations,
+    parse_selection,
+    select,
+    trial_figures,
+    within_budget,
+)
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.search.trial import Trial
 
 
 @pytest.mark.parametrize(
@@ -98,3 +106,18 @@ def test_limits_of_the_search_are_respected(trials, objectives) -> None:
 def test_nothing_completed_is_said(trials, objectives) -> None:
     with pytest.raises(UsageError, match="no trial was completed"):
         select([trials[3]], objectives, Selection("knee"))
+
+
+def a_trial(number: int, accuracy: float, macs: float) -> Trial:
+    return Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs})
+
+
+def test_the_most_accurate_network_within_a_budget_is_chosen() -> None:
+    found = [a_trial(0, 80.0, 1.0), a_trial(1, 90.0, 2.0), a_trial(2, 90.0, 1.5), a_trial(3, 99.0, 2.1)]
+    assert within_budget(found, 2.0, figures=trial_figures).number == 2
+    assert within_budget(found, 0.5, figures=trial_figures).number == 0  # none keeps to it: the cheapest
+
+
+def test_without_a_completed_trial_nothing_is_observed() -> None:
+    with pytest.raises(UsageError, match="no trial was completed"):
+        observations([Trial(0, "", "FAILED", {})])

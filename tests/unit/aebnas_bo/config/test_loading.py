@@ -151,7 +151,22 @@ def test_yaml_traps_are_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "NaN", "Infinity"])
 def test_non_finite_numbers_are_refused(value: str) -> None:
-    assert "finite" in problems([f"supernet.gradient_clip={value}"])
+    assert "supernet.gradient_clip: must be a finite number, got" in problems([f"supernet.gradient_clip={value}"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("search.budget=.nan", "search.budget: input should be a valid integer, got nan"),
+        ("supernet.exit_weights=[1.0,.inf,1.0]", "supernet.exit_weights.1: must be a finite number, got inf"),
+        ("space.thresholds=[0.1,.nan]", "space.exits.0.threshold_values.1: must be a finite number, got nan"),
+        ("name=.nan", "name: input should be a valid string, got nan"),
+    ],
+)
+def test_non_finite_numbers_are_reported_once_and_as_given(setting: str, expected: str) -> None:
+    text = problems([setting])
+    assert expected in text
+    assert "1.0" not in text
 
 
 @pytest.mark.parametrize(
@@ -166,6 +181,8 @@ def test_non_finite_numbers_are_refused(value: str) -> None:
         ("space: 3\n", "space: expected"),
         ("search: {budget: true}\n", "search.budget"),
         ("search: {budget: 1.5}\n", "search.budget"),
+        ("search: {2020-01-01: 3}\n", "search.2020-01-01: no such setting"),
+        ("search: {budget: 2020-01-01}\n", "search.budget: input should be a valid integer, got '2020-01-01'"),
     ],
 )
 def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:

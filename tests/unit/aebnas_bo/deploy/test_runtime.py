@@ -16,6 +16,7 @@ from aebnas_bo.deploy.description import NetworkFileError
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
+from aebnas_bo.deploy.runtime import StepwiseEngine
 from aebnas_bo.deploy.seal import UNSEALED, seal
 from aebnas_bo.deploy.segments import segments, sureness
 from aebnas_bo.early_exit.policy import ExitTable, exit_indices
@@ -78,6 +79,26 @@ def expected(network, pixels: torch.Tensor):
     left_at = exit_indices(table.certainty, description.thresholds)
     answers = torch.stack([one[:, : description.num_classes] for one in logits])
     return left_at, answers[left_at, torch.arange(len(left_at))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rule", ["each", "cumulative"])
+def test_images_leave_where_the_table_says_also_at_thresholds_that_are_just_reached(rule, seed, make_network) -> None:
+    _, description = make_network(confidence="max_softmax", exit_rule=rule, temperatures=(1.0, 1.5, 0.5))
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2.0 * torch.randn(3, 500, description.num_classes, generator=generator)
+    sure = torch.stack([sureness(one, description, number) for number, one in enumerate(logits)])
+    table = ExitTable(sure, torch.zeros_like(sure, dtype=torch.bool), (1, 2, 3), rule)
+    thresholds = [float(certainty.quantile(0.6, interpolation="nearest")) for certainty in table.certainty[:2]]
+    outputs = [
+        output.model_copy(update={"threshold": threshold})
+        for output, threshold in zip(description.outputs, [*thresholds, None], strict=True)
+    ]
+    description = description.model_copy(update={"outputs": tuple(outputs)})
+    steps = [lambda images, one=one: (images, one[images]) for one in logits]
+    found = StepwiseEngine(description, steps).run(torch.arange(500), leaves_early=True)
+    assert torch.equal(found.exit_indices, exit_indices(table.certainty, thresholds))
+    assert len(found.exit_indices.unique()) == 3
 
 
 @pytest.fixture(scope="module")

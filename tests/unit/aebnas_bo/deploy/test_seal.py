@@ -1,7 +1,7 @@
 import pytest
 
 from aebnas_bo.deploy.description import NetworkFileError
-from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal, write_bytes
+from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal
 
 
 def test_a_seal_fits_what_was_sealed_and_nothing_else() -> None:
@@ -18,10 +18,3 @@ def test_a_seal_fits_what_was_sealed_and_nothing_else() -> None:
 def test_what_was_never_sealed_is_refused(data) -> None:
     with pytest.raises(NetworkFileError, match="file was not written by aebnas_bo"):
         check_seal(data, "file")
-
-
-def test_files_appear_whole(tmp_path) -> None:
-    write_bytes(tmp_path / "a", b"1")
-    write_bytes(tmp_path / "a", b"22")
-    assert (tmp_path / "a").read_bytes() == b"22"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]

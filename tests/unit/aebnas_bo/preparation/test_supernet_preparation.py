@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def _own_cache(tmp_path: Path, monkeypatch) -> None:
 def prepare(folder: RunFolder | None = None, settings: tuple[str, ...] = ()):
     config = load_config(None, [*SETTINGS, *settings])
     return prepare_supernet(Problem.load(config), folder, RunProgress(Console(stderr=True), quiet=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the user's cache folder is another one there")
+def test_the_cache_is_the_named_folder_or_the_users(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.setenv("AEBNAS_BO_CACHE", "")
+    assert cache_folder() == tmp_path / "caches/aebnas_bo"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / "home/.cache/aebnas_bo"
+    assert not (tmp_path / "home").exists()
 
 
 def test_equal_runs_share_a_supernet_and_others_do_not() -> None:

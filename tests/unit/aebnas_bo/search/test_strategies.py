@@ -1,10 +1,14 @@
 """What every strategy promises, whoever wrote it."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.search import strategies
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategies import make_strategy
@@ -30,6 +34,19 @@ def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None
     plain = settings.model_copy(update={"strategy": "plain"})
     with pytest.raises(ConfigError, match=r"search.strategy: plain searches nothing; .*--methods plain"):
         make_strategy(estimator.search_space, objectives, plain, 0)
+
+
+def test_a_strategy_whose_package_is_missing_names_its_extra(estimator, objectives, settings, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymoo", None)
+    monkeypatch.setattr(strategies, "find_spec", lambda name: None if name == "pymoo" else find_spec(name))
+    with pytest.raises(ConfigError, match=r"search.strategy: aebnas needs pymoo: .*'aebnas_bo\[nsga2\]'"):
+        make_strategy(estimator.search_space, objectives, settings.model_copy(update={"strategy": "aebnas"}), 0)
+    assert make_strategy(estimator.search_space, objectives, settings, 0) is not None
+
+
+def test_everything_else_works_without_pymoo() -> None:
+    code = "import sys; sys.modules['pymoo'] = None; import aebnas_bo.study.running, aebnas_bo.cli.app"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from aebnas_bo.storage.atomic_files import remove_leftovers, replacing
+from aebnas_bo.storage.atomic_files import remove_leftovers, replacing, write_bytes, write_text
 
 
 def test_replacing_shows_the_file_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -27,6 +28,26 @@ def test_replacing_keeps_the_file_and_leaves_nothing_when_writing_fails(tmp_path
         fail(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.csv"
+    synced = []
+
+    def note(number: int) -> None:
+        synced.append((os.fstat(number).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_text(path, "grün\n")
+    assert synced == [(6, False)]
+    assert path.read_bytes() == "grün\n".encode()
+
+
+def test_a_file_is_written_over_another(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"1")
+    write_bytes(tmp_path / "a", b"22")
+    assert (tmp_path / "a").read_bytes() == b"22"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_remove_leftovers_knows_the_names_that_replacing_gives(tmp_path: Path) -> None:

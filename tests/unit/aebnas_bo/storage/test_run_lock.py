@@ -1,11 +1,17 @@
+import errno
+import fcntl
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.errors import RunFolderInUseError, UsageError
 from aebnas_bo.storage.run_lock import RunLock, process_at_work
 
 HOLDER = """
@@ -58,6 +64,42 @@ def test_nobody_is_at_work_where_the_lock_is_free_missing_or_names_another_proce
     assert process_at_work(tmp_path) is None
     (tmp_path / "run.lock").write_text(left_behind.replace('"host": "', '"host": "not-'))
     assert "on not-" in (process_at_work(tmp_path) or "")
-    for damaged in ("?", "[]", '{"pid": []}', left_behind.replace(f": {os.getpid()},", ": 1e30,")):
+    numbers = [left_behind.replace(f": {os.getpid()},", f": {number},") for number in ("1e30", "-1")]
+    for damaged in ("?", "[]", '{"pid": []}', *numbers):
         (tmp_path / "run.lock").write_text(damaged)
         assert process_at_work(tmp_path) is None
+
+
+def test_a_process_of_somebody_else_is_taken_at_its_word(tmp_path: Path, monkeypatch) -> None:
+    def refuse(_: psutil.Process) -> None:
+        raise psutil.AccessDenied
+
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": "x"}
+    (tmp_path / "run.lock").write_text(json.dumps(holder))
+    assert process_at_work(tmp_path) is None
+    monkeypatch.setattr(psutil.Process, "open_files", refuse)
+    assert process_at_work(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}, started x"
+
+
+def test_a_refused_attempt_leaves_the_name_of_the_holder(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        for _ in range(2):
+            with pytest.raises(RunFolderInUseError, match=f"process {os.getpid()} on .*, started "), RunLock(tmp_path):
+                pass
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UsageError, match=r"cannot be locked \(.*\); give another --out"), RunLock(tmp_path):
+        pass
+
+
+def test_a_removed_folder_is_no_error_at_the_end(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with RunLock(folder):
+        shutil.rmtree(folder)
+    assert not folder.exists()

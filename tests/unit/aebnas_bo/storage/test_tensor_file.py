@@ -134,6 +134,16 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypat
 def test_a_supernet_says_what_images_it_is_for(tmp_path: Path) -> None:
     save_supernet(tmp_path / "s.safetensors", _supernet(0), "f")
     assert images_of_supernet(tmp_path / "s.safetensors", "f") == (1, 3)
+    data = bytearray((tmp_path / "s.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(data)
+    assert images_of_supernet(tmp_path / "damaged.safetensors", "f") == (1, 3)  # no weight is read
+    (tmp_path / "half.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CorruptStateError, match="cannot be read as safetensors"):
+        images_of_supernet(tmp_path / "half.safetensors", "f")
+    (tmp_path / "old.safetensors").write_bytes(data.replace(b'"format_version":"1"', b'"format_version":"0"'))
+    with pytest.raises(CorruptStateError, match="has format 0, expected 1"):
+        images_of_supernet(tmp_path / "old.safetensors", "f")
     with pytest.raises(CorruptStateError, match="another space"):
         images_of_supernet(tmp_path / "s.safetensors", "g")
     save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, {"fingerprint": "f"})

@@ -12,13 +12,11 @@ from aebnas_bo.deploy import plain_baseline
 from aebnas_bo.deploy.trainings import plain_networks
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.experiments.comparison import comparison_study as study
-from aebnas_bo.experiments.comparison.chosen_network import choose
 from aebnas_bo.experiments.comparison.comparison_study import MethodRun, run_comparison
 from aebnas_bo.experiments.comparison.comparison_tables import caption, comparison_rows, header, write_outputs
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import run_study
@@ -179,15 +177,3 @@ def test_outputs_hold_every_run_and_means_over_seeds(finished, tmp_path: Path) -
     means = [float(row[header(more).index("hypervolume")].split(" ")[0]) for row in rows]
     assert means == sorted(means, reverse=True)
     assert all("± 0.707" in row[header(more).index("hypervolume")] for row in rows)
-
-
-def a_trial(number: int, accuracy: float, macs: float) -> Trial:
-    return Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs})
-
-
-def test_the_most_accurate_network_within_the_budget_is_chosen() -> None:
-    trials = [a_trial(0, 80.0, 1.0), a_trial(1, 90.0, 2.0), a_trial(2, 90.0, 1.5), a_trial(3, 99.0, 2.1)]
-    assert choose(trials, 2.0).number == 2
-    assert choose(trials, 0.5).number == 0  # none keeps to it: the cheapest
-    with pytest.raises(UsageError, match="no trial was completed"):
-        choose([Trial(0, "", "FAILED", {})], 1.0)

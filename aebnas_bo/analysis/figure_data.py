@@ -1,0 +1,161 @@
+"""What the figures of a run show, the same in the PNG files and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.pareto import admissible, pareto_front
+from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.trial import Trial
+
+NUM_STEEP = 5  # first points of a curve that rise from zero and would flatten everything that follows
+
+
+@dataclass(frozen=True)
+class HypervolumeData:
+    """The hypervolume after each of `n` trials.
+
+    Args:
+        alone: That of the trials as proposed, `n`.
+        whole: The same with further settings of their thresholds, `n`.
+        has_settings: Whether there are any.
+        design_end: Where the first design ends on the axis of trials.
+        bottom: Where the axis of the hypervolume begins.
+        top: Where it ends.
+        reference: The reference point, in words.
+    """
+
+    alone: tuple[float, ...]
+    whole: tuple[float, ...]
+    has_settings: bool
+    design_end: float
+    bottom: float
+    top: float
+    reference: str
+
+    @property
+    def numbers(self) -> list[int]:
+        """Number of trials at each point, from 1."""
+        return list(range(1, len(self.whole) + 1))
+
+
+def hypervolume_data(trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> HypervolumeData:
+    """Return the curves of a study.
+
+    Args:
+        trials: All trials in order.
+        objectives: Directions and reference point.
+        design_trials: Size of the space-filling design.
+    """
+    alone, whole = (
+        tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings))
+        for has_settings in (False, True)
+    )
+    low, high = (alone[min(NUM_STEEP, len(alone) - 1)], whole[-1]) if alone else (0.0, 0.0)
+    margin = 0.08 * max(high - low, 1e-9)
+    return HypervolumeData(
+        alone=alone,
+        whole=whole,
+        has_settings=any(trial.further for trial in trials),
+        design_end=min(design_trials, len(trials)) + 0.5,
+        bottom=low - margin,
+        top=high + 1.5 * margin,
+        reference=", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives),
+    )
+
+
+@dataclass(frozen=True)
+class FrontData:
+    """Observations and their front over one metric, upwards, and one cost, to the right.
+
+    Args:
+        up: The metric.
+        right: The cost.
+        design: Completed trials of the first design.
+        proposed: Completed trials after it.
+        further: Further settings of both.
+        front: The front in all metrics.
+        line: The front in these two alone, cheapest first.
+        trained: Trained networks, where the cost is average MACs.
+    """
+
+    up: Objective
+    right: Objective
+    design: tuple[Trial, ...]
+    proposed: tuple[Trial, ...]
+    further: tuple[Trial, ...]
+    front: tuple[Trial, ...]
+    line: tuple[Trial, ...]
+    trained: tuple[TrainedPoint, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All completed trials, as proposed."""
+        return (*self.design, *self.proposed)
+
+    def visible(self, otherwise: Sequence[Trial]) -> tuple[float, float]:
+        """Return the range of the metric that shows the front, what lies near it and what is trained.
+
+        Args:
+            otherwise: What it shows where there is no front.
+        """
+        return trained_range(self.trained, *visible_range(self.trials, self.front or otherwise, self.up.name))
+
+    def num_below(self, bottom: float) -> int:
+        """Return how many trials lie below a value of the metric."""
+        return sum(trial.metrics[self.up.name] < bottom for trial in self.trials)
+
+
+def front_data(
+    observed: Sequence[Trial],
+    front: Sequence[Trial],
+    objectives: Sequence[Objective],
+    *,
+    right: Objective,
+    design_trials: int,
+    trained: Sequence[TrainedPoint],
+) -> FrontData:
+    """Sort observations into what a figure tells apart.
+
+    Args:
+        observed: Completed trials with their further settings, in order.
+        front: The admissible ones that are not dominated.
+        objectives: The metrics, accuracy first.
+        right: The cost.
+        design_trials: Size of the first design.
+        trained: Trained networks.
+    """
+    proposed = [trial for trial in observed if trial.setting == 0]
+    return FrontData(
+        up=objectives[0],
+        right=right,
+        design=tuple(trial for trial in proposed if trial.number < design_trials),
+        proposed=tuple(trial for trial in proposed if trial.number >= design_trials),
+        further=tuple(trial for trial in observed if trial.setting > 0),
+        front=tuple(front),
+        line=tuple(line_of(observed, objectives, right)),
+        trained=tuple(trained) if right.name == "average_macs" else (),
+    )
+
+
+def line_of(observed: Sequence[Trial], objectives: Sequence[Objective], cost: Objective) -> list[Trial]:
+    """Return the front in accuracy and one cost alone, cheapest first, among what meets all limits.
+
+    Args:
+        observed: Completed trials with their further settings.
+        objectives: All metrics, accuracy first.
+        cost: The one cost.
+    """
+    alone = [replace(trial, further=()) for trial in admissible(observed, objectives)]
+    return pareto_front(alone, [objectives[0], cost])
+
+
+def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:
+    """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
+    low = min(trial.metrics[metric] for trial in front)
+    high = max(trial.metrics[metric] for trial in front)
+    lowest = min(trial.metrics[metric] for trial in (*trials, *front))
+    return max(lowest, low - 0.5 * max(high - low, 2.0)), high
