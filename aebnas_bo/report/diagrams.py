@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from aebnas_bo.report.networks import ShownNetwork, ShownOutput
 from aebnas_bo.report.number_text import macs_text, percent_text
 from aebnas_bo.space.architecture import BranchLayer
+from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.plan import BlockPlan, BranchPlan
 
 WIDTH = 420.0
@@ -24,7 +25,7 @@ OVERLAP = 0.6  # of a piece of the trunk with the one above, so that no seam sho
 THICKEST = 22.0  # of the trunk, where all images are on the way
 MOST_CHARACTERS = 44  # of a line
 ARROW = " → "
-KINDS = {"dense": "dense", "depthwise_separable": "separable", "inverted_residual": "inverted"}
+UNNAMED = "inverted_residual"  # the usual kind of block
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,15 @@ def _leaving_text(output: ShownOutput) -> str:
 def _block_text(block: BlockPlan) -> str:
     squeeze = " SE" if block.squeeze is not None else ""
     kernel = max(convolution.kernel for convolution in block.convolutions)
-    if block.kind != "inverted_residual":
-        return f"{KINDS[block.kind]} {kernel}×{kernel}{squeeze}"
-    expand = block.convolutions[0]
-    return f"{kernel}×{kernel} ·{expand.out_channels // expand.in_channels}{squeeze}"
+    name = "" if block.kind == UNNAMED else f"{LAYER_KINDS[block.kind].diagram_name} "
+    expansion = f" ·{block.expansion}" if LAYER_KINDS[block.kind].expands else ""
+    return f"{name}{kernel}×{kernel}{expansion}{squeeze}"
 
 
 def _layer_text(layer: BranchLayer) -> str:
     resized = f"↑{layer.upsample} " if layer.upsample else ""
-    return f"{resized}{KINDS[layer.kind]} {layer.kernel}×{layer.kernel} ·{layer.expansion}{' pool' * layer.pool}"
+    name = LAYER_KINDS[layer.kind].diagram_name
+    return f"{resized}{name} {layer.kernel}×{layer.kernel} ·{layer.expansion}{' pool' * layer.pool}"
 
 
 def _lines(items: Sequence[str]) -> tuple[str, ...]:

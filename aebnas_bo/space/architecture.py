@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
-LayerKind = Literal["dense", "depthwise_separable", "inverted_residual"]
+from aebnas_bo.space.layer_kinds import LayerKind
+
 Activation = Literal["relu", "hardswish"]
 
 
@@ -59,9 +60,8 @@ class Block:
 
     Args:
         kernel: Kernel size of the spatial convolution.
-        expansion: Channel multiplier inside an inverted residual; 1 for the other kinds.
-        kind: `inverted_residual` is a 1x1 expansion, a depthwise convolution and a linear 1x1 projection;
-            `depthwise_separable` a depthwise convolution and a 1x1 convolution; `dense` one ordinary convolution.
+        expansion: Channel multiplier inside kinds that expand, such as an inverted residual; 1 for the others.
+        kind: What it consists of (`layer_kinds.LAYER_KINDS`).
     """
 
     kernel: int
@@ -85,9 +85,8 @@ class BranchLayer:
     """One layer of an exit branch.
 
     Args:
-        kind: `dense` is a convolution to `expansion` times the channels, `depthwise_separable` a depthwise
-            convolution and a 1x1 to `expansion` times the channels, `inverted_residual` a block that expands
-            by `expansion` inside and keeps the channels.
+        kind: What it consists of (`layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write `expansion`
+            times the channels they read; kinds that expand inside, such as `inverted_residual`, keep the channels.
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier.
         pool: Whether a 2x2 max-pool follows.

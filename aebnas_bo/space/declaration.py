@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from aebnas_bo.space.architecture import Activation, Block, LayerKind
+from aebnas_bo.space.architecture import Activation, Block
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.storage.frozen_model import FrozenModel
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
@@ -40,9 +41,9 @@ class StageChoices(Declaration):
         widths: Output channels.
         depths: Number of blocks; 0, which only the last stage may have, leaves the stage out.
         kernels: Kernel sizes of the spatial convolution.
-        expansions: Channel multipliers of inverted residuals.
+        expansions: Channel multipliers of the kinds that expand inside, such as inverted residuals.
         stride: Stride of the first block.
-        kinds: Kinds of block (`Block` explains each); every block of the stage may be of another one.
+        kinds: Kinds of block (`layer_kinds.LAYER_KINDS`); every block of the stage may be of another one.
     """
 
     widths: PositiveChoices
@@ -65,7 +66,7 @@ class StageChoices(Declaration):
             Block(kernel, expansion, kind)
             for kind in self.kinds
             for kernel in self.kernels
-            for expansion in (self.expansions if kind == "inverted_residual" else (1,))
+            for expansion in (self.expansions if LAYER_KINDS[kind].expands else (1,))
         )
 
 

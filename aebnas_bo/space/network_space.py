@@ -14,8 +14,9 @@ from itertools import product
 from typing import cast
 
 from aebnas_bo.errors import SearchSpaceError
-from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (
     ChoiceParameter,
@@ -96,9 +97,11 @@ class NetworkSpace:
             prefix = f"{group}_block{block}"
             _add(parameters, f"{prefix}_kind", choices.kinds, group, condition, behind, is_ordered=False)
             _add(parameters, f"{prefix}_kernel", choices.kernels, group, condition, behind=behind)
-            if "inverted_residual" in choices.kinds:
-                expanding = Condition(f"{prefix}_kind", ("inverted_residual",)) if len(choices.kinds) > 1 else condition
-                _add(parameters, f"{prefix}_expansion", choices.expansions, group, expanding, behind=behind)
+            expanding = tuple(kind for kind in choices.kinds if LAYER_KINDS[kind].expands)
+            if expanding:
+                is_always = len(expanding) == len(choices.kinds)
+                expands = condition if is_always else Condition(f"{prefix}_kind", expanding)
+                _add(parameters, f"{prefix}_expansion", choices.expansions, group, expands, behind=behind)
 
     def _add_exit(self, parameters: list[Parameter], number: int) -> None:
         choices, group = self.declaration.exits[number - 1], f"exit{number}"
@@ -152,7 +155,7 @@ class NetworkSpace:
         kind = cast(LayerKind, genes.get(f"{prefix}_kind", choices.kinds[0]))
         return Block(
             kernel=_gene(genes, f"{prefix}_kernel", choices.kernels),
-            expansion=_gene(genes, f"{prefix}_expansion", choices.expansions) if kind == "inverted_residual" else 1,
+            expansion=_gene(genes, f"{prefix}_expansion", choices.expansions) if LAYER_KINDS[kind].expands else 1,
             kind=kind,
         )
 

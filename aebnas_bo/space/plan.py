@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 
 CACHED_PLANS = 4096
 SQUEEZE_MULTIPLE = 8
@@ -64,8 +65,7 @@ class BlockPlan:
     """One block of the backbone.
 
     Args:
-        convolutions: Its convolutions in order: expansion, depthwise and projection of an inverted residual; depthwise
-            and 1x1 of a depthwise separable block; the only one of a dense block.
+        convolutions: Its convolutions, in the order of its kind.
         has_residual: Whether its input is added to its output.
         squeeze: Squeeze-and-excitation behind its depthwise convolution, if it has one.
         kind: What it is.
@@ -77,9 +77,16 @@ class BlockPlan:
     kind: LayerKind = "inverted_residual"
 
     @property
-    def is_last_linear(self) -> bool:
-        """Whether no non-linearity follows the last convolution."""
-        return self.kind == "inverted_residual"
+    def are_linear(self) -> tuple[bool, ...]:
+        """Whether no non-linearity follows, for each convolution."""
+        return tuple(one.is_linear for one in LAYER_KINDS[self.kind].convolutions)
+
+    @property
+    def expansion(self) -> int:
+        """Channels inside as a multiple of those it reads; 1 for kinds that do not expand."""
+        parts = zip(self.convolutions, LAYER_KINDS[self.kind].convolutions, strict=True)
+        hidden = [plan.out_channels for plan, one in parts if one.writes == "hidden"]
+        return hidden[0] // self.convolutions[0].in_channels if hidden else 1
 
     @property
     def macs(self) -> int:
@@ -236,19 +243,18 @@ def _convolutions(
     Args:
         spatial: Kind, kernel and stride.
         in_channels: Channels it reads.
-        hidden: Channels of the depthwise convolution of an inverted residual.
+        hidden: Channels inside kinds that expand.
         out_channels: Channels it writes.
         side: Side of its input in pixels.
     """
-    kind, kernel, stride = spatial
-    if kind == "dense":
-        return (_conv(in_channels, out_channels, kernel, stride, side),)
-    if kind == "depthwise_separable":
-        depthwise = _conv(in_channels, in_channels, kernel, stride, side, is_depthwise=True)
-        return depthwise, _conv(in_channels, out_channels, 1, 1, depthwise.side)
-    expand = _conv(in_channels, hidden, 1, 1, side)
-    depthwise = _conv(hidden, hidden, kernel, stride, side, is_depthwise=True)
-    return expand, depthwise, _conv(hidden, out_channels, 1, 1, depthwise.side)
+    channels = {"input": in_channels, "hidden": hidden, "output": out_channels}
+    convolutions = []
+    for one in LAYER_KINDS[spatial.kind].convolutions:
+        kernel, stride = (spatial.kernel, spatial.stride) if one.is_spatial else (1, 1)
+        convolution = _conv(in_channels, channels[one.writes], kernel, stride, side, one.is_depthwise)
+        convolutions.append(convolution)
+        in_channels, side = convolution.out_channels, convolution.side
+    return tuple(convolutions)
 
 
 def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
@@ -272,5 +278,5 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
 
 def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
     expanded = channels * layer.expansion
-    out_channels = channels if layer.kind == "inverted_residual" else expanded
+    out_channels = channels if LAYER_KINDS[layer.kind].expands else expanded
     return _convolutions(_Spatial(layer.kind, layer.kernel, stride), channels, expanded, out_channels, side)

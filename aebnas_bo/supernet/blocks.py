@@ -9,17 +9,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from aebnas_bo.space.architecture import Activation, LayerKind
+from aebnas_bo.space.architecture import Activation
 from aebnas_bo.space.declaration import StageChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, Channels, LayerKind
 from aebnas_bo.space.plan import BlockPlan, ConvPlan, squeeze_plan
 from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, ElasticSqueeze, modules_of
 
 
 class ElasticBlock(nn.Module):
     """A backbone block of maximal size, with weights of its own for every kind it may be.
-
-    Sources: inverted residual, MobileNetV2 (Sandler et al. 2018), figure 3; depthwise separable, MobileNets (Howard et
-    al. 2017), section 3.1.
 
     Args:
         in_channels: Most input channels.
@@ -33,10 +31,13 @@ class ElasticBlock(nn.Module):
         hidden, width = in_channels * max(choices.expansions), max(choices.widths)
         sizes = LayerSizes(in_channels, hidden, width, max(choices.kernels))
         self.kinds = nn.ModuleDict({kind: convolutions_of(kind, sizes, generator) for kind in choices.kinds})
-        squeezed = {kind: {"inverted_residual": hidden}.get(kind, in_channels) for kind in choices.kinds if is_squeezed}
-        squeezed.pop("dense", None)  # squeeze-and-excitation follows a depthwise convolution
+        squeezed = {kind: LAYER_KINDS[kind].depthwise_channels for kind in choices.kinds if is_squeezed}
         self.squeezes = nn.ModuleDict(
-            {kind: ElasticSqueeze(squeeze_plan(channels), generator) for kind, channels in squeezed.items()}
+            {
+                kind: ElasticSqueeze(squeeze_plan(sizes.channels(channels)), generator)
+                for kind, channels in squeezed.items()
+                if channels is not None
+            }
         )
 
     def parts(self, plan: BlockPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
@@ -50,8 +51,7 @@ class ElasticBlock(nn.Module):
     def forward(self, features: Tensor, plan: BlockPlan, activation: Activation) -> Tensor:
         """Map `B x C x H x W` to `B x C' x H' x W'`."""
         output, squeeze = features, self.squeeze_of(plan)
-        for convolution, conv_plan in self.parts(plan):
-            is_linear = plan.is_last_linear and conv_plan is plan.convolutions[-1]
+        for (convolution, conv_plan), is_linear in zip(self.parts(plan), plan.are_linear, strict=True):
             output = convolution(output, conv_plan, None if is_linear else activation)
             if squeeze is not None and plan.squeeze is not None and conv_plan.is_depthwise:
                 output = squeeze(output, plan.squeeze)
@@ -64,7 +64,7 @@ class LayerSizes:
 
     Args:
         in_channels: Most input channels.
-        hidden: Most channels of the depthwise convolution of an inverted residual.
+        hidden: Most channels inside kinds that expand.
         out_channels: Most output channels.
         kernel: Largest kernel of the spatial convolution.
     """
@@ -73,6 +73,10 @@ class LayerSizes:
     hidden: int
     out_channels: int
     kernel: int
+
+    def channels(self, which: Channels) -> int:
+        """Return how many channels a name of `layer_kinds` stands for."""
+        return {"input": self.in_channels, "hidden": self.hidden, "output": self.out_channels}[which]
 
 
 def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generator) -> nn.ModuleList:
@@ -83,20 +87,9 @@ def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generat
         sizes: Its largest sizes.
         generator: Source of the initial weights.
     """
-    inputs, hidden, outputs, kernel = sizes.in_channels, sizes.hidden, sizes.out_channels, sizes.kernel
-    if kind == "dense":
-        return nn.ModuleList([ElasticConvNorm(inputs, outputs, kernel, False, generator)])
-    if kind == "depthwise_separable":
-        return nn.ModuleList(
-            [
-                ElasticConvNorm(inputs, inputs, kernel, True, generator),
-                ElasticConvNorm(inputs, outputs, 1, False, generator),
-            ]
-        )
-    return nn.ModuleList(
-        [
-            ElasticConvNorm(inputs, hidden, 1, False, generator),
-            ElasticConvNorm(hidden, hidden, kernel, True, generator),
-            ElasticConvNorm(hidden, outputs, 1, False, generator),
-        ]
-    )
+    convolutions, inputs = nn.ModuleList(), sizes.in_channels
+    for one in LAYER_KINDS[kind].convolutions:
+        outputs, kernel = sizes.channels(one.writes), sizes.kernel if one.is_spatial else 1
+        convolutions.append(ElasticConvNorm(inputs, outputs, kernel, one.is_depthwise, generator))
+        inputs = outputs
+    return convolutions

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aebnas_bo.space.architecture import LayerKind
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.plan import BranchLayerPlan, BranchPlan, ConvPlan
 from aebnas_bo.supernet.blocks import LayerSizes, convolutions_of
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, modules_of
@@ -33,9 +33,8 @@ class ElasticBranchLayer(nn.Module):
     @staticmethod
     def _sizes(kind: LayerKind, channels: int, choices: BranchLayerChoices) -> LayerSizes:
         expanded = channels * max(choices.expansions)
-        return LayerSizes(
-            channels, expanded, channels if kind == "inverted_residual" else expanded, max(choices.kernels)
-        )
+        outputs = channels if LAYER_KINDS[kind].expands else expanded
+        return LayerSizes(channels, expanded, outputs, max(choices.kernels))
 
     def parts(self, plan: BranchLayerPlan) -> Iterator[tuple[ElasticConvNorm, ConvPlan]]:
         """Yield each convolution of the plan's kind with what to slice from it."""
@@ -75,7 +74,7 @@ class ElasticBranch(nn.Module):
         stage_channels = channels
         for options in choices.layers:
             self.layers.append(ElasticBranchLayer(channels, options, generator))
-            keeps_channels = options.kinds == ("inverted_residual",)
+            keeps_channels = all(LAYER_KINDS[kind].expands for kind in options.kinds)
             channels *= 1 if keeps_channels else max(options.expansions)
         if self.layers:
             # channels never shrink on the way, so the last count serves branches of any depth

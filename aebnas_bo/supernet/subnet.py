@@ -46,16 +46,14 @@ class ConvNorm(nn.Sequential):
 class BackboneBlock(nn.Module):
     """One block of the backbone, of the kind its plan says.
 
-    Sources: inverted residual, MobileNetV2 (Sandler et al. 2018), figure 3; with squeeze-and-excitation MobileNetV3
-    (Howard et al. 2019), figure 4; depthwise separable, MobileNets (Howard et al. 2017), section 3.1.
+    Source of squeeze-and-excitation in a block: MobileNetV3 (Howard et al. 2019), figure 4.
     """
 
     def __init__(self, plan: BlockPlan, activation: Activation) -> None:
         super().__init__()
         self.has_residual = plan.has_residual
         layers: list[nn.Module] = []
-        for convolution in plan.convolutions:
-            is_linear = plan.is_last_linear and convolution is plan.convolutions[-1]
+        for convolution, is_linear in zip(plan.convolutions, plan.are_linear, strict=True):
             layers.append(ConvNorm(convolution, None if is_linear else activation_module(activation)))
             if plan.squeeze is not None and convolution.is_depthwise:
                 layers.append(

@@ -8,15 +8,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.search_space import ContinuousParameter
 from aebnas_bo.supernet.subnet import Subnet
 
-KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+KINDS = tuple(LAYER_KINDS)
 
 
 def _space() -> NetworkSpace:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aebnas_bo.space.architecture import Architecture, Block, LayerKind, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Block, Skeleton, Stage
 from aebnas_bo.space.declaration import StageChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.plan import BlockPlan, network_plan
 from aebnas_bo.supernet.blocks import ElasticBlock, LayerSizes, convolutions_of
 from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, modules_of
 
-KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+KINDS = tuple(LAYER_KINDS)
 CHOICES = StageChoices(widths=(4, 6), depths=(1,), kernels=(3, 5), expansions=(1, 2), stride=1, kinds=KINDS)
 
 

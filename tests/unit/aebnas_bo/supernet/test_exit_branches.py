@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, LayerKind, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.plan import BranchPlan, network_plan
 from aebnas_bo.supernet.exit_branches import ElasticBranch
 
-KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+KINDS = tuple(LAYER_KINDS)
 LAYER = BranchLayerChoices(kinds=KINDS, kernels=(3, 5), expansions=(1, 2), pools=(False, True))
 SKELETON = Skeleton(1, 3, 4, 1, (1,), (0,), 2, 0, "relu")
 

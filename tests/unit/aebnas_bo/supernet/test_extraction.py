@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.space.architecture import Architecture, LayerKind
+from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
@@ -21,7 +22,7 @@ from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.supernet import Supernet
 
-KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
+KINDS = tuple(LAYER_KINDS)
 FIRST = BranchLayerChoices(kinds=KINDS, kernels=(1, 3, 5), expansions=(1, 2), pools=(False, True), upsamples=(0, 8))
 SECOND = FIRST.model_copy(update={"upsamples": (6, 9)})
 
