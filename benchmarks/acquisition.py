@@ -1,6 +1,6 @@
 """Time one evaluation of qLogNEHVI at 128 candidates: BoTorch's joint posterior against ours, in one run.
 
-    python -m benchmarks.acquisition > benchmarks/results/acquisition.txt
+    python -m benchmarks.acquisition > FILE
 
 One thread, the 86 columns of the `aebnas` preset, a synthetic trade-off; ratios and medians count, not single times.
 """

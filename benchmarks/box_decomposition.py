@@ -1,6 +1,6 @@
 """Time the box decompositions of one proposal with three objectives: BoTorch's against ours, in one run.
 
-    python -m benchmarks.box_decomposition > benchmarks/results/box_decomposition.txt
+    python -m benchmarks.box_decomposition > FILE
 
 One decomposition for each of 64 draws of a front, one thread; ratios and medians count, not single times.
 """

@@ -1,12 +1,11 @@
-"""Compare what `benchmarks.run` wrote: tables, one CSV and one figure per problem.
+"""Compare what `benchmarks.run` wrote: `tables.md`, and one figure per problem.
 
-python -m benchmarks.compare runs/benchmark --out benchmarks/results/search --figures docs/images
+    python -m benchmarks.compare runs/benchmark --out FOLDER --figures FOLDER
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ TITLES: dict[Measure, str] = {
 
 
 def main() -> None:
-    """Write tables, raw figures and plots."""
+    """Write tables and figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -39,7 +38,6 @@ def main() -> None:
     for problem in best:
         of_problem = [run for run in runs if run.problem == problem]
         slug = problem.replace("/", "-")
-        write_evaluations(arguments.out / f"{slug}.csv", of_problem)
         plot_problem(arguments.figures / f"search-{slug}.png", of_problem, best[problem])
         lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.3f}.", ""]
         for measure, title in TITLES.items():
@@ -79,18 +77,6 @@ def long_run(runs: Sequence[Run], measure: Measure) -> list[str]:
     value = float(np.mean(finals))
     reached = evaluations_to_reach(np.stack(ours), value)
     return [f"`{name}` after {length} evaluations: {value:.3f} (mean); ours is there after {reached} (median).", ""]
-
-
-def write_evaluations(path: Path, runs: Sequence[Run]) -> None:
-    """Write one row per evaluation: both hypervolumes and the seconds of its proposal."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["method", "seed", "evaluation", "hypervolume", "hypervolume_with_settings", "proposal_s"])
-        for run in runs:
-            for number, (plain, whole, seconds) in enumerate(
-                zip(run.trials, run.settings, run.generation_s, strict=True), start=1
-            ):
-                writer.writerow([run.method, run.seed, number, f"{plain:.6g}", f"{whole:.6g}", f"{seconds:.3g}"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training a depthwise convolution on maps smaller than its kernel, against the library's own gradient of the weights.
 
-    python -m benchmarks.depthwise_speed --out benchmarks/results/supernet/depthwise.txt
+    python -m benchmarks.depthwise_speed --out FILE
 
 A step is a forward pass and both gradients, in one thread; the two take turns, times are the processor's own, ratios
 are medians over the turns.

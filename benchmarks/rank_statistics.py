@@ -1,6 +1,6 @@
 """The statistics of finished studies of estimates against networks trained alone, from their raw rows.
 
-    python -m benchmarks.rank_statistics benchmarks/results/supernet/fidelity benchmarks/results/cifar10/fidelity
+    python -m benchmarks.rank_statistics FOLDER...
 
 Needs no images and no networks: reads `fidelity.csv`, prints the tables and the verdict, and writes `fidelity.json` and
 `fidelity.png` again.

@@ -1,6 +1,6 @@
 """Whether extracted networks answer as the supernet does, and cost what is counted: 200 networks of every preset.
 
-python -m benchmarks.supernet_exactness --out benchmarks/results/supernet/exactness.txt
+python -m benchmarks.supernet_exactness --out FILE
 """
 
 from __future__ import annotations

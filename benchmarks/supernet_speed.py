@@ -1,6 +1,6 @@
 """How fast supernets train and estimate, each figure against plain PyTorch in the same run.
 
-    python -m benchmarks.supernet_speed --out benchmarks/results/supernet-speed.txt
+    python -m benchmarks.supernet_speed --out FILE
 
 Times come from one thread; what is compared takes turns, so that a busy machine slows both alike, and ratios are
 medians over the turns.

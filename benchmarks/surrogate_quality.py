@@ -1,6 +1,6 @@
 """How well the surrogates predict networks left out of real searches, with and without what is known beforehand.
 
-    python -m benchmarks.surrogate_quality runs/benchmark --out benchmarks/results/search/surrogates.csv
+    python -m benchmarks.surrogate_quality runs/benchmark --out FILE
 
 Takes the `qnehvi` runs of the image problems; every network is left out with all its settings and predicted from the
 others. Rows that stand in the file are not worked out again.
@@ -60,6 +60,8 @@ def main() -> None:
 
 def print_medians(rows: Sequence[Mapping[str, str]]) -> None:
     """Print the median over seeds of each figure, by problem, number of trials, metric and variant."""
+    head = (*HEADER[:1], *HEADER[2:5], "seeds", *FIGURES)
+    sys.stdout.write(f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n")
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in HEADER[:1] + HEADER[2:5]), []).append(row)

@@ -19,6 +19,7 @@ from benchmarks.methods import methods
 from benchmarks.problem import load_problem
 from benchmarks.records import Header, RunFile, read_run, run_path
 from benchmarks.run import run
+from benchmarks.surrogate_quality import HEADER, print_medians
 
 TABLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "digits_table.csv"
 PEERS = ["optuna-tpe", "optuna-nsga2", "pymoo-nsga2"]
@@ -139,10 +140,22 @@ def test_compare_writes_tables_figures_and_rows(problem, tmp_path: Path, monkeyp
     monkeypatch.setattr("sys.argv", arguments)
     compare_main()
     assert "After 100 evaluations" in capsys.readouterr().out
-    rows = (tmp_path / "out" / "table-digits_table.csv").read_text().splitlines()
-    assert len(rows) == 1 + 2 * 100
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tables.md"]
     assert (tmp_path / "png" / "search-table-digits_table.png").stat().st_size > 10_000
     assert "| sobol | 1 |" in (tmp_path / "out" / "tables.md").read_text()
+
+
+def test_medians_of_surrogates_are_over_seeds(capsys) -> None:
+    rows = [
+        ["digits/tiny", seed, "50", "accuracy", "from nothing", r2, "0.7", "0.95"]
+        for seed, r2 in (("0", "0.1"), ("1", "0.9"), ("2", "0.8"))
+    ]
+    print_medians([dict(zip(HEADER, row, strict=True)) for row in rows])
+    assert capsys.readouterr().out.splitlines() == [
+        "| problem | trials | metric | surrogate | seeds | r2 | kendall_tau | coverage |",
+        "|---|---|---|---|---|---|---|---|",
+        "| digits/tiny | 50 | accuracy | from nothing | 3 | 0.800 | 0.700 | 95.0 % |",
+    ]
 
 
 def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkeypatch, capsys) -> None:
