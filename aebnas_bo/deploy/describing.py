@@ -94,7 +94,7 @@ def describe_network(
     )
 
     def measured(split: LabelledImages) -> MeasuredSplit:
-        normalized = normalize(split.images, splits.mean, splits.std, device)
+        normalized = normalize(split.images, splits.mean, splits.std, device=device)
         outputs = output_logits(subnet, normalized, estimation.batch_size)
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)

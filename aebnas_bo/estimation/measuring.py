@@ -39,9 +39,9 @@ class MeasuringImages:
     def of(cls, splits: Splits, device: str) -> Self:
         """Take the calibration and the validation split."""
         return cls(
-            calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device),
+            calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device=device),
             calibration_labels=splits.calibration.labels.to(device),
-            images=normalize(splits.validation.images, splits.mean, splits.std, device),
+            images=normalize(splits.validation.images, splits.mean, splits.std, device=device),
             labels=splits.validation.labels.to(device),
         )
 
