@@ -141,7 +141,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     accuracies = []
     for split in (splits.validation, splits.test):
         with torch.no_grad():
-            pixels = normalize(split.images, splits.mean, splits.std, device)
+            pixels = normalize(split.images, splits.mean, splits.std, device=device)
             [logits] = output_logits(subnet, pixels, config.estimation.batch_size)
         accuracies.append(100.0 * float((logits.argmax(dim=1) == split.labels).double().mean()))
     checkpoint.unlink(missing_ok=True)

@@ -107,7 +107,9 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     test_images = MeasuringImages.of(replace(splits, validation=splits.test), "cpu")
     test = _table(ground, subnet, test_images)
     goal = TuningGoal("max_macs", ground.budget)
-    tuned = tune_thresholds(validation, ground.costs.backbone, ground.costs.branches, goal, may_switch_off=False)
+    tuned = tune_thresholds(
+        validation, backbone=ground.costs.backbone, branches=ground.costs.branches, goal=goal, may_switch_off=False
+    )
     outcome = evaluate_thresholds(test, [threshold or 0.0 for threshold in tuned.thresholds])
     expected, error = _expected(test)
     return [

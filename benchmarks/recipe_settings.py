@@ -151,7 +151,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     images = MeasuringImages.of(problem.splits, problem.device)
     measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
-    tuned = tune_thresholds(measured, costs.backbone, costs.branches, goal)
+    tuned = tune_thresholds(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]
 

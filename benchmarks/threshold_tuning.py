@@ -47,7 +47,10 @@ def main() -> None:
     lines = [f"loop over images: {loop:.2f} s for {num_settings} settings, so {whole:.0f} s for {len(GRID) ** EXITS}"]
     for goal in GOALS:
         for may_switch_off in (True, False):
-            tune = partial(tune_thresholds, table, BACKBONE, BRANCHES, goal, GRID, may_switch_off)
+            tune = partial(
+                tune_thresholds, table, backbone=BACKBONE, branches=BRANCHES, goal=goal, grid=GRID,
+                may_switch_off=may_switch_off,
+            )  # fmt: skip
             seconds = median_seconds(tune, REPEATS)
             off = "exits may be switched off" if may_switch_off else "all exits on"
             lines.append(

@@ -138,7 +138,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
     rows = []
     for tuned_on, scored_on in halves:
         part = _part(table, tuned_on)
-        tuned = tune_thresholds(part, costs.backbone, costs.branches, goal)
+        tuned = tune_thresholds(part, backbone=costs.backbone, branches=costs.branches, goal=goal)
         rest = _part(table, scored_on)
         used = outputs_in_use(rest, tuned.thresholds, backbone=costs.backbone, branches=costs.branches)
         outcome = evaluate_thresholds(used.table, used.thresholds)

@@ -56,8 +56,10 @@ class Augmentation:
             transform = _TrivialAugment()
             with _seeded(generator):
                 images = torch.cat([transform(group) for group in torch.split(images, GROUP)])
-        floats = normalize(images, self.mean, self.std, images.device)
-        floats = shift_and_flip(floats, config.crop_padding, config.horizontal_flip, generator)
+        floats = normalize(images, self.mean, self.std, device=images.device)
+        floats = shift_and_flip(
+            floats, crop_padding=config.crop_padding, horizontal_flip=config.horizontal_flip, generator=generator
+        )
         mixers = [v2.MixUp(alpha=config.mixup_alpha, num_classes=self.num_classes)] if config.mixup_alpha else []
         mixers += [v2.CutMix(alpha=config.cutmix_alpha, num_classes=self.num_classes)] if config.cutmix_alpha else []
         if not mixers:

@@ -70,14 +70,14 @@ def _limited(dataset: Dataset, config: DataConfig) -> Dataset:
     return Dataset(
         dataset.name,
         dataset.class_names,
-        _prepared(dataset.train, config.max_train_images, config, "train"),
-        None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, "test"),
+        _prepared(dataset.train, config.max_train_images, config, split="train"),
+        None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, split="test"),
     )
 
 
-def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, split: str) -> LabelledImages:
+def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, *, split: str) -> LabelledImages:
     if limit is not None:
-        images = images.subset(stratified_indices(images.labels, limit, config, split))
+        images = images.subset(stratified_indices(images.labels, limit, config, split=split))
     if config.image_size is None or images.images.shape[-1] == config.image_size:
         return images
     return LabelledImages(_resized(images.images, config.image_size), images.labels)

@@ -15,7 +15,7 @@ DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image
 MODES = {1: "L", 3: "RGB"}
 
 
-def decode_image(data: bytes, size: int, channels: int, origin: str) -> np.ndarray:
+def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
     """Decode a picture file.
 
     Args:

@@ -38,7 +38,7 @@ def number_groups(names: Sequence[str], pattern: str) -> Tensor:
     return torch.tensor([numbers[str(group)] for group in found], dtype=torch.int64)
 
 
-def check_groups(labels: Tensor, groups: Tensor, class_names: Sequence[str], num_parts: int) -> None:
+def check_groups(labels: Tensor, groups: Tensor, class_names: Sequence[str], *, num_parts: int) -> None:
     """Refuse classes that have fewer groups than there are parts.
 
     Args:

@@ -41,7 +41,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     class_names = _class_names(root, listed)[: config.max_classes]
     listed = {split: [member for member in listed[split] if member.class_name in class_names] for split in SPLITS}
     limits = {"train": config.max_train_images, "test": config.max_test_images}
-    chosen = {split: _choose(listed[split], class_names, limits[split], config) for split in SPLITS}
+    chosen = {split: _choose(listed[split], class_names, limit=limits[split], config=config) for split in SPLITS}
     groups = None
     if config.group_pattern is not None:
         groups = number_groups([member.name for member in chosen["train"]], config.group_pattern)
@@ -49,7 +49,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     pixels = {split: np.empty((len(chosen[split]), 3, size, size), dtype=np.uint8) for split in SPLITS}
     position = {member: i for split in SPLITS for i, member in enumerate(chosen[split])}
     for member, data in read_images(root, {member: places[member] for member in position}):
-        pixels[member.split][position[member]] = decode_image(data, size, 3, f"{root}: {'/'.join(member)}")
+        pixels[member.split][position[member]] = decode_image(data, size, 3, origin=f"{root}: {'/'.join(member)}")
     train, test = (
         LabelledImages(torch.from_numpy(pixels[split]), _labels(chosen[split], class_names), of_group)
         for split, of_group in zip(SPLITS, (groups, None), strict=True)
@@ -78,10 +78,12 @@ def _class_names(root: Path, listed: dict[str, list[Member]]) -> tuple[str, ...]
     return tuple(sorted(counts))
 
 
-def _choose(members: list[Member], class_names: tuple[str, ...], limit: int | None, config: DataConfig) -> list[Member]:
+def _choose(
+    members: list[Member], class_names: tuple[str, ...], *, limit: int | None, config: DataConfig
+) -> list[Member]:
     if limit is None or limit >= len(members):
         return members
-    indices = stratified_indices(_labels(members, class_names), limit, config, members[0].split)
+    indices = stratified_indices(_labels(members, class_names), limit, config, split=members[0].split)
     return [members[i] for i in indices.tolist()]
 
 

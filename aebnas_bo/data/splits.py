@@ -82,12 +82,12 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     """
     pool, test = dataset.train, dataset.test
     if pool.groups is not None:
-        check_groups(pool.labels, pool.groups, dataset.class_names, 4 if test is None else 3)
+        check_groups(pool.labels, pool.groups, dataset.class_names, num_parts=4 if test is None else 3)
     if test is None:
-        pool, test = _carve(pool, _count(config.test_fraction, pool), config, "test")
+        pool, test = _carve(pool, _count(config.test_fraction, pool), config, name="test")
     num_calibration = _count(config.calibration_fraction, pool)
-    rest, validation = _carve(pool, _count(config.validation_fraction, pool), config, "validation")
-    train, calibration = _carve(rest, num_calibration, config, "calibration")
+    rest, validation = _carve(pool, _count(config.validation_fraction, pool), config, name="validation")
+    train, calibration = _carve(rest, num_calibration, config, name="calibration")
     mean, std = _channel_statistics(train.images)
     splits = Splits(train, calibration, validation, test, dataset.class_names, mean, std)
     _check_classes(splits, has_own_test=dataset.test is not None)
@@ -113,7 +113,7 @@ def final_splits(splits: Splits, config: DataConfig) -> Splits:
     units = validation.labels if validation.groups is None else validation.labels[_first_of_each_group(validation)]
     if kept_count >= len(validation) - splits.num_classes or int(torch.bincount(units).min()) < 2:
         return splits
-    spare, kept = _carve(validation, kept_count, config, "validation")
+    spare, kept = _carve(validation, kept_count, config, name="validation")
     joined = (splits.train, splits.calibration, spare)
     train = LabelledImages(torch.cat([one.images for one in joined]), torch.cat([one.labels for one in joined]))
     return replace(splits, train=train, calibration=kept, validation=kept)
@@ -156,7 +156,7 @@ def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[Label
     return images.subset(is_left.nonzero().flatten()), images.subset(aside)
 
 
-def stratified_indices(labels: Tensor, count: int, config: DataConfig, split: str) -> Tensor:
+def stratified_indices(labels: Tensor, count: int, config: DataConfig, *, split: str) -> Tensor:
     """Return the sorted positions of a stratified subset.
 
     Args:
@@ -179,7 +179,7 @@ def stratified_indices(labels: Tensor, count: int, config: DataConfig, split: st
     if num_dropped < num_classes:
         return _without_few(labels, num_dropped, torch_generator(config.split_seed, "split", f"{split} subset"))
     seed = child_seed(config.split_seed, "split", f"{split} subset") % 2**32
-    return _stratified(labels, num_dropped, seed, f"data.max_{split}_images = {count}")[0]
+    return _stratified(labels, num_dropped, seed=seed, setting=f"data.max_{split}_images = {count}")[0]
 
 
 def _without_few(labels: Tensor, num_dropped: int, generator: torch.Generator) -> Tensor:
@@ -196,7 +196,9 @@ def _count(fraction: float, images: LabelledImages) -> int:
     return max(round(fraction * len(images)), 1)
 
 
-def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) -> tuple[LabelledImages, LabelledImages]:
+def _carve(
+    images: LabelledImages, count: int, config: DataConfig, *, name: str
+) -> tuple[LabelledImages, LabelledImages]:
     """Return what is left and what was carved out."""
     seed = child_seed(config.split_seed, "split", name) % 2**32
     if images.groups is not None:
@@ -211,11 +213,11 @@ def _carve(images: LabelledImages, count: int, config: DataConfig, name: str) ->
             f"data.{name}_fraction: expected at least one image of each of {num_classes} classes on either side, got "
             f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
         )
-    left_at, carved_at = _stratified(images.labels, count, seed, f"data.{name}_fraction")
+    left_at, carved_at = _stratified(images.labels, count, seed=seed, setting=f"data.{name}_fraction")
     return images.subset(left_at), images.subset(carved_at)
 
 
-def _stratified(labels: Tensor, count: int, seed: int, setting: str) -> tuple[Tensor, Tensor]:
+def _stratified(labels: Tensor, count: int, *, seed: int, setting: str) -> tuple[Tensor, Tensor]:
     """Return the sorted positions of what is left and of `count` carved out."""
     try:
         left, carved = train_test_split(

@@ -12,7 +12,7 @@ from aebnas_bo.errors import DataError
 
 
 def normalize(
-    images: Tensor, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu"
+    images: Tensor, mean: Sequence[float], std: Sequence[float], *, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Scale bytes to zero mean and unit deviation.
 
@@ -38,7 +38,7 @@ def normalize(
     return floats.contiguous(memory_format=torch.channels_last)
 
 
-def shift_and_flip(images: Tensor, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
+def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
     """Shift every image by up to `crop_padding` pixels and mirror it at random, each independently.
 
     Args:

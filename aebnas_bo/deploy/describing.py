@@ -94,11 +94,14 @@ def describe_network(
     )
 
     def measured(split: LabelledImages) -> MeasuredSplit:
-        normalized = normalize(split.images, splits.mean, splits.std, device)
+        normalized = normalize(split.images, splits.mean, splits.std, device=device)
         outputs = output_logits(subnet, normalized, estimation.batch_size)
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
-        errors = [calibration_error(one, split.labels, estimation.confidence, splits.num_classes) for one in outputs]
+        errors = [
+            calibration_error(one, split.labels, name=estimation.confidence, num_classes=splits.num_classes)
+            for one in outputs
+        ]
         answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
         return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
 

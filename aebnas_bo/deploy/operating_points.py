@@ -118,7 +118,9 @@ def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> 
         costs: Its MACs.
         goal: What counts.
     """
-    return with_margins(table, costs, tune_thresholds(table, costs.backbone, costs.branches, goal).thresholds)
+    return with_margins(
+        table, costs, tune_thresholds(table, backbone=costs.backbone, branches=costs.branches, goal=goal).thresholds
+    )
 
 
 def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[OperatingPoint]:

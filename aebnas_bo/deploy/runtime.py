@@ -142,7 +142,7 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give the path of a picture") from error
-    return decode_image(data, size, channels, str(path))
+    return decode_image(data, size, channels, origin=str(path))
 
 
 class StepwiseEngine:

@@ -89,7 +89,7 @@ def with_answers(
     """
     answers = []
     for batch in torch.split(data.images, CALIBRATION_BATCH):
-        images = normalize(batch, splits.mean, splits.std, data.labels.device)
+        images = normalize(batch, splits.mean, splits.std, device=data.labels.device)
         views = [images, images.flip(-1)] if augmentation.horizontal_flip else [images]
         answers.append(torch.stack([soft_labels(teacher(view)) for view in views]).mean(dim=0))
     return replace(data, labels=mixed_targets(data.labels, torch.cat(answers), label_smoothing))
@@ -148,7 +148,7 @@ def check_teacher(
     alone = recipe.model_copy(update={"epochs": epochs, "teacher": None})
     pupil = train_from_scratch(architecture, skeleton, data, alone, seed)
     device = data.labels.device
-    images = normalize(splits.validation.images, splits.mean, splits.std, device)
+    images = normalize(splits.validation.images, splits.mean, splits.std, device=device)
     labels = splits.validation.labels
     answers = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])
     own = output_logits(pupil, images, CALIBRATION_BATCH)[-1]

@@ -39,7 +39,7 @@ class Calibration:
     error_after: float
 
 
-def fit_temperature(logits: Tensor, labels: Tensor, name: ConfidenceName, num_classes: int) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:
     """Return the divisor of an output's logits at which held-out answers are likeliest; 1 where all of them are right.
 
     Without a wrong answer no certainty is too great, and a temperature near 0 would leave nothing to tell images apart.
@@ -66,7 +66,7 @@ def _fitted(loss: Callable[[float], Tensor]) -> float:
     return math.exp(float(found.x))
 
 
-def calibration_error(logits: Tensor, labels: Tensor, name: ConfidenceName, num_classes: int) -> float:
+def calibration_error(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:
     """Return the expected calibration error in percent: how far confidence and accuracy lie apart, bin by bin.
 
     Args:

@@ -73,7 +73,7 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
     return GridOutcome(thresholds, num_right.flatten(), total_macs.flatten())
 
 
-def _leaving(cells: list[Tensor], is_correct: Tensor, sizes: list[int], is_final: bool) -> tuple[Tensor, Tensor]:
+def _leaving(cells: list[Tensor], is_correct: Tensor, sizes: list[int], *, is_final: bool) -> tuple[Tensor, Tensor]:
     """Count who leaves at one output, and who of them is right, at every setting of the thresholds up to it.
 
     Args:

@@ -81,7 +81,7 @@ class TuningGoal:
 
 
 def pareto_thresholds(
-    table: ExitTable, backbone: Sequence[int], branches: Sequence[int], may_switch_off: bool = True
+    table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], may_switch_off: bool = True
 ) -> list[TunedThresholds]:
     """Return the exact trade-off of accuracy and average MACs over all thresholds, cheapest first.
 
@@ -97,7 +97,7 @@ def pareto_thresholds(
     found: list[TunedThresholds] = []
     worst_cases: list[int] = []
     combinations = 0
-    for subset, grids in _choices(table, backbone, branches, may_switch_off):
+    for subset, grids in _choices(table, backbone=backbone, branches=branches, may_switch_off=may_switch_off):
         combinations += math.prod(map(len, grids))
         if combinations > MOST_EXACT:
             raise ExitTableError(f"more than {MOST_EXACT} combinations of thresholds; tune for a goal instead")
@@ -114,6 +114,7 @@ def pareto_thresholds(
 
 def tune_thresholds(
     table: ExitTable,
+    *,
     backbone: Sequence[int],
     branches: Sequence[int],
     goal: TuningGoal,
@@ -136,7 +137,7 @@ def tune_thresholds(
     Raises:
         ExitTableError: If costs do not fit the table.
     """
-    choices = list(_choices(table, backbone, branches, may_switch_off))
+    choices = list(_choices(table, backbone=backbone, branches=branches, may_switch_off=may_switch_off))
     is_exact = sum(math.prod(map(len, values)) for _, values in choices) <= MOST_EXACT
     coarse = None if is_exact else grid
     found = _without_idle_tail(_search(choices, goal, coarse=coarse), choices, goal, coarse=coarse)
@@ -199,7 +200,7 @@ _Choice = tuple[_Subset, list[Tensor]]
 
 
 def _choices(
-    table: ExitTable, backbone: Sequence[int], branches: Sequence[int], may_switch_off: bool
+    table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], may_switch_off: bool
 ) -> Iterator[_Choice]:
     num_exits = len(table.macs) - 1
     if len(backbone) != num_exits + 1 or len(branches) != num_exits:

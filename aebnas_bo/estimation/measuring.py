@@ -39,9 +39,9 @@ class MeasuringImages:
     def of(cls, splits: Splits, device: str) -> Self:
         """Take the calibration and the validation split."""
         return cls(
-            calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device),
+            calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device=device),
             calibration_labels=splits.calibration.labels.to(device),
-            images=normalize(splits.validation.images, splits.mean, splits.std, device),
+            images=normalize(splits.validation.images, splits.mean, splits.std, device=device),
             labels=splits.validation.labels.to(device),
         )
 
@@ -72,7 +72,7 @@ def measure(
         temperatures = fit_temperatures(subnet, images, config)
         scaled = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
         errors = [
-            [calibration_error(output, labels, config.confidence, num_classes) for output in some]
+            [calibration_error(output, labels, name=config.confidence, num_classes=num_classes) for output in some]
             for some in (outputs, scaled)
         ]
         calibrations = tuple(Calibration(*one) for one in zip(temperatures, *errors, strict=True))
@@ -96,7 +96,7 @@ def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: Estimation
     """Return the temperature of each output that fits the calibration images best."""
     held_out = output_logits(subnet, images.calibration_images, config.batch_size)
     labels, num_classes = images.calibration_labels.cpu(), held_out[-1].shape[-1]
-    return [fit_temperature(output, labels, config.confidence, num_classes) for output in held_out]
+    return [fit_temperature(output, labels, name=config.confidence, num_classes=num_classes) for output in held_out]
 
 
 def exit_table(

@@ -138,7 +138,9 @@ class SupernetEstimator:
             raise EstimationError("thresholds are no parameters of this space; the estimator needs a goal to tune for")
         costs = exit_costs(architecture, self._space.skeleton)
         table, may_switch_off = self.exit_table(architecture), self._config.tuning.may_switch_off
-        found = tune_thresholds(table, costs.backbone, costs.branches, self._goal, may_switch_off=may_switch_off)
+        found = tune_thresholds(
+            table, backbone=costs.backbone, branches=costs.branches, goal=self._goal, may_switch_off=may_switch_off
+        )
         return found.thresholds
 
     def _details(self, architecture: Architecture, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:

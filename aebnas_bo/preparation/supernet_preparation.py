@@ -161,7 +161,7 @@ def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
     images, support, joint = splits.train, None, training.joint_loss
     if joint is not None and joint.peak_weight > 0:
         images, aside = set_aside(splits.train, joint.support_fraction, config.data.split_seed)
-        support = normalize(aside.images, splits.mean, splits.std, device), aside.labels.to(device)
+        support = normalize(aside.images, splits.mean, splits.std, device=device), aside.labels.to(device)
     return TrainingData(
         images=images.images.to(device),
         labels=images.labels.to(device),

@@ -144,7 +144,7 @@ def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Conten
 
 def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: Skeleton) -> _Tuned:
     costs = exit_costs(contender.architecture, skeleton)
-    found = tune_thresholds(table, costs.backbone, costs.branches, goal)
+    found = tune_thresholds(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()

@@ -184,7 +184,7 @@ def test_tuned_thresholds_are_no_worse_than_those_of_a_loop_over_images(goal, mo
         values = (torch.tensor([value], dtype=torch.float64) for value in (outcome.accuracy, outcome.average_macs))
         return float(goal.scores(*values)[0])
 
-    tuned = tune_thresholds(table, backbone, branches, goal, grid, may_switch_off=False)
+    tuned = tune_thresholds(table, backbone=backbone, branches=branches, goal=goal, grid=grid, may_switch_off=False)
     assert score(tuned.thresholds) >= score(threshold_tuning.loop_over_images(table, grid, goal))
 
 

@@ -131,6 +131,6 @@ def test_carve_groups_leaves_and_takes_one_of_each_class() -> None:
 
 def test_check_groups_counts_them_class_by_class() -> None:
     labels, groups = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
-    check_groups(labels, groups, ["a", "b"], 1)
+    check_groups(labels, groups, ["a", "b"], num_parts=1)
     with pytest.raises(DataError, match=r"in: b \(1\);"):
-        check_groups(labels, groups, ["a", "b"], 2)
+        check_groups(labels, groups, ["a", "b"], num_parts=2)

@@ -76,14 +76,14 @@ def test_pictures_of_sixteen_bits_keep_their_greys(suffix: str) -> None:
     greys = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
     file = io.BytesIO()
     Image.fromarray(greys).save(file, {"png": "PNG", "tif": "TIFF", "pgm": "PPM"}[suffix])
-    assert (decode_image(file.getvalue(), 8, 3, "grey")[1] == greys // 256).all()
+    assert (decode_image(file.getvalue(), 8, 3, origin="grey")[1] == greys // 256).all()
 
 
 def test_pictures_of_fractions_are_refused() -> None:
     file = io.BytesIO()
     Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(file, "TIFF")
     with pytest.raises(DataError, match="mode F, whose black and white are unknown; save it with 8 or 16 bits"):
-        decode_image(file.getvalue(), 8, 3, "grey")
+        decode_image(file.getvalue(), 8, 3, origin="grey")
 
 
 def test_no_test_folder_means_no_test_split(folder: Path) -> None:

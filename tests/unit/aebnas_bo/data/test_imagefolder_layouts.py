@@ -68,9 +68,9 @@ def test_imagefolder_decodes_only_the_subset(
     decoded = []
     decode = imagefolder.decode_image
 
-    def counting(data: bytes, size: int, channels: int, origin: str) -> np.ndarray:
+    def counting(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
         decoded.append(origin)
-        return decode(data, size, channels, origin)
+        return decode(data, size, channels, origin=origin)
 
     monkeypatch.setattr(imagefolder, "decode_image", counting)
     dataset = load_imagefolder(config(root, max_train_images=10, max_test_images=12))

@@ -129,34 +129,36 @@ def test_make_splits_explains_a_class_of_one_image() -> None:
 
 def test_stratified_indices_are_sorted_distinct_and_in_proportion() -> None:
     labels = numbered([60, 30, 10]).labels
-    chosen = stratified_indices(labels, 50, DataConfig(), "train")
+    chosen = stratified_indices(labels, 50, DataConfig(), split="train")
     assert chosen.tolist() == sorted(set(chosen.tolist()))
     assert torch.bincount(labels[chosen]).tolist() == [30, 15, 5]
 
 
 def test_stratified_indices_depend_on_seed_and_split() -> None:
     labels = numbered([60, 60]).labels
-    first = stratified_indices(labels, 40, DataConfig(), "train").tolist()
-    assert first == stratified_indices(labels, 40, DataConfig(), "train").tolist()
-    assert first != stratified_indices(labels, 40, DataConfig(split_seed=1), "train").tolist()
-    assert first != stratified_indices(labels, 40, DataConfig(), "test").tolist()
+    first = stratified_indices(labels, 40, DataConfig(), split="train").tolist()
+    assert first == stratified_indices(labels, 40, DataConfig(), split="train").tolist()
+    assert first != stratified_indices(labels, 40, DataConfig(split_seed=1), split="train").tolist()
+    assert first != stratified_indices(labels, 40, DataConfig(), split="test").tolist()
 
 
 @pytest.mark.parametrize("count", [100, 1000])
 def test_stratified_indices_return_everything_if_no_more_is_there(count: int) -> None:
-    assert stratified_indices(numbered([60, 40]).labels, count, DataConfig(), "train").tolist() == list(range(100))
+    assert stratified_indices(numbered([60, 40]).labels, count, DataConfig(), split="train").tolist() == list(
+        range(100)
+    )
 
 
 def test_stratified_indices_drop_fewer_images_than_classes_from_the_largest() -> None:
     labels = numbered([8, 1, 5, 1]).labels  # scikit-learn would refuse to carve out 3 images of 4 classes
-    chosen = stratified_indices(labels, 12, DataConfig(), "train")
+    chosen = stratified_indices(labels, 12, DataConfig(), split="train")
     assert torch.bincount(labels[chosen]).tolist() == [5, 1, 5, 1]
-    assert chosen.tolist() == stratified_indices(labels, 12, DataConfig(), "train").tolist()
+    assert chosen.tolist() == stratified_indices(labels, 12, DataConfig(), split="train").tolist()
 
 
 def test_stratified_indices_refuse_fewer_images_than_classes() -> None:
     with pytest.raises(DataError, match=r"data\.max_test_images.*3 classes, got 2"):
-        stratified_indices(numbered([5, 5, 5]).labels, 2, DataConfig(), "test")
+        stratified_indices(numbered([5, 5, 5]).labels, 2, DataConfig(), split="test")
 
 
 def test_set_aside_takes_equally_many_of_each_class_and_nothing_twice() -> None:

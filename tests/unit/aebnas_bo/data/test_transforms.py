@@ -34,12 +34,14 @@ def test_normalize_refuses_statistics_of_other_channels() -> None:
 
 
 def test_augment_without_shift_and_mirror_changes_nothing() -> None:
-    assert torch.equal(shift_and_flip(numbered(3), 0, False, generator()), numbered(3))
+    assert torch.equal(
+        shift_and_flip(numbered(3), crop_padding=0, horizontal_flip=False, generator=generator()), numbered(3)
+    )
 
 
 def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
     images = numbered(400)
-    result = shift_and_flip(images, 0, True, generator())
+    result = shift_and_flip(images, crop_padding=0, horizontal_flip=True, generator=generator())
     same = (result == images).flatten(1).all(dim=1)
     mirrored = (result == images.flip(3)).flatten(1).all(dim=1)
     assert (same ^ mirrored).all()
@@ -48,7 +50,7 @@ def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
 
 def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
     images = numbered(300)
-    result = shift_and_flip(images, 1, False, generator())
+    result = shift_and_flip(images, crop_padding=1, horizontal_flip=False, generator=generator())
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
     seen = set()
     for image, source in zip(result, padded, strict=True):
@@ -61,7 +63,7 @@ def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
 
 def test_augment_shifts_and_mirrors_together() -> None:
     images = numbered(60)
-    result = shift_and_flip(images, 1, True, generator())
+    result = shift_and_flip(images, crop_padding=1, horizontal_flip=True, generator=generator())
     windows = [
         torch.nn.functional.pad(source, (1, 1, 1, 1))[:, :, y : y + 4, x : x + 5]
         for source in (images, images.flip(3))
@@ -76,14 +78,14 @@ def test_augment_shifts_and_mirrors_together() -> None:
 
 def test_augment_is_determined_by_its_generator() -> None:
     images = numbered(20)
-    first = shift_and_flip(images, 2, True, generator(1))
-    assert torch.equal(first, shift_and_flip(images, 2, True, generator(1)))
-    assert not torch.equal(first, shift_and_flip(images, 2, True, generator(2)))
+    first = shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(1))
+    assert torch.equal(first, shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(1)))
+    assert not torch.equal(first, shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(2)))
 
 
 def test_augment_keeps_shape_layout_and_input() -> None:
     images = numbered(3).contiguous(memory_format=torch.channels_last)
-    result = shift_and_flip(images, 2, True, generator())
+    result = shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator())
     assert result.shape == images.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, numbered(3))
@@ -93,6 +95,13 @@ def test_augment_keeps_shape_layout_and_input() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_transforms_agree_between_cpu_and_gpu() -> None:
     images = torch.arange(96, dtype=torch.uint8).view(2, 3, 4, 4)
-    host = shift_and_flip(normalize(images, (0.5,) * 3, (0.2,) * 3), 2, True, generator())
-    device = shift_and_flip(normalize(images, (0.5,) * 3, (0.2,) * 3, "cuda"), 2, True, generator())
+    host = shift_and_flip(
+        normalize(images, (0.5,) * 3, (0.2,) * 3), crop_padding=2, horizontal_flip=True, generator=generator()
+    )
+    device = shift_and_flip(
+        normalize(images, (0.5,) * 3, (0.2,) * 3, device="cuda"),
+        crop_padding=2,
+        horizontal_flip=True,
+        generator=generator(),
+    )
     torch.testing.assert_close(host, device.cpu())

@@ -17,12 +17,12 @@ def sampled(temperature: float, num_images: int = 4000):
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_that_spoilt_probabilities_is_found(temperature: float) -> None:
     logits, labels = sampled(temperature)
-    assert fit_temperature(logits, labels, "max_softmax", 5) == pytest.approx(temperature, rel=0.06)
+    assert fit_temperature(logits, labels, name="max_softmax", num_classes=5) == pytest.approx(temperature, rel=0.06)
 
 
 def test_no_other_temperature_is_likelier() -> None:
     logits, labels = sampled(2.0, 500)
-    found = fit_temperature(logits, labels, "score_margin", 5)
+    found = fit_temperature(logits, labels, name="score_margin", num_classes=5)
 
     def loss(t: float) -> float:
         return log_loss(labels.numpy(), (logits.double() / t).softmax(dim=-1).numpy())
@@ -33,8 +33,8 @@ def test_no_other_temperature_is_likelier() -> None:
 def test_scaling_lowers_the_error_and_leaves_answers_alone() -> None:
     logits, labels = sampled(4.0)
     fresh, answers = logits[2000:], labels[2000:]
-    scaled = fresh / fit_temperature(logits[:2000], labels[:2000], "max_softmax", 5)
-    before, after = (calibration_error(one, answers, "max_softmax", 5) for one in (fresh, scaled))
+    scaled = fresh / fit_temperature(logits[:2000], labels[:2000], name="max_softmax", num_classes=5)
+    before, after = (calibration_error(one, answers, name="max_softmax", num_classes=5) for one in (fresh, scaled))
     assert before > 15.0
     assert after < 4.0
     assert torch.equal(scaled.argmax(dim=-1), fresh.argmax(dim=-1))
@@ -47,7 +47,9 @@ def test_hand_computed_error() -> None:
 
     logits = torch.tensor([sure(0.95), sure(0.95), sure(0.55), sure(0.55)])
     labels = torch.tensor([0, 1, 0, 0])
-    assert calibration_error(logits, labels, "max_softmax", 2) == pytest.approx(100.0 * (0.9 + 0.9) / 4, abs=1e-4)
+    assert calibration_error(logits, labels, name="max_softmax", num_classes=2) == pytest.approx(
+        100.0 * (0.9 + 0.9) / 4, abs=1e-4
+    )
 
 
 def test_a_learned_confidence_is_calibrated_itself() -> None:
@@ -57,9 +59,15 @@ def test_a_learned_confidence_is_calibrated_itself() -> None:
     classes = torch.tensor([[5.0, -5.0]]).repeat(4000, 1)
     labels = torch.where(is_right, 0, 1)
     logits = torch.cat([classes, 3.0 * doubt[:, None]], dim=1)
-    assert fit_temperature(logits, labels, "learned", 2) == pytest.approx(3.0, rel=0.1)
-    assert calibration_error(logits, labels, "learned", 2) > calibration_error(logits / 3.0, labels, "learned", 2) + 5.0
+    assert fit_temperature(logits, labels, name="learned", num_classes=2) == pytest.approx(3.0, rel=0.1)
+    assert (
+        calibration_error(logits, labels, name="learned", num_classes=2)
+        > calibration_error(logits / 3.0, labels, name="learned", num_classes=2) + 5.0
+    )
 
 
 def test_answers_that_are_all_right_are_left_alone() -> None:
-    assert fit_temperature(torch.tensor([[9.0, 0.0], [0.0, 9.0]]), torch.tensor([0, 1]), "max_softmax", 2) == 1.0
+    assert (
+        fit_temperature(torch.tensor([[9.0, 0.0], [0.0, 9.0]]), torch.tensor([0, 1]), name="max_softmax", num_classes=2)
+        == 1.0
+    )

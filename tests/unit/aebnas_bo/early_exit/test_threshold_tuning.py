@@ -60,7 +60,7 @@ def brute_force(table, backbone, branches, may_switch_off: bool) -> set[tuple[fl
 @pytest.mark.parametrize("seed", range(200))
 def test_front_equals_brute_force(seed: int, rule) -> None:
     table, backbone, branches = make_case(seed, num_images=6 + seed % 9, num_exits=seed % 3, rule=rule)
-    front = pareto_thresholds(table, backbone, branches, may_switch_off=seed % 4 != 3)
+    front = pareto_thresholds(table, backbone=backbone, branches=branches, may_switch_off=seed % 4 != 3)
     expected = brute_force(table, backbone, branches, may_switch_off=seed % 4 != 3)
     assert {(one.accuracy, one.average_macs) for one in front} == expected
     assert [one.average_macs for one in front] == sorted(one.average_macs for one in front)
@@ -78,8 +78,8 @@ def without_tolerance(monkeypatch) -> None:
 def test_tuned_thresholds_are_the_best_of_the_front(goal: TuningGoal) -> None:
     for seed in range(20):
         table, backbone, branches = make_case(seed, num_images=40, num_exits=2)
-        front = pareto_thresholds(table, backbone, branches)
-        tuned = tune_thresholds(table, backbone, branches, goal)
+        front = pareto_thresholds(table, backbone=backbone, branches=branches)
+        tuned = tune_thresholds(table, backbone=backbone, branches=branches, goal=goal)
         if goal.kind == "target_macs":
 
             def score(one) -> float:
@@ -102,7 +102,7 @@ def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal
     grid = (0.2, 0.5, 0.8)
     for seed in range(12):
         table, backbone, branches = make_case(seed, num_images=60, num_exits=2)
-        tuned = tune_thresholds(table, backbone, branches, goal, grid)
+        tuned = tune_thresholds(table, backbone=backbone, branches=branches, goal=goal, grid=grid)
         settings = itertools.product((*grid, None), repeat=2)
         best = max(scores(goal, *image_by_image(table, backbone, branches, setting)) for setting in settings)
         assert scores(goal, tuned.accuracy, tuned.average_macs) >= best
@@ -125,7 +125,7 @@ def test_an_exit_nobody_leaves_may_still_add_to_the_certainty_of_later_ones() ->
     confidence = torch.tensor([[0.9, 0.1], [0.2, 0.3], [1.0, 1.0]])
     is_correct = torch.tensor([[False, False], [True, False], [True, True]])
     table = ExitTable(confidence, is_correct, (11, 22, 102), "cumulative")
-    tuned = tune_thresholds(table, (10, 20, 100), (1, 1), TuningGoal("min_accuracy", 100.0))
+    tuned = tune_thresholds(table, backbone=(10, 20, 100), branches=(1, 1), goal=TuningGoal("min_accuracy", 100.0))
     assert (tuned.thresholds[0], tuned.accuracy, tuned.average_macs) == (1.0, 100.0, 62.0)
 
 
@@ -133,9 +133,11 @@ def test_a_useless_exit_is_switched_off() -> None:
     confidence = torch.tensor([[0.9, 0.8, 0.7], [1.0, 1.0, 1.0]])
     is_correct = torch.tensor([[False, False, False], [True, True, True]])
     table = ExitTable(confidence, is_correct, (6, 12))
-    tuned = tune_thresholds(table, (4, 10), (2,), TuningGoal("min_accuracy", 100.0))
+    tuned = tune_thresholds(table, backbone=(4, 10), branches=(2,), goal=TuningGoal("min_accuracy", 100.0))
     assert (tuned.thresholds, tuned.average_macs) == ((None,), 10.0)
-    kept = tune_thresholds(table, (4, 10), (2,), TuningGoal("min_accuracy", 100.0), may_switch_off=False)
+    kept = tune_thresholds(
+        table, backbone=(4, 10), branches=(2,), goal=TuningGoal("min_accuracy", 100.0), may_switch_off=False
+    )
     assert (kept.thresholds, kept.average_macs) == ((1.0,), 12.0)
 
 
@@ -155,41 +157,45 @@ def won_and_lost(won: int, lost: int) -> ExitTable:
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.kind)
 def test_a_tail_that_is_no_better_is_dropped(goal: TuningGoal, most_exact, monkeypatch) -> None:
     monkeypatch.setattr(threshold_tuning, "MOST_EXACT", most_exact)
-    tuned = tune_thresholds(exit_and_tail([1, 1, 0, 0], [1, 0, 1, 0]), (4, 12), (2,), goal)
+    tuned = tune_thresholds(exit_and_tail([1, 1, 0, 0], [1, 0, 1, 0]), backbone=(4, 12), branches=(2,), goal=goal)
     assert (tuned.thresholds, tuned.accuracy, tuned.average_macs) == ((0.0,), 50.0, 6.0)
 
 
 def test_a_tail_is_dropped_whose_gain_is_at_most_half_a_standard_error() -> None:
     goal = TuningGoal("max_macs", 100.0)
     # 10 images won and 8 lost: 2 points, half a standard error is 2.11; 11 and 8: 3 points against 2.16
-    dropped = tune_thresholds(won_and_lost(10, 8), (4, 12), (2,), goal)
+    dropped = tune_thresholds(won_and_lost(10, 8), backbone=(4, 12), branches=(2,), goal=goal)
     assert (dropped.thresholds, dropped.accuracy, dropped.average_macs) == ((0.0,), 90.0, 6.0)
-    kept = tune_thresholds(won_and_lost(11, 8), (4, 12), (2,), goal)
+    kept = tune_thresholds(won_and_lost(11, 8), backbone=(4, 12), branches=(2,), goal=goal)
     assert (kept.thresholds, kept.accuracy, kept.average_macs) == ((None,), 92.0, 12.0)
     # a single image won and none lost is more than half a standard error
-    assert tune_thresholds(won_and_lost(1, 0), (4, 12), (2,), goal).thresholds == (None,)
+    assert tune_thresholds(won_and_lost(1, 0), backbone=(4, 12), branches=(2,), goal=goal).thresholds == (None,)
 
 
 def test_an_accuracy_that_is_met_stays_met_when_a_tail_might_be_dropped() -> None:
     table = won_and_lost(10, 8)
-    assert tune_thresholds(table, (4, 12), (2,), TuningGoal("min_accuracy", 91.0)).thresholds == (None,)
-    assert tune_thresholds(table, (4, 12), (2,), TuningGoal("min_accuracy", 90.0)).thresholds == (0.0,)
+    assert tune_thresholds(
+        table, backbone=(4, 12), branches=(2,), goal=TuningGoal("min_accuracy", 91.0)
+    ).thresholds == (None,)
+    assert tune_thresholds(
+        table, backbone=(4, 12), branches=(2,), goal=TuningGoal("min_accuracy", 90.0)
+    ).thresholds == (0.0,)
 
 
 def test_a_tail_is_dropped_only_where_that_costs_no_more() -> None:
     table = exit_and_tail([1, 0], [1, 0])  # a branch dearer than the tail
     goal = TuningGoal("max_macs", 100.0)
-    assert tune_thresholds(table, (4, 12), (10,), goal).thresholds == (None,)
+    assert tune_thresholds(table, backbone=(4, 12), branches=(10,), goal=goal).thresholds == (None,)
 
 
 def test_a_network_may_end_at_a_later_exit_with_earlier_ones_on_or_off() -> None:
     confidence = torch.tensor([[0.9, 0.1, 0.1, 0.1], [0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 1.0]])
     is_correct = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]]).bool()
     table = ExitTable(confidence, is_correct, (11, 22, 103))
-    tuned = tune_thresholds(table, (10, 20, 100), (1, 1), TuningGoal("max_macs", 200.0))
+    tuned = tune_thresholds(table, backbone=(10, 20, 100), branches=(1, 1), goal=TuningGoal("max_macs", 200.0))
     assert tuned.thresholds == (pytest.approx(0.9), 0.0)
     assert tuned.average_macs == (11 + 3 * 22) / 4
-    off = tune_thresholds(table, (10, 20, 100), (9, 1), TuningGoal("max_macs", 200.0))
+    off = tune_thresholds(table, backbone=(10, 20, 100), branches=(9, 1), goal=TuningGoal("max_macs", 200.0))
     assert (off.thresholds, off.average_macs) == ((None, 0.0), 21.0)
 
 
@@ -197,32 +203,32 @@ def test_a_network_may_end_at_a_later_exit_with_earlier_ones_on_or_off() -> None
 def test_a_network_whose_exits_stay_on_keeps_its_tail(rule) -> None:
     table = replace(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), rule=rule)
     goal = TuningGoal("max_macs", 100.0)
-    assert tune_thresholds(table, (4, 12), (2,), goal).thresholds == (0.0,)
-    assert tune_thresholds(table, (4, 12), (2,), goal, may_switch_off=False).thresholds == (0.5,)
+    assert tune_thresholds(table, backbone=(4, 12), branches=(2,), goal=goal).thresholds == (0.0,)
+    assert tune_thresholds(table, backbone=(4, 12), branches=(2,), goal=goal, may_switch_off=False).thresholds == (0.5,)
 
 
 def test_of_equal_settings_the_cheaper_worst_case_wins() -> None:
     # leaving one image at each exit costs 9 and 15, the final classifier alone 12; all are right either way
     confidence = torch.tensor([[0.9, 0.1], [0.5, 0.5], [1.0, 1.0]])
     table = ExitTable(confidence, torch.tensor([[1, 0], [0, 1], [1, 1]]).bool(), (9, 15, 21))
-    costs = ((4, 6, 12), (5, 4))
-    tuned = tune_thresholds(table, *costs, TuningGoal("max_macs", 100.0))
+    costs = {"backbone": (4, 6, 12), "branches": (5, 4)}
+    tuned = tune_thresholds(table, **costs, goal=TuningGoal("max_macs", 100.0))
     assert (tuned.thresholds, tuned.accuracy, tuned.average_macs) == ((None, None), 100.0, 12.0)
-    assert pareto_thresholds(table, *costs)[-1] == tuned
+    assert pareto_thresholds(table, **costs)[-1] == tuned
 
 
 def test_of_equal_points_of_the_front_the_cheaper_worst_case_is_kept() -> None:
-    [point] = pareto_thresholds(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), (4, 12), (2,))
+    [point] = pareto_thresholds(exit_and_tail([1, 1, 0, 0], [1, 1, 0, 0]), backbone=(4, 12), branches=(2,))
     assert point.thresholds == (0.0,)
 
 
 def test_too_many_combinations_and_wrong_costs_are_named(monkeypatch) -> None:
     table, backbone, branches = make_case(0, num_images=30, num_exits=2)
     with pytest.raises(ExitTableError, match="3 outputs needs as many backbone costs and 2 of branches, got 2 and 2"):
-        pareto_thresholds(table, backbone[:2], branches)
+        pareto_thresholds(table, backbone=backbone[:2], branches=branches)
     monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 3)
     with pytest.raises(ExitTableError, match="more than 3 combinations"):
-        pareto_thresholds(table, backbone, branches)
+        pareto_thresholds(table, backbone=backbone, branches=branches)
 
 
 def outcome(tuned) -> tuple[float, float]:
