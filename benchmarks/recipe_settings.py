@@ -30,7 +30,8 @@ from rich.console import Console
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.preparation.fingerprints import recipe_identity
@@ -151,7 +152,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     images = MeasuringImages.of(problem.splits, problem.device)
     measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
-    tuned = tune_thresholds(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]
 

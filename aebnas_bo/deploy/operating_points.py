@@ -13,9 +13,10 @@ from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
+from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
@@ -118,9 +119,8 @@ def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> 
         costs: Its MACs.
         goal: What counts.
     """
-    return with_margins(
-        table, costs, tune_thresholds(table, backbone=costs.backbone, branches=costs.branches, goal=goal).thresholds
-    )
+    tuned = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    return with_margins(table, costs, tuned.thresholds)
 
 
 def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[OperatingPoint]:

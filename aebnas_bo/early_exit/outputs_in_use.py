@@ -79,4 +79,5 @@ def keep_outputs(
         passed += branches[row] if row < len(branches) else 0
         macs.append(int(backbone[row]) + passed)
     kept = list(rows)
-    return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule)
+    chance = None if table.chance is None else table.chance[kept]
+    return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule, chance)

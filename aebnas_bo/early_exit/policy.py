@@ -29,12 +29,15 @@ class ExitTable:
         is_correct: `E x B` booleans, whether each output's prediction is right.
         macs: Cost of leaving at each output, `E` integers, earlier active branches included.
         rule: What thresholds are held against.
+        chance: `E x B` probabilities that each output is right, judged by its confidence (`with_chances`). Where they
+            are given, thresholds are tuned on them in place of `is_correct`.
     """
 
     confidence: Tensor
     is_correct: Tensor
     macs: tuple[int, ...]
     rule: ExitRule = "each"
+    chance: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.confidence.shape != self.is_correct.shape or self.confidence.ndim != 2:
@@ -42,11 +45,18 @@ class ExitTable:
                 f"confidence and is_correct must both be E x B, got {tuple(self.confidence.shape)} and "
                 f"{tuple(self.is_correct.shape)}"
             )
+        if self.chance is not None and self.chance.shape != self.confidence.shape:
+            raise ExitTableError(f"chance must be {tuple(self.confidence.shape)}, got {tuple(self.chance.shape)}")
         if len(self.macs) != len(self.confidence) or self.confidence.shape[1] == 0:
             raise ExitTableError(
                 f"expected one cost for each of {len(self.confidence)} outputs and at least one image, "
                 f"got {len(self.macs)} costs and {self.confidence.shape[1]} images"
             )
+
+    @property
+    def worth(self) -> Tensor:
+        """What an image counts at each output when thresholds are tuned, `E x B` in [0, 1]."""
+        return self.is_correct if self.chance is None else self.chance
 
     @cached_property
     def certainty(self) -> Tensor:

@@ -30,7 +30,7 @@ class GridOutcome:
 
     Args:
         thresholds: `N x (E - 1)` thresholds, `N` the product of all `G_k`.
-        num_right: `N` counts of right answers.
+        num_right: `N` counts of right answers, int64; their expectation, float64, where the table has chances.
         total_macs: `N` sums of MACs over all images.
     """
 
@@ -58,38 +58,39 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
         if not len(grid) or not (grid.diff() > 0).all():
             raise ExitTableError(f"thresholds of exit {number} must be ascending and at least one, got {grid.tolist()}")
     sizes = [len(grid) for grid in grids]
-    num_right = torch.zeros(sizes, dtype=torch.int64)
+    num_right = torch.zeros(sizes, dtype=torch.float64)
     total_macs = torch.zeros(sizes, dtype=torch.int64)
     # Per exit, how many of its thresholds an image reaches: 0 to G_k.
     kind = table.certainty.dtype
     cells = [torch.bucketize(table.certainty[k], grid.to(kind), right=True) for k, grid in enumerate(grids)]
     for k in range(len(grids) + 1):
         axes = sizes[:k] + ([sizes[k]] if k < len(grids) else [])
-        leaving, right = _leaving(cells[: k + 1], table.is_correct[k], axes, is_final=k == len(grids))
+        leaving, right = _leaving(cells[: k + 1], table.worth[k], axes, is_final=k == len(grids))
         padded = (*leaving.shape, *(1 for _ in sizes[k + 1 :]))
         num_right += right.reshape(padded)
         total_macs += leaving.reshape(padded) * table.macs[k]
     thresholds = torch.cartesian_prod(*grids).reshape(-1, len(grids)) if grids else torch.zeros(1, 0)
-    return GridOutcome(thresholds, num_right.flatten(), total_macs.flatten())
+    num_right = num_right.flatten() if table.chance is not None else num_right.flatten().round().long()
+    return GridOutcome(thresholds, num_right, total_macs.flatten())
 
 
-def _leaving(cells: list[Tensor], is_correct: Tensor, sizes: list[int], *, is_final: bool) -> tuple[Tensor, Tensor]:
+def _leaving(cells: list[Tensor], worth: Tensor, sizes: list[int], *, is_final: bool) -> tuple[Tensor, Tensor]:
     """Count who leaves at one output, and who of them is right, at every setting of the thresholds up to it.
 
     Args:
         cells: Per exit up to this output the cell of each image, `B`.
-        is_correct: Whether this output is right, `B`.
+        worth: Whether, or how probably, this output is right, `B`.
         sizes: Number of thresholds of each of these exits.
         is_final: Whether whoever comes here leaves here.
     """
-    num_images = len(is_correct)
+    num_images = len(worth)
     flat, shape = torch.zeros(num_images, dtype=torch.int64), [size + 1 for size in sizes]
     for cell, extent in zip(cells, shape, strict=True):
         flat = flat * extent + cell
     volume = math.prod(shape)
     leaving = torch.bincount(flat, minlength=volume).reshape(shape)
-    right = torch.bincount(flat, weights=is_correct.double(), minlength=volume).round().long().reshape(shape)
-    counts = torch.stack([leaving, right])
+    right = torch.bincount(flat, weights=worth.double(), minlength=volume).reshape(shape)
+    counts = torch.stack([leaving.double(), right])
     for axis, size in enumerate(sizes):
         dim = axis + 1
         if axis == len(sizes) - 1 and not is_final:
@@ -97,7 +98,7 @@ def _leaving(cells: list[Tensor], is_correct: Tensor, sizes: list[int], *, is_fi
             counts = counts.flip(dim).cumsum(dim).flip(dim).narrow(dim, 1, size)
         else:
             counts = counts.cumsum(dim).narrow(dim, 0, size)  # goes on: reaches at most g thresholds
-    return counts[0], counts[1]
+    return counts[0].round().long(), counts[1]
 
 
 def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], count: int) -> list[tuple[float, ...]]:

@@ -2,9 +2,9 @@
 
 Raising the threshold of an exit past images that are all right there can only lose: they would have left earlier, right
 and for less. So of the certainties that occur only those are worth trying as a threshold that have a wrong image just
-below them. An exit may be switched off, which saves its branch, and the network may end at an exit, which saves all
-that lies behind it. Where the combinations that remain are few, all are tried; otherwise a grid of them, refined one
-exit at a time over all that occur.
+below them; where a table has chances in the place of right and wrong, all of them are. An exit may be switched off,
+which saves its branch, and the network may end at an exit, which saves all that lies behind it. Where the combinations
+that remain are few, all are tried; otherwise a grid of them, refined one exit at a time over all that occur.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Literal
@@ -124,7 +124,8 @@ def tune_thresholds(
     """Return the best thresholds for a goal: exact where all combinations can be tried, else as good as any grid given.
 
     Of settings with the same accuracy and average MACs the one with the cheaper worst case is the best. The network
-    ends even earlier where this costs no more on average and at most `TAIL_STANDARD_ERRORS` of accuracy.
+    ends even earlier where this costs no more on average and at most `TAIL_STANDARD_ERRORS` of accuracy. Where the
+    table has chances, thresholds are chosen by expected accuracy; the accuracy returned is that of `is_correct`.
 
     Args:
         table: The network's table over `B` images.
@@ -141,7 +142,8 @@ def tune_thresholds(
     is_exact = sum(math.prod(map(len, values)) for _, values in choices) <= MOST_EXACT
     coarse = None if is_exact else grid
     found = _without_idle_tail(_search(choices, goal, coarse=coarse), choices, goal, coarse=coarse)
-    [tuned] = found.subset.settings(found.outcome)
+    whole = replace(found.subset, table=replace(found.subset.table, chance=None))
+    [tuned] = whole.settings(evaluate_grid(whole.table, _singles(found.setting)))
     return tuned
 
 
@@ -191,8 +193,9 @@ class _Found:
 
     @cached_property
     def is_right(self) -> Tensor:
+        """Whether, or how probably, each image is answered rightly, `B`."""
         table = self.subset.table
-        return table.is_correct.gather(0, exit_indices(table.certainty, self.setting)[None])[0].double()
+        return table.worth.gather(0, exit_indices(table.certainty, self.setting)[None])[0].double()
 
 
 _Choice = tuple[_Subset, list[Tensor]]
@@ -224,7 +227,8 @@ def _candidates_of(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
     """Return for each output but the last the thresholds worth trying, ascending."""
     # By the cumulative rule an exit that nobody leaves is not one that is off: it adds to the certainty of later ones.
     needs_unreachable = not may_switch_off or table.rule == "cumulative"
-    rows = zip(table.certainty[:-1], table.is_correct[:-1], strict=True)
+    is_safe = table.is_correct if table.chance is None else torch.zeros_like(table.is_correct)
+    rows = zip(table.certainty[:-1], is_safe[:-1], strict=True)
     return [_candidates(*row, needs_unreachable=needs_unreachable, may_end=may_switch_off) for row in rows]
 
 

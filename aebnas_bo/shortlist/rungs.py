@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable, exit_indices
-from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import exit_costs, millions
@@ -144,7 +145,7 @@ def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Conten
 
 def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: Skeleton) -> _Tuned:
     costs = exit_costs(contender.architecture, skeleton)
-    found = tune_thresholds(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    found = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import evaluate_thresholds
+from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
+from aebnas_bo.space.macs import ExitCosts
 from benchmarks import joint_loss, threshold_tuning
 from benchmarks.compare import main as compare_main
 from benchmarks.comparison import compare, evaluations_to_reach, holm
@@ -20,6 +21,8 @@ from benchmarks.problem import load_problem
 from benchmarks.records import Header, RunFile, read_run, run_path
 from benchmarks.run import run
 from benchmarks.surrogate_quality import HEADER, print_medians
+from benchmarks.threshold_samples import SHARES
+from benchmarks.threshold_samples import compare as compare_samples
 
 TABLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "digits_table.csv"
 PEERS = ["optuna-tpe", "optuna-nsga2", "pymoo-nsga2"]
@@ -196,3 +199,18 @@ def test_speed_of_tuning_is_written_down(tmp_path: Path, monkeypatch) -> None:
     lines = (tmp_path / "speed.txt").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(threshold_tuning.GOALS)
     assert "times faster" in lines[1]
+
+
+def test_threshold_samples_judge_both_ways_on_the_images_left_over() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sure = torch.rand(2, 400, generator=generator).double()
+    right = torch.rand(2, 400, generator=generator) < torch.stack([0.3 + 0.7 * sure[0], 0.7 + 0.3 * sure[1]])
+    costs = ExitCosts(stem=10, stages=(30, 50), head=10, branches=(4,), exits=(0,), exit_stages=(0,))
+    rows = compare_samples(ExitTable(sure, right, costs.cumulative), costs, 50, repeats=3)
+    assert len(rows) == len(SHARES)
+    for budget, counts, chances, gain, sem, counts_macs, chances_macs in rows:
+        assert costs.cumulative[0] <= 1e6 * budget <= costs.cumulative[-1]
+        assert gain == pytest.approx(chances - counts)
+        assert sem >= 0.0
+        assert 0.0 < counts_macs <= 1.1 * budget
+        assert 0.0 < chances_macs <= 1.1 * budget

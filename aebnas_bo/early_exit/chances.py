@@ -1,0 +1,60 @@
+"""How probably each output is right, judged by its confidence: what thresholds of few images are tuned on.
+
+The accuracy of a setting of the thresholds, counted over a few hundred images, jumps by whole images, and the best of
+many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logit of
+the confidence (Platt 1999, with his targets, which keep a little doubt where all images are right).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, tune_thresholds
+
+MARGIN = 1e-3  # confidences are kept so far from 0 and 1
+REGULARIZATION = 10.0  # C of scikit-learn: weak
+
+
+def with_chances(table: ExitTable) -> ExitTable:
+    """Return a table with the probability that each of its `E` outputs is right for each of its `B` images.
+
+    Args:
+        table: The table.
+    """
+    rows = [_chances(*row) for row in zip(table.confidence, table.is_correct, strict=True)]
+    return replace(table, chance=torch.stack(rows))
+
+
+def tune_by_chances(
+    table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], goal: TuningGoal
+) -> TunedThresholds:
+    """Return the best thresholds for a goal, by expected accuracy; a least accuracy is counted, as promised to users.
+
+    Args:
+        table: The network's table over `B` images.
+        backbone: MACs of the backbone up to each output, `E`, ascending.
+        branches: MACs of each exit's branch, `E - 1`.
+        goal: What counts.
+    """
+    judged = table if goal.kind == "min_accuracy" else with_chances(table)
+    return tune_thresholds(judged, backbone=backbone, branches=branches, goal=goal)
+
+
+def _chances(confidence: Tensor, is_correct: Tensor) -> Tensor:
+    """Return how probably one output is right, `B`."""
+    shares = confidence.double().numpy().clip(MARGIN, 1.0 - MARGIN)
+    logits = np.log(shares / (1.0 - shares))[:, None]
+    right = is_correct.numpy()
+    num_right, num_wrong = right.sum(), (~right).sum()
+    targets = np.where(right, (num_right + 1.0) / (num_right + 2.0), 1.0 / (num_wrong + 2.0))
+    both = np.concatenate([logits, logits])  # every image counts as right by its target and as wrong by the rest
+    classes = np.repeat([1, 0], len(targets))
+    model = LogisticRegression(C=REGULARIZATION).fit(both, classes, np.concatenate([targets, 1.0 - targets]))
+    return torch.from_numpy(model.predict_proba(logits)[:, 1])
