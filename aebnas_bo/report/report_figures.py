@@ -99,9 +99,9 @@ def front_figure(
         marker = {"color": FRONT, "size": 8}
         figure.add_scatter(**_points(front, objectives, right), mode="markers", name="Pareto front", marker=marker)
     if chosen:
-        trials = [network.trial for network in chosen]
+        marked = [network.trial for network in chosen]
         figure.add_scatter(
-            **_points(trials, objectives, right), mode="markers+text", name="chosen",
+            **_points(marked, objectives, right), mode="markers+text", name="chosen",
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
