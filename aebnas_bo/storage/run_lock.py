@@ -41,9 +41,9 @@ class RunLock:
         try:
             self._lock.acquire()
         except Timeout as error:
-            holder = _describe(self._path.read_text(encoding="utf-8", errors="replace"))
+            process = _describe(self._path.read_text(encoding="utf-8", errors="replace"))
             raise RunFolderInUseError(
-                f"{self._path.parent} is in use by {holder}; wait for it to end, or give another --out"
+                f"{self._path.parent} is in use by {process}; wait for it to end, or give another --out"
             ) from error
         except OSError as error:
             raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); give another --out") from error
