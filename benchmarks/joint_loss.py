@@ -120,7 +120,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
 
 def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable:
     costs = ground.costs.cumulative
-    return measure(subnet, images, costs, ground.architecture.key, ground.problem.config.estimation)[0]
+    return measure(subnet, images, macs=costs, key=ground.architecture.key, config=ground.problem.config.estimation)[0]
 
 
 def _expected(table: ExitTable) -> tuple[float, float]:

@@ -148,7 +148,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     subnet = train_from_scratch(job.architecture, problem.space.skeleton, data, recipe, config.seed, show)
     seconds = time.process_time() - started
     images = MeasuringImages.of(problem.splits, problem.device)
-    measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
+    measured, _ = measure(subnet, images, macs=costs.cumulative, key=job.architecture.key, config=config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
     tuned = tune_thresholds(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())

@@ -195,7 +195,7 @@ def _table(
     else:
         shared.load(subnet, architecture)
     macs = exit_costs(architecture, ground.problem.space.skeleton).cumulative
-    return measure(subnet, images, macs, architecture.key, EstimationConfig())[0]
+    return measure(subnet, images, macs=macs, key=architecture.key, config=EstimationConfig())[0]
 
 
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:

@@ -75,7 +75,9 @@ class StandaloneNetworks:
             self._fingerprint,
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config.estimation)
+        table, calibrations = measure(
+            subnet, self._images, macs=macs, key=architecture.key, config=self._config.estimation
+        )
         self._store.save(architecture.key, MeasuredNetwork(table, {}, calibrations))
         checkpoint.unlink(missing_ok=True)
         return table

@@ -17,7 +17,7 @@ from aebnas_bo.errors import ConfigError, CorruptStateError
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
-from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.preparation.forecast import epoch_text, images_text
 from aebnas_bo.preparation.problem import Problem
@@ -227,11 +227,10 @@ def make_estimator(
     if folder is not None:
         store = table_store(folder, supernet_fingerprint(config, splits.data_hash), config.estimation)
     return SupernetEstimator(
-        space=space,
-        supernet=supernet,
-        images=MeasuringImages.of(splits, problem.device),
+        space,
+        SharedWeights(supernet, store),
+        MeasuringImages.of(splits, problem.device),
         config=config.estimation,
-        store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
         latencies=latencies,
     )

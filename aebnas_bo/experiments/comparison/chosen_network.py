@@ -85,7 +85,11 @@ def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> Chose
     costs = exit_costs(architecture, space.skeleton)
     images = MeasuringImages.of(replace(splits, validation=splits.test), problem.device)
     measured, _ = measure(
-        estimator.network(architecture), images, costs.cumulative, architecture.key, problem.config.estimation
+        estimator.network(architecture),
+        images,
+        macs=costs.cumulative,
+        key=architecture.key,
+        config=problem.config.estimation,
     )
     used = outputs_in_use(measured, given, backbone=costs.backbone, branches=costs.branches)
     outcome = evaluate_thresholds(used.table, used.thresholds)
