@@ -158,7 +158,7 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
     space, splits = problem.space, problem.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
     data = training_data(problem, config.supernet)
-    train_supernet(supernet, space, data, config.supernet, config.seed, lambda _: None, None, "")
+    train_supernet(supernet, space, data, config=config.supernet, seed=config.seed)
     seconds = time.perf_counter() - started
     images = MeasuringImages.of(splits, "cpu")
     shared = SharedStatistics(ground, supernet, images.calibration_images)

@@ -14,7 +14,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import measuring_settings, recipe_identity, training_data, with_budget
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.training.training_loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport, Recorder
 
 
 class StandaloneNetworks:
@@ -68,11 +68,9 @@ class StandaloneNetworks:
             architecture,
             self._space.skeleton,
             self._data,
-            self._recipe,
-            self._config.seed,
-            on_epoch,
-            checkpoint,
-            self._fingerprint,
+            config=self._recipe,
+            seed=self._config.seed,
+            recorder=Recorder(on_epoch, checkpoint, self._fingerprint),
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
         table, calibrations = measure(

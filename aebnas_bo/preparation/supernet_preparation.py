@@ -32,7 +32,7 @@ from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
-from aebnas_bo.training.training_loop import EpochReport, TrainingData
+from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,8 @@ def _train(
 
     progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)
-    train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
+    recorder = Recorder(show, checkpoint, fingerprint)
+    train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=recorder)
 
 
 def capped(config: Config) -> SupernetConfig:
