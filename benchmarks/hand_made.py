@@ -40,7 +40,7 @@ from aebnas_bo.space.architecture import Activation, Architecture, Block, Skelet
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
-from aebnas_bo.training.training_loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport, Recorder
 from benchmarks.records import appending_rows, output_file, read_rows
 
 WIDTHS, STRIDES = (12, 20, 32, 48), (2, 2, 1, 2)
@@ -137,7 +137,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
             label_smoothing=recipe.label_smoothing,
         )  # fmt: skip
     ground.progress.start(name, recipe.epochs)
-    train_network(subnet, architecture, skeleton, data, recipe, seed, show, checkpoint, fingerprint)
+    train_network(subnet, data, recipe, seed=seed, recorder=Recorder(show, checkpoint, fingerprint))
     accuracies = []
     for split in (splits.validation, splits.test):
         with torch.no_grad():

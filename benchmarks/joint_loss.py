@@ -102,7 +102,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     # Every variant goes without the images of the support set, whether it looks at them or not.
     aside = recipe.model_copy(update={"joint_loss": joint.model_copy(update={"peak_weight": 1.0})})
     data = training_data(problem, aside)
-    subnet = train_from_scratch(ground.architecture, ground.problem.space.skeleton, data, recipe, seed)
+    subnet = train_from_scratch(ground.architecture, ground.problem.space.skeleton, data, config=recipe, seed=seed)
     validation = _table(ground, subnet, images)
     test_images = MeasuringImages.of(replace(splits, validation=splits.test), "cpu")
     test = _table(ground, subnet, test_images)
@@ -120,7 +120,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
 
 def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable:
     costs = ground.costs.cumulative
-    return measure(subnet, images, costs, ground.architecture.key, ground.problem.config.estimation)[0]
+    return measure(subnet, images, macs=costs, key=ground.architecture.key, config=ground.problem.config.estimation)[0]
 
 
 def _expected(table: ExitTable) -> tuple[float, float]:

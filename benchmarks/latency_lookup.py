@@ -64,10 +64,12 @@ def _rows(preset: str) -> list[Row]:
     space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, PRESETS[preset], 10)
     generator = np.random.default_rng(1)  # other networks than those the factor is fitted to
     architectures = [space.architecture(space.search_space.sample(generator)) for _ in range(NETWORKS)]
-    table = measure_space(space, MEASURE, "cpu", 1)
+    table = measure_space(space, MEASURE, device="cpu", num_threads=1)
     prices, rows = LatencyPrices(table, space.skeleton, MEASURE), []
     times = time_parts(
-        [whole_network(architecture, space.skeleton, MEASURE) for architecture in architectures], "cpu", 1
+        [whole_network(architecture, space.skeleton, MEASURE) for architecture in architectures],
+        device="cpu",
+        num_threads=1,
     )
     for architecture in architectures:
         macs = millions(exit_costs(architecture, space.skeleton).cumulative[-1])

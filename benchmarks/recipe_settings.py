@@ -43,7 +43,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import FINAL_VERSION
-from aebnas_bo.training.training_loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport, Recorder
 from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 
@@ -147,10 +147,12 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
         data = taught_by_network(ground, data, macs, config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
     started = time.process_time()
-    subnet = train_from_scratch(job.architecture, problem.space.skeleton, data, recipe, config.seed, show)
+    subnet = train_from_scratch(
+        job.architecture, problem.space.skeleton, data, config=recipe, seed=config.seed, recorder=Recorder(show)
+    )
     seconds = time.process_time() - started
     images = MeasuringImages.of(problem.splits, problem.device)
-    measured, _ = measure(subnet, images, costs.cumulative, job.architecture.key, config.estimation)
+    measured, _ = measure(subnet, images, macs=costs.cumulative, key=job.architecture.key, config=config.estimation)
     goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
     tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())

@@ -158,7 +158,7 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
     space, splits = problem.space, problem.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
     data = training_data(problem, config.supernet)
-    train_supernet(supernet, space, data, config.supernet, config.seed, lambda _: None, None, "")
+    train_supernet(supernet, space, data, config=config.supernet, seed=config.seed)
     seconds = time.perf_counter() - started
     images = MeasuringImages.of(splits, "cpu")
     shared = SharedStatistics(ground, supernet, images.calibration_images)
@@ -195,7 +195,7 @@ def _table(
     else:
         shared.load(subnet, architecture)
     macs = exit_costs(architecture, ground.problem.space.skeleton).cumulative
-    return measure(subnet, images, macs, architecture.key, EstimationConfig())[0]
+    return measure(subnet, images, macs=macs, key=architecture.key, config=EstimationConfig())[0]
 
 
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
-from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -176,7 +177,9 @@ def _estimator(
 
     def make() -> SupernetEstimator:
         calibration, validation = images[:num_calibration], images[num_calibration:]
-        return SupernetEstimator(space, supernet, calibration, validation, labels, EstimationConfig())
+        classes = torch.zeros(num_calibration, dtype=torch.int64)
+        measured = MeasuringImages(calibration, classes, validation, labels)
+        return SupernetEstimator(space, SharedWeights(supernet), measured, config=EstimationConfig())
 
     return (make, supernet), images
 

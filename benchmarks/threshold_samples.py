@@ -3,8 +3,8 @@
     python -m benchmarks.threshold_samples CONFIG NETWORK [NETWORK ...] --set data.max_train_images=40000
 
 The validation split of the configuration is the pool: each repeat tunes on some images of it and is judged on all
-others. The networks are files `network.safetensors` of `aebnas-bo train`, trained on none of the pool or on a small part
-of it. Budgets lie evenly, on a logarithmic scale, above the cost of the first exit.
+others. The networks are files `network.safetensors` of `aebnas-bo train`; none or few of the pool's images may be among
+their training images. Budgets lie evenly, on a logarithmic scale, above the cost of the first exit.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from aebnas_bo.space.plain_family import plain_network
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
-from aebnas_bo.training.training_loop import TrainingData, shuffled_batches
+from aebnas_bo.training.training_loop import Recorder, TrainingData, shuffled_batches
 from benchmarks.worth_jobs import Job, Point, Result, settings_key
 
 TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs that say how long one over all images takes; the first warms up
@@ -120,7 +120,7 @@ def _trained_by_recipe(ground: Ground) -> Trained:
     epochs = _planned_epochs(ground, data, recipe)
     wall, processor = time.monotonic(), time.process_time()
     recipe = recipe.model_copy(update={"epochs": epochs})
-    subnet = train_from_scratch(ground.architecture, ground.skeleton, data, recipe, ground.job.seed)
+    subnet = train_from_scratch(ground.architecture, ground.skeleton, data, config=recipe, seed=ground.job.seed)
     return Trained(subnet, epochs, time.monotonic() - wall, time.process_time() - processor)
 
 
@@ -147,8 +147,9 @@ def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTraining
     recipe = recipe.model_copy(update={"epochs": TIMED_EPOCHS})
     ends: list[float] = []
     train_from_scratch(
-        ground.architecture, ground.skeleton, few, recipe, ground.job.seed, lambda _: ends.append(time.process_time())
-    )
+        ground.architecture, ground.skeleton, few, config=recipe, seed=ground.job.seed,
+        recorder=Recorder(lambda _: ends.append(time.process_time())),
+    )  # fmt: skip
     return statistics.median(end - start for start, end in pairwise(ends)) * batches / timed
 
 
@@ -195,7 +196,7 @@ def _measured(ground: Ground, subnet: Subnet) -> list[OperatingPoint]:
 
     def measured(split: LabelledImages) -> MeasuredSplit:
         logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
-        table = exit_table(logits, split.labels, costs.cumulative, ground.job.name, config.estimation)
+        table = exit_table(logits, split.labels, macs=costs.cumulative, key=ground.job.name, config=config.estimation)
         answers = torch.stack([one.argmax(dim=-1) for one in logits])
         errors = (0.0,) * len(logits)  # calibration is not looked at
         return MeasuredSplit(table, errors, split.labels, answers, splits.num_classes)

@@ -97,7 +97,7 @@ def describe_network(
         normalized = normalize(split.images, splits.mean, splits.std, device=device)
         outputs = output_logits(subnet, normalized, estimation.batch_size)
         outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
-        table = exit_table(outputs, split.labels, costs.cumulative, key, estimation)
+        table = exit_table(outputs, split.labels, macs=costs.cumulative, key=key, config=estimation)
         errors = [
             calibration_error(one, split.labels, name=estimation.confidence, num_classes=splits.num_classes)
             for one in outputs

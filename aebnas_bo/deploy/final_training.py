@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +13,19 @@ from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.objective import make_network_loss
 from aebnas_bo.training.precision import autocast
 from aebnas_bo.training.settings import FinalTrainingConfig
-from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, shuffled_batches, train
+from aebnas_bo.training.training_loop import (
+    NO_RECORDER,
+    Backward,
+    Recorder,
+    TrainingData,
+    TrainingRun,
+    shuffled_batches,
+    train,
+)
 
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
 
@@ -26,11 +34,10 @@ def train_from_scratch(
     architecture: Architecture,
     skeleton: Skeleton,
     data: TrainingData,
+    *,
     config: FinalTrainingConfig,
     seed: int,
-    on_epoch: Callable[[EpochReport], None] = lambda _: None,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
+    recorder: Recorder = NO_RECORDER,
 ) -> Subnet:
     """Train one network from fresh weights, without any help of a supernet's.
 
@@ -40,28 +47,23 @@ def train_from_scratch(
         data: As for `train_network`, like all that follow.
         config: Likewise.
         seed: Seed of weights and batches.
-        on_epoch: Likewise.
-        checkpoint: Likewise.
-        fingerprint: Likewise.
+        recorder: Likewise.
 
     Raises:
         AebnasError: As `train_network`.
     """
     weights = child_seed(seed, "final", architecture.key, "weights")
     subnet = fresh_subnet(architecture, skeleton, weights).to(data.labels.device)
-    return train_network(subnet, architecture, skeleton, data, config, seed, on_epoch, checkpoint, fingerprint)
+    return train_network(subnet, data, config, seed=seed, recorder=recorder)
 
 
 def train_network(
     subnet: Subnet,
-    architecture: Architecture,
-    skeleton: Skeleton,
     data: TrainingData,
     config: FinalTrainingConfig,
+    *,
     seed: int,
-    on_epoch: Callable[[EpochReport], None],
-    checkpoint: Path | None,
-    fingerprint: str,
+    recorder: Recorder = NO_RECORDER,
 ) -> Subnet:
     """Train a network in place.
 
@@ -70,15 +72,11 @@ def train_network(
     at the price of a point.
 
     Args:
-        subnet: Its weights as training begins, on the images' device.
-        architecture: The network.
-        skeleton: The fixed part of its space.
+        subnet: The network, its weights as training begins, on the images' device.
         data: The training images.
         config: The recipe.
         seed: Seed of batches; with the architecture's key it names the random streams.
-        on_epoch: Called after every epoch.
-        checkpoint: File to resume from and to write to; `None` for no checkpoints.
-        fingerprint: Identifies the configuration in the checkpoint.
+        recorder: Where its epochs and checkpoints go.
 
     Returns:
         The network in evaluation mode.
@@ -93,20 +91,20 @@ def train_network(
         forward = torch.compile(subnet)
 
     def make_backward(_: np.random.Generator) -> Backward:
-        network_loss = make_network_loss(config, skeleton, data, lambda: [forward])
+        network_loss = make_network_loss(config, subnet.skeleton, data, networks=lambda: [forward])
 
         def backward(images: Tensor, targets: Tensor) -> float:
             with autocast(config.precision, images.device):
                 outputs = forward(images)
-            loss = network_loss(architecture, outputs, (), targets, targets)
+            loss = network_loss(subnet.architecture, outputs, supervision=(), targets=Targets(targets, targets))
             loss.backward()  # type: ignore[no-untyped-call]
             return float(loss.detach())
 
         return backward
 
     subnet.train()
-    run = TrainingRun(subnet, make_backward, 1, f"network {architecture.key}", "final_training", seed)
-    train(run, data, config, on_epoch, checkpoint, fingerprint)
+    run = TrainingRun(subnet, make_backward, 1, f"network {subnet.architecture.key}", "final_training", seed)
+    train(run, data, config, recorder=recorder)
     average_statistics(subnet, _statistics_images(data, torch_generator(seed, run.name, "statistics")))
     return subnet
 

@@ -46,7 +46,7 @@ from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
-from aebnas_bo.training.training_loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport, Recorder
 
 CALIBRATION_BATCH = 256
 
@@ -247,7 +247,7 @@ def _train(
     if teacher is not None:
         make_check = partial(
             check_teacher, teacher, architecture, recipe,
-            skeleton=skeleton, data=data, splits=final.splits, seed=seed,
+            problem=final, data=data, seed=seed,
         )  # fmt: skip
         check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
         progress.message(f"{architecture.key}, seed {seed}: {check}")
@@ -264,4 +264,5 @@ def _train(
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    return train_network(subnet, architecture, skeleton, data, recipe, seed, show, checkpoint, training.fingerprint)
+    recorder = Recorder(show, checkpoint, training.fingerprint)
+    return train_network(subnet, data, recipe, seed=seed, recorder=recorder)

@@ -16,7 +16,7 @@ from aebnas_bo.preparation.supernet_preparation import training_data, with_budge
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.storage.version import FINAL_VERSION
-from aebnas_bo.training.training_loop import EpochReport
+from aebnas_bo.training.training_loop import EpochReport, Recorder
 
 
 class StandaloneNetworks:
@@ -70,14 +70,14 @@ class StandaloneNetworks:
             architecture,
             self._space.skeleton,
             self._data,
-            self._recipe,
-            self._config.seed,
-            on_epoch,
-            checkpoint,
-            self._fingerprint,
+            config=self._recipe,
+            seed=self._config.seed,
+            recorder=Recorder(on_epoch, checkpoint, self._fingerprint),
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config.estimation)
+        table, calibrations = measure(
+            subnet, self._images, macs=macs, key=architecture.key, config=self._config.estimation
+        )
         self._store.save(architecture.key, MeasuredNetwork(table, {}, calibrations))
         checkpoint.unlink(missing_ok=True)
         return table

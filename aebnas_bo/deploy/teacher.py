@@ -25,7 +25,7 @@ from aebnas_bo.deploy.final_training import train_from_scratch
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import largest_trained
-from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
@@ -128,9 +128,8 @@ def check_teacher(
     architecture: Architecture,
     recipe: FinalTrainingConfig,
     *,
-    skeleton: Skeleton,
+    problem: Problem,
     data: TrainingData,
-    splits: Splits,
     seed: int,
 ) -> TeacherCheck:
     """Hold a teacher against its pupil, trained by itself for an eighth of its epochs with a schedule of its own.
@@ -139,15 +138,14 @@ def check_teacher(
         teacher: The teacher.
         architecture: The pupil.
         recipe: How the pupil will be trained.
-        skeleton: The fixed part of the space.
+        problem: Holds the fixed part of the space and the validation images.
         data: The training images.
-        splits: Holds the validation images.
         seed: Seed of the training.
     """
     epochs = max(round(PROBE_SHARE * recipe.epochs), 1)
     alone = recipe.model_copy(update={"epochs": epochs, "teacher": None})
-    pupil = train_from_scratch(architecture, skeleton, data, alone, seed)
-    device = data.labels.device
+    pupil = train_from_scratch(architecture, problem.space.skeleton, data, config=alone, seed=seed)
+    device, splits = data.labels.device, problem.splits
     images = normalize(splits.validation.images, splits.mean, splits.std, device=device)
     labels = splits.validation.labels
     answers = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])

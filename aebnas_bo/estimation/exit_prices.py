@@ -63,7 +63,7 @@ class ExitPrices:
         unit: How much of the prices makes one of the metric's unit.
     """
 
-    def __init__(self, space: NetworkSpace, prices: PartPrices, outcome: str, unit: float) -> None:
+    def __init__(self, space: NetworkSpace, prices: PartPrices, *, outcome: str, unit: float) -> None:
         self.outcome = outcome
         self._prices = prices
         self._unit = unit
@@ -85,9 +85,9 @@ class ExitPrices:
             self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
             for n, stage in enumerate(space.skeleton.exit_stages, 1)
         ]
-        self._head = self._part("", last, self._head_price, read_by_head)
+        self._head = self._part("", last, self._head_price, also=read_by_head)
 
-    def _part(self, group: str, stage_before: int, count: Callable[[Point], int], also: Sequence[str] = ()) -> _Part:
+    def _part(self, group: str, stage_before: int, count: Callable[[Point], int], *, also: Sequence[str] = ()) -> _Part:
         others = {"resolution", f"stage{stage_before}_width", *also}
         columns = [
             column for column, parameter in self._parameters if parameter.group == group or parameter.name in others
@@ -146,9 +146,9 @@ class ExitPrices:
 
 def exit_macs(space: NetworkSpace) -> ExitPrices:
     """Return the MACs, in millions, of leaving at each exit."""
-    return ExitPrices(space, MacsPrices(space.skeleton), "average_macs", MACS_PER_MILLION)
+    return ExitPrices(space, MacsPrices(space.skeleton), outcome="average_macs", unit=MACS_PER_MILLION)
 
 
 def exit_latencies(space: NetworkSpace, latencies: LatencyPrices) -> ExitPrices:
     """Return the milliseconds of leaving at each exit."""
-    return ExitPrices(space, latencies, "latency_ms", NANOSECONDS_PER_MS)
+    return ExitPrices(space, latencies, outcome="latency_ms", unit=NANOSECONDS_PER_MS)

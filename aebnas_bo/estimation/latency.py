@@ -144,7 +144,7 @@ class LatencyPrices:
 
     def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
         """Return the time of head and final classifier."""
-        return self._sum(_head(plan, channels, side, self.skeleton))
+        return self._sum(_head(plan, channels=channels, side=side, skeleton=self.skeleton))
 
     def _sum(self, parts: Iterable[Part]) -> int:
         known = self.table.nanoseconds
@@ -174,18 +174,18 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
                 note(_block(block, skeleton.activation) for block in blocks)
             if 0 in choices.depths:
                 for inputs in channels:
-                    note(_head(head_plan(inputs, side, skeleton), inputs, side, skeleton))
+                    note(_head(head_plan(inputs, side, skeleton), channels=inputs, side=side, skeleton=skeleton))
             channels, side = set(choices.widths), blocks[-1].convolutions[-1].side
             for position in (n for n, stage_ in enumerate(skeleton.exit_stages) if stage_ == number):
                 for width in channels:
-                    note(_branch_parts(space, position, width, side))
+                    note(_branch_parts(space, position, channels=width, side=side))
                 note([_decision(confidence_name, skeleton)])
         for width in channels:
-            note(_head(head_plan(width, side, skeleton), width, side, skeleton))
+            note(_head(head_plan(width, side, skeleton), channels=width, side=side, skeleton=skeleton))
     return list(found.values())
 
 
-def _branch_parts(space: NetworkSpace, position: int, channels: int, side: int) -> list[Part]:
+def _branch_parts(space: NetworkSpace, position: int, *, channels: int, side: int) -> list[Part]:
     """Return the parts of all branches that an exit may have behind features of so many channels and pixels a side."""
     choices, skeleton = space.declaration.exits[position], space.skeleton
     found: list[Part] = []
@@ -261,7 +261,7 @@ def _decision(name: ConfidenceName, skeleton: Skeleton) -> Part:
     return Part(f"decision {name} of {classes}", lambda: Decision(name, classes), (skeleton.exit_outputs,))
 
 
-def _head(plan: ConvPlan | None, channels: int, side: int, skeleton: Skeleton) -> list[Part]:
+def _head(plan: ConvPlan | None, *, channels: int, side: int, skeleton: Skeleton) -> list[Part]:
     if plan is None:
         return [_classifier(channels, side, skeleton.num_classes)]
     return [_stem(plan, skeleton.activation), _classifier(plan.out_channels, plan.side, skeleton.num_classes)]

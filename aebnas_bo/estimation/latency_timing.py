@@ -32,6 +32,7 @@ WHOLE_NETWORKS = 12  # timed for the factor
 def measure_space(
     space: NetworkSpace,
     confidence_name: ConfidenceName,
+    *,
     device: str,
     num_threads: int,
     on_part: Callable[[int, int], None] = lambda *_: None,
@@ -49,7 +50,7 @@ def measure_space(
     architectures = [space.architecture(space.search_space.sample(generator)) for _ in range(WHOLE_NETWORKS)]
     wholes = [whole_network(architecture, space.skeleton, confidence_name) for architecture in architectures]
     parts = parts_of(space, confidence_name)
-    times = time_parts([*parts, *wholes], device, num_threads, on_part)
+    times = time_parts([*parts, *wholes], device=device, num_threads=num_threads, on_part=on_part)
     table = LatencyTable(
         machine=torch.cuda.get_device_name() if device == "cuda" else _processor(),
         device=device,
@@ -65,7 +66,7 @@ def measure_space(
 
 
 def time_parts(
-    parts: Sequence[Part], device: str, num_threads: int, on_part: Callable[[int, int], None] = lambda *_: None
+    parts: Sequence[Part], *, device: str, num_threads: int, on_part: Callable[[int, int], None] = lambda *_: None
 ) -> dict[str, int]:
     """Return the nanoseconds of each part, by its name.
 

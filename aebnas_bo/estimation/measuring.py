@@ -48,7 +48,7 @@ class MeasuringImages:
 
 @torch.no_grad()
 def measure(
-    subnet: Subnet, images: MeasuringImages, macs: tuple[int, ...], key: str, config: EstimationConfig
+    subnet: Subnet, images: MeasuringImages, *, macs: tuple[int, ...], key: str, config: EstimationConfig
 ) -> tuple[ExitTable, tuple[Calibration, ...]]:
     """Run a network in evaluation mode over images.
 
@@ -77,7 +77,7 @@ def measure(
         ]
         calibrations = tuple(Calibration(*one) for one in zip(temperatures, *errors, strict=True))
         outputs = scaled
-    return exit_table(outputs, labels, macs, key, config), calibrations
+    return exit_table(outputs, labels, macs=macs, key=key, config=config), calibrations
 
 
 def output_logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tensor]:
@@ -100,7 +100,7 @@ def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: Estimation
 
 
 def exit_table(
-    outputs: Sequence[Tensor], labels: Tensor, macs: tuple[int, ...], key: str, config: EstimationConfig
+    outputs: Sequence[Tensor], labels: Tensor, *, macs: tuple[int, ...], key: str, config: EstimationConfig
 ) -> ExitTable:
     """Return confidences and right answers of every output.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -34,6 +34,19 @@ CALIBRATION_BATCH = 256
 CALIBRATION_FIGURES = ("temperature", "calibration_error_before", "calibration_error_after")
 
 
+@dataclass(frozen=True)
+class SharedWeights:
+    """A trained supernet and the networks measured with its weights.
+
+    Args:
+        supernet: The trained supernet.
+        store: Keeps measured networks beyond this process; `None` for memory alone.
+    """
+
+    supernet: Supernet
+    store: TableStore | None = None
+
+
 class SupernetEstimator:
     """Estimates accuracy and average MACs of any point of a network space.
 
@@ -42,10 +55,9 @@ class SupernetEstimator:
 
     Args:
         space: The space of networks.
-        supernet: The trained supernet.
+        weights: The weights of all networks.
         images: What networks are measured with.
         config: Confidence measure, exit rule and batch size.
-        store: Keeps measured networks beyond this process; `None` for memory alone.
         goal: What thresholds are tuned for, needed where they are no parameters of the space.
         costs: What else is measured: the mean of each cost over images.
     """
@@ -53,18 +65,18 @@ class SupernetEstimator:
     def __init__(
         self,
         space: NetworkSpace,
-        supernet: Supernet,
+        weights: SharedWeights,
         images: MeasuringImages,
+        *,
         config: EstimationConfig,
-        store: TableStore | None = None,
         goal: TuningGoal | None = None,
         costs: Sequence[CostObjective] = (),
     ) -> None:
         self._space = space
-        self._supernet = supernet
+        self._supernet = weights.supernet
         self._images = images
         self._config = config
-        self._store = store
+        self._store = weights.store
         self._goal = goal
         self._costs = tuple(costs)
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
@@ -222,7 +234,7 @@ class SupernetEstimator:
         statistics = {name: tensor.clone() for name, tensor in subnet.state_dict().items() if is_statistic(name)}
         fold_batchnorm(subnet)
         macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table, calibrations = measure(subnet, self._images, macs, architecture.key, self._config)
+        table, calibrations = measure(subnet, self._images, macs=macs, key=architecture.key, config=self._config)
         return MeasuredNetwork(table, statistics, calibrations)
 
     def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:

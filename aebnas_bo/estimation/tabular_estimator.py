@@ -55,7 +55,9 @@ class TabularEstimator:
             combination = tuple(typed[column][number] for column in choices)
             if combination in rows:
                 raise DataError(f"{path}: line {number + 2} repeats the combination {combination}")
-            rows[combination] = {metric: _number(record[metric], metric, number, path) for metric in metrics}
+            rows[combination] = {
+                metric: _number(record[metric], metric, number=number, path=path) for metric in metrics
+            }
         parameters = tuple(_choice(column, typed[column], path) for column in choices)
         return cls(SearchSpace(parameters), rows)
 
@@ -87,7 +89,7 @@ def _typed(texts: list[str | None], column: str, path: Path) -> list[int] | list
     return words
 
 
-def _number(text: str | None, metric: str, number: int, path: Path) -> float:
+def _number(text: str | None, metric: str, *, number: int, path: Path) -> float:
     try:
         value = float(text or "")
     except ValueError:

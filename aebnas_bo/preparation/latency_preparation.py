@@ -79,7 +79,9 @@ def measure_table(problem: Problem, progress: RunProgress) -> LatencyTable:
         progress.update(done, "")
 
     config = problem.config
-    return measure_space(problem.space, config.estimation.confidence, problem.device, config.num_threads, show)
+    return measure_space(
+        problem.space, config.estimation.confidence, device=problem.device, num_threads=config.num_threads, on_part=show
+    )
 
 
 def make_folder_of(path: Path) -> None:

@@ -19,7 +19,7 @@ from aebnas_bo.estimation.cost_objective import LatencyCost
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
-from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
 from aebnas_bo.preparation.fingerprints import capped, measuring_settings, supernet_fingerprint
 from aebnas_bo.preparation.forecast import epoch_text, images_text
@@ -34,7 +34,7 @@ from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
 from aebnas_bo.training.settings import TrainingConfig
-from aebnas_bo.training.training_loop import EpochReport, TrainingData
+from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ def _train(
 
     progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)
-    train_supernet(supernet, space, data, training, config.seed, show, checkpoint, fingerprint)
+    recorder = Recorder(show, checkpoint, fingerprint)
+    train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=recorder)
 
 
 def largest_trained(problem: Problem) -> Architecture:
@@ -186,11 +187,10 @@ def make_estimator(
     if folder is not None:
         store = table_store(folder, supernet_fingerprint(config, splits.data_hash), config.estimation)
     return SupernetEstimator(
-        space=space,
-        supernet=supernet,
-        images=MeasuringImages.of(splits, problem.device),
+        space,
+        SharedWeights(supernet, store),
+        MeasuringImages.of(splits, problem.device),
         config=config.estimation,
-        store=store,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
         costs=[*([LatencyCost(latencies)] if latencies is not None else []), *problem.own_costs],
     )

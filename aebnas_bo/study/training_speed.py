@@ -19,7 +19,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import TrainingSampler
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
-from aebnas_bo.training.training_loop import EpochReport, TrainingData
+from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
 STEPS = 10  # of the supernet that are timed, after as many that are not
 NETWORK_STEPS = 20  # of each single network, likewise
@@ -89,7 +89,7 @@ def _supernet_speed(problem: Problem) -> float:
     supernet = Supernet(config.space, space.skeleton, config.seed).to(problem.device)
     reports: list[EpochReport] = []
     for _ in range(2):  # the first time compiles kernels
-        train_supernet(supernet, space, data, training, config.seed, reports.append, None, "")
+        train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=Recorder(reports.append))
     return reports[-1].images_per_s
 
 
@@ -106,7 +106,7 @@ def time_network(problem: Problem, network: Architecture, skeleton: Skeleton) ->
     data = _few(training_data(problem, recipe), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):
-        train_from_scratch(network, skeleton, data, recipe, config.seed, reports.append)
+        train_from_scratch(network, skeleton, data, config=recipe, seed=config.seed, recorder=Recorder(reports.append))
     return 1.0 / reports[-1].images_per_s
 
 

@@ -117,6 +117,7 @@ class Subnet(nn.Module):
 
     def __init__(self, architecture: Architecture, skeleton: Skeleton) -> None:
         super().__init__()
+        self.architecture, self.skeleton = architecture, skeleton
         plan = network_plan(architecture, skeleton)
         self.resolution = plan.resolution
         self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))

@@ -6,9 +6,7 @@ teaching early ones, Be Your Own Teacher (Zhang et al., ICCV 2019).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -18,21 +16,21 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.losses import soft_labels
 from aebnas_bo.training.objective import Network, NetworkLoss, make_network_loss
 from aebnas_bo.training.precision import autocast
-from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, train
+from aebnas_bo.training.training_loop import NO_RECORDER, Backward, Recorder, TrainingData, TrainingRun, train
 
 
 def train_supernet(
     supernet: Supernet,
     space: NetworkSpace,
     data: TrainingData,
+    *,
     config: SupernetConfig,
     seed: int,
-    on_epoch: Callable[[EpochReport], None],
-    checkpoint: Path | None,
-    fingerprint: str,
+    recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Train a supernet in place.
 
@@ -42,9 +40,8 @@ def train_supernet(
         data: The images.
         config: Settings.
         seed: The run's seed.
-        on_epoch: Called after every epoch; its loss is that of the step's first network, the largest one.
-        checkpoint: File to resume from and to write to; `None` for no checkpoints.
-        fingerprint: Identifies the configuration in the checkpoint.
+        recorder: Where its epochs and checkpoints go; the loss of an epoch is that of each step's first network, the
+            largest one.
 
     Raises:
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
@@ -58,11 +55,13 @@ def train_supernet(
         def networks() -> list[Network]:
             return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]
 
-        loss = make_network_loss(config, space.skeleton, data, networks)
-        return lambda images, targets: _backward(supernet, sampler, images, targets, loss, config)
+        loss = make_network_loss(config, space.skeleton, data, networks=networks)
+        return lambda images, targets: _backward(
+            supernet, sampler, images=images, targets=targets, network_loss=loss, config=config
+        )
 
     run = TrainingRun(supernet, make_backward, len(step_networks(config)), "supernet", "supernet", seed)
-    train(run, data, config, on_epoch, checkpoint, fingerprint)
+    train(run, data, config, recorder=recorder)
 
 
 def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
@@ -75,6 +74,7 @@ def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
 def _backward(
     supernet: Supernet,
     sampler: TrainingSampler,
+    *,
     images: Tensor,
     targets: Tensor,
     network_loss: NetworkLoss,
@@ -87,7 +87,8 @@ def _backward(
         architecture = sampler.draw(kind)
         with autocast(config.precision, images.device):
             outputs, supervision = supernet.supervised(images, architecture)
-        loss = network_loss(architecture, outputs, supervision, targets if teacher is None else teacher, targets)
+        learned = Targets(targets if teacher is None else teacher, targets)
+        loss = network_loss(architecture, outputs, supervision=supervision, targets=learned)
         loss.backward()  # type: ignore[no-untyped-call]
         if first_loss is None:
             first_loss = loss.detach()

@@ -49,6 +49,20 @@ class JointTerms:
     peak: Tensor
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What the outputs learn from a batch.
+
+    Args:
+        taught: What they shall answer: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
+            such as a teacher's.
+        labels: What is right, `B`, or `B x K` probabilities of mixed images, of which the likeliest class is.
+    """
+
+    taught: Tensor
+    labels: Tensor
+
+
 def leaving_probabilities(confidence: Tensor) -> Tensor:
     """Return with which probability an image leaves at each output, `E x B`, of confidences `(E - 1) x B`."""
     ones = torch.ones_like(confidence[:1]) if len(confidence) else confidence.new_ones(1, confidence.shape[1])
@@ -58,8 +72,8 @@ def leaving_probabilities(confidence: Tensor) -> Tensor:
 
 def joint_terms(
     outputs: Sequence[Tensor],
-    targets: Tensor,
-    labels: Tensor,
+    targets: Targets,
+    *,
     macs: Sequence[int],
     max_macs: float,
     support_accuracy: Tensor | None,
@@ -70,9 +84,7 @@ def joint_terms(
     Args:
         outputs: `B x (K + 1)` logits of each exit, the last column that of its confidence; `B x K` of the final
             classifier.
-        targets: What outputs shall learn: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
-            such as a teacher's.
-        labels: What is right, `B`, or `B x K` probabilities of mixed images, of which the likeliest class is.
+        targets: What outputs shall learn, and what is right.
         macs: Cost of leaving at each of the `E` outputs.
         max_macs: Budget of the expected cost.
         support_accuracy: Accuracy of each exit on the images of each class, `K x (E - 1)`, on images held out of
@@ -85,8 +97,9 @@ def joint_terms(
     logits = torch.stack([o[:, num_classes] for o in outputs[:-1]]).to(kind) if len(outputs) > 1 else classes[:0, :, 0]
     sure = logits.sigmoid()
     leaving = leaving_probabilities(sure)
-    smoothing = 0.0 if targets.ndim > 1 else label_smoothing
-    losses = torch.stack([F.cross_entropy(c, targets, label_smoothing=smoothing, reduction="none") for c in classes])
+    taught, labels = targets.taught, targets.labels
+    smoothing = 0.0 if taught.ndim > 1 else label_smoothing
+    losses = torch.stack([F.cross_entropy(c, taught, label_smoothing=smoothing, reduction="none") for c in classes])
     labels = labels if labels.ndim == 1 else labels.argmax(dim=-1)
     is_right = (classes[:-1].argmax(dim=-1) == labels).to(logits)
     cost = classes.new_zeros(())
@@ -106,8 +119,8 @@ def joint_terms(
 
 def joint_loss(
     outputs: Sequence[Tensor],
-    targets: Tensor,
-    labels: Tensor,
+    targets: Targets,
+    *,
     macs: Sequence[int],
     support_accuracy: Tensor | None,
     config: JointLossConfig,
@@ -121,14 +134,17 @@ def joint_loss(
     if config.max_macs is None and config.cost_weight > 0:
         raise ConfigError("joint_loss.max_macs: the cost term needs a budget of average MACs in millions")
     max_macs = (config.max_macs or math.inf) * MACS_PER_MILLION
-    terms = joint_terms(outputs, targets, labels, macs, max_macs, support_accuracy, label_smoothing)
+    terms = joint_terms(
+        outputs, targets, macs=macs, max_macs=max_macs, support_accuracy=support_accuracy,
+        label_smoothing=label_smoothing,
+    )  # fmt: skip
     weighed = config.class_weight * terms.classes + terms.confidence
     return weighed + config.cost_weight * terms.cost + config.peak_weight * terms.peak
 
 
 @torch.no_grad()
 def support_accuracy(
-    networks: Sequence[Callable[[Tensor], Sequence[Tensor]]], images: Tensor, labels: Tensor, batch_size: int
+    networks: Sequence[Callable[[Tensor], Sequence[Tensor]]], images: Tensor, labels: Tensor, *, batch_size: int
 ) -> Tensor:
     """Return how often each exit is right on each class, averaged over networks with equally many exits.
 

@@ -31,6 +31,7 @@ def exit_loss(
     outputs: Sequence[Tensor],
     targets: Sequence[Tensor],
     weights: Sequence[float],
+    *,
     label_smoothing: float,
 ) -> Tensor:
     """Return the weighted cross-entropy over all outputs of a network.
@@ -81,7 +82,7 @@ def mixed_targets(targets: Tensor, taught: Tensor, label_smoothing: float) -> Te
 
 
 def output_targets(
-    outputs: Sequence[Tensor], targets: Tensor, has_exit_distillation: bool, label_smoothing: float
+    outputs: Sequence[Tensor], targets: Tensor, *, has_exit_distillation: bool, label_smoothing: float
 ) -> list[Tensor]:
     """Return what each output of a network shall learn.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from torch import Tensor
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.training.joint_loss import joint_loss, support_accuracy
+from aebnas_bo.training.joint_loss import Targets, joint_loss, support_accuracy
 from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import TrainingData
@@ -19,15 +20,23 @@ SUPPORT_BATCH = 256
 Network = Callable[[Tensor], Sequence[Tensor]]
 Supervision = Sequence[Tensor | None]
 """For each active exit the logits that train the backbone in its branch's place, `None` where the branch does."""
-NetworkLoss = Callable[[Architecture, Sequence[Tensor], Supervision, Tensor, Tensor], Tensor]
-"""Takes a network, its outputs on a batch, their supervision, what they shall learn (maybe a teacher's answers) and
-what is right; gives a scalar."""
+
+
+class NetworkLoss(Protocol):
+    """The loss of one network on a batch."""
+
+    def __call__(
+        self, architecture: Architecture, outputs: Sequence[Tensor], *, supervision: Supervision, targets: Targets
+    ) -> Tensor:
+        """Take a network, its outputs, their supervision and what they shall learn; return a scalar."""
+        ...
 
 
 def make_network_loss(
     config: TrainingConfig,
     skeleton: Skeleton,
     data: TrainingData,
+    *,
     networks: Callable[[], Sequence[Network]],
 ) -> NetworkLoss:
     """Return the loss of an epoch.
@@ -44,14 +53,16 @@ def make_network_loss(
         return partial(_exit_loss, config)
     known = None
     if data.support is not None:
-        known = support_accuracy(networks(), *data.support, SUPPORT_BATCH)
+        known = support_accuracy(networks(), *data.support, batch_size=SUPPORT_BATCH)
 
     def loss(
-        architecture: Architecture, outputs: Sequence[Tensor], supervision: Supervision, targets: Tensor, labels: Tensor
+        architecture: Architecture, outputs: Sequence[Tensor], *, supervision: Supervision, targets: Targets
     ) -> Tensor:
         macs = exit_costs(architecture, skeleton).cumulative
-        own = joint_loss(outputs, targets, labels, macs, known, joint, config.label_smoothing)
-        return own + _supervision_loss(config, architecture, outputs, supervision, targets)
+        own = joint_loss(
+            outputs, targets, macs=macs, support_accuracy=known, config=joint, label_smoothing=config.label_smoothing
+        )
+        return own + _supervision_loss(config, architecture, outputs, supervision=supervision, taught=targets.taught)
 
     return loss
 
@@ -60,29 +71,34 @@ def _exit_loss(
     config: TrainingConfig,
     architecture: Architecture,
     outputs: Sequence[Tensor],
+    *,
     supervision: Supervision,
-    targets: Tensor,
-    _: Tensor,
+    targets: Targets,
 ) -> Tensor:
     classes = _classes(outputs, outputs)
-    own_targets = output_targets(classes, targets, config.exit_distillation, config.label_smoothing)
+    own_targets = output_targets(
+        classes, targets.taught, has_exit_distillation=config.exit_distillation, label_smoothing=config.label_smoothing
+    )
     weights = output_weights(architecture, config.exit_weights)
-    own = exit_loss(classes, own_targets, weights, config.label_smoothing)
-    return own + _supervision_loss(config, architecture, outputs, supervision, targets)
+    own = exit_loss(classes, own_targets, weights, label_smoothing=config.label_smoothing)
+    return own + _supervision_loss(config, architecture, outputs, supervision=supervision, taught=targets.taught)
 
 
 def _supervision_loss(
     config: TrainingConfig,
     architecture: Architecture,
     outputs: Sequence[Tensor],
+    *,
     supervision: Supervision,
-    targets: Tensor,
+    taught: Tensor,
 ) -> Tensor:
     """Return the loss of what trains the backbone in the place of branches, weighed as their exits."""
     weights = output_weights(architecture, config.exit_weights)
     in_use = [(logits, weight) for logits, weight in zip(supervision, weights, strict=False) if logits is not None]
     logits = _classes([logits for logits, _ in in_use], outputs)
-    return exit_loss(logits, [targets] * len(logits), [weight for _, weight in in_use], config.label_smoothing)
+    return exit_loss(
+        logits, [taught] * len(logits), [weight for _, weight in in_use], label_smoothing=config.label_smoothing
+    )
 
 
 def _classes(logits: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:

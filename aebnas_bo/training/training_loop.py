@@ -94,6 +94,24 @@ class TrainingRun:
 
 
 @dataclass(frozen=True)
+class Recorder:
+    """What records a training: a call after every epoch, and a checkpoint.
+
+    Args:
+        on_epoch: Called after every epoch.
+        checkpoint: File to resume from and to write to; `None` for no checkpoints.
+        fingerprint: Identifies the configuration in the checkpoint.
+    """
+
+    on_epoch: Callable[[EpochReport], None] = lambda _: None
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+
+
+NO_RECORDER = Recorder()
+
+
+@dataclass(frozen=True)
 class _Progress:
     """Where training stands at the start of an epoch."""
 
@@ -157,9 +175,8 @@ def train(
     run: TrainingRun,
     data: TrainingData,
     config: TrainingConfig,
-    on_epoch: Callable[[EpochReport], None],
-    checkpoint: Path | None,
-    fingerprint: str,
+    *,
+    recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Train weights in place.
 
@@ -170,44 +187,42 @@ def train(
         run: What to train.
         data: The images.
         config: Settings.
-        on_epoch: Called after every epoch.
-        checkpoint: File to resume from and to write to; `None` for no checkpoints.
-        fingerprint: Identifies the configuration in the checkpoint.
+        recorder: Where its epochs and checkpoints go.
 
     Raises:
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
     state = _initial_state(run.model, config)
-    progress = _Progress()
+    progress, checkpoint = _Progress(), recorder.checkpoint
     if checkpoint is not None and checkpoint.exists():
-        progress = _restore(checkpoint, fingerprint, state)
+        progress = _restore(checkpoint, recorder.fingerprint, state)
         logger.info("%s training resumes after epoch %d", run.name, progress.epoch)
     last_write = time.monotonic()
     while progress.epoch < config.epochs:
         good = state.snapshot()
         try:
-            report = _train_epoch(run, state, data, config, progress)
+            report = _train_epoch(run, state, data=data, config=config, progress=progress)
         except _NonFiniteLossError as error:
             state.load(good)
-            progress = _roll_back(run, progress, config, str(error))
+            progress = _roll_back(run, progress, config, diagnosis=str(error))
             continue
         progress = replace(progress, epoch=progress.epoch + 1)
         is_last = progress.epoch == config.epochs
         if checkpoint is not None and (is_last or time.monotonic() - last_write >= CHECKPOINT_SECONDS):
             metadata = {
-                "fingerprint": fingerprint,
+                "fingerprint": recorder.fingerprint,
                 "epoch": str(progress.epoch),
                 "rollbacks": str(progress.rollbacks),
             }
             save_tensors(checkpoint, state.snapshot(), metadata)
             last_write = time.monotonic()
-        on_epoch(report)
+        recorder.on_epoch(report)
     state.adopt_average()
 
 
 def _train_epoch(
-    run: TrainingRun, state: _State, data: TrainingData, config: TrainingConfig, progress: _Progress
+    run: TrainingRun, state: _State, *, data: TrainingData, config: TrainingConfig, progress: _Progress
 ) -> EpochReport:
     name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
     generator = torch_generator(run.seed, *name, "images")
@@ -268,7 +283,7 @@ def _initial_state(model: nn.Module, config: TrainingConfig) -> _State:
     return _State(model, optimizer, AveragedModel(model, multi_avg_fn=averaging))
 
 
-def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, diagnosis: str) -> _Progress:
+def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, *, diagnosis: str) -> _Progress:
     rate = config.learning_rate * progress.rate_factor
     if progress.rollbacks >= config.max_rollbacks:
         raise TrainingDivergedError(

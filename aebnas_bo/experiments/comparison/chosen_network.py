@@ -62,7 +62,11 @@ def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> Chose
     costs = exit_costs(architecture, space.skeleton)
     images = MeasuringImages.of(replace(splits, validation=splits.test), problem.device)
     measured, _ = measure(
-        estimator.network(architecture), images, costs.cumulative, architecture.key, problem.config.estimation
+        estimator.network(architecture),
+        images,
+        macs=costs.cumulative,
+        key=architecture.key,
+        config=problem.config.estimation,
     )
     network = network_outcome(measured, costs, given)
     return ChosenNetwork(

@@ -35,7 +35,7 @@ def test_it_is_trained_with_and_without_a_teacher_once_each(tiny_run, tmp_path: 
     assert "relu, teacher no, epochs 1:" in capsys.readouterr().out
     assert [path.name for path in tmp_path.glob("*.safetensors")] == []
     with monkeypatch.context() as context:
-        context.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again"))
+        context.setattr(hand_made, "train_network", lambda *_, **__: pytest.fail("trained again"))
         hand_made.main()
     assert list(csv.DictReader(out.open())) == rows
     monkeypatch.setattr("sys.argv", [*arguments, "--activation", "hardswish"])
@@ -55,6 +55,8 @@ def test_a_recipe_without_a_teacher_trains_it_alone(tiny_run, tmp_path: Path, mo
     monkeypatch.setattr(hand_made, "prepare_supernet", lambda *_: pytest.fail("needs no supernet"))
     hand_made.main()
     assert [row["teacher"] for row in csv.DictReader(out.open())] == ["no"]
-    monkeypatch.setattr(hand_made, "train_network", lambda *_: pytest.fail("trained again for a supernet it never saw"))
+    monkeypatch.setattr(
+        hand_made, "train_network", lambda *_, **__: pytest.fail("trained again for a supernet it never saw")
+    )
     monkeypatch.setattr("sys.argv", [*sys.argv, "--set", "supernet.epochs=7"])
     hand_made.main()

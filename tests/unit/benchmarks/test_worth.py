@@ -146,9 +146,9 @@ def test_plain_networks_without_an_exit_are_trained_on_all_images(config, monkey
     seen = []
     original = worth_plain.train_from_scratch
 
-    def train(architecture, skeleton, data, recipe, seed, *more):
+    def train(architecture, skeleton, data, **named):
         seen.append(len(data.images))
-        return original(architecture, skeleton, data, recipe, seed, *more)
+        return original(architecture, skeleton, data, **named)
 
     monkeypatch.setattr(worth_plain, "train_from_scratch", train)
     run_plain(job(config, part), load_config(config))
@@ -158,11 +158,11 @@ def test_plain_networks_without_an_exit_are_trained_on_all_images(config, monkey
 def test_plain_training_has_its_share_of_the_time_and_keeps_its_epochs(config, monkeypatch) -> None:
     trained = []
 
-    def train(architecture, skeleton, data, recipe, seed, on_epoch=None):
-        for _ in range(recipe.epochs if on_epoch else 0):
+    def train(architecture, skeleton, data, *, config, seed, recorder=None):
+        for _ in range(config.epochs if recorder else 0):
             clock[0] += 0.5
-            on_epoch(None)
-        trained.append(recipe.epochs)
+            recorder.on_epoch(None)
+        trained.append(config.epochs)
         return worth_plain.Subnet(architecture, skeleton).eval()
 
     clock = [0.0]

@@ -11,7 +11,7 @@ from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
-from aebnas_bo.training.training_loop import TrainingData
+from aebnas_bo.training.training_loop import NO_RECORDER, Recorder, TrainingData
 
 SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
 BRANCH = ExitBranch((BranchLayer("dense", 3, 1, False, 0),))
@@ -27,8 +27,8 @@ def data() -> TrainingData:
     return TrainingData(images, labels, lambda batch, wanted, _: (batch, wanted))
 
 
-def train(config: FinalTrainingConfig = CONFIG, seed: int = 0, **arguments) -> Subnet:
-    return train_from_scratch(NETWORK, SKELETON, data(), config, seed, **arguments)
+def train(config: FinalTrainingConfig = CONFIG, seed: int = 0, recorder: Recorder = NO_RECORDER) -> Subnet:
+    return train_from_scratch(NETWORK, SKELETON, data(), config=config, seed=seed, recorder=recorder)
 
 
 def states_equal(one: Subnet, other: Subnet) -> bool:
@@ -57,8 +57,8 @@ def test_interrupted_training_ends_with_the_same_network(tmp_path: Path, monkeyp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(on_epoch=stop, checkpoint=path, fingerprint="mine")
-    assert states_equal(train(), train(checkpoint=path, fingerprint="mine"))
+        train(recorder=Recorder(stop, path, "mine"))
+    assert states_equal(train(), train(recorder=Recorder(checkpoint=path, fingerprint="mine")))
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:
@@ -76,7 +76,7 @@ def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:
 def test_statistics_are_those_of_images_as_trained_on() -> None:
     brighter = replace(data(), augment=lambda batch, wanted, _: (batch + 3.0, wanted))
     with torch.enable_grad():
-        subnet = train_from_scratch(NETWORK, SKELETON, brighter, CONFIG.model_copy(update={"epochs": 1}), 0)
+        subnet = train_from_scratch(NETWORK, SKELETON, brighter, config=CONFIG.model_copy(update={"epochs": 1}), seed=0)
     features = subnet.stem.convolution(data().images + 3.0)
     torch.testing.assert_close(subnet.stem.norm.running_mean, features.mean(dim=(0, 2, 3)))
 
@@ -90,7 +90,7 @@ def test_learned_confidences_keep_to_the_budget_and_know_what_is_right() -> None
     training = replace(data(), support=(data().images[:16], data().labels[:16]))
     config = CONFIG.model_copy(update={"joint_loss": joint, "epochs": 20})
     with torch.enable_grad():
-        subnet = train_from_scratch(NETWORK, skeleton, training, config, 0)
+        subnet = train_from_scratch(NETWORK, skeleton, training, config=config, seed=0)
     early, final = subnet(data().images)
     assert float((final.argmax(1) == data().labels).float().mean()) > 0.9
     sure = early[:, 2].sigmoid()

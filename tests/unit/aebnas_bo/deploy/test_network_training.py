@@ -108,7 +108,7 @@ def test_again_trains_the_same_recipe_again(own_run, monkeypatch) -> None:
     real = finetune.train_network
 
     def counted(*arguments, **named):
-        trained.append(arguments[4].epochs)
+        trained.append(arguments[2].epochs)
         return real(*arguments, **named)
 
     monkeypatch.setattr(finetune, "train_network", counted)

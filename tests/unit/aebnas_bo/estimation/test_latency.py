@@ -54,7 +54,9 @@ def test_parts_run_on_their_examples_and_are_timed(monkeypatch) -> None:
     monkeypatch.setattr(latency_timing, "TURNS", 2)
     monkeypatch.setattr(latency_timing, "RUNS", 1)
     space, done = space_of("space.stages.0.widths=[8]", "space.stages.1.widths=[16]"), []
-    table = measure_space(space, "max_softmax", "cpu", 1, lambda number, total: done.append((number, total)))
+    table = measure_space(
+        space, "max_softmax", device="cpu", num_threads=1, on_part=lambda number, total: done.append((number, total))
+    )
     parts = parts_of(space, "max_softmax")
     assert list(table.nanoseconds) == [part.name for part in parts]
     assert min(table.nanoseconds.values()) > 0
@@ -66,7 +68,7 @@ def test_parts_run_on_their_examples_and_are_timed(monkeypatch) -> None:
 
 def test_the_factor_is_what_whole_networks_take_over_their_parts(monkeypatch) -> None:
     space = space_of()
-    monkeypatch.setattr(latency_timing, "time_parts", lambda parts, *_: times_of(parts))
+    monkeypatch.setattr(latency_timing, "time_parts", lambda parts, **_: times_of(parts))
 
     def times_of(parts) -> dict[str, int]:
         known = fake_table(space).nanoseconds
@@ -76,7 +78,7 @@ def test_the_factor_is_what_whole_networks_take_over_their_parts(monkeypatch) ->
         wholes = {a.key: 3 * priced(a, space.skeleton, prices).cumulative[-1] for a in drawn}
         return {part.name: {**known, **wholes}[part.name] for part in parts}
 
-    table = measure_space(space, "score_margin", "cpu", 1)
+    table = measure_space(space, "score_margin", device="cpu", num_threads=1)
     assert table.factor == pytest.approx(3.0)
     plain = LatencyPrices(fake_table(space), space.skeleton, "score_margin")
     largest = space.largest_without_exits

@@ -11,7 +11,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.estimation.measuring import MeasuringImages
-from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.subnet import Subnet, resize
 from aebnas_bo.supernet.supernet import Supernet
@@ -47,7 +47,9 @@ def test_accuracy_and_average_macs_are_those_of_running_images_one_by_one(measur
     space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
     whole = MeasuringImages.of(splits, "cpu")
     images = replace(whole, images=whole.images[:IMAGES], labels=whole.labels[:IMAGES])
-    estimator = SupernetEstimator(space, Supernet(config.space, space.skeleton, 0), images, config.estimation)
+    estimator = SupernetEstimator(
+        space, SharedWeights(Supernet(config.space, space.skeleton, 0)), images, config=config.estimation
+    )
     generator = np.random.default_rng(7)
     seen = set()
     for _ in range(POINTS):

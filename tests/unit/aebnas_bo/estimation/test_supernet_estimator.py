@@ -113,7 +113,7 @@ def test_the_network_answers_as_it_was_measured(parts) -> None:
     estimator, architecture = make(parts), parts[1].architecture(a_point(parts))
     table = estimator.exit_table(architecture)
     images = MeasuringImages.of(splits, "cpu")
-    again, _ = measure(estimator.network(architecture), images, table.macs, "", EstimationConfig())
+    again, _ = measure(estimator.network(architecture), images, macs=table.macs, key="", config=EstimationConfig())
     torch.testing.assert_close(again.confidence, table.confidence, atol=1e-5, rtol=0)  # BatchNorm was merged there
 
 

@@ -26,9 +26,9 @@ def trained(monkeypatch) -> list[tuple[str, int]]:
     """Notes which networks are trained, and for how many epochs."""
     noted, train = [], standalone.train_from_scratch
 
-    def noting(architecture, skeleton, data, recipe, *others):
-        noted.append((architecture.key, recipe.epochs))
-        return train(architecture, skeleton, data, recipe, *others)
+    def noting(architecture, skeleton, data, *, config, **others):
+        noted.append((architecture.key, config.epochs))
+        return train(architecture, skeleton, data, config=config, **others)
 
     monkeypatch.setattr(standalone, "train_from_scratch", noting)
     return noted
@@ -110,9 +110,9 @@ def test_learned_confidences_are_trained_in_short_trainings_too(tiny_run, monkey
     )  # fmt: skip
     recipes, train = [], standalone.train_from_scratch
 
-    def noting(architecture, skeleton, data, recipe, *others):
-        recipes.append(recipe)
-        return train(architecture, skeleton, data, recipe, *others)
+    def noting(architecture, skeleton, data, *, config, **others):
+        recipes.append(config)
+        return train(architecture, skeleton, data, config=config, **others)
 
     monkeypatch.setattr(standalone, "train_from_scratch", noting)
     shortlisted(choose_candidate(learned, Selection("best-accuracy")), 2, progress())

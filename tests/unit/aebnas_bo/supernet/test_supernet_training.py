@@ -20,7 +20,7 @@ from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
 from aebnas_bo.training import objective
 from aebnas_bo.training.losses import exit_loss
-from aebnas_bo.training.training_loop import EpochReport, TrainingData
+from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
 STAGE = StageChoices(widths=(4, 6), depths=(1, 2), kernels=(3,), expansions=(1, 2), stride=2)
 LAYER = BranchLayerChoices(kinds=("dense", "depthwise_separable"), expansions=(1, 2))
@@ -50,7 +50,7 @@ def _data(num_images: int = 72) -> TrainingData:
 
 def _train(config: SupernetConfig, on_epoch: Callable[[EpochReport], None] = lambda _: None, images: int = 72):
     supernet = Supernet(DECLARATION, SPACE.skeleton, 0)
-    train_supernet(supernet, SPACE, _data(images), config, 3, on_epoch, None, "mine")
+    train_supernet(supernet, SPACE, _data(images), config=config, seed=3, recorder=Recorder(on_epoch))
     return supernet
 
 
@@ -97,10 +97,10 @@ def _losses_of_a_step(
     targets_seen: list[Sequence[Tensor]] = []
     weights_seen: list[tuple[float, ...]] = []
 
-    def spy(outputs, targets, weights, label_smoothing):  # type: ignore[no-untyped-def]
+    def spy(outputs, targets, weights, *, label_smoothing):  # type: ignore[no-untyped-def]
         targets_seen.append(list(targets))
         weights_seen.append(tuple(weights))
-        return exit_loss(outputs, targets, weights, label_smoothing)
+        return exit_loss(outputs, targets, weights, label_smoothing=label_smoothing)
 
     monkeypatch.setattr(objective, "exit_loss", spy)
     _train(CONFIG.model_copy(update=changes), images=16)
@@ -145,6 +145,7 @@ def test_an_exit_of_weight_zero_gets_no_gradient() -> None:
 
 def test_checkpoint_of_another_training_is_an_error(tmp_path: Path) -> None:
     path, supernet = tmp_path / "training", Supernet(DECLARATION, SPACE.skeleton, 0)
-    train_supernet(supernet, SPACE, _data(), CONFIG, 3, lambda _: None, path, "mine")
+    mine, theirs = (Recorder(checkpoint=path, fingerprint=name) for name in ("mine", "theirs"))
+    train_supernet(supernet, SPACE, _data(), config=CONFIG, seed=3, recorder=mine)
     with pytest.raises(CorruptStateError, match="another space, data set, seed or training"):
-        train_supernet(supernet, SPACE, _data(), CONFIG, 3, lambda _: None, path, "theirs")
+        train_supernet(supernet, SPACE, _data(), config=CONFIG, seed=3, recorder=theirs)

@@ -2,11 +2,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aebnas_bo.training.joint_loss import joint_loss, joint_terms, leaving_probabilities, support_accuracy
+from aebnas_bo.training.joint_loss import Targets, joint_loss, joint_terms, leaving_probabilities, support_accuracy
 from aebnas_bo.training.settings import JointLossConfig
 
 MACS, BUDGET = (100, 250, 700), 150.0
 LABELS = torch.tensor([0, 2, 1, 1])
+BY_LABEL = Targets(LABELS, LABELS)
 SUPPORT = torch.tensor([[0.9, 1.0], [0.2, 0.6], [0.5, 0.7]], dtype=torch.float64)
 
 
@@ -16,8 +17,14 @@ def outputs(seed: int = 0, kind=torch.float64):
     return [torch.randn(shape, generator=generator, dtype=kind) for shape in shapes]
 
 
+def terms_of(given, targets: Targets, macs=MACS, max_macs=BUDGET, support=SUPPORT, label_smoothing: float = 0.0):
+    return joint_terms(
+        given, targets, macs=macs, max_macs=max_macs, support_accuracy=support, label_smoothing=label_smoothing
+    )
+
+
 def terms(*given: torch.Tensor):
-    return joint_terms(given, LABELS, LABELS, MACS, BUDGET, SUPPORT, label_smoothing=0.1)
+    return terms_of(given, BY_LABEL, label_smoothing=0.1)
 
 
 def test_every_image_leaves_somewhere() -> None:
@@ -94,27 +101,27 @@ def test_the_peak_term_draws_confidences_to_what_exits_get_right() -> None:
 
 
 def test_a_network_within_the_budget_costs_nothing() -> None:
-    found = joint_terms(outputs(), LABELS, LABELS, MACS, 700.0, SUPPORT)
+    found = terms_of(outputs(), BY_LABEL, max_macs=700.0)
     assert found.cost.item() == 0.0
 
 
 def test_a_network_without_exits_has_its_classes_alone() -> None:
     [final] = outputs()[2:]
-    found = joint_terms([final], LABELS, LABELS, MACS[2:], BUDGET, SUPPORT[:, :0])
+    found = terms_of([final], BY_LABEL, MACS[2:], support=SUPPORT[:, :0])
     assert found.classes.item() == pytest.approx(F.cross_entropy(final, LABELS).item())
     assert found.confidence.item() == found.peak.item() == 0.0
 
 
 def test_probabilities_as_targets() -> None:
     given, soft = outputs(), F.one_hot(LABELS, 3).double()
-    by_label, by_share = (joint_terms(given, targets, targets, MACS, BUDGET, SUPPORT) for targets in (LABELS, soft))
+    by_label, by_share = (terms_of(given, targets) for targets in (BY_LABEL, Targets(soft, soft)))
     torch.testing.assert_close(by_share.classes, by_label.classes)
     torch.testing.assert_close(by_share.peak, by_label.peak)
 
 
 def test_a_teachers_answer_is_learned_but_not_taken_for_right() -> None:
     given, teacher = outputs(), F.one_hot((LABELS + 1) % 3, 3).double()
-    by_teacher = joint_terms(given, teacher, LABELS, MACS, BUDGET, SUPPORT, 0.1)
+    by_teacher = terms_of(given, Targets(teacher, LABELS), label_smoothing=0.1)
     plain = terms(*given)
     assert by_teacher.classes != plain.classes
     assert by_teacher.confidence == plain.confidence
@@ -126,7 +133,8 @@ def test_terms_are_weighed() -> None:
     given = outputs()
     found = terms(*given)
     expected = 2.0 * found.classes + found.confidence + 3.0 * found.cost + 5.0 * found.peak
-    torch.testing.assert_close(joint_loss(given, LABELS, LABELS, MACS, SUPPORT, config, 0.1), expected)
+    loss = joint_loss(given, BY_LABEL, macs=MACS, support_accuracy=SUPPORT, config=config, label_smoothing=0.1)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_support_accuracy_is_a_share_of_each_class() -> None:
@@ -141,7 +149,7 @@ def test_support_accuracy_is_a_share_of_each_class() -> None:
     found = support_accuracy([network], torch.arange(6.0).reshape(6, 1, 1, 1), labels, batch_size=4)
     assert found.tolist() == [[0.5], [0.75]]
     other = support_accuracy(
-        [network, lambda x: (network(x)[1], network(x)[1])], torch.arange(6.0).reshape(6, 1, 1, 1), labels, 4
+        [network, lambda x: (network(x)[1], network(x)[1])], torch.arange(6.0).reshape(6, 1, 1, 1), labels, batch_size=4
     )
     assert other.tolist() == [[0.75], [0.875]]
 

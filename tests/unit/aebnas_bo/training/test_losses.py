@@ -20,7 +20,7 @@ def test_loss_is_the_weighted_cross_entropy() -> None:
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 5, 3, generator=generator)
     labels, soft = torch.tensor([0, 1, 2, 0, 1]), torch.full((5, 3), 1 / 3)
-    loss = exit_loss([one, other], [labels, soft], [0.25, 0.75], 0.1)
+    loss = exit_loss([one, other], [labels, soft], [0.25, 0.75], label_smoothing=0.1)
     expected = 0.25 * F.cross_entropy(one, labels, label_smoothing=0.1) - 0.75 * other.log_softmax(1).mean(1).mean()
     torch.testing.assert_close(loss, expected)
 
@@ -28,7 +28,7 @@ def test_loss_is_the_weighted_cross_entropy() -> None:
 @pytest.mark.parametrize("output", [0, 1])
 def test_every_output_of_positive_weight_gets_a_gradient(output: int) -> None:
     outputs = [torch.zeros(4, 3, requires_grad=True) for _ in range(2)]
-    exit_loss(outputs, [torch.zeros(4, dtype=torch.long)] * 2, [0.5, 0.5], 0.0).backward()
+    exit_loss(outputs, [torch.zeros(4, dtype=torch.long)] * 2, [0.5, 0.5], label_smoothing=0.0).backward()
     assert outputs[output].grad is not None
     assert outputs[output].grad.abs().sum() > 0
 

@@ -17,7 +17,7 @@ from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.storage.tensor_file import load_tensors, save_tensors
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.settings import TrainingConfig
-from aebnas_bo.training.training_loop import Backward, EpochReport, TrainingData, TrainingRun, train
+from aebnas_bo.training.training_loop import Backward, EpochReport, Recorder, TrainingData, TrainingRun, train
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, learning_rate=0.1, warmup_epochs=1.0)
 
@@ -62,7 +62,7 @@ def _train(
         return backward
 
     run = TrainingRun(model, make_backward, 1, "toy", "toy_training", run_seed)
-    train(run, data, config, on_epoch, path, "mine")
+    train(run, data, config, recorder=Recorder(on_epoch, path, "mine"))
     return model
 
 

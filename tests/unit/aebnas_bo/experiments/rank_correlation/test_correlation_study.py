@@ -51,17 +51,22 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(tmp_path: Path, monk
     study(tmp_path / "whole")
     trained, train = [], standalone.train_from_scratch
 
-    def stop_at_the_third(architecture, *arguments):
+    def stop_at_the_third(architecture, *arguments, **named):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(architecture.key)
-        return train(architecture, *arguments)
+        return train(architecture, *arguments, **named)
 
     monkeypatch.setattr(standalone, "train_from_scratch", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         study(tmp_path / "parts")
     assert len(list((tmp_path / "parts" / "networks").iterdir())) == 2
-    monkeypatch.setattr(standalone, "train_from_scratch", lambda a, *rest: trained.append(a.key) or train(a, *rest))
+
+    def noting(architecture, *arguments, **named):
+        trained.append(architecture.key)
+        return train(architecture, *arguments, **named)
+
+    monkeypatch.setattr(standalone, "train_from_scratch", noting)
     study(tmp_path / "parts", resume=True)
     assert len(trained) == len(set(trained)) == 5
     whole, parts = tmp_path / "whole", tmp_path / "parts"
