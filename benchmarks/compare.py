@@ -1,6 +1,6 @@
 """Compare what `benchmarks.run` wrote: `tables.md`, and one figure per problem.
 
-    python -m benchmarks.compare runs/benchmark --out FOLDER --figures FOLDER
+python -m benchmarks.compare runs/benchmark --out FOLDER --figures FOLDER
 """
 
 from __future__ import annotations
