@@ -1,12 +1,12 @@
 """Trained networks of several searches on the test images, beside a hand-made network and the published figures.
 
-    python -m benchmarks.final_table RUN [RUN ...] --hand-made FILE --budget 2.44 --out FOLDER [--add]
+    python -m benchmarks.final_table RUN... --hand-made FILE --budget 2.44 --out FOLDER [--add]
 
 RUN are folders of searches on CIFAR-10 of which networks were trained to the end (`aebnas-bo train`); FILE is what
 `benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `operating_points.csv` (a row
 per network, seed and budget its thresholds were tuned to), `table.md` (mean and standard deviation over seeds, both
-counting rules) and `front.png`, where a line is one network at all these budgets. With `--add` networks of the
-folder whose weights are no longer at hand stay in them.
+counting rules) and `front.png`, where a line is one network at all these budgets. `--add` keeps the networks that the
+folder has from earlier calls; without any RUN, table and figure are made again from the two CSV files.
 
 The published figures start from ImageNet weights and may use the original images; AEBNAS's is inferred from the
 distances it claims to the two others. EDANAS's and NACHOS's leave passed branches out of their MACs. Sources:
@@ -138,15 +138,16 @@ class Network:
 def main() -> None:
     """Collect what there is and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("--hand-made", type=Path, help="rows of the hand-made network")
     parser.add_argument("--budget", type=float, required=True, help="average MACs in millions, marked in the figure")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--add", action="store_true", help="keep what the folder has of other networks and trainings")
     arguments = parser.parse_args()
     rows = [row for run in arguments.runs for row in searched_rows(run)]
-    if not rows:
-        raise SystemExit(f"{', '.join(map(str, arguments.runs))}: no trained network; run `aebnas-bo train RUN` first")
+    if not rows and (arguments.runs or not arguments.add):
+        runs = ", ".join(map(str, arguments.runs)) or "no RUN"
+        raise SystemExit(f"{runs}: no trained network; run `aebnas-bo train RUN` first")
     if arguments.hand_made is not None:
         rows += hand_made_rows(arguments.hand_made)
     if arguments.add:

@@ -74,6 +74,18 @@ def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
     assert call(["block.py"]).split()[0] in [str(digit) for digit in range(10)]
 
 
+def test_the_network_in_the_repository_predicts(tmp_path: Path) -> None:
+    [command] = re.findall(r"`aebnas-bo (predict benchmarks/\S+ picture\.png)`", README)
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (32, 32), "navy").save(picture)
+    result = subprocess.run(
+        [sys.executable, "-m", "aebnas_bo.cli", *command.replace("picture.png", str(picture)).split()],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "picture.png" in result.stdout
+
+
 def test_every_exit_code_is_documented() -> None:
     for code in (0, 2, 3, 4, 5, 6, 7, 130):
         assert re.search(rf"^\| {code}\b", RUNNING, flags=re.MULTILINE), code

@@ -112,6 +112,22 @@ def test_networks_whose_weights_are_gone_stay_where_asked(tmp_path: Path, monkey
     assert table_after(measured_anew) == both
 
 
+def test_table_and_figure_are_made_again_from_the_kept_rows(tmp_path: Path, monkeypatch) -> None:
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr("sys.argv", ["final_table", *arguments, "--budget", "2.44", "--out", str(tmp_path)])
+        final_table.main()
+
+    monkeypatch.setattr(final_table, "searched_rows", lambda _: [row("ours", "b", 0, 90.0, 2.0)])
+    call("RUN")
+    kept = {name: (tmp_path / name).read_bytes() for name in ("networks.csv", "table.md", "front.png")}
+    for name in ("table.md", "front.png"):
+        (tmp_path / name).unlink()
+    call("--add")
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+    with pytest.raises(SystemExit, match="no RUN: no trained network"):
+        call()
+
+
 def test_recipes_of_one_network_are_rows_of_their_own(tmp_path: Path, monkeypatch) -> None:
     one, other = row("ours", "b", 0, 90.0, 2.0), replace(row("ours", "b", 0, 95.0, 2.0), recipe="abc123")
     lines = table(by_network([one, other])).splitlines()
