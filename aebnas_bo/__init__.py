@@ -24,6 +24,7 @@ _PLACES = {
     "ContinuousParameter": "aebnas_bo.space.search_space",
     "CostObjective": "aebnas_bo.estimation.cost_objective",
     "DeployedNetwork": "aebnas_bo.deploy.runtime",
+    "EpochReport": "aebnas_bo.training.training_loop",
     "Estimate": "aebnas_bo.estimation.estimate",
     "Estimator": "aebnas_bo.estimation.estimator",
     "ImageDataset": "aebnas_bo.data.given_images",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from aebnas_bo.study.study import Study as Study
     from aebnas_bo.study.study import TrainedNetwork as TrainedNetwork
     from aebnas_bo.supernet.subnet import Subnet as Subnet
+    from aebnas_bo.training.training_loop import EpochReport as EpochReport
 
 __all__ = sorted([*_PLACES, *_ERRORS])  # noqa: PLE0605
 

@@ -46,7 +46,7 @@ from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
-from aebnas_bo.training.training_loop import EpochReport, Recorder
+from aebnas_bo.training.training_loop import Recorder
 
 CALIBRATION_BATCH = 256
 
@@ -260,9 +260,6 @@ def _train(
         macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
 
-    def show(report: EpochReport) -> None:
-        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
-
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    recorder = Recorder(show, checkpoint, training.fingerprint)
+    recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
     return train_network(subnet, data, recipe, seed=seed, recorder=recorder)

@@ -30,7 +30,7 @@ from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
 from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.settings import FinalTrainingConfig
-from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
+from aebnas_bo.training.training_loop import Recorder, TrainingData
 
 TEACHER_MACS = 2.0  # MACs of a teacher, of the limit on average MACs
 EQUAL = 0.05  # widths are whole numbers; MACs within this share of one another count as equal
@@ -166,14 +166,11 @@ def train_plain(
             checkpoint.unlink()  # an earlier version began another recipe here
         architecture, skeleton = ground.network(width)
 
-        def show(report: EpochReport) -> None:
-            progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
-
         data = training_data(final, recipe)
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(ground, data, macs, seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
-        recorder = Recorder(show, checkpoint, training.fingerprint)
+        recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
         origin = origin_of(final, recipe, training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)

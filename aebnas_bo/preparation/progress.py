@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.training.training_loop import EpochReport
+
+OnTrial = Callable[[Trial], None]
+OnEpoch = Callable[[str, EpochReport], None]
+
 LINE_SHARE = 0.1  # plain lines: one per tenth of the work
 LINE_SECONDS = 30.0  # or per half minute
 
@@ -29,7 +35,8 @@ class RunProgress:
         console: Where to show it (stderr, so that stdout stays for results).
         quiet: Whether to show nothing.
         check: Called with every step that is done; may raise to end the run there.
-        on_step: Called with every step that is done: name of the phase, steps done, steps in all, figures.
+        on_trial: Called with every trial that ends.
+        on_epoch: Called with the name of the training and what the epoch came to, after every epoch.
     """
 
     def __init__(
@@ -38,9 +45,11 @@ class RunProgress:
         quiet: bool,
         check: Callable[[], None] | None = None,
         *,
-        on_step: Callable[[str, int, int, str], None] | None = None,
+        on_trial: OnTrial | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
-        self._on_step = on_step
+        self._on_trial = on_trial
+        self._on_epoch = on_epoch
         self._console = console
         self._quiet = quiet
         self._check = check
@@ -57,7 +66,7 @@ class RunProgress:
                 console=console,
             )
         self._task: TaskID | None = None
-        self._name, self._total = "", 0
+        self._name, self._total, self._done = "", 0, 0
         self._first: int | None = None  # steps done before the first one that was timed
         self._started = self._last_line = 0.0
         self._last_share = 0.0
@@ -80,18 +89,36 @@ class RunProgress:
 
     def start(self, name: str, total: int, done: int = 0) -> None:
         """Begin a phase of `total` steps, `done` of which were done before."""
-        self._name, self._total, self._first = name, total, None
+        self._name, self._total, self._done, self._first = name, total, done, None
         self._started = self._last_line = time.monotonic()
         self._last_share = done / max(total, 1)
         if self._bars is not None:
             self._task = self._bars.add_task(name, total=total, completed=done, figures="")
 
+    def epoch(self, report: EpochReport, *, before: int = 0, prefix: str = "") -> None:
+        """Report an epoch of a training.
+
+        Args:
+            report: What it came to.
+            before: Steps of the phase that were done before this training.
+            prefix: What stands before the figures.
+        """
+        if self._on_epoch is not None:
+            self._on_epoch(self._name, report)
+        figures = f"{prefix}loss {report.loss:.3f}  {report.images_per_s:.0f} images/s"
+        self.update(before + report.epoch, figures)
+
+    def trials(self, trials: Sequence[Trial], figures: str) -> None:
+        """Report all trials so far, with the search's figures as text."""
+        if self._on_trial is not None and len(trials) > self._done:
+            self._on_trial(trials[-1])
+        self._done = len(trials)
+        self.update(len(trials), figures)
+
     def update(self, done: int, figures: str) -> None:
         """Report that `done` steps are done, with the phase's figures as text."""
         if self._check is not None:
             self._check()
-        if self._on_step is not None:
-            self._on_step(self._name, done, self._total, figures)
         if self._first is None:
             self._first = max(done - 1, 0)  # a phase that resumes starts anywhere
         if self._bars is not None and self._task is not None:

@@ -110,7 +110,7 @@ def _train(
         if not has_forecast and report.epoch < report.epochs:
             progress.message(epoch_text(report, images_per_epoch / report.images_per_s))
         has_forecast = True
-        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+        progress.epoch(report)
 
     progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)

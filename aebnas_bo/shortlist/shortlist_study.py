@@ -23,7 +23,6 @@ from aebnas_bo.shortlist.shortlist_table import write_shortlist
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.training.training_loop import EpochReport
 
 
 @dataclass(frozen=True)
@@ -149,11 +148,7 @@ def short_training(ground: Ground, progress: RunProgress, contender: Contender, 
     if known is not None:
         return known
     progress.start(f"short training of {contender.key}, epochs", epochs)
-
-    def show(report: EpochReport) -> None:
-        progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
-
-    return networks.train(contender.architecture, show)
+    return networks.train(contender.architecture, progress.epoch)
 
 
 def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:

@@ -281,7 +281,7 @@ def _search(
         area, front = hypervolume(trials, objectives, has_settings=True), pareto_front(trials, objectives)
         failed = sum(trial.status == "FAILED" for trial in trials)
         found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "nothing admissible yet"
-        progress.update(len(trials), f"{found}  failed {failed}")
+        progress.trials(trials, f"{found}  failed {failed}")
 
     progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
     return run_search(store, strategy, study.estimator, objectives, config.search, show, is_time_up)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -30,7 +30,7 @@ from aebnas_bo.deploy.trainings import trained_networks, training_folder
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.preparation.progress import OnEpoch, OnTrial, RunProgress
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.page import write_report
 from aebnas_bo.report.report_figures import front_figure
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from plotly import graph_objects as go
 
 Images = ImageDataset | Arrays
-OnStep = Callable[[str, int, int, str], None]
-"""Called with the name of a phase, steps done, steps in all and the phase's figures."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,8 @@ class Study:
         *,
         time_budget: str | None = None,
         quiet: bool = False,
-        on_step: OnStep | None = None,
+        on_trial: OnTrial | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> Self:
         """Search, or go on searching; what is finished is not repeated.
 
@@ -244,7 +243,8 @@ class Study:
             budget: Trials in all; by default `search.budget`.
             time_budget: Time for everything, such as `30m`: search, then train the best networks to the end.
             quiet: Whether to show no progress.
-            on_step: Called after every epoch and trial.
+            on_trial: Called with every trial that ends.
+            on_epoch: Called with the name of the training and its `EpochReport` after every epoch.
 
         Raises:
             ConfigError: If the budget is none, or a study that has begun is to get another time budget.
@@ -259,7 +259,7 @@ class Study:
             config, _ = planned_settings(config, self._folder, ())
             config = resumed_config(self._folder.study, config, True, settings_with(BY_OPTION))  # all of it is meant
         self._problem = self._problem.with_config(config)
-        with self._progress(quiet, on_step) as progress:
+        with self._progress(quiet, on_trial, on_epoch) as progress:
             if config.time_budget is None:
                 run_study(self._problem, self._folder, progress, resume=True, make=self._make)
             else:
@@ -275,7 +275,7 @@ class Study:
         shortlist: int | None = None,
         overrides: Sequence[str] = (),
         quiet: bool = False,
-        on_step: OnStep | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> TrainedNetwork:
         """Train a network to the end, tune its thresholds and measure it on the test images.
 
@@ -286,14 +286,14 @@ class Study:
             shortlist: First train so many promising networks for a short time, and take the best of them.
             overrides: `final_training.key=value` strings.
             quiet: Whether to show no progress.
-            on_step: Called after every epoch.
+            on_epoch: As for `run`.
 
         Raises:
             UsageError: If nothing meets the selection.
             AebnasError: If training fails for good.
         """
         candidate = choose_candidate(self._folder, parse_selection(selection), overrides, splits=self._problem.splits)
-        with self._progress(quiet, on_step) as progress:
+        with self._progress(quiet, None, on_epoch) as progress:
             candidate, _ = shortlisted(candidate, shortlist, progress)
             chosen = candidate.problem.config.seed if seed is None else seed
             description = train_candidate(candidate, chosen, False, progress)
@@ -336,8 +336,8 @@ class Study:
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r}, {len(self)} trials)"
 
-    def _progress(self, quiet: bool, on_step: OnStep | None) -> RunProgress:
-        return RunProgress(Console(stderr=True), quiet, on_step=on_step)
+    def _progress(self, quiet: bool, on_trial: OnTrial | None, on_epoch: OnEpoch | None) -> RunProgress:
+        return RunProgress(Console(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)
 
 
 def _configured(config: str | Path | Config | None, overrides: Sequence[str]) -> Config:

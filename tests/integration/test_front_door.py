@@ -57,9 +57,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ab.Study:
 
 
 def test_five_lines_lead_from_images_to_predictions(study: ab.Study, tmp_path: Path) -> None:
-    steps: list[tuple[str, int, int, str]] = []
-    network = study.train("knee", quiet=True, on_step=lambda *step: steps.append(step))
-    assert [step[1:3] for step in steps] == [(1, 1)]
+    epochs: list[tuple[str, ab.EpochReport]] = []
+    network = study.train("knee", quiet=True, on_epoch=lambda *epoch: epochs.append(epoch))
+    assert [(report.epoch, report.epochs) for _, report in epochs] == [(1, 1)]
+    assert epochs[0][0] == f"epochs of {network.description.key}, seed 0"
     exported = network.export("torch", tmp_path / "exported")
     images = load_digits().images[:5] / 16.0
     found = ab.load(exported).predict(torch.tensor(images, dtype=torch.float32)[:, None])
@@ -82,7 +83,9 @@ def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
     opened = ab.Study.open(study.folder)
     assert opened.config == study.config
     before = [(one.key, one.parameters) for one in study]
-    opened.run(budget=5, quiet=True)
+    ended: list[ab.Trial] = []
+    opened.run(budget=5, quiet=True, on_trial=ended.append)
+    assert [one.number for one in ended] == [4]
     assert [(one.key, one.parameters) for one in opened][:4] == before
     assert len(opened) == 5
     assert len(ab.Study.open(study.folder, overrides=["search.budget=6"]).run(quiet=True)) == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,7 +33,6 @@ from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
-from aebnas_bo.training.training_loop import EpochReport
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,7 @@ def _train_all(
     for number, (architecture, found) in enumerate(zip(architectures, known, strict=True), start=1):
         table = found
         if table is None:
-
-            def show(report: EpochReport, before: int = done, number: int = number) -> None:
-                figures = (
-                    f"network {number} of {len(points)}  loss {report.loss:.3f}  {report.images_per_s:.0f} images/s"
-                )
-                progress.update(before + report.epoch, figures)
-
+            show = partial(progress.epoch, before=done, prefix=f"network {number} of {len(points)}  ")
             table = networks.train(architecture, show)
             done += epochs
         tables.append(table)
