@@ -28,7 +28,9 @@ class ElasticBlock(nn.Module):
         generator: Source of the initial weights.
     """
 
-    def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self, in_channels: int, choices: StageChoices, *, is_squeezed: bool, generator: torch.Generator
+    ) -> None:
         super().__init__()
         hidden, width = in_channels * max(choices.expansions), max(choices.widths)
         sizes = LayerSizes(in_channels, hidden, width, max(choices.kernels))
@@ -85,18 +87,18 @@ def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generat
     """
     inputs, hidden, outputs, kernel = sizes.in_channels, sizes.hidden, sizes.out_channels, sizes.kernel
     if kind == "dense":
-        return nn.ModuleList([ElasticConvNorm(inputs, outputs, kernel, False, generator)])
+        return nn.ModuleList([ElasticConvNorm(inputs, outputs, kernel, is_depthwise=False, generator=generator)])
     if kind == "depthwise_separable":
         return nn.ModuleList(
             [
-                ElasticConvNorm(inputs, inputs, kernel, True, generator),
-                ElasticConvNorm(inputs, outputs, 1, False, generator),
+                ElasticConvNorm(inputs, inputs, kernel, is_depthwise=True, generator=generator),
+                ElasticConvNorm(inputs, outputs, 1, is_depthwise=False, generator=generator),
             ]
         )
     return nn.ModuleList(
         [
-            ElasticConvNorm(inputs, hidden, 1, False, generator),
-            ElasticConvNorm(hidden, hidden, kernel, True, generator),
-            ElasticConvNorm(hidden, outputs, 1, False, generator),
+            ElasticConvNorm(inputs, hidden, 1, is_depthwise=False, generator=generator),
+            ElasticConvNorm(hidden, hidden, kernel, is_depthwise=True, generator=generator),
+            ElasticConvNorm(hidden, outputs, 1, is_depthwise=False, generator=generator),
         ]
     )
