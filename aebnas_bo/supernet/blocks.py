@@ -26,7 +26,9 @@ class ElasticBlock(nn.Module):
         generator: Source of the initial weights.
     """
 
-    def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self, in_channels: int, choices: StageChoices, *, is_squeezed: bool, generator: torch.Generator
+    ) -> None:
         super().__init__()
         hidden, width = in_channels * max(choices.expansions), max(choices.widths)
         sizes = LayerSizes(in_channels, hidden, width, max(choices.kernels))
@@ -90,6 +92,8 @@ def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generat
     convolutions, inputs = nn.ModuleList(), sizes.in_channels
     for one in LAYER_KINDS[kind].convolutions:
         outputs, kernel = sizes.channels(one.writes), sizes.kernel if one.is_spatial else 1
-        convolutions.append(ElasticConvNorm(inputs, outputs, kernel, one.is_depthwise, generator))
+        convolutions.append(
+            ElasticConvNorm(inputs, outputs, kernel, is_depthwise=one.is_depthwise, generator=generator)
+        )
         inputs = outputs
     return convolutions

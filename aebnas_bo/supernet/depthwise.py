@@ -76,13 +76,14 @@ class _SmallMapConvolution(torch.autograd.Function):
             )  # fmt: skip
         if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
             rows, columns = (
-                _taps(features.shape[axis], gradient.shape[axis], kernel, stride, gradient.dtype) for axis in (2, 3)
+                _taps(features.shape[axis], gradient.shape[axis], kernel, stride=stride, dtype=gradient.dtype)
+                for axis in (2, 3)
             )
             of_weight = torch.einsum("bcyx,bchw,yhi,xwj->cij", gradient, features, rows, columns).unsqueeze(1)
         return of_features, of_weight, None
 
 
-def _taps(size: int, out: int, kernel: int, stride: int, dtype: torch.dtype) -> Tensor:
+def _taps(size: int, out: int, kernel: int, *, stride: int, dtype: torch.dtype) -> Tensor:
     """Return `out x size x kernel` ones where an output reads an input through that element of the kernel."""
     element = torch.arange(size) - stride * torch.arange(out)[:, None] + kernel // 2
     return (element[..., None] == torch.arange(kernel)).to(dtype)

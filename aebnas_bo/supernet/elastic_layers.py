@@ -51,7 +51,7 @@ class ElasticConvNorm(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, is_depthwise: bool, generator: torch.Generator
+        self, in_channels: int, out_channels: int, kernel: int, *, is_depthwise: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
         shape = (out_channels, 1 if is_depthwise else in_channels, kernel, kernel)

@@ -67,7 +67,7 @@ class ElasticBranch(nn.Module):
         generator: Source of the initial weights.
     """
 
-    def __init__(self, channels: int, choices: ExitChoices, num_outputs: int, generator: torch.Generator) -> None:
+    def __init__(self, channels: int, choices: ExitChoices, *, num_outputs: int, generator: torch.Generator) -> None:
         super().__init__()
         self.has_choice = not choices.has_one_branch
         self.layers = nn.ModuleList()

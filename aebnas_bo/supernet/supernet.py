@@ -20,11 +20,13 @@ from aebnas_bo.supernet.subnet import resize
 class ElasticStage(nn.Module):
     """As many blocks as a stage may have; a shallower stage uses the first of them."""
 
-    def __init__(self, in_channels: int, choices: StageChoices, is_squeezed: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self, in_channels: int, choices: StageChoices, *, is_squeezed: bool, generator: torch.Generator
+    ) -> None:
         super().__init__()
         width = max(choices.widths)
         self.blocks = nn.ModuleList(
-            ElasticBlock(width if position else in_channels, choices, is_squeezed, generator)
+            ElasticBlock(width if position else in_channels, choices, is_squeezed=is_squeezed, generator=generator)
             for position in range(max(choices.depths))
         )
 
@@ -49,24 +51,30 @@ class Supernet(nn.Module):
         num_classes, head_channels = skeleton.num_classes, skeleton.head_channels
         self.skeleton = skeleton
         stem_channels = stem_plan(max(declaration.resolutions), widths[0], skeleton).out_channels
-        self.stem = ElasticConvNorm(skeleton.in_channels, stem_channels, 3, False, generator)
+        self.stem = ElasticConvNorm(skeleton.in_channels, stem_channels, 3, is_depthwise=False, generator=generator)
         self.stages = nn.ModuleList(
-            ElasticStage(channels, choices, number in skeleton.squeezed_stages, generator)
+            ElasticStage(channels, choices, is_squeezed=number in skeleton.squeezed_stages, generator=generator)
             for number, (channels, choices) in enumerate(
                 zip([stem_channels, *widths], declaration.stages, strict=False)
             )
         )
         self.branches = nn.ModuleList(
-            ElasticBranch(widths[choices.after_stage - 1], choices, skeleton.exit_outputs, generator)
+            ElasticBranch(
+                widths[choices.after_stage - 1], choices, num_outputs=skeleton.exit_outputs, generator=generator
+            )
             for choices in declaration.exits
         )
-        self.head = ElasticConvNorm(widths[-1], head_channels, 1, False, generator) if head_channels else None
+        self.head = (
+            ElasticConvNorm(widths[-1], head_channels, 1, is_depthwise=False, generator=generator)
+            if head_channels
+            else None
+        )
         self.classifier = ElasticClassifier(head_channels or widths[-1], num_classes, generator)
         self.early_head: ElasticConvNorm | None = None  # those of networks without the last stage
         self.early_classifier: ElasticClassifier | None = None
         if 0 in declaration.stages[-1].depths:
             if head_channels:
-                self.early_head = ElasticConvNorm(widths[-2], head_channels, 1, False, generator)
+                self.early_head = ElasticConvNorm(widths[-2], head_channels, 1, is_depthwise=False, generator=generator)
             self.early_classifier = ElasticClassifier(head_channels or widths[-2], num_classes, generator)
 
     def forward(self, images: Tensor, architecture: Architecture) -> tuple[Tensor, ...]:

@@ -26,7 +26,10 @@ def _plan(width: int, stride: int, kind: LayerKind = "inverted_residual") -> Blo
 def test_block_adds_its_input_only_where_shapes_agree(
     width: int, stride: int, has_residual: bool, kind: LayerKind
 ) -> None:
-    block, plan = ElasticBlock(4, CHOICES, False, torch.Generator().manual_seed(0)), _plan(width, stride, kind)
+    block, plan = (
+        ElasticBlock(4, CHOICES, is_squeezed=False, generator=torch.Generator().manual_seed(0)),
+        _plan(width, stride, kind),
+    )
     with torch.no_grad():
         for convolution, _ in block.parts(plan):
             convolution.scale.zero_()
@@ -40,12 +43,12 @@ def test_block_adds_its_input_only_where_shapes_agree(
     ("kind", "is_linear"), [("dense", False), ("depthwise_separable", False), ("inverted_residual", True)]
 )
 def test_block_ends_linearly_where_it_projects(kind: LayerKind, is_linear: bool) -> None:
-    block = ElasticBlock(4, CHOICES, False, torch.Generator().manual_seed(0))
+    block = ElasticBlock(4, CHOICES, is_squeezed=False, generator=torch.Generator().manual_seed(0))
     assert bool((block(torch.randn(3, 4, 8, 8), _plan(6, 1, kind), "relu") < 0).any()) == is_linear
 
 
 def test_block_of_every_kind_has_weights_of_its_own() -> None:
-    block = ElasticBlock(4, CHOICES, True, torch.Generator().manual_seed(0))
+    block = ElasticBlock(4, CHOICES, is_squeezed=True, generator=torch.Generator().manual_seed(0))
     assert set(block.kinds) == set(KINDS)
     assert set(block.squeezes) == {"depthwise_separable", "inverted_residual"}  # dense has no depthwise convolution
 

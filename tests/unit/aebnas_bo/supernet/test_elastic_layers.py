@@ -11,7 +11,7 @@ from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm
 
 
 def _layer(is_depthwise: bool = False, in_channels: int = 6) -> ElasticConvNorm:
-    return ElasticConvNorm(in_channels, 6, 5, is_depthwise, torch.Generator().manual_seed(0))
+    return ElasticConvNorm(in_channels, 6, 5, is_depthwise=is_depthwise, generator=torch.Generator().manual_seed(0))
 
 
 def test_sliced_weight_takes_first_channels_and_the_kernels_centre() -> None:
@@ -46,8 +46,8 @@ def test_conv_norm_normalises_by_the_batch_and_activates() -> None:
 
 
 def test_conv_norm_begins_with_the_spread_of_pytorch_s_layers() -> None:
-    dense = ElasticConvNorm(40, 50, 5, False, torch.Generator().manual_seed(0))
-    depthwise = ElasticConvNorm(800, 800, 5, True, torch.Generator().manual_seed(0))
+    dense = ElasticConvNorm(40, 50, 5, is_depthwise=False, generator=torch.Generator().manual_seed(0))
+    depthwise = ElasticConvNorm(800, 800, 5, is_depthwise=True, generator=torch.Generator().manual_seed(0))
     torchs = torch.nn.Conv2d(40, 50, 5).weight, torch.nn.Conv2d(800, 800, 5, groups=800).weight
     for layer, weight in zip((dense, depthwise), torchs, strict=True):
         assert layer.weight.std().item() == pytest.approx(weight.std().item(), rel=0.03)

@@ -18,7 +18,7 @@ SKELETON = Skeleton(1, 3, 4, 1, (1,), (0,), 2, 0, "relu")
 
 def _branch(*layers: BranchLayerChoices) -> ElasticBranch:
     choices = ExitChoices(after_stage=1, depths=(len(layers) + 1,), layers=layers)
-    return ElasticBranch(4, choices, 3, torch.Generator().manual_seed(0))
+    return ElasticBranch(4, choices, num_outputs=3, generator=torch.Generator().manual_seed(0))
 
 
 def _plan(*layers: BranchLayer) -> BranchPlan:
