@@ -12,7 +12,7 @@ from pymoo.indicators.hv import HV
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 from benchmarks.records import read_run
 
 
@@ -55,7 +55,7 @@ def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
             for has_settings in (False, True)
         )
         if trials:
-            check_hypervolume(whole[-1], completed_settings(trials), header.objectives)
+            check_hypervolume(whole[-1], observations(trials), header.objectives)
         generation_s = tuple(trial.generation_s for trial in trials)
         runs.append(Run(header.problem, header.method, header.seed, plain, whole, generation_s))
         observed.setdefault(header.problem, (header.objectives, []))[1].extend(trials)
@@ -66,13 +66,13 @@ def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
     return runs, best
 
 
-def check_hypervolume(value: float, observed: Sequence[Trial], objectives: Sequence[Objective]) -> None:
+def check_hypervolume(value: float, observed: Sequence[Observation], objectives: Sequence[Objective]) -> None:
     """Compare a hypervolume, computed by BoTorch, with pymoo's.
 
     Raises:
         ValueError: If they differ by more than rounding.
     """
-    points = -to_maximize([trial.metrics for trial in observed], objectives).numpy()
+    points = -to_maximize([one.metrics for one in observed], objectives).numpy()
     reference = -reference_to_maximize(objectives).numpy()
     theirs = float(HV(ref_point=reference)(points))
     if not np.isclose(value, theirs, rtol=1e-9, atol=1e-12):

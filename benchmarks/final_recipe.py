@@ -162,8 +162,9 @@ def choose_networks(
     for selection in selections:
         candidate = choose_candidate(folder, selection, settings)
         for name, other in found.items():
-            if other.trial.key == candidate.trial.key:
-                raise UsageError(f"--select {name} and {selection} mean the same network, {other.trial.key}; drop one")
+            if other.observed.key == candidate.observed.key:
+                key = candidate.observed.key
+                raise UsageError(f"--select {name} and {selection} mean the same network, {key}; drop one")
         found[str(selection)] = candidate
     return found
 
@@ -194,7 +195,7 @@ def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: S
                         chosen.goal.value,
                     ]
                 )
-                key, epochs = candidate.trial.key, str(recipe.epochs)
+                key, epochs = candidate.observed.key, str(recipe.epochs)
                 yield Job(candidate, seed, (select, key, str(variant), str(seed), epochs, settings))
 
 

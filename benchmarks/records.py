@@ -84,7 +84,7 @@ class RunFile:
 
 def _row(trial: Trial) -> dict[str, object]:
     row = asdict(trial)
-    del row["setting"], row["details"]
+    del row["details"]
     row["further"] = [{key: setting[key] for key in ("thresholds", "metrics", "sems")} for setting in row["further"]]
     return row
 

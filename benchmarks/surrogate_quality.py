@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from aebnas_bo.search.parameter_columns import column_layout
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
@@ -72,11 +72,11 @@ def print_medians(rows: Sequence[Mapping[str, str]]) -> None:
 
 def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) -> dict[str, Quality]:
     """Return the leave-one-network-out quality of each metric."""
-    observed = completed_settings(trials)
+    observed = observations(trials)
     names = [objective.name for objective in problem.objectives]
-    X = torch.tensor(np.stack([problem.space.encode(trial.parameters) for trial in observed]))
-    Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
-    sems = torch.tensor([[trial.sems[name] for name in names] for trial in observed], dtype=torch.float64)
+    X = torch.tensor(np.stack([problem.space.encode(one.parameters) for one in observed]))
+    Y = torch.tensor([[one.metrics[name] for name in names] for one in observed], dtype=torch.float64)
+    sems = torch.tensor([[one.sems[name] for name in names] for one in observed], dtype=torch.float64)
     known_costs = problem.known_costs if has_knowledge else ()
     model = ArchitectureGP(
         X,
@@ -88,7 +88,7 @@ def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) ->
         [objective.bounds for objective in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
-    left_out = leave_out(model, [trial.key for trial in observed])
+    left_out = leave_out(model, [one.key for one in observed])
     found = {name: quality(Y, left_out, outcome) for outcome, name in enumerate(names)}
     return {name: one for name, one in found.items() if one is not None}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.pareto import admissible, pareto_front
+from aebnas_bo.analysis.pareto import admissible, front_positions
 from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 
 NUM_STEEP = 5  # first points of a curve that rise from zero and would flatten everything that follows
 
@@ -76,7 +76,7 @@ class FrontData:
         right: The cost.
         design: Completed trials of the first design.
         proposed: Completed trials after it.
-        further: Further settings of both.
+        further: Further operating points of both.
         front: The front in all metrics.
         line: The front in these two alone, cheapest first.
         trained: Trained networks, where the cost is average MACs.
@@ -84,19 +84,19 @@ class FrontData:
 
     up: Objective
     right: Objective
-    design: tuple[Trial, ...]
-    proposed: tuple[Trial, ...]
-    further: tuple[Trial, ...]
-    front: tuple[Trial, ...]
-    line: tuple[Trial, ...]
+    design: tuple[Observation, ...]
+    proposed: tuple[Observation, ...]
+    further: tuple[Observation, ...]
+    front: tuple[Observation, ...]
+    line: tuple[Observation, ...]
     trained: tuple[TrainedPoint, ...]
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[Observation, ...]:
         """All completed trials, as proposed."""
         return (*self.design, *self.proposed)
 
-    def visible(self, otherwise: Sequence[Trial]) -> tuple[float, float]:
+    def visible(self, otherwise: Sequence[Observation]) -> tuple[float, float]:
         """Return the range of the metric that shows the front, what lies near it and what is trained.
 
         Args:
@@ -110,8 +110,8 @@ class FrontData:
 
 
 def front_data(
-    observed: Sequence[Trial],
-    front: Sequence[Trial],
+    observed: Sequence[Observation],
+    front: Sequence[Observation],
     objectives: Sequence[Objective],
     *,
     right: Objective,
@@ -121,39 +121,39 @@ def front_data(
     """Sort observations into what a figure tells apart.
 
     Args:
-        observed: Completed trials with their further settings, in order.
+        observed: All observations, in order.
         front: The admissible ones that are not dominated.
         objectives: The metrics, accuracy first.
         right: The cost.
         design_trials: Size of the first design.
         trained: Trained networks.
     """
-    proposed = [trial for trial in observed if trial.setting == 0]
+    proposed = [one for one in observed if one.index == 0]
     return FrontData(
         up=objectives[0],
         right=right,
-        design=tuple(trial for trial in proposed if trial.number < design_trials),
-        proposed=tuple(trial for trial in proposed if trial.number >= design_trials),
-        further=tuple(trial for trial in observed if trial.setting > 0),
+        design=tuple(one for one in proposed if one.number < design_trials),
+        proposed=tuple(one for one in proposed if one.number >= design_trials),
+        further=tuple(one for one in observed if one.index > 0),
         front=tuple(front),
         line=tuple(line_of(observed, objectives, right)),
         trained=tuple(trained) if right.name == "average_macs" else (),
     )
 
 
-def line_of(observed: Sequence[Trial], objectives: Sequence[Objective], cost: Objective) -> list[Trial]:
+def line_of(observed: Sequence[Observation], objectives: Sequence[Objective], cost: Objective) -> list[Observation]:
     """Return the front in accuracy and one cost alone, cheapest first, among what meets all limits.
 
     Args:
-        observed: Completed trials with their further settings.
+        observed: All observations.
         objectives: All metrics, accuracy first.
         cost: The one cost.
     """
-    alone = [replace(trial, further=()) for trial in admissible(observed, objectives)]
-    return pareto_front(alone, [objectives[0], cost])
+    able = admissible(observed, objectives)
+    return [able[position] for position in front_positions([one.metrics for one in able], [objectives[0], cost])]
 
 
-def visible_range(trials: Sequence[Trial], front: Sequence[Trial], metric: str) -> tuple[float, float]:
+def visible_range(trials: Sequence[Observation], front: Sequence[Observation], metric: str) -> tuple[float, float]:
     """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
     low = min(trial.metrics[metric] for trial in front)
     high = max(trial.metrics[metric] for trial in front)

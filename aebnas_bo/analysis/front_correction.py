@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aebnas_bo.analysis.pareto import pareto_front
+from aebnas_bo.analysis.pareto import front_positions, pareto_front
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Place, Trial, observations
 from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs, millions
@@ -37,7 +37,6 @@ NUM_HALVINGS = 4
 
 TableOf = Callable[[Architecture], ExitTable]
 Halves = Sequence[tuple[Tensor, Tensor]]
-Place = tuple[int, int]  # number and setting of a trial
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class FrontCorrection:
     """The front corrected for selection.
 
     Args:
-        points: Each point of the front by number and setting of its trial.
+        points: Each point of the front by its place.
         threshold_optimism: Mean over the front of accuracy where thresholds were tuned less accuracy on the other half,
             in points of percent; `None` without a front.
         choice_optimism: The same of the front picked on one half; `None` without a front.
@@ -89,17 +88,17 @@ def correct_front(
     num_images = table_of(space.architecture(front[0].parameters)).confidence.shape[1]
     halves = random_halves(num_images, seed)
     points = {}
-    for trial in front:
-        architecture = space.architecture(trial.parameters)
+    for one in front:
+        architecture = space.architecture(one.parameters)
         costs = exit_costs(architecture, space.skeleton)
-        most_macs = trial.metrics["average_macs"] * MACS_PER_MILLION
-        points[trial.number, trial.setting] = cross_fitted(table_of(architecture), costs, most_macs, halves=halves)
+        most_macs = one.metrics["average_macs"] * MACS_PER_MILLION
+        points[one.place] = cross_fitted(table_of(architecture), costs, most_macs, halves=halves)
     return FrontCorrection(
         points=points,
         threshold_optimism=statistics.mean(one.tuned_accuracy - one.accuracy for one in points.values()),
         choice_optimism=choice_optimism(
-            [replace(trial, further=()) for trial in completed_settings(trials)],
-            lambda trial: _right_answers(trial, space, table_of),
+            observations(trials),
+            lambda one: _right_answers(one, space, table_of),
             objectives,
             halves=halves,
         ),
@@ -147,8 +146,8 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
 
 
 def choice_optimism(
-    observed: Sequence[Trial],
-    right_answers: Callable[[Trial], Tensor],
+    observed: Sequence[Observation],
+    right_answers: Callable[[Observation], Tensor],
     objectives: Sequence[Objective],
     *,
     halves: Halves,
@@ -156,7 +155,7 @@ def choice_optimism(
     """Return by how much accuracy on the half a front is picked by exceeds its accuracy on the other, in percent.
 
     Args:
-        observed: Completed observations; their costs are taken as they are.
+        observed: All observations; their costs are taken as they are.
         right_answers: Whether an observation answers each image right, `B` booleans.
         objectives: The metrics.
         halves: Pairs of the half to pick by and the half to score.
@@ -164,39 +163,39 @@ def choice_optimism(
     Returns:
         The mean over fronts; `None` if no half has one, as limits can bring about.
     """
-    right = {(trial.number, trial.setting): 100.0 * right_answers(trial).double() for trial in observed}
+    right = [100.0 * right_answers(one).double() for one in observed]
     gaps = []
     for picked_by, scored_on in halves:
         scored = [
-            replace(trial, metrics={**trial.metrics, "accuracy": float(right[_place(trial)][picked_by].mean())})
-            for trial in observed
+            {**one.metrics, "accuracy": float(answers[picked_by].mean())}
+            for one, answers in zip(observed, right, strict=True)
         ]
-        front = pareto_front(scored, objectives)
+        front = front_positions(scored, objectives)
         if front:
-            other = [float(right[_place(trial)][scored_on].mean()) for trial in front]
-            gaps.append(statistics.mean(trial.metrics["accuracy"] for trial in front) - statistics.mean(other))
+            other = [float(right[position][scored_on].mean()) for position in front]
+            gaps.append(statistics.mean(scored[position]["accuracy"] for position in front) - statistics.mean(other))
     return statistics.mean(gaps) if gaps else None
 
 
-def thresholds_of(trial: Trial, space: NetworkSpace) -> tuple[float | None, ...]:
-    """Return the thresholds a trial's network was judged at.
+def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | None, ...]:
+    """Return the thresholds a network was judged at.
 
     Args:
-        trial: The observation.
+        observed: The observation.
         space: Its space.
 
     Returns:
         One per exit; `None` of one that tuning switched off, 0 of one at which the network ends.
     """
     if space.tunes_thresholds:
-        active = space.architecture(trial.parameters).active_exits
-        return tuple(trial.details.get(threshold_name(position)) for position in active)
-    return space.thresholds(trial.parameters)
+        active = space.architecture(observed.parameters).active_exits
+        return tuple(observed.details.get(threshold_name(position)) for position in active)
+    return space.thresholds(observed.parameters)
 
 
-def _right_answers(trial: Trial, space: NetworkSpace, table_of: TableOf) -> Tensor:
-    architecture = space.architecture(trial.parameters)
-    costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(trial, space)
+def _right_answers(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:
+    architecture = space.architecture(observed.parameters)
+    costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(observed, space)
     used = outputs_in_use(table_of(architecture), thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     return used.table.is_correct.gather(0, leaves_at[None])[0]
@@ -204,7 +203,3 @@ def _right_answers(trial: Trial, space: NetworkSpace, table_of: TableOf) -> Tens
 
 def _part(table: ExitTable, images: Tensor) -> ExitTable:
     return replace(table, confidence=table.confidence[:, images], is_correct=table.is_correct[:, images])
-
-
-def _place(trial: Trial) -> Place:
-    return trial.number, trial.setting

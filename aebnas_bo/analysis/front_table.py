@@ -6,33 +6,32 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.pareto import admissible, nearest_to_admissible
 from aebnas_bo.analysis.trained_point import TrainedPoint, nearest_trained, trained_text
 from aebnas_bo.search.objectives import Objective, misses
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Place, Trial, observations
 
 MOST_ROWS = 30
 
 
 def front_table(
-    front: Sequence[Trial],
+    front: Sequence[Observation],
     objectives: Sequence[Objective],
     corrected: Mapping[Place, float] | None = None,
     *,
     trained: Sequence[TrainedPoint] = (),
 ) -> Table:
-    """Return key, objectives, exit rates and thresholds of the front's trials, all of them estimates.
+    """Return key, objectives, exit rates and thresholds of the front, all of them estimates.
 
     Args:
         front: The front, in the order of the rows; at most 30 rows are shown.
         objectives: The metrics, in the order of the columns.
-        corrected: Accuracy corrected for selection, by number and setting of the trial; a column behind accuracy.
+        corrected: Accuracy corrected for selection, by place of the observation; a column behind accuracy.
         trained: Trained networks; a column behind the estimates where one of them is on the front.
     """
     shown = evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
-    num_networks = len({trial.key for trial in front})
+    num_networks = len({one.key for one in front})
     settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
     table = Table(
         title=f"Pareto front: {num_networks} network{'s' * (num_networks != 1)}{settings}{note}, as estimated",
@@ -44,27 +43,27 @@ def front_table(
         table.add_column(f"{objective.name}{unit}", justify="right")
         if corrected and objective.name == "accuracy":
             table.add_column("corrected (%)", justify="right")
-    beside = [nearest_trained(trained, trial.key, trial.metrics["average_macs"]) for trial in shown] if trained else []
+    beside = [nearest_trained(trained, one.key, one.metrics["average_macs"]) for one in shown] if trained else []
     if any(beside):
         table.add_column("trained: (%) at MACs (M)", justify="right")
-    has_exits = any(name.endswith("_rate") for trial in shown for name in trial.details)
+    has_exits = any(name.endswith("_rate") for one in shown for name in one.details)
     if has_exits:
         table.add_column("exit rates (%)", justify="right")
         table.add_column("thresholds", justify="right")
-    for row, trial in enumerate(shown):
-        cells = [trial.key]
+    for row, one in enumerate(shown):
+        cells = [one.key]
         for objective in objectives:
-            sem = trial.sems[objective.name]
+            sem = one.sems[objective.name]
             digits = 2 if objective.maximize else 4
-            text = f"{trial.metrics[objective.name]:.{digits}f}"
+            text = f"{one.metrics[objective.name]:.{digits}f}"
             cells.append(text + (f" ± {sem:.{digits}f}" if sem and objective.maximize else ""))
             if corrected and objective.name == "accuracy":
-                accuracy = corrected.get((trial.number, trial.setting))
+                accuracy = corrected.get(one.place)
                 cells.append("–" if accuracy is None else f"{accuracy:.2f}")
         if any(beside):
             cells.append(trained_text(beside[row]))
         if has_exits:
-            cells += [exit_rates_text(trial), thresholds_text(trial)]
+            cells += [exit_rates_text(one), thresholds_text(one)]
         table.add_row(*cells)
     return table
 
@@ -84,34 +83,34 @@ def optimism_text(optimism: Mapping[str, float]) -> str:
     )
 
 
-def evenly(front: Sequence[Trial], count: int) -> list[Trial]:
-    """Return at most `count` trials of a front, its ends among them, spread evenly over it."""
+def evenly(front: Sequence[Observation], count: int) -> list[Observation]:
+    """Return at most `count` observations of a front, its ends among them, spread evenly over it."""
     if len(front) <= count:
         return list(front)
     return [front[round(i * (len(front) - 1) / (count - 1))] for i in range(count)]
 
 
-def exit_rates_text(trial: Trial) -> str:
+def exit_rates_text(observed: Observation) -> str:
     """Return the percentage of images leaving at each exit and at the end, a dash for an exit that is off."""
-    rates = [(name, rate) for name, rate in trial.details.items() if name.endswith("_rate")]
-    return " / ".join(f"{100 * rate:.0f}" if _exists(trial, name) else "–" for name, rate in rates)
+    rates = [(name, rate) for name, rate in observed.details.items() if name.endswith("_rate")]
+    return " / ".join(f"{100 * rate:.0f}" if _exists(observed, name) else "–" for name, rate in rates)
 
 
-def thresholds_text(trial: Trial) -> str:
+def thresholds_text(observed: Observation) -> str:
     """Return the threshold of every exit, a parameter or, where it was tuned, a detail; none of an exit that is off."""
-    known = {**trial.details, **trial.parameters}
-    exits = [name.removesuffix("_rate") for name in trial.details if name.endswith("_rate") and name != "final_rate"]
+    known = {**observed.details, **observed.parameters}
+    exits = [name.removesuffix("_rate") for name in observed.details if name.endswith("_rate") and name != "final_rate"]
     return " / ".join(
         f"{float(known[f'{exit_}_threshold']):.2f}"
-        if f"{exit_}_threshold" in known and _exists(trial, f"{exit_}_rate")
+        if f"{exit_}_threshold" in known and _exists(observed, f"{exit_}_rate")
         else "–"
         for exit_ in exits
     )
 
 
-def _exists(trial: Trial, rate_name: str) -> bool:
+def _exists(observed: Observation, rate_name: str) -> bool:
     """Return whether the exit a rate belongs to is switched on."""
-    return trial.parameters.get(rate_name.replace("_rate", "_depth"), 1) != 0
+    return observed.parameters.get(rate_name.replace("_rate", "_depth"), 1) != 0
 
 
 def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str:
@@ -130,7 +129,7 @@ def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str
         return f"nothing was measured that could be {limits}"
     missed = misses(nearest.metrics, objectives)
     if not missed:
-        observed = completed_settings(trials)
+        observed = observations(trials)
         return f"{len(admissible(observed, objectives))} of {len(observed)} observations have {limits}"
     units = {objective.name: objective.unit for objective in objectives}
     by = " and ".join(f"{name} by {miss:.4g} {units[name]}".rstrip() for name, miss in missed.items())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 
 
 def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False) -> float:
@@ -45,7 +45,7 @@ def hypervolume_curve(
     curve: list[tuple[int, float]] = []
     value = 0.0
     for trial in trials:
-        observed = completed_settings([trial])
+        observed = observations([trial])
         counted = admissible(observed if has_settings else observed[:1], objectives)
         points = to_maximize([one.metrics for one in counted], objectives)
         new = [point for point in points if bool((point > reference).all()) and not _is_dominated(point, front)]

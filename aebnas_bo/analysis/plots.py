@@ -14,7 +14,7 @@ from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_da
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.storage.atomic_files import replacing
 
 INK = "#1b2a41"
@@ -96,7 +96,7 @@ def plot_pareto_front(
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
-    observed, front = completed_settings(trials), pareto_front(trials, objectives)
+    observed, front = observations(trials), pareto_front(trials, objectives)
     for axes, horizontal in zip(panels, costs, strict=True):
         if not observed:
             _say(axes, "no completed trial yet")
@@ -118,7 +118,7 @@ def plot_pareto_front(
             handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False,
             fontsize=9 if trained else None,
         )  # fmt: skip
-    num_front, num_all = (len({trial.key for trial in some}) for some in (front, observed))
+    num_front, num_all = (len({one.key for one in some}) for some in (front, observed))
     panels[0].set_title(
         f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
         loc="left",
@@ -168,7 +168,7 @@ def _draw_front(axes: Axes, data: FrontData) -> None:
     x_line, y_line = [*x_line, horizontal.reference], [*y_line, y_line[-1]]
     axes.fill_between(x_line, y_line, vertical.reference, step="post", color=SHADE, alpha=0.5, zorder=1, linewidth=0)
     axes.plot(x_line, y_line, color=FRONT, linewidth=1.6, drawstyle="steps-post", zorder=4)
-    has_settings = any(trial.setting for trial in front)
+    has_settings = any(one.index for one in front)
     label = "Pareto front, at the networks' best thresholds" if has_settings else "Pareto front"
     axes.plot(x, y, "o", color=FRONT, markersize=4.5, label=label, zorder=5)
     axes.annotate(

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 
 T = TypeVar("T")
 SelectionKind = Literal["knee", "best-accuracy", "macs", "latency", "accuracy", "key"]
@@ -89,8 +89,8 @@ def within_budget(found: Sequence[T], budget: float, *, figures: Callable[[T], t
     return max(within, key=lambda one: preference(*figures(one)))
 
 
-def observations(trials: Sequence[Trial]) -> list[Trial]:
-    """Return completed trials and their further settings.
+def some_observations(trials: Sequence[Trial]) -> list[Observation]:
+    """Return all observations, of which there must be some.
 
     Args:
         trials: All trials.
@@ -98,19 +98,19 @@ def observations(trials: Sequence[Trial]) -> list[Trial]:
     Raises:
         UsageError: If no trial was completed.
     """
-    observed = completed_settings(trials)
+    observed = observations(trials)
     if not observed:
         raise UsageError("no trial was completed; there is nothing to choose from")
     return observed
 
 
-def trial_figures(trial: Trial) -> tuple[float, float]:
+def figures_of(observed: Observation) -> tuple[float, float]:
     """Return accuracy in percent and millions of average MACs of an observation, as `within_budget` compares them."""
-    return trial.metrics["accuracy"], trial.metrics["average_macs"]
+    return observed.metrics["accuracy"], observed.metrics["average_macs"]
 
 
-def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: Selection) -> Trial:
-    """Return the one observation a selection means: a trial as proposed, or at a further setting of its thresholds.
+def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: Selection) -> Observation:
+    """Return the one observation a selection means: a trial at one of its operating points.
 
     Args:
         trials: All trials.
@@ -120,7 +120,7 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
     Raises:
         UsageError: If nothing was completed or is admissible, or nothing meets the selection; says what is nearest.
     """
-    observed = observations(trials)
+    observed = some_observations(trials)
     if selection.kind == "key":
         return _of_key(observed, selection.key)
     front = pareto_front(trials, objectives)
@@ -134,28 +134,28 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
         cost = COSTS[selection.kind]
         if cost not in front[0].metrics:
             raise UsageError(f"--select {selection}: {cost} is no objective of this search")
-        within = [trial for trial in front if trial.metrics[cost] <= selection.value]
-        cheapest = min(front, key=lambda trial: trial.metrics[cost])
+        within = [one for one in front if one.metrics[cost] <= selection.value]
+        cheapest = min(front, key=lambda one: one.metrics[cost])
         return _best(within, _most_accurate, selection, cheapest, "the cheapest")
-    within = [trial for trial in front if trial.metrics["accuracy"] >= selection.value]
-    return _best(within, lambda trial: (-_macs(trial),), selection, max(front, key=_most_accurate), "the most accurate")
+    within = [one for one in front if one.metrics["accuracy"] >= selection.value]
+    return _best(within, lambda one: (-_macs(one),), selection, max(front, key=_most_accurate), "the most accurate")
 
 
-def _macs(trial: Trial) -> float:
-    return trial.metrics["average_macs"]
+def _macs(observed: Observation) -> float:
+    return observed.metrics["average_macs"]
 
 
-def _most_accurate(trial: Trial) -> tuple[float, float]:
-    return preference(*trial_figures(trial))
+def _most_accurate(observed: Observation) -> tuple[float, float]:
+    return preference(*figures_of(observed))
 
 
 def _best(
-    found: Sequence[Trial],
-    worth: Callable[[Trial], tuple[float, ...]],
+    found: Sequence[Observation],
+    worth: Callable[[Observation], tuple[float, ...]],
     selection: Selection,
-    nearest: Trial,
+    nearest: Observation,
     name: str,
-) -> Trial:
+) -> Observation:
     if not found:
         latency = f" and {nearest.metrics['latency_ms']:.4g} ms" if "latency_ms" in nearest.metrics else ""
         raise UsageError(
@@ -165,19 +165,19 @@ def _best(
     return max(found, key=worth)
 
 
-def _knee(front: Sequence[Trial], objectives: Sequence[Objective]) -> Trial:
-    ends = {o.name: [trial.metrics[o.name] for trial in front] for o in objectives}
+def _knee(front: Sequence[Observation], objectives: Sequence[Objective]) -> Observation:
+    ends = {o.name: [one.metrics[o.name] for one in front] for o in objectives}
     costs = [objective.name for objective in objectives if not objective.maximize]
 
-    def share(trial: Trial, name: str) -> float:
-        return (trial.metrics[name] - min(ends[name])) / (max(ends[name]) - min(ends[name]) or 1.0)
+    def share(one: Observation, name: str) -> float:
+        return (one.metrics[name] - min(ends[name])) / (max(ends[name]) - min(ends[name]) or 1.0)
 
-    return max(front, key=lambda t: share(t, "accuracy") - sum(share(t, name) for name in costs) / len(costs))
+    return max(front, key=lambda one: share(one, "accuracy") - sum(share(one, name) for name in costs) / len(costs))
 
 
-def _of_key(observed: Sequence[Trial], key: str) -> Trial:
-    found = [trial for trial in observed if trial.key.startswith(key)]
-    keys = sorted({trial.key for trial in found})
+def _of_key(observed: Sequence[Observation], key: str) -> Observation:
+    found = [one for one in observed if one.key.startswith(key)]
+    keys = sorted({one.key for one in found})
     if not keys:
         raise UsageError(f"--select {key}: no evaluated network has this key; trials.csv of the run lists them all")
     if len(keys) > 1:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection, Place
+from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
 from aebnas_bo.config.schema import Config
@@ -23,7 +23,7 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Place, Trial
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.version import __version__
 
@@ -111,8 +111,7 @@ def write_summary(
         hypervolume=hypervolume(trials, objectives),
         hypervolume_with_settings=hypervolume(trials, objectives, has_settings=True),
         front=[
-            {**_front_row(trial), **_corrected_row(corrected.get((trial.number, trial.setting)))}
-            for trial in pareto_front(trials, objectives)
+            {**_front_row(one), **_corrected_row(corrected.get(one.place))} for one in pareto_front(trials, objectives)
         ],
         seconds={
             **{name: round(value, 3) for name, value in seconds.items()},
@@ -157,15 +156,15 @@ def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
     return {"name": splits.class_names[label], "accuracy": 100.0 * int(counts[label]) / len(images)}
 
 
-def _front_row(trial: Trial) -> dict[str, object]:
+def _front_row(observed: Observation) -> dict[str, object]:
     return {
-        "trial": trial.number,
-        "setting": trial.setting,
-        "key": trial.key,
-        **trial.metrics,
-        **{f"{name}_sem": value for name, value in trial.sems.items()},
-        "details": dict(trial.details),
-        "parameters": dict(trial.parameters),
+        "trial": observed.number,
+        "setting": observed.index,
+        "key": observed.key,
+        **observed.metrics,
+        **{f"{name}_sem": value for name, value in observed.sems.items()},
+        "details": dict(observed.details),
+        "parameters": dict(observed.parameters),
     }
 
 
@@ -183,7 +182,7 @@ def _optimism(correction: FrontCorrection | None) -> dict[str, float]:
 
 
 def corrected_accuracies(summary: Summary) -> dict[Place, float]:
-    """Return the corrected accuracy of each point of the front by number and setting of its trial."""
+    """Return the corrected accuracy of each point of the front by its place."""
     known = ((row.get("trial"), row.get("setting"), row.get("accuracy_corrected")) for row in summary.front)
     return {
         (number, setting): accuracy

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
@@ -31,8 +31,8 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
         The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed.
     """
     best: dict[str, float] = {}
-    for trial in completed_settings(trials):
-        best[trial.key] = max(best.get(trial.key, 0.0), trial.metrics["accuracy"])
+    for one in observations(trials):
+        best[one.key] = max(best.get(one.key, 0.0), one.metrics["accuracy"])
     networks = [space.architecture(point) for point in plain_points(space)]
     seen = [one for one in networks if one.key in best and one.resolution == networks[0].resolution]
     if len(seen) < LEAST_NETWORKS:

@@ -14,7 +14,7 @@ from botorch.exceptions.errors import ModelFittingError
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.parameter_columns import column_layout
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
@@ -32,13 +32,13 @@ class Prediction:
     """One observation and what the surrogate makes of it without its network.
 
     Args:
-        trial: The observation.
+        observed: The observation.
         predicted: Median of the prediction, in natural units.
         lower: Lower end of the 95 % interval of what would be observed.
         upper: Its upper end.
     """
 
-    trial: Trial
+    observed: Observation
     predicted: float
     lower: float
     upper: float
@@ -100,7 +100,7 @@ def surrogate_reports(
     objectives: Sequence[Objective],
     known_costs: Sequence[KnownCosts] = (),
 ) -> tuple[SurrogateReport, ...]:
-    """Fit the surrogates to all trials and see how well they predict each network, with all its settings, left out.
+    """Fit the surrogates to all trials and see how well they predict each network when it is left out.
 
     Args:
         trials: All trials.
@@ -111,8 +111,8 @@ def surrogate_reports(
     Returns:
         One report per metric; none while fewer than 8 networks are known or if no fit succeeds.
     """
-    observed = completed_settings(trials)
-    if len({trial.key for trial in observed}) < FEWEST_TRIALS:
+    observed = observations(trials)
+    if len({one.key for one in observed}) < FEWEST_TRIALS:
         return ()
     try:
         return _reports(observed, space, objectives, known_costs)
@@ -122,17 +122,20 @@ def surrogate_reports(
 
 
 def _reports(
-    observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], known_costs: Sequence[KnownCosts]
+    observed: Sequence[Observation],
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    known_costs: Sequence[KnownCosts],
 ) -> tuple[SurrogateReport, ...]:
     names = [objective.name for objective in objectives]
-    X = torch.tensor(np.stack([space.encode(trial.parameters) for trial in observed]))
-    Y = torch.tensor([[trial.metrics[name] for name in names] for trial in observed], dtype=torch.float64)
-    sems = torch.tensor([[trial.sems[name] for name in names] for trial in observed], dtype=torch.float64)
+    X = torch.tensor(np.stack([space.encode(one.parameters) for one in observed]))
+    Y = torch.tensor([[one.metrics[name] for name in names] for one in observed], dtype=torch.float64)
+    sems = torch.tensor([[one.sems[name] for name in names] for one in observed], dtype=torch.float64)
     cost_outcomes = outcome_positions(known_costs, names)
     bounds = [objective.bounds for objective in objectives]
     model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcomes, bounds)
     fit_surrogate(model)
-    left_out = leave_out(model, [trial.key for trial in observed])
+    left_out = leave_out(model, [one.key for one in observed])
     kernel = model.covar_module.base_kernel
     lengthscales = kernel.lengthscale.detach().reshape(len(names), -1).tolist()
     reports = []

@@ -7,11 +7,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from aebnas_bo.analysis.front_correction import CorrectedPoint, Place
+from aebnas_bo.analysis.front_correction import CorrectedPoint
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Place, Trial, observations
 from aebnas_bo.storage.atomic_files import write_text
 
 
@@ -24,7 +24,7 @@ def write_tables(
     *,
     corrected: Mapping[Place, CorrectedPoint] | None = None,
 ) -> None:
-    """Write `trials.csv`, `settings.csv` (further settings included), `pareto_front.csv` and `hypervolume.csv`.
+    """Write `trials.csv`, `settings.csv` (all operating points), `pareto_front.csv` and `hypervolume.csv`.
 
     Args:
         folder: Where to.
@@ -39,31 +39,31 @@ def write_tables(
         header += [objective.name, f"{objective.name}_sem"]
     header += [*detail_names, *parameter_names, "generation_s", "evaluation_s"]
 
-    def row(trial: Trial) -> list[object]:
+    def row(trial: Trial, found: Trial | Observation) -> list[object]:
         cells: list[object] = [trial.number, trial.key, trial.status, " ".join(trial.reason.split())]
         for objective in objectives:
-            cells += [trial.metrics.get(objective.name), trial.sems.get(objective.name)]
-        cells += [trial.details.get(name) for name in detail_names]
-        cells += [trial.parameters.get(name) for name in parameter_names]
+            cells += [found.metrics.get(objective.name), found.sems.get(objective.name)]
+        cells += [found.details.get(name) for name in detail_names]
+        cells += [found.parameters.get(name) for name in parameter_names]
         return [*cells, trial.generation_s, trial.evaluation_s]
 
-    def row_of_setting(trial: Trial) -> list[object]:
-        number, *cells = row(trial)
-        return [number, trial.setting, *cells]
+    def row_of_setting(observed: Observation) -> list[object]:
+        number, *cells = row(observed.trial, observed)
+        return [number, observed.index, *cells]
 
     header_of_settings = [header[0], "setting", *header[1:]]
-    write_csv(folder / "trials.csv", header, map(row, trials))
-    write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, completed_settings(trials)))
+    write_csv(folder / "trials.csv", header, (row(trial, trial) for trial in trials))
+    write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, observations(trials)))
     front = pareto_front(trials, objectives)
     known = corrected or {}
     more = [
-        [one.accuracy, one.average_macs] if (one := known.get((trial.number, trial.setting))) is not None else ["", ""]
-        for trial in front
+        [one.accuracy, one.average_macs] if (one := known.get(observed.place)) is not None else ["", ""]
+        for observed in front
     ]
     write_csv(
         folder / "pareto_front.csv",
         [*header_of_settings, "accuracy_corrected", "average_macs_corrected"],
-        [[*row_of_setting(trial), *cells] for trial, cells in zip(front, more, strict=True)],
+        [[*row_of_setting(observed), *cells] for observed, cells in zip(front, more, strict=True)],
     )
     plain, whole = (hypervolume_curve(trials, objectives, has_settings) for has_settings in (False, True))
     curve = [(number, value, with_all) for (number, value), (_, with_all) in zip(plain, whole, strict=True)]

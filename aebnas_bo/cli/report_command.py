@@ -41,7 +41,7 @@ def report(
         contents = gather(read_run(RunFolder(run)), wanted)
         path = write_report(contents, out)
         chosen = contents.networks.chosen if contents.networks is not None else ()
-        keys = [{"title": network.title, "key": network.trial.key} for network in chosen]
+        keys = [{"title": network.title, "key": network.observed.key} for network in chosen]
         show(
             {"folder": str(run), "report": str(path), "chosen": keys},
             lambda stdout: stdout.print(str(path), highlight=False, soft_wrap=True, markup=False),

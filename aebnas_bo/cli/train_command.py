@@ -93,9 +93,9 @@ def train(
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:
             write_outputs_csv(candidate.folder.trained / "plain.csv", known)
-        every = [one.description for one in trained_networks(candidate.folder, candidate.trial.key)]
-        write_outputs_csv(candidate.folder.trained / f"{candidate.trial.key}.csv", every)
-        write_confusion_csv(candidate.folder.trained / f"{candidate.trial.key}-confusion.csv", every)
+        every = [one.description for one in trained_networks(candidate.folder, candidate.observed.key)]
+        write_outputs_csv(candidate.folder.trained / f"{candidate.observed.key}.csv", every)
+        write_confusion_csv(candidate.folder.trained / f"{candidate.observed.key}-confusion.csv", every)
         draw_front(candidate.folder)
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
 

@@ -60,8 +60,8 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
     if not folder.holds_study:
         raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
     with TrialStore.open_read_only(folder.study) as store:
-        trial = select(store.trials(), store.study.objectives, selection)
-    trained = trained_networks(folder, trial.key)
+        observed = select(store.trials(), store.study.objectives, selection)
+    trained = trained_networks(folder, observed.key)
     fitting = [
         one
         for one in trained
@@ -72,11 +72,11 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
     with_seed = "" if seed is None else f" --seeds {seed}"
     if recipe is None or not trained:
         raise UsageError(
-            f"network {trial.key} is not trained yet{'' if seed is None else f' with seed {seed}'}; first: "
+            f"network {observed.key} is not trained yet{'' if seed is None else f' with seed {seed}'}; first: "
             f"aebnas-bo train {folder.path} --select '{selection}'{with_seed}"
         )
     known = ", ".join(f"{one.description.origin.recipe or '–'} (seed {one.description.origin.seed})" for one in trained)
-    raise UsageError(f"--recipe {recipe}: network {trial.key} has no such training; its recipes are {known}")
+    raise UsageError(f"--recipe {recipe}: network {observed.key} has no such training; its recipes are {known}")
 
 
 def export_network(source: Path, format_: Format, folder: Path) -> Path:

@@ -34,7 +34,7 @@ from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerp
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data, with_budget
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
@@ -58,19 +58,19 @@ class Candidate:
     Args:
         folder: The run folder.
         problem: The study's images and space, and its configuration with what was changed for this training.
-        trial: What was chosen, at which thresholds.
+        observed: What was chosen, at which thresholds.
         goal: What thresholds are tuned for once it is trained.
     """
 
     folder: RunFolder
     problem: Problem
-    trial: Trial
+    observed: Observation
     goal: TuningGoal
 
     @property
     def architecture(self) -> Architecture:
         """The network."""
-        return self.problem.space.architecture(self.trial.parameters)
+        return self.problem.space.architecture(self.observed.parameters)
 
     @property
     def measurable(self) -> Measurable:
@@ -82,7 +82,7 @@ class Candidate:
             splits=final.splits,
             estimation=final.config.estimation,
             goal=self.goal,
-            estimated_accuracy=self.trial.metrics["accuracy"],
+            estimated_accuracy=self.observed.metrics["accuracy"],
         )
 
     @property
@@ -122,16 +122,16 @@ def choose_candidate(
     with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
-    trial = select(trials, record.objectives, selection)
+    observed = select(trials, record.objectives, selection)
     problem = Problem.load(config) if splits is None else Problem.of(config, splits)
     if supernet_fingerprint(config, problem.splits.data_hash) != record.fingerprint:
         raise CorruptStateError(
             f"{folder.path}: the images or this program changed since the study began; give its images with "
             "--set data.root=PATH, or start another search"
         )
-    candidate = Candidate(folder, problem, trial, goal or tuning_goal_of(selection, trial, record.objectives))
+    candidate = Candidate(folder, problem, observed, goal or tuning_goal_of(selection, observed, record.objectives))
     if goal is not None:  # a search's own limit may lie below the network, chosen all the same
-        check_goal(goal, trial.key, candidate.costs)
+        check_goal(goal, observed.key, candidate.costs)
     return candidate
 
 
@@ -142,7 +142,7 @@ def training_of(candidate: Candidate, seed: int) -> Training:
         candidate: The network, with the configuration of its training.
         seed: Seed of the training.
     """
-    config, key = candidate.problem.config, candidate.trial.key
+    config, key = candidate.problem.config, candidate.observed.key
     recipe = final_recipe(candidate.problem)
     study = supernet_fingerprint(config, candidate.problem.splits.data_hash)
     identity = recipe_identity(recipe, config)
@@ -183,7 +183,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
             subnet = load_network(path)[0].to(problem.device)
-            progress.message(f"{candidate.trial.key}, seed {seed}: already trained; only thresholds are tuned")
+            progress.message(f"{candidate.observed.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
                 checkpoint.unlink()  # an earlier version began another recipe here
@@ -198,7 +198,7 @@ def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: R
         checkpoint.unlink(missing_ok=True)
     remark = remark_on_goal(candidate.goal, description.validation)
     if remark:
-        progress.message(f"{candidate.trial.key}, seed {seed}: {remark}")
+        progress.message(f"{candidate.observed.key}, seed {seed}: {remark}")
     return description
 
 

@@ -19,7 +19,7 @@ from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, millions
 
 NUM_BUDGETS = 16
@@ -44,18 +44,18 @@ class OperatingPoint:
     test: Figures
 
 
-def tuning_goal_of(selection: Selection, trial: Trial, objectives: Sequence[Objective]) -> TuningGoal:
+def tuning_goal_of(selection: Selection, observed: Observation, objectives: Sequence[Objective]) -> TuningGoal:
     """Return what a trained network's thresholds are tuned for: the limit it was chosen by, else its own average MACs.
 
     Args:
         selection: How it was chosen.
-        trial: The chosen observation.
+        observed: The chosen observation.
         objectives: The study's objectives; a network stays within its limit of MACs.
     """
     if selection.kind == "accuracy":
         return TuningGoal("min_accuracy", selection.value)
     limits = [objective.limit for objective in objectives if objective.name == "average_macs" and objective.limit]
-    most = selection.value if selection.kind == "macs" else trial.metrics["average_macs"]
+    most = selection.value if selection.kind == "macs" else observed.metrics["average_macs"]
     return TuningGoal("max_macs", MACS_PER_MILLION * min([most, *limits]))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from aebnas_bo.analysis.front_correction import Place
 from aebnas_bo.analysis.front_table import limits_text
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
@@ -26,7 +25,7 @@ from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Place, observations
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
@@ -73,7 +72,7 @@ class Networks:
 
     Args:
         space: Their space.
-        observed: All observations, further settings included.
+        observed: All observations.
         front: The admissible ones that are not dominated, cheapest first.
         hypervolume: What they dominate.
         chosen: Those that are shown in detail.
@@ -84,8 +83,8 @@ class Networks:
     """
 
     space: NetworkSpace
-    observed: tuple[Trial, ...]
-    front: tuple[Trial, ...]
+    observed: tuple[Observation, ...]
+    front: tuple[Observation, ...]
     hypervolume: float
     chosen: tuple[ShownNetwork, ...]
     largest_macs: float
@@ -120,7 +119,7 @@ class Contents:
 
     @property
     def corrected(self) -> Mapping[Place, float]:
-        """Corrected accuracy of points of the front, by number and setting of the trial."""
+        """Corrected accuracy of points of the front, by their places."""
         return {} if self.summary is None else corrected_accuracies(self.summary)
 
 
@@ -140,7 +139,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
     summary = read_summary(run.folder.summary) if run.folder.summary.exists() else None
     return Contents(
         run=run,
-        networks=_networks(run, selections) if completed_settings(run.trials) else None,
+        networks=_networks(run, selections) if observations(run.trials) else None,
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
@@ -162,7 +161,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
     return Networks(
         space=space,
-        observed=tuple(completed_settings(run.trials)),
+        observed=tuple(observations(run.trials)),
         front=tuple(pareto_front(run.trials, objectives)),
         hypervolume=hypervolume(run.trials, objectives, has_settings=True),
         chosen=_chosen(run, space, selections),
@@ -176,36 +175,35 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
 def _check_parameters(run: StoredRun, space: NetworkSpace) -> None:
     """Refuse a study whose text was damaged yet still reads."""
     rates = {f"exit{number}_rate" for number in range(1, len(space.declaration.exits) + 1)}
-    for trial in completed_settings(run.trials):
-        problems = [f"{name}: missing" for name in sorted(rates - trial.details.keys())]
+    for one in observations(run.trials):
+        problems = [f"{name}: missing" for name in sorted(rates - one.details.keys())]
         try:
-            space.search_space.validate(trial.parameters)
+            space.search_space.validate(one.parameters)
         except SearchSpaceError as error:
             problems += error.problems
         if problems:
             raise CorruptStateError(
-                f"{run.folder.study} is damaged: trial {trial.number} does not belong to its space "
+                f"{run.folder.study} is damaged: trial {one.number} does not belong to its space "
                 f"({'; '.join(problems)}); restore it from a copy, or start another run folder"
             )
 
 
 def _chosen(run: StoredRun, space: NetworkSpace, selections: Sequence[Selection]) -> tuple[ShownNetwork, ...]:
-    titles: dict[tuple[int, int], list[str]] = {}
-    trials: dict[tuple[int, int], Trial] = {}
-    for title, trial in _selected(run, selections):
-        place = trial.number, trial.setting
-        trials[place] = trial
-        titles.setdefault(place, []).append(title)
+    titles: dict[Place, list[str]] = {}
+    chosen: dict[Place, Observation] = {}
+    for title, one in _selected(run, selections):
+        chosen[one.place] = one
+        titles.setdefault(one.place, []).append(title)
     tables = table_store(run.folder, run.study.fingerprint, run.config.estimation)
     shown = []
-    for place, trial in trials.items():
-        measured = tables.load(trial.key)
+    for place, one in chosen.items():
+        measured = tables.load(one.key)
         title = " and ".join(titles[place])
-        shown.append(show_network(title, trial, space, None if measured is None else measured.table))
+        shown.append(show_network(title, one, space, None if measured is None else measured.table))
     return tuple(shown)
 
 
-def _selected(run: StoredRun, selections: Sequence[Selection]) -> list[tuple[str, Trial]]:
+def _selected(run: StoredRun, selections: Sequence[Selection]) -> list[tuple[str, Observation]]:
     objectives = run.study.objectives
     if not selections and not pareto_front(run.trials, objectives):
         nearest = nearest_to_admissible(run.trials, objectives)

@@ -78,7 +78,7 @@ def network_diagram(network: ShownNetwork) -> Markup:
         drawn.append(_box(part, y, most))
         remaining -= leaving
         y = bottom
-    label = f"Diagram of network {network.trial.key}"
+    label = f"Diagram of network {network.observed.key}"
     start = Markup('<svg class="diagram" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, y + 4, label)
     return start + Markup("").join(drawn) + Markup("</svg>")
 

@@ -14,7 +14,7 @@ stands at its depth. Ranges such as thresholds are cut into `BINS` equal parts.
 
 The model is a Bayesian linear regression: coefficients have the variance of one observation's noise a priori, so that a
 level seen once is trusted half, and the noise is estimated from the residuals. Intervals are of 95 %. Every network
-counts once, its settings of thresholds in equal shares. Accuracy is fitted as it is, in points of percent; a metric
+counts once, its operating points in equal shares. Accuracy is fitted as it is, in points of percent; a metric
 without bounds, such as average MACs, by its logarithm, so that effects are percent of itself.
 
 References:
@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, Point, SearchSpace
 
 BINS = 4
@@ -121,23 +121,23 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
     """Fit the additive model to all observations.
 
     Args:
-        trials: All trials, with their further settings.
+        trials: All trials.
         space: What is searched.
         objectives: The metrics.
 
     Returns:
         The effects; `None` while fewer than `FEWEST_NETWORKS` networks are known.
     """
-    observed = completed_settings(trials)
-    settings_of = Counter(trial.key for trial in observed)
-    if len(settings_of) < FEWEST_NETWORKS:
+    observed = observations(trials)
+    points_of = Counter(one.key for one in observed)
+    if len(points_of) < FEWEST_NETWORKS:
         return None
-    levels = [_levels(space, trial.parameters) for trial in observed]
-    weights = np.array([1.0 / settings_of[trial.key] for trial in observed])
+    levels = [_levels(space, one.parameters) for one in observed]
+    weights = np.array([1.0 / points_of[one.key] for one in observed])
     columns, design = _design(space, levels, weights)
     if not columns:
         return None
-    fits = [_fit(design, _values(observed, objective), weights, len(settings_of)) for objective in objectives]
+    fits = [_fit(design, _values(observed, objective), weights, len(points_of)) for objective in objectives]
     genes = []
     for parameter in space.parameters:
         at = [index for index, column in enumerate(columns) if column.parameter is parameter]
@@ -168,7 +168,7 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
             )
         )
     genes.sort(key=lambda gene: -gene.strength)
-    return GeneEffects(tuple(genes), tuple(fit.explained for fit in fits), len(settings_of))
+    return GeneEffects(tuple(genes), tuple(fit.explained for fit in fits), len(points_of))
 
 
 def _levels(space: SearchSpace, point: Point) -> dict[str, str]:
@@ -218,8 +218,8 @@ def _shares(of: Sequence[str], name: str, levels: Sequence[dict[str, str]], weig
     return shares
 
 
-def _values(observed: Sequence[Trial], objective: Objective) -> Array:
-    values = np.array([trial.metrics[objective.name] for trial in observed])
+def _values(observed: Sequence[Observation], objective: Objective) -> Array:
+    values = np.array([one.metrics[objective.name] for one in observed])
     return values if objective.bounds is not None else np.log(np.maximum(values, np.finfo(np.float64).tiny))
 
 
@@ -259,8 +259,8 @@ def _interval(mean: float, deviation: float, objective: Objective) -> Effect:
     return Effect(*(end if objective.bounds is not None else 100.0 * math.expm1(min(end, 100.0)) for end in ends))
 
 
-def _num_networks(observed: Sequence[Trial], levels: Sequence[dict[str, str]], name: str, level: str) -> int:
-    return len({trial.key for trial, one in zip(observed, levels, strict=True) if one.get(name) == level})
+def _num_networks(observed: Sequence[Observation], levels: Sequence[dict[str, str]], name: str, level: str) -> int:
+    return len({one.key for one, of_one in zip(observed, levels, strict=True) if of_one.get(name) == level})
 
 
 def _condition_text(parameter: Parameter) -> str:

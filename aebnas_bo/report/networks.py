@@ -11,7 +11,7 @@ from aebnas_bo.analysis.front_correction import thresholds_of
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, rows_in_use
 from aebnas_bo.early_exit.policy import ExitTable, OutputOutcome, outcomes_by_output
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -64,7 +64,7 @@ class ShownNetwork:
 
     Args:
         title: Why it was chosen.
-        trial: The observation.
+        observed: The observation.
         architecture: The network, without the exits that tuning switched off or that lie behind the end.
         switched_off: Names of those that tuning switched off.
         last_stage: Last stage, from 0, that is computed.
@@ -76,7 +76,7 @@ class ShownNetwork:
     """
 
     title: str
-    trial: Trial
+    observed: Observation
     architecture: Architecture
     switched_off: tuple[str, ...]
     last_stage: int
@@ -92,17 +92,17 @@ class ShownNetwork:
         return len(self.outputs) == len(self.costs.exits)
 
 
-def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTable | None) -> ShownNetwork:
+def show_network(title: str, observed: Observation, space: NetworkSpace, measured: ExitTable | None) -> ShownNetwork:
     """Work out what is shown of a network.
 
     Args:
         title: Why it was chosen.
-        trial: The observation.
+        observed: The observation.
         space: Its space.
         measured: Its table with all its exits, or `None`.
     """
-    whole = space.architecture(trial.parameters)
-    whole_costs, thresholds = exit_costs(whole, space.skeleton), thresholds_of(trial, space)
+    whole = space.architecture(observed.parameters)
+    whole_costs, thresholds = exit_costs(whole, space.skeleton), thresholds_of(observed, space)
     rows = rows_in_use(thresholds)
     off = [position for row, position in enumerate(whole.active_exits) if row not in rows]
     exits = tuple(None if position in off else branch for position, branch in enumerate(whole.exits))
@@ -117,10 +117,11 @@ def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTa
     if measured is not None:
         table = outputs_in_use(measured, thresholds, backbone=whole_costs.backbone, branches=whole_costs.branches).table
         outcomes = outcomes_by_output(table, kept)
-    rates = [*(trial.details[f"exit{position + 1}_rate"] for position in costs.exits), trial.details["final_rate"]]
+    names_of_rates = [*(f"exit{position + 1}_rate" for position in costs.exits), "final_rate"]
+    rates = [observed.details[name] for name in names_of_rates]
     return ShownNetwork(
         title=title,
-        trial=trial,
+        observed=observed,
         architecture=architecture,
         switched_off=tuple(f"exit {position + 1}" for position in off if last_exit is None or position < last_exit),
         last_stage=len(costs.stages) - 1 if last_exit is None else space.skeleton.exit_stages[last_exit],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aebnas_bo.preparation.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION
 
 
@@ -44,7 +44,7 @@ def _progress(contents: Contents) -> str:
     networks = contents.networks
     if networks is None:
         return text
-    num_networks = len({trial.key for trial in networks.observed})
+    num_networks = len({one.key for one in networks.observed})
     images = f" on {contents.data.images['validation']} validation images" if contents.data is not None else ""
     possible = power_text(networks.space.search_space.num_discrete)
     return (
@@ -56,7 +56,7 @@ def _progress(contents: Contents) -> str:
 def _answer(networks: Networks) -> list[str]:
     if not networks.front:
         return [f"Nothing found meets the limits: {networks.limits}."]
-    best, knee = max(networks.front, key=lambda trial: trial.metrics["accuracy"]), _knee(networks)
+    best, knee = max(networks.front, key=lambda one: one.metrics["accuracy"]), _knee(networks)
     takes = _latency(best, "; an image takes")
     sentences = [
         f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
@@ -72,22 +72,22 @@ def _answer(networks: Networks) -> list[str]:
     return sentences
 
 
-def _knee(networks: Networks) -> Trial | None:
-    return next((network.trial for network in networks.chosen if "knee" in network.title), None)
+def _knee(networks: Networks) -> Observation | None:
+    return next((network.observed for network in networks.chosen if "knee" in network.title), None)
 
 
-def _accuracy(trial: Trial) -> str:
-    return f"{trial.metrics['accuracy']:.1f}{SPACE}%"
+def _accuracy(observed: Observation) -> str:
+    return f"{observed.metrics['accuracy']:.1f}{SPACE}%"
 
 
-def _macs(trial: Trial) -> str:
-    return macs_text(trial.metrics["average_macs"] * MACS_PER_MILLION)
+def _macs(observed: Observation) -> str:
+    return macs_text(observed.metrics["average_macs"] * MACS_PER_MILLION)
 
 
-def _latency(trial: Trial, before: str) -> str:
+def _latency(observed: Observation, before: str) -> str:
     """Return the latency with what leads up to it; nothing where it is no objective."""
-    return f"{before} {trial.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in trial.metrics else ""
+    return f"{before} {observed.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in observed.metrics else ""
 
 
-def _share(trial: Trial, networks: Networks) -> str:
-    return percent_text(trial.metrics["average_macs"] / networks.largest_macs)
+def _share(observed: Observation, networks: Networks) -> str:
+    return percent_text(observed.metrics["average_macs"] / networks.largest_macs)

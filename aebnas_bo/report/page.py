@@ -106,7 +106,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         duration=duration_text,
         rates=exit_rates_text,
         thresholds=thresholds_text,
-        trained=lambda trial: nearest_trained(contents.points, trial.key, trial.metrics["average_macs"]),
+        trained=lambda one: nearest_trained(contents.points, one.key, one.metrics["average_macs"]),
         percent=lambda value: "–" if value is None else f"{value:.2f}",
     )
     scripts = {"plotly": get_plotlyjs(), "page": _read("page.js")}
@@ -211,7 +211,7 @@ def _commands(contents: Contents) -> list[tuple[str, str]]:
         ("go on with this study", f"aebnas-bo run --out {path} --resume --budget {2 * config.search.budget}"),
     ]
     if contents.networks is not None and contents.networks.chosen:
-        key = contents.networks.chosen[0].trial.key
+        key = contents.networks.chosen[0].observed.key
         found.append(("train a network to the end", f"aebnas-bo train {path} --select {key}"))
     return [*found, ("write this page again", f"aebnas-bo report {path}")]
 

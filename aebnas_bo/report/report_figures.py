@@ -24,7 +24,7 @@ from aebnas_bo.analysis.surrogate_report import SurrogateReport
 from aebnas_bo.analysis.trained_point import TrainedPoint, by_training
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 
 # Readable on white and on dark grey alike; colours of text and grid are the page's.
 MODEL = "#2f88c4"
@@ -55,8 +55,8 @@ class Figure:
 
 
 def front_figure(
-    observed: Sequence[Trial],
-    front: Sequence[Trial],
+    observed: Sequence[Observation],
+    front: Sequence[Observation],
     chosen: Sequence[ShownNetwork],
     objectives: Sequence[Objective],
     design_trials: int,
@@ -67,7 +67,7 @@ def front_figure(
     """Draw all observations, the front and the chosen networks over accuracy and one cost.
 
     Args:
-        observed: Completed trials with their further settings.
+        observed: All observations.
         front: The admissible ones that are not dominated.
         chosen: Networks to mark.
         objectives: The metrics, accuracy first.
@@ -83,34 +83,34 @@ def front_figure(
         ("further thresholds", MODEL, "x-thin-open", data.further),
     )
     figure = go.Figure()
-    for name, colour, symbol, trials in groups:
-        if trials:
+    for name, colour, symbol, points in groups:
+        if points:
             marker = {"color": colour, "symbol": symbol, "size": 6 if symbol == "circle" else 5, "opacity": 0.65}
-            figure.add_scatter(**_points(trials, objectives, right), mode="markers", name=name, marker=marker)
+            figure.add_scatter(**_points(points, objectives, right), mode="markers", name=name, marker=marker)
     if front:
         line = data.line
         steps = [*line, line[-1]]
-        end = max(trial.metrics[right.name] for trial in data.trials)
+        end = max(one.metrics[right.name] for one in data.trials)
         figure.add_scatter(
-            x=[*(trial.metrics[right.name] for trial in line), max(end, line[-1].metrics[right.name])],
-            y=[trial.metrics[up.name] for trial in steps],
+            x=[*(one.metrics[right.name] for one in line), max(end, line[-1].metrics[right.name])],
+            y=[one.metrics[up.name] for one in steps],
             mode="lines", line={"color": FRONT, "width": 2, "shape": "hv"}, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
         marker = {"color": FRONT, "size": 8}
         figure.add_scatter(**_points(front, objectives, right), mode="markers", name="Pareto front", marker=marker)
     if chosen:
-        stars = [network.trial for network in chosen]
+        stars = [network.observed for network in chosen]
         figure.add_scatter(
             **_points(stars, objectives, right), mode="markers+text", name="chosen",
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
     _add_trained(figure, data.trained)
-    lowest, highest = data.visible([network.trial for network in chosen])
+    lowest, highest = data.visible([network.observed for network in chosen])
     space = max(highest - lowest, 1.0)
     figure.update_yaxes(title=axis_label(up), range=[lowest - 0.05 * space, highest + 0.12 * space])
     figure.update_xaxes(title=axis_label(right))
-    costs = [*(trial.metrics[right.name] for trial in observed), *(mark.average_macs for mark in data.trained)]
+    costs = [*(one.metrics[right.name] for one in observed), *(mark.average_macs for mark in data.trained)]
     if needs_logarithm(costs):
         figure.update_xaxes(**_logarithmic(costs))
     hidden = data.num_below(lowest)
@@ -142,25 +142,25 @@ def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:
         )  # fmt: skip
 
 
-def _points(trials: Sequence[Trial], objectives: Sequence[Objective], right: Objective) -> dict[str, object]:
+def _points(observed: Sequence[Observation], objectives: Sequence[Objective], right: Objective) -> dict[str, object]:
     return {
-        "x": [trial.metrics[right.name] for trial in trials],
-        "y": [trial.metrics[objectives[0].name] for trial in trials],
-        "hovertext": [_hover(trial, objectives) for trial in trials],
+        "x": [one.metrics[right.name] for one in observed],
+        "y": [one.metrics[objectives[0].name] for one in observed],
+        "hovertext": [_hover(one, objectives) for one in observed],
         "hoverinfo": "text",
     }
 
 
-def _hover(trial: Trial, objectives: Sequence[Objective]) -> str:
+def _hover(one: Observation, objectives: Sequence[Objective]) -> str:
     up, *costs = objectives
-    setting = f", further setting {trial.setting}" if trial.setting else ""
+    setting = f", further setting {one.index}" if one.index else ""
     lines = [
-        f"<b>{escape(trial.key)}</b> (trial {trial.number}{setting})",
-        f"{trial.metrics[up.name]:.2f} ± {trial.sems[up.name]:.2f} {up.unit}",
-        *(f"{axis_label(cost)}: {trial.metrics[cost.name]:.4g}" for cost in costs),
+        f"<b>{escape(one.key)}</b> (trial {one.number}{setting})",
+        f"{one.metrics[up.name]:.2f} ± {one.sems[up.name]:.2f} {up.unit}",
+        *(f"{axis_label(cost)}: {one.metrics[cost.name]:.4g}" for cost in costs),
     ]
-    if sum(name.endswith("_rate") for name in trial.details) > 1:
-        lines += [f"leaving (%): {exit_rates_text(trial)}", f"thresholds: {thresholds_text(trial)}"]
+    if sum(name.endswith("_rate") for name in one.details) > 1:
+        lines += [f"leaving (%): {exit_rates_text(one)}", f"thresholds: {thresholds_text(one)}"]
     return "<br>".join(lines)
 
 
@@ -269,12 +269,12 @@ def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
         report: The surrogate of one metric.
         objective: The metric.
     """
-    observed = [prediction.trial.metrics[report.metric] for prediction in report.predictions]
+    observed = [prediction.observed.metrics[report.metric] for prediction in report.predictions]
     predicted = [prediction.predicted for prediction in report.predictions]
     figure = go.Figure()
     figure.add_scatter(
         x=observed, y=predicted, mode="markers", showlegend=False, hoverinfo="text",
-        hovertext=[f"{escape(one.trial.key)}<br>predicted {one.predicted:.4g} [{one.lower:.4g}, {one.upper:.4g}]"
+        hovertext=[f"{escape(one.observed.key)}<br>predicted {one.predicted:.4g} [{one.lower:.4g}, {one.upper:.4g}]"
                    for one in report.predictions],
         error_y={
             "type": "data", "symmetric": False, "width": 0, "thickness": 1, "color": "rgba(42, 127, 184, 0.25)",

@@ -14,7 +14,7 @@ from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.report.number_text import duration_text
 from aebnas_bo.report.stored_run import RunState, StoredRun
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 from aebnas_bo.storage.tensor_file import load_metadata
 
 RECENT_TRIALS = 20  # whose median time stands for that of the trials to come
@@ -151,8 +151,8 @@ def _network_text(network: FoundNetwork) -> str:
     return f"{network.accuracy:.2f} % at {network.average_macs:.4g} M average MACs ({network.key})"
 
 
-def _found(trial: Trial) -> FoundNetwork:
-    return FoundNetwork(trial.key, trial.number, trial.metrics["accuracy"], trial.metrics["average_macs"])
+def _found(observed: Observation) -> FoundNetwork:
+    return FoundNetwork(observed.key, observed.number, observed.metrics["accuracy"], observed.metrics["average_macs"])
 
 
 def _last(trial: Trial) -> LastTrial:

@@ -9,7 +9,7 @@ from typing import Literal
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import process_at_work
@@ -78,11 +78,11 @@ def read_run(folder: RunFolder) -> StoredRun:
 
 def _check_metrics(folder: RunFolder, study: StudyRecord, trials: Sequence[Trial]) -> None:
     """Refuse a study whose text was damaged yet still reads."""
-    for trial in completed_settings(trials):
-        missing = [o.name for o in study.objectives if o.name not in trial.metrics or o.name not in trial.sems]
-        if missing or "final_rate" not in trial.details:
+    for one in observations(trials):
+        missing = [o.name for o in study.objectives if o.name not in one.metrics or o.name not in one.sems]
+        if missing or "final_rate" not in one.details:
             raise CorruptStateError(
-                f"{folder.study} is damaged: trial {trial.number} lacks {', '.join(missing) or 'exit rates'}; restore "
+                f"{folder.study} is damaged: trial {one.number} lacks {', '.join(missing) or 'exit rates'}; restore "
                 "it from a copy, or start another run folder"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aebnas_bo.search.ax_strategy import AxClient
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.strategy import batch_start
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
 
 MOST_FURTHER = 1000  # settings told beside the trials: a Gaussian process takes time cubic in what it is told
@@ -65,19 +65,22 @@ class ReplayedClient:
 
     def _tell_further(self, trials: Sequence[Trial]) -> None:
         for trial in trials[self._num_further :]:
-            for observed in completed_settings([trial])[1:]:
+            for observed in observations([trial])[1:]:
                 key = self._space.key(observed.parameters)
                 # Another trial of the same network may have brought it already.
                 if key not in self._seen and self._further_told < MOST_FURTHER:
                     self._further_told += 1
-                    self._tell(self._client.attach_trial(dict(observed.parameters)), observed)
+                    self._complete(self._client.attach_trial(dict(observed.parameters)), observed)
                     self._seen.add(key)
         self._num_further = max(self._num_further, len(trials))
 
     def _tell(self, index: int, trial: Trial) -> None:
         if trial.status == "COMPLETED":
-            names = [objective.name for objective in self._objectives]
-            raw_data = {name: (trial.metrics[name], trial.sems[name]) for name in names}
-            self._client.complete_trial(index, raw_data=raw_data)
+            self._complete(index, Observation(trial))
         else:
             self._client.mark_trial_abandoned(index)  # a point of a failed one Ax would ask for again
+
+    def _complete(self, index: int, observed: Observation) -> None:
+        names = [objective.name for objective in self._objectives]
+        raw_data = {name: (observed.metrics[name], observed.sems[name]) for name in names}
+        self._client.complete_trial(index, raw_data=raw_data)

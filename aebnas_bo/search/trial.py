@@ -1,15 +1,17 @@
-"""One row of a study: what was proposed, what came of it."""
+"""Trials of a study, and what was observed in them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aebnas_bo.estimation.estimate import FurtherSetting
 from aebnas_bo.space.search_space import ParameterValue
 
 TrialStatus = Literal["COMPLETED", "FAILED", "RUNNING"]
+Place = tuple[int, int]
+"""Number of a trial, and position among its operating points: 0 as proposed."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,6 @@ class Trial:
         sems: Standard error of each metric.
         details: Further figures of the estimate, such as exit rates.
         further: The same network at other thresholds.
-        setting: Which of its settings this is: 0 as proposed, 1, 2 ... a further one.
         generation_s: Seconds spent proposing it.
         evaluation_s: Seconds spent evaluating it.
     """
@@ -42,25 +43,62 @@ class Trial:
     generation_s: float = 0.0
     evaluation_s: float = 0.0
     further: tuple[FurtherSetting, ...] = ()
-    setting: int = 0
 
 
-def completed_settings(trials: Sequence[Trial]) -> list[Trial]:
-    """Return everything that was observed: each completed trial, followed by its further settings as trials."""
-    observed = []
-    for trial in trials:
-        if trial.status == "COMPLETED":
-            observed.append(trial)
-            observed += [
-                replace(
-                    trial,
-                    parameters={**trial.parameters, **further.thresholds},
-                    metrics=further.metrics,
-                    sems=further.sems,
-                    details=further.details,
-                    further=(),
-                    setting=position,
-                )
-                for position, further in enumerate(trial.further, start=1)
-            ]
-    return observed
+@dataclass(frozen=True)
+class Observation:
+    """A completed trial at one of its operating points.
+
+    Args:
+        trial: The trial.
+        index: Which of its operating points: 0 as proposed, 1, 2 ... a further one.
+    """
+
+    trial: Trial
+    index: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Number of the trial and index of the operating point."""
+        return self.trial.number, self.index
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.trial.number
+
+    @property
+    def key(self) -> str:
+        """Key of the architecture."""
+        return self.trial.key
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterValue]:
+        """The canonical point, with the thresholds of this operating point."""
+        further = self._further
+        return self.trial.parameters if further is None else {**self.trial.parameters, **further.thresholds}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Mean of each metric."""
+        return (self._further or self.trial).metrics
+
+    @property
+    def sems(self) -> Mapping[str, float]:
+        """Standard error of each metric."""
+        return (self._further or self.trial).sems
+
+    @property
+    def details(self) -> Mapping[str, float]:
+        """Further figures of the estimate, such as exit rates."""
+        return (self._further or self.trial).details
+
+    @property
+    def _further(self) -> FurtherSetting | None:
+        return self.trial.further[self.index - 1] if self.index else None
+
+
+def observations(trials: Sequence[Trial]) -> list[Observation]:
+    """Return each completed trial as proposed, followed by its further operating points."""
+    completed = [trial for trial in trials if trial.status == "COMPLETED"]
+    return [Observation(trial, index) for trial in completed for index in range(1 + len(trial.further))]

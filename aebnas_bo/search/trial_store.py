@@ -274,7 +274,6 @@ def _wait_for_others(connection: DBAPIConnection, _: ConnectionPoolEntry) -> Non
 
 def _columns(trial: Trial) -> dict[str, object]:
     columns = asdict(trial)
-    del columns["setting"]  # a stored trial is as proposed
     for holder in (columns, *columns["further"]):
         for name in ("metrics", "sems", "details"):
             numbers: Mapping[str, float] = holder[name]

@@ -13,7 +13,7 @@ from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -31,18 +31,18 @@ class Contender:
 
     Args:
         architecture: The network.
-        trials: The observation of it that meets each goal best.
+        observations: The observation of it that meets each goal best.
         is_plain: Whether it is a plain network.
     """
 
     architecture: Architecture
-    trials: Mapping[TuningGoal, Trial]
+    observations: Mapping[TuningGoal, Observation]
     is_plain: bool = False
 
     @property
     def key(self) -> str:
         """Key of the architecture."""
-        return next(iter(self.trials.values())).key
+        return next(iter(self.observations.values())).key
 
 
 def score(goal: TuningGoal, accuracy: float, average_macs: float) -> Score:
@@ -108,7 +108,7 @@ def choose_contenders(
 
 
 def _plain_for(
-    goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Trial], space: NetworkSpace
+    goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Observation], space: NetworkSpace
 ) -> list[str]:
     """Return the keys of the plain networks that a goal asks for, of some that were observed."""
     by_key = {one.key: one for one in plain}
@@ -130,29 +130,29 @@ def _plain_for(
     return list(dict.fromkeys(one.key for one in found if one is not None))
 
 
-def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Observation]:
     """Return all observations that meet the limits of a search, or all of them where none does."""
-    completed = completed_settings(trials)
-    return admissible(completed, objectives) or completed
+    observed = observations(trials)
+    return admissible(observed, objectives) or observed
 
 
-def _best_by_network(observed: Sequence[Trial], goal: TuningGoal) -> dict[str, Trial]:
+def _best_by_network(observed: Sequence[Observation], goal: TuningGoal) -> dict[str, Observation]:
     """Return the best observation of each network for a goal, best network first."""
 
-    def merit(trial: Trial) -> Score:
-        return score(goal, trial.metrics["accuracy"], MACS_PER_MILLION * trial.metrics["average_macs"])
+    def merit(one: Observation) -> Score:
+        return score(goal, one.metrics["accuracy"], MACS_PER_MILLION * one.metrics["average_macs"])
 
-    best: dict[str, Trial] = {}
-    for trial in sorted(observed, key=merit, reverse=True):
-        best.setdefault(trial.key, trial)
+    best: dict[str, Observation] = {}
+    for one in sorted(observed, key=merit, reverse=True):
+        best.setdefault(one.key, one)
     return best
 
 
 def _contender(
-    key: str, best: Sequence[Mapping[str, Trial]], *, space: NetworkSpace, goals: Sequence[TuningGoal]
+    key: str, best: Sequence[Mapping[str, Observation]], *, space: NetworkSpace, goals: Sequence[TuningGoal]
 ) -> Contender:
-    trials = {goal: of_goal[key] for goal, of_goal in zip(goals, best, strict=True)}
-    return Contender(space.architecture(trials[goals[0]].parameters), trials)
+    observed = {goal: of_goal[key] for goal, of_goal in zip(goals, best, strict=True)}
+    return Contender(space.architecture(observed[goals[0]].parameters), observed)
 
 
 def budget_goals(highest: float, count: int, cheapest: float = 0.0) -> list[TuningGoal]:

@@ -159,7 +159,7 @@ def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tun
         epochs=epochs,
         key=one.contender.key,
         goal=goal,
-        estimate=one.contender.trials[goal].metrics["accuracy"],
+        estimate=one.contender.observations[goal].metrics["accuracy"],
         accuracy=one.accuracy,
         average_macs=millions(one.average_macs),
         behind=100.0 * behind,

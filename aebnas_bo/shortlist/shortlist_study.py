@@ -128,7 +128,7 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
         progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
     train = partial(short_training, ground, progress)
     [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
-    return replace(candidate, trial=winner.trials[candidate.goal]), judgements
+    return replace(candidate, observed=winner.observations[candidate.goal]), judgements
 
 
 def short_training(ground: Ground, progress: RunProgress, contender: Contender, epochs: int) -> ExitTable:

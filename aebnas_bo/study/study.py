@@ -35,7 +35,7 @@ from aebnas_bo.report.contents import gather
 from aebnas_bo.report.page import write_report
 from aebnas_bo.report.report_figures import front_figure
 from aebnas_bo.report.stored_run import read_run
-from aebnas_bo.search.trial import Trial, completed_settings
+from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
@@ -307,7 +307,7 @@ class Study:
             UsageError: If no trial is completed.
         """
         trials = self.trials
-        observed = completed_settings(trials)
+        observed = observations(trials)
         if not observed:
             raise UsageError(f"{self.folder}: no trial is completed; search first, with Study.run")
         with TrialStore.open_read_only(self._folder.study) as store:

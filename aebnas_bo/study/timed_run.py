@@ -20,7 +20,7 @@ from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
@@ -263,7 +263,7 @@ class _TimedRun:
         return seconds
 
     def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
-        return Candidate(self._folder, ground.problem, winner.trials[goal], goal)
+        return Candidate(self._folder, ground.problem, winner.observations[goal], goal)
 
     def _decide(
         self,
@@ -309,9 +309,9 @@ def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
     return replace(candidate, problem=problem)
 
 
-def _goals(config: Config, observed: Sequence[Trial]) -> list[TuningGoal]:
+def _goals(config: Config, observed: Sequence[Observation]) -> list[TuningGoal]:
     """Return the budgets of average MACs; the highest is the limit of the search, else the most that was seen."""
-    seen = [trial.metrics["average_macs"] for trial in observed]
+    seen = [one.metrics["average_macs"] for one in observed]
     highest = config.search.max_average_macs or max(seen, default=1.0)
     return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
 

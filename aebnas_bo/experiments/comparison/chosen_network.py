@@ -9,7 +9,7 @@ from aebnas_bo.deploy.network_figures import network_outcome
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.problem import Problem
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -48,17 +48,19 @@ def budget_of(config: Config, space: NetworkSpace) -> float:
     return config.search.max_average_macs or millions(space.middle_macs)
 
 
-def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> ChosenNetwork:
-    """Measure a trial's network on the test images, at the thresholds it was chosen with.
+def judge(observed: Observation, problem: Problem, estimator: SupernetEstimator) -> ChosenNetwork:
+    """Measure an observed network on the test images, at the thresholds it was chosen with.
 
     Args:
-        trial: The observation.
+        observed: The observation.
         problem: Space and images.
         estimator: Has the weights and tunes thresholds that are no parameters.
     """
     space, splits = problem.space, problem.splits
-    architecture = space.architecture(trial.parameters)
-    given = estimator.tuned_thresholds(architecture) if space.tunes_thresholds else space.thresholds(trial.parameters)
+    architecture = space.architecture(observed.parameters)
+    given = (
+        estimator.tuned_thresholds(architecture) if space.tunes_thresholds else space.thresholds(observed.parameters)
+    )
     costs = exit_costs(architecture, space.skeleton)
     images = MeasuringImages.of(replace(splits, validation=splits.test), problem.device)
     measured, _ = measure(
@@ -71,7 +73,7 @@ def judge(trial: Trial, problem: Problem, estimator: SupernetEstimator) -> Chose
     network = network_outcome(measured, costs, given)
     return ChosenNetwork(
         key=architecture.key,
-        validation_accuracy=trial.metrics["accuracy"],
+        validation_accuracy=observed.metrics["accuracy"],
         test_accuracy=network.outcome.accuracy,
         average_macs=network.average_macs,
         average_macs_without_passed=network.average_macs_without_passed,

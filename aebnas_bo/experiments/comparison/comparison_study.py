@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
-from aebnas_bo.analysis.selection import observations, trial_figures, within_budget
+from aebnas_bo.analysis.selection import figures_of, some_observations, within_budget
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
@@ -155,7 +155,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_h
         method=config.name,
         seed=config.seed,
         curve=tuple(value for _, value in hypervolume_curve(trials, objectives, has_settings=True)),
-        network=judge(within_budget(observations(trials), budget, figures=trial_figures), problem, estimator),
+        network=judge(within_budget(some_observations(trials), budget, figures=figures_of), problem, estimator),
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )

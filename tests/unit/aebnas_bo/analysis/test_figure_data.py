@@ -5,23 +5,23 @@ from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.estimation.estimate import FurtherSetting
-from aebnas_bo.search.trial import completed_settings
+from aebnas_bo.search.trial import observations
 
 SETTING = FurtherSetting({}, {"accuracy": 80.0, "average_macs": 1.0}, {}, {})
 
 
 def test_the_line_of_a_panel_is_the_front_of_its_two_metrics_alone(timed, three) -> None:
-    assert [trial.number for trial in line_of(timed, three, three[1])] == [5, 0, 2, 1]
-    assert [trial.number for trial in line_of(timed, three, three[2])] == [4, 1]
+    assert [trial.number for trial in line_of(observations(timed), three, three[1])] == [5, 0, 2, 1]
+    assert [trial.number for trial in line_of(observations(timed), three, three[2])] == [4, 1]
     limited = (three[0], replace(three[1], limit=3.6), three[2])
-    assert [trial.number for trial in line_of(timed, limited, three[2])] == [4, 2]
+    assert [trial.number for trial in line_of(observations(timed), limited, three[2])] == [4, 2]
 
 
 def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
     slow = FurtherSetting({}, {"accuracy": 99.0, "average_macs": 1.0, "latency_ms": 8.0}, {}, {})
     one = replace(trials[0], metrics={**trials[0].metrics, "latency_ms": 2.0}, further=(slow,))
     limited = (*three[:2], replace(three[2], limit=5.0))
-    assert [trial.setting for trial in line_of(completed_settings([one]), limited, three[1])] == [0]
+    assert [trial.index for trial in line_of(observations([one]), limited, three[1])] == [0]
 
 
 def test_the_hypervolume_is_shown_with_and_without_further_settings(trials, objectives) -> None:
@@ -42,19 +42,20 @@ def test_without_trials_there_is_no_curve(objectives) -> None:
 
 
 def test_observations_are_told_apart(trials, objectives) -> None:
-    observed = completed_settings([replace(trials[0], further=(SETTING,)), *trials[1:]])
+    trials = [replace(trials[0], further=(SETTING,)), *trials[1:]]
+    observed = observations(trials)
     front = pareto_front(trials, objectives)
     points = [TrainedPoint("key1", "final", 200, 97.0, 90.0)]
     data = front_data(observed, front, objectives, right=objectives[1], design_trials=2, trained=points)
     assert [trial.number for trial in data.design] == [0, 1]
     assert all(trial.number >= 2 for trial in data.proposed)
-    assert [(trial.number, trial.setting) for trial in data.further] == [(0, 1)]
+    assert [one.place for one in data.further] == [(0, 1)]
     assert list(data.front) == front
-    assert (0, 1) in [(trial.number, trial.setting) for trial in data.line]
+    assert (0, 1) in [trial.place for trial in data.line]
     assert data.visible(())[1] == 97.0
     assert data.num_below(1000.0) == len(data.trials) == len(observed) - 1
     latency = replace(objectives[1], name="latency_ms")
-    timed = [replace(trial, metrics={**trial.metrics, "latency_ms": 1.0}) for trial in observed]
+    timed = observations([replace(trial, metrics={**trial.metrics, "latency_ms": 1.0}, further=()) for trial in trials])
     of_latency = front_data(timed, (), objectives, right=latency, design_trials=2, trained=points)
     assert of_latency.trained == ()
     assert of_latency.visible(timed)[1] == max(trial.metrics["accuracy"] for trial in timed)

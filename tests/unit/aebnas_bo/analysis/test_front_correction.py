@@ -15,7 +15,7 @@ from aebnas_bo.analysis.front_correction import (
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -67,17 +67,22 @@ def test_the_best_of_many_equal_networks_is_corrected(objectives) -> None:
     generator = torch.Generator().manual_seed(0)
     answers = {number: torch.rand(100, generator=generator) < 0.7 for number in range(50)}
     equal = [make_trial(number, 100.0 * float(right.double().mean()), 2.0) for number, right in answers.items()]
-    found = choice_optimism(equal, lambda trial: answers[trial.number], objectives, halves=random_halves(100, 0))
+    found = choice_optimism(
+        observations(equal), lambda trial: answers[trial.number], objectives, halves=random_halves(100, 0)
+    )
     assert found is not None
     assert found > 5.0
-    alone = choice_optimism(equal[:1], lambda trial: answers[trial.number], objectives, halves=random_halves(100, 0))
+    alone = choice_optimism(
+        observations(equal[:1]), lambda trial: answers[trial.number], objectives, halves=random_halves(100, 0)
+    )
     assert alone == pytest.approx(0.0)
 
 
 def test_no_front_has_no_optimism(objectives) -> None:
     limited = (replace(objectives[0], limit=99.9), objectives[1])
     answers = torch.arange(10) < 5
-    assert choice_optimism([make_trial(0, 50.0, 2.0)], lambda _: answers, limited, halves=random_halves(10, 0)) is None
+    observed = observations([make_trial(0, 50.0, 2.0)])
+    assert choice_optimism(observed, lambda _: answers, limited, halves=random_halves(10, 0)) is None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_every_point_of_the_front_is_corrected(settings, objectives) -> None:
         architecture = space.architecture(point)
         details = {f"exit{k + 1}_threshold": 0.5 for k in architecture.active_exits[:1]}
         trial = Trial(number, architecture.key, "COMPLETED", point, metrics={}, details=details)
-        kept = [one for one in thresholds_of(trial, space) if one is not None]
+        kept = [one for one in thresholds_of(Observation(trial), space) if one is not None]
         if len(kept) == len(architecture.active_exits):
             outcome = evaluate_thresholds(table_of(architecture), kept)
             metrics = {"accuracy": outcome.accuracy, "average_macs": outcome.average_macs / 1e6}
@@ -109,7 +114,7 @@ def test_every_point_of_the_front_is_corrected(settings, objectives) -> None:
         trials.append(replace(trial, metrics=metrics, sems={"accuracy": 1.0, "average_macs": 0.0}))
     found = correct_front(trials, objectives, space, table_of=table_of, seed=0)
     front = pareto_front(trials, objectives)
-    assert set(found.points) == {(trial.number, trial.setting) for trial in front}
+    assert set(found.points) == {trial.place for trial in front}
     assert found.threshold_optimism == pytest.approx(
         float(np.mean([one.tuned_accuracy - one.accuracy for one in found.points.values()]))
     )

@@ -5,6 +5,7 @@ from rich.console import Console
 from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.search.trial import observations
 
 from .conftest import make_trial
 
@@ -37,7 +38,7 @@ def test_tuned_thresholds_are_details(trials, objectives) -> None:
 
 
 def test_long_fronts_are_thinned_out_evenly(objectives) -> None:
-    front = [make_trial(n, 10.0 + n, 0.01 * n) for n in range(90)]
+    front = observations([make_trial(n, 10.0 + n, 0.01 * n) for n in range(90)])
     shown = text(front_table(front, objectives))
     assert "90 networks, 30 of them shown" in shown
     assert "key0 " in shown

@@ -4,15 +4,15 @@ import pytest
 
 from aebnas_bo.analysis.selection import (
     Selection,
-    observations,
+    figures_of,
     parse_selection,
     select,
-    trial_figures,
+    some_observations,
     within_budget,
 )
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import FurtherSetting
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_key_means_its_most_accurate_setting(trials, objectives) -> None:
     )
     named = [replace(trials[0], key="abcd00000000", further=(better,)), replace(trials[1], key="abce00000000")]
     chosen = select(named, objectives, parse_selection("abcd"))
-    assert (chosen.key, chosen.setting, chosen.metrics["accuracy"]) == ("abcd00000000", 1, 60.0)
+    assert (chosen.key, chosen.index, chosen.metrics["accuracy"]) == ("abcd00000000", 1, 60.0)
 
 
 def test_key_that_is_unknown_or_says_too_little_is_refused(trials, objectives) -> None:
@@ -108,16 +108,16 @@ def test_nothing_completed_is_said(trials, objectives) -> None:
         select([trials[3]], objectives, Selection("knee"))
 
 
-def a_trial(number: int, accuracy: float, macs: float) -> Trial:
-    return Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs})
+def an_observation(number: int, accuracy: float, macs: float) -> Observation:
+    return Observation(Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs}))
 
 
 def test_the_most_accurate_network_within_a_budget_is_chosen() -> None:
-    found = [a_trial(0, 80.0, 1.0), a_trial(1, 90.0, 2.0), a_trial(2, 90.0, 1.5), a_trial(3, 99.0, 2.1)]
-    assert within_budget(found, 2.0, figures=trial_figures).number == 2
-    assert within_budget(found, 0.5, figures=trial_figures).number == 0  # none keeps to it: the cheapest
+    found = [an_observation(*row) for row in ((0, 80.0, 1.0), (1, 90.0, 2.0), (2, 90.0, 1.5), (3, 99.0, 2.1))]
+    assert within_budget(found, 2.0, figures=figures_of).number == 2
+    assert within_budget(found, 0.5, figures=figures_of).number == 0  # none keeps to it: the cheapest
 
 
 def test_without_a_completed_trial_nothing_is_observed() -> None:
     with pytest.raises(UsageError, match="no trial was completed"):
-        observations([Trial(0, "", "FAILED", {})])
+        some_observations([Trial(0, "", "FAILED", {})])

@@ -26,7 +26,7 @@ def test_summary_has_corrected_accuracies_of_the_front(tiny_runs, tmp_path) -> N
     with TrialStore.open_read_only(folder.study) as store:
         trials, objectives = store.trials(), store.study.objectives
     front = pareto_front(trials, objectives)
-    points = {(trial.number, trial.setting): CorrectedPoint(40.0, 42.0, 0.5) for trial in front[:1]}
+    points = {trial.place: CorrectedPoint(40.0, 42.0, 0.5) for trial in front[:1]}
     correction = FrontCorrection(points, 2.0, None)
     written = write_summary(
         tmp_path / "summary.json", config, load_splits(config.data), trials, objectives, "trained", {},
@@ -34,7 +34,7 @@ def test_summary_has_corrected_accuracies_of_the_front(tiny_runs, tmp_path) -> N
     )  # fmt: skip
     assert read_summary(tmp_path / "summary.json") == written
     assert written.optimism == {"thresholds": 2.0}
-    assert corrected_accuracies(written) == {(front[0].number, front[0].setting): 40.0}
+    assert corrected_accuracies(written) == {front[0].place: 40.0}
     assert corrected_accuracies(read_summary(folder.summary)) == {}
 
 

@@ -56,11 +56,11 @@ def test_predictions_belong_to_their_trials_and_cover_as_much_as_is_said(objecti
     trials = make_trials(20)
     accuracy, macs = surrogate_reports(trials, SPACE, objectives)
     assert (accuracy.metric, macs.metric) == ("accuracy", "average_macs")
-    assert [(p.trial.number, p.trial.setting) for p in accuracy.predictions[:3]] == [(0, 0), (0, 1), (1, 0)]
-    inside = [p.lower <= p.trial.metrics["accuracy"] <= p.upper for p in accuracy.predictions]
+    assert [p.observed.place for p in accuracy.predictions[:3]] == [(0, 0), (0, 1), (1, 0)]
+    inside = [p.lower <= p.observed.metrics["accuracy"] <= p.upper for p in accuracy.predictions]
     assert accuracy.quality is not None
     assert sum(inside) / len(inside) == pytest.approx(accuracy.quality.coverage)
-    errors = [abs(p.predicted - p.trial.metrics["average_macs"]) for p in macs.predictions]
+    errors = [abs(p.predicted - p.observed.metrics["average_macs"]) for p in macs.predictions]
     assert max(errors) < 0.2  # of a range of 1
     assert surrogate_reports(trials[:3], SPACE, objectives) == ()
 

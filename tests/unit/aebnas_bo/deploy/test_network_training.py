@@ -56,8 +56,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
     candidate = choose_candidate(own_run, KNEE)
     network = train_candidate(candidate, 0, False, progress())
-    assert network.key == candidate.trial.key
-    assert network.validation.average_macs <= candidate.trial.metrics["average_macs"] + 1e-9
+    assert network.key == candidate.observed.key
+    assert network.validation.average_macs <= candidate.observed.metrics["average_macs"] + 1e-9
     assert (network.test.images, network.validation.images) == (
         270,
         len(candidate.problem.for_final_training.splits.validation),
@@ -161,7 +161,7 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
 
     with pytest.raises(KeyboardInterrupt):
         train_candidate(candidate, 3, False, RunProgress(Console(stderr=True), quiet=True, check=stop))
-    begun = trained_folder(own_run, candidate.trial.key, 3) / "training.safetensors"
+    begun = trained_folder(own_run, candidate.observed.key, 3) / "training.safetensors"
     before = begun.read_bytes()
     other = train(own_run, "final_training.epochs=1", seed=3)
     assert training_folder(own_run, training_of(candidate, 3)) == begun.parent
@@ -219,7 +219,7 @@ def test_other_images_are_refused(own_run, monkeypatch) -> None:
 
 
 def test_two_processes_do_not_train_the_same(own_run) -> None:
-    key = choose_candidate(own_run, KNEE).trial.key
+    key = choose_candidate(own_run, KNEE).observed.key
     folder = trained_folder(own_run, key, 0)
     folder.mkdir(parents=True)
     with RunLock(folder), pytest.raises(RunFolderInUseError, match="is in use by process"):
@@ -280,11 +280,11 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
 
 
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:
-    key = choose_candidate(own_run, KNEE).trial.key
+    key = choose_candidate(own_run, KNEE).observed.key
     with pytest.raises(UsageError, match=rf"--tune-for macs<=1e-06: network {key} takes 0\.\d+ M even") as refused:
         choose_candidate(own_run, KNEE, goal=TuningGoal("max_macs", 1.0))
     least = str(refused.value).split("takes ")[1].split(" M")[0]
-    assert choose_candidate(own_run, KNEE, goal=parse_goal(f"macs<={least}")).trial.key == key
+    assert choose_candidate(own_run, KNEE, goal=parse_goal(f"macs<={least}")).observed.key == key
     candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("min_accuracy", 100.0))
     network = train_candidate(candidate, 0, False, RunProgress(Console(stderr=True, width=200), quiet=False))
     said = "no thresholds reach 100 % of the validation images; they are set for as many as they can, "

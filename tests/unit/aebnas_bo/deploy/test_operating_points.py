@@ -21,12 +21,12 @@ from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 from aebnas_bo.space.macs import ExitCosts
 
 
-def a_trial() -> Trial:
-    return Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0})
+def an_observation() -> Observation:
+    return Observation(Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0}))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def a_trial() -> Trial:
 )
 def test_thresholds_are_tuned_for_what_the_network_was_chosen_by(text, limit, goal) -> None:
     objectives = (Objective("accuracy", True, 10.0), Objective("average_macs", False, 5.0, limit=limit))
-    assert tuning_goal_of(parse_selection(text), a_trial(), objectives) == goal
+    assert tuning_goal_of(parse_selection(text), an_observation(), objectives) == goal
 
 
 @pytest.mark.parametrize("rule", ["each", "cumulative"])

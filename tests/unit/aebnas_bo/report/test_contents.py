@@ -28,7 +28,7 @@ def test_everything_is_gathered_from_the_folder_alone(tiny_runs) -> None:
     assert all(network.has_table for network in networks.chosen)
     best = max(networks.front, key=lambda trial: trial.metrics["accuracy"])
     shown = next(network for network in networks.chosen if "most accurate" in network.title)
-    assert shown.trial == best
+    assert shown.observed == best
     assert networks.effects is not None
     assert networks.effects.num_networks == len({trial.key for trial in networks.observed})
     assert [report.metric for report in networks.surrogates] == ["accuracy", "average_macs"]
@@ -40,7 +40,7 @@ def test_one_network_chosen_twice_is_shown_once(tiny_runs) -> None:
     selections = [parse_selection(text) for text in ("best-accuracy", "accuracy>=0", "macs<=1", "best-accuracy")]
     contents = gather(run, selections)
     assert contents.networks is not None
-    places = [(network.trial.number, network.trial.setting) for network in contents.networks.chosen]
+    places = [network.observed.place for network in contents.networks.chosen]
     assert len(places) == len(set(places))
     assert "cheapest of at least 0 %" in " ".join(network.title for network in contents.networks.chosen)
     with pytest.raises(UsageError, match="no network found meets it"):

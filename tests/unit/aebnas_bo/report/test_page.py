@@ -22,6 +22,7 @@ from aebnas_bo.report.networks import show_network
 from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
+from aebnas_bo.search.trial import Observation
 
 EVIL = "</script><script>alert(1)</script><!--"
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -70,8 +71,8 @@ def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
     point = {p.name: p.inactive_value for p in space.search_space.parameters}
     point = space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
     details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
-    trial = replace(found.networks.observed[0], parameters=point, details=details)
-    shown = show_network("knee", trial, space, None)
+    trial = replace(found.networks.observed[0].trial, parameters=point, details=details)
+    shown = show_network("knee", Observation(trial), space, None)
     page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
     assert "The network ends at Exit 2, which takes every image that is left" in page
     assert f"An image that never leaves early costs {macs_text(shown.outputs[-1].macs)}." in page
@@ -222,7 +223,7 @@ def test_corrected_accuracies_are_shown_where_they_are_known(contents: Contents)
     assert contents.summary is not None
     assert "Corrected (%)" not in without_plotly(render(contents))
     place = contents.networks.front[0]
-    rows = [{"trial": place.number, "setting": place.setting, "accuracy_corrected": 12.25}]
+    rows = [{"trial": place.number, "setting": place.index, "accuracy_corrected": 12.25}]
     summary = replace(contents.summary, front=rows, optimism={"thresholds": 1.5, "choice": 0.25})
     section = without_plotly(render(replace(contents, summary=summary))).partition('<section id="front">')[2]
     assert "Corrected (%)" in section

@@ -11,7 +11,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import RandomStrategy
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, observations
 
 
 def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0) -> list[Trial]:
@@ -169,7 +169,7 @@ def test_limits_draw_the_search_to_admissible_points(estimator, objectives, sett
     limited = (replace(objectives[0], limit=82.0), replace(objectives[1], limit=4.5))
     settings = settings.model_copy(update={"mc_samples": 64})
     found = [[run(estimator, o, settings, 20, seed=seed)[8:] for seed in (0, 1)] for o in (objectives, limited)]
-    counts = [sum(len(admissible(trials, limited)) for trials in of_both) for of_both in found]
+    counts = [sum(len(admissible(observations(trials), limited)) for trials in of_both) for of_both in found]
     assert counts[1] > 2 * counts[0]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Observation, Trial
 from aebnas_bo.shortlist.contenders import Contender
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
@@ -25,11 +25,11 @@ def macs_of(architecture: Architecture) -> tuple[int, ...]:
 
 def contender(key: str, width: int, *goals: TuningGoal, has_exit: bool = False) -> Contender:
     """A network whose estimates are 50 for the first goal, 51 for the second ..."""
-    trials = {
-        goal: Trial(0, key, "COMPLETED", {}, metrics={"accuracy": 50.0 + place, "average_macs": 1.0})
+    observed = {
+        goal: Observation(Trial(0, key, "COMPLETED", {}, metrics={"accuracy": 50.0 + place, "average_macs": 1.0}))
         for place, goal in enumerate(goals)
     }
-    return Contender(network(width, has_exit), trials)
+    return Contender(network(width, has_exit), observed)
 
 
 def table(one: Contender, is_right: Sequence[int]) -> ExitTable:

@@ -112,7 +112,7 @@ def test_fewer_networks_than_asked_for_are_all_listed(trials, space) -> None:
 
 def test_a_contender_has_its_best_observation_for_each_goal(trials, space) -> None:
     [one] = [one for one in chosen(trials, space, CHEAP, ANY) if one.key == "a"]
-    assert {goal: trial.number for goal, trial in one.trials.items()} == {CHEAP: 3, ANY: 0}
+    assert {goal: seen.number for goal, seen in one.observations.items()} == {CHEAP: 3, ANY: 0}
     assert one.architecture == space.architecture(trials[0].parameters)
 
 
@@ -120,7 +120,7 @@ def test_further_settings_of_thresholds_count_as_observations(trials, space) -> 
     further = FurtherSetting({}, {"accuracy": 88.0, "average_macs": 0.5}, {}, {})
     trials[5] = replace(trials[5], further=(further,))
     first = chosen(trials, space, CHEAP)[0]
-    assert (first.key, first.trials[CHEAP].setting) == ("d", 1)
+    assert (first.key, first.observations[CHEAP].index) == ("d", 1)
 
 
 def test_only_networks_within_the_limits_are_listed_if_there_are_any(trials, space) -> None:

@@ -47,9 +47,9 @@ def test_the_winner_of_a_short_list_takes_the_selected_network_s_place(run: RunF
     winner, judgements = shortlisted(selected, 4, progress())
     assert [epochs for _, epochs in trained] == [1, 1, 1, 1, 2, 2]
     [chosen] = [one for one in judgements if one.rung == 1 and one.is_kept]
-    assert winner.trial.key == chosen.key
+    assert winner.observed.key == chosen.key
     assert (winner.goal, winner.problem) == (selected.goal, selected.problem)
-    assert winner.trial.metrics["accuracy"] == chosen.estimate
+    assert winner.observed.metrics["accuracy"] == chosen.estimate
     assert {point.key for point in read_shortlist(run.shortlist)} == {key for key, _ in trained}
 
 
@@ -61,7 +61,7 @@ def test_what_was_trained_is_not_trained_again(run: RunFolder, trained) -> None:
     again = shortlisted(candidate(run), 3, progress())
     assert len(trained) == before
     assert again[1] == first[1]
-    assert again[0].trial == first[0].trial
+    assert again[0].observed == first[0].observed
     assert (run.shortlist / SHORTLIST_FILE).read_bytes() == table
 
 
@@ -129,7 +129,7 @@ def test_the_first_rung_is_chosen_from_the_run_s_trials(run: RunFolder) -> None:
     one = candidate(run)
     contenders = choose_shortlist(Ground(run, one.problem), [one.goal], 3)
     assert len({contender.key for contender in contenders}) == 3
-    assert contenders[0].key == one.trial.key  # the most accurate by estimate within its own average MACs
+    assert contenders[0].key == one.observed.key  # the most accurate by estimate within its own average MACs
 
 
 def test_a_key_leaves_nothing_to_choose() -> None:
