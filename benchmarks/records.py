@@ -6,10 +6,11 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 
@@ -46,11 +47,13 @@ def read_run(path: Path) -> tuple[Header, list[Trial]]:
     documents = [json.loads(line) for line in lines[:-1]]  # what follows the last newline is incomplete
     header = documents[0]
     objectives = tuple(Objective(**objective) for objective in header.pop("objectives"))
-    trials = [
-        Trial(**{**row, "further": tuple(FurtherSetting(**setting) for setting in row["further"])})
-        for row in documents[1:]
-    ]
-    return Header(**header, objectives=objectives), trials
+    return Header(**header, objectives=objectives), [_trial(row) for row in documents[1:]]
+
+
+def _trial(row: dict[str, Any]) -> Trial:
+    metrics, sems, further = (row.pop(name) for name in ("metrics", "sems", "further"))
+    points = (OperatingPoint(metrics, sems), *(OperatingPoint(**point) for point in further))
+    return Trial(**row, points=points if row["status"] == "COMPLETED" else ())
 
 
 class RunFile:
@@ -83,10 +86,12 @@ class RunFile:
 
 
 def _row(trial: Trial) -> dict[str, object]:
-    row = asdict(trial)
-    del row["details"]
-    row["further"] = [{key: setting[key] for key in ("thresholds", "metrics", "sems")} for setting in row["further"]]
-    return row
+    """Return a trial as the files have it: without exit rates, further operating points in a list of their own."""
+    row = asdict(replace(trial, points=()))
+    del row["points"]
+    seconds = {name: row.pop(name) for name in ("generation_s", "evaluation_s")}
+    further = [{"thresholds": one.thresholds, "metrics": one.metrics, "sems": one.sems} for one in trial.points[1:]]
+    return {**row, "metrics": trial.metrics, "sems": trial.sems, **seconds, "further": further}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -10,12 +10,12 @@ import logging
 import sys
 import time
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
+from aebnas_bo.search.trial import as_proposed
 from aebnas_bo.seeding import parse_seeds
 from benchmarks.methods import Method, methods
 from benchmarks.problem import Problem, load_problem
@@ -29,7 +29,7 @@ def run(problem: Problem, name: str, method: Method, seed: int, budget: int, fol
     strategy = method.strategy(problem, seed)
     settings = method.settings if method.peer is None else method.settings.model_copy(update={"batch_size": 1})
     while len(file.trials) < budget:
-        told = file.trials if method.tells_further else [replace(trial, further=()) for trial in file.trials]
+        told = file.trials if method.tells_further else [as_proposed(trial) for trial in file.trials]
         for trial in propose_trials(strategy, told, settings)[: budget - len(file.trials)]:
             file.append([evaluate_trial(trial, problem.estimator, problem.objectives)])
 

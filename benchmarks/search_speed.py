@@ -24,7 +24,7 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.strategy import Strategy
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, as_proposed
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.problem import CONFIGURATIONS
 from benchmarks.records import output_file, read_run
@@ -70,7 +70,7 @@ def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence
         seconds = _seconds(engine, trials[: told + 1], SUGGESTIONS)
         ours += seconds
         lines.append(f"qnehvi, {told + 1} trials told: " + ", ".join(f"{value:.2f}" for value in seconds) + " s")
-    alone = [replace(trial, further=()) for trial in trials]
+    alone = [as_proposed(trial) for trial in trials]
     for told, count in PEER_SUGGESTIONS.items():
         engine = strategy(space, objectives, "ax-default")
         engine.propose(alone[:told], 1)
@@ -90,7 +90,7 @@ def _seconds(engine: Strategy, trials: Sequence[Trial], count: int) -> list[floa
         started = time.perf_counter()
         [proposal] = engine.propose(told, 1)
         seconds.append(time.perf_counter() - started)
-        told.append(replace(told[-1], number=len(told), parameters=proposal.parameters, further=()))
+        told.append(replace(as_proposed(told[-1]), number=len(told), parameters=proposal.parameters))
         print(f"{seconds[-1]:.2f} s", flush=True)  # noqa: T201
     return seconds
 
@@ -106,7 +106,7 @@ def memory(
             engine = strategy(space, objectives, "qnehvi")  # as a study of so many trials would begin
             told = list(trials[: TOLD[0]])
         [proposal] = engine.propose(told, 1)
-        told.append(replace(told[-1], number=len(told), parameters=proposal.parameters, further=()))
+        told.append(replace(as_proposed(told[-1]), number=len(told), parameters=proposal.parameters))
         if done % MEMORY_MARKS == 0:
             lines.append(f"after {done} suggestions: {resident_mb():.0f} MB")
             print(lines[-1], flush=True)  # noqa: T201

@@ -59,7 +59,7 @@ def hypervolume_data(trials: Sequence[Trial], objectives: Sequence[Objective], d
     return HypervolumeData(
         alone=alone,
         whole=whole,
-        has_settings=any(trial.further for trial in trials),
+        has_settings=any(len(trial.points) > 1 for trial in trials),
         design_end=min(design_trials, len(trials)) + 0.5,
         bottom=low - margin,
         top=high + 1.5 * margin,

@@ -187,10 +187,8 @@ def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | N
     Returns:
         One per exit; `None` of one that tuning switched off, 0 of one at which the network ends.
     """
-    if space.tunes_thresholds:
-        active = space.architecture(observed.parameters).active_exits
-        return tuple(observed.details.get(threshold_name(position)) for position in active)
-    return space.thresholds(observed.parameters)
+    active = space.architecture(observed.parameters).active_exits
+    return tuple(observed.point.thresholds.get(threshold_name(position)) for position in active)
 
 
 def _right_answers(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:

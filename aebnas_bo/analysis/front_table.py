@@ -46,7 +46,7 @@ def front_table(
     beside = [nearest_trained(trained, one.key, one.metrics["average_macs"]) for one in shown] if trained else []
     if any(beside):
         table.add_column("trained: (%) at MACs (M)", justify="right")
-    has_exits = any(name.endswith("_rate") for one in shown for name in one.details)
+    has_exits = any(one.point.exit_rates for one in shown)
     if has_exits:
         table.add_column("exit rates (%)", justify="right")
         table.add_column("thresholds", justify="right")
@@ -92,25 +92,20 @@ def evenly(front: Sequence[Observation], count: int) -> list[Observation]:
 
 def exit_rates_text(observed: Observation) -> str:
     """Return the percentage of images leaving at each exit and at the end, a dash for an exit that is off."""
-    rates = [(name, rate) for name, rate in observed.details.items() if name.endswith("_rate")]
-    return " / ".join(f"{100 * rate:.0f}" if _exists(observed, name) else "–" for name, rate in rates)
+    rates = observed.point.exit_rates.items()
+    return " / ".join(f"{100 * rate:.0f}" if _exists(observed, output) else "–" for output, rate in rates)
 
 
 def thresholds_text(observed: Observation) -> str:
-    """Return the threshold of every exit, a parameter or, where it was tuned, a detail; none of an exit that is off."""
-    known = {**observed.details, **observed.parameters}
-    exits = [name.removesuffix("_rate") for name in observed.details if name.endswith("_rate") and name != "final_rate"]
-    return " / ".join(
-        f"{float(known[f'{exit_}_threshold']):.2f}"
-        if f"{exit_}_threshold" in known and _exists(observed, f"{exit_}_rate")
-        else "–"
-        for exit_ in exits
-    )
+    """Return the threshold of every exit, a dash for one that is off or not run."""
+    known = observed.point.thresholds
+    exits = [output for output in observed.point.exit_rates if output != "final"]
+    return " / ".join(f"{known[name]:.2f}" if (name := f"{exit_}_threshold") in known else "–" for exit_ in exits)
 
 
-def _exists(observed: Observation, rate_name: str) -> bool:
-    """Return whether the exit a rate belongs to is switched on."""
-    return observed.parameters.get(rate_name.replace("_rate", "_depth"), 1) != 0
+def _exists(observed: Observation, output: str) -> bool:
+    """Return whether an output is switched on."""
+    return observed.parameters.get(f"{output}_depth", 1) != 0
 
 
 def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from aebnas_bo.analysis.exit_columns import exit_figures
 from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import nearest_to_admissible, pareto_front
@@ -163,7 +164,7 @@ def _front_row(observed: Observation) -> dict[str, object]:
         "key": observed.key,
         **observed.metrics,
         **{f"{name}_sem": value for name, value in observed.sems.items()},
-        "details": dict(observed.details),
+        "details": exit_figures(observed),
         "parameters": dict(observed.parameters),
     }
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from aebnas_bo.analysis.exit_columns import exit_figures
 from aebnas_bo.analysis.front_correction import CorrectedPoint
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import pareto_front
@@ -20,7 +21,7 @@ def write_tables(
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
     parameter_names: Sequence[str],
-    detail_names: Sequence[str],
+    exit_names: Sequence[str],
     *,
     corrected: Mapping[Place, CorrectedPoint] | None = None,
 ) -> None:
@@ -31,28 +32,30 @@ def write_tables(
         trials: All trials in order.
         objectives: The metrics, in the order of their columns.
         parameter_names: Columns of parameters.
-        detail_names: Columns of further figures such as exit rates.
+        exit_names: Columns of exit rates and the like, as `exit_columns` names them.
         corrected: Points of the front corrected for selection; two more columns of `pareto_front.csv`.
     """
     header = ["trial", "key", "status", "reason"]
     for objective in objectives:
         header += [objective.name, f"{objective.name}_sem"]
-    header += [*detail_names, *parameter_names, "generation_s", "evaluation_s"]
+    header += [*exit_names, *parameter_names, "generation_s", "evaluation_s"]
 
-    def row(trial: Trial, found: Trial | Observation) -> list[object]:
+    def row(trial: Trial, index: int = 0) -> list[object]:
+        found = Observation(trial, index) if trial.points else trial
+        exits = exit_figures(found) if isinstance(found, Observation) else {}
         cells: list[object] = [trial.number, trial.key, trial.status, " ".join(trial.reason.split())]
         for objective in objectives:
             cells += [found.metrics.get(objective.name), found.sems.get(objective.name)]
-        cells += [found.details.get(name) for name in detail_names]
+        cells += [exits.get(name) for name in exit_names]
         cells += [found.parameters.get(name) for name in parameter_names]
         return [*cells, trial.generation_s, trial.evaluation_s]
 
     def row_of_setting(observed: Observation) -> list[object]:
-        number, *cells = row(observed.trial, observed)
+        number, *cells = row(observed.trial, observed.index)
         return [number, observed.index, *cells]
 
     header_of_settings = [header[0], "setting", *header[1:]]
-    write_csv(folder / "trials.csv", header, (row(trial, trial) for trial in trials))
+    write_csv(folder / "trials.csv", header, map(row, trials))
     write_csv(folder / "settings.csv", header_of_settings, map(row_of_setting, observations(trials)))
     front = pareto_front(trials, objectives)
     known = corrected or {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aebnas_bo.early_exit.calibration import Calibration
+
 RawData = dict[str, tuple[float, float]]
 
 
@@ -17,37 +19,65 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class FurtherSetting:
-    """What the same network comes to at other thresholds, which its evaluation reveals at no cost.
+class OperatingPoint:
+    """A network at given thresholds; without exits, just its metrics.
 
     Args:
-        thresholds: Thresholds by parameter name; all other parameters are the point's.
         metrics: Mean of each metric.
         sems: Standard error of each metric.
-        details: Further figures, such as exit rates.
+        exit_rates: Share of the images that leave at each output: `exit1`, `exit2` ... and `final`.
+        thresholds: Threshold of each exit that is run, by parameter name.
+        calibrations: How each output was calibrated; empty if none was.
     """
 
-    thresholds: Mapping[str, float]
     metrics: Mapping[str, float]
     sems: Mapping[str, float]
-    details: Mapping[str, float] = field(default_factory=dict)
+    exit_rates: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+
+    @property
+    def exit_figures(self) -> dict[str, float]:
+        """Exit rates, calibrations and thresholds by the names of their columns in tables."""
+        figures = {f"{output}_rate": rate for output, rate in self.exit_rates.items()}
+        for output, one in self.calibrations.items():
+            values = (one.temperature, one.error_before, one.error_after)
+            figures |= dict(zip(calibration_columns(output), values, strict=True))
+        return {**figures, **self.thresholds}
+
+
+def calibration_columns(output: str) -> tuple[str, str, str]:
+    """Return the names of an output's columns for temperature and calibration error before and after."""
+    return f"{output}_temperature", f"{output}_calibration_error_before", f"{output}_calibration_error_after"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Metrics of one point.
+    """What was found about one point; an estimator that knows no exits gives key and metrics alone.
 
     Args:
         key: Key of the architecture.
         metrics: Measurement of each metric by name.
-        details: Further figures worth keeping, such as exit rates.
-        further: The same network at other thresholds.
+        exit_rates: As `OperatingPoint` has them.
+        thresholds: As `OperatingPoint` has them.
+        calibrations: As `OperatingPoint` has them.
+        further: The same network at other thresholds, whose figures its evaluation reveals at no cost. Those thresholds
+            are parameters of the space; all other parameters are the point's.
     """
 
     key: str
     metrics: Mapping[str, Measurement]
-    details: Mapping[str, float] = field(default_factory=dict)
-    further: tuple[FurtherSetting, ...] = ()
+    exit_rates: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    further: tuple[OperatingPoint, ...] = ()
+
+    @property
+    def points(self) -> tuple[OperatingPoint, ...]:
+        """The network as proposed, then at the further thresholds."""
+        means = {name: measurement.mean for name, measurement in self.metrics.items()}
+        sems = {name: measurement.sem for name, measurement in self.metrics.items()}
+        return OperatingPoint(means, sems, self.exit_rates, self.thresholds, self.calibrations), *self.further
 
     @property
     def raw_data(self) -> RawData:

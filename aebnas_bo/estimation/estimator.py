@@ -18,10 +18,6 @@ class Estimator(Protocol):
     def search_space(self) -> SearchSpace:
         """The space whose points it judges."""
 
-    @property
-    def detail_names(self) -> tuple[str, ...]:
-        """Names of the figures it may report beside the metrics, in the order of tables."""
-
     def estimate(self, point: Point) -> Estimate:
         """Judge one point.
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.policy import ExitOutcome, ExitTable, evaluate_thresholds, mean_cost
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.cost_objective import CostObjective, costs_of
-from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
@@ -31,7 +32,6 @@ from aebnas_bo.supernet.supernet import Supernet
 
 CACHED_NETWORKS = 512  # at 10,000 images and 5 outputs a table takes 250 kB, statistics some 50 kB
 CALIBRATION_BATCH = 256
-CALIBRATION_FIGURES = ("temperature", "calibration_error_before", "calibration_error_after")
 
 
 @dataclass(frozen=True)
@@ -80,24 +80,12 @@ class SupernetEstimator:
         self._goal = goal
         self._costs = tuple(costs)
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
-        self._known_further: OrderedDict[str, tuple[FurtherSetting, ...]] = OrderedDict()
+        self._known_further: OrderedDict[str, tuple[OperatingPoint, ...]] = OrderedDict()
 
     @property
     def search_space(self) -> SearchSpace:
         """The flat space whose points are judged."""
         return self._space.search_space
-
-    @property
-    def detail_names(self) -> tuple[str, ...]:
-        """Rate of each exit position and of the final classifier, and thresholds that are no parameters of the space;
-        where asked for, how each output was calibrated.
-        """
-        outputs = [*(f"exit{number}" for number in range(1, len(self._space.skeleton.exit_stages) + 1)), "final"]
-        figures = CALIBRATION_FIGURES if self._config.temperature_scaling else ()
-        thresholds = [threshold_name(k) for k in range(len(outputs) - 1)]
-        others = [name for name in thresholds if name not in self.search_space.names]
-        calibrations = [f"{output}_{figure}" for output in outputs for figure in figures]
-        return (*(f"{output}_rate" for output in outputs), *others, *calibrations)
 
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
@@ -113,18 +101,17 @@ class SupernetEstimator:
             return self._tuned_estimate(architecture)
         thresholds = self._space.thresholds(point)
         outcome = evaluate_thresholds(self.exit_table(architecture), thresholds)
-        details = self._details(architecture, architecture.active_exits, outcome)
-        named = zip(map(threshold_name, architecture.active_exits), thresholds, strict=True)
-        details |= {name: threshold for name, threshold in named if name not in self.search_space.names}
         return Estimate(
             key=architecture.key,
             metrics=self._metrics(architecture, outcome),
-            details=details,
+            exit_rates=self._exit_rates(architecture.active_exits, outcome),
+            thresholds=_named(architecture, thresholds),
+            calibrations=self._calibrations(architecture),
             further=self._further(architecture) if self._space.has_free_thresholds else (),
         )
 
     def _tuned_estimate(self, architecture: Architecture) -> Estimate:
-        """Judge a network at the thresholds that are best for it; `details` holds those of exits that are run."""
+        """Judge a network at the thresholds that are best for it."""
         tuned = self.tuned_thresholds(architecture)
         costs = exit_costs(architecture, self._space.skeleton)
         table = self.exit_table(architecture)
@@ -132,11 +119,13 @@ class SupernetEstimator:
         outcome = evaluate_thresholds(used.table, used.thresholds)
         kept = tuple(k for row, k in enumerate(architecture.active_exits) if row in used.rows)
         exits = tuple(branch if k in kept else None for k, branch in enumerate(architecture.exits))
-        metrics = self._metrics(replace(architecture, exits=exits), outcome)
-        details = self._details(architecture, kept, outcome)
-        named = zip(architecture.active_exits, tuned, strict=True)
-        details |= {threshold_name(k): threshold for k, threshold in named if threshold is not None}
-        return Estimate(key=architecture.key, metrics=metrics, details=details)
+        return Estimate(
+            key=architecture.key,
+            metrics=self._metrics(replace(architecture, exits=exits), outcome),
+            exit_rates=self._exit_rates(kept, outcome),
+            thresholds=_named(architecture, tuned),
+            calibrations=self._calibrations(architecture),
+        )
 
     def tuned_thresholds(self, architecture: Architecture) -> tuple[float | None, ...]:
         """Return the thresholds of a network's active exits that are best for the goal.
@@ -155,18 +144,20 @@ class SupernetEstimator:
         )
         return found.thresholds
 
-    def _details(self, architecture: Architecture, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:
-        """Return the rates of exits that are on, 0 of all others, and calibrations, of which absent exits have none."""
-        details = {name: 0.0 for name in self.detail_names if name.endswith("_rate")}
-        rates = [*(f"exit{position + 1}_rate" for position in exits), "final_rate"]
-        details.update(zip(rates, outcome.exit_rates, strict=False))  # the network may end at its last exit
-        outputs = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
-        for output, found in zip(outputs, self._measured(architecture).calibrations, strict=False):
-            values = (found.temperature, found.error_before, found.error_after)
-            details.update({f"{output}_{figure}": v for figure, v in zip(CALIBRATION_FIGURES, values, strict=True)})
-        return details
+    def _exit_rates(self, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:
+        """Return the rate of each output, 0 of exits that are not run."""
+        names = self._space.output_names
+        used = [*(names[position] for position in exits), names[-1]]
+        # The network may end at its last exit.
+        return dict.fromkeys(names, 0.0) | dict(zip(used, outcome.exit_rates, strict=False))
 
-    def _further(self, architecture: Architecture) -> tuple[FurtherSetting, ...]:
+    def _calibrations(self, architecture: Architecture) -> Mapping[str, Calibration]:
+        """Return how each output that the network has was calibrated."""
+        names = self._space.output_names
+        outputs = [*(names[position] for position in architecture.active_exits), names[-1]]
+        return dict(zip(outputs, self._measured(architecture).calibrations, strict=False))  # there may be none
+
+    def _further(self, architecture: Architecture) -> tuple[OperatingPoint, ...]:
         """Return the network at the best of all thresholds, the same for every point that stands for it."""
         known = self._known_further.get(architecture.key)
         if known is not None:
@@ -179,11 +170,12 @@ class SupernetEstimator:
             outcome = evaluate_thresholds(table, thresholds)
             measured = self._metrics(architecture, outcome)
             found.append(
-                FurtherSetting(
-                    thresholds=dict(zip(names, thresholds, strict=True)),
+                OperatingPoint(
                     metrics={name: measurement.mean for name, measurement in measured.items()},
                     sems={name: measurement.sem for name, measurement in measured.items()},
-                    details=self._details(architecture, architecture.active_exits, outcome),
+                    exit_rates=self._exit_rates(architecture.active_exits, outcome),
+                    thresholds=_named(architecture, thresholds),
+                    calibrations=self._calibrations(architecture),
                 )
             )
         self._known_further[architecture.key] = tuple(found)
@@ -249,3 +241,9 @@ class SupernetEstimator:
             costs = costs_of(cost, architecture, self._space.skeleton)
             metrics[cost.name] = Measurement(*mean_cost(counts, costs[: len(counts)]))
         return metrics
+
+
+def _named(architecture: Architecture, thresholds: Sequence[float | None]) -> dict[str, float]:
+    """Return the thresholds of a network's exits that are run, by parameter name."""
+    named = zip(map(threshold_name, architecture.active_exits), thresholds, strict=True)
+    return {name: threshold for name, threshold in named if threshold is not None}

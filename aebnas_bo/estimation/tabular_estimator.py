@@ -22,7 +22,6 @@ class TabularEstimator:
 
     def __init__(self, search_space: SearchSpace, rows: dict[tuple[ParameterValue, ...], dict[str, float]]) -> None:
         self.search_space = search_space
-        self.detail_names: tuple[str, ...] = ()
         self.rows = rows
 
     @classmethod

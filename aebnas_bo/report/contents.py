@@ -27,7 +27,7 @@ from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
 from aebnas_bo.search.trial import Observation, Place, observations
 from aebnas_bo.space.macs import exit_costs, millions
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet_file import images_of_supernet
 
@@ -174,11 +174,12 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
 
 def _check_parameters(run: StoredRun, space: NetworkSpace) -> None:
     """Refuse a study whose text was damaged yet still reads."""
-    rates = {f"exit{number}_rate" for number in range(1, len(space.declaration.exits) + 1)}
     for one in observations(run.trials):
-        problems = [f"{name}: missing" for name in sorted(rates - one.details.keys())]
+        problems = [f"rate of {name}: missing" for name in space.output_names if name not in one.point.exit_rates]
         try:
             space.search_space.validate(one.parameters)
+            named = {threshold_name(position) for position in space.architecture(one.parameters).active_exits}
+            problems += [f"{name}: no such threshold" for name in one.point.thresholds if name not in named]
         except SearchSpaceError as error:
             problems += error.problems
         if problems:

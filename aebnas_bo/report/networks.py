@@ -117,8 +117,8 @@ def show_network(title: str, observed: Observation, space: NetworkSpace, measure
     if measured is not None:
         table = outputs_in_use(measured, thresholds, backbone=whole_costs.backbone, branches=whole_costs.branches).table
         outcomes = outcomes_by_output(table, kept)
-    names_of_rates = [*(f"exit{position + 1}_rate" for position in costs.exits), "final_rate"]
-    rates = [observed.details[name] for name in names_of_rates]
+    outputs = [*(space.output_names[position] for position in costs.exits), space.output_names[-1]]
+    rates = [observed.point.exit_rates[output] for output in outputs]
     return ShownNetwork(
         title=title,
         observed=observed,

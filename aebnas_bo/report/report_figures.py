@@ -115,7 +115,7 @@ def front_figure(
         figure.update_xaxes(**_logarithmic(costs))
     hidden = data.num_below(lowest)
     numbers = ", ".join(f"{number} {network.title}" for number, network in enumerate(chosen, start=1))
-    has_exits = len([name for name in observed[0].details if name.endswith("_rate")]) > 1
+    has_exits = len(observed[0].point.exit_rates) > 1
     here = " in this cost" if len(objectives) > 2 else ""
     caption = (
         f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it. "
@@ -159,7 +159,7 @@ def _hover(one: Observation, objectives: Sequence[Objective]) -> str:
         f"{one.metrics[up.name]:.2f} ± {one.sems[up.name]:.2f} {up.unit}",
         *(f"{axis_label(cost)}: {one.metrics[cost.name]:.4g}" for cost in costs),
     ]
-    if sum(name.endswith("_rate") for name in one.details) > 1:
+    if len(one.point.exit_rates) > 1:
         lines += [f"leaving (%): {exit_rates_text(one)}", f"thresholds: {thresholds_text(one)}"]
     return "<br>".join(lines)
 

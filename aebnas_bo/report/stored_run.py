@@ -80,7 +80,7 @@ def _check_metrics(folder: RunFolder, study: StudyRecord, trials: Sequence[Trial
     """Refuse a study whose text was damaged yet still reads."""
     for one in observations(trials):
         missing = [o.name for o in study.objectives if o.name not in one.metrics or o.name not in one.sems]
-        if missing or "final_rate" not in one.details:
+        if missing or "final" not in one.point.exit_rates:
             raise CorruptStateError(
                 f"{folder.study} is damaged: trial {one.number} lacks {', '.join(missing) or 'exit rates'}; restore "
                 "it from a copy, or start another run folder"

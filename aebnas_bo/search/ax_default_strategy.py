@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from aebnas_bo.search.ax_strategy import ax_default_client, one_thread
 from aebnas_bo.search.objectives import Objective
@@ -11,7 +10,7 @@ from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Proposal
-from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial import Trial, as_proposed
 from aebnas_bo.space.search_space import SearchSpace
 
 
@@ -40,7 +39,7 @@ class AxDefaultStrategy:
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Propose what Ax generates; random points stand in for those it does not."""
         with one_thread():
-            points = self._client.ask([replace(trial, further=()) for trial in trials], count)
+            points = self._client.ask([as_proposed(trial) for trial in trials], count)
         tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
         first, missing = len(trials) + len(points), count - len(points)
         drawn = new_random_points(self._space, self._seed, first, missing, tried)

@@ -6,10 +6,11 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.errors import TooManyFailedTrialsError
-from aebnas_bo.estimation.estimate import Estimate, FurtherSetting
+from aebnas_bo.estimation.estimate import Estimate, OperatingPoint
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
@@ -103,8 +104,8 @@ def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Obje
     try:
         estimate = estimator.estimate(trial.parameters)
         reason = "; ".join(_problems(estimate, objectives))
-        for setting in estimate.further:
-            estimator.search_space.validate({**trial.parameters, **setting.thresholds})
+        for further in estimate.further:
+            estimator.search_space.validate({**trial.parameters, **further.thresholds})
         ended = _completed(trial, estimate) if not reason else replace(trial, status="FAILED", reason=reason)
     except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
@@ -113,32 +114,29 @@ def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Obje
 
 
 def _completed(trial: Trial, estimate: Estimate) -> Trial:
-    return replace(
-        trial,
-        key=estimate.key,
-        status="COMPLETED",
-        metrics=_plain({name: measurement.mean for name, measurement in estimate.metrics.items()}),
-        sems=_plain({name: measurement.sem for name, measurement in estimate.metrics.items()}),
-        details=_plain(estimate.details),
-        further=tuple(
-            FurtherSetting(_plain(s.thresholds), _plain(s.metrics), _plain(s.sems), _plain(s.details))
-            for s in estimate.further
-        ),
+    return replace(trial, key=estimate.key, status="COMPLETED", points=tuple(map(_plain_point, estimate.points)))
+
+
+def _plain_point(point: OperatingPoint) -> OperatingPoint:
+    """Return Python's own numbers, which a store can write, for NumPy's or PyTorch's."""
+    return OperatingPoint(
+        metrics=_plain(point.metrics),
+        sems=_plain(point.sems),
+        exit_rates=_plain(point.exit_rates),
+        thresholds=_plain(point.thresholds),
+        calibrations={output: Calibration(*map(float, astuple(one))) for output, one in point.calibrations.items()},
     )
 
 
 def _plain(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return Python's own numbers, which a store can write, for NumPy's or PyTorch's."""
     return {name: float(value) for name, value in numbers.items()}
 
 
 def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
     """Say what is missing or not finite, at the proposed thresholds or at further ones."""
     problems = []
-    measured = {name: (measurement.mean, measurement.sem) for name, measurement in estimate.metrics.items()}
-    further = [{name: (s.metrics[name], s.sems.get(name, math.nan)) for name in s.metrics} for s in estimate.further]
-    details = [estimate.details, *(s.details for s in estimate.further)]
-    for number, metrics in enumerate([measured, *further]):
+    for number, point in enumerate(estimate.points):
+        metrics = {name: (mean, point.sems.get(name, math.nan)) for name, mean in point.metrics.items()}
         where = f"further setting {number}: " if number else ""
         problems += [f"{where}{o.name} was not measured" for o in objectives if o.name not in metrics]
         problems += [
@@ -146,7 +144,9 @@ def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
             for name, (mean, sem) in metrics.items()
             if not (math.isfinite(mean) and math.isfinite(sem))
         ]
-        problems += [f"{where}{name} is {value}" for name, value in details[number].items() if not math.isfinite(value)]
+        problems += [
+            f"{where}{name} is {value}" for name, value in point.exit_figures.items() if not math.isfinite(value)
+        ]
     return problems
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.space.search_space import ParameterValue
 
 TrialStatus = Literal["COMPLETED", "FAILED", "RUNNING"]
@@ -24,10 +24,7 @@ class Trial:
         status: `RUNNING` until its evaluation ended.
         parameters: The canonical point.
         reason: Why it failed; empty otherwise.
-        metrics: Mean of each metric.
-        sems: Standard error of each metric.
-        details: Further figures of the estimate, such as exit rates.
-        further: The same network at other thresholds.
+        points: The network at the proposed thresholds, then at others; none until it is completed.
         generation_s: Seconds spent proposing it.
         evaluation_s: Seconds spent evaluating it.
     """
@@ -37,12 +34,24 @@ class Trial:
     status: TrialStatus
     parameters: Mapping[str, ParameterValue]
     reason: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    sems: Mapping[str, float] = field(default_factory=dict)
-    details: Mapping[str, float] = field(default_factory=dict)
+    points: tuple[OperatingPoint, ...] = ()
     generation_s: float = 0.0
     evaluation_s: float = 0.0
-    further: tuple[FurtherSetting, ...] = ()
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Mean of each metric as proposed; empty until it is completed."""
+        return self.points[0].metrics if self.points else {}
+
+    @property
+    def sems(self) -> Mapping[str, float]:
+        """Standard error of each metric as proposed; empty until it is completed."""
+        return self.points[0].sems if self.points else {}
+
+
+def as_proposed(trial: Trial) -> Trial:
+    """Return a trial without its further operating points."""
+    return replace(trial, points=trial.points[:1])
 
 
 @dataclass(frozen=True)
@@ -75,30 +84,28 @@ class Observation:
     @property
     def parameters(self) -> Mapping[str, ParameterValue]:
         """The canonical point, with the thresholds of this operating point."""
-        further = self._further
-        return self.trial.parameters if further is None else {**self.trial.parameters, **further.thresholds}
+        proposed = self.trial.parameters
+        if self.index == 0:
+            return proposed
+        return {**proposed, **{name: value for name, value in self.point.thresholds.items() if name in proposed}}
+
+    @property
+    def point(self) -> OperatingPoint:
+        """The operating point."""
+        return self.trial.points[self.index]
 
     @property
     def metrics(self) -> Mapping[str, float]:
         """Mean of each metric."""
-        return (self._further or self.trial).metrics
+        return self.point.metrics
 
     @property
     def sems(self) -> Mapping[str, float]:
         """Standard error of each metric."""
-        return (self._further or self.trial).sems
-
-    @property
-    def details(self) -> Mapping[str, float]:
-        """Further figures of the estimate, such as exit rates."""
-        return (self._further or self.trial).details
-
-    @property
-    def _further(self) -> FurtherSetting | None:
-        return self.trial.further[self.index - 1] if self.index else None
+        return self.point.sems
 
 
 def observations(trials: Sequence[Trial]) -> list[Observation]:
     """Return each completed trial as proposed, followed by its further operating points."""
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
-    return [Observation(trial, index) for trial in completed for index in range(1 + len(trial.further))]
+    return [Observation(trial, index) for trial in completed for index in range(len(trial.points))]

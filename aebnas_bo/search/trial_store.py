@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self, cast, get_args
+from typing import Any, Self, cast, get_args
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -33,8 +33,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, TrialStatus
 from aebnas_bo.storage.version import STUDY_FORMAT
@@ -64,12 +65,9 @@ class _TrialRow(_Base):
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
     parameters: Mapped[dict[str, object]] = mapped_column(JSON)
-    metrics: Mapped[dict[str, float]] = mapped_column(JSON)
-    sems: Mapped[dict[str, float]] = mapped_column(JSON)
-    details: Mapped[dict[str, float]] = mapped_column(JSON)
+    points: Mapped[list[dict[str, dict[str, Any]]]] = mapped_column(JSON)
     generation_s: Mapped[float] = mapped_column(Float)
     evaluation_s: Mapped[float] = mapped_column(Float)
-    further: Mapped[list[dict[str, dict[str, float]]]] = mapped_column(JSON)
 
 
 @dataclass(frozen=True)
@@ -273,14 +271,11 @@ def _wait_for_others(connection: DBAPIConnection, _: ConnectionPoolEntry) -> Non
 
 
 def _columns(trial: Trial) -> dict[str, object]:
-    columns = asdict(trial)
-    for holder in (columns, *columns["further"]):
-        for name in ("metrics", "sems", "details"):
-            numbers: Mapping[str, float] = holder[name]
-            for metric, value in numbers.items():
-                if not math.isfinite(value):
-                    raise ValueError(f"trial {trial.number}: {metric} is {value}; only finite numbers are stored")
-    return columns
+    for point in trial.points:
+        for name, value in (*point.metrics.items(), *point.sems.items(), *point.exit_figures.items()):
+            if not math.isfinite(value):
+                raise ValueError(f"trial {trial.number}: {name} is {value}; only finite numbers are stored")
+    return asdict(trial)
 
 
 def _trial(row: _TrialRow) -> Trial:
@@ -292,13 +287,16 @@ def _trial(row: _TrialRow) -> Trial:
         status=cast(TrialStatus, row.status),
         parameters=row.parameters,  # type: ignore[arg-type]
         reason=row.reason,
-        metrics=row.metrics,
-        sems=row.sems,
-        details=row.details,
+        points=tuple(map(_point, row.points)),
         generation_s=row.generation_s,
         evaluation_s=row.evaluation_s,
-        further=tuple(FurtherSetting(**setting) for setting in row.further),
     )
+
+
+def _point(document: Mapping[str, Mapping[str, Any]]) -> OperatingPoint:
+    figures = dict(document)
+    calibrations = {output: Calibration(**one) for output, one in figures.pop("calibrations", {}).items()}
+    return OperatingPoint(**figures, calibrations=calibrations)
 
 
 def _first_line(error: Exception) -> str:

@@ -195,6 +195,11 @@ class NetworkSpace:
         )
 
     @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all places where an image can leave: `exit1`, `exit2` ... and `final`."""
+        return (*(f"exit{number}" for number in range(1, len(self.declaration.exits) + 1)), "final")
+
+    @cached_property
     def tunes_thresholds(self) -> bool:
         """Whether a threshold is left out of the space, to be tuned network by network; then all are."""
         return any(exit_.threshold is None for exit_ in self.declaration.exits)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from rich.console import Console
 
+from aebnas_bo.analysis.exit_columns import exit_columns
 from aebnas_bo.analysis.front_correction import correct_front
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
@@ -291,9 +292,10 @@ def _export(
     config: Config, folder: RunFolder, study: PreparedStudy, *, store: TrialStore, seconds: dict[str, float]
 ) -> Summary:
     trials, objectives = store.trials(), store.study.objectives
-    names, details = study.space.search_space.names, study.estimator.detail_names
+    names = study.space.search_space.names
+    exit_names = exit_columns(study.space, config.estimation.temperature_scaling)
     correction = correct_front(trials, objectives, study.space, table_of=study.estimator.exit_table, seed=config.seed)
-    write_tables(folder.path, trials, objectives, names, details, corrected=correction.points)
+    write_tables(folder.path, trials, objectives, names, exit_names, corrected=correction.points)
     write_surrogate_report(
         folder.path / "surrogate.csv", trials, study.space.search_space, objectives, study.known_costs
     )

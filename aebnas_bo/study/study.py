@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from plotly.io import from_json as plotly_figure
 from rich.console import Console
 
+from aebnas_bo.analysis.exit_columns import exit_figures
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.config.effects import BY_OPTION, settings_with
@@ -216,7 +217,7 @@ class Study:
                 "key": one.key,
                 **one.metrics,
                 **{f"{name}_sem": value for name, value in one.sems.items()},
-                **one.details,
+                **exit_figures(one),
                 **one.parameters,
             }
             for one in front

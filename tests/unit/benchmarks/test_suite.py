@@ -11,6 +11,8 @@ import torch
 
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
+from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import ExitCosts
 from benchmarks import joint_loss, threshold_tuning
 from benchmarks.compare import main as compare_main
@@ -75,9 +77,24 @@ def test_a_torn_last_line_is_dropped_and_another_run_refused(problem, tmp_path: 
         RunFile(path, replace(header, seed=3))
 
 
+def test_a_file_keeps_operating_points_and_leaves_out_exit_rates(problem, tmp_path: Path) -> None:
+    figures = {"accuracy": 1 / 3, "average_macs": 2.0}
+    point = OperatingPoint(figures, figures, {"exit1": 1.0}, {"exit1_threshold": 0.5})
+    done = Trial(0, "k", "COMPLETED", {"width": 8}, points=(point, point), generation_s=0.5)
+    file = RunFile(tmp_path / "run.jsonl", Header(problem.name, "random", 0, problem.objectives))
+    file.append([done, Trial(1, "", "FAILED", {"width": 8}, "bad")])
+    first, second = (
+        json.loads((tmp_path / "run.jsonl").read_text().splitlines()[1]),
+        read_run(tmp_path / "run.jsonl")[1],
+    )
+    assert list(first)[-5:] == ["metrics", "sems", "generation_s", "evaluation_s", "further"]
+    assert first["further"] == [{"thresholds": {"exit1_threshold": 0.5}, "metrics": figures, "sems": figures}]
+    bare = OperatingPoint(figures, figures, {}, {"exit1_threshold": 0.5})
+    assert second == [replace(done, points=(replace(bare, thresholds={}), bare)), file.trials[1]]
+
+
 def test_a_peer_that_is_told_of_strange_trials_says_so(problem) -> None:
     from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
-    from aebnas_bo.search.trial import Trial
 
     method = methods()["pymoo-nsga2"]
     strange = Trial(0, "", "RUNNING", problem.space.sample(np.random.default_rng(99)))

@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
+from tests.made_trials import with_metrics
 
 
 def make_trial(number: int, accuracy: float, macs: float, status: str = "COMPLETED") -> Trial:
@@ -15,20 +14,20 @@ def make_trial(number: int, accuracy: float, macs: float, status: str = "COMPLET
         status,  # type: ignore[arg-type]
         {"exit1_depth": number % 2, "exit1_threshold": 0.25},
         reason="" if done else "RuntimeError: two\nlines, and a comma",
-        metrics={"accuracy": accuracy, "average_macs": macs} if done else {},
-        sems={"accuracy": 0.5, "average_macs": 0.0} if done else {},
-        details={"exit1_rate": 0.3, "final_rate": 0.7} if done else {},
+        points=(make_point(0.25, accuracy, macs, sem=0.5, leaving=0.3),) if done else (),
         generation_s=0.1,
         evaluation_s=0.2,
     )
 
 
-def make_setting(threshold: float, accuracy: float, macs: float) -> FurtherSetting:
-    return FurtherSetting(
-        thresholds={"exit1_threshold": threshold},
+def make_point(
+    threshold: float, accuracy: float, macs: float, *, sem: float = 0.4, leaving: float = 0.6
+) -> OperatingPoint:
+    return OperatingPoint(
         metrics={"accuracy": accuracy, "average_macs": macs},
-        sems={"accuracy": 0.4, "average_macs": 0.0},
-        details={"exit1_rate": 0.6, "final_rate": 0.4},
+        sems={"accuracy": sem, "average_macs": 0.0},
+        exit_rates={"exit1": leaving, "final": 1.0 - leaving},
+        thresholds={"exit1_threshold": threshold},
     )
 
 
@@ -61,8 +60,6 @@ def timed(trials) -> list[Trial]:
     """The same trials with latencies, which put trial 4 on the front."""
     latencies = {0: 6.0, 1: 4.0, 2: 5.0, 4: 1.0, 5: 9.0, 6: 4.0}
     return [
-        replace(t, metrics={**t.metrics, "latency_ms": latencies[t.number]}, sems={**t.sems, "latency_ms": 0.0})
-        if t.number in latencies
-        else t
-        for t in trials
+        with_metrics(trial, latency_ms=latencies[trial.number]) if trial.number in latencies else trial
+        for trial in trials
     ]

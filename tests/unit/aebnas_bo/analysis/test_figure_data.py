@@ -4,10 +4,11 @@ from aebnas_bo.analysis.figure_data import front_data, hypervolume_data, line_of
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.estimation.estimate import FurtherSetting
-from aebnas_bo.search.trial import observations
+from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.search.trial import as_proposed, observations
+from tests.made_trials import with_further, with_metrics
 
-SETTING = FurtherSetting({}, {"accuracy": 80.0, "average_macs": 1.0}, {}, {})
+CHEAP = OperatingPoint({"accuracy": 80.0, "average_macs": 1.0}, {})
 
 
 def test_the_line_of_a_panel_is_the_front_of_its_two_metrics_alone(timed, three) -> None:
@@ -18,14 +19,14 @@ def test_the_line_of_a_panel_is_the_front_of_its_two_metrics_alone(timed, three)
 
 
 def test_the_line_leaves_out_settings_that_break_a_limit(trials, three) -> None:
-    slow = FurtherSetting({}, {"accuracy": 99.0, "average_macs": 1.0, "latency_ms": 8.0}, {}, {})
-    one = replace(trials[0], metrics={**trials[0].metrics, "latency_ms": 2.0}, further=(slow,))
+    slow = OperatingPoint({"accuracy": 99.0, "average_macs": 1.0, "latency_ms": 8.0}, {})
+    one = with_further(with_metrics(trials[0], latency_ms=2.0), slow)
     limited = (*three[:2], replace(three[2], limit=5.0))
-    assert [trial.index for trial in line_of(observations([one]), limited, three[1])] == [0]
+    assert [shown.index for shown in line_of(observations([one]), limited, three[1])] == [0]
 
 
 def test_the_hypervolume_is_shown_with_and_without_further_settings(trials, objectives) -> None:
-    data = hypervolume_data([replace(trials[0], further=(SETTING,)), *trials[1:]], objectives, 2)
+    data = hypervolume_data([with_further(trials[0], CHEAP), *trials[1:]], objectives, 2)
     assert data.numbers == list(range(1, len(trials) + 1))
     assert data.alone[-1] == hypervolume(trials, objectives)
     assert data.whole[-1] > data.alone[-1]
@@ -42,7 +43,7 @@ def test_without_trials_there_is_no_curve(objectives) -> None:
 
 
 def test_observations_are_told_apart(trials, objectives) -> None:
-    trials = [replace(trials[0], further=(SETTING,)), *trials[1:]]
+    trials = [with_further(trials[0], CHEAP), *trials[1:]]
     observed = observations(trials)
     front = pareto_front(trials, objectives)
     points = [TrainedPoint("key1", "final", 200, 97.0, 90.0)]
@@ -55,7 +56,7 @@ def test_observations_are_told_apart(trials, objectives) -> None:
     assert data.visible(())[1] == 97.0
     assert data.num_below(1000.0) == len(data.trials) == len(observed) - 1
     latency = replace(objectives[1], name="latency_ms")
-    timed = observations([replace(trial, metrics={**trial.metrics, "latency_ms": 1.0}, further=()) for trial in trials])
+    timed = observations([with_metrics(as_proposed(one.trial), latency_ms=1.0) for one in observed if one.index == 0])
     of_latency = front_data(timed, (), objectives, right=latency, design_trials=2, trained=points)
     assert of_latency.trained == ()
     assert of_latency.visible(timed)[1] == max(trial.metrics["accuracy"] for trial in timed)

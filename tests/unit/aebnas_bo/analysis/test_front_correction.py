@@ -15,10 +15,11 @@ from aebnas_bo.analysis.front_correction import (
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
-from aebnas_bo.search.trial import Observation, Trial, observations
+from aebnas_bo.search.trial import Observation, observations
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import ExitCosts, exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+from tests.made_trials import completed, with_metrics
 
 from .conftest import make_trial
 
@@ -103,15 +104,15 @@ def test_every_point_of_the_front_is_corrected(settings, objectives) -> None:
     for number in range(6):
         point = space.search_space.sample(generator)
         architecture = space.architecture(point)
-        details = {f"exit{k + 1}_threshold": 0.5 for k in architecture.active_exits[:1]}
-        trial = Trial(number, architecture.key, "COMPLETED", point, metrics={}, details=details)
+        active = architecture.active_exits[:1] if space.tunes_thresholds else architecture.active_exits
+        thresholds = {threshold_name(k): point.get(threshold_name(k), 0.5) for k in active}
+        trial = completed(number, architecture.key, point, {}, thresholds=thresholds)
         kept = [one for one in thresholds_of(Observation(trial), space) if one is not None]
         if len(kept) == len(architecture.active_exits):
             outcome = evaluate_thresholds(table_of(architecture), kept)
-            metrics = {"accuracy": outcome.accuracy, "average_macs": outcome.average_macs / 1e6}
+            trials.append(with_metrics(trial, accuracy=outcome.accuracy, average_macs=outcome.average_macs / 1e6))
         else:
-            metrics = {"accuracy": 50.0 + number, "average_macs": 0.1}
-        trials.append(replace(trial, metrics=metrics, sems={"accuracy": 1.0, "average_macs": 0.0}))
+            trials.append(with_metrics(trial, accuracy=50.0 + number, average_macs=0.1))
     found = correct_front(trials, objectives, space, table_of=table_of, seed=0)
     front = pareto_front(trials, objectives)
     assert set(found.points) == {trial.place for trial in front}

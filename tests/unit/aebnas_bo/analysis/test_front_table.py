@@ -25,14 +25,21 @@ def test_table_shows_key_metrics_rates_and_thresholds(trials, objectives) -> Non
     assert "0.25" in shown
 
 
-def test_tuned_thresholds_are_details(trials, objectives) -> None:
+def test_thresholds_that_are_no_parameters_are_shown(trials, objectives) -> None:
     tuned = [
         replace(
             trial,
             parameters={"exit1_depth": 1},
-            details={"exit1_rate": 0.3, "exit2_rate": 0.0, "final_rate": 0.7, "exit1_threshold": 0.625},
+            points=(
+                replace(
+                    trial.points[0],
+                    exit_rates={"exit1": 0.3, "exit2": 0.0, "final": 0.7},
+                    thresholds={"exit1_threshold": 0.625},
+                ),
+            ),
         )
         for trial in trials
+        if trial.points
     ]
     assert "0.62 / –" in text(front_table(pareto_front(tuned, objectives), objectives))
 

@@ -8,7 +8,8 @@ from PIL import Image
 from aebnas_bo.analysis import plots
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
+from tests.made_trials import with_further
 
 
 @pytest.mark.parametrize("plot", [plot_hypervolume, plot_pareto_front])
@@ -29,11 +30,11 @@ def test_only_failed_trials_say_so(tmp_path: Path, trials, objectives) -> None:
 
 
 def test_the_front_is_within_the_axes_where_only_further_settings_reach(trials, objectives, monkeypatch) -> None:
-    cheap = FurtherSetting({}, {"accuracy": 20.0, "average_macs": 0.001}, {}, {})
-    dear = FurtherSetting({}, {"accuracy": 99.9, "average_macs": 80.0}, {}, {})
+    cheap = OperatingPoint({"accuracy": 20.0, "average_macs": 0.001}, {})
+    dear = OperatingPoint({"accuracy": 99.9, "average_macs": 80.0}, {})
     shown = []
     monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure.axes[0]))
-    plot_pareto_front(Path(), [replace(trials[0], further=(cheap, dear)), *trials[1:]], objectives, design_trials=2)
+    plot_pareto_front(Path(), [with_further(trials[0], cheap, dear), *trials[1:]], objectives, design_trials=2)
     (left, right), (bottom, top) = shown[0].get_xlim(), shown[0].get_ylim()
     assert left < 0.001
     assert right > 80.0

@@ -11,8 +11,9 @@ from aebnas_bo.analysis.selection import (
     within_budget,
 )
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Observation, Trial
+from tests.made_trials import completed, with_further
 
 
 @pytest.mark.parametrize(
@@ -73,10 +74,8 @@ def test_latency_counts_where_it_is_an_objective(trials, timed, three) -> None:
 
 
 def test_key_means_its_most_accurate_setting(trials, objectives) -> None:
-    better = FurtherSetting(
-        thresholds={"exit1_threshold": 0.9}, metrics={"accuracy": 60.0, "average_macs": 2.5}, sems={}, details={}
-    )
-    named = [replace(trials[0], key="abcd00000000", further=(better,)), replace(trials[1], key="abce00000000")]
+    better = OperatingPoint({"accuracy": 60.0, "average_macs": 2.5}, {}, thresholds={"exit1_threshold": 0.9})
+    named = [replace(with_further(trials[0], better), key="abcd00000000"), replace(trials[1], key="abce00000000")]
     chosen = select(named, objectives, parse_selection("abcd"))
     assert (chosen.key, chosen.index, chosen.metrics["accuracy"]) == ("abcd00000000", 1, 60.0)
 
@@ -109,7 +108,7 @@ def test_nothing_completed_is_said(trials, objectives) -> None:
 
 
 def an_observation(number: int, accuracy: float, macs: float) -> Observation:
-    return Observation(Trial(number, "k", "COMPLETED", {}, metrics={"accuracy": accuracy, "average_macs": macs}))
+    return Observation(completed(number, "k", {}, {"accuracy": accuracy, "average_macs": macs}))
 
 
 def test_the_most_accurate_network_within_a_budget_is_chosen() -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from aebnas_bo.analysis.supernet_check import plain_tau, supernet_warning
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
+from tests.made_trials import completed, with_further
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def space() -> NetworkSpace:
 
 def trials(space: NetworkSpace, accuracies: Sequence[float]) -> list[Trial]:
     return [
-        Trial(number, space.architecture(point).key, "COMPLETED", point, metrics={"accuracy": accuracy})
+        completed(number, space.architecture(point).key, point, {"accuracy": accuracy})
         for number, (point, accuracy) in enumerate(zip(plain_points(space), accuracies, strict=False))
     ]
 
@@ -39,10 +40,8 @@ def test_estimates_that_do_not_follow_size_are_warned_of(space: NetworkSpace) ->
 
 def test_the_best_thresholds_of_a_network_count(space: NetworkSpace) -> None:
     observed = trials(space, [40, 45, 50, 55, 10])
-    further = FurtherSetting({}, {"accuracy": 60.0}, {}, {})
-    assert plain_tau([*observed[:4], Trial(**{**vars(observed[4]), "further": (further,)})], space) == pytest.approx(
-        1.0
-    )
+    further = OperatingPoint({"accuracy": 60.0}, {})
+    assert plain_tau([*observed[:4], with_further(observed[4], further)], space) == pytest.approx(1.0)
 
 
 def test_too_few_plain_networks_say_nothing(space: NetworkSpace) -> None:

@@ -6,9 +6,10 @@ import pytest
 from botorch.exceptions.errors import ModelFittingError
 
 from aebnas_bo.analysis.surrogate_report import surrogate_reports, write_surrogate_report
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
+from tests.made_trials import completed, with_further
 
 SPACE = SearchSpace(
     (
@@ -29,8 +30,8 @@ def make_trials(count: int) -> list[Trial]:
     for number in range(count):
         point = SPACE.sample(generator)
         other = {**point, "threshold": 0.5}
-        further = (FurtherSetting({"threshold": 0.5}, metrics(other), sems),)
-        trials.append(Trial(number, f"key{number}", "COMPLETED", point, "", metrics(point), sems, further=further))
+        trial = completed(number, f"key{number}", point, metrics(point), sems=sems)
+        trials.append(with_further(trial, OperatingPoint(metrics(other), sems, thresholds={"threshold": 0.5})))
     return trials
 
 

@@ -1,5 +1,4 @@
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +6,9 @@ import pytest
 from aebnas_bo.analysis.front_correction import CorrectedPoint
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.tables import write_csv, write_tables
+from tests.made_trials import with_further
 
-from .conftest import make_setting, make_trial
+from .conftest import make_point, make_trial
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -63,7 +63,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_further_settings_stand_in_their_own_table_and_on_the_front(tmp_path: Path, objectives) -> None:
-    trial = replace(make_trial(1, 80.0, 3.0), further=(make_setting(0.1, 70.0, 2.0), make_setting(0.9, 75.0, 3.5)))
+    trial = with_further(make_trial(1, 80.0, 3.0), make_point(0.1, 70.0, 2.0), make_point(0.9, 75.0, 3.5))
     many = [make_trial(0, 60.0, 2.5), trial]
     write_tables(tmp_path, many, objectives, ["exit1_depth", "exit1_threshold"], ["exit1_rate"])
     assert [row["trial"] for row in read(tmp_path / "trials.csv")] == ["0", "1"]

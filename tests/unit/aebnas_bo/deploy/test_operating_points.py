@@ -21,12 +21,13 @@ from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Observation, Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import ExitCosts
+from tests.made_trials import completed
 
 
 def an_observation() -> Observation:
-    return Observation(Trial(0, "k", "COMPLETED", {}, metrics={"accuracy": 90.0, "average_macs": 2.0}))
+    return Observation(completed(0, "k", {}, {"accuracy": 90.0, "average_macs": 2.0}))
 
 
 @pytest.mark.parametrize(

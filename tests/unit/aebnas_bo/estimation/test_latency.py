@@ -132,9 +132,9 @@ def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) 
     for _ in range(16):
         point = {**space.search_space.sample(generator), "exit1_depth": 2, "exit2_depth": 1}
         architecture, estimate = space.architecture(point), estimator.estimate(point)
-        rates = [estimate.details["exit1_rate"], estimate.details["exit2_rate"], estimate.details["final_rate"]]
+        rates = [estimate.exit_rates[output] for output in ("exit1", "exit2", "final")]
         exits = tuple(
-            branch if f"exit{k + 1}_threshold" in {**point, **estimate.details} else None
+            branch if f"exit{k + 1}_threshold" in estimate.thresholds else None
             for k, branch in enumerate(architecture.exits)
         )
         num_off += exits.count(None)
@@ -143,8 +143,8 @@ def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) 
         expected = sum(rate * cost for rate, cost in leaving) / 1e6
         assert estimate.metrics["latency_ms"].mean == pytest.approx(expected)
         assert estimate.metrics["latency_ms"].sem >= 0.0
-        for setting in estimate.further:
-            assert setting.metrics["latency_ms"] > 0.0
+        for further in estimate.further:
+            assert further.metrics["latency_ms"] > 0.0
     assert num_off > 0 or not tunes
 
 

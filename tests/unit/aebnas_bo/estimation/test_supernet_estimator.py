@@ -47,7 +47,7 @@ def test_other_thresholds_cost_no_forward_pass(parts, monkeypatch) -> None:
     monkeypatch.setattr("aebnas_bo.estimation.supernet_estimator.extract", lambda *_: pytest.fail("network used again"))
     other = estimator.estimate(a_point(parts, exit1_threshold=0.9))
     assert first.key == other.key
-    assert first.details["exit1_rate"] >= other.details["exit1_rate"]
+    assert first.exit_rates["exit1"] >= other.exit_rates["exit1"]
 
 
 def test_a_measured_network_is_not_measured_again_by_another_process(parts, tmp_path, monkeypatch) -> None:
@@ -68,13 +68,13 @@ def test_tables_of_another_confidence_measure_are_not_used(parts, tmp_path) -> N
 def test_calibrations_are_reported_for_every_exit_there_is(parts, tmp_path) -> None:
     folder, point = RunFolder(tmp_path), a_point(parts, exit1_depth=0)
     estimator = make(parts, folder, temperature_scaling=True)
-    details = estimator.estimate(point).details
-    for output in ("exit2", "final"):
-        assert 0.05 <= details[f"{output}_temperature"] <= 20.0
-        assert details[f"{output}_calibration_error_after"] <= details[f"{output}_calibration_error_before"] + 1.0
-    assert "exit1_temperature" not in details
-    assert set(details) <= set(estimator.detail_names)
-    assert make(parts, folder, temperature_scaling=True).estimate(point).details == details  # read from the folder
+    estimate = estimator.estimate(point)
+    assert list(estimate.calibrations) == ["exit2", "final"]
+    for one in estimate.calibrations.values():
+        assert 0.05 <= one.temperature <= 20.0
+        assert one.error_after <= one.error_before + 1.0
+    assert make(parts, folder, temperature_scaling=True).estimate(point) == estimate  # read from the folder
+    assert make(parts).estimate(point).calibrations == {}
 
 
 def test_a_temperature_changes_confidences_and_no_answer(parts) -> None:
@@ -124,7 +124,7 @@ def test_extreme_thresholds_give_the_costs_of_the_ends(parts) -> None:
     assert estimator.estimate(point).metrics["average_macs"].mean == costs[0] / 1e6
     never = a_point(parts, exit1_threshold=1.0, exit2_threshold=1.0)
     estimate = estimator.estimate(never)
-    if estimate.details["final_rate"] == 1.0:
+    if estimate.exit_rates["final"] == 1.0:
         assert estimate.metrics["average_macs"].mean == costs[-1] / 1e6
 
 
@@ -135,9 +135,9 @@ def test_results_do_not_depend_on_the_batch_size(parts) -> None:
 
 
 def test_absent_exits_have_rate_zero(parts) -> None:
-    details = make(parts).estimate(a_point(parts, exit1_depth=0)).details
-    assert details["exit1_rate"] == 0.0
-    assert details["exit2_rate"] + details["final_rate"] == pytest.approx(1.0)
+    rates = make(parts).estimate(a_point(parts, exit1_depth=0)).exit_rates
+    assert rates["exit1"] == 0.0
+    assert rates["exit2"] + rates["final"] == pytest.approx(1.0)
 
 
 def test_non_finite_outputs_are_an_estimation_error(parts) -> None:
@@ -159,13 +159,12 @@ def test_further_settings_are_what_estimating_there_gives_and_none_is_dominated(
     estimator, point = make(parts, further_settings=3), a_point(parts)
     estimate = estimator.estimate(point)
     assert 1 <= len(estimate.further) <= 3
-    for setting in estimate.further:
-        again = estimator.estimate({**point, **setting.thresholds})
-        assert dict(setting.metrics) == {name: m.mean for name, m in again.metrics.items()}
-        assert dict(setting.details) == dict(again.details)
+    for further in estimate.further:
+        again = estimator.estimate({**point, **further.thresholds})
+        assert again.points[0] == further
         assert again.further == estimate.further  # a matter of the network, not of the thresholds asked for
-    accuracies = [setting.metrics["accuracy"] for setting in estimate.further]
-    costs = [setting.metrics["average_macs"] for setting in estimate.further]
+    accuracies = [further.metrics["accuracy"] for further in estimate.further]
+    costs = [further.metrics["average_macs"] for further in estimate.further]
     assert accuracies == sorted(accuracies)
     assert costs == sorted(costs)
 
@@ -184,40 +183,35 @@ def tuned(parts, **tuning):
     return space, make_estimator(Problem.of(config, splits), supernet, None, latencies=latencies)
 
 
-def test_tuned_thresholds_are_details_and_yield_what_they_promise(parts) -> None:
+def test_tuned_thresholds_are_reported_and_yield_what_they_promise(parts) -> None:
     _, estimator = tuned(parts, goal="max_macs", value=0.05)
     point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
     estimate = estimator.estimate(point)
-    thresholds = {name: value for name, value in estimate.details.items() if name.endswith("_threshold")}
-    assert set(thresholds) == {"exit1_threshold", "exit2_threshold"}
-    plain = make(parts).estimate({**point, **thresholds})
+    assert set(estimate.thresholds) == {"exit1_threshold", "exit2_threshold"}
+    plain = make(parts).estimate({**point, **estimate.thresholds})
     assert plain.metrics == {name: one for name, one in estimate.metrics.items() if name != "latency_ms"}
-    assert set(estimate.details) <= set(estimator.detail_names)
     assert estimate.further == ()
     assert estimator.estimate(point) == estimate
 
 
-def test_a_threshold_with_a_single_value_is_a_detail(parts) -> None:
+def test_a_threshold_with_a_single_value_is_reported(parts) -> None:
     splits, _, supernet = parts
     config = load_config(None, ["space.thresholds=[0.4]"])
     estimator = make_estimator(Problem.of(config, splits), supernet, None)
     point = {name: value for name, value in a_point(parts, exit2_depth=0).items() if not name.endswith("_threshold")}
-    details = estimator.estimate(point).details
-    assert details["exit1_threshold"] == 0.4
-    assert "exit2_threshold" not in details  # that exit is off
-    assert {"exit1_threshold", "exit2_threshold"} <= set(estimator.detail_names)
+    assert estimator.estimate(point).thresholds == {"exit1_threshold": 0.4}  # the other exit is off
 
 
 def test_tuning_may_switch_an_exit_off_which_saves_its_branch(parts) -> None:
     point = {k: v for k, v in a_point(parts).items() if not k.endswith("_threshold")}
     space, estimator = tuned(parts, goal="min_accuracy", value=99.9, may_switch_off="true")
     estimate = estimator.estimate(point)  # untrained: no setting is so accurate, the most accurate one is taken
-    off = [n for n in (1, 2) if f"exit{n}_threshold" not in estimate.details]
+    off = [n for n in (1, 2) if f"exit{n}_threshold" not in estimate.thresholds]
     costs = exit_costs(space.architecture(point), space.skeleton)
     highest = costs.cumulative[-1] - sum(costs.branches[n - 1] for n in off)
     assert estimate.metrics["average_macs"].mean <= highest / 1e6
     for n in off:
-        assert estimate.details[f"exit{n}_rate"] == 0.0
+        assert estimate.exit_rates[f"exit{n}"] == 0.0
 
 
 def test_tuning_may_end_a_network_at_an_exit(parts, monkeypatch) -> None:
@@ -229,10 +223,9 @@ def test_tuning_may_end_a_network_at_an_exit(parts, monkeypatch) -> None:
     is_correct[2] = is_correct[1]  # the final classifier is right where exit 2 is
     monkeypatch.setattr(estimator, "exit_table", lambda _: replace(measured, is_correct=is_correct))
     estimate = estimator.estimate(point)
-    thresholds = [estimate.details.get(f"exit{n}_threshold") for n in (1, 2)]
-    assert 0.0 in thresholds
-    assert estimate.details["final_rate"] == 0.0
-    assert sum(value for name, value in estimate.details.items() if name.endswith("_rate")) == pytest.approx(1.0)
+    assert 0.0 in estimate.thresholds.values()
+    assert estimate.exit_rates["final"] == 0.0
+    assert sum(estimate.exit_rates.values()) == pytest.approx(1.0)
     costs = exit_costs(architecture, space.skeleton)
     assert estimate.metrics["average_macs"].mean * 1e6 <= costs.cumulative[1]
     latencies = priced(architecture, space.skeleton, LatencyPrices(fake_table(space), space.skeleton, "score_margin"))

@@ -91,7 +91,8 @@ def test_a_missing_or_damaged_supernet_is_named(tiny_run) -> None:
     ("column", "sound", "damaged"),
     [
         ("parameters", "stage2_depth", "stage2_depti"),
-        ("details", "exit1_rate", "exit1_rato"),
+        ("points", '"exit1":', '"exit0":'),
+        ("points", "exit1_threshold", "exit1_thresholt"),
         ("parameters", ": 6", ": 7"),
     ],
 )

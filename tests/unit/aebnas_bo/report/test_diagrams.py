@@ -8,8 +8,9 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.report.diagrams import network_diagram
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.number_text import macs_text, percent_text
-from aebnas_bo.search.trial import Observation, Trial
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.search.trial import Observation
+from aebnas_bo.space.network_space import NetworkSpace, threshold_name
+from tests.made_trials import completed
 
 PRESETS = ["tiny", "cifar", "cifar32", "aebnas"]
 
@@ -20,12 +21,13 @@ def networks_of(*settings: str) -> list[ShownNetwork]:
     generator, found = np.random.default_rng(0), []
     for number in range(10):
         point = space.search_space.sample(generator)
-        architecture, left, details = space.architecture(point), 1.0, {}
+        architecture, left, rates = space.architecture(point), 1.0, {}
         for position in range(len(architecture.exits)):
             rate = left / 3 if position in architecture.active_exits else 0.0
-            details[f"exit{position + 1}_rate"], left = rate, left - rate
-        details["final_rate"] = left
-        observed = Observation(Trial(number, "abc", "COMPLETED", point, details=details))
+            rates[f"exit{position + 1}"], left = rate, left - rate
+        rates["final"] = left
+        named = zip(map(threshold_name, architecture.active_exits), space.thresholds(point), strict=True)
+        observed = Observation(completed(number, "abc", point, {}, exit_rates=rates, thresholds=dict(named)))
         found.append(show_network("knee", observed, space, None))
     return found
 
@@ -77,8 +79,9 @@ def test_what_lies_behind_the_end_of_a_network_is_not_drawn() -> None:
     point = space.search_space.canonical(
         {**{p.name: p.inactive_value for p in space.search_space.parameters}, "exit1_depth": 1, "exit2_depth": 1}
     )
-    details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
-    network = show_network("knee", Observation(Trial(0, "abc", "COMPLETED", point, details=details)), space, None)
+    rates, thresholds = {"exit1": 0.4, "exit2": 0.6, "final": 0.0}, {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    observed = Observation(completed(0, "abc", point, {}, exit_rates=rates, thresholds=thresholds))
+    network = show_network("knee", observed, space, None)
     root = ElementTree.fromstring(str(network_diagram(network)))
     costs, stages = network.costs, network.costs.stages[: space.skeleton.exit_stages[1] + 1]
     assert len(stages) < len(costs.stages)

@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, SearchSpace
+from tests.made_trials import completed, with_further, with_metrics
 
 OBJECTIVES = (Objective("accuracy", True, 10.0, "%", bounds=(0.0, 100.0)), Objective("average_macs", False, 9.0, "M"))
 SPACE = SearchSpace(
@@ -30,7 +31,7 @@ def metrics(point) -> dict[str, float]:
 def make_trials(points) -> list[Trial]:
     sems = {"accuracy": 0.1, "average_macs": 0.0}
     return [
-        Trial(number, f"key{number}", "COMPLETED", SPACE.canonical(point), "", metrics(SPACE.canonical(point)), sems)
+        completed(number, f"key{number}", SPACE.canonical(point), metrics(SPACE.canonical(point)), sems=sems)
         for number, point in enumerate(points)
     ]
 
@@ -72,10 +73,7 @@ def test_an_effect_that_is_none_is_not_certain_and_one_seen_once_is_wide() -> No
     generator = np.random.default_rng(1)
     points = [{**SPACE.sample(generator), "depth": 1} for _ in range(60)]
     trials = make_trials(points)
-    noisy = [
-        Trial(**{**vars(trial), "metrics": {**trial.metrics, "accuracy": 50.0 + generator.normal()}})
-        for trial in trials
-    ]
+    noisy = [with_metrics(trial, accuracy=50.0 + generator.normal()) for trial in trials]
     found = gene_effects(noisy, SPACE, OBJECTIVES)
     assert found is not None
     [threshold] = [gene for gene in found.genes if gene.name == "threshold"]
@@ -89,8 +87,8 @@ def test_every_network_counts_once_whatever_its_settings() -> None:
     points = [{"width": 8, "depth": 1, "kind": "a", "threshold": t} for t in np.linspace(0.3, 0.9, 12).tolist()]
     trials = make_trials(points)
     sems = {"accuracy": 0.1, "average_macs": 0.0}
-    further = tuple(FurtherSetting({"threshold": 0.1}, {"accuracy": 20.0, "average_macs": 1.0}, sems) for _ in range(9))
-    trials[0] = Trial(**{**vars(trials[0]), "further": further})
+    further = OperatingPoint({"accuracy": 20.0, "average_macs": 1.0}, sems, thresholds={"threshold": 0.1})
+    trials[0] = with_further(trials[0], *[further] * 9)
     found = gene_effects(trials, SPACE, OBJECTIVES)
     assert found is not None
     assert found.num_networks == 12

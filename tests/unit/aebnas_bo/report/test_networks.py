@@ -6,9 +6,11 @@ import torch
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.report.networks import show_network, thresholds_of
 from aebnas_bo.report.stored_run import read_run
-from aebnas_bo.search.trial import Observation, Trial, observations
+from aebnas_bo.search.trial import Observation, observations
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.search_space import Point
+from tests.made_trials import completed
 
 
 def make_space(folder) -> NetworkSpace:
@@ -18,6 +20,12 @@ def make_space(folder) -> NetworkSpace:
 def both_exits(space: NetworkSpace) -> dict[str, object]:
     point = {p.name: p.inactive_value for p in space.search_space.parameters}
     return space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
+
+
+def seen(point: Point, rates: tuple[float, ...], **thresholds: float) -> Observation:
+    """A network with two exits, where these shares of the images leave."""
+    exit_rates = dict(zip(("exit1", "exit2", "final"), rates, strict=True))
+    return Observation(completed(3, "abc", point, {}, exit_rates=exit_rates, thresholds=thresholds))
 
 
 def table_of(space: NetworkSpace, observed: Observation) -> ExitTable:
@@ -31,8 +39,7 @@ def table_of(space: NetworkSpace, observed: Observation) -> ExitTable:
 def test_outputs_and_sweeps_of_a_network_counted_by_hand(tiny_runs) -> None:
     space = make_space(tiny_runs())
     point = {**both_exits(space), "exit1_threshold": 0.5, "exit2_threshold": 0.5}
-    rates = {"exit1_rate": 0.5, "exit2_rate": 0.25, "final_rate": 0.25}
-    observed = Observation(Trial(3, "abc", "COMPLETED", point, details=rates))
+    observed = seen(point, (0.5, 0.25, 0.25), exit1_threshold=0.5, exit2_threshold=0.5)
     shown = show_network("knee", observed, space, table_of(space, observed))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2", "Final classifier"]
     assert [output.threshold for output in shown.outputs] == [0.5, 0.5, None]
@@ -63,8 +70,7 @@ def test_without_its_table_a_network_still_has_costs_and_rates(tiny_runs) -> Non
 def test_exits_that_tuning_switched_off_cost_nothing(tiny_runs) -> None:
     settings = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"]
     space = make_space(tiny_runs(*settings))
-    rates = {"exit1_rate": 0.0, "exit2_rate": 0.75, "final_rate": 0.25}
-    observed = Observation(Trial(0, "abc", "COMPLETED", both_exits(space), details={**rates, "exit2_threshold": 0.5}))
+    observed = seen(both_exits(space), (0.0, 0.75, 0.25), exit2_threshold=0.5)
     assert thresholds_of(observed, space) == (None, 0.5)
     shown = show_network("knee", observed, space, table_of(space, observed))
     assert shown.switched_off == ("exit 1",)
@@ -79,9 +85,7 @@ def test_exits_that_tuning_switched_off_cost_nothing(tiny_runs) -> None:
 def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> None:
     settings = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"]
     space = make_space(tiny_runs(*settings))
-    rates = {"exit1_rate": 0.5, "exit2_rate": 0.5, "final_rate": 0.0}
-    tuned = {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
-    observed = Observation(Trial(0, "abc", "COMPLETED", both_exits(space), details={**rates, **tuned}))
+    observed = seen(both_exits(space), (0.5, 0.5, 0.0), exit1_threshold=0.5, exit2_threshold=0.0)
     shown = show_network("knee", observed, space, table_of(space, observed))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2"]
     assert [output.threshold for output in shown.outputs] == [0.5, None]
@@ -91,8 +95,7 @@ def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> 
     assert (shown.ends_at_exit, shown.switched_off, shown.last_stage) == (True, (), space.skeleton.exit_stages[1])
     assert [sweep.name for sweep in shown.sweeps] == ["Exit 1"]
 
-    at_once = {**rates, "exit1_rate": 1.0, "exit2_rate": 0.0, "exit1_threshold": 0.0}
-    first = Observation(replace(observed.trial, details=at_once))
+    first = seen(both_exits(space), (1.0, 0.0, 0.0), exit1_threshold=0.0)
     alone = show_network("knee", first, space, table_of(space, observed))
     assert [(output.name, output.exit_rate) for output in alone.outputs] == [("Exit 1", 1.0)]
     assert alone.switched_off == ()  # exit 2 lies behind the end

@@ -23,6 +23,7 @@ from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Observation
+from tests.made_trials import completed
 
 EVIL = "</script><script>alert(1)</script><!--"
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -70,8 +71,9 @@ def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
     space = found.networks.space
     point = {p.name: p.inactive_value for p in space.search_space.parameters}
     point = space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
-    details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
-    trial = replace(found.networks.observed[0].trial, parameters=point, details=details)
+    metrics, sems = {"accuracy": 90.0, "average_macs": 0.1}, {"accuracy": 1.0}
+    rates, thresholds = {"exit1": 0.4, "exit2": 0.6, "final": 0.0}, {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
+    trial = completed(0, "abc", point, metrics, sems=sems, exit_rates=rates, thresholds=thresholds)
     shown = show_network("knee", Observation(trial), space, None)
     page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
     assert "The network ends at Exit 2, which takes every image that is left" in page

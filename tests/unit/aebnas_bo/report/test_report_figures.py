@@ -15,7 +15,8 @@ from aebnas_bo.report.report_figures import (
     sweep_figure,
 )
 from aebnas_bo.report.stored_run import read_run
-from aebnas_bo.search.trial import observations
+from aebnas_bo.search.trial import as_proposed, observations
+from tests.made_trials import with_metrics
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     assert "trained alone" not in unmarked.caption
     latency = replace(objectives[1], name="latency_ms")
     alone = [one.trial for one in networks.observed if one.index == 0]
-    timed = observations([replace(one, metrics={**one.metrics, "latency_ms": 1.0}, further=()) for one in alone])
+    timed = observations([with_metrics(as_proposed(one), latency_ms=1.0) for one in alone])
     by_latency = front_figure(timed, timed[:1], (), (*objectives, latency), 8, latency, trained=marks)
     assert "trained to the end, 8 epochs" not in traces(by_latency)
 

@@ -58,15 +58,12 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
         read_run(RunFolder(tmp_path))
 
 
-@pytest.mark.parametrize(("damaged", "lost"), [("accuracx", "accuracy"), ("final_rato", "exit rates")])
+@pytest.mark.parametrize(("damaged", "lost"), [("accuracx", "accuracy"), ("finak", "exit rates")])
 def test_a_flipped_letter_is_found(tiny_run, damaged: str, lost: str) -> None:
     folder = tiny_run()
-    sound = {"accuracx": "accuracy", "final_rato": "final_rate"}[damaged]
+    sound = {"accuracx": "accuracy", "finak": "final"}[damaged]
     with sqlite3.connect(folder.study) as connection:
-        for column in ("metrics", "sems", "details"):
-            connection.execute(
-                f"UPDATE trials SET {column} = replace({column}, '{sound}', '{damaged}') WHERE number = 3"
-            )
+        connection.execute(f"UPDATE trials SET points = replace(points, '{sound}', '{damaged}') WHERE number = 3")
     with pytest.raises(CorruptStateError, match=f"trial 3 lacks {lost}"):
         read_run(folder)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, Point, SearchSpace
@@ -9,8 +9,6 @@ from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousP
 
 class ToyEstimator:
     """A made-up trade-off: more genes cost more and help less; the exit saves cost at a threshold near 0.4."""
-
-    detail_names = ("exit1_rate",)
 
     def __init__(self) -> None:
         self.search_space = SearchSpace(
@@ -38,7 +36,7 @@ class ToyEstimator:
         return Estimate(
             key=self.search_space.key(point),
             metrics={"accuracy": Measurement(accuracy, 0.5), "average_macs": Measurement(macs, 0.01)},
-            details={"exit1_rate": 0.5},
+            exit_rates={"exit1": 0.5, "final": 0.5},
             further=tuple(self.further(point, threshold) for threshold in self.further_thresholds(point)),
         )
 
@@ -55,13 +53,13 @@ class ToyEstimator:
     def further_thresholds(self, point: Point) -> tuple[float, ...]:
         return (0.0, 0.4) if self.has_further and point["exit1_depth"] != 0 else ()
 
-    def further(self, point: Point, threshold: float) -> FurtherSetting:
+    def further(self, point: Point, threshold: float) -> OperatingPoint:
         accuracy, macs = self.metrics({**point, "exit1_threshold": threshold})
-        return FurtherSetting(
-            {"exit1_threshold": threshold},
+        return OperatingPoint(
             {"accuracy": accuracy, "average_macs": macs},
             {"accuracy": 0.5, "average_macs": 0.01},
-            {"exit1_rate": 0.5},
+            exit_rates={"exit1": 0.5, "final": 0.5},
+            thresholds={"exit1_threshold": threshold},
         )
 
 

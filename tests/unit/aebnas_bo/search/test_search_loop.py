@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
-from aebnas_bo.estimation.estimate import Estimate, FurtherSetting, Measurement
+from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal, batch_start
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
@@ -99,9 +100,9 @@ def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) ->
 
 def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings) -> None:
     metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
-    further = FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0},
-                             {"accuracy": 0.1, "average_macs": 0.0}, {"exit1_rate": float("inf")})  # fmt: skip
-    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": float("nan")}, (further,))
+    further = OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
+                             {"exit1": float("inf")}, {"exit1_threshold": 0.5})  # fmt: skip
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1": float("nan")}, further=(further,))
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
     assert trial.reason == "exit1_rate is nan; further setting 1: exit1_rate is inf"
@@ -110,24 +111,26 @@ def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings)
 def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, settings) -> None:
     single = np.float32(0.5)
     metrics = {"accuracy": Measurement(torch.tensor(60.0), single), "average_macs": Measurement(np.int64(2))}
-    further = FurtherSetting({"exit1_threshold": single}, {"accuracy": single, "average_macs": single},
-                             {"accuracy": single, "average_macs": single}, {"exit1_rate": single})  # fmt: skip
-    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": single}, (further,))
+    numbers = {"accuracy": single, "average_macs": single}
+    further = OperatingPoint(numbers, numbers, {"exit1": single}, {"exit1_threshold": single})
+    calibrations = {"exit1": Calibration(single, single, single)}
+    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1": single}, {}, calibrations, (further,))
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
     assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
+    assert trial.points[0].calibrations == {"exit1": Calibration(0.5, 0.5, 0.5)}
     assert store.trials() == [trial]
 
 
 @pytest.mark.parametrize(
     ("further", "expected"),
     [
-        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1}),
+        (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1}),
          "further setting 1: average_macs is 1.0 with standard error nan"),
-        (FurtherSetting({"exit1_threshold": 0.5}, {"accuracy": 50.0}, {"accuracy": 0.1}),
+        (OperatingPoint({"accuracy": 50.0}, {"accuracy": 0.1}),
          "further setting 1: average_macs was not measured"),
-        (FurtherSetting({"exit1_threshold": 7.0}, {"accuracy": 50.0, "average_macs": 1.0},
-                        {"accuracy": 0.1, "average_macs": 0.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
+        (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
+                        thresholds={"exit1_threshold": 7.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
     ],
 )  # fmt: skip
 def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, objectives, settings) -> None:

@@ -12,6 +12,7 @@ from aebnas_bo.search.random_strategy import RandomStrategy
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial, observations
+from tests.made_trials import with_metrics
 
 
 def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0) -> list[Trial]:
@@ -39,7 +40,7 @@ def test_a_resumed_search_proposes_the_same(told, estimator, objectives, setting
 def test_a_resumed_search_with_further_settings_proposes_the_same(told, estimator, objectives, settings) -> None:
     estimator.has_further = True
     whole = run(estimator, objectives, settings, 14)
-    assert any(trial.further for trial in whole)
+    assert any(len(trial.points) > 1 for trial in whole)
     assert points(run(estimator, objectives, settings, 14, whole[:told])) == points(whole)
 
 
@@ -50,13 +51,13 @@ def test_further_settings_are_told_once_the_design_is_complete(estimator, object
     run(estimator, objectives, settings, 9, plain, strategy)
     told = [trial.arm.parameters for trial in strategy._client._client._experiment.trials.values()]
     expected = [trial.parameters for trial in plain]
-    expected += [{**t.parameters, **setting.thresholds} for t in plain for setting in t.further]
+    expected += [{**t.parameters, **point.thresholds} for t in plain for point in t.points[1:]]
     assert told[:-1] == expected  # the last one is the proposal
 
 
 def test_a_failed_trial_does_not_break_resuming(estimator, objectives, settings) -> None:
     whole = run(estimator, objectives, settings, 6)
-    whole[4] = replace(whole[4], status="FAILED", metrics={}, sems={})
+    whole[4] = replace(whole[4], status="FAILED", points=())
     strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
     one = run(estimator, objectives, settings, 13, whole, strategy)
     again = run(estimator, objectives, settings, 13, one[:10])
@@ -127,16 +128,13 @@ def test_a_failed_fit_is_tried_again_then_left_out(
         estimator.search_space.key(p) for p in points(trials)
     }
     assert len(calls) == 2
-    trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, metrics=trials[8].metrics, sems=trials[8].sems))
+    trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, points=trials[8].points))
     again = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
     assert strategy.propose(trials, 1) == again.propose(trials, 1)  # the attempt left no trace
 
 
 def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, settings) -> None:
-    trials = [
-        replace(trial, metrics={"accuracy": 50.0, "average_macs": 2.0})
-        for trial in run(estimator, objectives, settings, 9)
-    ]
+    trials = [with_metrics(trial, accuracy=50.0, average_macs=2.0) for trial in run(estimator, objectives, settings, 9)]
     [proposal] = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)
     estimator.search_space.validate(proposal.parameters)
 
@@ -177,7 +175,7 @@ def test_only_so_many_further_settings_are_told(estimator, objectives, settings,
     monkeypatch.setattr("aebnas_bo.search.replayed_client.MOST_FURTHER", 3)
     estimator.has_further = True
     plain = run(estimator, objectives, settings, 8)
-    assert sum(len(trial.further) for trial in plain) > 3
+    assert sum(len(trial.points) - 1 for trial in plain) > 3
     strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
     strategy.propose(plain, 1)
     assert len(strategy._client._client._experiment.trials) == 8 + 3 + 1
@@ -187,7 +185,7 @@ class ThreeMetrics:
     """The toy problem with milliseconds, which an exit saves as it saves MACs but genes of one stage cost alone."""
 
     def __init__(self, toy) -> None:
-        self._toy, self.search_space, self.detail_names = toy, toy.search_space, toy.detail_names
+        self._toy, self.search_space = toy, toy.search_space
 
     def estimate(self, point):
         estimate = self._toy.estimate(point)

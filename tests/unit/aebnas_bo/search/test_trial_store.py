@@ -6,21 +6,27 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
 from aebnas_bo.storage.version import STUDY_FORMAT
+from tests.made_trials import with_further, with_metrics
 
 RUNNING = Trial(0, "", "RUNNING", {"width": 8, "kind": "dense", "threshold": 0.1 + 0.2}, generation_s=0.5)
 DONE = replace(
-    RUNNING, key="abc", status="COMPLETED", metrics={"accuracy": 100 / 3}, sems={"accuracy": 1e-17}, details={"r": 0.7},
-    further=(FurtherSetting({"threshold": 0.7}, {"accuracy": 1 / 3}, {"accuracy": 0.1}, {"r": 0.2}),),
+    RUNNING, key="abc", status="COMPLETED", points=(
+        OperatingPoint({"accuracy": 100 / 3}, {"accuracy": 1e-17}, {"exit1": 0.7, "final": 0.3},
+                       {"threshold": 0.1 + 0.2}, {"exit1": Calibration(1.5, 2 / 3, 1e-9)}),
+        OperatingPoint({"accuracy": 1 / 3}, {"accuracy": 0.1}, {"exit1": 0.2, "final": 0.8}, {"threshold": 0.7}),
+    ),
 )  # fmt: skip
 
 
@@ -72,7 +78,9 @@ def test_non_finite_numbers_are_refused(tmp_path: Path, record: StudyRecord) -> 
     with TrialStore.create(tmp_path / "s.db", record) as store:
         store.add_running(RUNNING)
         with pytest.raises(ValueError, match="accuracy is nan"):
-            store.finish(replace(DONE, metrics={"accuracy": float("nan")}))
+            store.finish(with_metrics(DONE, accuracy=float("nan")))
+        with pytest.raises(ValueError, match="exit1_calibration_error_after is inf"):
+            store.finish(with_further(DONE, OperatingPoint({}, {}, calibrations={"exit1": Calibration(1.0, 1.0, inf)})))
         assert store.trials() == [RUNNING]
 
 
@@ -116,15 +124,16 @@ def test_a_gap_in_the_numbers_is_corrupt(tmp_path: Path, record: StudyRecord) ->
 WRITER = """
 import sys
 from dataclasses import replace
+from math import inf
 from pathlib import Path
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.storage.version import STUDY_FORMAT
 from aebnas_bo.search.trial import Trial
 store = TrialStore.create(Path(sys.argv[1]), StudyRecord("toy", 0, "f", "", ()))
 for number in range(100000):
     trial = Trial(number, "", "RUNNING", {"width": number})
     store.add_running(trial)
-    store.finish(replace(trial, status="COMPLETED", metrics={"accuracy": float(number)}))
+    store.finish(replace(trial, status="COMPLETED", points=(OperatingPoint({"accuracy": float(number)}, {}),)))
     print(number, flush=True)
 """
 
@@ -186,7 +195,7 @@ def test_reading_leaves_the_folder_as_it_is_whoever_else_has_it_open(tmp_path: P
     ("statement", "message"),
     [
         ("UPDATE trials SET status = 'COMPLETEE'", "has the status 'COMPLETEE'"),
-        ("UPDATE trials SET further = replace(further, 'thresholds', 'thresholdr')", "cannot be read"),
+        ("UPDATE trials SET points = replace(points, 'thresholds', 'thresholdr')", "cannot be read"),
         ("UPDATE study SET objectives = replace(objectives, 'maximize', 'maximizf')", "no sound objectives"),
     ],
 )

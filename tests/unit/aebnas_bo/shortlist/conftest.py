@@ -5,10 +5,11 @@ import torch
 
 from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.search.trial import Observation, Trial
+from aebnas_bo.search.trial import Observation
 from aebnas_bo.shortlist.contenders import Contender
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
+from tests.made_trials import completed
 
 SKELETON = Skeleton(1, 2, 4, 1, (1, 2), (0,), 1, 0, "relu")
 BRANCH = ExitBranch((BranchLayer("depthwise_separable", 3, 1, False, 0),))
@@ -26,7 +27,7 @@ def macs_of(architecture: Architecture) -> tuple[int, ...]:
 def contender(key: str, width: int, *goals: TuningGoal, has_exit: bool = False) -> Contender:
     """A network whose estimates are 50 for the first goal, 51 for the second ..."""
     observed = {
-        goal: Observation(Trial(0, key, "COMPLETED", {}, metrics={"accuracy": 50.0 + place, "average_macs": 1.0}))
+        goal: Observation(completed(0, key, {}, {"accuracy": 50.0 + place, "average_macs": 1.0}))
         for place, goal in enumerate(goals)
     }
     return Contender(network(width, has_exit), observed)

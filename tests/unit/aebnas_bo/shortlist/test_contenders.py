@@ -7,7 +7,7 @@ import pytest
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.estimate import FurtherSetting
+from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.shortlist.contenders import PLAIN_MACS, budget_goals, choose_contenders, score
@@ -15,6 +15,7 @@ from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM, plain_points
+from tests.made_trials import completed, with_further, with_metrics
 
 OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
 CHEAP, ANY = TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 9e6)
@@ -32,7 +33,7 @@ def trials(space: NetworkSpace) -> list[Trial]:
     of_network = {key: space.search_space.sample(generator) for key in "abcd"}
     rows = (("a", 90.0, 2.0), ("b", 80.0, 0.9), ("c", 70.0, 0.8), ("a", 60.0, 0.7), ("", 0.0, 0.0), ("d", 85.0, 3.0))
     return [
-        Trial(number, key, "COMPLETED", of_network[key], metrics={"accuracy": accuracy, "average_macs": macs})
+        completed(number, key, of_network[key], {"accuracy": accuracy, "average_macs": macs})
         if key
         else Trial(number, key, "FAILED", {})
         for number, (key, accuracy, macs) in enumerate(rows)
@@ -49,7 +50,7 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     plain = [space.architecture(point) for point in points]
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in plain]
     trials = [
-        Trial(number, one.key, "COMPLETED", point, metrics={"accuracy": 50.0 + number, "average_macs": of_one / 1e6})
+        completed(number, one.key, point, {"accuracy": 50.0 + number, "average_macs": of_one / 1e6})
         for number, (one, point, of_one) in enumerate(zip(plain, points, macs, strict=True))
     ]
     goal = TuningGoal("max_macs", macs[3] / PLAIN_MACS)
@@ -70,7 +71,7 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     asked = TuningGoal("min_accuracy", 55.0)
     best = choose_contenders(trials, space, [asked], count=4, objectives=OBJECTIVES[:1], plain=plain)
     assert {contender.architecture.resolution for contender in best[:2]} == {32, 24}
-    found = replace(trials[0], number=99, key="found", metrics={"accuracy": 99.0, "average_macs": 0.01})
+    found = replace(with_metrics(trials[0], accuracy=99.0, average_macs=0.01), number=99, key="found")
     two = choose_contenders([*trials, found], space, [goal], count=2, objectives=OBJECTIVES[:1], plain=plain)
     assert [one.key for one in two] == [plain[3].key, "found"]
     goals = [replace(goal, value=goal.value * share) for share in (0.4, 0.7, 1.0)]
@@ -85,7 +86,7 @@ def test_small_budgets_are_served_by_the_largest_plain_network_without_exits() -
     points = plain_points(space)
     plain = [space.architecture(point) for point in points]
     trials = [
-        Trial(number, one.key, "COMPLETED", point, metrics={"accuracy": 50.0, "average_macs": 0.01})
+        completed(number, one.key, point, {"accuracy": 50.0, "average_macs": 0.01})
         for number, (one, point) in enumerate(zip(plain, points, strict=True))
     ]
 
@@ -117,8 +118,8 @@ def test_a_contender_has_its_best_observation_for_each_goal(trials, space) -> No
 
 
 def test_further_settings_of_thresholds_count_as_observations(trials, space) -> None:
-    further = FurtherSetting({}, {"accuracy": 88.0, "average_macs": 0.5}, {}, {})
-    trials[5] = replace(trials[5], further=(further,))
+    further = OperatingPoint({"accuracy": 88.0, "average_macs": 0.5}, {})
+    trials[5] = with_further(trials[5], further)
     first = chosen(trials, space, CHEAP)[0]
     assert (first.key, first.observations[CHEAP].index) == ("d", 1)
 

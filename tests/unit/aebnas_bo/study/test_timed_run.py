@@ -44,7 +44,7 @@ def trials(folder: RunFolder) -> list[Trial]:
 
 
 def outcomes(folder: RunFolder) -> list[tuple[object, ...]]:
-    return [(one.number, one.status, one.parameters, one.metrics, one.further) for one in trials(folder)]
+    return [(one.number, one.status, one.parameters, one.points) for one in trials(folder)]
 
 
 def weights(folder: RunFolder) -> dict[str, dict[str, list[float]]]:
