@@ -20,7 +20,6 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM
 
 PLAIN_MACS = 1.2  # to a plain network's end, of a budget of average MACs: a part of the images leaves before
-SEARCHED_SHARE = 0.2  # of a list, and at least one network, that estimates choose
 LOWEST_BUDGET = 0.1  # of the highest, where several budgets are served
 Score = tuple[float, float]
 
@@ -70,13 +69,12 @@ def choose_contenders(
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Each goal's plain networks come first and take most of the list (`SEARCHED_SHARE`): estimates can be wrong, and no
-    list may be worse than what a practitioner would have typed. For a budget of MACs they are, of each resolution, the
-    plain network with exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, and the largest one
-    that is within the budget if its exits are switched off. Their first exits must be within the budget; their
-    estimates do not count. Budgets below `EXITS_FROM` are served by the largest network without exits within the
-    budget, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count
-    as one. If any network meets the limits of the search, only networks that do are chosen.
+    Each goal's plain networks come first and take up to half of the list: estimates can be wrong, and no list may be
+    worse than what a practitioner would have typed. For a budget of MACs that is, of each resolution, the plain network
+    with exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the
+    budget, whatever its estimate; of budgets below `EXITS_FROM` the largest one without exits within the budget, if
+    there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count as one. If
+    any network meets the limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -95,9 +93,8 @@ def choose_contenders(
     best = [_best_by_network(observed, goal) for goal in goals]
     seen = [one for one in plain if one.key in best[0]]
     of_goals = [_plain_for(goal, seen, ranking=ranking, space=space) for goal, ranking in zip(goals, best, strict=True)]
-    in_turn = chain.from_iterable(zip_longest(*reversed(of_goals)))
-    most = max(count - max(int(SEARCHED_SHARE * count), 1), 1)
-    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[:most]
+    in_turn = chain.from_iterable(zip_longest(*of_goals))
+    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[: math.ceil(count / 2)]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]
@@ -110,24 +107,23 @@ def choose_contenders(
 def _plain_for(
     goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Observation], space: NetworkSpace
 ) -> list[str]:
-    """Return the keys of the plain networks that a goal asks for, of some that were observed."""
+    """Return the keys of the plain networks that a goal asks for, of some that were observed: one per resolution."""
     by_key = {one.key: one for one in plain}
     if goal.kind == "min_accuracy":
-        of_sizes = [[by_key[key] for key in ranking if key in by_key]]
+        in_order = [by_key[key] for key in ranking if key in by_key]
     else:
-        costs = {key: exit_costs(one, space.skeleton) for key, one in by_key.items()}
-        able = [one for one in plain if costs[one.key].cumulative[0] <= goal.value]
+        costs = {key: exit_costs(one, space.skeleton).cumulative for key, one in by_key.items()}
+        able = [one for one in plain if costs[one.key][0] <= goal.value]
         static = [one for one in able if not one.active_exits]
         if goal.value < EXITS_FROM and static:
-            of_sizes = [sorted(static, key=lambda one: -costs[one.key].cumulative[-1])]
+            in_order = sorted(static, key=lambda one: -costs[one.key][-1])
         else:
-            able, macs = [one for one in able if one.active_exits] or able, PLAIN_MACS * goal.value
-            leaving = sorted(able, key=lambda one: abs(math.log(costs[one.key].cumulative[-1] / macs)))
-            within = [one for one in able if costs[one.key].backbone[-1] <= goal.value]  # exits can be switched off
-            of_sizes = [leaving, sorted(within, key=lambda one: -costs[one.key].backbone[-1])]
-    resolutions = dict.fromkeys(one.resolution for one in plain)
-    found = [next((one for one in ones if one.resolution == side), None) for side in resolutions for ones in of_sizes]
-    return list(dict.fromkeys(one.key for one in found if one is not None))
+            able = [one for one in able if one.active_exits] or able
+            in_order = sorted(able, key=lambda one: abs(math.log(costs[one.key][-1] / (PLAIN_MACS * goal.value))))
+    first: dict[int, str] = {}
+    for one in in_order:
+        first.setdefault(one.resolution, one.key)
+    return list(first.values())
 
 
 def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Observation]:
