@@ -1,20 +1,50 @@
-"""`aebnas-bo space`: describe a search space."""
+"""`aebnas-bo space`: describe a search space, or print a preset to begin an own one with."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from aebnas_bo.cli.options import MaxMacsOption
 from aebnas_bo.cli.reporting import reported_errors, terminal
+from aebnas_bo.errors import UsageError
+from aebnas_bo.space.presets import AUTO, PresetName
 
 
 def space(
-    config: Annotated[Path | None, typer.Argument(help="YAML file; without it the embedded default.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="YAML file: a space of your own, or a configuration; without it the embedded default.",
+        ),
+    ] = None,
+    show: Annotated[
+        PresetName | None,
+        typer.Option(help="Print this preset, written out and commented, to change it."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=4, max=512, help="With --show auto: side of the images in pixels.")
+    ] = None,
+    max_average_macs: MaxMacsOption = None,
+    parameters: Annotated[bool, typer.Option("--parameters", help="List every parameter of the search, too.")] = False,
 ) -> None:
-    """Describe a search space: its parameters, its size and the costs of its extremes."""
-    with reported_errors(as_json=False, quiet=False):
-        from aebnas_bo.cli.space_description import describe_space
+    """Describe a search space: its size, its cheapest and its most expensive network, and what is wrong with it.
 
-        terminal().print(describe_space(config))
+    To declare one of your own: `aebnas-bo space --show cifar32 > mine.yaml`, change the file, check it with
+    `aebnas-bo space mine.yaml`, and write `space: mine.yaml` into your configuration.
+    """
+    with reported_errors(as_json=False, quiet=False):
+        if show != AUTO and (image_size, max_average_macs) != (None, None):
+            raise UsageError("--image-size and --max-average-macs go with --show auto, the preset that depends on them")
+        if show is not None:
+            from aebnas_bo.cli.space_preset import preset_text
+
+            sys.stdout.write(preset_text(show, file, image_size=image_size, max_average_macs=max_average_macs))
+        else:
+            from aebnas_bo.cli.space_description import describe_space
+
+            terminal().print(describe_space(file, lists_parameters=parameters))

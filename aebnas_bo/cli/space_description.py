@@ -2,49 +2,151 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.loading import is_declaration, load_config
+from aebnas_bo.errors import ConfigError
 from aebnas_bo.preparation.problem import Problem
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.extremes import extreme_network, sides
 from aebnas_bo.space.macs import exit_costs, millions
-from aebnas_bo.space.search_space import ChoiceParameter
+from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.remarks import remarks
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter
+from aebnas_bo.supernet.subnet import Subnet
 
 SAMPLES = 500
+IN_CHANNELS, NUM_CLASSES = 3, 10  # of the images that a declaration without a configuration is described for
 
 
-def describe_space(path: Path | None) -> Table:
-    """Return a table of a configuration's parameters, titled with the size and the costs of its networks.
+def describe_space(path: Path | None, lists_parameters: bool = False) -> RenderableType:
+    """Return what a space holds: its size, its extreme networks, its stages and exits, and remarks.
 
     Args:
-        path: YAML file, or `None` for the embedded default.
+        path: YAML file, a configuration or a declaration alone; `None` for the embedded default.
+        lists_parameters: Whether every parameter is listed.
 
     Raises:
-        AebnasError: If the configuration or its images are wrong.
+        AebnasError: If the declaration, the configuration or its images are wrong.
     """
-    config = load_config(path)
-    space = Problem.load(config).space
-    search_space = space.search_space
+    space, images = _read(path)
+    parts: list[RenderableType] = [_heading(space, path), "", _extremes(space)]
+    parts += [Text(f"MACs of an image that passes every exit, branches included; {images}.", style="dim")]
+    parts += ["", _stages(space)]
+    if space.declaration.exits:
+        parts += ["", _exits(space)]
+    if lists_parameters:
+        parts += ["", _parameters(space)]
+    for remark in remarks(space):
+        parts += ["", Text.assemble(("remark: ", "bold yellow"), remark)]
+    return Group(*parts)
+
+
+def _read(path: Path | None) -> tuple[NetworkSpace, str]:
+    """Return the space of a file, and a sentence that says for which images its costs are."""
+    if path is None or not is_declaration(path):
+        space = Problem.load(load_config(path)).space
+        channels, classes = space.skeleton.in_channels, space.skeleton.num_classes
+        plural = "s" if channels > 1 else ""
+        return space, f"images of the configuration ({channels} channel{plural}, {classes} classes)"
+    try:
+        declaration = load_config(None, [f"space={json.dumps(str(path))}"]).space
+        space = NetworkSpace(declaration, IN_CHANNELS, NUM_CLASSES)
+    except ConfigError as error:
+        raise ConfigError([_of_file(problem, path) for problem in error.problems]) from error
+    return space, f"colour images of {NUM_CLASSES} classes; give a configuration for its own"
+
+
+def _of_file(problem: str, path: Path) -> str:
+    """Return a problem of a configuration's space as one of the file that declares it."""
+    hint = "; `aebnas-bo space --show tiny` shows every field" if problem.endswith("is missing") else ""
+    return f"{path}: {problem.removeprefix('space.')}{hint}"
+
+
+def _heading(space: NetworkSpace, path: Path | None) -> Text:
+    parameters = space.search_space.parameters
+    thresholds = sum(isinstance(parameter, ContinuousParameter) for parameter in parameters)
+    choices = f"{len(parameters) - thresholds} choices"
+    also = f" and {thresholds} continuous thresholds" if thresholds else ""
+    name = "the embedded default" if path is None else str(path)
+    return Text.assemble((name, "bold"), f": {_count(space.search_space.num_discrete)} networks, by {choices}{also}")
+
+
+def _extremes(space: NetworkSpace) -> Table:
     generator = np.random.default_rng(0)
-    architectures = [space.architecture(search_space.sample(generator)) for _ in range(SAMPLES)]
-    costs = np.array([millions(exit_costs(a, space.skeleton).cumulative[-1]) for a in architectures])
-    low, middle, high = np.quantile(costs, [0.0, 0.5, 1.0])
-    table = Table(
-        title=f"{len(search_space.names)} parameters, {search_space.num_discrete:.2e} networks; of {SAMPLES} random "
-        f"ones the cost to the last exit is {low:.3g} to {high:.3g} M MACs, median {middle:.3g}",
-        title_justify="left",
-    )
-    for column in ("parameter", "values", "group", "matters when"):
-        table.add_column(column)
-    for parameter in search_space.parameters:
+    drawn = [space.architecture(space.search_space.sample(generator)) for _ in range(SAMPLES)]
+    drawn.sort(key=lambda one: exit_costs(one, space.skeleton).cumulative[-1])
+    table = _table("network", "M MACs", "parameters", "resolution", "blocks of each stage", "exits after stages")
+    table.add_row("cheapest", *_network(space, extreme_network(space, "cheapest")))
+    table.add_row(f"median of {SAMPLES} drawn", *_network(space, drawn[SAMPLES // 2]))
+    table.add_row("most expensive", *_network(space, extreme_network(space, "most expensive")))
+    return table
+
+
+def _network(space: NetworkSpace, architecture: Architecture) -> tuple[str, ...]:
+    macs = millions(exit_costs(architecture, space.skeleton).cumulative[-1])
+    weights = sum(parameter.numel() for parameter in Subnet(architecture, space.skeleton).parameters())
+    blocks = [len(stage.blocks) for stage in architecture.stages]
+    exits = [space.skeleton.exit_stages[position] + 1 for position in architecture.active_exits]
+    return f"{macs:.3g}", f"{weights:,}", str(architecture.resolution), _list(blocks), _list(exits) or "none"
+
+
+def _stages(space: NetworkSpace) -> Table:
+    at_ends = [sides(space, r) for r in (space.declaration.resolutions[0], space.declaration.resolutions[-1])]
+    table = _table("stage", "pixels a side", "widths", "blocks", "kinds", "kernels", "expansions")
+    for number, stage in enumerate(space.declaration.stages, start=1):
+        pixels = " to ".join(dict.fromkeys(str(end[number]) for end in at_ends))
+        squeeze = " (squeezed)" if number in space.declaration.squeeze_excitation else ""
+        choices = (stage.widths, stage.depths, stage.kinds, stage.kernels, stage.expansions)
+        table.add_row(f"{number}{squeeze}", pixels, *map(_list, choices))
+    return table
+
+
+def _exits(space: NetworkSpace) -> Table:
+    table = _table("exit", "after stage", "layers (0: no exit)", "kinds", "kernels", "expansions", "threshold")
+    for number, exit_ in enumerate(space.declaration.exits, start=1):
+        layers = [
+            _list(dict.fromkeys(value for layer in exit_.layers for value in getattr(layer, name)))
+            for name in ("kinds", "kernels", "expansions")
+        ]
+        values = _list(exit_.threshold_values) or (
+            "tuned" if exit_.threshold is None else "{} … {}".format(*exit_.threshold)
+        )
+        table.add_row(str(number), str(exit_.after_stage), _list(exit_.depths), *layers, values)
+    return table
+
+
+def _parameters(space: NetworkSpace) -> Table:
+    table = _table("parameter", "values", "group", "matters when")
+    for parameter in space.search_space.parameters:
         values = (
-            " ".join(map(str, parameter.values))
+            _list(parameter.values)
             if isinstance(parameter, ChoiceParameter)
             else f"{parameter.lower} … {parameter.upper}"
         )
         condition = parameter.active_when
-        when = f"{condition.parameter} in {list(condition.values)}" if condition else ""
+        when = f"{condition.parameter}: {_list(condition.values)}" if condition else ""
         table.add_row(parameter.name, values, parameter.group, when)
     return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in {"M MACs", "parameters", "resolution"} else "left")
+    return table
+
+
+def _list(values: Iterable[object]) -> str:
+    return " ".join(map(str, values))
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 1_000_000 else f"{number:.2g}".replace("e+", "e")

@@ -18,6 +18,8 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.auto import auto_declaration
+from aebnas_bo.space.consistency import space_problems
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.narrowing import FORMS, unfold
 from aebnas_bo.space.presets import AUTO, PRESETS, read_preset
 
@@ -27,6 +29,7 @@ NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixel
 GREY = ("digits",)
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
 EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images seen, least and most epochs
+OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -92,20 +95,46 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def is_declaration(path: Path) -> bool:
+    """Say whether a YAML file holds the declaration of a space alone, not a whole configuration.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    names = _read_tree(path).keys()
+    return not names.isdisjoint(OF_SPACE) and names.isdisjoint(Config.model_fields)
+
+
 def _read_file(path: Path) -> Tree:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
-    tree = _as_tree(_parse(text, str(path)), str(path))
+    tree = _read_tree(path)
     if isinstance(tree.get("space"), str):
-        tree["space"] = {"preset": tree["space"]}
+        tree["space"] = _named_space(str(tree["space"]), path.parent)
     for name, key in PATHS:
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str((path.parent / Path(section[key]).expanduser()).resolve())
     return tree
+
+
+def _read_tree(path: Path) -> Tree:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
+    return _as_tree(_parse(text, str(path)), str(path))
+
+
+def _named_space(name: str, folder: Path) -> Tree:
+    """Return what `space: NAME` stands for: a preset or, with the ending of YAML, the declaration in a file."""
+    if not name.endswith((".yaml", ".yml")):
+        return {"preset": name}
+    declaration = _read_tree(folder / Path(name).expanduser())
+    # the stages of a preset must not stand in for those of a file that forgot them
+    return declaration if "preset" in declaration else {"stages": [], **declaration}
 
 
 def _lay_over(tree: Tree, other: Tree) -> None:
@@ -175,9 +204,12 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
     default = _default_preset(tree)
     space, names = tree.get("space", {"preset": default}), (AUTO, *PRESETS)
     if isinstance(space, str):
-        space = {"preset": space}
+        space = _named_space(space, Path())
     if not isinstance(space, dict):
-        problems.append(f"space: expected 'preset: NAME' ({', '.join(names)}) or a declaration, got {space!r}")
+        problems.append(
+            f"space: expected 'preset: NAME' ({', '.join(names)}), a file such as mine.yaml or a declaration, "
+            f"got {space!r}"
+        )
         space = {"preset": default}
     if "preset" in space or "stages" not in space:
         name = space.get("preset", default)
@@ -252,27 +284,44 @@ def _validate(tree: Tree, problems: list[str]) -> Config | None:
         text = to_json(tree, inf_nan_mode="constants", bytes_mode="base64", fallback=str)
         return Config.model_validate_json(text)
     except ValidationError as error:
-        problems += [_sentence(details) for details in error.errors()]
+        found = [sentence for details in error.errors() for sentence in _sentences(details)]
+        # rules between fields, which are not looked at where single ones are wrong
+        found += [f"space.{problem}" for problem in space_problems(_section(tree, "space"))]
+        problems += dict.fromkeys(found)
     return None
+
+
+def _sentences(details: ErrorDetails) -> list[str]:
+    if details["type"] == "fields":  # several, each with its field
+        return [".".join(map(str, (*details["loc"], line))) for line in details["msg"].splitlines()]
+    if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
+        return []  # only because wrong entries, which are reported, do not count
+    return [_sentence(details)]
 
 
 def _sentence(details: ErrorDetails) -> str:
     path = ".".join(str(part) for part in details["loc"]) or "configuration"
     value = details["input"]
     if details["type"] == "extra_forbidden":
-        name = str(details["loc"][-1])
-        elsewhere = f"augmentation.{name}"
-        if name in AugmentationConfig.model_fields and path != elsewhere:
-            return f"{path}: no such setting; did you mean {elsewhere}?"
-        return f"{path}: no such setting{_closest(name, _siblings(details['loc'][:-1]))}"
+        return f"{path}: no such setting{_meant(details['loc'])}"
     if details["type"] == "missing":
         return f"{path}: is missing"
     if details["type"] == "finite_number":
         return f"{path}: must be a finite number, got {value}"
+    if details["type"] == "too_short" and isinstance(value, list):
+        return f"{path}: needs at least {details['ctx']['min_length']} entries, got {len(value)}"
     message = details["msg"].removeprefix("Value error, ")
     if isinstance(value, dict | list) and details["type"] == "value_error":
         return f"{path}: {message}"
     return f"{path}: {message[0].lower()}{message[1:]}, got {value!r}{_yaml_trap(value, details['type'])}"
+
+
+def _meant(location: tuple[int | str, ...]) -> str:
+    """Return which setting an unknown one may stand for."""
+    name = str(location[-1])
+    if name in AugmentationConfig.model_fields:
+        return f"; did you mean augmentation.{name}?"
+    return _closest(name, _siblings(location[:-1]))
 
 
 def _yaml_trap(value: object, error_type: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from aebnas_bo.space.architecture import Activation, Block
+from aebnas_bo.space.consistency import exit_problems, space_problems
 from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.storage.frozen_model import FrozenModel
 
@@ -20,18 +22,25 @@ KernelChoices = Annotated[tuple[Kernel, ...], Field(min_length=1)]
 class Declaration(FrozenModel):
     """Base of all declarations: choices are ascending and distinct."""
 
-    @model_validator(mode="after")
-    def _check_choices(self) -> Self:
-        for name in type(self).model_fields:
-            values = getattr(self, name)
-            is_choice = isinstance(values, tuple) and values and all(isinstance(v, int | str) for v in values)
-            if is_choice and len(set(values)) != len(values):
-                raise ValueError(f"{name} lists a value twice: {list(values)}; give each choice once")
-            if is_choice and all(isinstance(v, int) for v in values) and list(values) != sorted(values):
-                raise ValueError(f"{name} must be ascending: {list(values)}; expected {sorted(values)}")
-            if name == "kernels" and any(v % 2 == 0 for v in values):
-                raise ValueError(f"{name} must be odd, so that padding keeps images centred: {list(values)}")
-        return self
+    @field_validator("*")
+    @classmethod
+    def _check_choices(cls, values: object, info: ValidationInfo) -> object:
+        is_choice = isinstance(values, tuple) and all(isinstance(v, int | float | str) for v in values)
+        if not isinstance(values, tuple) or not is_choice or info.field_name == "threshold":
+            return values
+        if info.field_name == "kernels" and any(v % 2 == 0 for v in values):
+            raise ValueError(f"must be odd, so that padding keeps images centred, got {list(values)}")
+        if len(set(values)) != len(values):
+            raise ValueError(f"lists a value twice: {list(values)}; give each choice once")
+        if not any(isinstance(v, str) for v in values) and list(values) != sorted(values):
+            raise ValueError(f"must be ascending, got {list(values)}; expected {sorted(values)}")
+        return values
+
+
+def _refuse(problems: list[str]) -> None:
+    """Raise one error of the type `fields`: a line per problem, each beginning with the path of its field."""
+    if problems:
+        raise PydanticCustomError("fields", "{problems}", {"problems": "\n".join(problems)})
 
 
 class StageChoices(Declaration):
@@ -53,11 +62,12 @@ class StageChoices(Declaration):
     stride: Stride
     kinds: Annotated[tuple[LayerKind, ...], Field(min_length=1)] = ("inverted_residual",)
 
-    @model_validator(mode="after")
-    def _check_depths(self) -> Self:
-        if max(self.depths) == 0:
-            raise ValueError("depths must allow at least one block, got [0]; leave the stage out of the list")
-        return self
+    @field_validator("depths")
+    @classmethod
+    def _check_depths(cls, depths: tuple[int, ...]) -> tuple[int, ...]:
+        if max(depths) == 0:
+            raise ValueError("must allow at least one block, got [0]; leave the stage out of the list")
+        return depths
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -97,25 +107,16 @@ class ExitChoices(Declaration):
     threshold: tuple[float, float] | None = (0.0, 1.0)
     threshold_values: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...] = ()
 
+    @field_validator("threshold")
+    @classmethod
+    def _check_threshold(cls, threshold: tuple[float, float] | None) -> tuple[float, float] | None:
+        if threshold is not None and not 0.0 <= threshold[0] < threshold[1] <= 1.0:
+            raise ValueError(f"must be [low, high] with 0 <= low < high <= 1, got {list(threshold)}")
+        return threshold
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(self.layers) != max(max(self.depths) - 1, 0):
-            raise ValueError(
-                f"depths go up to {max(self.depths)} (classifier included), so layers needs "
-                f"{max(max(self.depths) - 1, 0)} entries, got {len(self.layers)}"
-            )
-        values = list(self.threshold_values)
-        if values != sorted(set(values)):
-            raise ValueError(f"threshold_values must be ascending and distinct, got {values}")
-        if self.threshold is None:
-            if values:
-                raise ValueError("threshold_values need a threshold in the space; leave out threshold: null")
-            return self
-        low, high = self.threshold
-        if not 0.0 <= low < high <= 1.0:
-            raise ValueError(f"threshold must be [low, high] with 0 <= low < high <= 1, got {[low, high]}")
-        if values and not low <= values[0] <= values[-1] <= high:
-            raise ValueError(f"threshold_values must lie within threshold, {[low, high]}, got {values}")
+        _refuse(exit_problems(self.model_dump()))
         return self
 
     @property
@@ -161,20 +162,5 @@ class NetworkSpaceDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        positions = [choices.after_stage for choices in self.exits]
-        if positions != sorted(set(positions)):
-            raise ValueError(f"exits must have ascending, distinct after_stage, got {positions}")
-        if positions and positions[-1] >= len(self.stages):
-            raise ValueError(
-                f"an exit after stage {positions[-1]} needs a later stage to skip; there are {len(self.stages)} "
-                f"stages, so after_stage can be at most {len(self.stages) - 1}"
-            )
-        absent = [number for number, stage in enumerate(self.stages[:-1], start=1) if 0 in stage.depths]
-        if absent:
-            raise ValueError(f"only the last stage may have depth 0, got it in stage {absent[0]}; give depths from 1")
-        if self.squeeze_excitation and self.squeeze_excitation[-1] > len(self.stages):
-            raise ValueError(
-                f"squeeze_excitation names stage {self.squeeze_excitation[-1]}; expected numbers from 1 to "
-                f"{len(self.stages)}, the number of stages"
-            )
+        _refuse(space_problems(self.model_dump()))
         return self

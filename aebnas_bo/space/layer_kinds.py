@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-LayerKind = Literal["dense", "depthwise_separable", "inverted_residual"]
+LayerKind = Literal["dense", "depthwise_separable", "inverted_residual", "convnext"]
 Channels = Literal["input", "hidden", "output"]
 
 
@@ -83,5 +83,16 @@ LAYER_KINDS: dict[LayerKind, Kind] = {
             KindConvolution("output", is_linear=True),
         ),
         "inverted",
+    ),
+    # ConvNeXt (Liu et al., CVPR 2022), section 2.6. BatchNorm replaces LayerNorm: it treats each channel by itself, so
+    # slices of the shared weights need no other statistics than their own, and it folds into the convolution. The
+    # activation of the space replaces GELU; there is no layer scale.
+    "convnext": Kind(
+        (
+            KindConvolution("input", is_spatial=True, is_depthwise=True, is_linear=True),
+            KindConvolution("hidden"),
+            KindConvolution("output", is_linear=True),
+        ),
+        "ConvNeXt",
     ),
 }

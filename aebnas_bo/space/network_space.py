@@ -45,8 +45,7 @@ class NetworkSpace:
         num_classes: Number of classes.
 
     Raises:
-        SearchSpaceError: If a branch would pool an image of less than 2x2 pixels, nothing varies, or the thresholds of
-            some exits are searched and those of others tuned.
+        SearchSpaceError: If nothing varies.
     """
 
     def __init__(self, declaration: NetworkSpaceDeclaration, in_channels: int, num_classes: int) -> None:
@@ -64,9 +63,6 @@ class NetworkSpace:
             has_learned_confidence=declaration.learned_confidence,
             squeezed_stages=tuple(number - 1 for number in declaration.squeeze_excitation),
         )
-        self._check_pooling()
-        if self.tunes_thresholds and any(exit_.threshold is not None for exit_ in declaration.exits):
-            raise SearchSpaceError("space.exits: give every exit threshold: null, or none; all are tuned or none is")
         self.search_space = self._search_space()
 
     def _search_space(self) -> SearchSpace:
@@ -244,26 +240,6 @@ class NetworkSpace:
             for combination in product(*kinds)
         )
         return (min if position == 0 else max)(backbones, key=lambda a: exit_costs(a, self.skeleton).cumulative[-1])
-
-    def _check_pooling(self) -> None:
-        problems = []
-        for number, exit_ in enumerate(self.declaration.exits, start=1):
-            side = -(-min(self.declaration.resolutions) // self.declaration.stem_stride)
-            for stage in self.declaration.stages[: exit_.after_stage]:
-                side = -(-side // stage.stride)
-            for layer, options in enumerate(exit_.layers, start=1):
-                smallest = min(upsample or side for upsample in options.upsamples)
-                side = -(-smallest // self.declaration.branch_stride)
-                if True in options.pools:
-                    if side < 2:
-                        problems.append(
-                            f"space.exits.{number - 1}.layers.{layer - 1}.pools: at resolution "
-                            f"{min(self.declaration.resolutions)} this layer sees {side}x{side} pixels, which cannot "
-                            "be pooled; allow only [false], or larger resolutions"
-                        )
-                    side = max(side // 2, 1)
-        if problems:
-            raise SearchSpaceError(problems)
 
 
 def is_branch_gene(name: str) -> bool:

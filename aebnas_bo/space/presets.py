@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Literal, get_args
 
 import yaml
 
-AUTO = "auto"  # built for the images and the limit by `space.auto`; all others are files
-PRESETS = ("tiny", "cifar", "cifar32", "aebnas")
+PresetName = Literal["auto", "tiny", "cifar", "cifar32", "aebnas"]
+AUTO: PresetName = "auto"  # built for the images and the limit by `space.auto`; all others are files
+PRESETS: tuple[PresetName, ...] = tuple(name for name in get_args(PresetName) if name != AUTO)
 
 
 def read_preset(name: str) -> dict[str, object]:

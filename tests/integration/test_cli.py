@@ -15,7 +15,7 @@ def test_the_installed_command_starts() -> None:
 def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
     described, missing, few, wrong, band = calls(
         [
-            ["space"],
+            ["space", "--parameters"],
             ["space", "nowhere.yaml"],
             ["fidelity", "--num-architectures", "2"],
             ["fidelity", "--set", "fidelity.top_k=[0]"],
@@ -23,7 +23,7 @@ def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
         ]
     )
     assert described.returncode == 0, described.stderr
-    for part in ("24 parameters", "M MACs", "exit1_threshold", "stage2_width"):
+    for part in ("22 choices and 2 continuous", "M MACs", "exit1_threshold", "stage2_width"):
         assert part in described.stdout
     assert missing.returncode == 3
     assert "nowhere.yaml" in missing.stderr
@@ -33,6 +33,48 @@ def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
     assert band.returncode == 2
     assert "--band 2.6,1.8: expected LOW,HIGH" in band.stderr
     assert not any("Traceback" in called.stderr for called in (described, missing, few, wrong, band))
+
+
+def test_own_spaces_begin_with_a_preset(calls, tmp_path: Path) -> None:
+    Path(tmp_path / "run.yaml").write_text("space: mine.yaml\n", encoding="utf-8")
+    shown, auto, of_images, unknown, misplaced = calls(
+        [
+            ["space", "--show", "tiny"],
+            ["space", "--show", "auto"],
+            ["space", "--show", "auto", "--image-size", "64", "--max-average-macs", "2"],
+            ["space", "--show", "cifar3"],
+            ["space", "--show", "tiny", "--image-size", "64"],
+        ]
+    )
+    (tmp_path / "mine.yaml").write_text(shown.stdout.replace("[8, 12]", "[6, 12]"), encoding="utf-8")
+    (tmp_path / "auto.yaml").write_text(of_images.stdout, encoding="utf-8")
+    (tmp_path / "wrong.yaml").write_text(shown.stdout.replace("[8, 12]", "[12, 8]") + "exit: 3\n", encoding="utf-8")
+    mine, whole, auto_again, of_run, wrong = calls(
+        [
+            ["space", "mine.yaml"],
+            ["space", "run.yaml"],
+            ["space", "auto.yaml"],
+            ["space", "run.yaml", "--show", "auto", "--max-average-macs", "0.1"],
+            ["space", "wrong.yaml"],
+        ]
+    )
+    assert (auto.returncode, unknown.returncode, misplaced.returncode, wrong.returncode) == (2, 2, 2, 3)
+    assert "--show auto needs --image-size PIXELS" in auto.stderr
+    assert "'cifar32'" in unknown.stderr
+    assert "go with --show auto" in misplaced.stderr
+    for described in (mine, whole, auto_again):
+        assert described.returncode == 0, described.stderr
+        assert "cheapest" in described.stdout
+        assert "most expensive" in described.stdout
+    assert "6 12" in mine.stdout
+    assert "colour images of 10 classes" in mine.stdout
+    assert "images of the configuration (1 channel, 10 classes)" in whole.stdout
+    assert "64x64 pixels and at most 2 M average MACs" in of_images.stdout
+    assert "resolutions: [8]" in of_run.stdout  # of the embedded digits
+    assert wrong.stderr.splitlines() == [
+        "error: wrong.yaml: stages.0.widths: must be ascending, got [12, 8]; expected [8, 12]",
+        "error: wrong.yaml: exit: no such setting; did you mean exits?",
+    ]
 
 
 def test_fidelity_from_the_command_line(calls, tmp_path: Path) -> None:

@@ -75,15 +75,16 @@ def make_network() -> Make:
         exit_rule: str = "each",
         channels: int = 3,
         temperatures: tuple[float, ...] = (1.0, 1.0, 1.0),
+        architecture: Architecture = ARCHITECTURE,
     ) -> tuple[Subnet, NetworkDescription]:
         skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned", (2,))
-        subnet = with_large_weights(Subnet(ARCHITECTURE, skeleton))
+        subnet = with_large_weights(Subnet(architecture, skeleton))
         generator = torch.Generator().manual_seed(1)
         images = normalize((255 * varied_pixels(64, channels, generator)).byte(), MEAN[:channels], STD[:channels])
         calibrate_batchnorm(subnet, images, 64)
         for linear in subnet.classifiers():
             linear.weight.data.mul_(3.0)  # answers of all degrees of certainty
-        costs, rows = exit_costs(ARCHITECTURE, skeleton).cumulative, rows_in_use(thresholds)
+        costs, rows = exit_costs(architecture, skeleton).cumulative, rows_in_use(thresholds)
         outputs = tuple(
             Output(
                 name=("exit1", "exit2", "final")[row], threshold=None if row == rows[-1] else thresholds[row],
@@ -93,8 +94,8 @@ def make_network() -> Make:
         )  # fmt: skip
         of_outputs = figures([output.name for output in outputs])
         return subnet, NetworkDescription(
-            key=ARCHITECTURE.key,
-            architecture=ARCHITECTURE,
+            key=architecture.key,
+            architecture=architecture,
             skeleton=skeleton,
             class_names=("cat", "dog", "<b>emu</b>", "fox"),
             image_size=SIZE,

@@ -21,7 +21,11 @@ from aebnas_bo.deploy.seal import UNSEALED, seal
 from aebnas_bo.deploy.segments import segments, sureness
 from aebnas_bo.early_exit.policy import ExitTable, exit_indices
 from aebnas_bo.errors import DataError, UsageError
+from aebnas_bo.space.architecture import Architecture, Block, ExitBranch, Stage
 
+EVERY_KIND = tuple(
+    Stage(8, (Block(5, 2, kind), Block(3, 1, kind))) for kind in ("dense", "inverted_residual", "convnext")
+)
 FORMATS = ("torch", "onnx", "onnx-segments", "torch-export")
 VARIANTS = {
     "plain": {},
@@ -34,6 +38,7 @@ VARIANTS = {
     "scaled": {"confidence": "max_softmax", "temperatures": (0.5, 2.0, 3.0), "thresholds": (0.85, 0.36)},
     "one exit off": {"thresholds": (None, 0.15), "confidence": "negative_entropy"},
     "no exit": {"thresholds": (None, None)},
+    "every kind": {"thresholds": (None, None), "architecture": Architecture(8, EVERY_KIND, (ExitBranch(()),) * 2)},
     "ends at an exit": {"thresholds": (0.8, 0.0), "confidence": "learned"},
 }
 
@@ -126,7 +131,7 @@ def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
     ("format_", "variant"),
     [("torch", variant) for variant in VARIANTS]
     + [(format_, "plain") for format_ in FORMATS[1:]]
-    + [("onnx", "cumulative, learned, scaled")]
+    + [("onnx", "cumulative, learned, scaled"), ("onnx", "every kind")]
     + [(format_, "ends at an exit") for format_ in FORMATS[1:]],
 )
 def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:

@@ -49,6 +49,12 @@ def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
                 assert any(f"certainty ≥ {output.threshold:.3f}" in text for text in texts)
 
 
+def test_blocks_name_their_kind_and_how_far_they_expand() -> None:
+    kinds = [f"space.stages.{number}.kinds=[convnext]" for number in range(3)]
+    only_three = [f"space.stages.{number}.expansions=[3]" for number in range(3)]
+    assert all("ConvNeXt 3×3 ·3" in str(network_diagram(network)) for network in networks_of(*kinds, *only_three))
+
+
 def test_blocks_say_that_they_have_squeeze_and_excitation() -> None:
     diagrams = [str(network_diagram(network)) for network in networks_of("space.squeeze_excitation=[2]")]
     assert all(" SE" in diagram for diagram in diagrams)

@@ -18,7 +18,7 @@ def test_no_two_kinds_have_the_same_convolutions() -> None:
 
 
 def test_only_kinds_with_hidden_channels_expand() -> None:
-    assert {name for name, kind in LAYER_KINDS.items() if kind.expands} == {"inverted_residual"}
+    assert {name for name, kind in LAYER_KINDS.items() if kind.expands} == {"inverted_residual", "convnext"}
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,16 @@ def test_plan_of_a_block_follows_its_kind() -> None:
     assert (dense.squeeze, dense.has_residual, separable.has_residual) == (None, True, False)
 
 
+def test_plan_of_a_convnext_block_is_wide_behind_its_depthwise_convolution() -> None:
+    architecture = replace(ARCHITECTURE, stages=(ARCHITECTURE.stages[0], Stage(6, (Block(7, 3, "convnext"),))))
+    [block] = network_plan(architecture, replace(SKELETON, squeezed_stages=(1,))).stages[1]
+    depthwise, expand, project = block.convolutions
+    assert depthwise == ConvPlan(8, 8, 7, 2, True, side=4)
+    assert (expand, project) == (ConvPlan(8, 24, 1, 1, False, side=4), ConvPlan(24, 6, 1, 1, False, side=4))
+    assert (block.are_linear, block.expansion, block.squeeze) == ((True, False, True), 3, SqueezePlan(8, 8))
+    assert block.macs == 16 * (8 * 49 + 8 * 24 + 24 * 6) + 2 * 8 * 8
+
+
 def test_plan_without_the_last_stage_ends_with_the_stage_before() -> None:
     plan = network_plan(replace(ARCHITECTURE, stages=(ARCHITECTURE.stages[0], Stage(0, ()))), SKELETON)
     assert plan.stages[1] == ()

@@ -40,7 +40,8 @@ def test_block_adds_its_input_only_where_shapes_agree(
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_linear"), [("dense", False), ("depthwise_separable", False), ("inverted_residual", True)]
+    ("kind", "is_linear"),
+    [("dense", False), ("depthwise_separable", False), ("inverted_residual", True), ("convnext", True)],
 )
 def test_block_ends_linearly_where_it_projects(kind: LayerKind, is_linear: bool) -> None:
     block = ElasticBlock(4, CHOICES, is_squeezed=False, generator=torch.Generator().manual_seed(0))
@@ -50,7 +51,7 @@ def test_block_ends_linearly_where_it_projects(kind: LayerKind, is_linear: bool)
 def test_block_of_every_kind_has_weights_of_its_own() -> None:
     block = ElasticBlock(4, CHOICES, is_squeezed=True, generator=torch.Generator().manual_seed(0))
     assert set(block.kinds) == set(KINDS)
-    assert set(block.squeezes) == {"depthwise_separable", "inverted_residual"}  # dense has no depthwise convolution
+    assert set(block.squeezes) == set(KINDS) - {"dense"}  # dense has no depthwise convolution
 
 
 def test_inverted_residual_has_an_expansion_even_by_one() -> None:

@@ -2,13 +2,15 @@ import numpy as np
 import torch
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.supernet import Supernet
 
-SPACE = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)
+KINDS = [f"space.stages.{number}.kinds=[{','.join(LAYER_KINDS)}]" for number in range(4)]
+SPACE = NetworkSpace(load_config(None, ["space.preset=cifar", *KINDS]).space, 3, 10)
 
 
 @torch.no_grad()

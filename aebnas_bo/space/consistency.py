@@ -1,0 +1,143 @@
+"""Rules between the fields of a declaration.
+
+They read plain lists and dictionaries and pass over what cannot be read, so that they also find the mistakes of a file
+in which single fields are wrong. Each problem begins with the path of its field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+Raw = Mapping[str, object]
+
+
+def space_problems(space: Raw) -> list[str]:
+    """Return what is inconsistent in a space, its exits included.
+
+    Args:
+        space: The fields of a `NetworkSpaceDeclaration`, right or wrong.
+    """
+    stages, exits = _entries(space.get("stages")), _entries(space.get("exits"))
+    problems = [f"exits.{n}.{problem}" for n, exit_ in enumerate(exits) for problem in exit_problems(exit_)]
+    problems += _order_of_exits(exits, len(stages))
+    for number, stage in enumerate(stages[:-1]):
+        depths = _integers(stage.get("depths"))
+        if 0 in depths and max(depths) > 0:
+            problems.append(f"stages.{number}.depths: only the last stage may have depth 0, got {depths}; begin with 1")
+    named = [number for number in _integers(space.get("squeeze_excitation", [])) if number > len(stages) > 0]
+    if named:
+        problems.append(
+            f"squeeze_excitation: names stage {named[0]}; expected numbers from 1 to {len(stages)}, the number of "
+            "stages"
+        )
+    tuned = [exit_.get("threshold", ()) is None for exit_ in exits]
+    if any(tuned) and not all(tuned):
+        problems.append(
+            f"exits.{tuned.index(True)}.threshold: null has this one tuned and others searched; give every exit "
+            "threshold: null, or none"
+        )
+    return problems + _pooling(space, stages, exits)
+
+
+def exit_problems(exit_: Raw) -> list[str]:
+    """Return what is inconsistent in an exit.
+
+    Args:
+        exit_: The fields of `ExitChoices`, right or wrong.
+    """
+    problems = []
+    depths, layers = _integers(exit_.get("depths")), exit_.get("layers", [])
+    needed = max([*depths, 1]) - 1
+    if depths and isinstance(layers, Sequence) and len(layers) != needed:
+        problems.append(
+            f"layers: needs {needed} entries, for depths go up to {max(depths)}, the classifier included; got "
+            f"{len(layers)}"
+        )
+    values, ends = _numbers(exit_.get("threshold_values", [])), exit_.get("threshold", [0.0, 1.0])
+    if ends is None and values:
+        problems.append("threshold_values: need a threshold in the space; leave out threshold: null")
+    range_ = _numbers(ends)
+    if len(range_) == 2 and values and not range_[0] <= min(values) <= max(values) <= range_[1]:
+        problems.append(f"threshold_values: must lie within threshold, {range_}, got {values}")
+    return problems
+
+
+def _order_of_exits(exits: Sequence[Raw], num_stages: int) -> list[str]:
+    problems, before = [], 0
+    for number, exit_ in enumerate(exits):
+        stage = _integer(exit_.get("after_stage"))
+        if not stage:
+            continue
+        if stage <= before:
+            problems.append(
+                f"exits.{number}.after_stage: must be above {before}, that of an exit before it, got {stage}; at most "
+                "one exit follows a stage"
+            )
+        elif stage >= num_stages > 0:
+            problems.append(
+                f"exits.{number}.after_stage: must be at most {num_stages - 1}, got {stage}; an exit needs a later "
+                f"stage to skip, and there are {num_stages} stages"
+            )
+        else:
+            before = stage
+    return problems
+
+
+def _pooling(space: Raw, stages: Sequence[Raw], exits: Sequence[Raw]) -> list[str]:
+    """Return the layers that may pool what cannot be halved, at the lowest resolution."""
+    resolutions, stride = _integers(space.get("resolutions")), _integer(space.get("branch_stride"))
+    strides = [_integer(space.get("stem_stride")), *(_integer(stage.get("stride")) for stage in stages)]
+    problems = []
+    for number, exit_ in enumerate(exits):
+        stage = _integer(exit_.get("after_stage"))
+        passed = [one for one in strides[: (stage or 0) + 1] if one]
+        if not resolutions or not stride or not stage or len(passed) != stage + 1:
+            continue
+        lowest = side = min(resolutions)
+        for one in passed:
+            side = -(-side // one)
+        problems += [
+            f"exits.{number}.layers.{layer}.pools: at resolution {lowest} this layer sees {seen}x{seen} pixels, which "
+            "cannot be pooled; allow only [false], or larger resolutions"
+            for layer, seen in _pooled_sides(_entries(exit_.get("layers")), side, stride)
+            if seen < 2
+        ]
+    return problems
+
+
+def _pooled_sides(layers: Sequence[Raw], side: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Yield the number of each layer of a branch that may pool, and the smallest side of what it pools."""
+    for number, options in enumerate(layers):
+        upsamples = _integers(options.get("upsamples", [0]))
+        side = -(-min((size or side for size in upsamples), default=side) // stride)
+        pools = options.get("pools")
+        if isinstance(pools, Sequence) and True in pools:
+            yield number, side
+            side = max(side // 2, 1)
+
+
+def _entries(value: object) -> list[Raw]:
+    """Return the entries of a list, an empty one in the place of each that is none."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [entry if isinstance(entry, Mapping) else {} for entry in value]
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _integers(value: object) -> list[int]:
+    """Return a list of integers; none if it is no such list."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    numbers = [one for one in map(_integer, value) if one is not None]
+    return numbers if len(numbers) == len(value) else []
+
+
+def _numbers(value: object) -> list[float]:
+    """Return a list of numbers; none if it is no such list."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+    return numbers if len(numbers) == len(value) else []
