@@ -145,13 +145,15 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
     for number, (stage, stride) in enumerate(zip(architecture.stages, skeleton.stage_strides, strict=True)):
-        blocks = stage_plan(stage, channels, side, stride, number in skeleton.squeezed_stages)
+        blocks = stage_plan(
+            stage, in_channels=channels, side=side, stride=stride, is_squeezed=number in skeleton.squeezed_stages
+        )
         stages.append(blocks)
         if blocks:
             channels, side = stage.width, blocks[-1].convolutions[-1].side
         stage_outputs.append((channels, side))
     branches = tuple(
-        None if branch is None else branch_plan(branch, *stage_outputs[stage], skeleton.branch_stride)
+        None if branch is None else branch_plan(branch, *stage_outputs[stage], stride=skeleton.branch_stride)
         for branch, stage in zip(architecture.exits, skeleton.exit_stages, strict=True)
     )
     head = head_plan(channels, side, skeleton)
@@ -175,15 +177,15 @@ def stem_plan(resolution: int, first_width: int, skeleton: Skeleton) -> ConvPlan
         skeleton: The fixed part of the space.
     """
     channels = skeleton.stem_channels or -(-first_width // 2)
-    return _conv(skeleton.in_channels, channels, 3, skeleton.stem_stride, resolution)
+    return _conv(skeleton.in_channels, channels, 3, stride=skeleton.stem_stride, side=resolution)
 
 
 def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:
     """Return the 1x1 convolution before the final pooling, if there is one."""
-    return _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
+    return _conv(channels, skeleton.head_channels, 1, stride=1, side=side) if skeleton.head_channels else None
 
 
-def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
+def stage_plan(stage: Stage, *, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
     """Work out the blocks of one stage.
 
     Args:
@@ -196,7 +198,9 @@ def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeez
     blocks = []
     for block in stage.blocks:
         spatial = _Spatial(block.kind, block.kernel, stride)
-        convolutions = _convolutions(spatial, in_channels, in_channels * block.expansion, stage.width, side)
+        convolutions = _convolutions(
+            spatial, in_channels=in_channels, hidden=in_channels * block.expansion, out_channels=stage.width, side=side
+        )
         depthwise = next((convolution for convolution in convolutions if convolution.is_depthwise), None)
         squeeze = squeeze_plan(depthwise.out_channels) if is_squeezed and depthwise is not None else None
         blocks.append(BlockPlan(convolutions, stride == 1 and in_channels == stage.width, squeeze, block.kind))
@@ -215,7 +219,7 @@ def squeeze_plan(channels: int) -> SqueezePlan:
 
 
 def _conv(
-    in_channels: int, out_channels: int, kernel: int, stride: int, side: int, is_depthwise: bool = False
+    in_channels: int, out_channels: int, kernel: int, *, stride: int, side: int, is_depthwise: bool = False
 ) -> ConvPlan:
     return ConvPlan(in_channels, out_channels, kernel, stride, is_depthwise, side=-(-side // stride))
 
@@ -229,7 +233,7 @@ class _Spatial(NamedTuple):
 
 
 def _convolutions(
-    spatial: _Spatial, in_channels: int, hidden: int, out_channels: int, side: int
+    spatial: _Spatial, *, in_channels: int, hidden: int, out_channels: int, side: int
 ) -> tuple[ConvPlan, ...]:
     """Return the convolutions of a block or a branch layer.
 
@@ -242,16 +246,16 @@ def _convolutions(
     """
     kind, kernel, stride = spatial
     if kind == "dense":
-        return (_conv(in_channels, out_channels, kernel, stride, side),)
+        return (_conv(in_channels, out_channels, kernel, stride=stride, side=side),)
     if kind == "depthwise_separable":
-        depthwise = _conv(in_channels, in_channels, kernel, stride, side, is_depthwise=True)
-        return depthwise, _conv(in_channels, out_channels, 1, 1, depthwise.side)
-    expand = _conv(in_channels, hidden, 1, 1, side)
-    depthwise = _conv(hidden, hidden, kernel, stride, side, is_depthwise=True)
-    return expand, depthwise, _conv(hidden, out_channels, 1, 1, depthwise.side)
+        depthwise = _conv(in_channels, in_channels, kernel, stride=stride, side=side, is_depthwise=True)
+        return depthwise, _conv(in_channels, out_channels, 1, stride=1, side=depthwise.side)
+    expand = _conv(in_channels, hidden, 1, stride=1, side=side)
+    depthwise = _conv(hidden, hidden, kernel, stride=stride, side=side, is_depthwise=True)
+    return expand, depthwise, _conv(hidden, out_channels, 1, stride=1, side=depthwise.side)
 
 
-def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
+def branch_plan(branch: ExitBranch, channels: int, side: int, *, stride: int) -> BranchPlan:
     """Work out an exit branch.
 
     Args:
@@ -262,7 +266,7 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
     """
     layers = []
     for layer in branch.layers:
-        convolutions = _branch_layer(layer, channels, layer.upsample or side, stride)
+        convolutions = _branch_layer(layer, channels=channels, side=layer.upsample or side, stride=stride)
         layers.append(BranchLayerPlan(layer, convolutions))
         channels, side = convolutions[-1].out_channels, convolutions[-1].side
         if layer.pool:
@@ -270,7 +274,13 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
     return BranchPlan(tuple(layers), classifier_channels=channels, classifier_side=side)
 
 
-def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
+def _branch_layer(layer: BranchLayer, *, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
     expanded = channels * layer.expansion
     out_channels = channels if layer.kind == "inverted_residual" else expanded
-    return _convolutions(_Spatial(layer.kind, layer.kernel, stride), channels, expanded, out_channels, side)
+    return _convolutions(
+        _Spatial(layer.kind, layer.kernel, stride),
+        in_channels=channels,
+        hidden=expanded,
+        out_channels=out_channels,
+        side=side,
+    )
