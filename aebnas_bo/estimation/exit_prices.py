@@ -129,14 +129,22 @@ class ExitPrices:
         channels, side = self._input_of(genes, number)
         skeleton, stage = self._space.skeleton, self._space.stage(genes, number)
         is_squeezed = number - 1 in skeleton.squeezed_stages
-        return self._prices.stage(stage_plan(stage, channels, side, skeleton.stage_strides[number - 1], is_squeezed))
+        return self._prices.stage(
+            stage_plan(
+                stage,
+                in_channels=channels,
+                side=side,
+                stride=skeleton.stage_strides[number - 1],
+                is_squeezed=is_squeezed,
+            )
+        )
 
     def _branch_price(self, number: int, genes: Point) -> int:
         branch, skeleton = self._space.exit_branch(genes, number), self._space.skeleton
         if branch is None:
             return 0
         channels, side = self._input_of(genes, skeleton.exit_stages[number - 1] + 2)
-        return self._prices.branch(branch_plan(branch, channels, side, skeleton.branch_stride))
+        return self._prices.branch(branch_plan(branch, channels, side, stride=skeleton.branch_stride))
 
     def _head_price(self, genes: Point) -> int:
         is_last_absent = not self._space.stage(genes, self._num_stages).blocks

@@ -170,7 +170,13 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
         for number, choices in enumerate(declaration.stages):
             for inputs, width, block in product(channels, choices.widths, choices.blocks):
                 stage = Stage(width, (block,) * max(choices.depths))
-                blocks = stage_plan(stage, inputs, side, choices.stride, number in skeleton.squeezed_stages)
+                blocks = stage_plan(
+                    stage,
+                    in_channels=inputs,
+                    side=side,
+                    stride=choices.stride,
+                    is_squeezed=number in skeleton.squeezed_stages,
+                )
                 note(_block(block, skeleton.activation) for block in blocks)
             if 0 in choices.depths:
                 for inputs in channels:
@@ -201,7 +207,7 @@ def _branch_parts(space: NetworkSpace, position: int, *, channels: int, side: in
             states, options.kinds, options.kernels, options.expansions, options.pools, options.upsamples
         ):
             layer = BranchLayer(kind, kernel, expansion, pool, upsample)
-            plan = branch_plan(ExitBranch((layer,)), *state, skeleton.branch_stride)
+            plan = branch_plan(ExitBranch((layer,)), *state, stride=skeleton.branch_stride)
             found += map(_layer, plan.layers)
             following.add((plan.classifier_channels, plan.classifier_side))
         states = following

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Literal
 
@@ -147,10 +148,8 @@ class _Search:
     def _block(self, number: int, channels: tuple[int, int], side: int, stride: int) -> tuple[int, Block, int]:
         """Return the MACs of the extreme block, the block, and the side of its output."""
         is_squeezed = number in self._skeleton.squeezed_stages
-        plans = [
-            (stage_plan(Stage(channels[1], (block,)), channels[0], side, stride, is_squeezed)[0], block)
-            for block in self._stages[number].blocks
-        ]
+        plan_of = partial(stage_plan, in_channels=channels[0], side=side, stride=stride, is_squeezed=is_squeezed)
+        plans = [(plan_of(Stage(channels[1], (block,)))[0], block) for block in self._stages[number].blocks]
         costs = [(plan.macs, block, plan.convolutions[-1].side) for plan, block in plans]
         return min(costs, key=lambda one: self.sign * one[0])
 
@@ -171,7 +170,7 @@ class _Search:
         choices = (options.kinds, options.kernels, options.expansions, options.pools, options.upsamples)
         for (state, (macs, layers)), genes in product(states.items(), product(*choices)):
             layer = BranchLayer(*genes)
-            plan = branch_plan(ExitBranch((layer,)), *state, self._skeleton.branch_stride)
+            plan = branch_plan(ExitBranch((layer,)), *state, stride=self._skeleton.branch_stride)
             cost = macs + sum(convolution.macs for convolution in plan.layers[0].convolutions)
             reached = (plan.classifier_channels, plan.classifier_side)
             here = (cost, (*layers, layer))

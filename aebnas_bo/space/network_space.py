@@ -68,7 +68,7 @@ class NetworkSpace:
     def _search_space(self) -> SearchSpace:
         """Return the flat space of parameters, thresholds included."""
         parameters: list[Parameter] = []
-        _add(parameters, "resolution", self.declaration.resolutions, "resolution")
+        parameters += _choice("resolution", self.declaration.resolutions, "resolution")
         for number in range(1, len(self.declaration.stages) + 1):
             self._add_stage(parameters, number)
         for number in range(1, len(self.declaration.exits) + 1):
@@ -84,20 +84,24 @@ class NetworkSpace:
         )
         present = _from_depth(f"{group}_depth", choices.depths, 1)
         if present is None:  # the order of parameters names equal trials; it only changes where it must
-            _add(parameters, f"{group}_width", choices.widths, group, behind=behind)
-        _add(parameters, f"{group}_depth", choices.depths, group, behind=behind)
+            parameters += _choice(f"{group}_width", choices.widths, group, behind=behind)
+        parameters += _choice(f"{group}_depth", choices.depths, group, behind=behind)
         if present is not None:
-            _add(parameters, f"{group}_width", choices.widths, group, present, behind=behind)
+            parameters += _choice(f"{group}_width", choices.widths, group, condition=present, behind=behind)
         for block in range(1, max(choices.depths) + 1):
             condition = _from_depth(f"{group}_depth", choices.depths, block)
             prefix = f"{group}_block{block}"
-            _add(parameters, f"{prefix}_kind", choices.kinds, group, condition, behind, is_ordered=False)
-            _add(parameters, f"{prefix}_kernel", choices.kernels, group, condition, behind=behind)
+            parameters += _choice(
+                f"{prefix}_kind", choices.kinds, group, condition=condition, behind=behind, is_ordered=False
+            )
+            parameters += _choice(f"{prefix}_kernel", choices.kernels, group, condition=condition, behind=behind)
             expanding = tuple(kind for kind in choices.kinds if LAYER_KINDS[kind].expands)
             if expanding:
                 is_always = len(expanding) == len(choices.kinds)
                 expands = condition if is_always else Condition(f"{prefix}_kind", expanding)
-                _add(parameters, f"{prefix}_expansion", choices.expansions, group, expands, behind=behind)
+                parameters += _choice(
+                    f"{prefix}_expansion", choices.expansions, group, condition=expands, behind=behind
+                )
 
     def _add_exit(self, parameters: list[Parameter], number: int) -> None:
         choices, group = self.declaration.exits[number - 1], f"exit{number}"
@@ -107,19 +111,23 @@ class NetworkSpace:
             for position, exit_ in enumerate(self.declaration.exits[: number - 1])
             if exit_.has_free_threshold
         )
-        _add(parameters, depth, choices.depths, group, behind=behind)
+        parameters += _choice(depth, choices.depths, group, behind=behind)
         for layer, options in enumerate(choices.layers, start=1):
             condition, prefix = _from_depth(depth, choices.depths, layer + 1), f"{group}_layer{layer}"
-            _add(parameters, f"{prefix}_kind", options.kinds, group, condition, behind, is_ordered=False)
-            _add(parameters, f"{prefix}_kernel", options.kernels, group, condition, behind)
-            _add(parameters, f"{prefix}_expansion", options.expansions, group, condition, behind)
-            _add(parameters, f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition, behind)
-            _add(parameters, f"{prefix}_upsample", options.upsamples, group, condition, behind)
+            parameters += _choice(
+                f"{prefix}_kind", options.kinds, group, condition=condition, behind=behind, is_ordered=False
+            )
+            parameters += _choice(f"{prefix}_kernel", options.kernels, group, condition=condition, behind=behind)
+            parameters += _choice(f"{prefix}_expansion", options.expansions, group, condition=condition, behind=behind)
+            parameters += _choice(
+                f"{prefix}_pool", tuple(int(pool) for pool in options.pools), group, condition=condition, behind=behind
+            )
+            parameters += _choice(f"{prefix}_upsample", options.upsamples, group, condition=condition, behind=behind)
         condition, name = _from_depth(depth, choices.depths, 1), threshold_name(number - 1)
         if choices.threshold is not None and choices.has_free_threshold:
             parameters.append(ContinuousParameter(name, *choices.threshold, name, condition, behind))
         elif max(choices.depths) > 0:
-            _add(parameters, name, choices.threshold_values, name, condition, behind)
+            parameters += _choice(name, choices.threshold_values, name, condition=condition, behind=behind)
 
     def architecture(self, point: Point) -> Architecture:
         """Return the network a point stands for.
@@ -252,17 +260,17 @@ def is_exit_depth(name: str) -> bool:
     return is_branch_gene(name) and name.endswith("_depth")
 
 
-def _add(
-    parameters: list[Parameter],
+def _choice(
     name: str,
     values: Sequence[ParameterValue],
     group: str,
+    *,
     condition: Condition | None = None,
     behind: tuple[str, ...] = (),
     is_ordered: bool = True,
-) -> None:
-    if len(values) > 1:
-        parameters.append(ChoiceParameter(name, tuple(values), is_ordered, group, condition, behind))
+) -> tuple[ChoiceParameter, ...]:
+    """Return a parameter, or nothing where there is no choice."""
+    return (ChoiceParameter(name, tuple(values), is_ordered, group, condition, behind),) if len(values) > 1 else ()
 
 
 def _from_depth(depth_name: str, depths: tuple[int, ...], needed: int) -> Condition | None:

@@ -34,7 +34,10 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     points: dict[str, dict[str, ParameterValue]] = {}
     resolutions = sorted(declaration.resolutions, reverse=True)[:RESOLUTIONS]
     for resolution, ranks in product(resolutions, _ranks(declaration)):
-        point = {one.name: _value(one, declaration, ranks, resolution) for one in space.search_space.parameters}
+        point = {
+            one.name: _value(one, declaration, ranks=ranks, resolution=resolution)
+            for one in space.search_space.parameters
+        }
         static = {**point, **{name: 0 for name in point if name.startswith("exit") and name.endswith("_depth")}}
         static_macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
         for one in [*([static] if static_macs < EXITS_FROM else []), point]:
@@ -53,6 +56,7 @@ def _ranks(declaration: NetworkSpaceDeclaration) -> list[tuple[int, ...]]:
 def _value(
     parameter: ChoiceParameter | ContinuousParameter,
     declaration: NetworkSpaceDeclaration,
+    *,
     ranks: Sequence[int],
     resolution: int,
 ) -> ParameterValue:

@@ -152,13 +152,15 @@ def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
     channels, side = stem.out_channels, stem.side
     stages, stage_outputs = [], []
     for number, (stage, stride) in enumerate(zip(architecture.stages, skeleton.stage_strides, strict=True)):
-        blocks = stage_plan(stage, channels, side, stride, number in skeleton.squeezed_stages)
+        blocks = stage_plan(
+            stage, in_channels=channels, side=side, stride=stride, is_squeezed=number in skeleton.squeezed_stages
+        )
         stages.append(blocks)
         if blocks:
             channels, side = stage.width, blocks[-1].convolutions[-1].side
         stage_outputs.append((channels, side))
     branches = tuple(
-        None if branch is None else branch_plan(branch, *stage_outputs[stage], skeleton.branch_stride)
+        None if branch is None else branch_plan(branch, *stage_outputs[stage], stride=skeleton.branch_stride)
         for branch, stage in zip(architecture.exits, skeleton.exit_stages, strict=True)
     )
     head = head_plan(channels, side, skeleton)
@@ -182,15 +184,15 @@ def stem_plan(resolution: int, first_width: int, skeleton: Skeleton) -> ConvPlan
         skeleton: The fixed part of the space.
     """
     channels = skeleton.stem_channels or -(-first_width // 2)
-    return _conv(skeleton.in_channels, channels, 3, skeleton.stem_stride, resolution)
+    return _conv(skeleton.in_channels, channels, 3, stride=skeleton.stem_stride, side=resolution)
 
 
 def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:
     """Return the 1x1 convolution before the final pooling, if there is one."""
-    return _conv(channels, skeleton.head_channels, 1, 1, side) if skeleton.head_channels else None
+    return _conv(channels, skeleton.head_channels, 1, stride=1, side=side) if skeleton.head_channels else None
 
 
-def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
+def stage_plan(stage: Stage, *, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
     """Work out the blocks of one stage.
 
     Args:
@@ -203,7 +205,9 @@ def stage_plan(stage: Stage, in_channels: int, side: int, stride: int, is_squeez
     blocks = []
     for block in stage.blocks:
         spatial = _Spatial(block.kind, block.kernel, stride)
-        convolutions = _convolutions(spatial, in_channels, in_channels * block.expansion, stage.width, side)
+        convolutions = _convolutions(
+            spatial, in_channels=in_channels, hidden=in_channels * block.expansion, out_channels=stage.width, side=side
+        )
         depthwise = next((convolution for convolution in convolutions if convolution.is_depthwise), None)
         squeeze = squeeze_plan(depthwise.out_channels) if is_squeezed and depthwise is not None else None
         blocks.append(BlockPlan(convolutions, stride == 1 and in_channels == stage.width, squeeze, block.kind))
@@ -222,7 +226,7 @@ def squeeze_plan(channels: int) -> SqueezePlan:
 
 
 def _conv(
-    in_channels: int, out_channels: int, kernel: int, stride: int, side: int, is_depthwise: bool = False
+    in_channels: int, out_channels: int, kernel: int, *, stride: int, side: int, is_depthwise: bool = False
 ) -> ConvPlan:
     return ConvPlan(in_channels, out_channels, kernel, stride, is_depthwise, side=-(-side // stride))
 
@@ -236,7 +240,7 @@ class _Spatial(NamedTuple):
 
 
 def _convolutions(
-    spatial: _Spatial, in_channels: int, hidden: int, out_channels: int, side: int
+    spatial: _Spatial, *, in_channels: int, hidden: int, out_channels: int, side: int
 ) -> tuple[ConvPlan, ...]:
     """Return the convolutions of a block or a branch layer.
 
@@ -251,13 +255,15 @@ def _convolutions(
     convolutions = []
     for one in LAYER_KINDS[spatial.kind].convolutions:
         kernel, stride = (spatial.kernel, spatial.stride) if one.is_spatial else (1, 1)
-        convolution = _conv(in_channels, channels[one.writes], kernel, stride, side, one.is_depthwise)
+        convolution = _conv(
+            in_channels, channels[one.writes], kernel, stride=stride, side=side, is_depthwise=one.is_depthwise
+        )
         convolutions.append(convolution)
         in_channels, side = convolution.out_channels, convolution.side
     return tuple(convolutions)
 
 
-def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> BranchPlan:
+def branch_plan(branch: ExitBranch, channels: int, side: int, *, stride: int) -> BranchPlan:
     """Work out an exit branch.
 
     Args:
@@ -268,7 +274,7 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
     """
     layers = []
     for layer in branch.layers:
-        convolutions = _branch_layer(layer, channels, layer.upsample or side, stride)
+        convolutions = _branch_layer(layer, channels=channels, side=layer.upsample or side, stride=stride)
         layers.append(BranchLayerPlan(layer, convolutions))
         channels, side = convolutions[-1].out_channels, convolutions[-1].side
         if layer.pool:
@@ -276,7 +282,13 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, stride: int) -> Br
     return BranchPlan(tuple(layers), classifier_channels=channels, classifier_side=side)
 
 
-def _branch_layer(layer: BranchLayer, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
+def _branch_layer(layer: BranchLayer, *, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:
     expanded = channels * layer.expansion
     out_channels = channels if LAYER_KINDS[layer.kind].expands else expanded
-    return _convolutions(_Spatial(layer.kind, layer.kernel, stride), channels, expanded, out_channels, side)
+    return _convolutions(
+        _Spatial(layer.kind, layer.kernel, stride),
+        in_channels=channels,
+        hidden=expanded,
+        out_channels=out_channels,
+        side=side,
+    )

@@ -33,6 +33,7 @@ class TrainingSampler:
         self,
         space: NetworkSpace,
         generator: np.random.Generator,
+        *,
         has_balanced_branches: bool,
         pool: BackbonePool | None = None,
     ) -> None:

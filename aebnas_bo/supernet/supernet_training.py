@@ -50,7 +50,7 @@ def train_supernet(
     pool = backbone_pool(space, seed, config.max_macs) if config.stratified else None
 
     def make_backward(generator: np.random.Generator) -> Backward:
-        sampler = TrainingSampler(space, generator, config.balanced_branches, pool)
+        sampler = TrainingSampler(space, generator, has_balanced_branches=config.balanced_branches, pool=pool)
 
         def networks() -> list[Network]:
             return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]

@@ -22,13 +22,15 @@ def macs(architecture: Architecture) -> float:
 
 
 def drawn(max_macs: float | None, count: int = 160) -> list[float]:
-    sampler = TrainingSampler(SPACE, np.random.default_rng(0), True, backbone_pool(SPACE, 0, max_macs))
+    sampler = TrainingSampler(
+        SPACE, np.random.default_rng(0), has_balanced_branches=True, pool=backbone_pool(SPACE, 0, max_macs)
+    )
     return [macs(sampler.draw("random")) for _ in range(count)]
 
 
 def test_no_network_of_the_pool_exceeds_the_most_macs() -> None:
     pool = backbone_pool(SPACE, 0, 0.8)
-    sampler = TrainingSampler(SPACE, np.random.default_rng(0), True, pool)
+    sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=True, pool=pool)
     largest, smallest = macs(sampler.draw("largest")), macs(sampler.draw("smallest"))
     assert 0.75 < largest <= 0.8
     assert all(smallest <= one <= largest for one in drawn(0.8))

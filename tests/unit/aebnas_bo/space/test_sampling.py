@@ -11,7 +11,7 @@ SPACE = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)
 
 
 def draws(has_balanced_branches: bool, count: int = 60):
-    sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches)
+    sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=has_balanced_branches)
     return [sampler.draw(which) for _ in range(count) for which in ("largest", "smallest", "random")]
 
 
@@ -45,13 +45,13 @@ def test_independent_branches_do_not() -> None:
 
 
 def test_balanced_branches_do_not_depend_on_the_size_of_the_backbone() -> None:
-    sampler = TrainingSampler(SPACE, np.random.default_rng(0), True)
+    sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=True)
     depths = Counter(len(sampler.draw("largest").exits[0].layers) for _ in range(40))
     assert depths == {0: 10, 1: 10, 2: 10, 3: 10}
 
 
 def test_extremes_are_extreme() -> None:
-    sampler = TrainingSampler(SPACE, np.random.default_rng(0), False)
+    sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=False)
     largest, smallest = sampler.draw("largest"), sampler.draw("smallest")
     assert (largest.resolution, smallest.resolution) == (32, 16)
     assert [len(stage.blocks) for stage in largest.stages] == [2, 3, 3, 3]

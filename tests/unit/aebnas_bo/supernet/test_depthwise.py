@@ -26,7 +26,7 @@ def test_small_maps_have_the_library_s_gradients(height, width, kernel, stride, 
     weight = torch.randn(6, 1, kernel, kernel, generator=generator, dtype=torch.float64, requires_grad=True)
     expected = _gradients(_library, features, weight, stride)
     taken = []
-    monkeypatch.setattr(depthwise, "_taps", lambda *a, taps=depthwise._taps: taken.append(1) or taps(*a))
+    monkeypatch.setattr(depthwise, "_taps", lambda *a, taps=depthwise._taps, **n: taken.append(1) or taps(*a, **n))
     actual = _gradients(depthwise_conv2d, features, weight, stride)
     assert len(taken) == 2, "the library's slow gradient was taken"
     for one, other in zip(actual, expected, strict=True):

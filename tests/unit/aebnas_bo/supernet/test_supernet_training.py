@@ -65,7 +65,7 @@ def test_training_teaches_every_exit_of_every_network(changes: dict[str, object]
     config = CONFIG.model_copy(update={"epochs": 20, **changes})
     supernet = _train(config, reports.append)
     assert reports[-1].loss < 0.6 * reports[0].loss
-    data, sampler = _data(), TrainingSampler(SPACE, np.random.default_rng(0), True)
+    data, sampler = _data(), TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=True)
     for kind in ("largest", "smallest", "random"):
         for logits in supernet(data.images, sampler.draw(kind)):
             assert float((logits.argmax(1) == data.labels).float().mean()) > 0.95
