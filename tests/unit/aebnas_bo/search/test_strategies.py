@@ -67,7 +67,7 @@ def test_proposals_are_canonical_new_and_reproducible(name, batch_size, estimato
 def test_failed_trials_are_survived(name, estimator, objectives, settings) -> None:
     settings = settings.model_copy(update={"strategy": name})
     trials = run(estimator, objectives, settings, 9)
-    trials = [replace(t, status="FAILED", metrics={}, sems={}) if t.number % 2 else t for t in trials]
+    trials = [replace(t, status="FAILED", points=()) if t.number % 2 else t for t in trials]
     assert len(run(estimator, objectives, settings, 11, trials=trials)) == 11
 
 
