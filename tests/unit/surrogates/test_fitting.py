@@ -3,6 +3,7 @@ import torch
 from botorch.fit import fit_gpytorch_mll
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
+from surrogates import fitting
 from surrogates.columns import Column, ColumnLayout
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.models import ALWAYS_FITTED, ArchitectureGP, rows_to_fit
@@ -41,6 +42,17 @@ def test_few_rows_fit_and_all_rows_predict(has_noise: bool) -> None:
     assert not torch.allclose(model.covar_module.base_kernel.lengthscale, before)
     assert (model.posterior(X).mean - Y).abs().max() < 1.0
     assert model.train_targets.shape[-1] == 120
+
+
+@pytest.mark.parametrize(("n", "max_rows", "rows"), [(10, 4, [0, 3, 6, 9]), (9, 5, [0, 2, 4, 6, 8]), (3, 8, [0, 1, 2])])
+def test_fitted_rows_are_spread_over_all_observations(n, max_rows, rows, monkeypatch) -> None:
+    fitted = []
+    monkeypatch.setattr(fitting, "fit_gpytorch_mll", lambda likelihood, **_: fitted.append(likelihood.model))
+    model, (X, _) = make(n), data(n)
+    fit_surrogate(model, max_rows=max_rows)
+    [bare] = fitted
+    assert torch.equal(bare.train_inputs[0][0], model.input_transform(X[rows]))
+    assert torch.equal(bare.train_targets, model.train_targets[:, rows])
 
 
 def test_fits_are_reproducible() -> None:

@@ -108,6 +108,22 @@ def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal
         assert scores(goal, tuned.accuracy, tuned.average_macs) >= best
 
 
+@pytest.mark.usefixtures("without_tolerance")
+@pytest.mark.parametrize(
+    ("goal", "seed", "num_images"),
+    [(GOALS[0], 3, 200), (GOALS[0], 68, 40), (GOALS[1], 0, 40), (GOALS[1], 59, 40), (GOALS[2], 29, 40),
+     (GOALS[2], 89, 40)],
+    ids=str,
+)  # fmt: skip
+def test_networks_that_come_fourth_in_the_coarse_pass_are_refined_too(goal, seed, num_images, monkeypatch) -> None:
+    """In each of these cases the fourth of the coarse pass is the best in the end."""
+    case = make_case(seed, num_images, num_exits=2)
+    exact = tune_thresholds(*case, goal)
+    monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 10)
+    monkeypatch.setattr(threshold_tuning, "MOST_COARSE", 4)
+    assert outcome(tune_thresholds(*case, goal)) == outcome(exact)
+
+
 def scores(goal: TuningGoal, accuracy: float, macs: float) -> tuple[float, float]:
     first, second = goal.scores(
         torch.tensor([accuracy], dtype=torch.float64), torch.tensor([macs], dtype=torch.float64)

@@ -24,6 +24,32 @@ def test_several_trials_at_once_are_distinct(estimator, objectives, settings) ->
     assert len({estimator.search_space.key(parameters) for parameters in batch}) == 3
 
 
+@pytest.mark.parametrize("is_one_trial", [False, True], ids=["trials", "one trial of several points"])
+def test_points_of_a_batch_are_pending_while_the_next_ones_are_chosen(
+    is_one_trial, estimator, objectives, settings, monkeypatch
+) -> None:
+    known, chosen = [], []
+    maximize = ax_strategy.maximize_acquisition
+
+    def spy(acquisition, *rest, cost):
+        rows = [X for X in (acquisition.X_baseline, acquisition.X_pending) if X is not None]
+        known.append({tuple(row) for row in torch.cat(rows).tolist()})
+        row, value = maximize(acquisition, *rest, cost=cost)
+        chosen.append(tuple(row[0].tolist()))
+        return row, value
+
+    monkeypatch.setattr(ax_strategy, "maximize_acquisition", spy)
+    client = ax_client(estimator.search_space, objectives, settings, seed=0)
+    for _ in range(8):
+        for index, parameters in client.get_next_trials(max_trials=1).items():
+            client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
+    if is_one_trial:  # as `generation_strategy` serves an Ax experiment with batch trials
+        client._generation_strategy.gen_single_trial(experiment=client._experiment, n=3)
+    else:
+        client.get_next_trials(max_trials=3)
+    assert [len(set(chosen) & points) for points in known] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("known_costs", [(), (GeneCosts(),)], ids=["nothing known", "costs known"])
 def test_of_candidates_with_equal_acquisition_values_the_cheapest_is_proposed(
     known_costs, estimator, objectives, settings, monkeypatch

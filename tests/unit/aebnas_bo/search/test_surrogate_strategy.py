@@ -136,7 +136,9 @@ def test_a_failed_fit_is_tried_again_then_left_out(
 def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, settings) -> None:
     trials = [with_metrics(trial, accuracy=50.0, average_macs=2.0) for trial in run(estimator, objectives, settings, 9)]
     [proposal] = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)
-    estimator.search_space.validate(proposal.parameters)
+    assert not proposal.fallback
+    assert estimator.search_space.canonical(proposal.parameters) == proposal.parameters
+    assert proposal.parameters not in points(trials)
 
 
 def test_plain_qnehvi_by_configuration(estimator, objectives, settings) -> None:

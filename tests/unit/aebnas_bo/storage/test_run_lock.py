@@ -51,7 +51,8 @@ def test_unreadable_holder_is_still_a_refusal(tmp_path: Path) -> None:
 def test_the_folder_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         with RunLock(tmp_path):
-            pass
+            assert process_at_work(tmp_path) is not None
+        assert (tmp_path / "run.lock").read_text() == ""
 
 
 def test_nobody_is_at_work_where_the_lock_is_free_missing_or_names_another_process_of_the_same_number(tmp_path) -> None:

@@ -33,15 +33,19 @@ def test_small_maps_have_the_library_s_gradients(height, width, kernel, stride, 
         torch.testing.assert_close(one, other)
 
 
-def test_what_the_library_does_well_is_left_to_it(monkeypatch) -> None:
-    monkeypatch.setattr(depthwise, "_SmallMapConvolution", None)
-    weight = torch.randn(6, 1, 3, 3, requires_grad=True)
-    depthwise_conv2d(torch.randn(2, 6, 3, 3), weight, 1)  # no smaller than the kernel
-    with torch.no_grad():
-        depthwise_conv2d(torch.randn(2, 6, 2, 2), weight, 1)
+def test_what_the_library_does_well_is_left_to_it() -> None:
+    weight, small, large = torch.randn(6, 1, 3, 3, requires_grad=True), torch.randn(2, 6, 2, 2), torch.randn(2, 6, 3, 3)
+
+    def taken(output: torch.Tensor) -> str:
+        return type(output.grad_fn).__name__
+
+    assert taken(depthwise_conv2d(small, weight, 1)) == "_SmallMapConvolutionBackward"
+    assert taken(depthwise_conv2d(large, weight, 1)) == "ConvolutionBackward0"
     with torch.autocast("cpu", torch.bfloat16):
-        depthwise_conv2d(torch.randn(2, 6, 2, 2), weight, 1)
-    DepthwiseConv2d(6, 3, 1).eval()(torch.randn(2, 6, 2, 2))
+        assert taken(depthwise_conv2d(small, weight, 1)) == "ConvolutionBackward0"
+    with torch.no_grad():
+        assert taken(depthwise_conv2d(small, weight, 1)) == "NoneType"
+    assert taken(DepthwiseConv2d(6, 3, 1).eval()(small)) == "ConvolutionBackward0"
 
 
 def test_frozen_features_get_no_gradient() -> None:

@@ -116,6 +116,22 @@ def test_other_networks_learn_from_the_largest_ones_final_exit(monkeypatch: pyte
     assert all(target is teacher for targets in (*others, *of_others) for target in targets)
 
 
+def test_the_teacher_is_the_final_exit_and_no_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs_seen: list[Sequence[Tensor]] = []
+    supervised = Supernet.supervised
+
+    def spy(self: Supernet, images: Tensor, architecture: Architecture) -> tuple[list[Tensor], list[Tensor | None]]:
+        outputs, supervision = supervised(self, images, architecture)
+        outputs_seen.append([logits.detach() for logits in outputs])
+        return outputs, supervision
+
+    monkeypatch.setattr(Supernet, "supervised", spy)
+    (_, *others), _, _, _ = _losses_of_a_step(monkeypatch)
+    early, final = outputs_seen[0]
+    assert torch.equal(others[0][0], final.softmax(dim=1))
+    assert not torch.allclose(early, final)
+
+
 def test_without_distillation_all_networks_learn_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     own, supervision, _, _ = _losses_of_a_step(monkeypatch, distillation=False)
     assert all(target.ndim == 1 for targets in (*own, *supervision) for target in targets)

@@ -269,6 +269,35 @@ def test_weight_decay_leaves_biases_and_batchnorm_alone() -> None:
     assert len(decayed["params"]) + len(others["params"]) == len(list(model.parameters()))
 
 
+def _weight_after_steps(gradient: float, num_steps: int, **settings: float) -> tuple[float, list[float]]:
+    """Train a single weight, 1 at first, by a constant gradient; return it and the learning rate of every step."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+
+    def backward(images: Tensor, targets: Tensor) -> float:
+        model.weight.grad = torch.full_like(model.weight, gradient)
+        return 0.0
+
+    rates: list[float] = []
+    config = CONFIG.model_copy(update={"epochs": num_steps, "weight_decay": 0.0, "warmup_epochs": 0.0, **settings})
+    run = TrainingRun(model, lambda _: backward, 1, "toy", "toy_training", 0)
+    data = TrainingData(torch.zeros(16, 1), torch.zeros(16, dtype=torch.long), lambda batch, labels, _: (batch, labels))
+    train(run, data, config, lambda report: rates.append(report.learning_rate), None, "mine")  # one step an epoch
+    return model.weight.item(), rates
+
+
+@pytest.mark.parametrize(("gradient", "clipped"), [(30.0, 2.0), (-30.0, -2.0), (1.5, 1.5)])
+def test_a_step_follows_the_gradient_up_to_the_largest_norm_allowed(gradient: float, clipped: float) -> None:
+    weight, rates = _weight_after_steps(gradient, 1, momentum=0.0, gradient_clip=2.0)
+    assert weight == pytest.approx(1.0 - rates[0] * clipped)
+
+
+def test_momentum_is_nesterovs() -> None:
+    weight, (first, second) = _weight_after_steps(1.0, 2, momentum=0.5)
+    # velocities 1 and 1.5; a step follows the gradient and half of the velocity: 1 + 0.5, then 1 + 0.75
+    assert weight == pytest.approx(1.0 - 1.5 * first - 1.75 * second)
+
+
 AVERAGING = CONFIG.model_copy(update={"ema_decay": 0.5})
 
 

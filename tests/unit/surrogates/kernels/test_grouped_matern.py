@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from gpytorch.test.base_kernel_test_case import BaseKernelTestCase
@@ -34,6 +36,17 @@ def test_hand_computed_value() -> None:
     assert value == pytest.approx(0.8286491424, abs=1e-9)
 
 
+@pytest.mark.parametrize("groups", [["a"] * 4, ["a", "a", "b", "b"], ["a", "b", "c", "d"]])
+def test_length_scales_are_expected_to_grow_with_the_root_of_the_number_of_features(groups) -> None:
+    kernel = GroupedMaternKernel(groups).double()
+    [(_, _, prior, closure, _)] = kernel.named_priors()
+    assert torch.equal(closure(kernel), kernel.lengthscale)
+    # Hvarfner et al. (2024): log-normal, median exp(sqrt 2) sqrt(f) = 4.1132504 * 2, log-scale sqrt 3
+    median, one_up = torch.tensor([2 * 4.1132503788], dtype=torch.float64), 3**0.5
+    quantiles = [prior.cdf(median * factor).item() for factor in (1.0, math.exp(one_up), math.exp(-one_up))]
+    assert quantiles == pytest.approx([0.5, 0.8413447, 0.1586553], abs=1e-6)
+
+
 def test_batches_of_features_are_refused() -> None:
     with pytest.raises(NotImplementedError, match="group"):
         GroupedMaternKernel(GROUPS).forward(torch.zeros(1, 3), torch.zeros(1, 3), last_dim_is_batch=True)
@@ -46,8 +59,14 @@ class TestContract(BaseKernelTestCase):
         return GroupedMaternKernel(["a"] * 2, batch_shape=kwargs.get("batch_shape"))  # type: ignore[arg-type]
 
     def test_active_dims_list(self) -> None:
-        pytest.skip("the kernel names a group for every feature and takes no active_dims")
+        self._check_active_dims((0, 2, 4, 6))
 
-    test_active_dims_range = test_active_dims_list
-    test_no_batch_kernel_double_batch_x_no_ard = test_active_dims_list
-    test_smoke_double_batch_kernel_double_batch_x_no_ard = test_active_dims_list
+    def test_active_dims_range(self) -> None:
+        self._check_active_dims(tuple(range(3, 9)))
+
+    def _check_active_dims(self, columns: tuple[int, ...]) -> None:
+        """GPyTorch's cases make one kernel for 4, 6 and 10 features; this one names a group for each feature."""
+        x, groups = self.create_data_no_batch(), ["a", "b"] * (len(columns) // 2)
+        chosen = GroupedMaternKernel(groups, active_dims=columns)(x).to_dense()
+        assert torch.allclose(chosen, GroupedMaternKernel(groups)(x[:, columns]).to_dense())
+        assert not torch.allclose(chosen, GroupedMaternKernel(groups)(x[:, : len(columns)]).to_dense())
