@@ -44,8 +44,10 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> Rendera
         parts += ["", _exits(space)]
     if lists_parameters:
         parts += ["", _parameters(space)]
-    for remark in remarks(space):
-        parts += ["", Text.assemble(("remark: ", "bold yellow"), remark)]
+    parts.append("")
+    found = remarks(space)
+    parts += [Text.assemble(("remark: ", "bold yellow"), remark) for remark in found]
+    parts += [] if found else [Text("No mistakes, no remarks.", style="dim")]
     return Group(*parts)
 
 

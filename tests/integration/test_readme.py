@@ -11,12 +11,14 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from aebnas_bo import load
+from aebnas_bo.config.loading import load_config
 
 from .conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON, RUNNING = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("python.md", "running.md"))
+SPACES = (ROOT / "docs" / "spaces.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README + PYTHON, flags=re.DOTALL)
 SHORTER = {"run": SMALL, "train": ["--epochs", "2"]}
 
@@ -82,6 +84,34 @@ def test_the_network_in_the_repository_predicts(tmp_path: Path) -> None:
     Image.new("RGB", (120, 90), "navy").save(picture)
     network = load(ROOT / file)
     assert network.description.class_names[int(network.predict([picture]).labels[0])] in {"airplane", "bird", "ship"}
+
+
+def test_the_page_on_own_spaces_shows_what_its_commands_print(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "aebnas-bo"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m aebnas_bo.cli "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    [commands] = re.findall(r"```sh\n(.*?)```", SPACES, flags=re.DOTALL)
+    [configuration] = re.findall(r"```yaml\n(.*?)```", SPACES, flags=re.DOTALL)
+    shown, mistakes = re.findall(r"```text\n(.*?)```", SPACES, flags=re.DOTALL)
+    (tmp_path / "digits.yaml").write_text(configuration, encoding="utf-8")
+
+    def call(script: str) -> "subprocess.CompletedProcess[str]":
+        path = f"{program.parent}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+
+    result = call(commands)
+    assert result.returncode == 0, result.stderr
+    assert [line.rstrip() for line in result.stdout.splitlines()] == shown.splitlines()
+    assert load_config(tmp_path / "digits.yaml").space.stages[3].kinds == ("inverted_residual", "convnext")
+    text = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
+    wrong = text.replace("kernels: [3, 5]\n", "kernels: [2, 3]\n", 1).replace("after_stage: 3", "after_stage: 4")
+    (tmp_path / "mine.yaml").write_text(wrong, encoding="utf-8")
+    result = call("aebnas-bo space mine.yaml")
+    assert (result.returncode, result.stderr) == (3, mistakes)
 
 
 def test_every_exit_code_is_documented() -> None:

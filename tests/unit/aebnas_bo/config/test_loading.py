@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.config.loading import dump_config, load_config, parse_config
+from aebnas_bo.config.loading import dump_config, is_declaration, load_config, parse_config
 from aebnas_bo.errors import ConfigError
 
 
@@ -220,3 +220,51 @@ def test_a_transform_in_another_section_is_told_where_it_belongs(section: str) -
         ConfigError, match=rf"{section}\.crop_padding: no such setting; did you mean augmentation\.crop"
     ):
         load_config(None, [f"{section}.crop_padding=2"])
+
+
+def test_a_space_can_stand_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "mine.yml").write_text("preset: tiny\nresolutions: [8]\nthresholds: tuned\n")
+    (tmp_path / "run.yaml").write_text("space: spaces/mine.yml\n")
+    config = load_config(tmp_path / "run.yaml", ["space.stages.0.widths=[8]"])
+    assert (config.space.resolutions, config.space.stages[0].widths) == ((8,), (8,))
+    assert [exit_.threshold for exit_ in config.space.exits] == [None, None]
+    monkeypatch.chdir(tmp_path / "spaces")
+    assert load_config(None, ["space=mine.yml"]).space.resolutions == (8,)
+
+
+def test_a_file_of_a_space_is_not_completed_by_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("resolutions: [8]\n")
+    (tmp_path / "run.yaml").write_text("space: mine.yaml\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "run.yaml")
+    assert "space.stem_channels: is missing" in caught.value.problems
+    assert "space.stages: needs at least 2 entries, got 0" in caught.value.problems
+    (tmp_path / "run.yaml").write_text("space: other.yaml\n")
+    with pytest.raises(ConfigError, match=r"other\.yaml: cannot be read"):
+        load_config(tmp_path / "run.yaml")
+
+
+def test_wrong_entries_are_not_missing_ones() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["space.stages.0.kinds=[conv]", "space.stages.1.stride=5"])
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        "space.stages.0.kinds.0",
+        "space.stages.1.stride",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resolutions: [8]\n", True),
+        ("preset: tiny\n", True),
+        ("thresholds: tuned\nstages: []\n", True),
+        ("space: tiny\n", False),
+        ("resolutions: [8]\nseed: 1\n", False),
+        ("", False),
+    ],
+)
+def test_a_declaration_is_told_from_a_configuration(text: str, expected: bool, tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text(text)
+    assert is_declaration(tmp_path / "file.yaml") == expected

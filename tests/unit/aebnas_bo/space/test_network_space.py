@@ -119,6 +119,20 @@ def test_expansion_matters_in_inverted_residuals_alone() -> None:
     assert space.architecture({**point, "stage2_block1_kind": "inverted_residual"}).stages[1].blocks == (Block(3, 3),)
 
 
+def test_expansion_matters_in_every_kind_that_expands() -> None:
+    stage = EVERY_KIND.stages[1].model_copy(update={"depths": (1,)})
+    for kinds, when in (
+        (("inverted_residual", "convnext"), None),
+        (("dense", "inverted_residual", "convnext"), ("inverted_residual", "convnext")),
+    ):
+        stages = (EVERY_KIND.stages[0], stage.model_copy(update={"kinds": kinds}))
+        space = NetworkSpace(EVERY_KIND.model_copy(update={"stages": stages}), 1, 2)
+        condition = space.search_space["stage2_block1_expansion"].active_when
+        assert (condition and condition.values) == when
+        point = {"stage2_width": 8, "stage2_block1_kind": "convnext", "stage2_block1_expansion": 3}
+        assert space.architecture(point).stages[1].blocks == (Block(3, 3, "convnext"),)
+
+
 def test_absent_last_stage_is_one_network() -> None:
     space = NetworkSpace(EVERY_KIND, 1, 2)
     point = {"stage2_width": 12, "stage2_depth": 0, "stage2_block1_kind": "dense", "stage2_block1_expansion": 3}
