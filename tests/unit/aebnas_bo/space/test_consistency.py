@@ -53,6 +53,13 @@ def test_every_rule_names_its_field_wherever_it_is_broken(fields: dict, problem:
     assert found in space_problems({**space, "activation": 3, "head_channels": "none"})
 
 
+def test_a_layer_pools_what_an_earlier_one_has_pooled() -> None:
+    # 32 pixels are 8 behind stem and stage, 4 in the first layer, 2 pooled, and 1 in the second
+    twice = [{"pools": [True]}, {"pools": [True]}]
+    [found] = space_problems(changed(resolutions=[32], exits=[exit_after(1, depths=[3], layers=twice)]))
+    assert found.startswith("exits.0.layers.1.pools: at resolution 32 this layer sees 1x1 pixels")
+
+
 @pytest.mark.parametrize(
     ("exit_", "problem"),
     [

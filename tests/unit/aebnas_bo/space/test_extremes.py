@@ -13,6 +13,8 @@ from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ContinuousParameter
 
+LAYER = BranchLayerChoices(kinds=("dense", "depthwise_separable"), kernels=(1, 3), upsamples=(0, 10))
+
 
 def make_space(head_channels: int = 0, expansions: tuple[int, ...] = (1, 2), depths: tuple[int, ...] = (0, 1, 2)):
     declaration = NetworkSpaceDeclaration(
@@ -35,7 +37,7 @@ def make_space(head_channels: int = 0, expansions: tuple[int, ...] = (1, 2), dep
         ),
         exits=(
             ExitChoices(
-                after_stage=1, depths=depths, layers=(BranchLayerChoices(expansions=expansions, upsamples=(0, 10)),)
+                after_stage=1, depths=depths, layers=(LAYER.model_copy(update={"expansions": expansions}),)
             ),
         ),
     )  # fmt: skip

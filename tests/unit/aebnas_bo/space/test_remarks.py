@@ -48,6 +48,12 @@ def test_what_has_no_use_is_named_with_its_field(settings: list[str], expected: 
     assert any(remark.startswith(expected) for remark in remarks_of(*settings)), remarks_of(*settings)
 
 
+def test_a_stage_of_one_block_that_halves_its_maps_to_a_pixel_is_in_order() -> None:
+    settings = ["space.resolutions=[4, 8]", "space.exits=[{after_stage: 1, depths: [0, 1]}]"]
+    assert any(remark.startswith("stages.2: at resolution 4") for remark in remarks_of(*settings))
+    assert remarks_of(*settings, "space.stages.2.depths=[1]", "space.stages.1.kernels=[3]") == []
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_kernels_that_reach_past_small_maps_compute_the_same(stride: int) -> None:
     features, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 9, 9)
