@@ -32,7 +32,9 @@ TRAINED_STYLES: Mapping[TrainingKind, tuple[str, str, str]] = {  # colour, symbo
 }
 
 
-def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+def plot_hypervolume(
+    path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], *, design_trials: int
+) -> None:
     """Draw the hypervolume after each trial.
 
     Args:
@@ -79,8 +81,8 @@ def plot_pareto_front(
     path: Path,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
-    design_trials: int,
     *,
+    design_trials: int,
     trained: Sequence[TrainedPoint] = (),
 ) -> None:
     """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.

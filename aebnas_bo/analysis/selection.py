@@ -136,9 +136,15 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
             raise UsageError(f"--select {selection}: {cost} is no objective of this search")
         within = [one for one in front if one.metrics[cost] <= selection.value]
         cheapest = min(front, key=lambda one: one.metrics[cost])
-        return _best(within, _most_accurate, selection, cheapest, "the cheapest")
+        return _best(within, _most_accurate, selection=selection, nearest=cheapest, name="the cheapest")
     within = [one for one in front if one.metrics["accuracy"] >= selection.value]
-    return _best(within, lambda one: (-_macs(one),), selection, max(front, key=_most_accurate), "the most accurate")
+    return _best(
+        within,
+        lambda one: (-_macs(one),),
+        selection=selection,
+        nearest=max(front, key=_most_accurate),
+        name="the most accurate",
+    )
 
 
 def _macs(observed: Observation) -> float:
@@ -152,6 +158,7 @@ def _most_accurate(observed: Observation) -> tuple[float, float]:
 def _best(
     found: Sequence[Observation],
     worth: Callable[[Observation], tuple[float, ...]],
+    *,
     selection: Selection,
     nearest: Observation,
     name: str,

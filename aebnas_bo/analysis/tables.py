@@ -20,9 +20,9 @@ def write_tables(
     folder: Path,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
+    *,
     parameter_names: Sequence[str],
     exit_names: Sequence[str],
-    *,
     corrected: Mapping[Place, CorrectedPoint] | None = None,
 ) -> None:
     """Write `trials.csv`, `settings.csv` (all operating points), `pareto_front.csv` and `hypervolume.csv`.

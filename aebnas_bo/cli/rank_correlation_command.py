@@ -51,7 +51,7 @@ def fidelity(
         loaded = load_config(config, all_settings(settings, {**flags, **limits}))
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            report = run_fidelity(loaded, folder, resume, progress)
+            report = run_fidelity(loaded, folder, resume=resume, progress=progress)
 
         def draw(stdout: Console) -> None:
             stdout.print(tau_table(report.agreements))

@@ -156,7 +156,7 @@ def training_of(candidate: Candidate, seed: int) -> Training:
     )
 
 
-def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
+def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress: RunProgress) -> NetworkDescription:
     """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
 
     Args:
@@ -258,7 +258,7 @@ def _train(
             )  # fmt: skip
     if recipe.teacher_source == "network":
         macs = millions(candidate.costs.cumulative[-1])
-        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
+        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
     recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)

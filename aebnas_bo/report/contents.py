@@ -168,7 +168,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         largest_macs=millions(largest),
         limits=limits_text(run.trials, objectives),
         effects=gene_effects(run.trials, space.search_space, objectives),
-        surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs),
+        surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs=known_costs),
     )
 
 
@@ -200,7 +200,7 @@ def _chosen(run: StoredRun, space: NetworkSpace, selections: Sequence[Selection]
     for place, one in chosen.items():
         measured = tables.load(one.key)
         title = " and ".join(titles[place])
-        shown.append(show_network(title, one, space, None if measured is None else measured.table))
+        shown.append(show_network(title, one, space, measured=None if measured is None else measured.table))
     return tuple(shown)
 
 

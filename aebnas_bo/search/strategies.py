@@ -43,6 +43,7 @@ def make_strategy(
     space: SearchSpace,
     objectives: Sequence[Objective],
     settings: SearchConfig,
+    *,
     seed: int,
     known_costs: Sequence[KnownCosts] = (),
 ) -> Strategy:
@@ -61,9 +62,9 @@ def make_strategy(
     check_strategy(settings)
     match settings.strategy:
         case "qnehvi":
-            return SurrogateStrategy(space, objectives, settings, seed, known_costs)
+            return SurrogateStrategy(space, objectives, settings, seed=seed, known_costs=known_costs)
         case "ax-default":
-            return AxDefaultStrategy(space, objectives, settings, seed)
+            return AxDefaultStrategy(space, objectives, settings, seed=seed)
         case "sobol":
             return SobolStrategy(space, seed)
         case "random":
@@ -71,5 +72,5 @@ def make_strategy(
         case "aebnas":
             from aebnas_bo.search.aebnas_strategy import AebnasStrategy  # noqa: PLC0415  its pymoo is an extra
 
-            return AebnasStrategy(space, objectives, settings.design_trials, seed)
+            return AebnasStrategy(space, objectives, design_trials=settings.design_trials, seed=seed)
     raise AssertionError(settings.strategy)

@@ -14,7 +14,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 
 
-def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence[str]) -> Config:
+def resumed_config(study: Path, given: Config, *, has_file: bool, options: Sequence[str]) -> Config:
     """Return the stored configuration with the changes that resuming allows.
 
     Args:
@@ -47,7 +47,9 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     changed |= {key for key in said if effect_of(key) in SEARCH_KEEPS}
     top = {key: getattr(given, key) for key in changed if "." not in key}
     sections = {key.partition(".")[0] for key in changed if "." in key}
-    return stored.model_copy(update={**top, **{name: _changed(stored, given, name, changed) for name in sections}})
+    return stored.model_copy(
+        update={**top, **{name: _changed(stored, given, name, changed=changed) for name in sections}}
+    )
 
 
 def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -> Config:
@@ -71,7 +73,7 @@ def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -
         return parse_config(store.study.config, str(folder.study), options)
 
 
-def _changed(stored: Config, given: Config, section: str, changed: Iterable[str]) -> object:
+def _changed(stored: Config, given: Config, section: str, *, changed: Iterable[str]) -> object:
     old, new = getattr(stored, section), getattr(given, section)
     names = {key.split(".")[1] for key in changed if key.startswith(f"{section}.")}
     return old.model_copy(update={name: getattr(new, name) for name in names})

@@ -28,7 +28,7 @@ def networks_of(*settings: str) -> list[ShownNetwork]:
         rates["final"] = left
         named = zip(map(threshold_name, architecture.active_exits), space.thresholds(point), strict=True)
         observed = Observation(completed(number, "abc", point, {}, exit_rates=rates, thresholds=dict(named)))
-        found.append(show_network("knee", observed, space, None))
+        found.append(show_network("knee", observed, space, measured=None))
     return found
 
 
@@ -87,7 +87,7 @@ def test_what_lies_behind_the_end_of_a_network_is_not_drawn() -> None:
     )
     rates, thresholds = {"exit1": 0.4, "exit2": 0.6, "final": 0.0}, {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
     observed = Observation(completed(0, "abc", point, {}, exit_rates=rates, thresholds=thresholds))
-    network = show_network("knee", observed, space, None)
+    network = show_network("knee", observed, space, measured=None)
     root = ElementTree.fromstring(str(network_diagram(network)))
     costs, stages = network.costs, network.costs.stages[: space.skeleton.exit_stages[1] + 1]
     assert len(stages) < len(costs.stages)

@@ -40,7 +40,7 @@ def test_outputs_and_sweeps_of_a_network_counted_by_hand(tiny_runs) -> None:
     space = make_space(tiny_runs())
     point = {**both_exits(space), "exit1_threshold": 0.5, "exit2_threshold": 0.5}
     observed = seen(point, (0.5, 0.25, 0.25), exit1_threshold=0.5, exit2_threshold=0.5)
-    shown = show_network("knee", observed, space, table_of(space, observed))
+    shown = show_network("knee", observed, space, measured=table_of(space, observed))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2", "Final classifier"]
     assert [output.threshold for output in shown.outputs] == [0.5, 0.5, None]
     assert [output.outcome.exit_rate for output in shown.outputs if output.outcome] == [0.5, 0.25, 0.25]
@@ -61,7 +61,7 @@ def test_outputs_and_sweeps_of_a_network_counted_by_hand(tiny_runs) -> None:
 def test_without_its_table_a_network_still_has_costs_and_rates(tiny_runs) -> None:
     space = make_space(tiny_runs())
     observed = observations(read_run(tiny_runs()).trials)[0]
-    shown = show_network("knee", observed, space, None)
+    shown = show_network("knee", observed, space, measured=None)
     assert (shown.has_table, shown.sweeps) == (False, ())
     assert sum(output.exit_rate for output in shown.outputs) == pytest.approx(1.0)
     assert all(output.outcome is None for output in shown.outputs)
@@ -72,7 +72,7 @@ def test_exits_that_tuning_switched_off_cost_nothing(tiny_runs) -> None:
     space = make_space(tiny_runs(*settings))
     observed = seen(both_exits(space), (0.0, 0.75, 0.25), exit2_threshold=0.5)
     assert thresholds_of(observed, space) == (None, 0.5)
-    shown = show_network("knee", observed, space, table_of(space, observed))
+    shown = show_network("knee", observed, space, measured=table_of(space, observed))
     assert shown.switched_off == ("exit 1",)
     assert [output.name for output in shown.outputs] == ["Exit 2", "Final classifier"]
     assert shown.outputs[0].outcome is not None
@@ -86,7 +86,7 @@ def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> 
     settings = ["space.thresholds=tuned", "estimation.tuning.may_switch_off=true"]
     space = make_space(tiny_runs(*settings))
     observed = seen(both_exits(space), (0.5, 0.5, 0.0), exit1_threshold=0.5, exit2_threshold=0.0)
-    shown = show_network("knee", observed, space, table_of(space, observed))
+    shown = show_network("knee", observed, space, measured=table_of(space, observed))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2"]
     assert [output.threshold for output in shown.outputs] == [0.5, None]
     assert [output.macs for output in shown.outputs] == list(shown.costs.cumulative[:2])
@@ -96,12 +96,12 @@ def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> 
     assert [sweep.name for sweep in shown.sweeps] == ["Exit 1"]
 
     first = seen(both_exits(space), (1.0, 0.0, 0.0), exit1_threshold=0.0)
-    alone = show_network("knee", first, space, table_of(space, observed))
+    alone = show_network("knee", first, space, measured=table_of(space, observed))
     assert [(output.name, output.exit_rate) for output in alone.outputs] == [("Exit 1", 1.0)]
     assert alone.switched_off == ()  # exit 2 lies behind the end
 
 
 def test_a_plain_network_has_one_output(tiny_runs) -> None:
     run = read_run(tiny_runs("space.exits=[]"))
-    shown = show_network("knee", observations(run.trials)[0], NetworkSpace(run.config.space, 1, 10), None)
+    shown = show_network("knee", observations(run.trials)[0], NetworkSpace(run.config.space, 1, 10), measured=None)
     assert [(output.name, output.exit_rate) for output in shown.outputs] == [("Final classifier", 1.0)]

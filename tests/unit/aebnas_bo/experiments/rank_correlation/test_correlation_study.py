@@ -25,7 +25,9 @@ def _own_cache(tmp_path: Path, monkeypatch) -> None:
 
 def study(folder: Path, *changes: str, resume: bool = False):
     config = load_config(None, [*SETTINGS, *changes])
-    return run_fidelity(config, RunFolder(folder), resume, RunProgress(Console(stderr=True), quiet=True))
+    return run_fidelity(
+        config, RunFolder(folder), resume=resume, progress=RunProgress(Console(stderr=True), quiet=True)
+    )
 
 
 def without_times(path: Path) -> dict:
