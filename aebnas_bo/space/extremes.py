@@ -132,20 +132,20 @@ class _Search:
         """Return the best path to each width of a stage, the stage present."""
         depths = [depth for depth in self._stages[number].depths if depth > 0]
         return [
-            self._best(self._through(path, number, width, depth) for path in paths for depth in depths)
+            self._best(self._through(path, number, width=width, depth=depth) for path in paths for depth in depths)
             for width in widths
         ]
 
-    def _through(self, path: _Path, number: int, width: int, depth: int) -> _Path:
+    def _through(self, path: _Path, number: int, *, width: int, depth: int) -> _Path:
         macs, channels, side, blocks = path.macs, path.channels, path.side, []
         for position in range(depth):
             stride = self._stages[number].stride if position == 0 else 1
-            cost, block, side = self._block(number, (channels, width), side, stride)
+            cost, block, side = self._block(number, (channels, width), side=side, stride=stride)
             macs, channels = macs + cost, width
             blocks.append(block)
         return _Path(macs, width, side, (*path.stages, Stage(width, tuple(blocks))), path.exits)
 
-    def _block(self, number: int, channels: tuple[int, int], side: int, stride: int) -> tuple[int, Block, int]:
+    def _block(self, number: int, channels: tuple[int, int], *, side: int, stride: int) -> tuple[int, Block, int]:
         """Return the MACs of the extreme block, the block, and the side of its output."""
         is_squeezed = number in self._skeleton.squeezed_stages
         plan_of = partial(stage_plan, in_channels=channels[0], side=side, stride=stride, is_squeezed=is_squeezed)
