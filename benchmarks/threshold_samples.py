@@ -95,14 +95,15 @@ def _part(table: ExitTable, images: Tensor) -> ExitTable:
 
 
 @torch.no_grad()
-def _measured(config: Path, settings: Sequence[str], path: Path) -> tuple[ExitTable, ExitCosts]:
-    chosen = load_config(config, settings)
+def _measured(path_of_config: Path, settings: Sequence[str], path: Path) -> tuple[ExitTable, ExitCosts]:
+    chosen = load_config(path_of_config, settings)
     splits = load_splits(chosen.data)
     network, description = load_network(path)
     images = normalize(splits.validation.images, splits.mean, splits.std, device="cpu")
     outputs = output_logits(network.eval(), images, chosen.estimation.batch_size)
     costs = exit_costs(description.architecture, description.skeleton)
-    return exit_table(outputs, splits.validation.labels, costs.cumulative, description.key, chosen.estimation), costs
+    labels, config = splits.validation.labels, chosen.estimation
+    return exit_table(outputs, labels, macs=costs.cumulative, key=description.key, config=config), costs
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import reject
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from aebnas_bo.errors import SearchSpaceError
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
@@ -20,7 +21,7 @@ from aebnas_bo.space.search_space import (
     SearchSpace,
 )
 
-KINDS = ("dense", "depthwise_separable", "inverted_residual")
+KINDS = ("dense", "depthwise_separable", "inverted_residual", "convnext")
 NUMBERS = st.floats(-10.0, 10.0)
 
 
@@ -94,21 +95,20 @@ def network_spaces(draw: st.DrawFn) -> NetworkSpace:
     stages = tuple(draw(_stages(is_last=number == num_stages)) for number in range(1, num_stages + 1))
     thresholds = draw(st.sampled_from([(0.0, 1.0), (0.3, 0.9), None]))
     exits = tuple(draw(_exits(number, thresholds)) for number in draw(some_of(*range(1, num_stages))))
-    declaration = NetworkSpaceDeclaration(
-        resolutions=draw(some_of(8, 11, 16)),
-        stem_channels=draw(st.sampled_from([None, 3, 4])),
-        stem_stride=draw(st.integers(1, 2)),
-        head_channels=draw(st.sampled_from([0, 12])),
-        branch_stride=draw(st.integers(1, 2)),
-        activation=draw(st.sampled_from(["relu", "hardswish"])),
-        learned_confidence=draw(st.booleans()),
-        squeeze_excitation=draw(st.one_of(st.just(()), some_of(*range(1, num_stages + 1)))),
-        stages=stages,
-        exits=exits,
-    )
+    settings = {
+        "resolutions": draw(some_of(8, 11, 16)),
+        "stem_channels": draw(st.sampled_from([None, 3, 4])),
+        "stem_stride": draw(st.integers(1, 2)),
+        "head_channels": draw(st.sampled_from([0, 12])),
+        "branch_stride": draw(st.integers(1, 2)),
+        "activation": draw(st.sampled_from(["relu", "hardswish"])),
+        "learned_confidence": draw(st.booleans()),
+        "squeeze_excitation": draw(st.one_of(st.just(()), some_of(*range(1, num_stages + 1)))),
+    }
+    in_channels, num_classes = draw(st.sampled_from([1, 3])), draw(st.integers(2, 5))
     try:
-        return NetworkSpace(declaration, in_channels=draw(st.sampled_from([1, 3])), num_classes=draw(st.integers(2, 5)))
-    except SearchSpaceError:  # a branch would pool a single pixel, or nothing varies
+        return NetworkSpace(NetworkSpaceDeclaration(**settings, stages=stages, exits=exits), in_channels, num_classes)
+    except (ValidationError, SearchSpaceError):  # a branch would pool a single pixel, or nothing varies
         reject()
 
 

@@ -1,8 +1,9 @@
 """How probably each output is right, judged by its confidence: what thresholds of few images are tuned on.
 
 The accuracy of a setting of the thresholds, counted over a few hundred images, jumps by whole images, and the best of
-many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logit of
-the confidence (Platt 1999, with his targets, which keep a little doubt where all images are right).
+many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logits of
+the confidences of the output and of all exits before it (after Platt 1999, with his targets, which keep a little doubt
+where all images are right). The exits before it matter, since images that come late are the hard ones.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -28,7 +30,9 @@ def with_chances(table: ExitTable) -> ExitTable:
     Args:
         table: The table.
     """
-    rows = [_chances(*row) for row in zip(table.confidence, table.is_correct, strict=True)]
+    shares = table.confidence.double().numpy().clip(MARGIN, 1.0 - MARGIN)
+    logits = np.log(shares / (1.0 - shares))
+    rows = [_chances(logits[: output + 1].T, right.numpy()) for output, right in enumerate(table.is_correct)]
     return replace(table, chance=torch.stack(rows))
 
 
@@ -47,13 +51,15 @@ def tune_by_chances(
     return tune_thresholds(judged, backbone=backbone, branches=branches, goal=goal)
 
 
-def _chances(confidence: Tensor, is_correct: Tensor) -> Tensor:
-    """Return how probably one output is right, `B`."""
-    shares = confidence.double().numpy().clip(MARGIN, 1.0 - MARGIN)
-    logits = np.log(shares / (1.0 - shares))[:, None]
-    right = is_correct.numpy()
-    num_right, num_wrong = right.sum(), (~right).sum()
-    targets = np.where(right, (num_right + 1.0) / (num_right + 2.0), 1.0 / (num_wrong + 2.0))
+def _chances(logits: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> Tensor:
+    """Return how probably one output is right, `B`.
+
+    Args:
+        logits: Logits of the confidences of this output and those before it, `B x k`.
+        is_right: Whether it is right, `B`.
+    """
+    num_right, num_wrong = is_right.sum(), (~is_right).sum()
+    targets = np.where(is_right, (num_right + 1.0) / (num_right + 2.0), 1.0 / (num_wrong + 2.0))
     both = np.concatenate([logits, logits])  # every image counts as right by its target and as wrong by the rest
     classes = np.repeat([1, 0], len(targets))
     model = LogisticRegression(C=REGULARIZATION).fit(both, classes, np.concatenate([targets, 1.0 - targets]))

@@ -51,7 +51,7 @@ class StrategyContract:
         """Neither within a batch nor again in a later one, as long as the space has other points."""
         strategy = make_strategy(SPACE, OBJECTIVES)
         trials = run_trials(strategy, self.design_trials)
-        trials = run_trials(strategy, self.design_trials + 2 * self.batch_size, trials, self.batch_size)
+        trials = run_trials(strategy, self.design_trials + 2 * self.batch_size, trials, batch_size=self.batch_size)
         assert len({SPACE.key(trial.parameters) for trial in trials}) == len(trials)
 
     def test_proposals_depend_on_what_is_told_alone(self, make_strategy: MakeStrategy) -> None:
@@ -70,7 +70,9 @@ class StrategyContract:
             SPACE.validate(proposal.parameters)
 
 
-def run_trials(strategy: Strategy, num_trials: int, trials: Sequence[Trial] = (), batch_size: int = 1) -> list[Trial]:
+def run_trials(
+    strategy: Strategy, num_trials: int, trials: Sequence[Trial] = (), *, batch_size: int = 1
+) -> list[Trial]:
     """Continue a search until there are at least so many trials, all completed.
 
     Args:

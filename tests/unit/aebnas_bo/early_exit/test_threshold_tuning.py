@@ -117,11 +117,12 @@ def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal
 )  # fmt: skip
 def test_networks_that_come_fourth_in_the_coarse_pass_are_refined_too(goal, seed, num_images, monkeypatch) -> None:
     """In each of these cases the fourth of the coarse pass is the best in the end."""
-    case = make_case(seed, num_images, num_exits=2)
-    exact = tune_thresholds(*case, goal)
+    table, backbone, branches = make_case(seed, num_images, num_exits=2)
+    costs = {"backbone": backbone, "branches": branches}
+    exact = tune_thresholds(table, **costs, goal=goal)
     monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 10)
     monkeypatch.setattr(threshold_tuning, "MOST_COARSE", 4)
-    assert outcome(tune_thresholds(*case, goal)) == outcome(exact)
+    assert outcome(tune_thresholds(table, **costs, goal=goal)) == outcome(exact)
 
 
 def scores(goal: TuningGoal, accuracy: float, macs: float) -> tuple[float, float]:

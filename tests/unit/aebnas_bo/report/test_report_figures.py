@@ -79,7 +79,9 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     latency = replace(objectives[1], name="latency_ms")
     alone = [one.trial for one in networks.observed if one.index == 0]
     timed = observations([with_metrics(as_proposed(one), latency_ms=1.0) for one in alone])
-    by_latency = front_figure(timed, timed[:1], (), (*objectives, latency), 8, latency, trained=marks)
+    by_latency = front_figure(
+        timed, timed[:1], (*objectives, latency), right=latency, design_trials=8, marked=MarkedNetworks(trained=marks)
+    )
     assert "trained to the end, 8 epochs" not in traces(by_latency)
 
 

@@ -42,8 +42,8 @@ def test_a_strategy_whose_package_is_missing_names_its_extra(estimator, objectiv
     monkeypatch.setitem(sys.modules, "pymoo", None)
     monkeypatch.setattr(strategies, "find_spec", lambda name: None if name == "pymoo" else find_spec(name))
     with pytest.raises(ConfigError, match=r"search.strategy: aebnas needs pymoo: .*'aebnas_bo\[nsga2\]'"):
-        make_strategy(estimator.search_space, objectives, settings.model_copy(update={"strategy": "aebnas"}), 0)
-    assert make_strategy(estimator.search_space, objectives, settings, 0) is not None
+        make_strategy(estimator.search_space, objectives, settings.model_copy(update={"strategy": "aebnas"}), seed=0)
+    assert make_strategy(estimator.search_space, objectives, settings, seed=0) is not None
 
 
 def test_everything_else_works_without_pymoo() -> None:
@@ -55,7 +55,7 @@ class TestContract(StrategyContract):
     @pytest.fixture(params=NAMES)
     def make_strategy(self, request, settings) -> MakeStrategy:
         chosen = settings.model_copy(update={"strategy": request.param, "batch_size": self.batch_size})
-        return lambda space, objectives: make_strategy(space, objectives, chosen, 0)
+        return lambda space, objectives: make_strategy(space, objectives, chosen, seed=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
