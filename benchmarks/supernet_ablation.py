@@ -25,7 +25,7 @@ from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.standalone import StandaloneNetworks
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of

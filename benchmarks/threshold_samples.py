@@ -24,8 +24,8 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import exit_table, output_logits
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from benchmarks.records import output_file
 from benchmarks.timing import median_seconds

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.analysis.pareto import front_positions, pareto_front
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds, exit_indices
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds, exit_indices
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation, Place, Trial, observations

@@ -14,8 +14,8 @@ from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
 from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
-from aebnas_bo.early_exit.policy import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective

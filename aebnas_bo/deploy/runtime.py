@@ -22,7 +22,7 @@ from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
 from aebnas_bo.deploy.program_file import Run, read_program
 from aebnas_bo.deploy.segments import Segment, segments, sureness
-from aebnas_bo.early_exit.policy import leaves, next_certainty
+from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.errors import DataError, UsageError
 from aebnas_bo.supernet.folding import fold_batchnorm
 

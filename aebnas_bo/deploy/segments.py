@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.deploy.description import NetworkDescription, Output
 from aebnas_bo.early_exit.confidence import confidence
-from aebnas_bo.early_exit.policy import leaves, next_certainty
+from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.supernet.subnet import Subnet
 
 

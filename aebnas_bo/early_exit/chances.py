@@ -17,7 +17,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, tune_thresholds
 
 MARGIN = 1e-3  # confidences are kept so far from 0 and 1

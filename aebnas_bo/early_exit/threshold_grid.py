@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError
+from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError
 
 MOST_SETTINGS = 20_000
 MOST_THRESHOLDS = 64  # per exit

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError, exit_indices
 from aebnas_bo.early_exit.outputs_in_use import END, keep_outputs
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, exit_indices
 from aebnas_bo.early_exit.threshold_grid import GridOutcome, evaluate_grid
 
 MOST_EXACT = 2_000_000  # combinations, all subsets of the outputs together, that are tried one by one

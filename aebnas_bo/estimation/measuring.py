@@ -13,7 +13,7 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.calibration import Calibration, calibration_error, fit_temperature
 from aebnas_bo.early_exit.confidence import confidence
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.supernet.subnet import Subnet

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from aebnas_bo.analysis.front_correction import thresholds_of
+from aebnas_bo.early_exit.exit_rule import ExitTable, OutputOutcome, outcomes_by_output
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, rows_in_use
-from aebnas_bo.early_exit.policy import ExitTable, OutputOutcome, outcomes_by_output
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.architecture import Architecture

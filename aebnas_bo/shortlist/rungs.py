@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
-from aebnas_bo.early_exit.policy import ExitTable, exit_indices
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton

@@ -14,7 +14,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_training import Candidate, final_recipe, train_candidate
 from aebnas_bo.deploy.plain_baseline import PlainGround
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError
 from aebnas_bo.preparation.forecast import duration_text, images_text

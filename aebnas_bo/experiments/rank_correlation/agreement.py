@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import Agreement, agreement
 from aebnas_bo.space.macs import millions

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.errors import SearchSpaceError, UsageError
 from aebnas_bo.experiments.rank_correlation.drawing import lean_point, nearest_position
 from aebnas_bo.space.architecture import Architecture

@@ -15,7 +15,7 @@ from aebnas_bo.config.effects import STATISTICS_ONLY, effect_of
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.standalone import StandaloneNetworks
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.band import band_candidates, points_in_band

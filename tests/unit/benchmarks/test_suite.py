@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Trial

@@ -14,7 +14,7 @@ from aebnas_bo.analysis.front_correction import (
 )
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.search.trial import Observation, observations
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import ExitCosts, exit_costs

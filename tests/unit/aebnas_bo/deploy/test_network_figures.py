@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.space.macs import ExitCosts
 
 COSTS = ExitCosts(1_000_000, (1_000_000, 2_000_000, 4_000_000), 500_000, (100_000, 200_000), (0, 2), (0, 1))

@@ -17,7 +17,7 @@ from aebnas_bo.deploy.operating_points import (
     with_margins,
     write_operating_points,
 )
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.objectives import Objective

@@ -19,7 +19,7 @@ from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import StepwiseEngine
 from aebnas_bo.deploy.seal import UNSEALED, seal
 from aebnas_bo.deploy.segments import segments, sureness
-from aebnas_bo.early_exit.policy import ExitTable, exit_indices
+from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.errors import DataError, UsageError
 from aebnas_bo.space.architecture import Architecture, Block, ExitBranch, Stage
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.early_exit.chances import tune_by_chances, with_chances
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 
 BACKBONE, BRANCHES = (40, 100), (4,)

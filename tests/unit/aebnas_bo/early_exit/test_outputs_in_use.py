@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.outputs_in_use import keep_outputs, outputs_in_use, rows_in_use
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
 
 BACKBONE, BRANCHES = (10, 20, 40), (1, 2)
 TABLE = ExitTable(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid, spread_thresholds
 from tests.declarations import ascending
 

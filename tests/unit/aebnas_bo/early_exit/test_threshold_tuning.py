@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aebnas_bo.early_exit import threshold_tuning
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError
+from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError
 from aebnas_bo.early_exit.threshold_tuning import TARGET_WEIGHT, TuningGoal, pareto_thresholds, tune_thresholds
 
 GOALS = [TuningGoal("target_macs", 12.0), TuningGoal("max_macs", 15.0), TuningGoal("min_accuracy", 60.0)]

@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 
 TABLE = ExitTable(

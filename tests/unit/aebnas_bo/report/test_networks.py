@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.report.networks import show_network, thresholds_of
 from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Observation, observations

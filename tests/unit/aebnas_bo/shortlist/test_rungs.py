@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.rungs import climb
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.early_exit.policy import ExitTable
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.experiments.rank_correlation.agreement import agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.space.network_space import NetworkSpace

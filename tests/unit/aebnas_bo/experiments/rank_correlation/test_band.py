@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.early_exit.policy import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.errors import SearchSpaceError, UsageError
 from aebnas_bo.experiments.rank_correlation.band import band_candidates, parse_band, points_in_band
 from aebnas_bo.space.macs import exit_costs

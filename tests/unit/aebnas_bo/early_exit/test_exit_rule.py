@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, evaluate_thresholds, exit_indices, outcomes_by_output
+from aebnas_bo.early_exit.exit_rule import (
+    ExitTable,
+    ExitTableError,
+    evaluate_thresholds,
+    exit_indices,
+    outcomes_by_output,
+)
 
 TABLE = ExitTable(
     confidence=torch.tensor([[0.9, 0.2, 0.5, 0.1], [0.1, 0.8, 0.5, 0.2], [0.3, 0.3, 0.3, 0.3]]),
