@@ -1,4 +1,4 @@
-"""How probably each output is right, judged by its confidence: what thresholds of few images are tuned on.
+"""How probably each output is right, judged by confidences: what thresholds are tuned on where images are few.
 
 The accuracy of a setting of the thresholds, counted over a few hundred images, jumps by whole images, and the best of
 many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logits of
