@@ -165,7 +165,7 @@ class StepwiseEngine:
         logits = torch.zeros(num_images, num_classes)
         sure, left_at = torch.zeros(num_images), torch.zeros(num_images, dtype=torch.int64)
         going, doubt, features = torch.arange(num_images), torch.ones(num_images), pixels
-        thresholds = [*self._description.thresholds, 0.0]  # the final classifier takes whoever is left
+        thresholds = [*self._description.thresholds, 0.0]  # the final classifier takes all images that are left
         for number, (step, threshold) in enumerate(zip(self._steps, thresholds, strict=True)):
             is_last = number == len(self._steps) - 1
             features, answer = step(features)

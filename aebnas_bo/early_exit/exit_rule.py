@@ -120,7 +120,7 @@ def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
 
     Args:
         certainty: `E x B`, as an `ExitTable` has it.
-        thresholds: `E - 1` thresholds; the final classifier takes whoever is left.
+        thresholds: `E - 1` thresholds; the final classifier takes all images that are left.
 
     Returns:
         `B` integers from 0 to `E - 1`.

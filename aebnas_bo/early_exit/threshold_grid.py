@@ -81,7 +81,7 @@ def _leaving(cells: list[Tensor], worth: Tensor, sizes: list[int], *, is_final: 
         cells: Per exit up to this output the cell of each image, `B`.
         worth: Whether, or how probably, this output is right, `B`.
         sizes: Number of thresholds of each of these exits.
-        is_final: Whether whoever comes here leaves here.
+        is_final: Whether every image that comes here leaves here.
     """
     num_images = len(worth)
     flat, shape = torch.zeros(num_images, dtype=torch.int64), [size + 1 for size in sizes]

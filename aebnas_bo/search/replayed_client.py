@@ -1,4 +1,4 @@
-"""An Ax client that is told of a study's trials in one fixed order, so that one rebuilt later proposes the same."""
+"""An Ax client that gets the trials of a study in one fixed order, so that one rebuilt later proposes the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReplayedClient:
     Args:
         client: A client that knows of no trial.
         space: What is searched.
-        objectives: The metrics the client is told of.
+        objectives: The metrics that the client gets.
         design_trials: Trials before further settings are told, whose end Ax sees by counting trials.
         batch_size: Trials proposed together after those.
     """

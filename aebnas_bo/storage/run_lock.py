@@ -61,7 +61,7 @@ class RunLock:
 def process_at_work(folder: Path) -> str | None:
     """Return which process holds a run folder, `None` if none does, without touching the lock.
 
-    Whoever lets go of the folder empties the lock file; of a killed process its name stays behind, so that on this
+    A process that releases the folder empties the lock file; of a killed process its name stays behind, so that on this
     machine the process is looked up. One on another machine cannot be, and is taken at its word.
 
     Args:

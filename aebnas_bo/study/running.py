@@ -53,7 +53,7 @@ MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """Everything a search loop needs, whoever writes the loop.
+    """Everything a search loop needs, ours or one of a user.
 
     Args:
         problem: Images, space and configuration.
