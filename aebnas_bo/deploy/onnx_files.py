@@ -122,7 +122,7 @@ def _write(
 
 
 def _strip(graph: onnx.GraphProto) -> None:
-    """Remove what the exporter notes of every node: names and lines of source files, which no user of the file needs."""
+    """Remove the names and lines of source files that the exporter notes at every node; no user needs them."""
     for node in graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
