@@ -187,10 +187,10 @@ class SearchSpace:
 
     @staticmethod
     def _native(parameter: Parameter, value: ParameterValue) -> ParameterValue:
-        """Return the declared object for an equal value (1 for 1.0, True for 1), so that text forms agree."""
+        """Return the declared object for an equal value (1 for 1.0, True for 1, 0.0 for -0.0), so that keys agree."""
         if isinstance(parameter, ChoiceParameter):
             return parameter.values[parameter.values.index(value)]
-        return float(value)
+        return float(value) + 0.0  # -0.0 + 0.0 is 0.0
 
     def key(self, point: Point) -> str:
         """Return the key of a point: equal for points with equal canonical form."""
