@@ -41,6 +41,10 @@ class ReplayedClient:
         self._further_told = 0
         self._seen: set[str] = set()
 
+    def is_ahead_of(self, trials: Sequence[Trial]) -> bool:
+        """Whether it proposed points that are not among these trials; it would take them for pending."""
+        return len(self._indices) > len(trials)
+
     def ask(self, trials: Sequence[Trial], count: int) -> list[dict[str, ParameterValue]]:
         """Tell the client what it does not know yet and return up to `count` canonical points of the next trials."""
         self._tell_all(trials)

@@ -68,6 +68,8 @@ class SurrogateStrategy:
         self, attempt: int, trials: Sequence[Trial], count: int, tried: set[str]
     ) -> list[dict[str, ParameterValue]]:
         if attempt == 0:
+            if self._client is not None and self._client.is_ahead_of(trials):
+                self._client = None
             self._client = client = self._client or self._new_client(self._seed, has_fit=True)
         else:  # with a client of its own, so that later proposals depend on the trials alone
             client = self._new_client(child_seed(self._seed, "attempt", attempt), has_fit=attempt == 1)
