@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from aebnas_bo.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
+
+# The same examples in every run, so that a failure is due to the change at hand; a busy machine is no failure.
+settings.register_profile(
+    "tests", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 MakeRun = Callable[..., RunFolder]
 

@@ -1,8 +1,13 @@
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aebnas_bo.early_exit.policy import ExitTable, ExitTableError, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid, spread_thresholds
+from tests.declarations import ascending
 
 
 def a_table(generator: torch.Generator, num_exits: int, num_images: int) -> ExitTable:
@@ -12,14 +17,27 @@ def a_table(generator: torch.Generator, num_exits: int, num_images: int) -> Exit
     return ExitTable(confidence, is_correct, tuple(macs.tolist()))
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_a_grid_equals_its_settings_one_by_one(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    num_exits, num_images = 1 + seed % 4, 1 + seed
-    table = a_table(generator, num_exits, num_images)
-    grids = [torch.rand(1 + k + seed % 3, generator=generator).sort().values.unique() for k in range(num_exits - 1)]
+@st.composite
+def tables_with_grids(draw: st.DrawFn) -> tuple[ExitTable, list[torch.Tensor]]:
+    """Tables of up to four outputs, of either rule, with ties, and thresholds at and between their certainties."""
+    num_outputs, num_images = draw(st.integers(1, 4)), draw(st.integers(1, 12))
+    row = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=num_images, max_size=num_images)
+    cells = torch.tensor([draw(row) for _ in range(num_outputs)])
+    macs = tuple(sorted(draw(st.lists(st.integers(1, 1000), min_size=num_outputs, max_size=num_outputs))))
+    table = ExitTable(cells[..., 0] / 5, cells[..., 1].bool(), macs, draw(st.sampled_from(["each", "cumulative"])))
+    grids = []
+    for certainty in table.certainty[:-1].tolist():
+        values = st.one_of(st.sampled_from(certainty), st.floats(0.0, 1.0, width=32))
+        grids.append(torch.tensor(draw(ascending(values)), dtype=torch.float64))
+    return table, grids
+
+
+@given(tables_with_grids())
+def test_a_grid_equals_its_settings_one_by_one(drawn: tuple[ExitTable, list[torch.Tensor]]) -> None:
+    table, grids = drawn
+    num_images = table.confidence.shape[1]
     outcome = evaluate_grid(table, grids)
-    assert len(outcome.thresholds) == torch.tensor([len(grid) for grid in grids]).prod()
+    assert len(outcome.thresholds) == math.prod(map(len, grids))
     for setting, right, macs in zip(outcome.thresholds.tolist(), outcome.num_right, outcome.total_macs, strict=True):
         expected = evaluate_thresholds(table, setting)
         assert 100.0 * right / num_images == pytest.approx(expected.accuracy)

@@ -1,15 +1,30 @@
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aebnas_bo.search.parameter_columns import column_layout
+from tests.declarations import points_of, search_spaces
 
 
-def test_layout_agrees_with_the_spaces_encoding(estimator) -> None:
-    space, layout = estimator.search_space, column_layout(estimator.search_space)
-    rows = torch.stack(
-        [torch.from_numpy(space.encode(space.sample(np.random.default_rng(seed)))) for seed in range(50)]
-    )
-    assert torch.equal(layout.canonical(rows), rows)
+@given(st.data())
+def test_layout_and_space_have_the_same_canonical_form_of_any_row(data: st.DataObject) -> None:
+    space = data.draw(search_spaces())
+    numbers = st.floats(-20.0, 20.0)  # within the columns' bounds and beyond
+    row = data.draw(st.lists(numbers, min_size=len(space.names), max_size=len(space.names)))
+    expected = space.encode(space.decode(np.array(row)))
+    assert column_layout(space).canonical(torch.tensor([row], dtype=torch.float64))[0].tolist() == expected.tolist()
+
+
+@given(st.data())
+def test_layout_and_space_agree_on_what_is_switched_off(data: st.DataObject) -> None:
+    space = data.draw(search_spaces())
+    one, other = data.draw(points_of(space)), data.draw(points_of(space))
+    [is_active] = column_layout(space).activity(torch.from_numpy(space.encode(one))[None]).tolist()
+    switched_off = [name for name, active in zip(space.names, is_active, strict=True) if not active]
+    assert space.key({**one, **{name: other[name] for name in switched_off}}) == space.key(one)
+    kept = {name: value for name, value in space.canonical(one).items() if name not in switched_off}
+    assert kept == {name: one[name] for name in kept}
 
 
 def test_columns_know_their_parents_and_what_they_are(estimator) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config.loading import load_config
@@ -15,6 +17,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.search_space import ContinuousParameter
 from aebnas_bo.supernet.subnet import Subnet
+from tests.declarations import network_spaces, points_of
 
 KINDS: tuple[LayerKind, ...] = ("dense", "depthwise_separable", "inverted_residual")
 
@@ -60,8 +63,8 @@ def _random_architecture(space: NetworkSpace, generator: np.random.Generator) ->
 
 
 def _plain_network(architecture: Architecture, skeleton: Skeleton) -> Subnet:
-    with torch.device("meta"):  # weights do not matter, and drawing them takes longer than counting
-        return Subnet(architecture, skeleton).eval().to_empty(device="cpu")
+    with torch.device("meta"):  # the counter needs shapes alone
+        return Subnet(architecture, skeleton).eval()
 
 
 @torch.no_grad()
@@ -69,7 +72,7 @@ def _counted_costs(architecture: Architecture, skeleton: Skeleton) -> ExitCosts:
     """Half of torch's FLOPs, module by module; the flop counter takes a MAC for two operations."""
     subnet = _plain_network(architecture, skeleton)
     with FlopCounterMode(display=False) as counter:
-        subnet(torch.zeros(1, skeleton.in_channels, 16, 16))
+        subnet(torch.zeros(1, skeleton.in_channels, 16, 16, device="meta"))
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
     active = architecture.active_exits
     exit_stages = tuple(skeleton.exit_stages[position] for position in active)
@@ -92,7 +95,7 @@ def _counted_up_to(output: int, architecture: Architecture, skeleton: Skeleton) 
         subnet.stages = subnet.stages[: stage + 1]
         subnet.head = torch.nn.Identity()
     with FlopCounterMode(display=False) as counter:
-        subnet(torch.zeros(1, skeleton.in_channels, 16, 16))
+        subnet(torch.zeros(1, skeleton.in_channels, 16, 16, device="meta"))
     return counter.get_total_flops() // 2
 
 
@@ -115,6 +118,14 @@ def test_exit_costs_equal_half_of_torchs_flops() -> None:
     assert len({architecture.active_exits for architecture in architectures}) == 4
     for architecture in architectures:
         assert exit_costs(architecture, space.skeleton) == _counted_costs(architecture, space.skeleton)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_networks_of_any_declaration_cost_half_of_torchs_flops(data: st.DataObject) -> None:
+    space = data.draw(network_spaces())
+    architecture = space.architecture(data.draw(points_of(space.search_space)))
+    assert exit_costs(architecture, space.skeleton) == _counted_costs(architecture, space.skeleton)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aebnas_bo.config.loading import load_config
@@ -10,6 +12,7 @@ from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS, read_preset
 from aebnas_bo.space.sampling import TrainingSampler
+from tests.declarations import network_spaces, similar_points_of
 
 
 def make_space(preset: str = "tiny") -> NetworkSpace:
@@ -55,6 +58,16 @@ def test_equal_networks_have_equal_keys_whatever_is_switched_off() -> None:
     other = space.architecture({**point, "exit1_threshold": 0.9, "exit1_layer1_expansion": 2})
     assert one == other
     assert one.key == other.key
+
+
+@given(st.data())
+def test_keys_of_networks_are_equal_exactly_where_the_networks_are(data: st.DataObject) -> None:
+    space = data.draw(network_spaces())
+    one, other = data.draw(similar_points_of(space.search_space))
+    networks = space.architecture(one), space.architecture(other)
+    assert (networks[0].key == networks[1].key) == (networks[0] == networks[1])
+    if space.search_space.key(one) == space.search_space.key(other):
+        assert networks[0] == networks[1]
 
 
 def test_void_pooling_is_refused_with_its_path() -> None:

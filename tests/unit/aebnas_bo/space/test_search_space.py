@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from aebnas_bo.errors import SearchSpaceError
 from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, SearchSpace
+from tests.declarations import points_of, search_spaces, similar_points_of
 
 SPACE = SearchSpace(
     (
@@ -45,10 +46,33 @@ def test_num_discrete_counts_canonical_combinations() -> None:
     assert SPACE.num_discrete == 9
 
 
-@given(st.integers(min_value=0, max_value=2**32))
-def test_encode_and_decode_are_inverse(seed: int) -> None:
-    point = SPACE.sample(np.random.default_rng(seed))
-    assert SPACE.decode(SPACE.encode(point)) == point
+@given(st.data())
+def test_the_canonical_form_is_canonical(data: st.DataObject) -> None:
+    space = data.draw(search_spaces())
+    canonical = space.canonical(data.draw(points_of(space)))
+    assert space.canonical(canonical) == canonical
+    assert tuple(canonical) == space.names
+
+
+@given(st.data())
+def test_keys_are_equal_exactly_where_canonical_forms_are(data: st.DataObject) -> None:
+    space = data.draw(search_spaces())
+    one, other = data.draw(similar_points_of(space))
+    assert (space.key(one) == space.key(other)) == (space.canonical(one) == space.canonical(other))
+
+
+@given(st.data())
+def test_encode_and_decode_are_inverse(data: st.DataObject) -> None:
+    space = data.draw(search_spaces())
+    point = data.draw(points_of(space))
+    assert space.decode(space.encode(point)) == space.canonical(point)
+    assert np.array_equal(space.encode(space.decode(space.encode(point))), space.encode(point))
+
+
+def test_both_zeros_are_one_point() -> None:
+    assert SPACE.key({"depth": 1, "kind": "a", "kernel": 3, "threshold": -0.0}) == SPACE.key(
+        {"depth": 1, "kind": "a", "kernel": 3, "threshold": 0.0}
+    )
 
 
 def test_sample_is_seeded() -> None:
