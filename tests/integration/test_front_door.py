@@ -9,6 +9,8 @@ import torch
 from sklearn.datasets import load_digits
 
 import aebnas_bo as ab
+from aebnas_bo.testing.image_dataset_contract import ImageDatasetContract
+from aebnas_bo.testing.strategy_contract import StrategyContract
 
 QUICK = (
     "supernet.epochs=1", "supernet.random_subnets=1", "supernet.cache=false", "search.design_trials=3",
@@ -35,16 +37,30 @@ class Squares:
 
 
 class Shrinking:
-    """A strategy of a user: random points, of three the one with the narrowest first stage."""
+    """A strategy of a user: random points, of nine new ones the one with the narrowest first stage."""
 
     def __init__(self, space: ab.SearchSpace, objectives: Sequence[ab.Objective]) -> None:
         self.space, self.objectives = space, objectives
 
     def propose(self, trials: Sequence[ab.Trial], count: int) -> list[ab.Proposal]:
         generator = np.random.default_rng(len(trials))
-        points = [self.space.sample(generator) for _ in range(3 * count)]
+        tried = {self.space.key(trial.parameters) for trial in trials}
+        drawn = {self.space.key(point): point for point in (self.space.sample(generator) for _ in range(9 * count))}
+        points = [point for key, point in drawn.items() if key not in tried]
         points.sort(key=lambda point: int(point["stage1_width"]))
         return [ab.Proposal(point) for point in points[:count]]
+
+
+class TestSquares(ImageDatasetContract):
+    @pytest.fixture
+    def dataset(self) -> Squares:
+        return Squares(6)
+
+
+class TestShrinking(StrategyContract):
+    @pytest.fixture
+    def make_strategy(self) -> type[Shrinking]:
+        return Shrinking
 
 
 @pytest.fixture(scope="module")

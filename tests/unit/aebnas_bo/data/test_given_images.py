@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import TensorDataset
 
-from aebnas_bo.data.given_images import given_dataset
+from aebnas_bo.data.given_images import ImageDataset, given_dataset
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.errors import DataError
+from aebnas_bo.testing.image_dataset_contract import ImageDatasetContract
 
 PIXELS = np.arange(4 * 6 * 6 * 3, dtype=np.uint8).reshape(4, 6, 6, 3)
 LABELS = [0, 1, 1, 0]
@@ -29,6 +31,22 @@ class Rows:
 
     def __getitem__(self, index: int) -> object:
         return self._rows[index]
+
+
+class TestRowsContract(ImageDatasetContract):
+    @pytest.fixture(params=["pairs", "mappings"])
+    def dataset(self, request: pytest.FixtureRequest) -> Rows:
+        pairs: list[object] = list(zip(PIXELS, LABELS, strict=True))
+        mappings: list[object] = [{"image": Image.fromarray(one), "label": label} for one, label in pairs]
+        return Rows(pairs if request.param == "pairs" else mappings, class_names=("cat", "dog"))
+
+
+class TestTorchDatasetContract(ImageDatasetContract):
+    image_size = 8
+
+    @pytest.fixture
+    def dataset(self) -> ImageDataset:
+        return TensorDataset(torch.rand(6, 3, 10, 12), torch.tensor([0, 1, 2, 0, 1, 2]))
 
 
 def read(source: object, size: int | None = None) -> LabelledImages:

@@ -9,6 +9,8 @@ from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
+from aebnas_bo.study.running import MakeStrategy
+from aebnas_bo.testing.strategy_contract import StrategyContract
 
 NAMES = ["qnehvi", "sobol", "random", "aebnas"]
 
@@ -32,26 +34,19 @@ def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None
         make_strategy(estimator.search_space, objectives, plain, 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_proposals_are_canonical_new_and_reproducible(name, batch_size, estimator, objectives, settings) -> None:
-    settings = settings.model_copy(update={"strategy": name, "batch_size": batch_size})
-    trials = run(estimator, objectives, settings, 13)
-    space = estimator.search_space
-    assert all(trial.status == "COMPLETED" and not trial.reason for trial in trials)
-    assert points(trials) == [space.canonical(point) for point in points(trials)]
-    assert len({space.key(point) for point in points(trials)}) == 13
-    assert points(run(estimator, objectives, settings, 13)) == points(trials)
-    assert points(run(estimator, objectives, settings, 13, seed=1)) != points(trials)
-    assert points(run(estimator, objectives, settings, 13, trials=trials[:10])) == points(trials)
+class TestContract(StrategyContract):
+    @pytest.fixture(params=NAMES)
+    def make_strategy(self, request, settings) -> MakeStrategy:
+        chosen = settings.model_copy(update={"strategy": request.param, "batch_size": self.batch_size})
+        return lambda space, objectives: make_strategy(space, objectives, chosen, 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_failed_trials_are_survived(name, estimator, objectives, settings) -> None:
+def test_seeds_differ(name, estimator, objectives, settings) -> None:
     settings = settings.model_copy(update={"strategy": name})
-    trials = run(estimator, objectives, settings, 9)
-    trials = [replace(t, status="FAILED", metrics={}, sems={}) if t.number % 2 else t for t in trials]
-    assert len(run(estimator, objectives, settings, 11, trials=trials)) == 11
+    first, other = (points(run(estimator, objectives, settings, 10, seed)) for seed in (0, 1))
+    assert first != other
+    assert first[8:] != other[8:]
 
 
 @pytest.mark.slow

@@ -1,0 +1,101 @@
+"""Tests that every `Strategy` must pass; inherit the class and give it a `make_strategy` fixture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.space.search_space import ChoiceParameter, Condition, ContinuousParameter, Point, SearchSpace
+from aebnas_bo.study.running import MakeStrategy
+
+HAS_EXIT = Condition("exit1_depth", (1, 2))
+SPACE = SearchSpace(
+    (
+        *(ChoiceParameter(f"stage{number}_width", (8, 12, 16, 24)) for number in (1, 2, 3)),
+        ChoiceParameter("exit1_depth", (0, 1, 2)),
+        ChoiceParameter("exit1_kind", ("dense", "depthwise_separable"), is_ordered=False, active_when=HAS_EXIT),
+        ContinuousParameter("exit1_threshold", active_when=HAS_EXIT),
+    )
+)
+OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 100.0, "M"))
+
+
+class StrategyContract:
+    """Tests for an implementation of `Strategy`.
+
+    The fixture `make_strategy` returns what `Study.create(strategy=...)` takes: a function, or a class, that makes a
+    new strategy from a space and its objectives. Two strategies made from the same arguments must propose the same.
+
+    Attributes:
+        design_trials: Trials after which the strategy learns from results; the tests tell a few more.
+        batch_size: Most points the tests ask for at once.
+    """
+
+    design_trials = 8
+    batch_size = 3
+
+    def test_proposals_are_as_many_as_asked_for_and_canonical(self, make_strategy: MakeStrategy) -> None:
+        """Each call returns `count` points of the space in canonical form, before and after the design."""
+        trials = run_trials(make_strategy(SPACE, OBJECTIVES), self.design_trials)
+        for earlier in ([], trials):
+            for count in (1, self.batch_size):
+                proposals = make_strategy(SPACE, OBJECTIVES).propose(earlier, count)
+                assert len(proposals) == count
+                assert all(SPACE.canonical(one.parameters) == one.parameters for one in proposals)
+
+    def test_no_point_is_proposed_twice(self, make_strategy: MakeStrategy) -> None:
+        """Neither within a batch nor again in a later one, as long as the space has other points."""
+        strategy = make_strategy(SPACE, OBJECTIVES)
+        trials = run_trials(strategy, self.design_trials)
+        trials = run_trials(strategy, self.design_trials + 2 * self.batch_size, trials, self.batch_size)
+        assert len({SPACE.key(trial.parameters) for trial in trials}) == len(trials)
+
+    def test_proposals_depend_on_what_is_told_alone(self, make_strategy: MakeStrategy) -> None:
+        """A strategy that was asked before proposes what a new one proposes, so that a study can be resumed."""
+        strategy = make_strategy(SPACE, OBJECTIVES)
+        trials = run_trials(strategy, self.design_trials + 2)
+        first, again = (strategy.propose(trials, 1) for _ in range(2))
+        assert first == again == make_strategy(SPACE, OBJECTIVES).propose(trials, 1)
+
+    def test_failed_trials_are_no_obstacle(self, make_strategy: MakeStrategy) -> None:
+        """A failed trial has no metrics; some or all may have failed."""
+        trials = run_trials(make_strategy(SPACE, OBJECTIVES), self.design_trials)
+        for told in ([*map(failed, trials[::2]), *trials[1::2]], [*map(failed, trials)]):
+            told.sort(key=lambda trial: trial.number)
+            [proposal] = make_strategy(SPACE, OBJECTIVES).propose(told, 1)
+            SPACE.validate(proposal.parameters)
+
+
+def run_trials(strategy: Strategy, num_trials: int, trials: Sequence[Trial] = (), batch_size: int = 1) -> list[Trial]:
+    """Continue a search until there are at least so many trials, all completed.
+
+    Args:
+        strategy: Proposes points of `SPACE`.
+        num_trials: Trials in all.
+        trials: Earlier trials.
+        batch_size: Points proposed together.
+    """
+    done = list(trials)
+    while len(done) < num_trials:
+        for proposal in strategy.propose(list(done), batch_size):
+            done.append(completed(len(done), proposal.parameters))
+    return done
+
+
+def completed(number: int, point: Point) -> Trial:
+    """Return a trial with made-up results: wide stages cost more and help less and less; an exit saves cost."""
+    widths = sum(int(point[f"stage{stage}_width"]) for stage in (1, 2, 3))
+    accuracy, macs = 100.0 * (1.0 - math.exp(-widths / 20.0)), float(widths)
+    if point["exit1_depth"] != 0:
+        threshold = float(point["exit1_threshold"])
+        accuracy, macs = accuracy - 20.0 * (1.0 - threshold) ** 2, macs * (0.5 + 0.5 * threshold)
+    metrics = {"accuracy": accuracy, "average_macs": macs}
+    return Trial(number, SPACE.key(point), "COMPLETED", dict(point), metrics=metrics, sems=dict.fromkeys(metrics, 0.1))
+
+
+def failed(trial: Trial) -> Trial:
+    """Return a trial as it would stand had its evaluation failed."""
+    return Trial(trial.number, "", "FAILED", trial.parameters, reason="RuntimeError: made to fail")
