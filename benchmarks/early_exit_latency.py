@@ -16,7 +16,7 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.deploy.export import trained_network
-from aebnas_bo.deploy.latency_measurement import measure_latency
+from aebnas_bo.deploy.latency_measurement import Workload, measure_latency
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.network_training import choose_candidate
 from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
@@ -40,7 +40,7 @@ def main() -> None:
     subnet, description = load_network(trained_network(folder, selection, None))
     fold_batchnorm(subnet)
     pixels = choose_candidate(folder, selection).problem.splits.test.images.float() / BYTES
-    rows = measure_latency(subnet, description, pixels, num_batches=arguments.batches)
+    rows = measure_latency(subnet, description, pixels, workload=Workload(num_batches=arguments.batches))
     write_latency_csv(arguments.out, rows)
     Console(width=140).print(latency_table(rows))
 

@@ -227,7 +227,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
         AebnasError: As `train_candidate`.
     """
     started = time.perf_counter()
-    trained = train_candidate(job.candidate, job.seed, True, progress)
+    trained = train_candidate(job.candidate, job.seed, is_again=True, progress=progress)
     seconds = time.perf_counter() - started
     validation, test = trained.validation, trained.test
     return [validation.accuracy, validation.average_macs, test.accuracy, test.average_macs, seconds]

@@ -34,7 +34,9 @@ class Method:
         """Return the strategy for one run."""
         if self.peer is not None:
             return self.peer(problem.space, problem.objectives, seed)
-        return make_strategy(problem.space, problem.objectives, self.settings, seed, problem.known_costs)
+        return make_strategy(
+            problem.space, problem.objectives, self.settings, seed=seed, known_costs=problem.known_costs
+        )
 
 
 def methods() -> dict[str, Method]:

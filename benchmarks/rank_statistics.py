@@ -37,7 +37,9 @@ def compute_again(folder: Path, config: FidelityConfig) -> list[Agreement]:
     """
     comparisons, quantities = read_rows(folder / "fidelity.csv")
     facts = json.loads((folder / "fidelity.json").read_text(encoding="utf-8"))
-    found = agreements(comparisons, quantities, config, numpy_generator(facts["seed"], "fidelity", "bootstrap"))
+    found = agreements(
+        comparisons, quantities, config=config, generator=numpy_generator(facts["seed"], "fidelity", "bootstrap")
+    )
     kept = {name: value for name, value in facts.items() if name not in {"verdict", "agreements"}}
     write_agreements(folder / "fidelity.json", found, kept)
     plot_fidelity(folder / "fidelity.png", comparisons, found)

@@ -142,7 +142,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
             PlainGround(RunFolder(Path(scratch)), problem),
             costs.cumulative[-1] / MACS_PER_MILLION,
         )
-        data = taught_by_network(ground, data, macs, config.seed, progress=progress)
+        data = taught_by_network(ground, data, macs=macs, seed=config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
     started = time.process_time()
     subnet = train_from_scratch(

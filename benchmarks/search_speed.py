@@ -55,7 +55,7 @@ def main() -> None:
 def strategy(space: NetworkSpace, objectives: Sequence[Objective], name: str) -> Strategy:
     """Return a strategy of ours by name."""
     settings = SearchConfig.model_validate({"strategy": name})
-    return make_strategy(space.search_space, objectives, settings, 0, [exit_macs(space)])
+    return make_strategy(space.search_space, objectives, settings, seed=0, known_costs=[exit_macs(space)])
 
 
 def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:

@@ -170,7 +170,7 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
             for point in ground.points
         ]
         comparisons = [
-            compare_network(space, point, table, alone)
+            compare_network(space, point, estimate=table, alone=alone)
             for point, table, alone in zip(ground.points, tables, ground.alone, strict=True)
         ]
         row = [variant, is_calibrated, len(tables), *_judge(ground, comparisons), round(seconds, 1)]
@@ -201,7 +201,9 @@ def _table(
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
     """Return the figures of a variant, in the order of the header."""
     config = ground.problem.config.fidelity.model_copy(update={"top_k": (3,)})
-    found = agreements(comparisons, quantities_of(ground.problem.space), config, np.random.default_rng(0))
+    found = agreements(
+        comparisons, quantities_of(ground.problem.space), config=config, generator=np.random.default_rng(0)
+    )
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}
     exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]
     whole = next(entry for entry in found if entry.quantity == "accuracy")

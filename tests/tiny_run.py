@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aebnas_bo.analysis.summary import write_summary
+from aebnas_bo.analysis.summary import SearchResult, write_summary
 from aebnas_bo.analysis.tables import write_text
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
@@ -49,4 +49,5 @@ def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
             store.finish(replace(ended, reason="second attempt: no luck", evaluation_s=0.25) if number == 13 else ended)
         trials = store.trials()
     seconds = {"data": 0.1, "supernet": 75.0, "search": 8.0}
-    write_summary(folder.summary, config, splits, trials, objectives, "trained", seconds)
+    result = SearchResult(trials, objectives)
+    write_summary(folder.summary, config, splits, result=result, supernet_source="trained", seconds=seconds)

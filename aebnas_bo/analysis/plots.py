@@ -33,7 +33,9 @@ TRAINED_STYLES: Mapping[TrainingKind, tuple[str, str, str]] = {  # colour, symbo
 }
 
 
-def plot_hypervolume(path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> None:
+def plot_hypervolume(
+    path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], *, design_trials: int
+) -> None:
     """Draw the hypervolume after each trial.
 
     Args:
@@ -86,8 +88,8 @@ def plot_pareto_front(
     path: Path,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
-    design_trials: int,
     *,
+    design_trials: int,
     trained: Sequence[TrainedPoint] = (),
 ) -> None:
     """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
@@ -110,14 +112,23 @@ def plot_pareto_front(
             _say(axes, "no completed trial yet")
         else:
             is_last = horizontal is costs[-1]
-            _draw_trials(figure if is_last else None, axes, completed, vertical.name, horizontal.name, design_trials)
+            _draw_trials(
+                figure if is_last else None,
+                axes,
+                completed,
+                up=vertical.name,
+                right=horizontal.name,
+                design_trials=design_trials,
+            )
             if front:
-                _draw_front(axes, front, line_of(trials, objectives, horizontal), vertical, horizontal)
+                _draw_front(
+                    axes, front, line_of(trials, objectives, horizontal), vertical=vertical, horizontal=horizontal
+                )
             else:
                 _say(axes, "no admissible network yet")
             shown = trained if horizontal.name == "average_macs" else ()
             _draw_trained(axes, shown)
-            _zoom(axes, completed, front, vertical.name, horizontal.name, trained=shown)
+            _zoom(axes, completed, front, up=vertical.name, right=horizontal.name, trained=shown)
         axes.set_xlabel(axis_label(horizontal))
     if completed:  # below the panels, where no point lies under it
         handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -162,7 +173,7 @@ def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
 
 
 def _draw_trials(
-    figure: Figure | None, axes: Axes, trials: Sequence[Trial], up: str, right: str, design_trials: int
+    figure: Figure | None, axes: Axes, trials: Sequence[Trial], *, up: str, right: str, design_trials: int
 ) -> None:
     design = [trial for trial in trials if trial.number < design_trials]
     model = [trial for trial in trials if trial.number >= design_trials]
@@ -183,7 +194,7 @@ def _draw_trials(
 
 
 def _draw_front(
-    axes: Axes, front: Sequence[Trial], line: Sequence[Trial], vertical: Objective, horizontal: Objective
+    axes: Axes, front: Sequence[Trial], line: Sequence[Trial], *, vertical: Objective, horizontal: Objective
 ) -> None:
     x, x_line = ([trial.metrics[horizontal.name] for trial in some] for some in (front, line))
     y, y_line = ([trial.metrics[vertical.name] for trial in some] for some in (front, line))
@@ -204,9 +215,9 @@ def _zoom(
     axes: Axes,
     trials: Sequence[Trial],
     front: Sequence[Trial],
+    *,
     up: str,
     right: str,
-    *,
     trained: Sequence[TrainedPoint] = (),
 ) -> None:
     """Show the front, what lies near it and what is trained; say how many trials lie outside."""

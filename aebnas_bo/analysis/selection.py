@@ -98,9 +98,15 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
             raise UsageError(f"--select {selection}: {cost} is no objective of this search")
         within = [trial for trial in front if trial.metrics[cost] <= selection.value]
         cheapest = min(front, key=lambda trial: trial.metrics[cost])
-        return _best(within, _most_accurate, selection, cheapest, "the cheapest")
+        return _best(within, _most_accurate, selection=selection, nearest=cheapest, name="the cheapest")
     within = [trial for trial in front if trial.metrics["accuracy"] >= selection.value]
-    return _best(within, lambda trial: (-_macs(trial),), selection, max(front, key=_most_accurate), "the most accurate")
+    return _best(
+        within,
+        lambda trial: (-_macs(trial),),
+        selection=selection,
+        nearest=max(front, key=_most_accurate),
+        name="the most accurate",
+    )
 
 
 def _macs(trial: Trial) -> float:
@@ -114,6 +120,7 @@ def _most_accurate(trial: Trial) -> tuple[float, float]:
 def _best(
     found: Sequence[Trial],
     worth: Callable[[Trial], tuple[float, ...]],
+    *,
     selection: Selection,
     nearest: Trial,
     name: str,

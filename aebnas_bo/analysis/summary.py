@@ -82,19 +82,34 @@ class Summary:
     plain_tau: float | None = None
 
 
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Args:
+        trials: All its trials.
+        objectives: The metrics, accuracy first.
+        correction: The front at corrected estimates; `None` leaves it out.
+        plain_tau: Kendall's tau between MACs and estimated accuracy of its plain networks, if known.
+    """
+
+    trials: Sequence[Trial]
+    objectives: Sequence[Objective]
+    correction: FrontCorrection | None = None
+    plain_tau: float | None = None
+
+
 def write_summary(
     path: Path,
     config: Config,
     splits: Splits,
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
+    *,
+    result: SearchResult,
     supernet_source: str,
     seconds: Mapping[str, float],
-    *,
-    correction: FrontCorrection | None = None,
-    plain_tau: float | None = None,
 ) -> Summary:
     """Collect the figures of a run, write them as JSON and return them."""
+    trials, objectives, correction = result.trials, result.objectives, result.correction
     corrected = correction.points if correction is not None else {}
     counts = {status: sum(t.status == status for t in trials) for status in ("COMPLETED", "FAILED", "RUNNING")}
     proposed = [t.generation_s for t in trials if t.number >= config.search.design_trials]
@@ -132,7 +147,7 @@ def write_summary(
         device=config.device,
         versions=package_versions(),
         optimism=_optimism(correction),
-        plain_tau=plain_tau,
+        plain_tau=result.plain_tau,
     )
     write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
     return summary

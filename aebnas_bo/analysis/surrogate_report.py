@@ -65,6 +65,7 @@ class SurrogateReport:
 def write_surrogate_report(
     path: Path,
     trials: Sequence[Trial],
+    *,
     space: SearchSpace,
     objectives: Sequence[Objective],
     known_costs: Sequence[KnownCosts] = (),
@@ -81,7 +82,7 @@ def write_surrogate_report(
         known_costs: What is known of costs at every point.
     """
     rows: list[tuple[str, str, str, float]] = []
-    for report in surrogate_reports(trials, space, objectives, known_costs):
+    for report in surrogate_reports(trials, space, objectives, known_costs=known_costs):
         name, found = report.metric, report.quality
         if found is not None:
             rows += [
@@ -98,6 +99,7 @@ def surrogate_reports(
     trials: Sequence[Trial],
     space: SearchSpace,
     objectives: Sequence[Objective],
+    *,
     known_costs: Sequence[KnownCosts] = (),
 ) -> tuple[SurrogateReport, ...]:
     """Fit the surrogates to all trials and see how well they predict each network, with all its settings, left out.
@@ -115,14 +117,14 @@ def surrogate_reports(
     if len({trial.key for trial in observed}) < FEWEST_TRIALS:
         return ()
     try:
-        return _reports(observed, space, objectives, known_costs)
+        return _reports(observed, space, objectives, known_costs=known_costs)
     except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
         logger.warning("no surrogate report: %s", error)
         return ()
 
 
 def _reports(
-    observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], known_costs: Sequence[KnownCosts]
+    observed: Sequence[Trial], space: SearchSpace, objectives: Sequence[Objective], *, known_costs: Sequence[KnownCosts]
 ) -> tuple[SurrogateReport, ...]:
     names = [objective.name for objective in objectives]
     X = torch.tensor(np.stack([space.encode(trial.parameters) for trial in observed]))

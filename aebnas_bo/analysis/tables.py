@@ -19,9 +19,9 @@ def write_tables(
     folder: Path,
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
+    *,
     parameter_names: Sequence[str],
     detail_names: Sequence[str],
-    *,
     corrected: Mapping[Place, CorrectedPoint] | None = None,
 ) -> None:
     """Write `trials.csv`, `settings.csv` (further settings included), `pareto_front.csv` and `hypervolume.csv`.

@@ -38,7 +38,10 @@ def compare(
     quiet: QuietOption = False,
 ) -> None:
     """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
-    options = all_settings(settings, {**limit_flags(budget, max_average_macs, min_accuracy), "device": device})
+    options = all_settings(
+        settings,
+        {**limit_flags(budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy), "device": device},
+    )
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.experiments.comparison.comparison_study import run_comparison
@@ -53,7 +56,7 @@ def compare(
         configs = {name: load_config(config, options, path) for name, path in files.items()}
         folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            runs = run_comparison(configs, parse_seeds(seeds), folder, progress)
+            runs = run_comparison(configs, parse_seeds(seeds), folder, progress=progress)
         write_outputs(folder, runs)
         if as_json:
             document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}

@@ -29,11 +29,11 @@ def latency(
 ) -> None:
     """Time an exported network on real pictures: early exits beside none, in PyTorch and, if it is there, ONNX."""
     with reported_errors(as_json, quiet=False):
-        from aebnas_bo.deploy.latency_measurement import measure_file, parse_batch_sizes
+        from aebnas_bo.deploy.latency_measurement import Workload, measure_file, parse_batch_sizes
         from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
 
         sizes = parse_batch_sizes(batch_sizes)
-        rows = measure_file(file, images, sizes, batches, threads)
+        rows = measure_file(file, images, Workload(sizes, batches, threads))
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             write_latency_csv(out, rows)

@@ -44,7 +44,11 @@ SelectOption = Annotated[
 
 
 def limit_flags(
-    budget: int | None, max_average_macs: float | None, min_accuracy: float | None, max_latency_ms: float | None = None
+    *,
+    budget: int | None,
+    max_average_macs: float | None,
+    min_accuracy: float | None,
+    max_latency_ms: float | None = None,
 ) -> dict[str, float | None]:
     """Return the settings that the flags of budget and limits stand for."""
     return {

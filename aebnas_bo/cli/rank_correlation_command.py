@@ -50,7 +50,7 @@ def fidelity(
         loaded = load_config(config, all_settings(settings, {**flags, **limits}))
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            report = run_fidelity(loaded, folder, resume, progress)
+            report = run_fidelity(loaded, folder, resume=resume, progress=progress)
         if as_json:
             found = [asdict(entry) for entry in report.agreements]
             document = {

@@ -33,10 +33,14 @@ class Command:
     Args:
         stderr: Where it shows progress and problems.
         stop: The signals that end it.
+        as_json: Whether it writes its result as a JSON document on stdout.
+        quiet: Whether it shows nothing but errors.
     """
 
     stderr: Console
     stop: StopSignals
+    as_json: bool
+    quiet: bool
 
 
 @contextmanager
@@ -54,15 +58,15 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
     stop.install()
     _keep_kernels()
     try:
-        yield Command(stderr, stop)
+        yield Command(stderr, stop, as_json, quiet)
     except AebnasError as error:
         problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
             stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-        _end(type(error).__name__, error.exit_code, problems, as_json)
+        _end(type(error).__name__, error.exit_code, problems=problems, as_json=as_json)
     except StopRequested as request:
         stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
-        _end(type(request).__name__, request.exit_code, [str(request)], as_json)
+        _end(type(request).__name__, request.exit_code, problems=[str(request)], as_json=as_json)
 
 
 def _keep_kernels() -> None:
@@ -70,7 +74,7 @@ def _keep_kernels() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
 
 
-def _end(name: str, exit_code: int, problems: list[str], as_json: bool) -> NoReturn:
+def _end(name: str, exit_code: int, *, problems: list[str], as_json: bool) -> NoReturn:
     if as_json:
         sys.stdout.write(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
     raise typer.Exit(exit_code)

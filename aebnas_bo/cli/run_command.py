@@ -47,21 +47,22 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Search early-exit networks with the best trade-off between accuracy and average MACs."""
-    limits = limit_flags(budget, max_average_macs, min_accuracy, max_latency_ms)
+    limits = limit_flags(
+        budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy, max_latency_ms=max_latency_ms
+    )
     with reported_errors(as_json, quiet) as command:
         minutes = None if time_budget is None else parse_minutes(time_budget)
         options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
-        _run(config, options, out, resume, as_json, quiet, command)
+        _run(config, options, command, out=out, resume=resume)
 
 
 def _run(
     config_path: Path | None,
     options: list[str],
+    command: Command,
+    *,
     out: Path | None,
     resume: bool,
-    as_json: bool,
-    quiet: bool,
-    command: Command,
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
     from aebnas_bo.config.loading import load_config
@@ -81,9 +82,9 @@ def _run(
     overruled: list[str] = []
     if folder.holds_study:
         config, overruled = planned_settings(config, folder, options)
-        config = resumed_config(folder.study, config, config_path is not None, options)
+        config = resumed_config(folder.study, config, has_file=config_path is not None, options=options)
     timed: TimedResult | None = None
-    with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+    with RunProgress(command.stderr, command.quiet, command.stop.check) as progress:
         for line in overruled:
             progress.message(line)
         if config.time_budget is None:
@@ -92,7 +93,7 @@ def _run(
             timed = run_in_time(Problem.load(config), folder, progress, resume=resume)
             summary = timed.summary
     draw_front(folder)  # again, with the networks that were trained
-    if as_json:
+    if command.as_json:
         trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
         document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
         write_json(document)

@@ -85,7 +85,7 @@ def train(
         wanted = [candidate.problem.config.seed] if seeds is None else parse_seeds(seeds)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
-            networks = [train_candidate(candidate, seed, again, progress) for seed in wanted]
+            networks = [train_candidate(candidate, seed, is_again=again, progress=progress) for seed in wanted]
             ground = PlainGround(candidate.folder, candidate.problem)
             has_plain = candidate.problem.config.final_training.plain_baseline
             plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []

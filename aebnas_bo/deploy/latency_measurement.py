@@ -71,6 +71,21 @@ class Latency:
     average_macs: float
 
 
+@dataclass(frozen=True)
+class Workload:
+    """The work that is timed.
+
+    Args:
+        batch_sizes: Batch sizes; single images run through the ONNX file that stops early, too.
+        num_batches: Batches timed for each variant.
+        num_threads: Threads of PyTorch and of onnxruntime.
+    """
+
+    batch_sizes: Sequence[int] = (1, 64)
+    num_batches: int = 100
+    num_threads: int = 1
+
+
 def parse_batch_sizes(text: str) -> list[int]:
     """Return batch sizes from a text such as `1,64`.
 
@@ -83,17 +98,13 @@ def parse_batch_sizes(text: str) -> list[int]:
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def measure_file(
-    path: Path, pictures: Sequence[Path], batch_sizes: Sequence[int], num_batches: int, num_threads: int
-) -> list[Latency]:
+def measure_file(path: Path, pictures: Sequence[Path], workload: Workload) -> list[Latency]:
     """Measure an exported network on pictures; onnxruntime is left out where its packages are not installed.
 
     Args:
         path: A network file of the format `torch`, or its folder.
         pictures: Pictures and folders of pictures.
-        batch_sizes: As for `measure_latency`, like all that follow.
-        num_batches: Likewise.
-        num_threads: Likewise.
+        workload: What is timed.
 
     Raises:
         UsageError: If the file is of another format.
@@ -106,18 +117,17 @@ def measure_file(
     subnet, description = load_network(file)
     fold_batchnorm(subnet)
     pixels = DeployedNetwork(description, StepwiseEngine(description, [])).pixels(picture_files(pictures))
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(workload.num_threads)
     has_onnx = all(find_spec(name) is not None for name in (*WRITERS, *READERS))
-    return measure_latency(subnet, description, pixels, batch_sizes, num_batches, num_threads, has_onnx)
+    return measure_latency(subnet, description, pixels, workload=workload, has_onnx=has_onnx)
 
 
 def measure_latency(
     subnet: Subnet,
     description: NetworkDescription,
     pixels: Tensor,
-    batch_sizes: Sequence[int] = (1, 64),
-    num_batches: int = 100,
-    num_threads: int = 1,
+    *,
+    workload: Workload,
     has_onnx: bool = True,
 ) -> list[Latency]:
     """Measure a network.
@@ -126,9 +136,7 @@ def measure_latency(
         subnet: The network, BatchNorm folded or not.
         description: Its thresholds.
         pixels: Real images, `N x C x S x S` in [0, 1]; taken again from the start where a measurement needs more.
-        batch_sizes: Batch sizes; single images run through the ONNX file that stops early, too.
-        num_batches: Batches timed for each variant.
-        num_threads: Threads of PyTorch and of onnxruntime.
+        workload: What is timed.
         has_onnx: Whether to measure onnxruntime beside PyTorch.
 
     Returns:
@@ -138,10 +146,10 @@ def measure_latency(
     found = []
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         for runtime, batch_size, engines in _engines(
-            subnet, variants, batch_sizes, num_threads, has_onnx, Path(folder)
+            subnet, variants, Path(folder), workload=workload, has_onnx=has_onnx
         ):
-            batches = _batches(pixels, batch_size, num_batches)
-            times = _timed(engines, batches, num_threads)
+            batches = _batches(pixels, batch_size, workload.num_batches)
+            times = _timed(engines, batches, workload.num_threads)
             for variant, engine in engines.items():
                 macs = _average_macs(engine, variants[variant], batches)
                 milliseconds = 1000.0 * np.array(times[variant])
@@ -181,18 +189,19 @@ def _described(description: NetworkDescription) -> dict[str, NetworkDescription]
 def _engines(
     subnet: Subnet,
     variants: dict[str, NetworkDescription],
-    batch_sizes: Sequence[int],
-    num_threads: int,
-    has_onnx: bool,
     folder: Path,
+    *,
+    workload: Workload,
+    has_onnx: bool,
 ) -> list[tuple[str, int, Variants]]:
+    batch_sizes, num_threads = workload.batch_sizes, workload.num_threads
     whole, plain = segments(subnet, variants[EARLY]), segments(subnet, variants[PLAIN])
     in_torch = _stepwise(variants, [torch_step(part, "cpu") for part in whole], torch_step(plain[0], "cpu"))
     found = [("torch", size, in_torch) for size in batch_sizes]
     if not has_onnx:
         return found
-    steps = _onnx_steps(whole, variants[EARLY], folder / "whole", num_threads)
-    [without] = _onnx_steps(plain, variants[PLAIN], folder / "plain", num_threads)
+    steps = _onnx_steps(whole, variants[EARLY], folder / "whole", num_threads=num_threads)
+    [without] = _onnx_steps(plain, variants[PLAIN], folder / "plain", num_threads=num_threads)
     in_segments = _stepwise(variants, steps, without)
     found += [("onnx-segments", size, in_segments) for size in batch_sizes]
     if 1 in batch_sizes:
@@ -213,7 +222,7 @@ def _stepwise(variants: dict[str, NetworkDescription], steps: Sequence[Step], wi
 
 
 def _onnx_steps(
-    parts: Sequence[Segment], description: NetworkDescription, folder: Path, num_threads: int
+    parts: Sequence[Segment], description: NetworkDescription, folder: Path, *, num_threads: int
 ) -> list[Step]:
     folder.mkdir()
     names = write_segments(folder, parts, description)

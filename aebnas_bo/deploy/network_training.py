@@ -170,7 +170,7 @@ def training_of(candidate: Candidate, seed: int) -> Training:
     )
 
 
-def train_candidate(candidate: Candidate, seed: int, is_again: bool, progress: RunProgress) -> NetworkDescription:
+def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress: RunProgress) -> NetworkDescription:
     """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
 
     Args:
@@ -272,7 +272,7 @@ def _train(
             )  # fmt: skip
     if recipe.teacher_source == "network":
         macs = candidate.costs.cumulative[-1] / MACS_PER_MILLION
-        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs, seed, progress=progress)
+        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
 
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")

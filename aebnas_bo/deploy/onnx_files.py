@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +41,9 @@ def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkD
         UsageError: If the packages that write ONNX are not installed.
     """
     example = torch.zeros(1, description.skeleton.in_channels, description.image_size, description.image_size)
-    outputs = ["logits", "confidence", "exit_index"]
+    interface = _Interface(["images"], ["logits", "confidence", "exit_index"], has_batches=False)
     model = EarlyExitNetwork(parts, description).eval()
-    _write(path, model, example, ["images"], outputs, False, {DESCRIPTION_KEY: description.to_json()})
+    _write(path, model, example, interface=interface, metadata={DESCRIPTION_KEY: description.to_json()})
 
 
 def write_segments(folder: Path, parts: Sequence[Segment], description: NetworkDescription) -> list[str]:
@@ -63,14 +64,24 @@ def write_segments(folder: Path, parts: Sequence[Segment], description: NetworkD
     names = []
     for number, part in enumerate(parts):
         is_last = number == len(parts) - 1
-        outputs = ["logits"] if is_last else ["passed_on", "logits"]
+        inputs, outputs = ["images" if number == 0 else "features"], ["logits"] if is_last else ["passed_on", "logits"]
+        interface = _Interface(inputs, outputs, has_batches=True)
         names.append(f"segment{number + 1}.onnx")
         metadata = {DESCRIPTION_KEY: description.to_json(), SEGMENT_KEY: str(number)}
         model = _Last(part) if is_last else part
-        _write(folder / names[-1], model, features, ["images" if number == 0 else "features"], outputs, True, metadata)
+        _write(folder / names[-1], model, features, interface=interface, metadata=metadata)
         with torch.no_grad():
             features = part(features)[0]
     return names
+
+
+@dataclass(frozen=True)
+class _Interface:
+    """Names of what a program takes and gives, and whether it takes any number of images."""
+
+    inputs: list[str]
+    outputs: list[str]
+    has_batches: bool
 
 
 class _Last(nn.Module):
@@ -89,17 +100,16 @@ def _write(
     path: Path,
     model: nn.Module,
     example: Tensor,
-    inputs: list[str],
-    outputs: list[str],
-    has_batches: bool,
+    *,
+    interface: _Interface,
     metadata: dict[str, str],
 ) -> None:
     require(WRITERS)
-    shapes = ({0: torch.export.Dim("batch")},) if has_batches else None
+    shapes = ({0: torch.export.Dim("batch")},) if interface.has_batches else None
     with without_remarks():
         program = torch.onnx.export(
-            model.eval(), (example,), dynamo=True, input_names=inputs, output_names=outputs, dynamic_shapes=shapes,
-            opset_version=OPSET, verbose=False,
+            model.eval(), (example,), dynamo=True, input_names=interface.inputs,
+            output_names=interface.outputs, dynamic_shapes=shapes, opset_version=OPSET, verbose=False,
         )  # fmt: skip
     if program is None:
         raise NetworkFileError(f"{path}: PyTorch gave no ONNX program")

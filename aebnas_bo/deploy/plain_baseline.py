@@ -169,7 +169,7 @@ def train_plain(
 
         data = training_data(final, recipe)
         macs = exit_costs(architecture, skeleton).cumulative[-1] / MACS_PER_MILLION
-        data = taught_by_network(ground, data, macs, seed, progress=progress)
+        data = taught_by_network(ground, data, macs=macs, seed=seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
         recorder = Recorder(show, checkpoint, training.fingerprint)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
@@ -181,7 +181,7 @@ def train_plain(
 
 
 def taught_by_network(
-    ground: PlainGround, data: TrainingData, macs: float, seed: int, *, progress: RunProgress
+    ground: PlainGround, data: TrainingData, *, macs: float, seed: int, progress: RunProgress
 ) -> TrainingData:
     """Return training data with the answers of a plain network; unchanged if the recipe asks for no such teacher.
 

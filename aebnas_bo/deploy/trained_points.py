@@ -50,7 +50,7 @@ def draw_front(folder: RunFolder) -> None:
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, store.trials()
     design = parse_config(study.config, str(folder.study)).search.design_trials
-    plot_pareto_front(folder.front_figure, trials, study.objectives, design, trained=trained)
+    plot_pareto_front(folder.front_figure, trials, study.objectives, design_trials=design, trained=trained)
 
 
 def _point(kind: TrainingKind, network: NetworkDescription, name: str) -> TrainedPoint:

@@ -169,7 +169,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         largest_macs=largest / MACS_PER_MILLION,
         limits=limits_text(run.trials, objectives),
         effects=gene_effects(run.trials, space.search_space, objectives),
-        surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs),
+        surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs=known_costs),
     )
 
 
@@ -201,7 +201,7 @@ def _chosen(run: StoredRun, space: NetworkSpace, selections: Sequence[Selection]
     for place, trial in trials.items():
         measured = tables.load(trial.key)
         title = " and ".join(titles[place])
-        shown.append(show_network(title, trial, space, None if measured is None else measured.table))
+        shown.append(show_network(title, trial, space, measured=None if measured is None else measured.table))
     return tuple(shown)
 
 

@@ -170,13 +170,13 @@ def _box(part: _Part, y: float, most: int) -> Markup:
         Markup('<rect class="cost {}" x="{}" y="{:.1f}" width="{:.1f}" height="3" rx="1.5"/>').format(
             part.kind, x + 10, y + part.height - 6, (width - 20) * part.macs / most
         ),
-        _text("title", x + 10, y + PADDING + 12, part.title),
-        _text("macs", right, y + PADDING + 12, macs_text(part.macs)),
+        _text("title", x=x + 10, y=y + PADDING + 12, text=part.title),
+        _text("macs", x=right, y=y + PADDING + 12, text=macs_text(part.macs)),
     ]
     for number, line in enumerate(part.lines, start=1):
-        shapes.append(_text("", x + 10, y + PADDING + 12 + LINE_HEIGHT * number, line))
+        shapes.append(_text("", x=x + 10, y=y + PADDING + 12 + LINE_HEIGHT * number, text=line))
     return Markup("").join(shapes)
 
 
-def _text(kind: str, x: float, y: float, text: str) -> Markup:
+def _text(kind: str, *, x: float, y: float, text: str) -> Markup:
     return Markup('<text class="{}" x="{}" y="{:.1f}">{}</text>').format(kind, x, y, escape(text))

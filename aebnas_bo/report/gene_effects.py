@@ -137,13 +137,15 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
     columns, design = _design(space, levels, weights)
     if not columns:
         return None
-    fits = [_fit(design, _values(observed, objective), weights, len(settings_of)) for objective in objectives]
+    fits = [
+        _fit(design, _values(observed, objective), weights, num_networks=len(settings_of)) for objective in objectives
+    ]
     genes = []
     for parameter in space.parameters:
         at = [index for index, column in enumerate(columns) if column.parameter is parameter]
         if len(at) < 2:
             continue
-        shares = _shares([columns[index].level for index in at], parameter.name, levels, weights)
+        shares = _shares([columns[index].level for index in at], parameter.name, levels=levels, weights=weights)
         found = [_effects(fit, at, shares) for fit in fits]
         strengths = [
             float(np.sqrt(shares @ np.square([mean for mean, _ in effects]))) / fit.spread
@@ -156,7 +158,7 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
                 levels=tuple(
                     LevelEffect(
                         level=columns[index].level,
-                        num_networks=_num_networks(observed, levels, parameter.name, columns[index].level),
+                        num_networks=_num_networks(observed, levels, name=parameter.name, level=columns[index].level),
                         effects=tuple(
                             _interval(*effects[row], objective)
                             for effects, objective in zip(found, objectives, strict=True)
@@ -212,7 +214,7 @@ def _design(space: SearchSpace, levels: Sequence[dict[str, str]], weights: Array
     return columns, np.stack(values, axis=-1) if values else np.empty((len(levels), 0))
 
 
-def _shares(of: Sequence[str], name: str, levels: Sequence[dict[str, str]], weights: Array) -> Array:
+def _shares(of: Sequence[str], name: str, *, levels: Sequence[dict[str, str]], weights: Array) -> Array:
     sums = np.array([sum(w for w, one in zip(weights, levels, strict=True) if one.get(name) == level) for level in of])
     shares: Array = sums / sums.sum()
     return shares
@@ -231,7 +233,7 @@ class _Fit:
     spread: float  # weighted standard deviation of the values
 
 
-def _fit(design: Array, values: Array, weights: Array, num_networks: int) -> _Fit:
+def _fit(design: Array, values: Array, weights: Array, *, num_networks: int) -> _Fit:
     """Fit the regression; a centred response needs no intercept beside what weighted centring takes out."""
     total = weights.sum()
     X, y = design - weights @ design / total, values - weights @ values / total
@@ -259,7 +261,7 @@ def _interval(mean: float, deviation: float, objective: Objective) -> Effect:
     return Effect(*(end if objective.bounds is not None else 100.0 * math.expm1(min(end, 100.0)) for end in ends))
 
 
-def _num_networks(observed: Sequence[Trial], levels: Sequence[dict[str, str]], name: str, level: str) -> int:
+def _num_networks(observed: Sequence[Trial], levels: Sequence[dict[str, str]], *, name: str, level: str) -> int:
     return len({trial.key for trial, one in zip(observed, levels, strict=True) if one.get(name) == level})
 
 

@@ -92,7 +92,7 @@ class ShownNetwork:
         return len(self.outputs) == len(self.costs.exits)
 
 
-def show_network(title: str, trial: Trial, space: NetworkSpace, measured: ExitTable | None) -> ShownNetwork:
+def show_network(title: str, trial: Trial, space: NetworkSpace, *, measured: ExitTable | None) -> ShownNetwork:
     """Work out what is shown of a network.
 
     Args:

@@ -31,6 +31,7 @@ from aebnas_bo.report.number_text import duration_text, macs_text, percent_text,
 from aebnas_bo.report.opening import opening
 from aebnas_bo.report.report_figures import (
     Figure,
+    MarkedNetworks,
     exits_figure,
     front_figure,
     hypervolume_figure,
@@ -149,11 +150,10 @@ def _figures(contents: Contents) -> dict[str, Figure]:
                 front_figure(
                     networks.observed,
                     networks.front,
-                    networks.chosen,
                     objectives,
-                    design,
-                    cost,
-                    trained=contents.points,
+                    right=cost,
+                    design_trials=design,
+                    marked=MarkedNetworks(networks.chosen, contents.points),
                 )
                 for cost in objectives[1:]
             ),

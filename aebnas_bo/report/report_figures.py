@@ -56,28 +56,39 @@ class Figure:
     json: str
 
 
+@dataclass(frozen=True)
+class MarkedNetworks:
+    """Networks marked on the front.
+
+    Args:
+        chosen: Networks of the search.
+        trained: Trained networks, drawn beside the estimates where the cost is average MACs.
+    """
+
+    chosen: Sequence[ShownNetwork] = ()
+    trained: Sequence[TrainedPoint] = ()
+
+
 def front_figure(
     observed: Sequence[Trial],
     front: Sequence[Trial],
-    chosen: Sequence[ShownNetwork],
     objectives: Sequence[Objective],
-    design_trials: int,
-    right: Objective,
     *,
-    trained: Sequence[TrainedPoint] = (),
+    right: Objective,
+    design_trials: int,
+    marked: MarkedNetworks,
 ) -> Figure:
     """Draw all observations, the front and the chosen networks over accuracy and one cost.
 
     Args:
         observed: Completed trials with their further settings.
         front: The admissible ones that are not dominated.
-        chosen: Networks to mark.
         objectives: The metrics, accuracy first.
-        design_trials: Size of the first design.
         right: The cost; the line is the front in accuracy and this cost alone.
-        trained: Trained networks, drawn beside the estimates where the cost is average MACs.
+        design_trials: Size of the first design.
+        marked: Networks to mark.
     """
-    marks = trained if right.name == "average_macs" else ()
+    chosen, marks = marked.chosen, marked.trained if right.name == "average_macs" else ()
     up = objectives[0]
     proposed = [trial for trial in observed if trial.setting == 0]
     groups = (
@@ -128,7 +139,7 @@ def front_figure(
         f"{f' {hidden} trials lie below.' if hidden else ''}"
         f"{TRAINED_NOTE if marks else ''}"
     )
-    return _figure(f"front-{right.name}", caption, figure, 440)
+    return _figure(f"front-{right.name}", caption, figure, height=440)
 
 
 def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:
@@ -196,7 +207,7 @@ def hypervolume_figure(trials: Sequence[Trial], objectives: Sequence[Objective],
         f"The area between the front and the reference point ({reference}), after each trial: the higher, the better. "
         f"Shaded: the first design, before anything is learned."
     )
-    return _figure("hypervolume", caption, figure, 320)
+    return _figure("hypervolume", caption, figure, height=320)
 
 
 def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
@@ -231,7 +242,7 @@ def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
     figure.update_yaxes(title="Accuracy (%)", row=1, col=1)
     figure.update_yaxes(title="Images (%)", range=[0, 118], tickvals=[0, 50, 100], row=2, col=1)
     caption = "Above: how many images each output classifies right. Below: the share of the images that leave there."
-    return _figure(f"exits-{number}", caption, figure, 330)
+    return _figure(f"exits-{number}", caption, figure, height=330)
 
 
 def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
@@ -267,7 +278,7 @@ def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
         "What happens when the threshold of one exit moves and the others stay: a higher threshold lets fewer images "
         "leave. Stars mark the thresholds of this network."
     )
-    return _figure(f"sweep-{number}", caption, figure, 350)
+    return _figure(f"sweep-{number}", caption, figure, height=350)
 
 
 def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
@@ -305,7 +316,7 @@ def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
         f"{label}: each network predicted by the surrogate from all other networks, with its 95 % interval. On the "
         "dotted line a prediction is right."
     )
-    return _figure(f"predictions-{report.metric}", caption, figure, 340)
+    return _figure(f"predictions-{report.metric}", caption, figure, height=340)
 
 
 def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
@@ -325,7 +336,7 @@ def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
     figure.update_yaxes(automargin=True)
     figure.update_layout(barmode="group")
     caption = "How much each part of a network matters to the surrogates: the inverse of its length-scale."
-    return _figure("relevance", caption, figure, 120 + 30 * len(reports[0].lengthscales))
+    return _figure("relevance", caption, figure, height=120 + 30 * len(reports[0].lengthscales))
 
 
 def seconds_figure(trials: Sequence[Trial]) -> Figure:
@@ -345,7 +356,7 @@ def seconds_figure(trials: Sequence[Trial]) -> Figure:
         figure.add_scatter(x=numbers, y=values, mode="markers", name=name, marker=marker)
     figure.update_xaxes(title="Trial")
     figure.update_yaxes(title="Seconds", rangemode="tozero")
-    return _figure("seconds", "Seconds spent on each trial.", figure, 280)
+    return _figure("seconds", "Seconds spent on each trial.", figure, height=280)
 
 
 def _logarithmic(values: Sequence[float]) -> dict[str, object]:
@@ -355,7 +366,7 @@ def _logarithmic(values: Sequence[float]) -> dict[str, object]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
-def _figure(name: str, caption: str, figure: go.Figure, height: int) -> Figure:
+def _figure(name: str, caption: str, figure: go.Figure, *, height: int) -> Figure:
     figure.update_layout(
         template="none",
         height=height,

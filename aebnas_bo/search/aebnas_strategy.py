@@ -60,7 +60,7 @@ class AebnasStrategy:
         seed: Seed of everything drawn.
     """
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], design_trials: int, seed: int) -> None:
+    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], *, design_trials: int, seed: int) -> None:
         self._space, self._objectives, self._seed = space, tuple(objectives), seed
         self._design_trials = design_trials
         self._layout = column_layout(space)
@@ -77,10 +77,10 @@ class AebnasStrategy:
         tried = {self._space.key(trial.parameters) for trial in trials}
         found = self._evolve(predict, front, len(trials))
         candidates = [row for row in found if self._space.key(self._space.decode(row)) not in tried]
-        points = [self._space.decode(row) for row in _spread(candidates, predict, predict(front), count)]
+        points = [self._space.decode(row) for row in _spread(candidates, predict, predict(front), count=count)]
         tried.update(map(self._space.key, points))
         first, missing = len(trials) + len(points), count - len(points)
-        points += new_random_points(self._space, self._seed, first, missing, tried)
+        points += new_random_points(self._space, self._seed, first=first, count=missing, tried=tried)
         return [Proposal(point) for point in points]
 
     def _fit(self, X: np.ndarray, loss: np.ndarray, number: int) -> Predict:
@@ -139,7 +139,7 @@ class AebnasStrategy:
         return np.unique(rows_of(np.clip(result.pop.get("X"), 0.0, 1.0)), axis=0)
 
 
-def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarray, count: int) -> list[np.ndarray]:
+def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarray, *, count: int) -> list[np.ndarray]:
     """Pick candidates one by one, each as far as possible in predicted metrics from the front and those picked."""
     rest = list(candidates)
     if not rest:

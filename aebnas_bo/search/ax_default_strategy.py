@@ -27,14 +27,16 @@ class AxDefaultStrategy:
         seed: Seed of everything drawn.
     """
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, *, seed: int
+    ) -> None:
         self._space, self._seed = space, seed
         self._client = ReplayedClient(
-            ax_default_client(space, objectives, settings, seed),
+            ax_default_client(space, objectives, settings, seed=seed),
             space,
             objectives,
-            settings.design_trials,
-            settings.batch_size,
+            design_trials=settings.design_trials,
+            batch_size=settings.batch_size,
         )
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
@@ -43,6 +45,6 @@ class AxDefaultStrategy:
             points = self._client.ask([replace(trial, further=()) for trial in trials], count)
         tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
         first, missing = len(trials) + len(points), count - len(points)
-        drawn = new_random_points(self._space, self._seed, first, missing, tried)
+        drawn = new_random_points(self._space, self._seed, first=first, count=missing, tried=tried)
         reason = "Ax generated fewer points than asked for"
         return [*map(Proposal, points), *(Proposal(point, "drawn at random", reason) for point in drawn)]

@@ -203,6 +203,7 @@ class SobolDesignNode(ExternalGenerationNode):
 def generation_strategy(
     space: SearchSpace,
     settings: SearchConfig,
+    *,
     seed: int,
     known_costs: Sequence[KnownCosts] = (),
     objectives: Sequence[Objective] = (),
@@ -258,9 +259,9 @@ def ax_client(
     space: SearchSpace,
     objectives: Sequence[Objective],
     settings: SearchConfig,
+    *,
     seed: int,
     known_costs: Sequence[KnownCosts] = (),
-    name: str = "aebnas_bo",
     has_fit: bool = True,
 ) -> Client:
     """Return an Ax client that searches a space with our strategy inside.
@@ -271,19 +272,20 @@ def ax_client(
         settings: Settings of the search.
         seed: Seed of everything drawn.
         known_costs: What is known of costs at every point.
-        name: Name of the experiment.
         has_fit: Whether surrogates are fitted.
     """
-    client = _bare_client(space, objectives, seed, name)
-    client.set_generation_strategy(generation_strategy(space, settings, seed, known_costs, objectives, has_fit))
+    client = _bare_client(space, objectives, seed=seed, name="aebnas_bo")
+    client.set_generation_strategy(
+        generation_strategy(space, settings, seed=seed, known_costs=known_costs, objectives=objectives, has_fit=has_fit)
+    )
     return client
 
 
 def ax_default_client(
-    space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, seed: int, name: str = "ax-default"
+    space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, *, seed: int, name: str = "ax-default"
 ) -> Client:
     """Return an Ax client with Ax's own strategy inside; of the settings only the size of the design counts."""
-    client = _bare_client(space, objectives, seed, name)
+    client = _bare_client(space, objectives, seed=seed, name=name)
     client.configure_generation_strategy(
         initialization_budget=settings.design_trials,
         initialization_random_seed=child_seed(seed, "design") % 2**31,
@@ -292,7 +294,7 @@ def ax_default_client(
     return client
 
 
-def _bare_client(space: SearchSpace, objectives: Sequence[Objective], seed: int, name: str) -> Client:
+def _bare_client(space: SearchSpace, objectives: Sequence[Objective], *, seed: int, name: str) -> Client:
     set_ax_logger_levels(logging.WARNING)
     client = Client(random_seed=child_seed(seed, "ax") % 2**31)
     client.configure_experiment(parameters=ax_parameters(space), name=name)

@@ -26,11 +26,14 @@ class RandomStrategy:
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Draw points that were not tried."""
         tried = {self._space.key(trial.parameters) for trial in trials}
-        return [Proposal(point) for point in new_random_points(self._space, self._seed, len(trials), count, tried)]
+        return [
+            Proposal(point)
+            for point in new_random_points(self._space, self._seed, first=len(trials), count=count, tried=tried)
+        ]
 
 
 def new_random_points(
-    space: SearchSpace, seed: int, first: int, count: int, tried: Collection[str]
+    space: SearchSpace, seed: int, *, first: int, count: int, tried: Collection[str]
 ) -> list[dict[str, ParameterValue]]:
     """Draw distinct points whose keys are not among those tried.
 

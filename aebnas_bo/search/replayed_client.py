@@ -29,6 +29,7 @@ class ReplayedClient:
         client: AxClient,
         space: SearchSpace,
         objectives: Sequence[Objective],
+        *,
         design_trials: int,
         batch_size: int = 1,
     ) -> None:

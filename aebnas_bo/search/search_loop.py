@@ -26,7 +26,7 @@ def run_search(
     store: TrialStore,
     strategy: Strategy,
     estimator: Estimator,
-    objectives: Sequence[Objective],
+    *,
     settings: SearchConfig,
     on_trial: OnTrial,
     is_time_up: Callable[[], bool] = lambda: False,
@@ -39,10 +39,9 @@ def run_search(
     At least one trial is completed, whatever the time.
 
     Args:
-        store: The study's store, empty or not.
+        store: The study's store, empty or not; the metrics of its study must be finite for a trial to count.
         strategy: Proposes points.
         estimator: Judges points.
-        objectives: The metrics that must be finite for a trial to count.
         settings: Budget and allowed failures.
         on_trial: Called with all trials after each one.
         is_time_up: Asked before each batch of trials; the first time that it is true ends the search.
@@ -53,7 +52,7 @@ def run_search(
     Raises:
         TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
     """
-    trials = store.trials()
+    trials, objectives = store.trials(), store.study.objectives
     for position, trial in enumerate(trials):
         if trial.status == "RUNNING":
             logger.info("trial %d was interrupted and is evaluated again", trial.number)

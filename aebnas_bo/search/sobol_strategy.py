@@ -28,5 +28,5 @@ class SobolStrategy:
         points = list(islice(sobol_points(self._space, self._seed), len(trials), len(trials) + count))
         tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
         first, missing = len(trials) + len(points), count - len(points)
-        points += new_random_points(self._space, self._seed, first, missing, tried)
+        points += new_random_points(self._space, self._seed, first=first, count=missing, tried=tried)
         return [Proposal(point) for point in points]

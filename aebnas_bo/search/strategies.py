@@ -41,6 +41,7 @@ def make_strategy(
     space: SearchSpace,
     objectives: Sequence[Objective],
     settings: SearchConfig,
+    *,
     seed: int,
     known_costs: Sequence[KnownCosts] = (),
 ) -> Strategy:
@@ -59,13 +60,13 @@ def make_strategy(
     check_strategy(settings)
     match settings.strategy:
         case "qnehvi":
-            return SurrogateStrategy(space, objectives, settings, seed, known_costs)
+            return SurrogateStrategy(space, objectives, settings, seed=seed, known_costs=known_costs)
         case "ax-default":
-            return AxDefaultStrategy(space, objectives, settings, seed)
+            return AxDefaultStrategy(space, objectives, settings, seed=seed)
         case "sobol":
             return SobolStrategy(space, seed)
         case "random":
             return RandomStrategy(space, seed)
         case "aebnas":
-            return AebnasStrategy(space, objectives, settings.design_trials, seed)
+            return AebnasStrategy(space, objectives, design_trials=settings.design_trials, seed=seed)
     raise AssertionError(settings.strategy)

@@ -35,6 +35,7 @@ class SurrogateStrategy:
         space: SearchSpace,
         objectives: Sequence[Objective],
         settings: SearchConfig,
+        *,
         seed: int,
         known_costs: Sequence[KnownCosts] = (),
     ) -> None:
@@ -53,7 +54,7 @@ class SurrogateStrategy:
         for attempt, fallback in enumerate(("", *FALLBACKS[:-1])):
             try:
                 with one_thread():
-                    points = self._attempt(attempt, trials, count, tried)
+                    points = self._attempt(attempt, trials, count=count, tried=tried)
                 return [Proposal(point, fallback, reason) for point in points]
             except Exception as error:  # a search must survive any numerical failure of a library below it
                 reason = reason or f"{type(error).__name__}: {error}"
@@ -61,11 +62,11 @@ class SurrogateStrategy:
                 self._client = None  # rebuilt from the trials next time, as a resumed study would
         logger.warning("trials from %d on are drawn at random: %d", len(trials), count)
         seed = child_seed(self._seed, "fallback")
-        drawn = new_random_points(self._space, seed, len(trials), count, tried)
+        drawn = new_random_points(self._space, seed, first=len(trials), count=count, tried=tried)
         return [Proposal(point, FALLBACKS[-1], reason) for point in drawn]
 
     def _attempt(
-        self, attempt: int, trials: Sequence[Trial], count: int, tried: set[str]
+        self, attempt: int, trials: Sequence[Trial], *, count: int, tried: set[str]
     ) -> list[dict[str, ParameterValue]]:
         if attempt == 0:
             self._client = client = self._client or self._new_client(self._seed, has_fit=True)
@@ -79,9 +80,11 @@ class SurrogateStrategy:
 
     def _new_client(self, seed: int, has_fit: bool) -> ReplayedClient:
         return ReplayedClient(
-            ax_client(self._space, self._objectives, self._settings, seed, self._known_costs, has_fit=has_fit),
+            ax_client(
+                self._space, self._objectives, self._settings, seed=seed, known_costs=self._known_costs, has_fit=has_fit
+            ),
             self._space,
             self._objectives,
-            self._settings.design_trials,
-            self._settings.batch_size,
+            design_trials=self._settings.design_trials,
+            batch_size=self._settings.batch_size,
         )

@@ -127,19 +127,19 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     contenders = choose_shortlist(ground, [candidate.goal], count)
     if len(contenders) < count:
         progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
-    train = partial(short_training, ground, progress)
+    train = partial(short_training, ground, progress=progress)
     [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
     return replace(candidate, trial=winner.trials[candidate.goal]), judgements
 
 
-def short_training(ground: Ground, progress: RunProgress, contender: Contender, epochs: int) -> ExitTable:
+def short_training(ground: Ground, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
     """Train a network of a short list, unless it is trained; return its table over the validation images.
 
     Args:
         ground: Where, what and how.
-        progress: Shows the epochs.
         contender: The network.
         epochs: Epochs of the training, its whole learning-rate schedule.
+        progress: Shows the epochs.
 
     Raises:
         TrainingDivergedError: If training fails for good.

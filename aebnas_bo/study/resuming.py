@@ -17,7 +17,7 @@ BY_OPTION = frozenset({"search.budget", "search.max_failed_trials", "device"})
 WITHOUT_EFFECT = ("data.root", "final_training.", "shortlist.", "fidelity.")
 
 
-def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence[str]) -> Config:
+def resumed_config(study: Path, given: Config, *, has_file: bool, options: Sequence[str]) -> Config:
     """Return the stored configuration with the changes that resuming allows.
 
     Args:
@@ -49,7 +49,9 @@ def resumed_config(study: Path, given: Config, has_file: bool, options: Sequence
     changed = (in_options & BY_OPTION) | {key for key in said if key.startswith(WITHOUT_EFFECT)}
     top = {"device": given.device} if "device" in changed else {}
     sections = {key.partition(".")[0] for key in changed if "." in key}
-    return stored.model_copy(update={**top, **{name: _changed(stored, given, name, changed) for name in sections}})
+    return stored.model_copy(
+        update={**top, **{name: _changed(stored, given, name, changed=changed) for name in sections}}
+    )
 
 
 def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -> Config:
@@ -73,7 +75,7 @@ def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -
         return parse_config(store.study.config, str(folder.study), options)
 
 
-def _changed(stored: Config, given: Config, section: str, changed: Iterable[str]) -> object:
+def _changed(stored: Config, given: Config, section: str, *, changed: Iterable[str]) -> object:
     old, new = getattr(stored, section), getattr(given, section)
     names = {key.split(".")[1] for key in changed if key.startswith(f"{section}.")}
     return old.model_copy(update={name: getattr(new, name) for name in names})

@@ -14,7 +14,7 @@ from aebnas_bo.analysis.front_correction import correct_front
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
-from aebnas_bo.analysis.summary import Summary, write_summary
+from aebnas_bo.analysis.summary import SearchResult, Summary, write_summary
 from aebnas_bo.analysis.supernet_check import plain_tau
 from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables, write_text
@@ -183,7 +183,7 @@ def run_study(
             try:
                 with clock.phase("search"):
                     trials = _search(study, store, progress, is_time_up=is_time_up, make=make)
-                config = _ended(config, len(trials), store, folder)
+                config = _ended(config, len(trials), store=store, folder=folder)
             finally:
                 with clock.phase("export"):
                     summary = _export(config, folder, study, store=store, seconds=clock.seconds)
@@ -228,7 +228,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
     return TrialStore.open(folder.study)
 
 
-def _ended(config: Config, num_trials: int, store: TrialStore, folder: RunFolder) -> Config:
+def _ended(config: Config, num_trials: int, *, store: TrialStore, folder: RunFolder) -> Config:
     """Return the configuration with the trials of a search that its time ended as its budget."""
     if num_trials >= config.search.budget:
         return config
@@ -250,7 +250,9 @@ def _search(
     if make is not None:
         strategy = make(study.space.search_space, objectives)
     else:
-        strategy = make_strategy(study.space.search_space, objectives, config.search, config.seed, study.known_costs)
+        strategy = make_strategy(
+            study.space.search_space, objectives, config.search, seed=config.seed, known_costs=study.known_costs
+        )
     if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
         strategy = FirstPoints(plain_points(study.space)[:most], strategy)
@@ -264,7 +266,7 @@ def _search(
         progress.update(len(trials), f"{found}  failed {failed}")
 
     progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
-    return run_search(store, strategy, study.estimator, objectives, config.search, show, is_time_up)
+    return run_search(store, strategy, study.estimator, settings=config.search, on_trial=show, is_time_up=is_time_up)
 
 
 def _export(
@@ -273,15 +275,21 @@ def _export(
     trials, objectives = store.trials(), store.study.objectives
     names, details = study.space.search_space.names, study.estimator.detail_names
     correction = correct_front(trials, objectives, study.space, table_of=study.estimator.exit_table, seed=config.seed)
-    write_tables(folder.path, trials, objectives, names, details, corrected=correction.points)
+    write_tables(
+        folder.path, trials, objectives, parameter_names=names, detail_names=details, corrected=correction.points
+    )
     write_surrogate_report(
-        folder.path / "surrogate.csv", trials, study.space.search_space, objectives, study.known_costs
+        folder.path / "surrogate.csv",
+        trials,
+        space=study.space.search_space,
+        objectives=objectives,
+        known_costs=study.known_costs,
     )
     design = config.search.design_trials
-    plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design)
-    plot_pareto_front(folder.front_figure, trials, objectives, design)
-    source = study.supernet_source
+    plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design_trials=design)
+    plot_pareto_front(folder.front_figure, trials, objectives, design_trials=design)
+    result = SearchResult(trials, objectives, correction, plain_tau(trials, study.space))
     return write_summary(
-        folder.summary, config, study.problem.splits, trials, objectives, source, seconds,
-        correction=correction, plain_tau=plain_tau(trials, study.space),
+        folder.summary, config, study.problem.splits, result=result, supernet_source=study.supernet_source,
+        seconds=seconds,
     )  # fmt: skip

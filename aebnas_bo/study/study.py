@@ -30,7 +30,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.page import write_report
-from aebnas_bo.report.report_figures import front_figure
+from aebnas_bo.report.report_figures import MarkedNetworks, front_figure
 from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Trial, completed_settings
 from aebnas_bo.search.trial_store import TrialStore
@@ -132,7 +132,7 @@ class Study:
         if train is None:
             problem = Problem.load(_configured(config, given))
         else:
-            problem = _given_problem(config, given, train, test)
+            problem = _given_problem(config, given, train=train, test=test)
         chosen = choose_run_folder(
             Path(folder) if folder is not None else None, f"{problem.config.name}-seed{problem.config.seed}", False
         )
@@ -165,7 +165,7 @@ class Study:
         where = RunFolder(Path(folder))
         if not where.holds_study:
             raise UsageError(f"{folder}: holds no study; make one with Study.create")
-        config = resumed_config(where.study, given_config(where, None, overrides), False, overrides)
+        config = resumed_config(where.study, given_config(where, None, overrides), has_file=False, options=overrides)
         problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
         return cls(where, problem, strategy)
 
@@ -246,7 +246,8 @@ class Study:
             config = config.model_copy(update={"time_budget": parse_minutes(time_budget)})
         if self._folder.holds_study:
             config, _ = planned_settings(config, self._folder, ())
-            config = resumed_config(self._folder.study, config, True, sorted(BY_OPTION))  # all of it is meant
+            options = sorted(BY_OPTION)  # all of it is meant
+            config = resumed_config(self._folder.study, config, has_file=True, options=options)
         self._problem = self._problem.with_config(config)
         with self._progress(quiet, on_step) as progress:
             if config.time_budget is None:
@@ -285,7 +286,7 @@ class Study:
         with self._progress(quiet, on_step) as progress:
             candidate, _ = shortlisted(candidate, shortlist, progress)
             chosen = candidate.problem.config.seed if seed is None else seed
-            description = train_candidate(candidate, chosen, False, progress)
+            description = train_candidate(candidate, chosen, is_again=False, progress=progress)
         draw_front(self._folder)
         return TrainedNetwork(training_folder(self._folder, training_of(candidate, chosen)), description)
 
@@ -302,8 +303,9 @@ class Study:
         with TrialStore.open_read_only(self._folder.study) as store:
             objectives = store.study.objectives
         drawn = front_figure(
-            observed, pareto_front(trials, objectives), (), objectives, self.config.search.design_trials,
-            objectives[1], trained=trained_points(self._folder),
+            observed, pareto_front(trials, objectives), objectives, right=objectives[1],
+            design_trials=self.config.search.design_trials,
+            marked=MarkedNetworks(trained=trained_points(self._folder)),
         )  # fmt: skip
         return plotly_figure(drawn.json)
 
@@ -336,7 +338,7 @@ def _configured(config: str | Path | Config | None, overrides: Sequence[str]) ->
 
 
 def _given_problem(
-    config: str | Path | Config | None, overrides: Sequence[str], train: Images, test: Images | None
+    config: str | Path | Config | None, overrides: Sequence[str], *, train: Images, test: Images | None
 ) -> Problem:
     """Return the problem of images given from Python; the space suits their size."""
     started = time.perf_counter()

@@ -97,7 +97,7 @@ def _left(minutes: float, spent_s: float) -> float:
     return max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
 
 
-def sufficiency(minutes: float, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
+def sufficiency(minutes: float, *, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
     """Return the time of a run as a share of what its final trainings need, at most 1.
 
     Args:
@@ -125,7 +125,7 @@ def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: S
         share: The run's sufficiency.
     """
     seconds = share**2 * SUPERNET_SHARE * _left(minutes, spent_s)
-    return _epochs(seconds, num_images * speed.supernet_s, 1, MOST_SUPERNET_EPOCHS)
+    return _epochs(seconds, num_images * speed.supernet_s, least=1, most=MOST_SUPERNET_EPOCHS)
 
 
 def search_seconds(plan: TimePlan, spent_s: float) -> float:
@@ -138,7 +138,7 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
     return max(plan.sufficiency**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
 
 
-def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def rungs(plan: TimePlan, *, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return networks and epochs of each rung of the short list; none where final trainings need all of the time.
 
     Args:
@@ -153,14 +153,14 @@ def rungs(plan: TimePlan, spent_s: float, num_images: int, macs: Sequence[int]) 
     epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images
     for sizes in SHORTLISTS:
         work = sum(count * length for count, length in sizes)
-        first = _epochs(seconds, work * epoch_s, LEAST_RUNG_EPOCHS, MOST_FINAL_EPOCHS)
+        first = _epochs(seconds, work * epoch_s, least=LEAST_RUNG_EPOCHS, most=MOST_FINAL_EPOCHS)
         if first >= ENOUGH_RUNG_EPOCHS:
             break
     return tuple((count, round(first * length)) for count, length in sizes)
 
 
 def final_epochs(
-    plan: TimePlan, spent_s: float, num_images: int, networks_s: Sequence[float], teachers_s: Mapping[float, float]
+    plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float], teachers_s: Mapping[float, float]
 ) -> tuple[tuple[int, ...], tuple[float, int] | None]:
     """Return for how many epochs each chosen network is trained, and its teacher before.
 
@@ -180,7 +180,7 @@ def final_epochs(
     seconds = left(plan, spent_s)
     share = seconds / (len(networks_s) + 1)
     for macs, one_s in teachers_s.items():
-        epochs = _epochs(share, num_images * one_s, 0, math.ceil(MOST_TO_TEACH * _enough(num_images)))
+        epochs = _epochs(share, num_images * one_s, least=0, most=math.ceil(MOST_TO_TEACH * _enough(num_images)))
         if epochs >= LEAST_TO_TEACH * _enough(num_images):
             rest = (seconds - epochs * num_images * one_s) / max(len(networks_s), 1)
             return _each(rest, num_images, networks_s), (macs, epochs)
@@ -188,10 +188,10 @@ def final_epochs(
 
 
 def _each(seconds: float, num_images: int, networks_s: Sequence[float]) -> tuple[int, ...]:
-    return tuple(_epochs(seconds, num_images * one_s, 1, MOST_FINAL_EPOCHS) for one_s in networks_s)
+    return tuple(_epochs(seconds, num_images * one_s, least=1, most=MOST_FINAL_EPOCHS) for one_s in networks_s)
 
 
-def _epochs(seconds: float, epoch_s: float, least: int, most: int) -> int:
+def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:
     return min(max(math.floor(seconds / epoch_s), least), most)
 
 

@@ -134,7 +134,7 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     highest = config.search.max_average_macs or problem.space.middle_macs / MACS_PER_MILLION
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
-    share = sufficiency(minutes, watch.seconds, num_images, networks_s)
+    share = sufficiency(minutes, spent_s=watch.seconds, num_images=num_images, networks_s=networks_s)
     epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
     supernet_s = epochs * num_images * speed.supernet_s
     then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
@@ -201,7 +201,7 @@ class _TimedRun:
         if self._plan.rungs is None:
             likely = _macs(choose_shortlist(ground, goals, SHORTLISTS[0][0][0]), self._problem.space)
             num_images = len(self._problem.splits.train)
-            self._decide(rungs=rungs(self._plan, self._watch.seconds, num_images, likely))
+            self._decide(rungs=rungs(self._plan, spent_s=self._watch.seconds, num_images=num_images, macs=likely))
             ground = Ground(self._folder, self._problem)
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
@@ -210,12 +210,14 @@ class _TimedRun:
             num_images = len(candidates[0].problem.for_final_training.splits.train)
             speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
             teachers = self._teachers_seconds(candidates[0], goals[-1].value / MACS_PER_MILLION)
-            epochs, teacher = final_epochs(self._plan, self._watch.seconds, num_images, speeds, teachers)
+            epochs, teacher = final_epochs(
+                self._plan, spent_s=self._watch.seconds, num_images=num_images, networks_s=speeds, teachers_s=teachers
+            )
             self._decide(final_epochs=epochs, teacher=teacher)
             candidates = [replace(candidate, problem=self._problem) for candidate in candidates]
         counts = self._plan.final_epochs or ()
         networks = [
-            train_candidate(_with_epochs(candidate, count), self._config.seed, False, self._progress)
+            train_candidate(_with_epochs(candidate, count), self._config.seed, is_again=False, progress=self._progress)
             for candidate, count in zip(candidates, counts, strict=True)
         ]
         return judgements, networks
@@ -223,7 +225,7 @@ class _TimedRun:
     def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
         """Train a network of the short list and note how long an image takes, if all of the training was here."""
         started = None if is_begun(ground, contender, epochs) else self._watch.seconds
-        table = short_training(ground, self._progress, contender, epochs)
+        table = short_training(ground, contender, epochs, progress=self._progress)
         if started is not None:
             image_s = (self._watch.seconds - started) / (epochs * len(ground.problem.splits.train))
             measured = {**self._plan.measured_s, contender.key: image_s}

@@ -54,7 +54,7 @@ class MethodRun:
 
 
 def run_comparison(
-    configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, progress: RunProgress
+    configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, *, progress: RunProgress
 ) -> list[MethodRun]:
     """Run every method with every seed; what is finished with the same images and version is not run again.
 
@@ -84,7 +84,7 @@ def run_comparison(
     for number, (name, seed) in enumerate(wanted, start=1):
         progress.message(f"{name}, seed {seed} ({number} of {len(wanted)})")
         config = configs[name].model_copy(update={"seed": seed, "name": name})
-        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress, data_hash))
+        found.append(_run_method(config, RunFolder(folder / f"{name}-seed{seed}"), progress, data_hash=data_hash))
     return found
 
 
@@ -130,7 +130,7 @@ def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
             write_text(folder.config, text)
 
 
-def _run_method(config: Config, folder: RunFolder, progress: RunProgress, data_hash: Callable[[], str]) -> MethodRun:
+def _run_method(config: Config, folder: RunFolder, progress: RunProgress, *, data_hash: Callable[[], str]) -> MethodRun:
     if config.search.strategy == "plain":
         return _run_plain(config, folder, progress)
     result = folder.path / RESULT_FILE

@@ -43,7 +43,7 @@ class Comparison:
         return self.estimates["average_macs"] if quantity == "accuracy" else self.macs[quantity]
 
 
-def compare_network(space: NetworkSpace, point: Point, estimate: ExitTable, alone: ExitTable) -> Comparison:
+def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, alone: ExitTable) -> Comparison:
     """Compare two exit tables of one network, over the same images.
 
     Args:
@@ -72,7 +72,11 @@ def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
 
 
 def agreements(
-    comparisons: Sequence[Comparison], quantities: Sequence[str], config: FidelityConfig, generator: np.random.Generator
+    comparisons: Sequence[Comparison],
+    quantities: Sequence[str],
+    *,
+    config: FidelityConfig,
+    generator: np.random.Generator,
 ) -> list[Agreement]:
     """Return how estimates agree with the networks trained alone, quantity by quantity.
 

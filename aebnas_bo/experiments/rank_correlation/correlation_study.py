@@ -51,7 +51,7 @@ class FidelityReport:
     seconds: dict[str, float]
 
 
-def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunProgress) -> FidelityReport:
+def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: RunProgress) -> FidelityReport:
     """Draw networks, estimate them with shared weights, train each alone, compare, and write all of it.
 
     Args:
@@ -89,21 +89,24 @@ def run_fidelity(config: Config, folder: RunFolder, resume: bool, progress: RunP
         estimates = [estimator.exit_table(space.architecture(point)) for point in points]
         clock["networks"] = time.perf_counter()
         networks = StandaloneNetworks(problem, folder.networks)
-        tables = _train_all(config, space, points, networks, progress)
+        tables = _train_all(config, space, points, networks=networks, progress=progress)
         clock["end"] = time.perf_counter()
         comparisons = [
-            compare_network(space, point, estimate, alone)
+            compare_network(space, point, estimate=estimate, alone=alone)
             for point, estimate, alone in zip(points, estimates, tables, strict=True)
         ]
         quantities = quantities_of(space)
         found = agreements(
-            comparisons, quantities, config.fidelity, numpy_generator(config.seed, "fidelity", "bootstrap")
+            comparisons,
+            quantities,
+            config=config.fidelity,
+            generator=numpy_generator(config.seed, "fidelity", "bootstrap"),
         )
         seconds = {
             name: round(end - start, 3)
             for (name, start), end in zip(clock.items(), list(clock.values())[1:], strict=False)
         }
-        write_rows(folder.path / "fidelity.csv", comparisons, quantities, space.search_space.names)
+        write_rows(folder.path / "fidelity.csv", comparisons, quantities=quantities, names=space.search_space.names)
         facts = {
             "name": config.name, "seed": config.seed, "networks": len(comparisons), "supernet": source,
             "band": band, "device": problem.device, "num_threads": config.num_threads, "seconds": seconds,
@@ -153,7 +156,7 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
 
 
 def _train_all(
-    config: Config, space: NetworkSpace, points: list[Point], networks: StandaloneNetworks, progress: RunProgress
+    config: Config, space: NetworkSpace, points: list[Point], *, networks: StandaloneNetworks, progress: RunProgress
 ) -> list[ExitTable]:
     epochs, tables = config.final_training.epochs, []
     architectures = [space.architecture(point) for point in points]

@@ -30,7 +30,9 @@ WHOLE = ("accuracy", "average_macs")  # of the whole network, all other quantiti
 TITLES = {"accuracy": "whole network", "average_macs": "average MACs", "final": "final exit"}
 
 
-def write_rows(path: Path, comparisons: Sequence[Comparison], quantities: Sequence[str], names: Sequence[str]) -> None:
+def write_rows(
+    path: Path, comparisons: Sequence[Comparison], *, quantities: Sequence[str], names: Sequence[str]
+) -> None:
     """Write one CSV row per network, from which all statistics can be computed again.
 
     Args:

@@ -93,7 +93,7 @@ def test_rows_that_stand_are_not_run_again_and_the_run_is_left_alone(run, tmp_pa
     assert rows[0]["validation_accuracy"] != rows[1]["validation_accuracy"]
     assert before == {file: file.stat().st_mtime_ns for file in run.path.rglob("*")}
     train = final_recipe.train_candidate
-    monkeypatch.setattr(final_recipe, "train_candidate", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(final_recipe, "train_candidate", lambda *_, **__: pytest.fail("trained again"))
     assert call("--epochs", "1") == rows
     monkeypatch.setattr(final_recipe, "train_candidate", train)
     capsys.readouterr()

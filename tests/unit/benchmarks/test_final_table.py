@@ -55,7 +55,7 @@ def test_the_table_has_means_spreads_and_the_published_figures() -> None:
 def test_trained_networks_and_the_hand_made_one_are_collected(tiny_run, tmp_path: Path, monkeypatch) -> None:
     run = tiny_run("data.max_train_images=200").path.rename(tmp_path / "ours-seed3")
     candidate = choose_candidate(RunFolder(run), parse_selection("knee"), ["final_training.epochs=1"])
-    trained = train_candidate(candidate, 7, False, RunProgress(Console(stderr=True), quiet=True))
+    trained = train_candidate(candidate, 7, is_again=False, progress=RunProgress(Console(stderr=True), quiet=True))
     hand_made = tmp_path / "hand-made.csv"
     hand_made.write_text(
         "activation,teacher,seed,settings,epochs,macs_millions,validation_accuracy,test_accuracy\nrelu,no,0,x,20,2.425824,84.0,83.5\n"

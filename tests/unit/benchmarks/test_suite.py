@@ -154,7 +154,7 @@ def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkey
     rows = out.read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["variant", "none", "cost", "peak", "both"]
     assert len({tuple(row.split(",")[4:]) for row in rows}) == 5  # every variant trains another network
-    monkeypatch.setattr(joint_loss, "train_from_scratch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(joint_loss, "train_from_scratch", lambda *_, **__: pytest.fail("trained again"))
     joint_loss.main()
     assert out.read_text().splitlines() == rows
     assert "both (1 seeds)" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import pytest
 
 from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.analysis.summary import corrected_accuracies, read_summary, write_summary
+from aebnas_bo.analysis.summary import SearchResult, corrected_accuracies, read_summary, write_summary
 from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.search.trial_store import TrialStore
@@ -29,8 +29,8 @@ def test_summary_has_corrected_accuracies_of_the_front(tiny_runs, tmp_path) -> N
     points = {(trial.number, trial.setting): CorrectedPoint(40.0, 42.0, 0.5) for trial in front[:1]}
     correction = FrontCorrection(points, 2.0, None)
     written = write_summary(
-        tmp_path / "summary.json", config, load_splits(config.data), trials, objectives, "trained", {},
-        correction=correction,
+        tmp_path / "summary.json", config, load_splits(config.data),
+        result=SearchResult(trials, objectives, correction), supernet_source="trained", seconds={},
     )  # fmt: skip
     assert read_summary(tmp_path / "summary.json") == written
     assert written.optimism == {"thresholds": 2.0}

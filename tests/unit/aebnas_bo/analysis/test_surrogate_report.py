@@ -40,7 +40,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_quality_and_length_scales_are_reported(tmp_path: Path, objectives) -> None:
-    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(30), SPACE, objectives)
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(30), space=SPACE, objectives=objectives)
     rows = {
         (row["metric"], row["quantity"], row["of"]): float(row["value"]) for row in read(tmp_path / "surrogate.csv")
     }
@@ -67,7 +67,7 @@ def test_predictions_belong_to_their_trials_and_cover_as_much_as_is_said(objecti
 
 @pytest.mark.parametrize("count", [0, 7])
 def test_too_few_networks_leave_a_header(tmp_path: Path, objectives, count: int) -> None:
-    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(count), SPACE, objectives)
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(count), space=SPACE, objectives=objectives)
     assert (tmp_path / "surrogate.csv").read_text() == "metric,quantity,of,value\n"
 
 
@@ -77,6 +77,6 @@ def test_numerical_trouble_does_not_end_a_run(kind, tmp_path: Path, objectives, 
         raise kind("not positive definite")
 
     monkeypatch.setattr("aebnas_bo.analysis.surrogate_report.fit_surrogate", broken)
-    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(12), SPACE, objectives)
+    write_surrogate_report(tmp_path / "surrogate.csv", make_trials(12), space=SPACE, objectives=objectives)
     assert read(tmp_path / "surrogate.csv") == []
     assert "not positive definite" in caplog.text

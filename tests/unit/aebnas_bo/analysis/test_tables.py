@@ -17,7 +17,13 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_hold_everything(tmp_path: Path, trials, objectives) -> None:
-    write_tables(tmp_path, trials, objectives, ["exit1_depth", "exit1_threshold"], ["exit1_rate", "final_rate"])
+    write_tables(
+        tmp_path,
+        trials,
+        objectives,
+        parameter_names=["exit1_depth", "exit1_threshold"],
+        detail_names=["exit1_rate", "final_rate"],
+    )
     rows = read(tmp_path / "trials.csv")
     assert list(rows[0]) == [
         "trial", "key", "status", "reason", "accuracy", "accuracy_sem", "average_macs", "average_macs_sem",
@@ -30,7 +36,14 @@ def test_tables_hold_everything(tmp_path: Path, trials, objectives) -> None:
 
 
 def test_front_has_corrected_accuracies(tmp_path: Path, trials, objectives) -> None:
-    write_tables(tmp_path, trials, objectives, [], [], corrected={(0, 0): CorrectedPoint(49.0, 52.0, 2.1)})
+    write_tables(
+        tmp_path,
+        trials,
+        objectives,
+        parameter_names=[],
+        detail_names=[],
+        corrected={(0, 0): CorrectedPoint(49.0, 52.0, 2.1)},
+    )
     rows = {row["trial"]: row for row in read(tmp_path / "pareto_front.csv")}
     assert (rows["0"]["accuracy_corrected"], rows["0"]["average_macs_corrected"]) == ("49.0", "2.1")
     assert rows["1"]["accuracy_corrected"] == ""
@@ -39,7 +52,7 @@ def test_front_has_corrected_accuracies(tmp_path: Path, trials, objectives) -> N
 
 def test_curve_recomputed_from_the_file_is_the_same(tmp_path: Path, objectives) -> None:
     many = [make_trial(n, 100 / (n + 3) + n / 7, 4.9 / (n + 1) ** 0.5) for n in range(30)]
-    write_tables(tmp_path, many, objectives, [], [])
+    write_tables(tmp_path, many, objectives, parameter_names=[], detail_names=[])
     again = [
         make_trial(int(row["trial"]), float(row["accuracy"]), float(row["average_macs"]))
         for row in read(tmp_path / "trials.csv")
@@ -65,7 +78,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_further_settings_stand_in_their_own_table_and_on_the_front(tmp_path: Path, objectives) -> None:
     trial = replace(make_trial(1, 80.0, 3.0), further=(make_setting(0.1, 70.0, 2.0), make_setting(0.9, 75.0, 3.5)))
     many = [make_trial(0, 60.0, 2.5), trial]
-    write_tables(tmp_path, many, objectives, ["exit1_depth", "exit1_threshold"], ["exit1_rate"])
+    write_tables(
+        tmp_path, many, objectives, parameter_names=["exit1_depth", "exit1_threshold"], detail_names=["exit1_rate"]
+    )
     assert [row["trial"] for row in read(tmp_path / "trials.csv")] == ["0", "1"]
     settings = read(tmp_path / "settings.csv")
     assert [(row["trial"], row["setting"]) for row in settings] == [("0", "0"), ("1", "0"), ("1", "1"), ("1", "2")]

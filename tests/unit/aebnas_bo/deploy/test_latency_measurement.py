@@ -9,6 +9,7 @@ from aebnas_bo.deploy.latency_measurement import (
     FORCED,
     PLAIN,
     Latency,
+    Workload,
     measure_file,
     measure_latency,
     parse_batch_sizes,
@@ -20,7 +21,7 @@ from aebnas_bo.errors import DataError, UsageError
 
 def test_every_variant_is_measured_and_costs_what_it_should(make_network, pixels, tmp_path) -> None:
     subnet, description = make_network()
-    rows = measure_latency(subnet, description, pixels, (1, 8), num_batches=5, has_onnx=False)
+    rows = measure_latency(subnet, description, pixels, workload=Workload((1, 8), 5), has_onnx=False)
     assert [(row.runtime, row.batch_size) for row in rows] == [("torch", 1)] * 5 + [("torch", 8)] * 5
     assert [row.variant for row in rows[:5]] == [EARLY, FORCED, PLAIN, "leaving at exit1", "leaving at exit2"]
     exit1, exit2, final = description.outputs
@@ -40,7 +41,7 @@ def test_every_variant_is_measured_and_costs_what_it_should(make_network, pixels
 
 def test_a_network_that_ends_at_an_exit_is_forced_to_that_exit(make_network, pixels) -> None:
     subnet, description = make_network(thresholds=(0.5, 0.0))
-    rows = measure_latency(subnet, description, pixels, (8,), num_batches=2, has_onnx=False)
+    rows = measure_latency(subnet, description, pixels, workload=Workload((8,), 2), has_onnx=False)
     macs = {row.variant: row.average_macs for row in rows}
     assert macs[FORCED] == description.outputs[-1].macs / 1e6
     assert list(macs) == [EARLY, FORCED, PLAIN, "leaving at exit1"]
@@ -48,7 +49,7 @@ def test_a_network_that_ends_at_an_exit_is_forced_to_that_exit(make_network, pix
 
 def test_onnx_is_measured_beside(make_network, pixels) -> None:
     subnet, description = make_network(thresholds=(None, None))  # without exits exporting takes least
-    rows = measure_latency(subnet, description, pixels, (1,), num_batches=2)
+    rows = measure_latency(subnet, description, pixels, workload=Workload((1,), 2))
     assert [row.runtime for row in rows] == ["torch"] * 3 + ["onnx-segments"] * 3 + ["onnx"] * 3
     assert {row.average_macs for row in rows} == {description.outputs[-1].macs / 1e6}
 
@@ -59,12 +60,12 @@ def test_a_file_is_measured_on_pictures(make_network, tmp_path, monkeypatch) -> 
     save_network(tmp_path / "network.safetensors", subnet, description)
     Image.new("RGB", (20, 20), (200, 10, 10)).save(tmp_path / "red.png")
     for path in (tmp_path, tmp_path / "network.safetensors"):
-        rows = measure_file(path, [tmp_path / "red.png"], [1], 2, 1)
+        rows = measure_file(path, [tmp_path / "red.png"], Workload([1], 2, 1))
         assert {row.runtime for row in rows} == {"torch"}
     with pytest.raises(UsageError, match="expected a network of the format torch"):
-        measure_file(tmp_path / "red.png", [tmp_path], [1], 2, 1)
+        measure_file(tmp_path / "red.png", [tmp_path], Workload([1], 2, 1))
     with pytest.raises(DataError, match="there is no such picture"):
-        measure_file(tmp_path, [tmp_path / "blue.png"], [1], 2, 1)
+        measure_file(tmp_path, [tmp_path / "blue.png"], Workload([1], 2, 1))
 
 
 def test_batch_sizes_are_read() -> None:

@@ -37,7 +37,7 @@ def progress() -> RunProgress:
 
 
 def train(folder: RunFolder, *settings: str, seed: int = 0, is_again: bool = False) -> NetworkDescription:
-    return train_candidate(choose_candidate(folder, KNEE, settings), seed, is_again, progress())
+    return train_candidate(choose_candidate(folder, KNEE, settings), seed, is_again=is_again, progress=progress())
 
 
 def trained_folder(folder: RunFolder, key: str, seed: int) -> Path:
@@ -55,7 +55,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
     candidate = choose_candidate(own_run, KNEE)
-    network = train_candidate(candidate, 0, False, progress())
+    network = train_candidate(candidate, 0, is_again=False, progress=progress())
     assert network.key == candidate.trial.key
     assert network.validation.average_macs <= candidate.trial.metrics["average_macs"] + 1e-9
     assert (network.test.images, network.validation.images) == (
@@ -145,7 +145,7 @@ def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monk
 
     stopping = RunProgress(Console(stderr=True), quiet=True, check=stop)
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(choose_candidate(own_run, KNEE), 1, False, stopping)
+        train_candidate(choose_candidate(own_run, KNEE), 1, is_again=False, progress=stopping)
     assert (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
     assert train(own_run, seed=1) == whole
     assert same(expected, weights(own_run, whole.key, seed=1))
@@ -160,7 +160,9 @@ def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(candidate, 3, False, RunProgress(Console(stderr=True), quiet=True, check=stop))
+        train_candidate(
+            candidate, 3, is_again=False, progress=RunProgress(Console(stderr=True), quiet=True, check=stop)
+        )
     begun = trained_folder(own_run, candidate.trial.key, 3) / "training.safetensors"
     before = begun.read_bytes()
     other = train(own_run, "final_training.epochs=1", seed=3)
@@ -263,7 +265,7 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     before = weights(own_run, first.key)
     least = min(choose_candidate(own_run, KNEE).costs.cumulative_without_earlier_branches)
     candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("max_macs", least))
-    again = train_candidate(candidate, 0, False, progress())
+    again = train_candidate(candidate, 0, is_again=False, progress=progress())
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
     [only] = again.outputs  # the network ends at its cheapest exit
@@ -284,7 +286,9 @@ def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_
     least = str(refused.value).split("takes ")[1].split(" M")[0]
     assert choose_candidate(own_run, KNEE, goal=parse_goal(f"macs<={least}")).trial.key == key
     candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("min_accuracy", 100.0))
-    network = train_candidate(candidate, 0, False, RunProgress(Console(stderr=True, width=200), quiet=False))
+    network = train_candidate(
+        candidate, 0, is_again=False, progress=RunProgress(Console(stderr=True, width=200), quiet=False)
+    )
     said = "no thresholds reach 100 % of the validation images; they are set for as many as they can, "
     assert f"{said}{network.validation.accuracy:.2f} %" in capsys.readouterr().err
 

@@ -179,7 +179,7 @@ def test_learned_confidences_are_not_asked_of_a_plain_network(ground: PlainGroun
 
 def test_baselines_have_the_seed_and_nearly_the_macs_of_each_network(ground: PlainGround) -> None:
     candidate = choose_candidate(ground.folder, Selection("knee"))
-    networks = [train_candidate(candidate, seed, False, progress()) for seed in (0, 3)]
+    networks = [train_candidate(candidate, seed, is_again=False, progress=progress()) for seed in (0, 3)]
     plains = train_baselines(ground, networks, progress=progress())
     assert [one.origin.seed for one in plains] == [0, 3]
     for network, plain in zip(networks, plains, strict=True):

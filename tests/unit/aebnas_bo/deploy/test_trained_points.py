@@ -18,7 +18,7 @@ def test_short_final_and_plain_trainings_are_points_and_change_the_figure(own_ru
     draw_front(own_run)
     assert own_run.front_figure.read_bytes() == alone
     one = choose_candidate(own_run, Selection("knee"))
-    network = train_candidate(one, 0, False, progress)
+    network = train_candidate(one, 0, is_again=False, progress=progress)
     plain = train_plain(PlainGround(own_run, one.problem), 3, 0, progress=progress)
     own_run.shortlist.mkdir()
     goal = TuningGoal("max_macs", 2e6)

@@ -25,7 +25,9 @@ def networks_of(*settings: str) -> list[ShownNetwork]:
             rate = left / 3 if position in architecture.active_exits else 0.0
             details[f"exit{position + 1}_rate"], left = rate, left - rate
         details["final_rate"] = left
-        found.append(show_network("knee", Trial(number, "abc", "COMPLETED", point, details=details), space, None))
+        found.append(
+            show_network("knee", Trial(number, "abc", "COMPLETED", point, details=details), space, measured=None)
+        )
     return found
 
 
@@ -77,7 +79,7 @@ def test_what_lies_behind_the_end_of_a_network_is_not_drawn() -> None:
         {**{p.name: p.inactive_value for p in space.search_space.parameters}, "exit1_depth": 1, "exit2_depth": 1}
     )
     details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
-    network = show_network("knee", Trial(0, "abc", "COMPLETED", point, details=details), space, None)
+    network = show_network("knee", Trial(0, "abc", "COMPLETED", point, details=details), space, measured=None)
     root = ElementTree.fromstring(str(network_diagram(network)))
     costs, stages = network.costs, network.costs.stages[: space.skeleton.exit_stages[1] + 1]
     assert len(stages) < len(costs.stages)

@@ -33,7 +33,7 @@ def test_outputs_and_sweeps_of_a_network_counted_by_hand(tiny_runs) -> None:
     point = {**both_exits(space), "exit1_threshold": 0.5, "exit2_threshold": 0.5}
     rates = {"exit1_rate": 0.5, "exit2_rate": 0.25, "final_rate": 0.25}
     trial = Trial(3, "abc", "COMPLETED", point, metrics={"accuracy": 100.0, "average_macs": 1.0}, details=rates)
-    shown = show_network("knee", trial, space, table_of(space, trial))
+    shown = show_network("knee", trial, space, measured=table_of(space, trial))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2", "Final classifier"]
     assert [output.threshold for output in shown.outputs] == [0.5, 0.5, None]
     assert [output.outcome.exit_rate for output in shown.outputs if output.outcome] == [0.5, 0.25, 0.25]
@@ -54,7 +54,7 @@ def test_outputs_and_sweeps_of_a_network_counted_by_hand(tiny_runs) -> None:
 def test_without_its_table_a_network_still_has_costs_and_rates(tiny_runs) -> None:
     space = make_space(tiny_runs())
     trial = next(trial for trial in read_run(tiny_runs()).trials if trial.status == "COMPLETED")
-    shown = show_network("knee", trial, space, None)
+    shown = show_network("knee", trial, space, measured=None)
     assert (shown.has_table, shown.sweeps) == (False, ())
     assert sum(output.exit_rate for output in shown.outputs) == pytest.approx(1.0)
     assert all(output.outcome is None for output in shown.outputs)
@@ -66,7 +66,7 @@ def test_exits_that_tuning_switched_off_cost_nothing(tiny_runs) -> None:
     rates = {"exit1_rate": 0.0, "exit2_rate": 0.75, "final_rate": 0.25}
     trial = Trial(0, "abc", "COMPLETED", both_exits(space), details={**rates, "exit2_threshold": 0.5})
     assert thresholds_of(trial, space) == (None, 0.5)
-    shown = show_network("knee", trial, space, table_of(space, trial))
+    shown = show_network("knee", trial, space, measured=table_of(space, trial))
     assert shown.switched_off == ("exit 1",)
     assert [output.name for output in shown.outputs] == ["Exit 2", "Final classifier"]
     assert shown.outputs[0].outcome is not None
@@ -82,7 +82,7 @@ def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> 
     rates = {"exit1_rate": 0.5, "exit2_rate": 0.5, "final_rate": 0.0}
     tuned = {"exit1_threshold": 0.5, "exit2_threshold": 0.0}
     trial = Trial(0, "abc", "COMPLETED", both_exits(space), details={**rates, **tuned})
-    shown = show_network("knee", trial, space, table_of(space, trial))
+    shown = show_network("knee", trial, space, measured=table_of(space, trial))
     assert [output.name for output in shown.outputs] == ["Exit 1", "Exit 2"]
     assert [output.threshold for output in shown.outputs] == [0.5, None]
     assert [output.macs for output in shown.outputs] == list(shown.costs.cumulative[:2])
@@ -92,12 +92,12 @@ def test_a_network_that_ends_at_an_exit_is_shown_without_its_tail(tiny_runs) -> 
     assert [sweep.name for sweep in shown.sweeps] == ["Exit 1"]
 
     first = replace(trial, details={**rates, "exit1_rate": 1.0, "exit2_rate": 0.0, "exit1_threshold": 0.0})
-    alone = show_network("knee", first, space, table_of(space, trial))
+    alone = show_network("knee", first, space, measured=table_of(space, trial))
     assert [(output.name, output.exit_rate) for output in alone.outputs] == [("Exit 1", 1.0)]
     assert alone.switched_off == ()  # exit 2 lies behind the end
 
 
 def test_a_plain_network_has_one_output(tiny_runs) -> None:
     run = read_run(tiny_runs("space.exits=[]"))
-    shown = show_network("knee", run.trials[0], NetworkSpace(run.config.space, 1, 10), None)
+    shown = show_network("knee", run.trials[0], NetworkSpace(run.config.space, 1, 10), measured=None)
     assert [(output.name, output.exit_rate) for output in shown.outputs] == [("Final classifier", 1.0)]

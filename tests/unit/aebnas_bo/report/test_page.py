@@ -71,7 +71,7 @@ def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
     point = space.search_space.canonical({**point, "exit1_depth": 1, "exit2_depth": 1})
     details = {"exit1_rate": 0.4, "exit2_rate": 0.6, "final_rate": 0.0, "exit1_threshold": 0.5, "exit2_threshold": 0.0}
     trial = replace(found.networks.observed[0], parameters=point, details=details)
-    shown = show_network("knee", trial, space, None)
+    shown = show_network("knee", trial, space, measured=None)
     page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
     assert "The network ends at Exit 2, which takes every image that is left" in page
     assert f"An image that never leaves early costs {macs_text(shown.outputs[-1].macs)}." in page
@@ -165,7 +165,7 @@ def test_the_page_appears_whole_where_it_is_wanted(contents: Contents, tmp_path:
 def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Contents) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
-    network = train_candidate(candidate, 3, False, RunProgress(Console(), quiet=True))
+    network = train_candidate(candidate, 3, is_again=False, progress=RunProgress(Console(), quiet=True))
     found = gather(read_run(folder))
     assert [one.key for one in found.trained] == [network.key]
     body = without_plotly(render(found))
@@ -189,7 +189,10 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
     ground, progress = PlainGround(folder, candidate.problem), RunProgress(Console(), quiet=True)
-    searched, plain = train_candidate(candidate, 3, False, progress), train_plain(ground, 2, 3, progress=progress)
+    searched, plain = (
+        train_candidate(candidate, 3, is_again=False, progress=progress),
+        train_plain(ground, 2, 3, progress=progress),
+    )
     found = gather(read_run(folder))
     assert (found.trained, found.plain) == ((searched,), (plain,))
     assert len(found.points) == 2
@@ -204,7 +207,7 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
 def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
-    description = train_candidate(candidate, 0, False, RunProgress(Console(), quiet=True))
+    description = train_candidate(candidate, 0, is_again=False, progress=RunProgress(Console(), quiet=True))
     labels = torch.arange(25).repeat(4)
     answers = class_answers(labels, torch.where(labels == 7, 0, labels), 25)
     names = tuple(f"<b>{label}</b>" for label in range(25))

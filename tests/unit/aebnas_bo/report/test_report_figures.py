@@ -6,6 +6,7 @@ import pytest
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.report.contents import Contents, Networks, gather
 from aebnas_bo.report.report_figures import (
+    MarkedNetworks,
     exits_figure,
     front_figure,
     hypervolume_figure,
@@ -32,9 +33,16 @@ def traces(figure) -> dict[str, dict]:
     return {trace.get("name", ""): trace for trace in json.loads(figure.json)["data"]}
 
 
+def drawn(networks: Networks, objectives, trained=()):
+    return front_figure(
+        networks.observed, networks.front, objectives, right=objectives[1], design_trials=8,
+        marked=MarkedNetworks(networks.chosen, trained),
+    )  # fmt: skip
+
+
 def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Networks) -> None:
     objectives = contents.run.study.objectives
-    figure = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
+    figure = drawn(networks, objectives)
     found = traces(figure)
     completed = [trial for trial in contents.run.trials if trial.status == "COMPLETED"]
     assert len(found["first design"]["x"]) + len(found["proposed afterwards"]["x"]) == len(completed)
@@ -54,9 +62,7 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
         TrainedPoint("aaaa", "final", 8, 99.0, 0.5, "searched"),
         TrainedPoint("aaaa", "short", 2, 1.0, 0.5, "searched"),
     )
-    figure = front_figure(
-        networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1], trained=marks
-    )  # fmt: skip
+    figure = drawn(networks, objectives, marks)
     found = traces(figure)["plain network, trained to the end, 8 epochs"]
     assert (found["x"], found["y"]) == ([9.0], [6.0])
     assert "plain &lt;network&gt;" in found["hovertext"][0]
@@ -66,17 +72,19 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     assert 1.0 < low < 6.0  # the short training is left out
     assert high > 99.0
     assert "trained alone and measured on validation images" in figure.caption
-    unmarked = front_figure(networks.observed, networks.front, networks.chosen, objectives, 8, objectives[1])
+    unmarked = drawn(networks, objectives)
     assert "trained alone" not in unmarked.caption
     latency = replace(objectives[1], name="latency_ms")
     timed = [replace(one, metrics={**one.metrics, "latency_ms": 1.0}, further=()) for one in networks.observed]
-    by_latency = front_figure(timed, timed[:1], (), (*objectives, latency), 8, latency, trained=marks)
+    by_latency = front_figure(
+        timed, timed[:1], (*objectives, latency), right=latency, design_trials=8, marked=MarkedNetworks(trained=marks)
+    )
     assert "trained to the end, 8 epochs" not in traces(by_latency)
 
 
 def test_a_single_observation_is_a_front(contents: Contents, networks: Networks) -> None:
     one = networks.observed[:1]
-    figure = front_figure(one, one, (), contents.run.study.objectives, 8, contents.run.study.objectives[1])
+    figure = drawn(replace(networks, observed=one, front=one, chosen=()), contents.run.study.objectives)
     assert "chosen" not in traces(figure)
 
 

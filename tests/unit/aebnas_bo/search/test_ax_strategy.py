@@ -33,7 +33,7 @@ def test_of_candidates_with_equal_acquisition_values_the_cheapest_is_proposed(
 
     maximize = ax_strategy.maximize_acquisition
     monkeypatch.setattr(ax_strategy, "maximize_acquisition", flat)
-    client = ax_client(estimator.search_space, objectives, settings, 0, known_costs)
+    client = ax_client(estimator.search_space, objectives, settings, seed=0, known_costs=known_costs)
     for _ in range(8):
         for index, parameters in client.get_next_trials(max_trials=1).items():
             client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)

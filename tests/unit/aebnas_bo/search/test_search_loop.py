@@ -38,9 +38,8 @@ def test_budget_counts_every_trial(store, estimator, objectives, settings) -> No
         store,
         Counting(estimator.search_space),
         estimator,
-        objectives,
-        settings,
-        lambda t: seen.append(len(t)),
+        settings=settings,
+        on_trial=lambda t: seen.append(len(t)),
     )
     assert len(trials) == len(estimator.calls) == settings.budget
     assert seen == list(range(settings.budget + 1))
@@ -56,18 +55,18 @@ def test_running_trial_is_evaluated_again_at_its_point(store, estimator, objecti
 
     original, estimator.estimate = estimator.estimate, interrupted
     with pytest.raises(StopRequested):
-        run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
     [running] = store.trials()
     assert running.status == "RUNNING"
     estimator.estimate = original
-    trials = run_search(store, strategy, estimator, objectives, settings, lambda t: None)
+    trials = run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
     assert trials[0].parameters == running.parameters
     assert strategy.asked == list(range(settings.budget))  # number 0 was not proposed a second time
 
 
 def test_failures_are_rows_with_reasons_until_too_many(store, estimator, objectives, settings) -> None:
     estimator.fail_at = {1, 3}
-    trials = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    trials = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert [t.number for t in trials if t.status == "FAILED"] == [1, 3]
     assert trials[1].reason == "RuntimeError: made to fail"
 
@@ -75,7 +74,7 @@ def test_failures_are_rows_with_reasons_until_too_many(store, estimator, objecti
 def test_too_many_failures_stop_the_search(store, estimator, objectives, settings) -> None:
     estimator.fail_at = set(range(20))
     with pytest.raises(TooManyFailedTrialsError, match=r"3 of 3 trials failed.*made to fail"):
-        run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+        run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -85,7 +84,7 @@ def test_non_finite_metrics_fail_a_trial(bad, store, estimator, objectives, sett
 
     estimator.estimate = estimate
     settings = settings.model_copy(update={"budget": 1})
-    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.status == "FAILED"
     assert f"accuracy is {bad}" in trial.reason
 
@@ -93,7 +92,7 @@ def test_non_finite_metrics_fail_a_trial(bad, store, estimator, objectives, sett
 def test_missing_metric_fails_a_trial(store, estimator, objectives, settings) -> None:
     estimator.estimate = lambda point: Estimate("k", {"accuracy": Measurement(1.0)})
     settings = settings.model_copy(update={"budget": 1})
-    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial == replace(trial, status="FAILED", reason="average_macs was not measured")
 
 
@@ -103,7 +102,7 @@ def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings)
                              {"accuracy": 0.1, "average_macs": 0.0}, {"exit1_rate": float("inf")})  # fmt: skip
     estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": float("nan")}, (further,))
     settings = settings.model_copy(update={"budget": 1})
-    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.reason == "exit1_rate is nan; further setting 1: exit1_rate is inf"
 
 
@@ -114,7 +113,7 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
                              {"accuracy": single, "average_macs": single}, {"exit1_rate": single})  # fmt: skip
     estimator.estimate = lambda point: Estimate("k", metrics, {"exit1_rate": single}, (further,))
     settings = settings.model_copy(update={"budget": 1})
-    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
     assert store.trials() == [trial]
 
@@ -134,7 +133,7 @@ def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, 
     metrics = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
     estimator.estimate = lambda point: Estimate("k", metrics, further=(further,))
     settings = settings.model_copy(update={"budget": 1})
-    [trial] = run_search(store, Counting(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.status == "FAILED"
     assert expected in trial.reason
 
@@ -148,13 +147,13 @@ def test_batches_follow_the_design_and_resume_in_step(store, estimator, objectiv
             told.append((len(trials), count))
             return super().propose(trials, count)
 
-    whole = run_search(store, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+    whole = run_search(store, Batches(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert told == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 4), (9, 4), (13, 4)]
     told.clear()
     with TrialStore.create(tmp_path / "other.db", store.study) as other:
         for budget in (11, 14):  # interrupted within a batch
             settings = settings.model_copy(update={"budget": budget})
-            run_search(other, Batches(estimator.search_space), estimator, objectives, settings, lambda t: None)
+            run_search(other, Batches(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
         assert [t.parameters for t in other.trials()] == [t.parameters for t in whole]
     assert told[-3:] == [(9, 4), (9, 4), (13, 4)]  # the batch is proposed again, its first two trials are there
 
@@ -166,7 +165,12 @@ def test_a_batch_starts_where_it_is_counted_from() -> None:
 def test_the_time_ends_the_search_once_a_trial_is_completed(store, estimator, objectives, settings) -> None:
     estimator.fail_at = {0, 1}
     trials = run_search(
-        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: True
+        store,
+        Counting(estimator.search_space),
+        estimator,
+        settings=settings,
+        on_trial=lambda _: None,
+        is_time_up=lambda: True,
     )
     assert [trial.status for trial in trials] == ["FAILED", "FAILED", "COMPLETED"]
 
@@ -174,6 +178,11 @@ def test_the_time_ends_the_search_once_a_trial_is_completed(store, estimator, ob
 def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, settings) -> None:
     answers = iter([False, False, False, True])
     trials = run_search(
-        store, Counting(estimator.search_space), estimator, objectives, settings, lambda _: None, lambda: next(answers)
+        store,
+        Counting(estimator.search_space),
+        estimator,
+        settings=settings,
+        on_trial=lambda _: None,
+        is_time_up=lambda: next(answers),
     )
     assert len(trials) == 3

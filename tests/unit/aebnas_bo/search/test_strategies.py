@@ -14,7 +14,7 @@ NAMES = ["qnehvi", "sobol", "random", "aebnas"]
 
 
 def run(estimator, objectives, settings, count, seed=0, trials=()):
-    strategy = make_strategy(estimator.search_space, objectives, settings, seed)
+    strategy = make_strategy(estimator.search_space, objectives, settings, seed=seed)
     trials = list(trials)
     while len(trials) < count:
         for trial in propose_trials(strategy, trials, settings)[: count - len(trials)]:
@@ -29,7 +29,7 @@ def points(trials):
 def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None:
     plain = settings.model_copy(update={"strategy": "plain"})
     with pytest.raises(ConfigError, match=r"search.strategy: plain searches nothing; .*--methods plain"):
-        make_strategy(estimator.search_space, objectives, plain, 0)
+        make_strategy(estimator.search_space, objectives, plain, seed=0)
 
 
 @pytest.mark.parametrize("name", NAMES)

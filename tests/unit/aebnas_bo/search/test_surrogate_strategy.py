@@ -15,7 +15,7 @@ from aebnas_bo.search.trial import Trial
 
 
 def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0) -> list[Trial]:
-    strategy = strategy or SurrogateStrategy(estimator.search_space, objectives, settings, seed)
+    strategy = strategy or SurrogateStrategy(estimator.search_space, objectives, settings, seed=seed)
     trials = list(trials)
     while len(trials) < count:
         for trial in propose_trials(strategy, trials, settings)[: count - len(trials)]:
@@ -46,7 +46,7 @@ def test_a_resumed_search_with_further_settings_proposes_the_same(told, estimato
 def test_further_settings_are_told_once_the_design_is_complete(estimator, objectives, settings) -> None:
     estimator.has_further = True
     plain = run(estimator, objectives, settings, 8)
-    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     run(estimator, objectives, settings, 9, plain, strategy)
     told = [trial.arm.parameters for trial in strategy._client._client._experiment.trials.values()]
     expected = [trial.parameters for trial in plain]
@@ -57,7 +57,7 @@ def test_further_settings_are_told_once_the_design_is_complete(estimator, object
 def test_a_failed_trial_does_not_break_resuming(estimator, objectives, settings) -> None:
     whole = run(estimator, objectives, settings, 6)
     whole[4] = replace(whole[4], status="FAILED", metrics={}, sems={})
-    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     one = run(estimator, objectives, settings, 13, whole, strategy)
     again = run(estimator, objectives, settings, 13, one[:10])
     assert points(one) == points(again)
@@ -98,7 +98,7 @@ def test_a_failing_model_falls_back_to_a_new_random_point(estimator, objectives,
 
     monkeypatch.setattr("aebnas_bo.search.ax_strategy.maximize_acquisition", broken)
     proposals = [
-        SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)[0] for _ in range(2)
+        SurrogateStrategy(estimator.search_space, objectives, settings, seed=0).propose(trials, 1)[0] for _ in range(2)
     ]
     assert proposals[0].fallback == "drawn at random"
     assert "not positive definite" in proposals[0].reason
@@ -120,7 +120,7 @@ def test_a_failed_fit_is_tried_again_then_left_out(
         sound(model, memory)
 
     monkeypatch.setattr(ax_strategy, "fit_surrogate", broken)
-    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     [proposal] = strategy.propose(trials, 1)
     assert (proposal.fallback, proposal.reason) == (fallback, "RuntimeError: not positive definite")
     assert estimator.search_space.key(proposal.parameters) not in {
@@ -128,7 +128,7 @@ def test_a_failed_fit_is_tried_again_then_left_out(
     }
     assert len(calls) == 2
     trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, metrics=trials[8].metrics, sems=trials[8].sems))
-    again = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    again = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     assert strategy.propose(trials, 1) == again.propose(trials, 1)  # the attempt left no trace
 
 
@@ -137,7 +137,7 @@ def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, setting
         replace(trial, metrics={"accuracy": 50.0, "average_macs": 2.0})
         for trial in run(estimator, objectives, settings, 9)
     ]
-    [proposal] = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 1)
+    [proposal] = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0).propose(trials, 1)
     estimator.search_space.validate(proposal.parameters)
 
 
@@ -159,7 +159,7 @@ def test_a_search_in_batches_resumes_exactly(told, estimator, objectives, settin
 def test_a_batch_that_cannot_be_proposed_is_drawn_at_random(estimator, objectives, settings, monkeypatch) -> None:
     trials = run(estimator, objectives, settings, 8)
     monkeypatch.setattr("aebnas_bo.search.ax_strategy.maximize_acquisition", None)
-    proposals = SurrogateStrategy(estimator.search_space, objectives, settings, 0).propose(trials, 4)
+    proposals = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0).propose(trials, 4)
     assert [proposal.fallback for proposal in proposals] == ["drawn at random"] * 4
     keys = {estimator.search_space.key(point) for point in [*points(trials), *(p.parameters for p in proposals)]}
     assert len(keys) == 12
@@ -178,7 +178,7 @@ def test_only_so_many_further_settings_are_told(estimator, objectives, settings,
     estimator.has_further = True
     plain = run(estimator, objectives, settings, 8)
     assert sum(len(trial.further) for trial in plain) > 3
-    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, 0)
+    strategy = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     strategy.propose(plain, 1)
     assert len(strategy._client._client._experiment.trials) == 8 + 3 + 1
 

@@ -92,7 +92,7 @@ class Runner:
         config, resume = load_config(None, given), self.folder.holds_study
         if resume:
             config, _ = planned_settings(config, self.folder, given)
-            config = resumed_config(self.folder.study, config, True, given)
+            config = resumed_config(self.folder.study, config, has_file=True, options=given)
         progress = StoppedProgress(steps or Steps(), self.clock)
         try:
             problem = replace(Problem.load(config), load_s=0.0)  # no real second counts

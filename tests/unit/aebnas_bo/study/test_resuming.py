@@ -17,7 +17,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def resume(study: Path, *options: str, has_file: bool = False):
-    return resumed_config(study, load_config(None, options), has_file, options)
+    return resumed_config(study, load_config(None, options), has_file=has_file, options=options)
 
 
 def test_nothing_said_keeps_everything(study: Path) -> None:
@@ -39,13 +39,13 @@ def test_options_are_checked_against_the_study_and_not_against_the_default(tmp_p
     stored = load_config(None, ["space.preset=cifar32", "search.budget=7"])
     TrialStore.create(folder.study, StudyRecord("digits", 0, "f", dump_config(stored), ())).close()
     options = ["final_training.exit_weights=[1,1,1,2]"]  # three exits, where digits has two
-    config = resumed_config(folder.study, given_config(folder, None, options), False, options)
+    config = resumed_config(folder.study, given_config(folder, None, options), has_file=False, options=options)
     assert config.final_training.exit_weights == (1.0, 1.0, 1.0, 2.0)
     assert config.search.budget == 7
     with pytest.raises(ConfigError, match="4 in all, got"):
         given_config(folder, None, ["final_training.exit_weights=[1,1,1]"])
     again = ["space.preset=cifar32"]  # the options that the study was begun with
-    assert resumed_config(folder.study, given_config(folder, None, again), False, again) == stored
+    assert resumed_config(folder.study, given_config(folder, None, again), has_file=False, options=again) == stored
     assert given_config(RunFolder(tmp_path / "new"), None, ["seed=3"]) == load_config(None, ["seed=3"])
 
 

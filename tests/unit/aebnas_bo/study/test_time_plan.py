@@ -26,9 +26,11 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += planning.supernet_epochs(minutes, spent, images, speed=SPEED) * SPEED.supernet_s * images
     plan = plan_of(minutes)
     spent += planning.search_seconds(plan, spent)
-    rungs = planning.rungs(plan, spent, images, macs)
+    rungs = planning.rungs(plan, spent_s=spent, num_images=images, macs=macs)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
-    epochs, teacher = planning.final_epochs(plan, spent, images, [SPEED.network_seconds(500_000)] * 3, {})
+    epochs, teacher = planning.final_epochs(
+        plan, spent_s=spent, num_images=images, networks_s=[SPEED.network_seconds(500_000)] * 3, teachers_s={}
+    )
     assert teacher is None
     spent += sum(epochs) * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
@@ -37,14 +39,14 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
 
 def test_what_final_trainings_need_follows_from_the_number_of_images() -> None:
     networks_s = [1e-4, 3e-4, 6e-4]  # an epoch of all three takes a second per thousand images
-    assert planning.sufficiency(2.0, 14.0, 1000, networks_s) == pytest.approx(1.0)
-    assert planning.sufficiency(1.0, 7.0, 1000, networks_s) == pytest.approx(0.5)
-    assert planning.sufficiency(1.0, 7.0, 100_000, networks_s) == pytest.approx(50 / 800)
+    assert planning.sufficiency(2.0, spent_s=14.0, num_images=1000, networks_s=networks_s) == pytest.approx(1.0)
+    assert planning.sufficiency(1.0, spent_s=7.0, num_images=1000, networks_s=networks_s) == pytest.approx(0.5)
+    assert planning.sufficiency(1.0, spent_s=7.0, num_images=100_000, networks_s=networks_s) == pytest.approx(50 / 800)
 
 
 def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little() -> None:
     scarce, plan = plan_of(10.0, sufficiency=0.6), plan_of(10.0)
-    assert planning.rungs(scarce, 60.0, 5000, [500_000] * 9) == ()
+    assert planning.rungs(scarce, spent_s=60.0, num_images=5000, macs=[500_000] * 9) == ()
     assert planning.search_seconds(scarce, 60.0) == pytest.approx(0.36 * planning.search_seconds(plan, 60.0))
     assert planning.search_seconds(plan_of(10.0, sufficiency=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
     few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, share=share) for share in (0.6, 1.0))
@@ -55,7 +57,7 @@ def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little(
 
 def test_every_final_training_has_as_much_time() -> None:
     seconds = [1e-4, 2e-4, 4e-4]
-    epochs, _ = planning.final_epochs(plan_of(10.0), 100.0, 5000, seconds, {})
+    epochs, _ = planning.final_epochs(plan_of(10.0), spent_s=100.0, num_images=5000, networks_s=seconds, teachers_s={})
     times = [count * 5000 * one for count, one in zip(epochs, seconds, strict=True)]
     assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * sum(seconds))
     assert max(times) - min(times) < 5000 * max(seconds)
@@ -63,19 +65,27 @@ def test_every_final_training_has_as_much_time() -> None:
 
 def test_a_teacher_is_as_large_as_its_time_allows() -> None:
     networks_s, images = [1e-4, 2e-4], 8000  # 100 epochs are enough, a quarter of them is enough to teach
-    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4, 1.5: 4e-4})
+    epochs, teacher = planning.final_epochs(
+        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 8e-4, 1.5: 4e-4}
+    )
     assert teacher == (1.5, 31)  # 100 s for each of the three; 15 epochs of the larger teacher
     assert epochs == (125, 62)
-    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 1e-4})
+    epochs, teacher = planning.final_epochs(
+        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 1e-4}
+    )
     assert teacher == (2.0, 50)  # no longer than half of what is enough; the networks share the other 260 s
     assert epochs == (162, 81)
-    epochs, teacher = planning.final_epochs(plan_of(10.0), 270.0, images, networks_s, {2.0: 8e-4})
+    epochs, teacher = planning.final_epochs(
+        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 8e-4}
+    )
     assert teacher is None
     assert epochs == (187, 93)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
-    short, long = (planning.rungs(plan_of(minutes), 0.0, 5000, [500_000] * 9) for minutes in (2.0, 60.0))
+    short, long = (
+        planning.rungs(plan_of(minutes), spent_s=0.0, num_images=5000, macs=[500_000] * 9) for minutes in (2.0, 60.0)
+    )
     assert len(short) == 1
     assert short[0][1] >= planning.LEAST_RUNG_EPOCHS
     assert len(long) == 2

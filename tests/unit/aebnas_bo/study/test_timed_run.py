@@ -167,7 +167,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
     plan(folder).model_copy(update={"final_epochs": None}).write(folder.time_plan)
     asked: list[int] = []
 
-    def decide(_plan: TimePlan, _spent_s: float, num_images: int, *_: object) -> None:
+    def decide(_plan: TimePlan, *, num_images: int, **_: object) -> None:
         asked.append(num_images)
         raise StopRequested(2)
 

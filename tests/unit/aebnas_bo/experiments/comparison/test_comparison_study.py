@@ -40,7 +40,7 @@ def silent() -> RunProgress:
 
 
 def compare(folder: Path, *methods: str, seeds=(0,)) -> list[MethodRun]:
-    return run_comparison(configs(*methods), seeds, folder, silent())
+    return run_comparison(configs(*methods), seeds, folder, progress=silent())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Pat
     _, searched = finished
     short = {"plain": load_config(CONFIGS / "digits.yaml", [*SMALL, "final_training.epochs=1"],
                                   PACKAGE_METHODS / "plain.yaml")}  # fmt: skip
-    [plain] = run_comparison(short, [3], tmp_path, silent())
+    [plain] = run_comparison(short, [3], tmp_path, progress=silent())
     network = plain.network
     assert (plain.method, plain.seed, plain.curve, plain.seconds) == ("plain", 3, (), None)
     assert (network.weights, network.exits, network.exit_rates) == ("trained alone, 1 epochs", 0, (1.0,))
@@ -76,7 +76,7 @@ def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Pat
     assert len(trained) == 5
     assert max(one.validation.accuracy for one in trained) == network.validation_accuracy
     monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
-    assert run_comparison(short, [3], tmp_path, silent()) == [plain]
+    assert run_comparison(short, [3], tmp_path, progress=silent()) == [plain]
     for runs in ([plain], [plain, *searched]):
         write_outputs(tmp_path, runs)
         last = comparison_rows(runs)[-1]
@@ -109,7 +109,7 @@ def test_a_result_of_other_settings_is_not_taken(finished) -> None:
     folder, _ = finished
     other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
     with pytest.raises(UsageError, match=r"begun with other settings \(.*search.budget"):
-        run_comparison(other, [0], folder, silent())
+        run_comparison(other, [0], folder, progress=silent())
 
 
 def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monkeypatch) -> None:
@@ -117,7 +117,7 @@ def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monke
     shutil.copytree(folder / "static-seed0", tmp_path / "static-seed0")
     file, method = CONFIGS / "digits.yaml", PACKAGE_METHODS / "static.yaml"
     moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
-    assert run_comparison(moved, [0], tmp_path, silent()) == [runs[0]]
+    assert run_comparison(moved, [0], tmp_path, progress=silent()) == [runs[0]]
     with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
         assert "root: elsewhere" in store.study.config
         assert store.study.config == (tmp_path / "static-seed0" / "config.yaml").read_text()
@@ -125,7 +125,7 @@ def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monke
     back = {"static": load_config(file, [*SMALL], method)}
     for given in (back, moved):  # other settings, and the very same
         with pytest.raises(UsageError, match="begun with other images"):
-            run_comparison(given, [0], tmp_path, silent())
+            run_comparison(given, [0], tmp_path, progress=silent())
 
 
 def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
     other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
                                    PACKAGE_METHODS / "aebnas.yaml")}  # fmt: skip
     with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
-        run_comparison(other, [0], tmp_path, silent())
+        run_comparison(other, [0], tmp_path, progress=silent())
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_methods_that_do_not_share_their_ground_are_refused(tmp_path: Path) -> N
     search = given["aebnas"].search.model_copy(update={"budget": 9})
     given["aebnas"] = given["aebnas"].model_copy(update={"search": search})
     with pytest.raises(ConfigError, match=r"search.budget: aebnas and static differ"):
-        run_comparison(given, [0], tmp_path, silent())
+        run_comparison(given, [0], tmp_path, progress=silent())
 
 
 def test_methods_compared_by_latency_need_one_table(tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_methods_compared_by_latency_need_one_table(tmp_path: Path) -> None:
         for name, config in given.items()
     }
     with pytest.raises(ConfigError, match=r"search.objectives: static and aebnas-bo differ"):
-        run_comparison({**given, "aebnas-bo": timed["aebnas-bo"]}, [0], tmp_path, silent())
+        run_comparison({**given, "aebnas-bo": timed["aebnas-bo"]}, [0], tmp_path, progress=silent())
     with pytest.raises(ConfigError, match=r"estimation.latency_table: methods are compared by one table"):
-        run_comparison(timed, [0], tmp_path, silent())
+        run_comparison(timed, [0], tmp_path, progress=silent())
 
 
 def test_outputs_hold_every_run_and_means_over_seeds(finished, tmp_path: Path) -> None:

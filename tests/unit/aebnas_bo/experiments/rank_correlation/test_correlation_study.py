@@ -25,7 +25,9 @@ def _own_cache(tmp_path: Path, monkeypatch) -> None:
 
 def study(folder: Path, *changes: str, resume: bool = False):
     config = load_config(None, [*SETTINGS, *changes])
-    return run_fidelity(config, RunFolder(folder), resume, RunProgress(Console(stderr=True), quiet=True))
+    return run_fidelity(
+        config, RunFolder(folder), resume=resume, progress=RunProgress(Console(stderr=True), quiet=True)
+    )
 
 
 def without_times(path: Path) -> dict:
@@ -77,7 +79,7 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(tmp_path: Path, monk
 def test_networks_of_a_band_stay_the_same_on_resuming(tmp_path: Path, monkeypatch) -> None:
     low, high = band = 0.06, 0.09
     change = f"fidelity.band=[{low},{high}]"
-    monkeypatch.setattr(standalone, "train_from_scratch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(standalone, "train_from_scratch", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         study(tmp_path / "study", change)
     monkeypatch.undo()

@@ -36,11 +36,13 @@ def comparisons(count: int = 8) -> list[Comparison]:
 
 
 def found(entries):
-    return agreements(entries, QUANTITIES, FidelityConfig(bootstrap_samples=100), np.random.default_rng(0))
+    return agreements(
+        entries, QUANTITIES, config=FidelityConfig(bootstrap_samples=100), generator=np.random.default_rng(0)
+    )
 
 
 def test_rows_hold_both_values_and_the_parameters(tmp_path: Path) -> None:
-    write_rows(tmp_path / "rows.csv", comparisons(2), QUANTITIES, ["width", "exit1_threshold"])
+    write_rows(tmp_path / "rows.csv", comparisons(2), quantities=QUANTITIES, names=["width", "exit1_threshold"])
     header, first, second = (tmp_path / "rows.csv").read_text().splitlines()
     assert header == (
         "network,key,accuracy_estimate,accuracy_alone,average_macs_estimate,average_macs_alone,final_estimate,"
@@ -52,7 +54,7 @@ def test_rows_hold_both_values_and_the_parameters(tmp_path: Path) -> None:
 
 def test_all_statistics_can_be_computed_again_from_the_rows(tmp_path: Path) -> None:
     entries = comparisons()
-    write_rows(tmp_path / "rows.csv", entries, QUANTITIES, ["width", "exit1_threshold"])
+    write_rows(tmp_path / "rows.csv", entries, quantities=QUANTITIES, names=["width", "exit1_threshold"])
     read, quantities = read_rows(tmp_path / "rows.csv")
     assert (read, quantities) == (entries, QUANTITIES)
     assert found(read) == found(entries)
