@@ -3,11 +3,19 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+MOST_POSITIONAL, MOST_PARAMETERS = 3, 6
+LONG_SIGNATURES = {  # whose signatures are not ours to choose
+    "search/ax_strategy.py: ArchitectureAcquisition.optimize",  # overrides Ax's method
+    "supernet/depthwise.py: _SmallMapConvolution.forward",  # PyTorch calls it as ctx and the tensors, by position
+    "deploy/segments.py: EarlyExitNetwork._run_from.leave",  # a branch of torch.cond: operands come by position
+    "deploy/segments.py: EarlyExitNetwork._run_from.go_on",  # the other branch
+}
 FILES = sorted([*(ROOT / "aebnas_bo").rglob("*.py"), *(ROOT / "surrogates").rglob("*.py")])
 
 
@@ -53,6 +61,47 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 100, f"{path}: {node.name}"
+
+
+def functions(node: ast.AST, where: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield every function below a node, with the names of what it stands in."""
+    for child in ast.iter_child_nodes(node):
+        name = where
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            name = f"{where}.{child.name}" if where else child.name
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield name, child
+        yield from functions(child, name)
+
+
+def has_long_signature(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    given = function.args
+    positional = [one.arg for one in (*given.posonlyargs, *given.args) if one.arg not in {"self", "cls"}]
+    return len(positional) > MOST_POSITIONAL or len(positional) + len(given.kwonlyargs) > MOST_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("signature", "is_long"),
+    [("self, a, b, c", False), ("a, b, c, d", True), ("a, /, b, c, d", True), ("a, *, b, c, d, e, f", False),
+     ("a, *, b, c, d, e, f, g", True)],
+)  # fmt: skip
+def test_a_long_signature_is_known(signature: str, is_long: bool) -> None:
+    [(name, function)] = functions(ast.parse(f"async def long({signature}): ..."))
+    assert (name, has_long_signature(function)) == ("long", is_long)
+
+
+def test_functions_take_few_parameters() -> None:
+    package, found = ROOT / "aebnas_bo", set()
+    for path in FILES:
+        if not path.is_relative_to(package):
+            continue
+        is_command = path.parent.name == "cli" and path.stem.endswith(("_command", "_commands"))
+        for name, function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            if is_command and not name.startswith("_"):
+                continue  # its parameters are the flags of a command
+            if has_long_signature(function):
+                found.add(f"{path.relative_to(package).as_posix()}: {name}")
+    assert found == LONG_SIGNATURES
 
 
 def test_no_file_of_the_packages_is_left_out_of_the_installation() -> None:
