@@ -80,8 +80,8 @@ def points_of(space: SearchSpace) -> st.SearchStrategy[Point]:
 
 
 def similar_points_of(space: SearchSpace) -> st.SearchStrategy[tuple[Point, Point]]:
-    """Two points that differ in at most a few parameters, so that many of them mean the same."""
-    changed = st.sets(st.sampled_from(space.names), max_size=3)
+    """Two points that differ in a few parameters at most, so that many of them mean the same."""
+    changed = st.sets(st.sampled_from(space.names), min_size=1, max_size=3)
     return st.builds(
         lambda one, other, names: (one, {**one, **{name: other[name] for name in names}}),
         points_of(space), points_of(space), changed,
