@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import aebnas_bo as ab
+from aebnas_bo.testing.cost_objective_contract import CostObjectiveContract
 from aebnas_bo.testing.image_dataset_contract import ImageDatasetContract
 from aebnas_bo.testing.strategy_contract import StrategyContract
 
@@ -151,6 +152,12 @@ class Weights:
     def costs(self, architecture: ab.Architecture, skeleton: ab.Skeleton) -> list[float]:
         count = sum(one.numel() for one in ab.Subnet(architecture, skeleton).parameters())
         return [count / 1000] * (len(architecture.active_exits) + 1)
+
+
+class TestWeights(CostObjectiveContract):
+    @pytest.fixture
+    def objective(self) -> ab.CostObjective:
+        return Weights()
 
 
 def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
