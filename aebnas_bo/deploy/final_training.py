@@ -14,7 +14,7 @@ from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.joint_loss import Targets
-from aebnas_bo.training.objective import make_network_loss
+from aebnas_bo.training.network_loss import make_network_loss
 from aebnas_bo.training.precision import autocast
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import (

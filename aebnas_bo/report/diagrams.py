@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from aebnas_bo.report.networks import ShownNetwork, ShownOutput
 from aebnas_bo.report.number_text import macs_text, percent_text
 from aebnas_bo.space.architecture import BranchLayer
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.plan import BlockPlan, BranchPlan
 
 WIDTH = 420.0

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
-from aebnas_bo.space.layer_kinds import LayerKind
+from aebnas_bo.space.block_and_layer_kinds import LayerKind
 
 Activation = Literal["relu", "hardswish"]
 
@@ -61,7 +61,7 @@ class Block:
     Args:
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier inside kinds that expand, such as an inverted residual; 1 for the others.
-        kind: What it consists of (`layer_kinds.LAYER_KINDS`).
+        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`).
     """
 
     kernel: int
@@ -85,7 +85,7 @@ class BranchLayer:
     """One layer of an exit branch.
 
     Args:
-        kind: What it consists of (`layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write `expansion`
+        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write `expansion`
             times the channels they read; kinds that expand inside, such as `inverted_residual`, keep the channels.
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier.

@@ -8,8 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from aebnas_bo.space.architecture import Activation, Block
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.consistency import exit_problems, space_problems
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.storage.frozen_model import FrozenModel
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
@@ -52,7 +52,7 @@ class StageChoices(Declaration):
         kernels: Kernel sizes of the spatial convolution.
         expansions: Channel multipliers of the kinds that expand inside, such as inverted residuals.
         stride: Stride of the first block.
-        kinds: Kinds of block (`layer_kinds.LAYER_KINDS`); every block of the stage may be of another one.
+        kinds: Kinds of block (`block_and_layer_kinds.LAYER_KINDS`); every block of the stage may be of another one.
     """
 
     widths: PositiveChoices

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import get_args
 
 from aebnas_bo.space.architecture import Activation
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
 
 COLUMN = 36  # where a comment on the same line begins
 KINDS = ", ".join(LAYER_KINDS)

@@ -15,8 +15,8 @@ from typing import cast
 
 from aebnas_bo.errors import SearchSpaceError
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (
     ChoiceParameter,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 
 CACHED_PLANS = 4096
 SQUEEZE_MULTIPLE = 8

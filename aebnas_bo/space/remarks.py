@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.extremes import never_saves, sides
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.network_space import NetworkSpace
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from aebnas_bo.space.architecture import Activation
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, Channels, LayerKind
 from aebnas_bo.space.declaration import StageChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, Channels, LayerKind
 from aebnas_bo.space.plan import BlockPlan, ConvPlan, squeeze_plan
 from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, ElasticSqueeze, modules_of
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.plan import BranchLayerPlan, BranchPlan, ConvPlan
 from aebnas_bo.supernet.blocks import LayerSizes, convolutions_of
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, modules_of

@@ -18,7 +18,7 @@ from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.losses import soft_labels
-from aebnas_bo.training.objective import Network, NetworkLoss, make_network_loss
+from aebnas_bo.training.network_loss import Network, NetworkLoss, make_network_loss
 from aebnas_bo.training.precision import autocast
 from aebnas_bo.training.training_loop import NO_RECORDER, Backward, Recorder, TrainingData, TrainingRun, train
 

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.macs import ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS

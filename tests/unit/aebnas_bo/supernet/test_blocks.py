@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from aebnas_bo.space.architecture import Architecture, Block, Skeleton, Stage
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.declaration import StageChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.plan import BlockPlan, network_plan
 from aebnas_bo.supernet.blocks import ElasticBlock, LayerSizes, convolutions_of
 from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, modules_of

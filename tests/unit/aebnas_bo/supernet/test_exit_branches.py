@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.plan import BranchPlan, network_plan
 from aebnas_bo.supernet.exit_branches import ElasticBranch
 

@@ -12,8 +12,8 @@ import torch
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.sampling import Extreme, TrainingSampler

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.space.layer_kinds import LAYER_KINDS
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract

@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from aebnas_bo.space.layer_kinds import LAYER_KINDS, Kind, KindConvolution, LayerKind
+from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, Kind, KindConvolution, LayerKind
 
 DEPTHWISE = KindConvolution("input", is_spatial=True, is_depthwise=True)
 
