@@ -85,8 +85,9 @@ class BranchLayer:
     """One layer of an exit branch.
 
     Args:
-        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write `expansion`
-            times the channels they read; kinds that expand inside, such as `inverted_residual`, keep the channels.
+        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write
+            `expansion` times the channels they read; kinds that expand inside, such as `inverted_residual`, keep the
+            channels.
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier.
         pool: Whether a 2x2 max-pool follows.

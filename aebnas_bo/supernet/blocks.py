@@ -77,7 +77,7 @@ class LayerSizes:
     kernel: int
 
     def channels(self, which: Channels) -> int:
-        """Return how many channels a name of `layer_kinds` stands for."""
+        """Return how many channels a name of `block_and_layer_kinds` stands for."""
         return {"input": self.in_channels, "hidden": self.hidden, "output": self.out_channels}[which]
 
 

@@ -282,7 +282,7 @@ def _weight_after_steps(gradient: float, num_steps: int, **settings: float) -> t
     config = CONFIG.model_copy(update={"epochs": num_steps, "weight_decay": 0.0, "warmup_epochs": 0.0, **settings})
     run = TrainingRun(model, lambda _: backward, 1, "toy", "toy_training", 0)
     data = TrainingData(torch.zeros(16, 1), torch.zeros(16, dtype=torch.long), lambda batch, labels, _: (batch, labels))
-    train(run, data, config, lambda report: rates.append(report.learning_rate), None, "mine")  # one step an epoch
+    train(run, data, config, recorder=Recorder(lambda report: rates.append(report.learning_rate)))  # one step an epoch
     return model.weight.item(), rates
 
 
