@@ -22,7 +22,7 @@ def test_tables_hold_everything(tmp_path: Path, trials, objectives) -> None:
         trials,
         objectives,
         parameter_names=["exit1_depth", "exit1_threshold"],
-        detail_names=["exit1_rate", "final_rate"],
+        exit_names=["exit1_rate", "final_rate"],
     )
     rows = read(tmp_path / "trials.csv")
     assert list(rows[0]) == [
@@ -41,7 +41,7 @@ def test_front_has_corrected_accuracies(tmp_path: Path, trials, objectives) -> N
         trials,
         objectives,
         parameter_names=[],
-        detail_names=[],
+        exit_names=[],
         corrected={(0, 0): CorrectedPoint(49.0, 52.0, 2.1)},
     )
     rows = {row["trial"]: row for row in read(tmp_path / "pareto_front.csv")}
@@ -52,7 +52,7 @@ def test_front_has_corrected_accuracies(tmp_path: Path, trials, objectives) -> N
 
 def test_curve_recomputed_from_the_file_is_the_same(tmp_path: Path, objectives) -> None:
     many = [make_trial(n, 100 / (n + 3) + n / 7, 4.9 / (n + 1) ** 0.5) for n in range(30)]
-    write_tables(tmp_path, many, objectives, parameter_names=[], detail_names=[])
+    write_tables(tmp_path, many, objectives, parameter_names=[], exit_names=[])
     again = [
         make_trial(int(row["trial"]), float(row["accuracy"]), float(row["average_macs"]))
         for row in read(tmp_path / "trials.csv")
@@ -79,7 +79,7 @@ def test_further_settings_stand_in_their_own_table_and_on_the_front(tmp_path: Pa
     trial = with_further(make_trial(1, 80.0, 3.0), make_point(0.1, 70.0, 2.0), make_point(0.9, 75.0, 3.5))
     many = [make_trial(0, 60.0, 2.5), trial]
     write_tables(
-        tmp_path, many, objectives, parameter_names=["exit1_depth", "exit1_threshold"], detail_names=["exit1_rate"]
+        tmp_path, many, objectives, parameter_names=["exit1_depth", "exit1_threshold"], exit_names=["exit1_rate"]
     )
     assert [row["trial"] for row in read(tmp_path / "trials.csv")] == ["0", "1"]
     settings = read(tmp_path / "settings.csv")
