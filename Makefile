@@ -8,7 +8,7 @@ CIFAR10 ?= runs/cifar10
 FIDELITY ?=
 METHODS := static edanas nachos aebnas aebnas-bo
 
-.PHONY: run test cifar10 cifar10-reduced format clean
+.PHONY: run test test-fast cifar10 cifar10-reduced format clean
 
 run: $(STAMP)
 	$(VENV)/bin/python -m aebnas_bo.run --budget 200 $(ARGS)
@@ -18,7 +18,14 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy tests/integration/test_front_door.py  # as a user's code
-	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal $(or $(ARGS),--cov --cov-report=)
+	$(if $(ARGS),,$(VENV)/bin/python -m tests.check_coverage)
+
+# While working: less than a minute on two cores. CONTRIBUTING.md says what it leaves out.
+test-fast: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
 # docs/results.md from the beginning; what was stopped goes on from there with the same command. ARGS: `--set` options.
 cifar10: $(STAMP)
@@ -58,4 +65,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
