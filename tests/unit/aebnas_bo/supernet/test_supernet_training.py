@@ -18,7 +18,7 @@ from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
-from aebnas_bo.training import objective
+from aebnas_bo.training import network_loss
 from aebnas_bo.training.losses import exit_loss
 from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
@@ -102,7 +102,7 @@ def _losses_of_a_step(
         weights_seen.append(tuple(weights))
         return exit_loss(outputs, targets, weights, label_smoothing=label_smoothing)
 
-    monkeypatch.setattr(objective, "exit_loss", spy)
+    monkeypatch.setattr(network_loss, "exit_loss", spy)
     _train(CONFIG.model_copy(update=changes), images=16)
     return targets_seen[::2], targets_seen[1::2], weights_seen[::2], weights_seen[1::2]
 
