@@ -25,7 +25,7 @@ coverage: $(STAMP)
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal --cov --cov-report= $(ARGS)
 	$(VENV)/bin/python -m tests.check_coverage
 
-# While working: less than a minute on two cores. CONTRIBUTING.md says what it leaves out.
+# While working: ruff and the unit tests that are not marked slow.
 test-fast: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
