@@ -25,7 +25,7 @@ class Run:
         method: Name of the method.
         seed: Seed of the method.
         trials: Hypervolume after each evaluation, of the trials as proposed.
-        settings: The same with each network's further threshold settings, whoever proposed the network.
+        settings: The same with each network's further threshold settings, of any strategy.
         generation_s: Seconds that each proposal took.
     """
 

@@ -61,7 +61,7 @@ def strategy(space: NetworkSpace, objectives: Sequence[Objective], name: str) ->
 def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:
     """Time suggestions; the first of each strategy is not counted.
 
-    Then it is told of all trials; ours fits, Ax proposes the centre of the space.
+    Then it gets all trials; ours fits, Ax proposes the centre of the space.
     """
     lines, ours, peers = [], [], []
     for told in TOLD:

@@ -20,7 +20,7 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_training import train_from_scratch
-from aebnas_bo.deploy.operating_points import MeasuredSplit, OperatingPoint, operating_points
+from aebnas_bo.deploy.operating_points import BudgetPoint, MeasuredSplit, operating_points
 from aebnas_bo.estimation.measuring import exit_table, output_logits
 from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
@@ -190,7 +190,7 @@ def _loss(network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, targe
 
 
 @torch.no_grad()
-def _measured(ground: Ground, subnet: Subnet) -> list[OperatingPoint]:
+def _measured(ground: Ground, subnet: Subnet) -> list[BudgetPoint]:
     """Return the network at thresholds tuned on validation images: its own figures where it has no exit."""
     config, splits, costs = ground.config, ground.splits, exit_costs(ground.architecture, ground.skeleton)
 
@@ -204,7 +204,7 @@ def _measured(ground: Ground, subnet: Subnet) -> list[OperatingPoint]:
     return operating_points(measured(splits.validation), measured(splits.test), costs)
 
 
-def _point(job: Job, epochs: float, point: OperatingPoint) -> Point:
+def _point(job: Job, epochs: float, point: BudgetPoint) -> Point:
     is_held_out = job.part == "exit"
     return Point(
         network=f"w{job.width}",

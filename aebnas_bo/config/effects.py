@@ -68,13 +68,14 @@ def check_after_search(options: Sequence[str]) -> None:
     """
     refused = [one for one in options if (effect := _effect_of_option(one)) is not None and effect not in AFTER_SEARCH]
     if refused:
-        others = [path for path in settings_with(AFTER_SEARCH) if not path.startswith(("final_training", "shortlist"))]
+        sections = ("final_training", "shortlist", "fidelity")  # named whole, or no part of a training
+        others = [path for path in settings_with(AFTER_SEARCH) if not path.startswith(sections)]
         allowed = f"final_training.*, shortlist.*, {', '.join(others)}"
         raise ConfigError([f"--set {one}: the study is made; what can change is {allowed}" for one in refused])
 
 
 def _effect_of_option(option: str) -> Effect | None:
-    """Return the effect of the setting that an option names, `None` for a whole section or no setting."""
+    """Return the effect of the setting or section that an option names, `None` if there is no such setting."""
     path = option.partition("=")[0].strip()
     try:
         return effect_of(path)

@@ -12,7 +12,7 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
-from aebnas_bo.deploy.operating_points import OperatingPoint, operating_points, tuned_with_margins
+from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.trainings import Training
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
@@ -78,7 +78,7 @@ def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training)
 @torch.no_grad()
 def describe_network(
     network: Measurable, subnet: Subnet, origin: Origin, *, device: str
-) -> tuple[NetworkDescription, list[OperatingPoint]]:
+) -> tuple[NetworkDescription, list[BudgetPoint]]:
     """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once.
 
     Args:

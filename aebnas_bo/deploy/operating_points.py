@@ -27,7 +27,7 @@ OPERATING_POINTS_FILE = "operating_points.csv"
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class BudgetPoint:
     """One network at the thresholds tuned for one budget.
 
     Args:
@@ -123,7 +123,7 @@ def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> 
     return with_margins(table, costs, tuned.thresholds)
 
 
-def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[OperatingPoint]:
+def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[BudgetPoint]:
     """Tune a network to budgets from its cheapest exit's cost to its whole one's, evenly on a logarithmic scale.
 
     The budgets depend on the architecture alone, so that trainings with several seeds can be averaged budget by budget.
@@ -142,11 +142,11 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
     for budget in budgets.round():
         thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget)))
         on_validation, on_test = (figures_at(split, costs, thresholds) for split in (validation, test))
-        points.append(OperatingPoint(millions(float(budget)), thresholds, on_validation, on_test))
+        points.append(BudgetPoint(millions(float(budget)), thresholds, on_validation, on_test))
     return points
 
 
-def write_operating_points(path: Path, points: Sequence[OperatingPoint], costs: ExitCosts) -> None:
+def write_operating_points(path: Path, points: Sequence[BudgetPoint], costs: ExitCosts) -> None:
     """Write a row per budget; the threshold of an exit that is not run is empty, where the network ends it is 0.
 
     Args:

@@ -39,7 +39,7 @@ def with_chances(table: ExitTable) -> ExitTable:
 def tune_by_chances(
     table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], goal: TuningGoal
 ) -> TunedThresholds:
-    """Return the best thresholds for a goal, by expected accuracy; a least accuracy is counted, as promised to users.
+    """Return the best thresholds for a goal, by expected accuracy; an accuracy that is asked for is counted.
 
     Args:
         table: The network's table over `B` images.

@@ -29,8 +29,8 @@ class ExitTable:
         is_correct: `E x B` booleans, whether each output's prediction is right.
         macs: Cost of leaving at each output, `E` integers, earlier active branches included.
         rule: What thresholds are held against.
-        chance: `E x B` probabilities that each output is right, judged by its confidence (`with_chances`). Where they
-            are given, thresholds are tuned on them in place of `is_correct`.
+        chance: `E x B` probabilities that each output is right, judged by confidences (`chances.with_chances`). Where
+            they are given, thresholds are tuned on them and not on `is_correct`.
     """
 
     confidence: Tensor

@@ -92,7 +92,7 @@ class ElasticBranch(nn.Module):
         return self.classifier if plan.layers else self.bare_classifier
 
     def forward(self, features: Tensor, plan: BranchPlan) -> tuple[Tensor, Tensor | None]:
-        """Return the logits of the branch a plan describes, and those that train the backbone in its place.
+        """Return the logits of the branch a plan describes, and those that train the backbone instead.
 
         Args:
             features: What the stage gives, `B x C x H x W`.

@@ -170,6 +170,10 @@ def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
     assert study.train("best-accuracy", quiet=True).description.test.accuracy > 0
     with pytest.raises(ab.ConfigError, match=r"Study\.open\(folder, objective=\.\.\.\)"):
         ab.Study.open(study.folder).run(budget=5, quiet=True)
+    other = Weights()
+    other.name = "numbers"
+    with pytest.raises(ab.ConfigError, match="optimises accuracy, average_macs, weights, which cannot become"):
+        ab.Study.open(study.folder, objective=other).run(budget=5, quiet=True)
     assert len(ab.Study.open(study.folder, objective=Weights()).run(budget=5, quiet=True)) == 5
 
 

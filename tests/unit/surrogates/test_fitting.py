@@ -107,4 +107,4 @@ def test_a_model_left_behind_lets_go_of_what_it_cached() -> None:
     assert first.prediction_strategy is not None
     fit_surrogate(second, memory)
     assert first.prediction_strategy is None
-    assert torch.allclose(first.posterior(data(5)[0]).mean, expected)  # worked out anew where it is still asked
+    assert torch.allclose(first.posterior(data(5)[0]).mean, expected)  # computed again where it is still asked

@@ -62,7 +62,7 @@ def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
     assert load_config(None, settings).supernet.epochs == round(300_000 / 5050)
     assert load_config(None, [*settings, "data.max_classes=2"]).final_training.epochs == 160
     nowhere = load_config(None, ["data.dataset=imagefolder", "data.root=nowhere", "data.image_size=16"])
-    assert nowhere.supernet.epochs == 30  # whoever reads the images says that there are none
+    assert nowhere.supernet.epochs == 30  # reading the images reports that there are none
 
 
 def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_an_accuracy_that_is_met_stays_met_when_a_tail_might_be_dropped() -> Non
 
 
 def test_a_tail_is_dropped_only_where_that_costs_no_more() -> None:
-    table = exit_and_tail([1, 0], [1, 0])  # a branch dearer than the tail
+    table = exit_and_tail([1, 0], [1, 0])  # a branch that costs more than the tail
     goal = TuningGoal("max_macs", 100.0)
     assert tune_thresholds(table, backbone=(4, 12), branches=(10,), goal=goal).thresholds == (None,)
 

@@ -1,4 +1,4 @@
-"""What every strategy promises, whoever wrote it."""
+"""What every strategy promises, and what ours do beyond that."""
 
 import subprocess
 import sys
