@@ -18,8 +18,8 @@ from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.deploy.export import trained_network
 from aebnas_bo.deploy.latency_measurement import Workload, measure_latency
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.deploy.network_training import choose_candidate
 from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
+from aebnas_bo.deploy.training_pipeline import choose_candidate
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from benchmarks.records import output_file

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.config.loading import dump_config
-from aebnas_bo.deploy.network_training import Candidate, choose_candidate, train_candidate
+from aebnas_bo.deploy.training_pipeline import Candidate, choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.architecture import content_key

@@ -30,7 +30,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
-from aebnas_bo.deploy.trainings import TrainedNetwork, trained_networks
+from aebnas_bo.deploy.training_folders import TrainedNetwork, trained_networks
 from aebnas_bo.experiments.comparison.comparison_tables import method_colours
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder

@@ -27,7 +27,7 @@ from rich.console import Console
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.final_training import fresh_subnet, train_network
+from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_answers
 from aebnas_bo.estimation.measuring import output_logits
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint

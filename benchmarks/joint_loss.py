@@ -21,7 +21,7 @@ from torch import Tensor
 
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import MeasuringImages, measure

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
-from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.strategy_registry import make_strategy
 from aebnas_bo.space.search_space import SearchSpace
 from benchmarks.peers import optuna_nsga2, optuna_tpe, pymoo_nsga2
 from benchmarks.problem import Problem

@@ -28,7 +28,7 @@ import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal

@@ -22,8 +22,8 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.exit_prices import exit_macs
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
-from aebnas_bo.search.strategies import make_strategy
 from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.strategy_registry import make_strategy
 from aebnas_bo.search.trial import Trial, as_proposed
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.problem import CONFIGURATIONS

@@ -19,7 +19,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.operating_points import BudgetPoint, MeasuredSplit, operating_points
 from aebnas_bo.estimation.measuring import exit_table, output_logits
 from aebnas_bo.seeding import child_seed, torch_generator

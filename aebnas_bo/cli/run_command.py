@@ -68,7 +68,7 @@ def _run(
 ) -> None:
     # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
     from aebnas_bo.config.loading import load_config
-    from aebnas_bo.deploy.trained_points import draw_front
+    from aebnas_bo.deploy.front_with_trained import draw_front
     from aebnas_bo.preparation.problem import Problem
     from aebnas_bo.preparation.progress import RunProgress
     from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
@@ -108,7 +108,7 @@ def _print_result(
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.analysis.summary import corrected_accuracies
     from aebnas_bo.analysis.supernet_check import supernet_warning
-    from aebnas_bo.deploy.trained_points import trained_points
+    from aebnas_bo.deploy.front_with_trained import trained_points
     from aebnas_bo.search.trial_store import TrialStore
     from aebnas_bo.study.timed_output import next_step, print_timed
 

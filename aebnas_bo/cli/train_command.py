@@ -67,13 +67,13 @@ def train(
     options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.deploy.class_outputs import write_confusion_csv
-        from aebnas_bo.deploy.network_training import choose_candidate, final_recipe, train_candidate, training_of
+        from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal
+        from aebnas_bo.deploy.per_class_tables import write_confusion_csv
         from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
-        from aebnas_bo.deploy.trained_points import draw_front
         from aebnas_bo.deploy.trained_table import write_outputs_csv
-        from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
+        from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
+        from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, train_candidate, training_of
         from aebnas_bo.preparation.progress import RunProgress
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.shortlist.shortlist_study import check_shortlist, shortlisted
@@ -133,8 +133,8 @@ def _print_training(
         plains: Plain networks trained by the same recipe.
         every: All trainings of the architecture.
     """
-    from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text
-    from aebnas_bo.deploy.seen_figures import looks_text
+    from aebnas_bo.deploy.looks_at_test_images import looks_text
+    from aebnas_bo.deploy.per_class_tables import class_table, confusions_line, reference_text
     from aebnas_bo.deploy.trained_table import other_recipes, outputs_table, training_table
 
     stdout.print(training_table(networks, plains))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from aebnas_bo.deploy.class_answers import ClassAnswers
+from aebnas_bo.deploy.per_class_accuracy import ClassAnswers
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
 from aebnas_bo.errors import AebnasError, first_problem
 from aebnas_bo.space.architecture import Architecture, Skeleton

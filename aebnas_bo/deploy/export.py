@@ -15,7 +15,7 @@ from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import MANIFEST
 from aebnas_bo.deploy.segments import drop_tail, segments
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text

@@ -32,7 +32,7 @@ from aebnas_bo.deploy.runtime import (
 )
 from aebnas_bo.deploy.segments import Segment, segments
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.quiet import without_remarks
+from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.space.macs import millions
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet

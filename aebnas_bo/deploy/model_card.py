@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
 from aebnas_bo.deploy.description import Figures, NetworkDescription
+from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
 from aebnas_bo.space.macs import millions
 
 MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from aebnas_bo.deploy.class_answers import class_answers
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
+from aebnas_bo.deploy.per_class_accuracy import class_answers
 from aebnas_bo.early_exit.exit_rule import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
 from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use
 from aebnas_bo.space.macs import ExitCosts, millions

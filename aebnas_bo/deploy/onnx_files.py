@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from aebnas_bo.deploy.checksum import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.quiet import without_remarks
+from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.storage.atomic_files import write_bytes
 
 if TYPE_CHECKING:

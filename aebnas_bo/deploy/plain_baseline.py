@@ -10,12 +10,19 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
-from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, PLAIN, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.deploy.training_folders import (
+    CHECKPOINT_FILE,
+    PLAIN,
+    RECIPE_DIGITS,
+    Training,
+    training_folder,
+    write_recipe,
+)
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.preparation.fingerprints import recipe_identity

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aebnas_bo.deploy.checksum import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.quiet import without_remarks
+from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.storage.atomic_files import write_bytes
 
 EXTRA = "network.json"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore

@@ -21,7 +21,7 @@ from torch import Tensor
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import largest_trained

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.estimation.latency import Decision, LatencyPrices, LatencyTable, Part, parts_of
-from aebnas_bo.estimation.quiet import without_remarks
+from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace

@@ -16,9 +16,9 @@ from aebnas_bo.analysis.summary import Summary, corrected_accuracies, read_summa
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.seen_figures import known_looks
-from aebnas_bo.deploy.trained_points import trained_points
-from aebnas_bo.deploy.trainings import plain_networks, trained_networks
+from aebnas_bo.deploy.front_with_trained import trained_points
+from aebnas_bo.deploy.looks_at_test_images import known_looks
+from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
 from aebnas_bo.preparation.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.preparation.supernet_preparation import table_store

@@ -26,8 +26,8 @@ from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
+from aebnas_bo.report.first_sentences import opening
 from aebnas_bo.report.number_text import duration_text, macs_text, percent_text, signed_text
-from aebnas_bo.report.opening import opening
 from aebnas_bo.report.report_figures import (
     Figure,
     MarkedNetworks,

@@ -9,8 +9,8 @@ from functools import partial
 import torch
 
 from aebnas_bo.analysis.selection import Selection
-from aebnas_bo.deploy.network_training import Candidate, final_recipe
 from aebnas_bo.deploy.standalone import StandaloneNetworks
+from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError

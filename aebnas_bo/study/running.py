@@ -35,8 +35,8 @@ from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_s
 from aebnas_bo.search.first_points import FirstPoints
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
-from aebnas_bo.search.strategies import check_strategy, make_strategy
 from aebnas_bo.search.strategy import Strategy
+from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
 from aebnas_bo.space.macs import exit_costs, millions

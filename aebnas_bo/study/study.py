@@ -23,11 +23,11 @@ from aebnas_bo.data.given_images import Arrays, ImageDataset
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.export import check_formats, export_network
+from aebnas_bo.deploy.front_with_trained import draw_front, trained_points
 from aebnas_bo.deploy.network_file import NETWORK_FILE
-from aebnas_bo.deploy.network_training import choose_candidate, train_candidate, training_of
 from aebnas_bo.deploy.runtime import Pictures, Predictions, load
-from aebnas_bo.deploy.trained_points import draw_front, trained_points
-from aebnas_bo.deploy.trainings import trained_networks, training_folder
+from aebnas_bo.deploy.training_folders import trained_networks, training_folder
+from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate, training_of
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
 from aebnas_bo.preparation.problem import Problem

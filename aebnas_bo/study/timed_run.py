@@ -12,8 +12,8 @@ from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.network_training import Candidate, final_recipe, train_candidate
 from aebnas_bo.deploy.plain_baseline import PlainGround
+from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_candidate
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from aebnas_bo.deploy.final_training import train_from_scratch
+from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.preparation.fingerprints import capped
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data, with_budget

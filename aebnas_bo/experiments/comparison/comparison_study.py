@@ -20,7 +20,7 @@ from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
-from aebnas_bo.search.strategies import check_strategy
+from aebnas_bo.search.strategy_registry import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder

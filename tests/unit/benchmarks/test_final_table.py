@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
-from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
+from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.storage.run_folder import RunFolder
 from benchmarks import final_table

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aebnas_bo.cli.app import app
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.storage.run_folder import RunFolder
 
 SETTINGS = ("data.max_train_images=300", "shortlist.rungs=[[9,1],[2,2]]")

@@ -8,8 +8,8 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import plain_baseline
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
-from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
 from aebnas_bo.deploy.plain_baseline import (
     PlainComparison,
     PlainGround,
@@ -22,8 +22,8 @@ from aebnas_bo.deploy.plain_baseline import (
     train_baselines,
     train_plain,
 )
-from aebnas_bo.deploy.seen_figures import known_looks
-from aebnas_bo.deploy.trainings import plain_networks, trained_networks, training_folder
+from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
+from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training import training_loop as loop

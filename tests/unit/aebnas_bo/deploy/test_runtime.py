@@ -12,12 +12,12 @@ from PIL import Image
 
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy import load
+from aebnas_bo.deploy.checksum import UNSEALED, seal
 from aebnas_bo.deploy.description import NetworkFileError
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import StepwiseEngine
-from aebnas_bo.deploy.seal import UNSEALED, seal
 from aebnas_bo.deploy.segments import segments, sureness
 from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.errors import DataError, UsageError

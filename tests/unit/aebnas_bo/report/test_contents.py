@@ -5,7 +5,7 @@ import pytest
 
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.deploy.description import NetworkFileError
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.stored_run import read_run

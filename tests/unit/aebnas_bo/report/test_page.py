@@ -12,9 +12,9 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.deploy.class_answers import class_answers
-from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
+from aebnas_bo.deploy.per_class_accuracy import class_answers
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
+from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.report.contents import Contents, gather

@@ -5,8 +5,8 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import standalone
-from aebnas_bo.deploy.network_training import Candidate, choose_candidate
 from aebnas_bo.deploy.shortlist_file import SHORTLIST_FILE, read_shortlist
+from aebnas_bo.deploy.training_pipeline import Candidate, choose_candidate
 from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.shortlist_study import Ground, check_shortlist, choose_shortlist, shortlisted

@@ -9,7 +9,7 @@ from rich.console import Console
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.shortlist_file import read_shortlist
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import CorruptStateError, RunFolderInUseError, StopRequested
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress

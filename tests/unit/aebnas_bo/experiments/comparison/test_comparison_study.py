@@ -9,7 +9,7 @@ from rich.console import Console
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy import plain_baseline
-from aebnas_bo.deploy.trainings import plain_networks
+from aebnas_bo.deploy.training_folders import plain_networks
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.experiments.comparison import comparison_study as study
 from aebnas_bo.experiments.comparison.comparison_study import MethodRun, run_comparison

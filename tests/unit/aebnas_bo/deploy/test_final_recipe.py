@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebnas_bo.deploy.final_training import fresh_subnet, train_from_scratch
+from aebnas_bo.deploy.final_recipe import fresh_subnet, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.supernet.subnet import Subnet

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
-from aebnas_bo.deploy.class_answers import ClassAnswers, confusion_text
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
 
 MOST_IN_MATRIX = 12  # classes; a larger matrix is in the CSV file alone
 MOST_ROWS = 10  # of the classes with the lowest accuracy where there are more than fit a matrix

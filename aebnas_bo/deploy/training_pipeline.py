@@ -13,9 +13,10 @@ from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.describing import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.final_training import fresh_subnet, train_network
+from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
+from aebnas_bo.deploy.looks_at_test_images import look_of, note_look
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
@@ -25,9 +26,8 @@ from aebnas_bo.deploy.operating_points import (
     write_operating_points,
 )
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
-from aebnas_bo.deploy.seen_figures import look_of, note_look
 from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
-from aebnas_bo.deploy.trainings import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.deploy.training_folders import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint

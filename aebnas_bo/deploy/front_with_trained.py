@@ -8,7 +8,7 @@ from aebnas_bo.config.loading import parse_config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.deploy.shortlist_file import read_shortlist
-from aebnas_bo.deploy.trainings import plain_networks, trained_networks
+from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 

@@ -13,7 +13,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
-from aebnas_bo.deploy.trainings import Training
+from aebnas_bo.deploy.training_folders import Training
 from aebnas_bo.early_exit.calibration import calibration_error
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal

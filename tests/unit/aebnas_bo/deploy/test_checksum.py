@@ -1,7 +1,7 @@
 import pytest
 
+from aebnas_bo.deploy.checksum import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.description import NetworkFileError
-from aebnas_bo.deploy.seal import UNSEALED, check_seal, seal
 
 
 def test_a_seal_fits_what_was_sealed_and_nothing_else() -> None:

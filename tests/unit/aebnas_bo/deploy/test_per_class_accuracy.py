@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from aebnas_bo.deploy.class_answers import ClassAnswers, Confusion, class_answers, confusion_text
+from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, Confusion, class_answers, confusion_text
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
 ANSWERS = torch.tensor([0, 0, 1, 2, 1, 1, 0, 0, 0, 2, 1])

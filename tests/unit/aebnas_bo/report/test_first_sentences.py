@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from aebnas_bo.report.contents import gather
-from aebnas_bo.report.opening import opening
+from aebnas_bo.report.first_sentences import opening
 from aebnas_bo.report.stored_run import StoredRun, read_run
 
 

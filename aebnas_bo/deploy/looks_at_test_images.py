@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from aebnas_bo.deploy.trainings import trained_networks
+from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.run_folder import RunFolder

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from aebnas_bo.estimation.quiet import TALKATIVE, without_remarks
+from aebnas_bo.estimation.silenced_remarks import TALKATIVE, without_remarks
 
 
 def talk_and_fail() -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from aebnas_bo.deploy.looks_at_test_images import LOOKS_FILE, Look, known_looks, look_of, looks_text, note_look
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import save_network
-from aebnas_bo.deploy.seen_figures import LOOKS_FILE, Look, known_looks, look_of, looks_text, note_look
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.storage.run_folder import RunFolder
 

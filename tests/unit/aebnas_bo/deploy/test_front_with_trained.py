@@ -2,9 +2,9 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.deploy.network_training import choose_candidate, train_candidate
+from aebnas_bo.deploy.front_with_trained import draw_front, trained_points
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
-from aebnas_bo.deploy.trained_points import draw_front, trained_points
+from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.rungs import Judgement

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 import pytest
 
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.search import strategies
+from aebnas_bo.search import strategy_registry
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
-from aebnas_bo.search.strategies import make_strategy
+from aebnas_bo.search.strategy_registry import make_strategy
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 from aebnas_bo.study.running import MakeStrategy
 from aebnas_bo.testing.strategy_contract import StrategyContract
@@ -40,7 +40,7 @@ def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None
 
 def test_a_strategy_whose_package_is_missing_names_its_extra(estimator, objectives, settings, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pymoo", None)
-    monkeypatch.setattr(strategies, "find_spec", lambda name: None if name == "pymoo" else find_spec(name))
+    monkeypatch.setattr(strategy_registry, "find_spec", lambda name: None if name == "pymoo" else find_spec(name))
     with pytest.raises(ConfigError, match=r"search.strategy: aebnas needs pymoo: .*'aebnas_bo\[nsga2\]'"):
         make_strategy(estimator.search_space, objectives, settings.model_copy(update={"strategy": "aebnas"}), seed=0)
     assert make_strategy(estimator.search_space, objectives, settings, seed=0) is not None

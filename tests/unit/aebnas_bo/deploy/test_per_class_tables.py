@@ -6,10 +6,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aebnas_bo.deploy.class_answers import ClassAnswers, class_answers
-from aebnas_bo.deploy.class_outputs import class_table, confusions_line, reference_text, write_confusion_csv
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.model_card import model_card
+from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, class_answers
+from aebnas_bo.deploy.per_class_tables import class_table, confusions_line, reference_text, write_confusion_csv
 
 NAMES = ("cat", "dog", "<b>emu</b>", "fox")
 

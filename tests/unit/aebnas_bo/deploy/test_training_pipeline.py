@@ -10,13 +10,13 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import Selection, parse_selection
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.deploy import network_training as finetune
+from aebnas_bo.deploy import training_pipeline as finetune
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.deploy.network_training import choose_candidate, final_recipe, train_candidate, training_of
 from aebnas_bo.deploy.operating_points import parse_goal
 from aebnas_bo.deploy.teacher import TeacherCheck
-from aebnas_bo.deploy.trainings import RECIPE_FILE, trained_networks, training_folder
+from aebnas_bo.deploy.training_folders import RECIPE_FILE, trained_networks, training_folder
+from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, train_candidate, training_of
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError, UsageError
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
