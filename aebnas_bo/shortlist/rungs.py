@@ -11,7 +11,7 @@ Source: successive halving, Jamieson and Talwalkar, AISTATS 2016, algorithm 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -28,6 +28,14 @@ PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one t
 
 TrainShort = Callable[[Contender, int], ExitTable]
 """Takes a contender and a number of epochs; gives its table over the validation images."""
+
+EpochsOf = Callable[[Contender, int], int]
+"""Takes a contender and the epochs of its rung; gives the epochs that this contender is trained for."""
+
+
+def equal_epochs(_: Contender, epochs: int) -> int:
+    """Return the epochs of the rung."""
+    return epochs
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ def climb(
     *,
     skeleton: Skeleton,
     train: TrainShort,
+    epochs_of: EpochsOf = equal_epochs,
 ) -> tuple[list[Contender], list[Judgement]]:
     """Train rung after rung and return the winner for each goal, with all judgements.
 
@@ -94,6 +103,7 @@ def climb(
         rungs: Networks and epochs of each rung.
         skeleton: The fixed part of the space.
         train: Trains a network for a short time; asked again for the same network and epochs it gives the same table.
+        epochs_of: Epochs of each network of a rung; by default all are trained for the epochs of the rung.
 
     Returns:
         One network per goal (one network may win several), and one judgement per rung, goal and network.
@@ -101,7 +111,8 @@ def climb(
     left, judgements = list(contenders), []
     for number, (count, epochs) in enumerate(rungs):
         left = left[:count]
-        tables = {contender.key: train(contender, epochs) for contender in left}
+        own = {contender.key: epochs_of(contender, epochs) for contender in left}
+        tables = {contender.key: train(contender, own[contender.key]) for contender in left}
         tuned = [
             [_tune(contender, tables[contender.key], goal, skeleton=skeleton) for contender in left] for goal in goals
         ]
@@ -111,7 +122,7 @@ def climb(
         kept = {contender.key for contender in left}
         for goal, of_goal in zip(goals, ranked, strict=True):
             best = {of_goal[0].contender.key} if is_last else kept
-            judgements += [_judged(number, epochs, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
+            judgements += [_judged(number, own, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
     return left, judgements
 
 
@@ -152,11 +163,13 @@ def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton:
     return _Tuned(contender, found.accuracy, found.average_macs, is_right)
 
 
-def _judged(rung: int, epochs: int, goal: TuningGoal, *, one: _Tuned, best: _Tuned, kept: set[str]) -> Judgement:
+def _judged(
+    rung: int, epochs: Mapping[str, int], goal: TuningGoal, *, one: _Tuned, best: _Tuned, kept: set[str]
+) -> Judgement:
     behind, spread = _difference(best, one)
     return Judgement(
         rung=rung,
-        epochs=epochs,
+        epochs=epochs[one.contender.key],
         key=one.contender.key,
         goal=goal,
         estimate=one.contender.observations[goal].metrics["accuracy"],

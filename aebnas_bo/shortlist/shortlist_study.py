@@ -18,7 +18,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, choose_contenders
-from aebnas_bo.shortlist.rungs import Judgement, TrainShort, climb
+from aebnas_bo.shortlist.rungs import EpochsOf, Judgement, TrainShort, climb, equal_epochs
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
@@ -56,7 +56,12 @@ def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) ->
 
 
 def run_shortlist(
-    ground: Ground, contenders: Sequence[Contender], goals: Sequence[TuningGoal], *, train: TrainShort
+    ground: Ground,
+    contenders: Sequence[Contender],
+    goals: Sequence[TuningGoal],
+    *,
+    train: TrainShort,
+    epochs_of: EpochsOf = equal_epochs,
 ) -> tuple[list[Contender], list[Judgement]]:
     """Train a short list and write `shortlist/shortlist.csv`; finished trainings are not repeated.
 
@@ -65,6 +70,7 @@ def run_shortlist(
         contenders: The networks of the first rung.
         goals: What networks are wanted for.
         train: Trains one of them: `short_training` on this ground.
+        epochs_of: Epochs of each network of a rung; by default those of the rung.
 
     Returns:
         The winner for each goal, and all judgements.
@@ -78,7 +84,7 @@ def run_shortlist(
     ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
     with RunLock(ground.folder.shortlist):
         skeleton, rungs = ground.problem.space.skeleton, ground.problem.config.shortlist.rungs
-        winners, judgements = climb(contenders, goals, rungs, skeleton=skeleton, train=train)
+        winners, judgements = climb(contenders, goals, rungs, skeleton=skeleton, train=train, epochs_of=epochs_of)
         write_shortlist(ground.folder.shortlist, judgements)
     return winners, judgements
 

@@ -49,7 +49,8 @@ class TimePlan(BaseModel):
         search_until_s: Seconds spent in all when the search is to end; null until it began.
         search_trials: Trials of the search; null until it ended.
         rungs: Networks and epochs of the short list's rungs, none without a short list; null until the search ended.
-        measured_s: Seconds per training image of networks of the short list, by key, as their training took.
+        timed_s: Seconds per training image of the networks that may be on the short list, by key, as a few steps took.
+        measured_s: The same of the networks of the short list, as their training took.
         final_epochs: Epochs of each final training, cheapest budget first; null until the short list ended.
         teacher: MACs in millions and epochs of the plain network that teaches the others; null for none.
     """
@@ -64,6 +65,7 @@ class TimePlan(BaseModel):
     search_until_s: float | None = None
     search_trials: int | None = None
     rungs: tuple[tuple[int, int], ...] | None = None
+    timed_s: dict[str, float] = {}
     measured_s: dict[str, float] = {}
     final_epochs: tuple[int, ...] | None = None
     teacher: tuple[float, int] | None = None
@@ -138,25 +140,46 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
     return max(plan.sufficiency**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
 
 
-def rungs(plan: TimePlan, *, spent_s: float, num_images: int, macs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def rungs(
+    plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float]
+) -> tuple[tuple[int, int], ...]:
     """Return networks and epochs of each rung of the short list; none where final trainings need all of the time.
+
+    The epochs are those of a network of average speed: within a rung all networks are trained for the same time.
 
     Args:
         plan: What was decided so far.
         spent_s: Seconds spent when the search ended.
         num_images: Training images.
-        macs: MACs of the networks that may be on the list, best first.
+        networks_s: Seconds per training image of the networks that may be on the list.
     """
     if plan.sufficiency < 1.0:
         return ()
     seconds = SHORTLIST_SHARE * left(plan, spent_s)
-    epoch_s = sum(plan.speed.network_seconds(one) for one in macs) / max(len(macs), 1) * num_images
+    epoch_s = sum(networks_s) / max(len(networks_s), 1) * num_images
     for sizes in SHORTLISTS:
         work = sum(count * length for count, length in sizes)
         first = _epochs(seconds, work * epoch_s, least=LEAST_RUNG_EPOCHS, most=MOST_FINAL_EPOCHS)
         if first >= ENOUGH_RUNG_EPOCHS:
             break
     return tuple((count, round(first * length)) for count, length in sizes)
+
+
+def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
+    """Return for how many epochs a network of the short list is trained.
+
+    A final training lasts equally long for every network, so a short one does too: in equal epochs large networks would
+    look better than they will be in the end.
+
+    Args:
+        plan: What was decided so far.
+        key: Key of the network; one that was not timed counts as one of average speed.
+        epochs: Epochs of the rung.
+    """
+    if key not in plan.timed_s:
+        return epochs
+    average = sum(plan.timed_s.values()) / len(plan.timed_s)
+    return max(round(epochs * average / plan.timed_s[key]), LEAST_RUNG_EPOCHS)
 
 
 def final_epochs(

@@ -25,8 +25,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
-from aebnas_bo.space.macs import exit_costs, millions
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
@@ -38,6 +37,7 @@ from aebnas_bo.study.time_plan import (
     TimePlan,
     final_epochs,
     planned_config,
+    rung_epochs,
     rungs,
     search_seconds,
     sufficiency,
@@ -199,9 +199,7 @@ class _TimedRun:
             goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
-            likely = _macs(choose_shortlist(ground, goals, SHORTLISTS[0][0][0]), self._problem.space)
-            num_images = len(self._problem.splits.train)
-            self._decide(rungs=rungs(self._plan, spent_s=self._watch.seconds, num_images=num_images, macs=likely))
+            self._plan_rungs(ground, goals)
             ground = Ground(self._folder, self._problem)
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
@@ -222,6 +220,16 @@ class _TimedRun:
         ]
         return judgements, networks
 
+    def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
+        """Time the networks that may be on the short list, and decide how many are trained for how long."""
+        likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if self._plan.sufficiency >= 1.0 else []
+        skeleton = self._problem.space.skeleton
+        timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
+        self._plan = self._plan.model_copy(update={"timed_s": timed})
+        num_images, spent_s = len(self._problem.splits.train), self._watch.seconds
+        found = rungs(self._plan, spent_s=spent_s, num_images=num_images, networks_s=list(timed.values()))
+        self._decide(rungs=found)
+
     def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
         """Train a network of the short list and note how long an image takes, if all of the training was here."""
         started = None if is_begun(ground, contender, epochs) else self._watch.seconds
@@ -238,7 +246,13 @@ class _TimedRun:
         if not self._plan.rungs:
             return [choose_shortlist(ground, [goal], 1)[0] for goal in goals], []
         contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
-        return run_shortlist(ground, contenders, goals, train=partial(self._train_short, ground))
+        return run_shortlist(
+            ground,
+            contenders,
+            goals,
+            train=partial(self._train_short, ground),
+            epochs_of=lambda contender, epochs: rung_epochs(self._plan, contender.key, epochs),
+        )
 
     def _network_seconds(self, ground: Ground, contender: Contender) -> float:
         """Return the seconds per training image of a network: those of its short training, else of a few steps."""
@@ -293,7 +307,7 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     if name == "rungs" and not value:
         text = "no short list, all time for the final trainings"
     elif name == "rungs" and isinstance(value, tuple):
-        steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
+        steps = ", then ".join(f"{count} networks for about {epochs} epochs" for count, epochs in value)
         text = f"short list: {steps}"
     elif isinstance(value, tuple):
         text = f"final trainings: {', '.join(map(str, value))} epochs"
@@ -316,7 +330,3 @@ def _goals(config: Config, observed: Sequence[Observation]) -> list[TuningGoal]:
     seen = [one.metrics["average_macs"] for one in observed]
     highest = config.search.max_average_macs or max(seen, default=1.0)
     return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
-
-
-def _macs(contenders: Sequence[Contender], space: NetworkSpace) -> list[int]:
-    return [exit_costs(one.architecture, space.skeleton).cumulative[-1] for one in contenders]

@@ -36,6 +36,21 @@ def test_rungs_halve_and_judgements_are_paired(train_of) -> None:
     assert {one.average_macs for one in judgements} == {SMALL / 1e6}
 
 
+def test_networks_of_a_rung_may_be_trained_for_different_epochs(train_of) -> None:
+    noted: list[tuple[str, int]] = []
+    pair = [contender(key, 8, ANY) for key in "ab"]
+    _, judgements = climb(
+        pair,
+        [ANY],
+        [(2, 2), (1, 5)],
+        skeleton=SKELETON,
+        train=train_of(ANSWERS, noted),
+        epochs_of=lambda one, epochs: epochs * (3 if one.key == "b" else 1),
+    )
+    assert noted == [("a", 2), ("b", 6), ("a", 5)]
+    assert [(one.key, one.epochs) for one in judgements] == [("a", 2), ("b", 6), ("a", 5)]
+
+
 @pytest.mark.parametrize(("num_images", "leader"), [(4, "b"), (400, "a")])
 def test_a_plain_network_leads_unless_another_is_clearly_better(train_of, num_images: int, leader: str) -> None:
     # a is right for 3 of 4 images, b for 2; with 4 images the difference is half a standard error, with 400 five

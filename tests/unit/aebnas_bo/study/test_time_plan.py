@@ -13,6 +13,8 @@ from aebnas_bo.training.settings import TeacherConfig
 
 SPEED = Speed(supernet_s=0.001, network_s=0.0001, network_s_per_mac=1e-10)
 
+NINE = [SPEED.network_seconds(500_000)] * 9  # networks that may be on a short list
+
 
 def plan_of(minutes: float, **decided: object) -> TimePlan:
     return TimePlan.model_validate({"minutes": minutes, "speed": SPEED, "supernet_epochs": 3, **decided})
@@ -20,13 +22,12 @@ def plan_of(minutes: float, **decided: object) -> TimePlan:
 
 @pytest.mark.parametrize("minutes", [1.0, 10.0, 60.0])
 def test_phases_fit_into_the_time(minutes: float) -> None:
-    images, macs = 50_000, [500_000] * 9
-    network_s = SPEED.network_seconds(500_000) * images
+    images, network_s = 50_000, SPEED.network_seconds(500_000) * 50_000
     spent = 5.0
     spent += planning.supernet_epochs(minutes, spent, images, speed=SPEED) * SPEED.supernet_s * images
     plan = plan_of(minutes)
     spent += planning.search_seconds(plan, spent)
-    rungs = planning.rungs(plan, spent_s=spent, num_images=images, macs=macs)
+    rungs = planning.rungs(plan, spent_s=spent, num_images=images, networks_s=[network_s / images] * 9)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
     epochs, teacher = planning.final_epochs(
         plan, spent_s=spent, num_images=images, networks_s=[SPEED.network_seconds(500_000)] * 3, teachers_s={}
@@ -46,7 +47,7 @@ def test_what_final_trainings_need_follows_from_the_number_of_images() -> None:
 
 def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little() -> None:
     scarce, plan = plan_of(10.0, sufficiency=0.6), plan_of(10.0)
-    assert planning.rungs(scarce, spent_s=60.0, num_images=5000, macs=[500_000] * 9) == ()
+    assert planning.rungs(scarce, spent_s=60.0, num_images=5000, networks_s=NINE) == ()
     assert planning.search_seconds(scarce, 60.0) == pytest.approx(0.36 * planning.search_seconds(plan, 60.0))
     assert planning.search_seconds(plan_of(10.0, sufficiency=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
     few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, share=share) for share in (0.6, 1.0))
@@ -84,13 +85,22 @@ def test_a_teacher_is_as_large_as_its_time_allows() -> None:
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
     short, long = (
-        planning.rungs(plan_of(minutes), spent_s=0.0, num_images=5000, macs=[500_000] * 9) for minutes in (2.0, 60.0)
+        planning.rungs(plan_of(minutes), spent_s=0.0, num_images=5000, networks_s=NINE) for minutes in (2.0, 60.0)
     )
     assert len(short) == 1
     assert short[0][1] >= planning.LEAST_RUNG_EPOCHS
     assert len(long) == 2
     assert long[0][1] >= planning.ENOUGH_RUNG_EPOCHS
     assert long[1][1] == round(2.5 * long[0][1])
+
+
+def test_networks_of_a_rung_are_trained_for_equal_times() -> None:
+    timed_s = {"small": 1e-4, "middle": 2e-4, "large": 3e-4}
+    plan = plan_of(30.0, timed_s=timed_s)
+    epochs = {key: planning.rung_epochs(plan, key, 12) for key in timed_s}
+    assert epochs == {"small": 24, "middle": 12, "large": 8}
+    assert planning.rung_epochs(plan, "not timed", 12) == 12
+    assert planning.rung_epochs(plan, "large", 2) == planning.LEAST_RUNG_EPOCHS
 
 
 def test_decisions_replace_the_numbers_of_the_configuration() -> None:
