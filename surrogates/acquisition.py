@@ -121,7 +121,7 @@ class _ConditionedPaths:
 
 
 class _ConditionedForward:
-    """Evaluates single candidates on conditioned draws; stands before the BoTorch class it completes."""
+    """Mixin that evaluates single candidates on conditioned draws; it precedes the BoTorch class in the bases."""
 
     ref_point: Tensor
     _improvement: Callable[..., Tensor]  # of draws `S x batch x 1 x m` at candidates `batch x 1 x d`

@@ -1,4 +1,4 @@
-"""The part of space that three objectives' known points do not dominate, cut into boxes.
+"""Box decomposition of the non-dominated space of three objectives.
 
 Points enter from the highest third objective down. At any height, what is not dominated in the first two objectives
 lies over a staircase: vertical strips, each above a floor. A point that enters raises the floors of the strips to its

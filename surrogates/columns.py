@@ -1,4 +1,4 @@
-"""What the columns of `X` mean, and the canonical form of its rows.
+"""Meaning of the columns of `X`, and the canonical form of its rows.
 
 Legend: `d` columns, `n` rows; a discrete column holds level indices 0, 1, ..., a continuous one natural values.
 """
@@ -119,7 +119,7 @@ class ColumnLayout:
             raise LayoutError(f"expected {len(self.columns)} columns, got a tensor of shape {tuple(X.shape)}")
 
     def activity(self, X: Tensor) -> Tensor:
-        """Return which entries matter.
+        """Return which entries are active.
 
         Args:
             X: A `batch_shape x n x d` tensor.

@@ -1,4 +1,4 @@
-"""From canonical rows to the features a kernel compares."""
+"""Transform of canonical rows into kernel features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fitting hyper-parameters: when it pays, on precomputed features, and on no more rows than they need.
+"""Fitting of hyper-parameters: at refits only, on precomputed features, on a bounded number of rows.
 
 A surrogate here has a few dozen hyper-parameters, which a few hundred rows determine; predictions use all rows. Every
 fit starts from the same values and looks at the first so many rows only, so that a proposal depends on its observations
@@ -29,7 +29,7 @@ State = dict[str, dict[str, Tensor]]
 
 @dataclass
 class FitMemory:
-    """The last fit and the rows it belongs to; what it saves is time alone, and the memory of models left behind."""
+    """Cache of the last fit, keyed by its training rows; it saves time and the memory of earlier models."""
 
     rows: tuple[Tensor, ...] = ()
     state: State = field(default_factory=dict)
@@ -41,7 +41,7 @@ class FitMemory:
         return self.state if same and rows else None
 
     def replace_model(self, model: ArchitectureGP) -> None:
-        """Let go of what the model before this one has cached, some 40 MB at 1,000 rows.
+        """Free the caches of the previous model, some 40 MB at 1,000 rows.
 
         GPyTorch's modules stand in reference cycles, so that models would pile up until Python looks for such.
         """
@@ -51,7 +51,7 @@ class FitMemory:
         self._last = weakref.ref(model)
 
     def __deepcopy__(self, _: dict[int, object]) -> FitMemory:
-        """Return itself: Ax copies its settings for every proposal, and a copy would remember nothing."""
+        """Return itself: Ax copies its settings for every proposal, and a copy would lose the cache."""
         return self
 
 

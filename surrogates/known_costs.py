@@ -1,4 +1,4 @@
-r"""What is known of an average cost without any observation: what leaving at each exit costs.
+r"""Prior knowledge of an average cost: the cost of leaving at each exit.
 
 An input leaves a network at the first exit that is sure enough. With :math:`c_k` the cost of leaving at exit :math:`k`
 and :math:`o_k` the share of those inputs reaching exit :math:`k` that go on, the average cost is
@@ -37,7 +37,7 @@ STEEPEST = 2.0  # largest logarithm of a shape
 
 
 class KnownCosts(Protocol):
-    """What leaving at each exit costs, at every input."""
+    """Cost of leaving at each exit, for every input."""
 
     outcome: str
     """Name of the average cost among the outcomes."""
@@ -54,7 +54,7 @@ class KnownCosts(Protocol):
 
 @dataclass(frozen=True)
 class ExitShares:
-    """How many inputs go on at each exit, by its threshold.
+    """Share of inputs that go on at each exit, by its threshold.
 
     Args:
         shapes: Logarithms of `a` and `b` of each exit, `E x 2`.
@@ -87,7 +87,7 @@ def average_cost(costs: Tensor, going_on: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 def last_cost(known_costs: KnownCosts, X: Tensor) -> Tensor:
-    """Return what inputs cost that never leave early, `n`.
+    """Return the cost of inputs that never leave early, `n`.
 
     Args:
         known_costs: What leaving costs.

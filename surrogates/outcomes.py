@@ -1,4 +1,4 @@
-r"""From outcomes in natural units to values a Gaussian process can model, and back.
+r"""Transform between outcomes in natural units and standardised values.
 
 * An outcome within known **bounds**, such as an accuracy, is modelled on the logit scale: near 100 % a percent is hard
   to win, and no prediction leaves the bounds. Its noise follows by the delta method.

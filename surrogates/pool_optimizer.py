@@ -34,7 +34,7 @@ MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uni
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How much work one maximisation may do.
+    """Limits on the work of one maximisation.
 
     Args:
         pool_size: Candidates per round.
@@ -175,7 +175,7 @@ def _climb(
 
 
 def new_rows(rows: Tensor, seen: set[bytes]) -> Tensor:
-    """Return the canonical rows that were not seen and are not repeated; from now on they are seen."""
+    """Return the canonical rows that are new and distinct, and mark them as seen."""
     mask = []
     for key in _keys(rows):
         mask.append(key not in seen)

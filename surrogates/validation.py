@@ -1,4 +1,4 @@
-r"""How good a surrogate is: predictions for what it was not told, without fitting it again.
+r"""Quality of a surrogate: predictions of left-out observations, without refitting.
 
 Leaving a group of rows out of a Gaussian process with fixed hyper-parameters needs no second factorisation: with
 :math:`A` the covariance of the observations, noise included, the rows :math:`B` left out are predicted by

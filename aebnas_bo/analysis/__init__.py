@@ -1,1 +1,1 @@
-"""What the trials amount to: front, hypervolume, tables, figures."""
+"""Results of a study: Pareto front, hypervolume, tables and figures."""

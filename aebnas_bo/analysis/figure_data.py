@@ -1,4 +1,4 @@
-"""What the figures of a run show, the same in the PNG files and in the report."""
+"""Data behind the figures of a run, shared by the PNG files and the report."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class FrontData:
         return (*self.design, *self.proposed)
 
     def visible(self, otherwise: Sequence[Observation]) -> tuple[float, float]:
-        """Return the range of the metric that shows the front, what lies near it and what is trained.
+        """Return the range of the metric that shows the front, the points near it and trained networks.
 
         Args:
             otherwise: What it shows where there is no front.
@@ -118,7 +118,7 @@ def front_data(
     design_trials: int,
     trained: Sequence[TrainedPoint],
 ) -> FrontData:
-    """Sort observations into what a figure tells apart.
+    """Sort observations into the groups that a figure shows.
 
     Args:
         observed: All observations, in order.
@@ -142,7 +142,7 @@ def front_data(
 
 
 def line_of(observed: Sequence[Observation], objectives: Sequence[Objective], cost: Objective) -> list[Observation]:
-    """Return the front in accuracy and one cost alone, cheapest first, among what meets all limits.
+    """Return the front in accuracy and one cost, cheapest first, of the observations that meet all limits.
 
     Args:
         observed: All observations.
@@ -154,7 +154,7 @@ def line_of(observed: Sequence[Observation], objectives: Sequence[Objective], co
 
 
 def visible_range(trials: Sequence[Observation], front: Sequence[Observation], metric: str) -> tuple[float, float]:
-    """Return the range of a metric that shows the front and what lies near it; what is far worse lies below."""
+    """Return the range of a metric that shows the front and the points near it; much worse points lie below it."""
     low = min(trial.metrics[metric] for trial in front)
     high = max(trial.metrics[metric] for trial in front)
     lowest = min(trial.metrics[metric] for trial in (*trials, *front))

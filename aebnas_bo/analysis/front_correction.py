@@ -152,7 +152,7 @@ def choice_optimism(
     *,
     halves: Halves,
 ) -> float | None:
-    """Return by how much accuracy on the half a front is picked by exceeds its accuracy on the other, in percent.
+    """Return by how many points a front is more accurate on the half it was picked with than on the other half.
 
     Args:
         observed: All observations; their costs are taken as they are.
@@ -178,7 +178,7 @@ def choice_optimism(
 
 
 def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | None, ...]:
-    """Return the thresholds a network was judged at.
+    """Return the thresholds a network was evaluated at.
 
     Args:
         observed: The observation.

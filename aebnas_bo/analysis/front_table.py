@@ -69,7 +69,7 @@ def front_table(
 
 
 def optimism_text(optimism: Mapping[str, float]) -> str:
-    """Say what corrected accuracies are and how much selection makes accuracies look better.
+    """Return a sentence that explains corrected accuracies and says how large the optimism of selection is.
 
     Args:
         optimism: Points of percent by what was chosen, as `summary.json` has them; empty text without any.
@@ -109,7 +109,7 @@ def _exists(observed: Observation, output: str) -> bool:
 
 
 def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str:
-    """Say how many observations meet the limits or, if none does, which is nearest and by how much it misses.
+    """Return how many observations meet the limits or, if none does, the nearest one and how far it is off.
 
     Args:
         trials: All trials.

@@ -15,7 +15,7 @@ from aebnas_bo.search.trial import Trial, observations
 
 
 def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False) -> float:
-    """Return the area (volume) the admissible completed trials dominate over the reference point, in natural units.
+    """Return the hypervolume of the admissible completed trials over the reference point, in natural units.
 
     Args:
         trials: Trials in order.

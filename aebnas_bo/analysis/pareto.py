@@ -1,4 +1,4 @@
-"""What is not dominated of all that was observed, and what meets the limits."""
+"""Non-dominated observations, and observations that meet the limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aebnas_bo.search.trial import Observation, Trial, observations
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Observation]:
-    """Return what is admissible and not dominated, cheapest first: trials at any of their operating points.
+    """Return the admissible non-dominated observations, cheapest first: trials at any of their operating points.
 
     Args:
         trials: Trials of any status.

@@ -1,4 +1,4 @@
-"""The figures of a run folder, drawn without touching any global matplotlib state."""
+"""Figures of a run folder, drawn without changing matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _draw_front(axes: Axes, data: FrontData) -> None:
 
 
 def _zoom(axes: Axes, data: FrontData) -> None:
-    """Show the front, what lies near it and what is trained; say how many trials lie outside."""
+    """Show the front, the points near it and trained networks; say how many trials lie outside."""
     drawn = (*data.trials, *data.front)
     x = [*(trial.metrics[data.right.name] for trial in drawn), *(point.average_macs for point in data.trained)]
     bottom, high = data.visible(data.trials)
@@ -203,12 +203,12 @@ def _zoom(axes: Axes, data: FrontData) -> None:
 
 
 def needs_logarithm(values: Sequence[float]) -> bool:
-    """Say whether values span so much that an axis of them had better be logarithmic."""
+    """Return whether values span so wide a range that their axis should be logarithmic."""
     return min(values) > 0 and max(values) / min(values) > LOG_SPAN
 
 
 def axis_label(objective: Objective) -> str:
-    """Return what an axis of a metric is called, with its unit."""
+    """Return the label of a metric's axis, with its unit."""
     unit = UNITS.get(objective.unit, objective.unit)
     return LABELS.get(objective.name, objective.name) + (f" ({unit})" if unit else "")
 
@@ -224,7 +224,7 @@ def _figure(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def style_axes(axes: Axes) -> None:
-    """Give axes the look of this package's figures."""
+    """Apply the style of this package's figures to axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="#e3e7eb", linewidth=0.6)
     axes.set_axisbelow(True)

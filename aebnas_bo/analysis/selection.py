@@ -71,7 +71,7 @@ def parse_selection(text: str) -> Selection:
 
 
 def preference(accuracy: float, average_macs: float) -> tuple[float, float]:
-    """Return what networks are ordered by, the best highest: accuracy, and fewer MACs of two that are equal in it."""
+    """Return the sort key of networks, the best highest: accuracy, then fewer MACs."""
     return accuracy, -average_macs
 
 
@@ -110,7 +110,7 @@ def figures_of(observed: Observation) -> tuple[float, float]:
 
 
 def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: Selection) -> Observation:
-    """Return the one observation a selection means: a trial at one of its operating points.
+    """Return the observation that a selection refers to: a trial at one of its operating points.
 
     Args:
         trials: All trials.

@@ -220,7 +220,7 @@ def peak_memory_mb() -> float:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of what figures depend on."""
+    """Return the versions of the packages that results depend on."""
     found = {"aebnas_bo": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

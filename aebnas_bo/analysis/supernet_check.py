@@ -43,7 +43,7 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
 
 
 def supernet_warning(tau: float | None) -> str:
-    """Return what is to be said of a supernet that ranks too little; nothing of one that ranks.
+    """Return a warning about a supernet whose estimates do not rank networks; empty for one whose estimates do.
 
     Args:
         tau: As `plain_tau` gives it.

@@ -1,4 +1,4 @@
-"""How well the surrogates know a study's networks, and what they think matters; `surrogate.csv` holds it."""
+"""Leave-one-network-out quality of the surrogates and their length-scales: the content of `surrogate.csv`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FEWEST_TRIALS = 8
 
 @dataclass(frozen=True)
 class Prediction:
-    """One observation and what the surrogate makes of it without its network.
+    """One observation and the surrogate's prediction without any observation of its network.
 
     Args:
         observed: The observation.
@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class SurrogateReport:
-    """What is known of the surrogate of one metric.
+    """Quality and length-scales of the surrogate of one metric.
 
     Args:
         metric: Name of the metric.
@@ -102,7 +102,7 @@ def surrogate_reports(
     *,
     known_costs: Sequence[KnownCosts] = (),
 ) -> tuple[SurrogateReport, ...]:
-    """Fit the surrogates to all trials and see how well they predict each network when it is left out.
+    """Fit the surrogates to all trials and predict each network from all others.
 
     Args:
         trials: All trials.

@@ -1,4 +1,4 @@
-"""What is known of a network that was trained, to be shown beside what the search estimated of it."""
+"""Figures of a trained network, shown next to the search's estimates of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrainedPoint:
 
     @property
     def training(self) -> str:
-        """How it was trained, in words."""
+        """How the network was trained, in words."""
         return f"{TRAININGS[self.kind]}, {self.epochs} epochs"
 
 

@@ -1,1 +1,1 @@
-"""Confidence, exit policy and what thresholds cost and yield; tensors only."""
+"""Confidence, exit rule, and accuracy and cost at given thresholds; tensors only."""

@@ -1,4 +1,4 @@
-"""Temperature scaling: confidences that mean what they say.
+"""Temperature scaling of confidences (Guo et al. 2017).
 
 Legend: `B` images, `K` classes.
 
@@ -40,7 +40,7 @@ class Calibration:
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:
-    """Return the divisor of an output's logits at which held-out answers are likeliest; 1 where all of them are right.
+    """Return the temperature that maximises the likelihood of held-out labels; 1 where all answers are right.
 
     Without a wrong answer no certainty is too great, and a temperature near 0 would leave nothing to tell images apart.
 
@@ -67,7 +67,7 @@ def _fitted(loss: Callable[[float], Tensor]) -> float:
 
 
 def calibration_error(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:
-    """Return the expected calibration error in percent: how far confidence and accuracy lie apart, bin by bin.
+    """Return the expected calibration error in percent: the mean distance of confidence and accuracy over bins.
 
     Args:
         logits: As for `fit_temperature`.

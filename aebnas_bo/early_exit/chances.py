@@ -1,4 +1,4 @@
-"""How probably each output is right, judged by confidences: what thresholds are tuned on where images are few.
+"""Probability that each output is right, estimated from confidences; thresholds are tuned by it where images are few.
 
 The accuracy of a setting of the thresholds, counted over a few hundred images, jumps by whole images, and the best of
 many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logits of
@@ -52,7 +52,7 @@ def tune_by_chances(
 
 
 def _chances(logits: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> Tensor:
-    """Return how probably one output is right, `B`.
+    """Return the probability that one output is right, `B`.
 
     Args:
         logits: Logits of the confidences of this output and those before it, `B x k`.

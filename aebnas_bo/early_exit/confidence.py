@@ -1,4 +1,4 @@
-"""How sure an exit is of its prediction: a number in [0, 1] per image."""
+"""Confidence of an exit in its prediction: a number in [0, 1] per image."""
 
 from __future__ import annotations
 

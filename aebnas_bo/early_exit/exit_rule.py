@@ -1,4 +1,4 @@
-"""Which exit each image takes, and what follows: accuracy, exit rates and average MACs.
+"""The exit that each image takes, and the resulting accuracy, exit rates and average MACs.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -22,7 +22,7 @@ class ExitTableError(AebnasError, ValueError):
 
 @dataclass(frozen=True)
 class ExitTable:
-    """Everything thresholds need to know of a network: one forward pass over `B` images.
+    """Confidences, right answers and costs of a network's outputs, from one forward pass over `B` images.
 
     Args:
         confidence: `E x B` confidences in [0, 1].
@@ -55,12 +55,12 @@ class ExitTable:
 
     @property
     def worth(self) -> Tensor:
-        """What an image counts at each output when thresholds are tuned, `E x B` in [0, 1]."""
+        """Weight of an image at each output when thresholds are tuned, `E x B` in [0, 1]."""
         return self.is_correct if self.chance is None else self.chance
 
     @cached_property
     def certainty(self) -> Tensor:
-        """What thresholds are held against, `E x B` in [0, 1]."""
+        """Values that are compared with thresholds, `E x B` in [0, 1]."""
         certainties, doubt = [], torch.ones_like(self.confidence[0])
         for confidence in self.confidence:
             certainty, doubt = next_certainty(confidence, doubt, self.rule)
@@ -70,7 +70,7 @@ class ExitTable:
 
 @dataclass(frozen=True)
 class ExitOutcome:
-    """What a table yields under given thresholds.
+    """Accuracy, exit rates and costs of a table at given thresholds.
 
     Args:
         accuracy: Top-1 accuracy in percent.
@@ -88,7 +88,7 @@ class ExitOutcome:
 
 
 def next_certainty(confidence: Tensor, doubt: Tensor, rule: ExitRule) -> tuple[Tensor, Tensor]:
-    """Return what the threshold of the next output is held against.
+    """Return the value that is compared with the threshold of the next output.
 
     By the rule `each` it is the output's own confidence (AEBNAS, EDANAS); by `cumulative` 1 less the product of all
     doubts so far, which is the sum of NACHOS's `g_j`.
@@ -180,7 +180,7 @@ def mean_cost(counts: Sequence[int], costs: Sequence[float]) -> tuple[float, flo
 
 @dataclass(frozen=True)
 class OutputOutcome:
-    """What one output comes to at given thresholds.
+    """Figures of one output at given thresholds.
 
     Args:
         exit_rate: Share of the images that leave there.
@@ -194,7 +194,7 @@ class OutputOutcome:
 
 
 def outcomes_by_output(table: ExitTable, thresholds: Sequence[float]) -> tuple[OutputOutcome, ...]:
-    """Apply thresholds to a table and look at each of its `E` outputs.
+    """Apply thresholds to a table and return the figures of each of its `E` outputs.
 
     Args:
         table: The network's table over `B` images.

@@ -1,4 +1,4 @@
-"""Which outputs of a network are run at given thresholds, and what leaving at each of them costs.
+"""The outputs of a network that run at given thresholds, and the cost of leaving at each of them.
 
 Exits may be switched off, and the network may end at an exit: it takes every image that is left, and nothing behind it
 is computed. A threshold of 0, which every image reaches, stands for that end.
@@ -34,7 +34,7 @@ class OutputsInUse:
 def outputs_in_use(
     table: ExitTable, thresholds: Sequence[float | None], *, backbone: Sequence[int], branches: Sequence[int]
 ) -> OutputsInUse:
-    """Return the outputs that are run, with their table, in which nothing else is charged.
+    """Return the outputs that are run, with a table that charges for them alone.
 
     Args:
         table: The network's table over `B` images, all `E` outputs.

@@ -1,4 +1,4 @@
-"""Every setting of a grid of thresholds at once, from one exit table.
+"""Evaluates all combinations of a grid of thresholds at once, from one exit table.
 
 An image leaves at exit `k` if its certainty there reaches the threshold and fell short of all earlier ones. With one
 list of thresholds per exit, each image lies in one cell of a grid: per exit, how many of the thresholds its certainty
@@ -75,7 +75,7 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
 
 
 def _leaving(cells: list[Tensor], worth: Tensor, sizes: list[int], *, is_final: bool) -> tuple[Tensor, Tensor]:
-    """Count who leaves at one output, and who of them is right, at every setting of the thresholds up to it.
+    """Count images that leave at one output, and right answers among them, for all settings of the thresholds up to it.
 
     Args:
         cells: Per exit up to this output the cell of each image, `B`.

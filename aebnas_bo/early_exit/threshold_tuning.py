@@ -1,4 +1,4 @@
-"""The best thresholds of one network, from its exit table: the whole trade-off, or one setting for a goal.
+"""The best thresholds of one network, from its exit table: the whole trade-off, or one setting for one goal.
 
 Raising the threshold of an exit past images that are all right there can only lose: they would have left earlier, right
 and for less. So of the certainties that occur only those are worth trying as a threshold that have a wrong image just
@@ -38,7 +38,7 @@ TAIL_STANDARD_ERRORS = 0.5
 
 @dataclass(frozen=True)
 class TunedThresholds:
-    """Thresholds and what they come to on the images they were tuned on.
+    """Thresholds with accuracy and average MACs on the images they were tuned on.
 
     Args:
         thresholds: One per active exit; `None` where the exit is better switched off or lies behind the end, 0 where
@@ -67,7 +67,7 @@ class TuningGoal:
     value: float
 
     def scores(self, accuracy: Tensor, average_macs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what counts first and what breaks ties, `N` each, larger is better."""
+        """Return the score and the tie breaker, `N` each; larger is better."""
         if self.kind == "target_macs":
             excess = (average_macs - self.value).clamp_min(0.0) / self.value
             return accuracy - TARGET_WEIGHT * 100.0 * excess, -average_macs
@@ -121,7 +121,7 @@ def tune_thresholds(
     grid: Sequence[float] = (),
     may_switch_off: bool = True,
 ) -> TunedThresholds:
-    """Return the best thresholds for a goal: exact where all combinations can be tried, else as good as any grid given.
+    """Return the best thresholds for a goal: exact if all combinations can be tried, else no worse than a grid.
 
     Of settings with the same accuracy and average MACs the one with the cheaper worst case is the best. The network
     ends even earlier where this costs no more on average and at most `TAIL_STANDARD_ERRORS` of accuracy. Where the
@@ -181,7 +181,7 @@ class _Subset:
 
 @dataclass(frozen=True)
 class _Found:
-    """A setting of one subset and how well it meets a goal."""
+    """A setting of one subset of outputs, with its score for a goal."""
 
     subset: _Subset
     setting: list[float]
@@ -268,7 +268,7 @@ def _search(choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[fl
 def _without_idle_tail(
     best: _Found, choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[float] | None
 ) -> _Found:
-    """Return the shortest network that is as good as the best one, or that one.
+    """Return the shortest network whose score equals the best, or the best one.
 
     It has to be as cheap on average, cheaper in the worst case and, of images in pairs, less accurate by at most
     `TAIL_STANDARD_ERRORS`; an accuracy that is asked for and met stays met.

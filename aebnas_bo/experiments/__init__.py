@@ -1,1 +1,1 @@
-"""Studies over several searches or many networks."""
+"""Experiments over several searches or many networks."""

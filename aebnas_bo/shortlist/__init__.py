@@ -1,1 +1,1 @@
-"""Short trainings of the most promising networks of a search: which of them deserve the long one."""
+"""Short trainings that decide which networks of a search are trained to the end."""

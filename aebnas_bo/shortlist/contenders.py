@@ -1,4 +1,4 @@
-"""Which networks of a search are trained for a short time: the best by estimate for each goal."""
+"""Choice of the networks of a search for short training: the best estimates for each goal, and plain networks."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
 
 
 def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
-    """Return by how much one network is right more often than another, and the standard error of that, as shares."""
+    """Return the paired difference in accuracy of two networks and its standard error, as shares."""
     difference = one.is_right - other.is_right
     spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return float(difference.mean()), spread

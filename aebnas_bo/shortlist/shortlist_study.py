@@ -27,7 +27,7 @@ from aebnas_bo.storage.run_lock import RunLock
 
 @dataclass(frozen=True)
 class Ground:
-    """What all short trainings of a run share.
+    """Run folder and problem, shared by all short trainings of a run.
 
     Args:
         folder: The run folder; tables are kept in `shortlist/`.

@@ -1,4 +1,4 @@
-"""What is shown and written of a short list."""
+"""Tables and files of a short list."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def judgement_row(judgement: Judgement) -> dict[str, object]:
 
 
 def ranking_text(judgements: Sequence[Judgement]) -> str:
-    """Say how well the estimates rank the networks of the first rung, for the most demanding goal.
+    """Return a sentence on how well the estimates rank the networks of the first rung, for the highest budget.
 
     Args:
         judgements: All judgements of a short list.

@@ -1,1 +1,1 @@
-"""Search spaces: what may vary, in which canonical form, and which network a point stands for."""
+"""Search spaces: parameters, canonical form, and the network of a point."""

@@ -1,4 +1,4 @@
-"""What one network is: a frozen value with a stable key.
+"""The architecture of one network: a frozen value with a stable key.
 
 An `Architecture` holds only what is switched on: blocks beyond a stage's depth, layers beyond a branch's depth and
 absent exits do not exist in it. Equal networks are therefore equal values with equal keys. What never varies

@@ -104,7 +104,7 @@ def _channels(unit: float, number: int) -> int:
 
 
 def _unit_of(skeleton: Skeleton, resolution: int, macs: float) -> float:
-    """Return the unit whose plain network has so many MACs, by bisection; at least 2 channels, at most 512."""
+    """Return the unit whose plain network has the given MACs, by bisection; from 2 to 512 channels."""
     low, high = 2.0, 512.0
     for _ in range(40):
         middle = math.sqrt(low * high)

@@ -79,7 +79,7 @@ def backbone(space: NetworkSpace, genes: Genes) -> Architecture:
 
 
 def _leaning_draw(space: NetworkSpace, generator: np.random.Generator) -> Genes:
-    """Draw a backbone whose ordered choices follow a binomial distribution with a chance of their own."""
+    """Draw a backbone whose ordered choices follow a binomial distribution with a random probability."""
     lean = generator.random()
     genes: Genes = {}
     for parameter in space.search_space.parameters:

@@ -33,7 +33,7 @@ class KindConvolution:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind consists of.
+    """Convolutions of a kind of block or layer.
 
     Args:
         convolutions: Its convolutions in order: exactly one is spatial, the last one writes `output`.

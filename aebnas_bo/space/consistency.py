@@ -12,7 +12,7 @@ Raw = Mapping[str, object]
 
 
 def space_problems(space: Raw) -> list[str]:
-    """Return what is inconsistent in a space, its exits included.
+    """Return the inconsistencies of a space and its exits.
 
     Args:
         space: The fields of a `NetworkSpaceDeclaration`, right or wrong.
@@ -40,7 +40,7 @@ def space_problems(space: Raw) -> list[str]:
 
 
 def exit_problems(exit_: Raw) -> list[str]:
-    """Return what is inconsistent in an exit.
+    """Return the inconsistencies of an exit.
 
     Args:
         exit_: The fields of `ExitChoices`, right or wrong.
@@ -84,7 +84,7 @@ def _order_of_exits(exits: Sequence[Raw], num_stages: int) -> list[str]:
 
 
 def _pooling(space: Raw, stages: Sequence[Raw], exits: Sequence[Raw]) -> list[str]:
-    """Return the layers that may pool what cannot be halved, at the lowest resolution."""
+    """Return the layers that may pool maps too small to be halved, at the lowest resolution."""
     resolutions, stride = _integers(space.get("resolutions")), _integer(space.get("branch_stride"))
     strides = [_integer(space.get("stem_stride")), *(_integer(stage.get("stride")) for stage in stages)]
     problems = []

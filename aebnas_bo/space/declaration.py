@@ -1,4 +1,4 @@
-"""How a user declares a space of early-exit networks: plain, checked data, as it stands in a YAML file."""
+"""Declaration of a space of early-exit networks: checked data, as written in a YAML file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 class StageChoices(Declaration):
-    """What may vary in one backbone stage; all blocks of it share these choices.
+    """Choices of one backbone stage, shared by all its blocks.
 
     Args:
         widths: Output channels.
@@ -81,7 +81,7 @@ class StageChoices(Declaration):
 
 
 class BranchLayerChoices(Declaration):
-    """What may vary in one layer of an exit branch (`BranchLayer` explains each)."""
+    """Choices of one layer of an exit branch (`BranchLayer` explains each)."""
 
     kinds: Annotated[tuple[LayerKind, ...], Field(min_length=1)] = ("dense",)
     kernels: KernelChoices = (3,)
@@ -91,7 +91,7 @@ class BranchLayerChoices(Declaration):
 
 
 class ExitChoices(Declaration):
-    """What may vary in one exit.
+    """Choices of one exit.
 
     Args:
         after_stage: The stage, counted from 1, after whose last block the branch sits.
@@ -132,7 +132,7 @@ class ExitChoices(Declaration):
 
 
 class NetworkSpaceDeclaration(Declaration):
-    """A whole space of early-exit networks.
+    """A space of early-exit networks.
 
     Args:
         resolutions: Sides in pixels the images may be resized to.

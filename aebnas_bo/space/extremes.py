@@ -34,7 +34,7 @@ class _Path:
 
 
 def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
-    """Return the network whose MACs up to the final classifier, all its branches included, are least or most.
+    """Return the network with the fewest or most MACs up to the final classifier, all branches included.
 
     Args:
         space: The space.
@@ -47,7 +47,7 @@ def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
 
 
 def never_saves(space: NetworkSpace, position: int) -> bool:
-    """Say whether in every network the cheapest branch of an exit costs as much as the whole backbone behind it.
+    """Return whether in every network the cheapest branch of an exit costs as much as the whole backbone behind it.
 
     Args:
         space: The space.
@@ -78,7 +78,7 @@ def sides(space: NetworkSpace, resolution: int) -> list[int]:
 
 
 class _Search:
-    """Keeps what costs least or, with a negative sign, most."""
+    """Keeps the cheapest or, with a negative sign, the most expensive candidate."""
 
     def __init__(self, space: NetworkSpace, which: Which) -> None:
         self.sign = 1 if which == "cheapest" else -1

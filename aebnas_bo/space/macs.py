@@ -1,4 +1,4 @@
-"""What a network costs, part by part, from its architecture alone; above all multiply-accumulate operations.
+"""Cost of a network, part by part, from its architecture alone; above all multiply-accumulate operations (MACs).
 
 Of MACs convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports for
 the plain network. Other prices of the same parts, such as nanoseconds, add up in the same way.
@@ -19,12 +19,12 @@ MACS_PER_MILLION = 1e6
 
 
 def millions(macs: float) -> float:
-    """Return MACs in millions, the unit of all that is shown, stored and configured."""
+    """Return MACs in millions, the unit of settings, tables and figures."""
     return macs / MACS_PER_MILLION
 
 
 class PartPrices(Protocol):
-    """What each part of a network costs, in whole units."""
+    """Cost of each part of a network, in whole units."""
 
     def stem(self, plan: ConvPlan) -> int:
         """Return the price of the stem."""
@@ -36,7 +36,7 @@ class PartPrices(Protocol):
         """Return the price of an exit branch, its classifier included."""
 
     def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
-        """Return the price of what follows the last stage: the head, if there is one, and the final classifier.
+        """Return the price of head, if there is one, and final classifier.
 
         Args:
             plan: The head.
@@ -102,7 +102,7 @@ class ExitCosts:
 
     @cached_property
     def cumulative(self) -> tuple[int, ...]:
-        """What leaving at each output costs: backbone up to there and every active branch up to there."""
+        """Cost of leaving at each output: backbone and all active branches up to it."""
         branches = accumulate((*self.branches, 0))
         return tuple(backbone + so_far for backbone, so_far in zip(self.backbone, branches, strict=True))
 
@@ -112,7 +112,7 @@ class ExitCosts:
         return tuple(backbone + own for backbone, own in zip(self.backbone, (*self.branches, 0), strict=True))
 
     def breakdown(self, charges_earlier_branches: bool = True) -> tuple[dict[str, int], ...]:
-        """Say what leaving at each output pays for: `stem`, `stage1`, `exit1` ..., `head`, all counted from 1.
+        """Return the cost of every part up to each output: `stem`, `stage1`, `exit1` ..., `head`, counted from 1.
 
         Args:
             charges_earlier_branches: Whether branches passed on the way count, as in `cumulative`; otherwise only the

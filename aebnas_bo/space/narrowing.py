@@ -1,4 +1,4 @@
-"""Short forms that narrow a declared space, as methods need them: one fixed branch, some kinds of layers, thresholds.
+"""Short forms that narrow a declared space for a method: one fixed branch, some kinds of layers, fixed thresholds.
 
 They stand beside a preset or a declaration (`space: {preset: tiny, thresholds: tuned}`) and are unfolded on reading.
 """

@@ -1,4 +1,4 @@
-"""From a declaration to parameters, and from a point to the network it stands for.
+"""Converts a declaration into parameters, and a point into the network it encodes.
 
 Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kind` (`_kernel`, `_expansion`),
 `exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`), `exit1_threshold`; all counted
@@ -130,7 +130,7 @@ class NetworkSpace:
             parameters += _choice(name, choices.threshold_values, name, condition=condition, behind=behind)
 
     def architecture(self, point: Point) -> Architecture:
-        """Return the network a point stands for.
+        """Return the network that a point encodes.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
@@ -251,12 +251,12 @@ class NetworkSpace:
 
 
 def is_branch_gene(name: str) -> bool:
-    """Say whether a parameter says what an exit branch is made of."""
+    """Return whether a parameter describes the layers of an exit branch."""
     return name.startswith("exit") and not name.endswith("_threshold")
 
 
 def is_exit_depth(name: str) -> bool:
-    """Say whether a parameter is the depth of an exit branch, 0 of which is no exit."""
+    """Return whether a parameter is the depth of an exit branch; depth 0 is no exit."""
     return is_branch_gene(name) and name.endswith("_depth")
 
 
@@ -269,7 +269,7 @@ def _choice(
     behind: tuple[str, ...] = (),
     is_ordered: bool = True,
 ) -> tuple[ChoiceParameter, ...]:
-    """Return a parameter, or nothing where there is no choice."""
+    """Return a parameter, or none where there is only one choice."""
     return (ChoiceParameter(name, tuple(values), is_ordered, group, condition, behind),) if len(values) > 1 else ()
 
 
@@ -280,5 +280,5 @@ def _from_depth(depth_name: str, depths: tuple[int, ...], needed: int) -> Condit
 
 
 def _gene(genes: Point, name: str, choices: Sequence[int]) -> int:
-    """Return a gene, or the only choice where it is no parameter."""
+    """Return the value of a gene, or its only choice."""
     return int(genes.get(name, choices[0]))

@@ -1,4 +1,4 @@
-"""The plain network: what a practitioner types by hand, at any width.
+"""The plain network of any width: a depthwise separable CNN as a practitioner writes it by hand.
 
 A stem of `w` channels (of stride 2 for images of more than 40 pixels), then depthwise separable 3x3 blocks of 2w, 2w,
 4w, 4w and 8w channels, each first block of a width with a stride of 2, hard-swish, and a linear classifier. As in every

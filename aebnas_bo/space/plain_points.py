@@ -1,4 +1,4 @@
-"""The plain networks of a space: where a practitioner would begin, and so the first that a search looks at."""
+"""The plain networks of a space, the first points that a search evaluates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The convolutions a network consists of, with every channel and size worked out.
+"""The convolutions of a network, with all channels and sizes.
 
 The one place where shape rules live: MACs are summed over this plan, plain networks are built from it, and the
 supernet slices by it. Padding is `kernel // 2`, so a convolution of stride `s` turns a side `n` into `ceil(n / s)`.
@@ -142,7 +142,7 @@ class NetworkPlan:
 
 @lru_cache(maxsize=CACHED_PLANS)
 def network_plan(architecture: Architecture, skeleton: Skeleton) -> NetworkPlan:
-    """Work out every convolution of a network.
+    """Return every convolution of a network.
 
     Args:
         architecture: The network.
@@ -193,7 +193,7 @@ def head_plan(channels: int, side: int, skeleton: Skeleton) -> ConvPlan | None:
 
 
 def stage_plan(stage: Stage, *, in_channels: int, side: int, stride: int, is_squeezed: bool) -> tuple[BlockPlan, ...]:
-    """Work out the blocks of one stage.
+    """Return the blocks of one stage.
 
     Args:
         stage: The stage.
@@ -264,7 +264,7 @@ def _convolutions(
 
 
 def branch_plan(branch: ExitBranch, channels: int, side: int, *, stride: int) -> BranchPlan:
-    """Work out an exit branch.
+    """Return the layers of an exit branch.
 
     Args:
         branch: The branch.

@@ -1,4 +1,4 @@
-"""The search spaces that come with the package, as the YAML files they are."""
+"""The search spaces that come with the package, read from their YAML files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is allowed in a space but has no use in any of its networks."""
+"""Remarks on choices that are allowed in a space but have no effect in any network."""
 
 from __future__ import annotations
 

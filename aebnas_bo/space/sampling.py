@@ -1,4 +1,4 @@
-"""Which networks of a space a supernet trains."""
+"""Sampling of networks for supernet training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Re-estimating BatchNorm statistics, without which a sub-network answers at chance level."""
+"""Re-estimation of BatchNorm statistics; without it a sub-network predicts at chance level."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def average_statistics(subnet: Subnet, batches: Iterable[Tensor]) -> None:
 
 
 def is_statistic(name: str) -> bool:
-    """Say whether an entry of a network's state is an estimated BatchNorm statistic."""
+    """Return whether an entry of a network's state is an estimated BatchNorm statistic."""
     return name.endswith((".running_mean", ".running_var"))

@@ -17,7 +17,7 @@ from aebnas_bo.supernet.elastic_layers import ElasticConvNorm, ElasticSqueeze, m
 
 
 class ElasticBlock(nn.Module):
-    """A backbone block of maximal size, with weights of its own for every kind it may be.
+    """A backbone block of maximal size with separate weights for each kind.
 
     Args:
         in_channels: Most input channels.

@@ -16,7 +16,7 @@ from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm
 
 
 class ElasticBranchLayer(nn.Module):
-    """One branch layer of maximal size, with weights of its own for every kind it may be.
+    """A branch layer of maximal size with separate weights for each kind.
 
     Args:
         channels: Most input channels.
@@ -92,7 +92,7 @@ class ElasticBranch(nn.Module):
         return self.classifier if plan.layers else self.bare_classifier
 
     def forward(self, features: Tensor, plan: BranchPlan) -> tuple[Tensor, Tensor | None]:
-        """Return the logits of the branch a plan describes, and those that train the backbone instead.
+        """Return the logits of the branch of a plan, and those of the auxiliary head that trains the backbone.
 
         Args:
             features: What the stage gives, `B x C x H x W`.

@@ -1,4 +1,4 @@
-"""Taking one network out of the supernet."""
+"""Extraction of one network from the supernet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging BatchNorm into the convolutions before it: fewer passes over memory when only answers count."""
+"""Merging of BatchNorm into the convolutions before it, for faster inference."""
 
 from __future__ import annotations
 

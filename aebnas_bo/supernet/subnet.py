@@ -108,7 +108,7 @@ class Branch(nn.Sequential):
 
 
 class Subnet(nn.Module):
-    """An early-exit network of its own.
+    """An early-exit network with its own weights.
 
     Args:
         architecture: What it is made of.

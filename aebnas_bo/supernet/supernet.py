@@ -18,7 +18,7 @@ from aebnas_bo.supernet.subnet import resize
 
 
 class ElasticStage(nn.Module):
-    """As many blocks as a stage may have; a shallower stage uses the first of them."""
+    """A stage of maximal depth; a shallower one uses its first blocks."""
 
     def __init__(
         self, in_channels: int, choices: StageChoices, *, is_squeezed: bool, generator: torch.Generator
@@ -36,7 +36,7 @@ class ElasticStage(nn.Module):
 
 
 class Supernet(nn.Module):
-    """Every network of a space in one set of weights; which one runs is an argument, never hidden state.
+    """All networks of a space in one set of weights; the architecture to run is an argument, never hidden state.
 
     Args:
         declaration: The space.

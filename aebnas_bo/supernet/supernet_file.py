@@ -28,7 +28,7 @@ def images_of_supernet(path: Path, fingerprint: str) -> tuple[int, int]:
 
 
 def load_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
-    """Read weights into a supernet, which stays as it was if they cannot be used.
+    """Read weights into a supernet; it is unchanged if the file cannot be used.
 
     Raises:
         CorruptStateError: As `load_tensors`, or if the weights do not fit.

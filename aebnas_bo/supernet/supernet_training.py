@@ -1,4 +1,4 @@
-"""What a supernet does with a batch: sandwich rule and in-place distillation.
+"""Training of a supernet: sandwich rule and in-place distillation (Yu et al. 2020).
 
 Sources: sandwich rule and in-place distillation, BigNAS (Yu et al., ECCV 2020), sections 3.1 and 3.2; late exits
 teaching early ones, Be Your Own Teacher (Zhang et al., ICCV 2019).

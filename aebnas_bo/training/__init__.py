@@ -1,1 +1,1 @@
-"""How weights are trained: one loop, its losses, schedule and checkpoints, for supernets and plain networks alike."""
+"""The training loop with its losses, learning-rate schedule and checkpoints, for supernets and single networks."""

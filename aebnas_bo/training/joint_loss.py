@@ -1,4 +1,4 @@
-r"""Training classes and learned confidences together, with an eye on what leaving early costs (NACHOS).
+r"""Joint training of classes and learned confidences, with a penalty on expected MACs (NACHOS).
 
 With :math:`h_i` the confidence of exit :math:`i`, an image leaves at output :math:`i` with probability
 
@@ -34,7 +34,7 @@ from aebnas_bo.training.settings import JointLossConfig
 
 @dataclass(frozen=True)
 class JointTerms:
-    """The terms of the joint loss before they are weighed, each a scalar.
+    """The terms of the joint loss before weighting, each a scalar.
 
     Args:
         classes: Expected cross-entropy at the output where an image leaves.
@@ -51,7 +51,7 @@ class JointTerms:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the outputs learn from a batch.
+    """Targets of the outputs for a batch.
 
     Args:
         taught: What they shall answer: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
@@ -64,7 +64,7 @@ class Targets:
 
 
 def leaving_probabilities(confidence: Tensor) -> Tensor:
-    """Return with which probability an image leaves at each output, `E x B`, of confidences `(E - 1) x B`."""
+    """Return the probability that an image leaves at each output, `E x B`, from confidences `(E - 1) x B`."""
     ones = torch.ones_like(confidence[:1]) if len(confidence) else confidence.new_ones(1, confidence.shape[1])
     going_on = torch.cat([ones, (1.0 - confidence).cumprod(dim=0)])
     return going_on * torch.cat([confidence, ones])
@@ -79,7 +79,7 @@ def joint_terms(
     support_accuracy: Tensor | None,
     label_smoothing: float = 0.0,
 ) -> JointTerms:
-    """Work out the terms of the joint loss.
+    """Compute the terms of the joint loss.
 
     Args:
         outputs: `B x (K + 1)` logits of each exit, the last column that of its confidence; `B x K` of the final
@@ -126,7 +126,7 @@ def joint_loss(
     config: JointLossConfig,
     label_smoothing: float,
 ) -> Tensor:
-    """Return the weighed sum of the terms, a scalar; see `joint_terms`.
+    """Return the weighted sum of the terms, a scalar; see `joint_terms`.
 
     Raises:
         ConfigError: If the cost term has no budget.

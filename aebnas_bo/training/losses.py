@@ -70,7 +70,7 @@ def soft_labels(logits: Tensor) -> Tensor:
 
 
 def mixed_targets(targets: Tensor, taught: Tensor, label_smoothing: float) -> Tensor:
-    """Return what is to be learned from labels and a teacher in equal parts, `B x K`.
+    """Return the mean of smoothed labels and a teacher's probabilities, `B x K`.
 
     Args:
         targets: `B` labels (which are smoothed) or `B x K` probabilities (which are not).
@@ -84,7 +84,7 @@ def mixed_targets(targets: Tensor, taught: Tensor, label_smoothing: float) -> Te
 def output_targets(
     outputs: Sequence[Tensor], targets: Tensor, *, has_exit_distillation: bool, label_smoothing: float
 ) -> list[Tensor]:
-    """Return what each output of a network shall learn.
+    """Return the targets of each output of a network.
 
     Args:
         outputs: `B x K` logits of each of the `E` outputs.

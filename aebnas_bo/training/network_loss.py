@@ -1,4 +1,4 @@
-"""What one network of a training step is judged by, whichever loss the configuration asks for."""
+"""The loss of one network in a training step, for every kind of loss that can be configured."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _supervision_loss(
     supervision: Supervision,
     taught: Tensor,
 ) -> Tensor:
-    """Return the loss of what trains the backbone in the place of branches, weighed as their exits."""
+    """Return the loss of the auxiliary heads that train the backbone in place of branches, weighted as their exits."""
     weights = output_weights(architecture, config.exit_weights)
     in_use = [(logits, weight) for logits, weight in zip(supervision, weights, strict=False) if logits is not None]
     logits = _classes([logits for logits, _ in in_use], outputs)

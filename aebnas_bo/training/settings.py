@@ -14,7 +14,7 @@ TeacherSource = Literal["network", "supernet"]
 
 
 class JointLossConfig(Section):
-    """Classes and learned confidences trained together (NACHOS); the terms are explained in `training/joint_loss.py`.
+    """Joint training of classes and learned confidences (NACHOS); `training/joint_loss.py` explains the terms.
 
     Args:
         class_weight: Weight of the classes' term; that of the confidences is 1.
@@ -34,7 +34,7 @@ class JointLossConfig(Section):
 
 
 class TrainingConfig(Section):
-    """What training a supernet and training one network have in common.
+    """Settings shared by supernet training and final training.
 
     Args:
         epochs: Passes over the training split. Where a configuration names images and sets no epochs, few images get

@@ -1,4 +1,4 @@
-"""The loop that trains weights: resumable to the bit, surviving a non-finite loss, averaging weights.
+"""The training loop: resumes bit for bit, rolls back after a non-finite loss, averages weights.
 
 What a step does with a batch is its caller's: a supernet takes several of its networks, a plain network itself.
 """
@@ -36,7 +36,7 @@ MakeBackward = Callable[[np.random.Generator], Backward]
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch came to.
+    """Figures of one epoch.
 
     Args:
         epoch: Epochs finished.
@@ -57,7 +57,7 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images and how a batch of them is prepared.
+    """The images and the preparation of a batch.
 
     Args:
         images: Training images, `N x C x H x W`, of whatever type `augment` takes.
@@ -74,7 +74,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What is trained, and under which name.
+    """The weights to be trained, and the name of the training.
 
     Args:
         model: The weights; changed in place.
@@ -95,7 +95,7 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class Recorder:
-    """What records a training: a call after every epoch, and a checkpoint.
+    """Records a training: a callback after every epoch, and a checkpoint.
 
     Args:
         on_epoch: Called after every epoch.
@@ -113,7 +113,7 @@ NO_RECORDER = Recorder()
 
 @dataclass(frozen=True)
 class _Progress:
-    """Where training stands at the start of an epoch."""
+    """Position of a training at the start of an epoch."""
 
     epoch: int = 0
     rollbacks: int = 0
@@ -125,7 +125,7 @@ class _Progress:
 
 @dataclass
 class _State:
-    """All that changes while training."""
+    """Everything that changes during training."""
 
     model: nn.Module
     optimizer: torch.optim.SGD

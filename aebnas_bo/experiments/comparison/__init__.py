@@ -1,1 +1,1 @@
-"""Methods side by side on the same images: one study per method and seed, one table."""
+"""Comparison of methods on the same images: one study per method and seed, one table."""

@@ -1,4 +1,4 @@
-"""The network a finished study is judged by, measured on the test images with the supernet's weights."""
+"""The network chosen from a finished study, measured on the test images with the supernet's weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPERNET_WEIGHTS = "supernet"
 
 @dataclass(frozen=True)
 class ChosenNetwork:
-    """What the network of choice comes to.
+    """Figures of the chosen network.
 
     Args:
         key: Key of the architecture.
@@ -44,7 +44,7 @@ class ChosenNetwork:
 
 
 def budget_of(config: Config, space: NetworkSpace) -> float:
-    """Return the millions of average MACs at which methods are compared: the limit, else the middle of the space."""
+    """Return the budget of average MACs in millions at which methods are compared: the limit or the space's middle."""
     return config.search.max_average_macs or millions(space.middle_macs)
 
 

@@ -120,7 +120,7 @@ def _check(configs: Mapping[str, Config]) -> None:
 
 
 def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
-    """See that a study was begun with the same settings; those without effect on its trials become the new ones."""
+    """Check that a study was begun with the same settings; take over changes that do not affect its trials."""
     text = dump_config(config)
     with TrialStore.open(folder.study) as store:
         is_changed = store.study.config != text

@@ -89,7 +89,7 @@ def terminal_table(runs: Sequence[MethodRun]) -> Table:
 
 
 def caption(runs: Sequence[MethodRun]) -> str:
-    """Say what was compared."""
+    """Return a caption that says what was compared."""
     trials = max(len(run.curve) for run in runs)
     evaluated = f"Methods after {trials} evaluated networks" if trials else "Methods"
     chosen = f"the most accurate network within {runs[0].max_average_macs:.4g} M average MACs"
@@ -121,7 +121,7 @@ def write_outputs(folder: Path, runs: Sequence[MethodRun]) -> None:
 
 
 def method_colours(names: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each method: its own where it is one of ours, else the next that is left."""
+    """Return a colour for each method: a fixed one for methods of this package, else the next free one."""
     others = cycle(OTHER_COLOURS)
     return {name: METHOD_COLOURS.get(name) or next(others) for name in dict.fromkeys(names)}
 

@@ -1,4 +1,4 @@
-"""The plain networks among compared methods: five widths up to the budget, each trained alone."""
+"""The method `plain` of comparisons: plain networks of five widths up to the budget, each trained alone."""
 
 from __future__ import annotations
 

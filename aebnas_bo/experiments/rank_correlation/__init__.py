@@ -1,1 +1,1 @@
-"""Whether the supernet ranks architectures as training each of them alone does."""
+"""Rank correlation of the supernet's estimates with networks trained alone."""

@@ -1,4 +1,4 @@
-"""One network under shared weights beside itself trained alone."""
+"""Comparison of a network with shared weights and the same network trained alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aebnas_bo.space.search_space import Point
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a network comes to either way.
+    """Figures of a network with shared weights and trained alone.
 
     Args:
         point: Its parameters and thresholds.
@@ -35,7 +35,7 @@ class Comparison:
     alone: dict[str, float]
 
     def macs_of(self, quantity: str) -> float:
-        """Return what is known of an accuracy's cost before any training alone, in millions.
+        """Return the MACs in millions that belong to an accuracy and are known before training.
 
         Args:
             quantity: `accuracy`, which costs the estimated average MACs, or an output.
@@ -66,7 +66,7 @@ def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, a
 
 
 def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
-    """Return all quantities networks of a space may have, in the order of tables."""
+    """Return the quantities that networks of a space may have, in the order of tables."""
     exits = (f"exit{number}" for number in range(1, len(space.skeleton.exit_stages) + 1))
     return ("accuracy", "average_macs", "final", *exits)
 

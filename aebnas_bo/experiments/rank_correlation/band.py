@@ -154,7 +154,7 @@ def _moved_into(
 
 
 def _shifted(space: NetworkSpace, point: Point, share: float) -> Point:
-    """Return a point with all thresholds moved by a share of the way to their lower (-1) or upper (1) ends."""
+    """Return a point with all thresholds moved by a share of the way to their lower (-1) or upper (1) bounds."""
     moved: dict[str, ParameterValue] = dict(point)
     for position in space.architecture(point).active_exits:
         name = threshold_name(position)

@@ -37,7 +37,7 @@ from aebnas_bo.study.resuming import differing_settings
 
 @dataclass(frozen=True)
 class FidelityReport:
-    """What a study came to.
+    """Results of a study.
 
     Args:
         comparisons: Every network, cheapest first.
@@ -134,7 +134,7 @@ def _check(config: Config, space: NetworkSpace) -> None:
 
 
 def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
-    """Make the folder this study's, or see that it is."""
+    """Claim the folder for this study, or check that it belongs to it."""
     if folder.holds_study:
         raise UsageError(f"--out {folder.path}: holds a search; give another folder")
     if not folder.config.exists():

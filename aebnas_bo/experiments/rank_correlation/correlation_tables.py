@@ -1,4 +1,4 @@
-"""What a fidelity study leaves in its folder: raw rows, figures as JSON, a scatter plot, tables for the terminal."""
+"""Files of a fidelity study (raw rows, statistics as JSON, a scatter plot) and its tables for the terminal."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _value(text: str) -> ParameterValue:
 
 
 def write_agreements(path: Path, found: Sequence[Agreement], facts: Mapping[str, object]) -> None:
-    """Write all agreements, the verdict, and what else there is to say of the study, as JSON."""
+    """Write all agreements, the verdict and the study's other figures as JSON."""
     document = {**facts, "verdict": verdict(found), "agreements": [asdict(entry) for entry in found]}
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
@@ -126,7 +126,7 @@ def tau_table(found: Sequence[Agreement]) -> Table:
 
 
 def correlation_table(found: Sequence[Agreement]) -> Table:
-    """Return the other correlations, and what choosing by estimates loses, as a table for the terminal."""
+    """Return the other correlations and the regret of choosing by estimates, as a table for the terminal."""
     table = _table("Other correlations; regret in points (intervals: fidelity.json)")
     lists = sorted({k for entry in found for k in entry.top_k_regret})
     for column in ("Spearman rho", "Pearson r", *(f"top-{k} regret" for k in lists)):

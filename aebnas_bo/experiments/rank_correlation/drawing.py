@@ -57,7 +57,7 @@ def nearest_position(values: Sequence[float], target: float) -> int:
 
 
 def lean_point(space: NetworkSpace, size: float, generator: np.random.Generator) -> dict[str, ParameterValue]:
-    """Draw a point whose ordered parameters lean towards a size.
+    """Draw a point whose ordered parameters are biased towards a size.
 
     Args:
         space: The space; exits may be absent, thresholds are uniform in their ranges.

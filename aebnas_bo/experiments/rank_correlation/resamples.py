@@ -1,4 +1,4 @@
-"""Statistics of bootstrap resamples, all resamples at once.
+"""Statistics of bootstrap resamples, vectorised over resamples.
 
 A resample is written as counts: how often it holds each network. So every statistic here is a weighted one, and the
 original sample is the row of ones. Legend: `R` resamples, `n` networks.
@@ -29,7 +29,7 @@ def bootstrap_counts(count: int, samples: int, generator: np.random.Generator) -
 
 
 def differs(counts: Values, values: Values) -> NDArray[np.bool_]:
-    """Say of each of the `R` resamples whether it holds two different values.
+    """Return for each of the `R` resamples whether it has two different values.
 
     Args:
         counts: `R x n` counts.
@@ -79,7 +79,7 @@ def spearman_rhos(counts: Values, first: Values, second: Values) -> Values:
 
 
 def partial_taus(counts: Values, costs: Values, sides: tuple[Values, Values]) -> Values:
-    """Return Kendall's tau-b of what a quadratic in log cost leaves of both sides, fitted to each of the `R` resamples.
+    """Return Kendall's tau-b of both sides' residuals after a quadratic in log cost, fitted to each resample.
 
     Args:
         counts: `R x n` counts.
@@ -128,7 +128,7 @@ def _pairs(counts: Values, table: Values) -> Values:
 
 
 def _residuals(weights: Values, costs: Values, values: Values) -> Values:
-    """Return what a quadratic in log cost, fitted by weighted least squares, leaves of `n` values."""
+    """Return the residuals of `n` values after a quadratic in log cost, fitted by weighted least squares."""
     logarithm = np.log(costs)
     x = (logarithm - logarithm.mean()) / np.ptp(logarithm)
     root = np.sqrt(weights)

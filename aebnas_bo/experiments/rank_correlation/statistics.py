@@ -1,4 +1,4 @@
-"""How well estimates rank what they estimate, and whether better than MACs alone, with bootstrap intervals."""
+"""Rank correlation of estimates, compared with that of MACs alone, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class AgainstMacs:
-    """What estimates add to MACs, which are known before networks are trained alone and already rank accuracies.
+    """Rank correlation of estimates compared with that of MACs, which need no training.
 
     Args:
         kendall_tau: Kendall's tau-b of MACs alone.
