@@ -20,6 +20,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM
 
 PLAIN_MACS = 1.2  # to a plain network's end, of a budget of average MACs: a part of the images leaves before
+PLAIN_SHARE = 0.75  # of the short list
 LOWEST_BUDGET = 0.1  # of the highest, where several budgets are served
 Score = tuple[float, float]
 
@@ -69,12 +70,13 @@ def choose_contenders(
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Each goal's plain networks come first and take up to half of the list: estimates can be wrong, and no list may be
-    worse than what a practitioner would have typed. For a budget of MACs that is, of each resolution, the plain network
-    with exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the
-    budget, whatever its estimate; of budgets below `EXITS_FROM` the largest one without exits within the budget, if
-    there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count as one. If
-    any network meets the limits of the search, only networks that do are chosen.
+    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and no list
+    may be worse than what a practitioner would have typed. For a budget of MACs these are the plain network with exits
+    whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget; the
+    largest one whose end is within the budget, so that it needs no exit; and those of the other resolutions nearest to
+    `PLAIN_MACS` times the budget. Budgets below `EXITS_FROM` have the largest one without exits within the budget
+    first, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count
+    as one. If any network meets the limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -94,7 +96,7 @@ def choose_contenders(
     seen = [one for one in plain if one.key in best[0]]
     of_goals = [_plain_for(goal, seen, ranking=ranking, space=space) for goal, ranking in zip(goals, best, strict=True)]
     in_turn = chain.from_iterable(zip_longest(*of_goals))
-    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[: math.ceil(count / 2)]
+    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[: math.ceil(PLAIN_SHARE * count)]
     for place in range(len(best[0])):
         for ranking in best:
             key = list(ranking)[place]
@@ -107,22 +109,38 @@ def choose_contenders(
 def _plain_for(
     goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Observation], space: NetworkSpace
 ) -> list[str]:
-    """Return the keys of the plain networks that a goal asks for, of some that were observed: one per resolution."""
+    """Return the keys of the plain networks that a goal asks for, of some that were observed, most wanted first."""
+    if goal.kind == "max_macs":
+        return _plain_within(goal.value, plain, space=space)
     by_key = {one.key: one for one in plain}
-    if goal.kind == "min_accuracy":
-        in_order = [by_key[key] for key in ranking if key in by_key]
-    else:
-        costs = {key: exit_costs(one, space.skeleton).cumulative for key, one in by_key.items()}
-        able = [one for one in plain if costs[one.key][0] <= goal.value]
-        static = [one for one in able if not one.active_exits]
-        if goal.value < EXITS_FROM and static:
-            in_order = sorted(static, key=lambda one: -costs[one.key][-1])
-        else:
-            able = [one for one in able if one.active_exits] or able
-            in_order = sorted(able, key=lambda one: abs(math.log(costs[one.key][-1] / (PLAIN_MACS * goal.value))))
-    first: dict[int, str] = {}
-    for one in in_order:
-        first.setdefault(one.resolution, one.key)
+    in_order = [by_key[key] for key in ranking if key in by_key]
+    return [one.key for one in _first_of_each_resolution(in_order)]
+
+
+def _plain_within(budget: float, plain: Sequence[Architecture], *, space: NetworkSpace) -> list[str]:
+    """Return the keys of the plain networks for a budget of average MACs; see `choose_contenders`."""
+    costs = {one.key: exit_costs(one, space.skeleton).cumulative for one in plain}
+
+    def largest_first(one: Architecture) -> float:
+        return -costs[one.key][-1]
+
+    def by_distance(one: Architecture) -> float:
+        return abs(math.log(costs[one.key][-1] / (PLAIN_MACS * budget)))
+
+    able = [one for one in plain if costs[one.key][0] <= budget]
+    static = [one for one in able if not one.active_exits]
+    if budget < EXITS_FROM and static:
+        return [one.key for one in _first_of_each_resolution(sorted(static, key=largest_first))]
+    able = [one for one in able if one.active_exits] or able
+    nearest = _first_of_each_resolution(sorted(able, key=by_distance))
+    within = sorted((one for one in able if costs[one.key][-1] <= budget), key=largest_first)
+    return list(dict.fromkeys(one.key for one in (*nearest[:1], *within[:1], *nearest[1:])))
+
+
+def _first_of_each_resolution(networks: Sequence[Architecture]) -> list[Architecture]:
+    first: dict[int, Architecture] = {}
+    for one in networks:
+        first.setdefault(one.resolution, one)
     return list(first.values())
 
 

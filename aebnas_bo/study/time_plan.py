@@ -27,7 +27,7 @@ SHORTLIST_SHARE = 0.2
 RESERVE = 0.05  # for measuring, exporting and a machine that is busier than when it was timed
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; after few epochs all networks look alike.
-SHORTLISTS = (((9, 1.0), (4, 2.5)), ((6, 1.0),))
+SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
 # What a final training needs; where the time is too short for that, the other phases get less and no list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
