@@ -19,10 +19,20 @@ settings.load_profile("tests")
 
 MakeRun = Callable[..., RunFolder]
 
+# Whole runs, which take seconds to make: every test that needs one is slow, whether it says so or not.
+SLOW_FIXTURES = {"tiny_runs", "finished_run", "make_runner"}
 
-@pytest.fixture(autouse=True, scope="session")
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # a command that an earlier test called may have taken more
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+RunProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # A run of seconds: few epochs, few trials, little work per proposal.
 SMALL = [
@@ -29,17 +30,6 @@ def command() -> list[str]:
     return [sys.executable, "-m", "aebnas_bo.run"]
 
 
-@pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str], command: list[str]) -> Run:
-    def call(*arguments: str, small: bool = True) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*command, *(SMALL if small else []), *arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-
-    return call
-
-
 class Called(NamedTuple):
     """What one call of the command line came to."""
 
@@ -48,33 +38,49 @@ class Called(NamedTuple):
     stderr: str
 
 
-# All calls in one process: each would take seconds to import PyTorch and Ax.
-CALLS = """
-import contextlib, io, json, sys
-from aebnas_bo.cli.app import app
-for arguments in json.loads(sys.argv[1]):
-    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        try:
-            app(arguments)
-        except SystemExit as error:
-            code = error.code
-    print(json.dumps([code, stdout.getvalue(), stderr.getvalue()]))
-"""
+Call = Callable[..., Called]
 
 
 @pytest.fixture
-def calls(tmp_path: Path, environment: dict[str, str]) -> Callable[[list[list[str]]], list[Called]]:
-    """Calls `aebnas-bo` with one list of arguments after another, for short calls such as mistakes."""
+def call(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Calls `aebnas-bo` in this process: one of its own would take seconds to import PyTorch and Ax."""
+    from aebnas_bo.cli.app import app
 
-    def run_all(arguments: list[list[str]]) -> list[Called]:
-        result = subprocess.run(
-            [sys.executable, "-c", CALLS, json.dumps(arguments)],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True,
+    monkeypatch.chdir(tmp_path)
+    for name in ("AEBNAS_BO_CACHE", "COLUMNS"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setattr("aebnas_bo.cli.reporting.StopSignals.install", lambda self: None)
+
+    def invoke(*arguments: str) -> Called:
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        return Called(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture
+def calls(call: Call) -> Callable[[list[list[str]]], list[Called]]:
+    """Calls `aebnas-bo` with one list of arguments after another."""
+    return lambda arguments: [call(*one) for one in arguments]
+
+
+@pytest.fixture
+def run(call: Call) -> Call:
+    """Calls `aebnas-bo run`, by default for a run of seconds."""
+    return lambda *arguments, small=True: call("run", *(SMALL if small else []), *arguments)
+
+
+@pytest.fixture
+def run_process(tmp_path: Path, environment: dict[str, str], command: list[str]) -> RunProcess:
+    """Searches in a process of its own, as a user does."""
+
+    def start(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, *SMALL, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
-        return [Called(*json.loads(line)) for line in result.stdout.splitlines()]
 
-    return run_all
+    return start
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

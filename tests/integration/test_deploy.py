@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.network_file import load_network
 
-from .conftest import SMALL
+from .conftest import SMALL, Call
 
 FORMATS = ("torch", "onnx", "onnx-segments", "torch-export")
 PREDICT = """
@@ -30,19 +29,6 @@ for path in sys.argv[2:]:
     found[path] = {name: getattr(predictions, name).tolist() for name in ("labels", "exit_indices", "logits")}
 print(json.dumps(found))
 """
-
-Call = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def call(tmp_path: Path, environment: dict[str, str]) -> Call:
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "aebnas_bo.cli", *arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-
-    return run
 
 
 def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: Path, environment) -> None:

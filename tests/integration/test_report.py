@@ -3,8 +3,6 @@
 import base64
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,15 +148,10 @@ def test_it_prints_light_and_whole(browser, pages, tmp_path: Path) -> None:
     assert browser.execute_script("return document.querySelectorAll('details[open]').length") == 0
 
 
-def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "aebnas_bo.cli", "report", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def test_the_command_writes_the_page_and_says_where(tiny_run, tmp_path: Path) -> None:
+def test_the_command_writes_the_page_and_says_where(tiny_run, call) -> None:
     folder: RunFolder = tiny_run()
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
-    result = call(str(folder.path), "--select", "best-accuracy", "--json")
+    result = call("report", str(folder.path), "--select", "best-accuracy", "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["report"] == str(folder.report)

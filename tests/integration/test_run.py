@@ -1,4 +1,4 @@
-"""The main job as a user runs it, in a process of its own."""
+"""The main job as a user runs it; what its process does or suffers, in a process of its own."""
 
 import json
 import math
@@ -32,8 +32,9 @@ def area(points: list[tuple[float, float]], accuracy: float, macs: float) -> flo
     return total
 
 
-def test_a_run_leaves_what_is_promised_and_repeats_itself(run, tmp_path: Path) -> None:
-    first, again = run("--budget", "9", "--out", "a"), run("--budget", "9", "--out", "b", "--json", "--quiet")
+def test_a_run_leaves_what_is_promised_and_repeats_itself(run_process, tmp_path: Path) -> None:
+    first = run_process("--budget", "9", "--out", "a")
+    again = run_process("--budget", "9", "--out", "b", "--json", "--quiet")
     assert first.returncode == 0, first.stderr
     assert "Pareto front" in first.stdout
     assert "trials 9/9" in first.stderr

@@ -24,11 +24,6 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
     }
 
 
-def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "aebnas_bo.cli", "status", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
 def frozen(process: "subprocess.Popen[str]", folder: Path, is_there: Callable[[], bool]) -> StoredRun:
     """Wait for something, stop the process there and read its folder, which must stay exactly as it is."""
     deadline = time.monotonic() + 120
@@ -78,12 +73,12 @@ def test_a_run_is_seen_from_training_to_death_and_never_touched(tmp_path: Path, 
     assert snapshot(folder.path) == before
 
 
-def test_a_finished_run_is_told_in_a_few_lines_and_its_folder_kept(tiny_run) -> None:
+def test_a_finished_run_is_told_in_a_few_lines_and_its_folder_kept(tiny_run, call) -> None:
     folder: RunFolder = tiny_run()
     before = snapshot(folder.path)
     folder.path.chmod(0o555)
     try:
-        result = call(str(folder.path))
+        result = call("status", str(folder.path))
     finally:
         folder.path.chmod(0o755)
     assert result.returncode == 0, result.stderr

@@ -78,6 +78,7 @@ def test_the_default_is_the_first_variant_and_none_occurs_twice() -> None:
     assert variants([])[0] == DEFAULT
 
 
+@pytest.mark.slow
 def test_rows_that_stand_are_not_run_again_and_the_run_is_left_alone(run, tmp_path, monkeypatch, capsys) -> None:
     def call(*options: str) -> list[Row]:
         chosen = ["final_recipe", str(run.path), "--select", "best-accuracy", "--seeds", "0", "--out", str(out)]

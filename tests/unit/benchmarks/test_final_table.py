@@ -88,6 +88,7 @@ def test_trainings_of_different_lengths_are_told_apart(tmp_path: Path, monkeypat
     assert [one.epochs for one in by_network([short, long])] == [20, 60]
 
 
+@pytest.mark.slow
 def test_networks_whose_weights_are_gone_stay_where_asked(tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "results"
     arguments = ["final_table", "RUN", "--budget", "2.44", "--out", str(out)]
@@ -128,6 +129,7 @@ def test_table_and_figure_are_made_again_from_the_kept_rows(tmp_path: Path, monk
         call()
 
 
+@pytest.mark.slow
 def test_recipes_of_one_network_are_rows_of_their_own(tmp_path: Path, monkeypatch) -> None:
     one, other = row("ours", "b", 0, 90.0, 2.0), replace(row("ours", "b", 0, 95.0, 2.0), recipe="abc123")
     lines = table(by_network([one, other])).splitlines()

@@ -7,6 +7,8 @@ import pytest
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from benchmarks.rank_statistics import compute_again
 
+pytestmark = pytest.mark.slow
+
 STUDY = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "supernet" / "fidelity"
 
 

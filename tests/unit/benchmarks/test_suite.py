@@ -39,6 +39,7 @@ def points(path: Path) -> list:
     return [trial.parameters for trial in read_run(path)[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["random", "aebnas", *PEERS])
 def test_an_interrupted_run_ends_as_the_whole_one(name, problem, tmp_path: Path) -> None:
     method = methods()[name]
@@ -55,6 +56,7 @@ def test_an_interrupted_run_ends_as_the_whole_one(name, problem, tmp_path: Path)
     assert points(other) != points(whole)[:9]
 
 
+@pytest.mark.slow
 def test_evolution_learns(problem, tmp_path: Path) -> None:
     for name in ("pymoo-nsga2", "random"):
         for seed in range(3):
@@ -153,6 +155,7 @@ def test_a_wrong_hypervolume_is_noticed(problem, tmp_path: Path) -> None:
         check_hypervolume(found.settings[-1] * 1.001, trials, problem.objectives)
 
 
+@pytest.mark.slow
 def test_compare_writes_tables_figures_and_rows(problem, tmp_path: Path, monkeypatch, capsys) -> None:
     for name in ("random", "sobol"):
         run(problem, name, methods()[name], 0, 100, tmp_path / "runs")
@@ -178,6 +181,7 @@ def test_medians_of_surrogates_are_over_seeds(capsys) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkeypatch, capsys) -> None:
     out, root = tmp_path / "joint.csv", TABLE.parents[2]
     few = ["--set", "final_training.epochs=1", "--set", "data.max_train_images=300"]
@@ -193,6 +197,7 @@ def test_variants_of_the_joint_loss_are_trained_once_each(tmp_path: Path, monkey
     assert "both (1 seeds)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", threshold_tuning.GOALS, ids=lambda goal: goal.kind)
 def test_tuned_thresholds_are_no_worse_than_those_of_a_loop_over_images(goal, monkeypatch) -> None:
     monkeypatch.setattr(threshold_tuning, "IMAGES", 150)
@@ -208,6 +213,7 @@ def test_tuned_thresholds_are_no_worse_than_those_of_a_loop_over_images(goal, mo
     assert score(tuned.thresholds) >= score(threshold_tuning.loop_over_images(table, grid, goal))
 
 
+@pytest.mark.slow
 def test_speed_of_tuning_is_written_down(tmp_path: Path, monkeypatch) -> None:
     for name, value in (("IMAGES", 100), ("REPEATS", 1), ("LOOP_GRID", (0.5, 1.0))):
         monkeypatch.setattr(threshold_tuning, name, value)
@@ -218,6 +224,7 @@ def test_speed_of_tuning_is_written_down(tmp_path: Path, monkeypatch) -> None:
     assert "times faster" in lines[1]
 
 
+@pytest.mark.slow
 def test_threshold_samples_judge_both_ways_on_the_images_left_over() -> None:
     generator = torch.Generator().manual_seed(0)
     sure = torch.rand(2, 400, generator=generator).double()

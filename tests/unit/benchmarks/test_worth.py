@@ -15,6 +15,8 @@ from benchmarks import worth, worth_command, worth_plain
 from benchmarks.worth_jobs import Job
 from benchmarks.worth_plain import run_plain
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "worth"
 COMMAND = """
 import pathlib, sys

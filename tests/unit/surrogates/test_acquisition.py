@@ -37,6 +37,7 @@ def make(problem, name="qlognehvi", mc_samples=512, X_pending=None, constraints=
     )
 
 
+@pytest.mark.slow
 def test_values_agree_with_botorchs(problem) -> None:
     ours = make(problem)
     theirs = qLogNoisyExpectedHypervolumeImprovement(
@@ -68,6 +69,7 @@ def test_of_given_draws_the_value_and_its_gradient_are_botorchs(problem, constra
     assert torch.allclose(draws[0].grad, draws[1].grad, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_conditioned_draws_have_the_posteriors_moments(problem) -> None:
     model, _, candidates = problem
     draws = make(problem, mc_samples=4096)._paths(candidates.unsqueeze(1)).squeeze(-2).detach()
@@ -99,6 +101,7 @@ def test_gradient_in_continuous_columns(problem) -> None:
     assert X.grad[:, 2].abs().max() > 0
 
 
+@pytest.mark.slow
 def test_pending_points_lower_the_value_nearby(problem) -> None:
     best = problem[2][make(problem)(problem[2].unsqueeze(1)).argmax()][None]
     free, taken = make(problem)(best.unsqueeze(1)), make(problem, X_pending=best)(best.unsqueeze(1))
@@ -112,6 +115,7 @@ def test_plain_variant_ranks_alike(problem) -> None:
     assert torch.allclose(log_values.exp(), values, atol=0.05)
 
 
+@pytest.mark.slow
 def test_same_seed_same_values(problem) -> None:
     one, other = make(problem)(problem[2].unsqueeze(1)), make(problem)(problem[2].unsqueeze(1))
     assert torch.equal(one, other)
@@ -138,6 +142,7 @@ def test_first_layers_take_feasible_rows_first() -> None:
     assert _first_layers(values, 3, is_feasible).tolist() == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:
     model, _, candidates = problem
     limit = OutcomeConstraint(outcome=1, sign=1.0, limit=0.0)

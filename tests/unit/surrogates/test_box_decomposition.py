@@ -27,6 +27,7 @@ def hypervolume(points: Tensor) -> float:
     return Hypervolume(REFERENCE).compute(above[is_non_dominated(above)]) if len(above) else 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["any", "ties", "front"])
 def test_boxes_hold_exactly_what_a_point_adds(kind: str) -> None:
     for seed in range(40):

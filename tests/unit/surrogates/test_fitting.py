@@ -27,6 +27,7 @@ def make(n: int, has_noise: bool = True) -> ArchitectureGP:
     return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4) if has_noise else None)
 
 
+@pytest.mark.slow
 def test_predictions_equal_those_of_botorchs_fit() -> None:
     ours, theirs, far = make(40), make(40), data(50, seed=1)[0]
     fit_surrogate(ours)
@@ -34,6 +35,7 @@ def test_predictions_equal_those_of_botorchs_fit() -> None:
     assert torch.allclose(ours.posterior(far).mean, theirs.posterior(far).mean, atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_noise", [True, False])
 def test_few_rows_fit_and_all_rows_predict(has_noise: bool) -> None:
     model, (X, Y) = make(120, has_noise), data(120)
@@ -55,6 +57,7 @@ def test_fitted_rows_are_spread_over_all_observations(n, max_rows, rows, monkeyp
     assert torch.equal(bare.train_targets, model.train_targets[:, rows])
 
 
+@pytest.mark.slow
 def test_fits_are_reproducible() -> None:
     states = []
     for _ in range(2):
@@ -78,6 +81,7 @@ def test_refits_happen_when_rows_have_grown() -> None:
     assert len(set(counts[99:])) < 40
 
 
+@pytest.mark.slow
 def test_a_remembered_fit_is_the_fit(monkeypatch) -> None:
     memory, fresh = FitMemory(), make(101)
     fit_surrogate(make(100), memory)
@@ -90,6 +94,7 @@ def test_a_remembered_fit_is_the_fit(monkeypatch) -> None:
     assert torch.equal(recalled.posterior(data(5)[0]).mean, fresh.posterior(data(5)[0]).mean)
 
 
+@pytest.mark.slow
 def test_other_rows_are_not_taken_for_remembered_ones() -> None:
     memory = FitMemory()
     fit_surrogate(make(40), memory)
@@ -100,6 +105,7 @@ def test_other_rows_are_not_taken_for_remembered_ones() -> None:
     assert torch.equal(other.covar_module.base_kernel.lengthscale, alone.covar_module.base_kernel.lengthscale)
 
 
+@pytest.mark.slow
 def test_a_model_left_behind_lets_go_of_what_it_cached() -> None:
     memory, first, second = FitMemory(), make(40), make(41)
     fit_surrogate(first, memory)

@@ -23,6 +23,7 @@ def make_data(n: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
     return X, (Y - Y.mean(dim=0)) / Y.std(dim=0)
 
 
+@pytest.mark.slow
 def test_posterior_has_one_value_per_outcome_and_interpolates() -> None:
     X, Y = make_data()
     model = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4))

@@ -93,6 +93,7 @@ def test_costs_that_are_certain_everywhere_leave_a_model_that_predicts() -> None
     assert torch.isfinite(posterior.rsample(torch.Size([4]))).all()
 
 
+@pytest.mark.slow
 def test_known_costs_reach_beyond_what_was_seen() -> None:
     X, Y = data(60)
     seen = X[:, 1] < 3.0  # no network of the largest width

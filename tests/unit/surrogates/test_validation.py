@@ -31,6 +31,7 @@ def make(X: torch.Tensor, Y: torch.Tensor) -> ArchitectureGP:
     return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.0025), [Costs()], [1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group_size", [1, 3])
 def test_what_is_left_out_is_predicted_as_by_a_model_that_never_saw_it(group_size: int) -> None:
     X, Y = data(24)

@@ -9,6 +9,8 @@ from aebnas_bo.cli.run_command import run
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.storage.run_folder import FILES
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--set=supernet.epochs=1", "--set=data.max_train_images=300", "--set=search.design_trials=4"]
 
 

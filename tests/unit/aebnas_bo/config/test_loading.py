@@ -5,6 +5,9 @@ import pytest
 from aebnas_bo.config.loading import dump_config, is_declaration, load_config, parse_config
 from aebnas_bo.errors import ConfigError
 
+# The number of their epochs follows from that of their images, in an archive that takes seconds to list.
+CIFAR10 = [pytest.param(name, marks=pytest.mark.slow) for name in ("cifar10-mini", "cifar10")]
+
 
 def problems(settings: list[str], text: str | None = None, folder: Path | None = None) -> str:
     path = None
@@ -53,6 +56,7 @@ def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], s
     assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
 
 
+@pytest.mark.slow
 def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
     for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
         (tmp_path / "train" / name).mkdir(parents=True)
@@ -198,7 +202,7 @@ def test_setting_below_a_value_is_refused() -> None:
     assert "seed: input should be a valid integer" in problems(["seed.deep.er=1"])
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10-mini", "cifar10"])
+@pytest.mark.parametrize("name", ["digits", *CIFAR10])
 def test_shipped_configurations_are_valid(name: str) -> None:
     root = Path(__file__).resolve().parents[4]
     assert load_config(root / "configs" / f"{name}.yaml").name == name

@@ -28,6 +28,7 @@ def test_missing_torchvision_data_names_path_and_flag(name: str, tmp_path: Path)
         load_dataset(DataConfig(dataset=name, root=str(tmp_path / "nowhere")))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_real_cifar10_subset(cifar10: Path) -> None:
     config = DataConfig(
         dataset="imagefolder", root=str(cifar10), image_size=16, max_train_images=500, max_test_images=200

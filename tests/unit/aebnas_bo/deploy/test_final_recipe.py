@@ -43,6 +43,7 @@ def test_every_exit_learns(changes: dict[str, object]) -> None:
         assert float((logits.argmax(1) == data().labels).float().mean()) > 0.95
 
 
+@pytest.mark.slow
 def test_training_is_a_function_of_its_seed() -> None:
     assert states_equal(train(), train())
     assert not states_equal(train(), train(seed=1))

@@ -47,6 +47,7 @@ def test_a_network_that_ends_at_an_exit_is_forced_to_that_exit(make_network, pix
     assert list(macs) == [EARLY, FORCED, PLAIN, "leaving at exit1"]
 
 
+@pytest.mark.slow
 def test_onnx_is_measured_beside(make_network, pixels) -> None:
     subnet, description = make_network(thresholds=(None, None))  # without exits exporting takes least
     rows = measure_latency(subnet, description, pixels, workload=Workload((1,), 2))

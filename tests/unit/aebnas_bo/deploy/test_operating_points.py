@@ -88,6 +88,7 @@ def a_split(costs: ExitCosts, seed: int) -> MeasuredSplit:
     )
 
 
+@pytest.mark.slow
 def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
     costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
     points = operating_points(a_split(costs, 0), a_split(costs, 1), costs)
@@ -100,6 +101,7 @@ def test_a_larger_budget_never_costs_accuracy_and_is_kept() -> None:
     assert any(point.test.accuracy != point.validation.accuracy for point in points)
 
 
+@pytest.mark.slow
 def test_a_tail_that_brings_nothing_is_in_no_point(tmp_path: Path) -> None:
     costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
     split = a_split(costs, 0)
@@ -122,6 +124,7 @@ def test_a_network_without_exits_has_one_point() -> None:
     assert (point.budget, point.thresholds) == (0.0053, ())
 
 
+@pytest.mark.slow
 def test_the_file_names_exits_by_their_position_and_leaves_those_switched_off_empty(tmp_path: Path) -> None:
     costs = ExitCosts(1000, (4000, 5000), 300, (200, 100), (0, 2), (0, 1))
     first, *_, last = operating_points(a_split(costs, 0), a_split(costs, 1), costs)

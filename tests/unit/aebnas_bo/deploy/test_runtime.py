@@ -26,7 +26,10 @@ from aebnas_bo.space.architecture import Architecture, Block, ExitBranch, Stage
 EVERY_KIND = tuple(
     Stage(8, (Block(5, 2, kind), Block(3, 1, kind))) for kind in ("dense", "inverted_residual", "convnext")
 )
-FORMATS = ("torch", "onnx", "onnx-segments", "torch-export")
+EXPORTED = ("onnx", "onnx-segments", "torch-export")  # which takes seconds
+FORMATS = ("torch", *(pytest.param(name, marks=pytest.mark.slow) for name in EXPORTED))
+WRITTEN = [(name, variant) for name in EXPORTED for variant in ("plain", "ends at an exit")]
+WRITTEN += [("onnx", variant) for variant in ("cumulative, learned, scaled", "every kind")]
 VARIANTS = {
     "plain": {},
     "cumulative, learned, scaled": {
@@ -130,9 +133,7 @@ def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("format_", "variant"),
     [("torch", variant) for variant in VARIANTS]
-    + [(format_, "plain") for format_ in FORMATS[1:]]
-    + [("onnx", "cumulative, learned, scaled"), ("onnx", "every kind")]
-    + [(format_, "ends at an exit") for format_ in FORMATS[1:]],
+    + [pytest.param(*written, marks=pytest.mark.slow) for written in WRITTEN],
 )
 def test_every_format_runs_what_the_network_is(make_network, pixels, exported, format_, variant) -> None:
     network = make_network(**VARIANTS[variant])
@@ -235,6 +236,7 @@ def test_foreign_files_are_refused(tmp_path, name) -> None:
         load(tmp_path / name, trust=True)
 
 
+@pytest.mark.slow
 def test_a_program_with_a_pickle_in_it_is_refused_unread(copied, tmp_path) -> None:
     class Bomb:
         def __reduce__(self):
@@ -251,6 +253,7 @@ def test_a_program_with_a_pickle_in_it_is_refused_unread(copied, tmp_path) -> No
         assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.slow
 def test_a_program_runs_code_of_its_author_only_with_trust(copied, tmp_path) -> None:
     folder, exploded = copied("torch-export"), tmp_path / "exploded"
     members = members_of(folder / "network.pt2")
@@ -275,6 +278,7 @@ def test_nothing_of_a_program_is_read_without_trust(tmp_path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None:
     folder = copied("onnx-segments")
     for names in (["segment2.onnx", "segment1.onnx", "segment3.onnx"], ["segment1.onnx"], []):
@@ -295,6 +299,7 @@ def test_unknown_places_and_formats_are_named(tmp_path) -> None:
         load(tmp_path / "network.h5")
 
 
+@pytest.mark.slow
 def test_files_that_stop_by_themselves_cannot_be_told_not_to(pixels, exported) -> None:
     network = load(exported("onnx"))
     with pytest.raises(UsageError, match="stops early by itself"):

@@ -20,6 +20,7 @@ def test_the_temperature_that_spoilt_probabilities_is_found(temperature: float) 
     assert fit_temperature(logits, labels, name="max_softmax", num_classes=5) == pytest.approx(temperature, rel=0.06)
 
 
+@pytest.mark.slow
 def test_no_other_temperature_is_likelier() -> None:
     logits, labels = sampled(2.0, 500)
     found = fit_temperature(logits, labels, name="score_margin", num_classes=5)

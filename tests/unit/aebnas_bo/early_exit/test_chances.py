@@ -49,6 +49,7 @@ def test_an_output_that_is_always_right_or_wrong_keeps_a_little_doubt(is_right: 
     assert chance[0].tolist() == pytest.approx([share] * 10, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_expected_accuracy_chooses_better_thresholds_from_few_images() -> None:
     generator = torch.Generator().manual_seed(1)
     population = drawn(50_000, generator)

@@ -16,6 +16,8 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.subnet import Subnet, resize
 from aebnas_bo.supernet.supernet import Supernet
 
+pytestmark = pytest.mark.slow
+
 IMAGES, POINTS = 12, 13  # 52 networks over all rules
 RULES = [("score_margin", "each"), ("max_softmax", "each"), ("negative_entropy", "each"), ("learned", "cumulative")]
 

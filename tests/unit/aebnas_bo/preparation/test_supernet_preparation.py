@@ -38,6 +38,7 @@ def test_the_cache_is_the_named_folder_or_the_users(tmp_path: Path, monkeypatch)
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_equal_runs_share_a_supernet_and_others_do_not() -> None:
     first, source = prepare()
     again, again_source = prepare()
@@ -47,6 +48,7 @@ def test_equal_runs_share_a_supernet_and_others_do_not() -> None:
     assert prepare(settings=("supernet.cache=false",))[1] == "trained"
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_trained_anew() -> None:
     prepare()
     [cached] = (cache_folder() / "supernets").iterdir()
@@ -125,6 +127,7 @@ def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
     assert identity("final_training.teacher={source: supernet}") != plain
 
 
+@pytest.mark.slow
 def test_training_says_once_how_long_it_takes_and_loading_does_not() -> None:
     config = load_config(None, [*SETTINGS, "supernet.epochs=3"])
     problem = Problem.load(config)

@@ -39,6 +39,7 @@ def without_plotly(page: str) -> str:
     return SCRIPT.sub("", page)
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_and_asks_for_nothing(contents: Contents) -> None:
     page = render(contents, datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     for section in (

@@ -46,6 +46,7 @@ def test_a_strategy_whose_package_is_missing_names_its_extra(estimator, objectiv
     assert make_strategy(estimator.search_space, objectives, settings, seed=0) is not None
 
 
+@pytest.mark.slow
 def test_everything_else_works_without_pymoo() -> None:
     code = "import sys; sys.modules['pymoo'] = None; import aebnas_bo.study.running, aebnas_bo.cli.app"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -58,6 +59,7 @@ class TestContract(StrategyContract):
         return lambda space, objectives: make_strategy(space, objectives, chosen, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_seeds_differ(name, estimator, objectives, settings) -> None:
     settings = settings.model_copy(update={"strategy": name})
@@ -74,6 +76,7 @@ def test_ax_as_it_comes_finds_its_way(estimator, objectives, settings) -> None:
     assert all(estimator.search_space.canonical(point) == point for point in points(trials))
 
 
+@pytest.mark.slow
 def test_aebnas_learns_from_its_design(estimator, objectives, settings) -> None:
     from aebnas_bo.analysis.hypervolume import hypervolume
 
@@ -85,6 +88,7 @@ def test_aebnas_learns_from_its_design(estimator, objectives, settings) -> None:
     assert hypervolume(learned, objectives) > hypervolume(random, objectives)
 
 
+@pytest.mark.slow
 def test_aebnas_keeps_to_limits(estimator, objectives, settings) -> None:
     limited = [replace(o, limit=3.0) if o.name == "average_macs" else o for o in objectives]
     settings = settings.model_copy(update={"strategy": "aebnas", "batch_size": 4})

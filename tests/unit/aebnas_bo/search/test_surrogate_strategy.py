@@ -14,6 +14,8 @@ from aebnas_bo.search.surrogate_strategy import SurrogateStrategy
 from aebnas_bo.search.trial import Trial, observations
 from tests.made_trials import with_metrics
 
+pytestmark = pytest.mark.slow
+
 
 def run(estimator, objectives, settings, count, trials=(), strategy=None, seed=0) -> list[Trial]:
     strategy = strategy or SurrogateStrategy(estimator.search_space, objectives, settings, seed=seed)

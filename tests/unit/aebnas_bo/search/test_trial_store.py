@@ -138,6 +138,7 @@ for number in range(100000):
 """
 
 
+@pytest.mark.slow
 def test_no_finished_trial_is_lost_to_kill(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path / "s.db")], stdout=subprocess.PIPE, text=True, env=os.environ

@@ -28,6 +28,7 @@ def drawn(max_macs: float | None, count: int = 160) -> list[float]:
     return [macs(sampler.draw("random")) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_no_network_of_the_pool_exceeds_the_most_macs() -> None:
     pool = backbone_pool(SPACE, 0, 0.8)
     sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=True, pool=pool)
@@ -46,6 +47,7 @@ def test_pool_has_every_stratum() -> None:
     assert len(backbone_pool(SPACE, 0, 0.8).strata) == STRATA
 
 
+@pytest.mark.slow
 def test_pool_is_a_function_of_the_seed() -> None:
     assert backbone_pool(SPACE, 0, 0.8) == backbone_pool(SPACE, 0, 0.8) != backbone_pool(SPACE, 1, 0.8)
 

@@ -56,6 +56,7 @@ def macs(space: NetworkSpace, architecture: Architecture) -> int:
     return exit_costs(architecture, space.skeleton).cumulative[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head_channels", [0, 64])  # 64: a head on large maps costs more than the last stage
 def test_extreme_networks_are_those_of_the_whole_space(head_channels: int) -> None:
     space = make_space(head_channels)

@@ -100,6 +100,7 @@ def _counted_up_to(output: int, architecture: Architecture, skeleton: Skeleton) 
     return counter.get_total_flops() // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_networks_of_every_preset_cost_half_of_torchs_flops_at_every_exit(preset: str) -> None:
     space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, in_channels=3, num_classes=10)
@@ -113,6 +114,7 @@ def test_networks_of_every_preset_cost_half_of_torchs_flops_at_every_exit(preset
             assert costs.cumulative[output] == _counted_up_to(output, architecture, space.skeleton)
 
 
+@pytest.mark.slow
 def test_exit_costs_equal_half_of_torchs_flops() -> None:
     space, generator = _space(), np.random.default_rng(0)
     architectures = [_random_architecture(space, generator) for _ in range(50)]
@@ -121,6 +123,7 @@ def test_exit_costs_equal_half_of_torchs_flops() -> None:
         assert exit_costs(architecture, space.skeleton) == _counted_costs(architecture, space.skeleton)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.data())
 def test_networks_of_any_declaration_cost_half_of_torchs_flops(data: st.DataObject) -> None:

@@ -60,6 +60,7 @@ def test_equal_networks_have_equal_keys_whatever_is_switched_off() -> None:
     assert one.key == other.key
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_keys_of_networks_are_equal_exactly_where_the_networks_are(data: st.DataObject) -> None:
     space = data.draw(network_spaces())

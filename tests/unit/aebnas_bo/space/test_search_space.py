@@ -54,6 +54,7 @@ def test_the_canonical_form_is_canonical(data: st.DataObject) -> None:
     assert tuple(canonical) == space.names
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_keys_are_equal_exactly_where_canonical_forms_are(data: st.DataObject) -> None:
     space = data.draw(search_spaces())

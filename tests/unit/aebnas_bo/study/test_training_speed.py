@@ -1,11 +1,14 @@
 """Speeds of training on this machine."""
 
+import pytest
+
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.study import training_speed as speed
 from aebnas_bo.study.training_speed import Speed, Stopwatch, measure_speed
 
 
+@pytest.mark.slow
 def test_speeds_are_measured_and_grow_with_macs() -> None:
     config = load_config(None, ["supernet.batch_size=8", "final_training.batch_size=8"])
     found = measure_speed(Problem.load(config))

@@ -77,6 +77,7 @@ def _supernet(space: NetworkSpace) -> Supernet:
     return supernet
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("is_grey", [True, False])
 def test_extracted_networks_in_training_mode_answer_as_the_supernet(is_grey: bool) -> None:
@@ -93,6 +94,7 @@ def test_extracted_networks_in_training_mode_answer_as_the_supernet(is_grey: boo
             torch.testing.assert_close(logits, reference, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("preset", PRESETS)
 def test_networks_of_every_preset_answer_as_the_supernet(preset: str) -> None:
@@ -108,6 +110,7 @@ def test_networks_of_every_preset_answer_as_the_supernet(preset: str) -> None:
     assert largest_difference <= 1e-5
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_extracted_network_runs_without_the_supernets_code() -> None:
     """The network is built, loaded and run by a process that cannot import any elastic layer."""

@@ -54,6 +54,7 @@ def _train(config: SupernetConfig, on_epoch: Callable[[EpochReport], None] = lam
     return supernet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"distillation": False}, {"exit_distillation": True}, {"balanced_branches": False}, {"ema_decay": 0.9},
@@ -159,6 +160,7 @@ def test_an_exit_of_weight_zero_gets_no_gradient() -> None:
     assert all(torch.equal(fresh[name], trained[name]) for name in fresh)
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_training_is_an_error(tmp_path: Path) -> None:
     path, supernet = tmp_path / "training", Supernet(DECLARATION, SPACE.skeleton, 0)
     mine, theirs = (Recorder(checkpoint=path, fingerprint=name) for name in ("mine", "theirs"))

@@ -47,6 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Metho
     return folder, compare(folder, "static", "edanas", "nachos", "aebnas", "aebnas-bo")
 
 
+@pytest.mark.slow
 def test_every_method_runs_and_is_judged_on_the_test_images(finished) -> None:
     _, runs = finished
     assert [run.method for run in runs] == ["static", "edanas", "nachos", "aebnas", "aebnas-bo"]
@@ -61,6 +62,7 @@ def test_every_method_runs_and_is_judged_on_the_test_images(finished) -> None:
     assert runs[0].network.exits == 0
 
 
+@pytest.mark.slow
 def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Path, monkeypatch) -> None:
     _, searched = finished
     short = {"plain": load_config(CONFIGS / "digits.yaml", [*SMALL, "final_training.epochs=1"],

@@ -1,9 +1,12 @@
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import aebnas_bo
+from aebnas_bo.config import loading
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS, method_files
@@ -65,8 +68,19 @@ def test_every_method_of_the_package_is_shipped_with_it() -> None:
     assert all(any(path.match(pattern) for pattern in patterns) for path in files)
 
 
-@pytest.mark.parametrize("data", ["digits", "cifar10-mini", "cifar10"])
+@pytest.fixture(scope="module")
+def counted_once() -> Iterator[None]:
+    """Has the training images of every archive counted once, as it takes seconds to list one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "num_training_images", cache(loading.num_training_images))
+        yield
+
+
+@pytest.mark.parametrize(
+    "data", ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cifar10-mini", "cifar10"))]
+)
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.usefixtures("counted_once")
 def test_every_method_goes_with_every_data_configuration(data: str, name: str) -> None:
     path = method_files([name], CONFIGS / f"{data}.yaml")[name]
     config = load_config(CONFIGS / f"{data}.yaml", method=path)

@@ -39,6 +39,7 @@ def average_macs(space, points):
     return [evaluate_thresholds(tables(space.architecture(p)), space.thresholds(p)).average_macs / 1e6 for p in points]
 
 
+@pytest.mark.slow
 def test_average_macs_of_all_networks_lie_in_the_band() -> None:
     tables = Tables(SPACE)
     points = draw(tables=tables)
@@ -49,6 +50,7 @@ def test_average_macs_of_all_networks_lie_in_the_band() -> None:
     assert all(SPACE.search_space.canonical(point) == point for point in points)
 
 
+@pytest.mark.slow
 def test_networks_of_a_band_differ_in_worst_case_macs_and_exits() -> None:
     architectures = [SPACE.architecture(point) for point in draw()]
     worst = [exit_costs(architecture, SPACE.skeleton).cumulative[-1] / 1e6 for architecture in architectures]
@@ -59,6 +61,7 @@ def test_networks_of_a_band_differ_in_worst_case_macs_and_exits() -> None:
     assert len({architecture.active_exits for architecture in architectures}) >= 2
 
 
+@pytest.mark.slow
 def test_points_of_a_band_are_a_function_of_the_seed() -> None:
     assert draw(seed=3) == draw(seed=3) != draw(seed=4)
 
@@ -70,6 +73,7 @@ def test_thresholds_of_few_values_are_moved_between_these() -> None:
     assert {threshold for point in points for threshold in space.thresholds(point)} <= {0.1, 0.3, 0.5, 0.7, 0.9}
 
 
+@pytest.mark.slow
 def test_a_band_where_no_network_lies_names_the_range_there_is() -> None:
     with pytest.raises(SearchSpaceError, match=r"of 3072 random networks 0 can .* 100 to 200 million") as caught:
         draw(band=(100.0, 200.0))

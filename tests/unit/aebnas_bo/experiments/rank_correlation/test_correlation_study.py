@@ -12,6 +12,8 @@ from aebnas_bo.experiments.rank_correlation.correlation_study import run_fidelit
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.storage.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     "supernet.epochs=2", "final_training.epochs=2", "fidelity.num_architectures=5", "fidelity.bootstrap_samples=100",
     "data.max_train_images=600", "supernet.random_subnets=1",

@@ -22,6 +22,7 @@ def test_points_are_distinct_and_spread_over_the_range_of_costs() -> None:
         assert SPACE.search_space.canonical(point) == point
 
 
+@pytest.mark.slow
 def test_points_are_a_function_of_the_generator() -> None:
     one, same, other = (spread_points(SPACE, 5, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert one == same != other
