@@ -1,6 +1,7 @@
 """What the command line does, in Python; images, strategies, objectives and estimators of a user's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,33 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     result = CliRunner().invoke(app, ["run", "--out", str(folder), "--resume"])
     assert (result.exit_code, "Study.open(folder, estimator=...)" in result.output) == (3, True)
     page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "all images that are left come here" in page  # exit rates are not known
     assert "with the estimator Brightness, which was given from Python" in page
     assert f"Study.open(&#39;{folder}&#39;, estimator=...).run(budget=6)" in page
     assert not list(folder.glob("supernet*"))
+
+
+class Weighing(Brightness):
+    """The same for a study with an objective of the user's."""
+
+    def estimate(self, point: ab.Point) -> ab.Estimate:
+        found, network = super().estimate(point), self.space.architecture(point)
+        weights = Weights().costs(network, self.space.skeleton)[0]
+        return replace(found, metrics={**found.metrics, "weights": ab.Measurement(weights)})
+
+
+def test_all_that_can_be_given_goes_together(tmp_path: Path) -> None:
+    study = ab.Study.create(
+        folder=tmp_path / "own", overrides=[*QUICK, "search.budget=20"], train=Squares(160), test=Squares(40),
+        strategy=Shrinking, objective=Weights(), estimator=Weighing,
+    )  # fmt: skip
+    assert [trial.status for trial in study.run(quiet=True)] == ["COMPLETED"] * 20
+    page = study.report().read_text(encoding="utf-8")
+    assert "of the variance of accuracy" in page
+    assert "that of weights" in page
+    assert "train=..., strategy=..., objective=..., estimator=...).run(budget=40)" in page
+    again = ab.Study.create(
+        study.config, tmp_path / "again", overrides=["search.budget=4"], train=Squares(160), test=Squares(40),
+        strategy=Shrinking, objective=Weights(), estimator=Weighing,
+    )  # fmt: skip
+    assert [trial.key for trial in again.run(quiet=True)] == [trial.key for trial in study][:4]
