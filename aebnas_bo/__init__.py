@@ -29,7 +29,9 @@ _PLACES = {
     "Estimator": "aebnas_bo.estimation.estimator",
     "ImageDataset": "aebnas_bo.data.given_images",
     "Measurement": "aebnas_bo.estimation.estimate",
+    "NetworkSpace": "aebnas_bo.space.network_space",
     "Objective": "aebnas_bo.search.objectives",
+    "Point": "aebnas_bo.space.search_space",
     "Predictions": "aebnas_bo.deploy.runtime",
     "Proposal": "aebnas_bo.search.strategy",
     "SearchConfig": "aebnas_bo.search.settings",
@@ -43,6 +45,7 @@ _PLACES = {
     "Trial": "aebnas_bo.search.trial",
     "ax_client": "aebnas_bo.search.ax_strategy",
     "ax_parameters": "aebnas_bo.search.ax_strategy",
+    "exit_costs": "aebnas_bo.space.macs",
     "generation_strategy": "aebnas_bo.search.ax_strategy",
     "load": "aebnas_bo.deploy.runtime",
     "load_config": "aebnas_bo.config.loading",
@@ -78,8 +81,11 @@ if TYPE_CHECKING:
     from aebnas_bo.search.trial import Trial as Trial
     from aebnas_bo.space.architecture import Architecture as Architecture
     from aebnas_bo.space.architecture import Skeleton as Skeleton
+    from aebnas_bo.space.macs import exit_costs as exit_costs
+    from aebnas_bo.space.network_space import NetworkSpace as NetworkSpace
     from aebnas_bo.space.search_space import ChoiceParameter as ChoiceParameter
     from aebnas_bo.space.search_space import ContinuousParameter as ContinuousParameter
+    from aebnas_bo.space.search_space import Point as Point
     from aebnas_bo.space.search_space import SearchSpace as SearchSpace
     from aebnas_bo.study.running import prepare_study as prepare_study
     from aebnas_bo.study.study import Study as Study

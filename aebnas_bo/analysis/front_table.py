@@ -99,8 +99,8 @@ def exit_rates_text(observed: Observation) -> str:
 def thresholds_text(observed: Observation) -> str:
     """Return the threshold of every exit, a dash for one that is off or not run."""
     known = observed.point.thresholds
-    exits = [output for output in observed.point.exit_rates if output != "final"]
-    return " / ".join(f"{known[name]:.2f}" if (name := f"{exit_}_threshold") in known else "–" for exit_ in exits)
+    names = [f"{output}_threshold" for output in observed.point.exit_rates if output != "final"] or list(known)
+    return " / ".join(f"{known[name]:.2f}" if name in known else "–" for name in names)
 
 
 def _exists(observed: Observation, output: str) -> bool:

@@ -33,7 +33,7 @@ from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data, with_budget
+from aebnas_bo.preparation.supernet_preparation import check_supernet, prepare_supernet, training_data, with_budget
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
@@ -112,7 +112,7 @@ def choose_candidate(
 
     Raises:
         UsageError: If the folder holds no study, nothing meets the selection, or the network cannot meet the goal.
-        ConfigError: If another setting is to be changed, or one is wrong.
+        ConfigError: If another setting is to be changed, one is wrong, or one needs a supernet that the study has not.
         DataError: If the images cannot be read.
         CorruptStateError: If the images are not those of the study.
     """
@@ -122,6 +122,8 @@ def choose_candidate(
     with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()
     config = parse_config(record.config, str(folder.study), settings)
+    if "supernet" in (config.final_training.start, config.final_training.teacher_source):
+        check_supernet(config)
     observed = select(trials, record.objectives, selection)
     problem = Problem.load(config) if splits is None else Problem.of(config, splits)
     if supernet_fingerprint(config, problem.splits.data_hash) != record.fingerprint:

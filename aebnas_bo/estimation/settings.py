@@ -33,6 +33,8 @@ class EstimationConfig(Section):
     """How an architecture is measured.
 
     Args:
+        estimator: Name of the estimator that was given from Python (`aebnas_bo.Study.create` sets it); null for the
+            weights of a supernet.
         confidence: Measure of an exit's confidence, in [0, 1]; `learned` needs `space.learned_confidence`.
         exit_rule: What thresholds are held against: `each` exit's confidence, or the `cumulative` probability, exits
             taken for independent, that this exit or one before it is to be left (NACHOS).
@@ -48,6 +50,7 @@ class EstimationConfig(Section):
 
     affects: ClassVar[Effect] = "estimates"
 
+    estimator: str | None = None
     confidence: ConfidenceName = "score_margin"
     exit_rule: ExitRule = "each"
     temperature_scaling: bool = False

@@ -11,6 +11,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.estimation.cost_objective import CostObjective
+from aebnas_bo.estimation.given_estimator import GivenEstimator
 from aebnas_bo.preparation.device import resolve_device
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -26,6 +27,7 @@ class Problem:
         device: Where networks run, `cpu` or `cuda`.
         load_s: Seconds that loading took.
         objective: A cost from Python that is minimised too.
+        estimator: An estimator from Python; `None` for the weights of a supernet.
     """
 
     config: Config
@@ -34,6 +36,7 @@ class Problem:
     device: str
     load_s: float = 0.0
     objective: CostObjective | None = None
+    estimator: GivenEstimator | None = None
 
     @classmethod
     def load(cls, config: Config) -> Self:

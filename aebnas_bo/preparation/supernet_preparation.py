@@ -59,10 +59,12 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
         The supernet and `run folder`, `cache` or `trained`.
 
     Raises:
+        ConfigError: If networks are judged by an estimator given from Python: then there is no supernet.
         CorruptStateError: If the run folder's supernet or checkpoint is damaged or of another configuration.
         TrainingDivergedError: If training fails for good.
     """
     config = problem.config
+    check_supernet(config)
     fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
     supernet = Supernet(config.space, problem.space.skeleton, config.seed).to(problem.device)
     cached = cache_folder() / "supernets" / f"{fingerprint}.safetensors"
@@ -81,6 +83,23 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
         save_supernet(folder.supernet, supernet, fingerprint)
         folder.checkpoint.unlink(missing_ok=True)
     return supernet, source
+
+
+def check_supernet(config: Config) -> None:
+    """See that there is a supernet, or may be one.
+
+    Args:
+        config: The configuration of the study.
+
+    Raises:
+        ConfigError: If networks are judged by an estimator given from Python in its place.
+    """
+    if config.estimation.estimator is not None:
+        raise ConfigError(
+            f"estimation.estimator: {config.estimation.estimator}, given from Python, judges the networks, so there is "
+            "no supernet. Final trainings do without one (final_training.start: scratch, and no teacher whose source "
+            "is the supernet); for anything else leave the estimator out"
+        )
 
 
 def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:

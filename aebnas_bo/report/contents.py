@@ -15,11 +15,13 @@ from aebnas_bo.analysis.selection import COSTS, Selection, select
 from aebnas_bo.analysis.summary import Summary, corrected_accuracies, read_summary
 from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_reports
 from aebnas_bo.analysis.trained_point import TrainedPoint
+from aebnas_bo.data.image_shape import ImageShape
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.front_with_trained import trained_points
 from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
+from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.preparation.latency_preparation import known_costs_of, stored_latencies
 from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -150,14 +152,12 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
 
 
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
-    if not run.has_supernet:
-        raise CorruptStateError(
-            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it again"
-        )
-    space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
+    space = _space(run)
     _check_parameters(run, space)
     objectives = run.study.objectives
-    known_costs = known_costs_of(space, stored_latencies(run.config, space, run.folder))
+    known_costs: tuple[ExitPrices, ...] = ()
+    if run.config.estimation.estimator is None:
+        known_costs = known_costs_of(space, stored_latencies(run.config, space, run.folder))
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
     return Networks(
         space=space,
@@ -172,10 +172,23 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     )
 
 
+def _space(run: StoredRun) -> NetworkSpace:
+    """Return the space of networks for the images of a run, which are not loaded."""
+    if run.config.estimation.estimator is not None:
+        shape = ImageShape.read(run.folder.images)
+        return NetworkSpace(run.config.space, shape.channels, shape.classes)
+    if not run.has_supernet:
+        raise CorruptStateError(
+            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it again"
+        )
+    return NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
+
+
 def _check_parameters(run: StoredRun, space: NetworkSpace) -> None:
     """Refuse a study whose text was damaged yet still reads."""
     for one in observations(run.trials):
-        problems = [f"rate of {name}: missing" for name in space.output_names if name not in one.point.exit_rates]
+        rates = one.point.exit_rates
+        problems = [f"rate of {name}: missing" for name in space.output_names if rates and name not in rates]
         try:
             space.search_space.validate(one.parameters)
             named = {threshold_name(position) for position in space.architecture(one.parameters).active_exits}

@@ -65,7 +65,7 @@ def network_diagram(network: ShownNetwork) -> Markup:
     for number, part in enumerate(parts):
         is_last = number == len(parts) - 1
         bottom = y + part.height + (0.0 if is_last else GAP)
-        leaving = part.output.exit_rate if part.output is not None else 0.0
+        leaving = (part.output.exit_rate or 0.0) if part.output is not None else 0.0
         if is_last:
             end = EXIT_X if part.kind == "exit" else STAGE_X
             drawn += [_trunk(y, y + part.height / 2, remaining), _arm(y + part.height / 2, remaining, end)]
@@ -116,9 +116,10 @@ def _exit_part(output: ShownOutput, branch: BranchPlan, macs: int) -> _Part:
 
 
 def _leaving_text(output: ShownOutput) -> str:
+    share = "" if output.exit_rate is None else percent_text(output.exit_rate)
     if output.threshold is None:
-        return f"{percent_text(output.exit_rate)} of the images come here"
-    return f"certainty ≥ {output.threshold:.3f}: {percent_text(output.exit_rate)} leave"
+        return f"{share} of the images come here" if share else "all images that are left come here"
+    return f"certainty ≥ {output.threshold:.3f}{f': {share} leave' if share else ''}"
 
 
 def _block_text(block: BlockPlan) -> str:

@@ -46,11 +46,11 @@ def _progress(contents: Contents) -> str:
         return text
     num_networks = len({one.key for one in networks.observed})
     images = f" on {contents.data.images['validation']} validation images" if contents.data is not None else ""
+    judged = f",{images} with the shared weights of one supernet"
+    if run.config.estimation.estimator is not None:
+        judged = f", with the estimator {run.config.estimation.estimator}, which was given from Python"
     possible = power_text(networks.space.search_space.num_discrete)
-    return (
-        f"{text} It judged {num_networks} different networks, out of about {possible} possible ones,{images} with the "
-        "shared weights of one supernet."
-    )
+    return f"{text} It judged {num_networks} different networks, out of about {possible} possible ones{judged}."
 
 
 def _answer(networks: Networks) -> list[str]:

@@ -28,14 +28,14 @@ class ShownOutput:
         name: `Exit 1` ... by position in the space, or `Final classifier`.
         threshold: Certainty from which on an image leaves here; `None` at the last output.
         macs: MACs of an image that leaves here.
-        exit_rate: Share of the images that do.
+        exit_rate: Share of the images that do, `None` where it was not measured.
         outcome: What is right here, `None` where the network's table is not at hand.
     """
 
     name: str
     threshold: float | None
     macs: int
-    exit_rate: float
+    exit_rate: float | None
     outcome: OutputOutcome | None
 
 
@@ -118,7 +118,7 @@ def show_network(title: str, observed: Observation, space: NetworkSpace, *, meas
         table = outputs_in_use(measured, thresholds, backbone=whole_costs.backbone, branches=whole_costs.branches).table
         outcomes = outcomes_by_output(table, kept)
     outputs = [*(space.output_names[position] for position in costs.exits), space.output_names[-1]]
-    rates = [observed.point.exit_rates[output] for output in outputs]
+    rates = [observed.point.exit_rates.get(output) for output in outputs]
     return ShownNetwork(
         title=title,
         observed=observed,

@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_text
 from aebnas_bo.analysis.trained_point import nearest_trained
+from aebnas_bo.config.given_objects import given_objects
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
@@ -131,7 +132,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
         plain_width=plain_width,
-        metric_names=METRIC_NAMES,
+        metric_names={**{one.name: one.name for one in contents.run.study.objectives}, **METRIC_NAMES},
         has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),
         scripts={name: Markup(script) for name, script in scripts.items()},
@@ -205,14 +206,20 @@ def _commands(contents: Contents) -> list[tuple[str, str]]:
     """Return what to do next, each with its command."""
     folder, config = contents.run.folder, contents.run.config
     path, again = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
-    settings = shlex.quote(str(folder.config))
+    settings, budget = shlex.quote(str(folder.config)), 2 * config.search.budget
     found = [
         ("search again, from the same configuration", f"aebnas-bo run --config {settings} --out {again}"),
-        ("go on with this study", f"aebnas-bo run --out {path} --resume --budget {2 * config.search.budget}"),
+        ("go on with this study", f"aebnas-bo run --out {path} --resume --budget {budget}"),
     ]
+    needed = given_objects(config)
+    if needed:
+        arguments = ", ".join([repr(str(folder.path)), *(f"{name}=..." for name in needed)])
+        found = [("go on with this study, in Python", f"aebnas_bo.Study.open({arguments}).run(budget={budget})")]
     if contents.networks is not None and contents.networks.chosen:
         key = contents.networks.chosen[0].observed.key
-        found.append(("train a network to the end", f"aebnas-bo train {path} --select {key}"))
+        in_python = f"aebnas_bo.Study.open({str(folder.path)!r}, train=...).train({key!r})"
+        command = in_python if "train" in needed else f"aebnas-bo train {path} --select {key}"
+        found.append(("train a network to the end", command))
     return [*found, ("write this page again", f"aebnas-bo report {path}")]
 
 

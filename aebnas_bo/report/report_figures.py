@@ -211,9 +211,10 @@ def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
         number: Its number in the page.
 
     Returns:
-        The figure; `None` of a network without exits.
+        The figure; `None` of a network without exits, or whose exit rates were not measured.
     """
-    if len(network.outputs) < 2:
+    rates = [output.exit_rate for output in network.outputs if output.exit_rate is not None]
+    if len(rates) < 2:
         return None
     names = [output.name for output in network.outputs]
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.55, 0.45])
@@ -227,7 +228,7 @@ def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
                 x=names, y=[getattr(output.outcome, field) for output in network.outputs], mode="markers", name=label,
                 marker={"color": colour, "symbol": symbol, "size": 11}, hovertemplate="%{y:.2f} %", row=1, col=1,
             )  # fmt: skip
-    shares = [100.0 * output.exit_rate for output in network.outputs]
+    shares = [100.0 * rate for rate in rates]
     figure.add_bar(
         x=names, y=shares, text=[f"{share:.1f} %" for share in shares], textposition="outside", cliponaxis=False,
         marker={"color": MODEL, "opacity": 0.7}, showlegend=False, hoverinfo="skip", row=2, col=1,

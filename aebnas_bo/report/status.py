@@ -63,6 +63,7 @@ class RunStatus:
         name: Name of the study.
         state: What is going on.
         process: The process at work, in words; `None` if there is none.
+        estimator: Name of the estimator that was given from Python; `None` where a supernet judges.
         supernet_epoch: Epochs of supernet training that are safe; `None` once it is trained, or before the first.
         supernet_epochs: Epochs there are to be.
         trials: Trials that ended.
@@ -83,6 +84,7 @@ class RunStatus:
     name: str
     state: RunState
     process: str | None
+    estimator: str | None
     supernet_epoch: int | None
     supernet_epochs: int
     trials: int
@@ -107,7 +109,8 @@ def run_status(run: StoredRun) -> RunStatus:
         name=run.study.name,
         state=run.state,
         process=run.process,
-        supernet_epoch=None if run.has_supernet else _safe_epoch(run),
+        estimator=run.config.estimation.estimator,
+        supernet_epoch=_safe_epoch(run) if run.awaits_supernet else None,
         supernet_epochs=run.config.supernet.epochs,
         trials=len(ended),
         budget=run.config.search.budget,
@@ -126,6 +129,8 @@ def run_status(run: StoredRun) -> RunStatus:
 def status_rows(status: RunStatus) -> list[tuple[str, str]]:
     """Return a status as rows of a name and a text."""
     rows = [("study", status.name), ("state", f"{status.state}{f': {status.process}' if status.process else ''}")]
+    if status.estimator is not None:
+        rows.append(("estimator", f"{status.estimator}, given from Python"))
     if status.supernet_epoch is not None:
         rows.append(("supernet", f"epoch {status.supernet_epoch} of {status.supernet_epochs}"))
     rows.append(("trials", f"{status.trials} of {status.budget}, {status.failed} failed"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,12 +42,17 @@ class StoredRun:
         return tuple(trial for trial in self.trials if trial.status != "RUNNING")
 
     @property
+    def awaits_supernet(self) -> bool:
+        """Whether networks cannot be judged until a supernet is trained; an estimator given from Python needs none."""
+        return not self.has_supernet and self.config.estimation.estimator is None
+
+    @property
     def state(self) -> RunState:
         """What is going on; a run is finished once its budget is spent and nobody is at work."""
         is_spent = len(self.ended) >= self.config.search.budget
         if self.process is None:
             return "finished" if is_spent else "stopped"
-        if not self.has_supernet:
+        if self.awaits_supernet:
             return "training supernet"
         return "writing results" if is_spent else "searching"
 
@@ -72,18 +76,20 @@ def read_run(folder: RunFolder) -> StoredRun:
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, tuple(store.trials())
-    _check_metrics(folder, study, trials)
-    return StoredRun(folder, _config(folder, study), study, trials, process, has_supernet)
+    run = StoredRun(folder, _config(folder, study), study, trials, process, has_supernet)
+    _check_metrics(run)
+    return run
 
 
-def _check_metrics(folder: RunFolder, study: StudyRecord, trials: Sequence[Trial]) -> None:
+def _check_metrics(run: StoredRun) -> None:
     """Refuse a study whose text was damaged yet still reads."""
-    for one in observations(trials):
+    study, may_lack_rates = run.study, run.config.estimation.estimator is not None  # a user's need not know any
+    for one in observations(run.trials):
         missing = [o.name for o in study.objectives if o.name not in one.metrics or o.name not in one.sems]
-        if missing or "final" not in one.point.exit_rates:
+        if missing or not ("final" in one.point.exit_rates or may_lack_rates):
             raise CorruptStateError(
-                f"{folder.study} is damaged: trial {one.number} lacks {', '.join(missing) or 'exit rates'}; restore "
-                "it from a copy, or start another run folder"
+                f"{run.folder.study} is damaged: trial {one.number} lacks {', '.join(missing) or 'exit rates'}; "
+                "restore it from a copy, or start another run folder"
             )
 
 

@@ -13,7 +13,7 @@ RUNS = Path("runs")
 # Files in a run folder, without those of its sub-folders. Earlier versions began study.db under the name `study`.
 FILES = frozenset({
     "config.yaml", "study.db", "study", "latencies.json", "supernet.safetensors", "supernet.training.safetensors",
-    "trials.csv", "settings.csv", "pareto_front.csv", "hypervolume.csv", "surrogate.csv",
+    "images.json", "trials.csv", "settings.csv", "pareto_front.csv", "hypervolume.csv", "surrogate.csv",
     "hypervolume.png", "pareto_front.png", "summary.json", "method.json", "report.html", "time_plan.json",
 })  # fmt: skip
 
@@ -38,6 +38,11 @@ class RunFolder:
     def supernet(self) -> Path:
         """The trained supernet."""
         return self.path / "supernet.safetensors"
+
+    @property
+    def images(self) -> Path:
+        """Channels and classes of the images, where there is no supernet to tell them."""
+        return self.path / "images.json"
 
     @property
     def checkpoint(self) -> Path:

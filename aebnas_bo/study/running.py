@@ -21,8 +21,10 @@ from aebnas_bo.analysis.surrogate_report import write_surrogate_report
 from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
+from aebnas_bo.data.image_shape import ImageShape
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
+from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
@@ -60,11 +62,11 @@ class PreparedStudy:
         estimator: Judges points.
         objectives: Accuracy, average MACs and, where it is asked for, average latency, with their reference point.
         known_costs: What is known of average costs at every point; nothing where thresholds do not vary freely.
-        supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`.
+        supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`; `none` where there is none.
     """
 
     problem: Problem
-    estimator: SupernetEstimator
+    estimator: Estimator
     objectives: tuple[Objective, ...]
     known_costs: tuple[ExitPrices, ...]
     supernet_source: str
@@ -168,7 +170,7 @@ def run_study(
         AebnasError: As the steps do; what was finished is stored and exported all the same.
     """
     config = problem.config
-    _check_given(problem, make)
+    check_given(problem, make)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
         given_table(config, problem.space)  # the last mistake that can show before anything is created
@@ -181,7 +183,7 @@ def run_study(
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(problem, folder, progress)
         with _open_store(problem, folder, latencies) as store:
-            with clock.phase("supernet"):
+            with clock.phase("supernet" if problem.estimator is None else "data"):
                 study = _prepare(problem, folder, progress, latencies=latencies)
             try:
                 with clock.phase("search"):
@@ -193,8 +195,16 @@ def run_study(
     return summary
 
 
-def _check_given(problem: Problem, make: MakeStrategy | None) -> None:
-    """See that what the configuration expects from Python is there."""
+def check_given(problem: Problem, make: MakeStrategy | None) -> None:
+    """See that what the configuration expects from Python is there.
+
+    Args:
+        problem: What is searched.
+        make: Makes the strategy; `None` takes the one that `search.strategy` names.
+
+    Raises:
+        ConfigError: If something is missing, or there is more than the study was created with.
+    """
     if make is None:
         check_strategy(problem.config.search)
     if ("given" in problem.config.search.objectives) != (problem.objective is not None):
@@ -202,17 +212,33 @@ def _check_given(problem: Problem, make: MakeStrategy | None) -> None:
             "search.objectives: given stands for an objective from Python; pass it to Study.create(objective=...) or "
             "Study.open(folder, objective=...), or leave it out of the list"
         )
+    wanted, given = problem.config.estimation.estimator, problem.estimator
+    if given is None and wanted is not None:
+        raise ConfigError(
+            f"estimation.estimator: {wanted} stands for an estimator given from Python; open the study there, with the "
+            "same estimator: aebnas_bo.Study.open(folder, estimator=...)"
+        )
+    if given is not None and given.name != wanted:
+        before = f"the estimator {wanted}" if wanted is not None else "a supernet"
+        raise ConfigError(
+            f"estimation.estimator: networks of this study are judged by {before}, which cannot become {given.name}; "
+            "open it as it was created, or create another study"
+        )
 
 
 def _prepare(
     problem: Problem, folder: RunFolder | None, progress: RunProgress, *, latencies: LatencyPrices | None
 ) -> PreparedStudy:
+    objectives = make_objectives(problem, latencies)
+    if problem.estimator is not None:
+        progress.message(f"estimator: {problem.estimator.name}, given from Python; no supernet is trained")
+        return PreparedStudy(problem, problem.estimator, objectives, known_costs=(), supernet_source="none")
     supernet, source = prepare_supernet(problem, folder, progress)
     progress.message(f"supernet: {source}")
     return PreparedStudy(
         problem=problem,
         estimator=make_estimator(problem, supernet, folder, latencies=latencies),
-        objectives=make_objectives(problem, latencies),
+        objectives=objectives,
         known_costs=known_costs_of(problem.space, latencies),
         supernet_source=source,
     )
@@ -242,6 +268,8 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
+    if problem.estimator is not None:
+        ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
     with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
@@ -296,10 +324,13 @@ def _export(
     trials, objectives = store.trials(), store.study.objectives
     names = study.space.search_space.names
     exit_names = exit_columns(study.space, config.estimation.temperature_scaling)
-    correction = correct_front(trials, objectives, study.space, table_of=study.estimator.exit_table, seed=config.seed)
-    write_tables(
-        folder.path, trials, objectives, parameter_names=names, exit_names=exit_names, corrected=correction.points
-    )
+    result = SearchResult(trials, objectives)
+    if isinstance(study.estimator, SupernetEstimator):
+        table_of = study.estimator.exit_table
+        correction = correct_front(trials, objectives, study.space, table_of=table_of, seed=config.seed)
+        result = SearchResult(trials, objectives, correction, plain_tau(trials, study.space))
+    corrected = result.correction.points if result.correction is not None else None
+    write_tables(folder.path, trials, objectives, parameter_names=names, exit_names=exit_names, corrected=corrected)
     write_surrogate_report(
         folder.path / "surrogate.csv",
         trials,
@@ -310,7 +341,6 @@ def _export(
     design = config.search.design_trials
     plot_hypervolume(folder.path / "hypervolume.png", trials, objectives, design_trials=design)
     plot_pareto_front(folder.front_figure, trials, objectives, design_trials=design)
-    result = SearchResult(trials, objectives, correction, plain_tau(trials, study.space))
     return write_summary(
         folder.summary, config, study.problem.splits, result=result, supernet_source=study.supernet_source,
         seconds=seconds,

@@ -30,6 +30,8 @@ from aebnas_bo.deploy.training_folders import trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate, training_of
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
+from aebnas_bo.estimation.estimator import Estimator
+from aebnas_bo.estimation.given_estimator import GivenEstimator, MakeEstimator, given_estimator
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import OnEpoch, OnTrial, RunProgress
 from aebnas_bo.report.contents import gather
@@ -39,6 +41,7 @@ from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
+from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
 from aebnas_bo.study.duration import parse_minutes
 from aebnas_bo.study.resuming import given_config, resumed_config
@@ -114,6 +117,7 @@ class Study:
         test: Images | None = None,
         strategy: MakeStrategy | None = None,
         objective: CostObjective | None = None,
+        estimator: Estimator | MakeEstimator | None = None,
     ) -> Self:
         """Load the images and prepare a new study; nothing is trained or written yet.
 
@@ -126,9 +130,11 @@ class Study:
             strategy: Makes the search strategy from space and objectives, such as a class with this constructor; by
                 default what `search.strategy` names.
             objective: A cost to minimise beside accuracy and average MACs.
+            estimator: Judges networks in place of a supernet, which is not trained then: an estimator of the study's
+                space, or what makes one from that space, such as its class.
 
         Raises:
-            ConfigError: If the configuration or the objective is wrong.
+            ConfigError: If the configuration, the objective or the estimator is wrong.
             DataError: If the images cannot be read.
             UsageError: If the folder holds a study.
         """
@@ -136,11 +142,13 @@ class Study:
         if objective is not None:
             check_cost(objective)
             listed = _configured(config, given).search.objectives
-            given.append(f"search.objectives={json.dumps([*listed, 'given'])}")
+            given.append(f"search.objectives={json.dumps(list(dict.fromkeys([*listed, 'given'])))}")
         if train is None:
             problem = Problem.load(_configured(config, given))
         else:
             problem = _given_problem(config, given, train=train, test=test)
+        if estimator is not None:
+            problem = _judged_by(problem, given_estimator(estimator, problem.space))
         chosen = choose_run_folder(
             Path(folder) if folder is not None else None, f"{problem.config.name}-seed{problem.config.seed}", False
         )
@@ -156,6 +164,7 @@ class Study:
         test: Images | None = None,
         strategy: MakeStrategy | None = None,
         objective: CostObjective | None = None,
+        estimator: Estimator | MakeEstimator | None = None,
     ) -> Self:
         """Open a study to look at it or to go on with it.
 
@@ -166,10 +175,11 @@ class Study:
             test: Test images, likewise.
             strategy: The strategy, if the study was created with one given from Python.
             objective: The objective, likewise.
+            estimator: The estimator, likewise.
 
         Raises:
             UsageError: If the folder holds no study.
-            ConfigError: If a setting cannot be changed any more.
+            ConfigError: If a setting cannot be changed any more, or the estimator is of another space.
             DataError: If the images cannot be read.
         """
         where = RunFolder(Path(folder))
@@ -177,7 +187,8 @@ class Study:
             raise UsageError(f"{folder}: holds no study; make one with Study.create")
         config = resumed_config(where.study, given_config(where, None, overrides), has_file=False, options=overrides)
         problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
-        return cls(where, replace(problem, objective=objective), strategy)
+        made = None if estimator is None else given_estimator(estimator, problem.space)
+        return cls(where, replace(problem, objective=objective, estimator=made), strategy)
 
     @property
     def folder(self) -> Path:
@@ -188,6 +199,11 @@ class Study:
     def config(self) -> Config:
         """The configuration."""
         return self._problem.config
+
+    @property
+    def space(self) -> NetworkSpace:
+        """The networks that may be found."""
+        return self._problem.space
 
     @property
     def trials(self) -> list[Trial]:
@@ -347,6 +363,13 @@ def _configured(config: str | Path | Config | None, overrides: Sequence[str]) ->
     if isinstance(config, Config):
         return parse_config(dump_config(config), "configuration", overrides) if overrides else config
     return load_config(Path(config) if config is not None else None, overrides)
+
+
+def _judged_by(problem: Problem, estimator: GivenEstimator) -> Problem:
+    """Return the problem with a user's estimator, whose name goes into the configuration."""
+    estimation = problem.config.estimation.model_copy(update={"estimator": estimator.name})
+    config = problem.config.model_copy(update={"estimation": estimation})
+    return replace(problem.with_config(config), estimator=estimator)
 
 
 def _given_problem(

@@ -30,7 +30,7 @@ from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
-from aebnas_bo.study.running import MakeStrategy, run_study
+from aebnas_bo.study.running import MakeStrategy, check_given, run_study
 from aebnas_bo.study.time_plan import (
     SHORTLISTS,
     TEACHER_SIZES,
@@ -78,6 +78,7 @@ def run_in_time(
     Raises:
         AebnasError: As the steps do; what was finished is stored all the same.
     """
+    check_given(problem, make)
     if folder.holds_study:
         plan = TimePlan.read(folder.time_plan)
         watch = Stopwatch(plan.spent_s)
@@ -135,12 +136,13 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
     share = sufficiency(minutes, spent_s=watch.seconds, num_images=num_images, networks_s=networks_s)
-    epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
-    supernet_s = epochs * num_images * speed.supernet_s
+    epochs, first = config.supernet.epochs, "search"
+    if problem.estimator is None:
+        epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
+        first = f"supernet {epochs} epochs, about {duration_text(epochs * num_images * speed.supernet_s)}; then search"
     then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
     progress.message(
-        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: supernet {epochs} epochs, about "
-        f"{duration_text(supernet_s)}; then search, {then} in the rest"
+        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: {first}, {then} in the rest"
     )
     return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
 

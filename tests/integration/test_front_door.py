@@ -1,15 +1,19 @@
-"""What the command line does, in Python; images and strategies of a user's own."""
+"""What the command line does, in Python; images, strategies, objectives and estimators of a user's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from typer.testing import CliRunner
 
 import aebnas_bo as ab
+from aebnas_bo.cli.app import app
 from aebnas_bo.testing.cost_objective_contract import CostObjectiveContract
+from aebnas_bo.testing.estimator_contract import EstimatorContract
 from aebnas_bo.testing.image_dataset_contract import ImageDatasetContract
 from aebnas_bo.testing.strategy_contract import StrategyContract
 
@@ -182,3 +186,94 @@ def test_an_objective_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     bad.name = "average_macs"
     with pytest.raises(ab.ConfigError, match="must be a Python identifier other than accuracy"):
         ab.Study.create(folder=tmp_path, objective=bad)
+
+
+class Brightness:
+    """An estimator of a user: no training; deeper networks count as more accurate."""
+
+    def __init__(self, space: ab.NetworkSpace) -> None:
+        self.space, self.search_space = space, space.search_space
+
+    def estimate(self, point: ab.Point) -> ab.Estimate:
+        network = self.space.architecture(point)
+        macs = ab.exit_costs(network, self.space.skeleton).cumulative[-1] / 1e6
+        depth = sum(len(stage.blocks) for stage in network.stages)
+        accuracy = ab.Measurement(100.0 - 60.0 / depth - 3.0 / network.stages[0].width, 0.5)
+        return ab.Estimate("mine", {"accuracy": accuracy, "average_macs": ab.Measurement(macs)})
+
+
+class TestBrightness(EstimatorContract):
+    @pytest.fixture
+    def estimator(self, tmp_path: Path) -> Brightness:
+        return Brightness(ab.Study.create(folder=tmp_path).space)
+
+
+def test_an_own_estimator_takes_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aebnas_bo.study.running.prepare_supernet", None)  # none is trained
+    whole = ab.Study.create(folder=tmp_path / "whole", overrides=[*QUICK, "search.budget=6"], estimator=Brightness)
+    whole.run(quiet=True)
+    ab.Study.create(folder=tmp_path / "own", overrides=QUICK, estimator=Brightness).run(quiet=True)
+    study = ab.Study.open(tmp_path / "own", estimator=Brightness).run(budget=6, quiet=True)
+    assert [(one.key, one.parameters, one.metrics) for one in study] == [
+        (one.key, one.parameters, one.metrics) for one in whole
+    ]
+    assert {one.key for one in study} == {study.space.architecture(one.parameters).key for one in study}
+    assert study.config.estimation.estimator == "Brightness"
+
+
+def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Study) -> None:
+    folder, settings = tmp_path / "own", [*QUICK, "search.budget=3", "data.max_train_images=300"]
+    ab.Study.create(folder=folder, overrides=settings, estimator=Brightness).run(quiet=True)
+    opened = ab.Study.open(folder)
+    key = opened.train("knee", quiet=True).description.key
+    assert key in set(opened.front["key"])
+    with pytest.raises(ab.ConfigError, match=r"Brightness stands for .*\.Study\.open\(folder, estimator=\.\.\.\)"):
+        opened.run(budget=4, quiet=True)
+    other = type("Other", (Brightness,), {})
+    with pytest.raises(ab.ConfigError, match="the estimator Brightness, which cannot become Other"):
+        ab.Study.open(folder, estimator=other).run(budget=4, quiet=True)
+    with pytest.raises(ab.ConfigError, match="a supernet, which cannot become Brightness"):
+        ab.Study.open(study.folder, estimator=Brightness).run(budget=7, quiet=True)
+    with pytest.raises(ab.ConfigError, match="so there is no supernet"):
+        ab.prepare_study(opened.config)
+    for arguments, code, text in (
+        (["status"], 0, "Brightness, given from Python"),
+        (["report"], 0, "report.html"),
+        (["train", "--epochs", "1", "--no-plain"], 0, "trained networks are in"),
+        (["train", "--set", "final_training.start=supernet"], 3, "so there is no supernet"),
+    ):
+        result = CliRunner().invoke(app, [arguments[0], str(folder), *arguments[1:]], env={"COLUMNS": "400"})
+        assert (result.exit_code, text in result.output) == (code, True), result.output
+    result = CliRunner().invoke(app, ["run", "--out", str(folder), "--resume"])
+    assert (result.exit_code, "Study.open(folder, estimator=...)" in result.output) == (3, True)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "all images that are left come here" in page  # exit rates are not known
+    assert "with the estimator Brightness, which was given from Python" in page
+    assert f"Study.open(&#39;{folder}&#39;, estimator=...).run(budget=6)" in page
+    assert not list(folder.glob("supernet*"))
+
+
+class Weighing(Brightness):
+    """The same for a study with an objective of the user's."""
+
+    def estimate(self, point: ab.Point) -> ab.Estimate:
+        found, network = super().estimate(point), self.space.architecture(point)
+        weights = Weights().costs(network, self.space.skeleton)[0]
+        return replace(found, metrics={**found.metrics, "weights": ab.Measurement(weights)})
+
+
+def test_all_that_can_be_given_goes_together(tmp_path: Path) -> None:
+    study = ab.Study.create(
+        folder=tmp_path / "own", overrides=[*QUICK, "search.budget=20"], train=Squares(160), test=Squares(40),
+        strategy=Shrinking, objective=Weights(), estimator=Weighing,
+    )  # fmt: skip
+    assert [trial.status for trial in study.run(quiet=True)] == ["COMPLETED"] * 20
+    page = study.report().read_text(encoding="utf-8")
+    assert "of the variance of accuracy" in page
+    assert "that of weights" in page
+    assert "train=..., strategy=..., objective=..., estimator=...).run(budget=40)" in page
+    again = ab.Study.create(
+        study.config, tmp_path / "again", overrides=["search.budget=4"], train=Squares(160), test=Squares(40),
+        strategy=Shrinking, objective=Weights(), estimator=Weighing,
+    )  # fmt: skip
+    assert [trial.key for trial in again.run(quiet=True)] == [trial.key for trial in study][:4]

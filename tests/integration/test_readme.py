@@ -43,7 +43,7 @@ def test_python_blocks_run_verbatim(number: int, tmp_path: Path) -> None:
 
 
 def test_no_block_is_left_out() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 def test_the_readme_can_be_read_in_a_minute() -> None:

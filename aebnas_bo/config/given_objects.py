@@ -1,0 +1,20 @@
+"""What a study needs from Python, beside its configuration, to go on."""
+
+from __future__ import annotations
+
+from aebnas_bo.config.schema import Config
+
+
+def given_objects(config: Config) -> tuple[str, ...]:
+    """Return the arguments of `aebnas_bo.Study.open` that a study needs to search on; none if the command line will do.
+
+    Args:
+        config: The configuration of the study.
+    """
+    needed = {
+        "train": config.data.dataset == "given",
+        "strategy": config.search.strategy == "given",
+        "objective": "given" in config.search.objectives,
+        "estimator": config.estimation.estimator is not None,
+    }
+    return tuple(name for name, is_needed in needed.items() if is_needed)
