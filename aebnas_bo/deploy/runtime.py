@@ -20,7 +20,6 @@ from aebnas_bo.data.decoding import decode_image, image_array
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
-from aebnas_bo.deploy.program_file import Run, read_program
 from aebnas_bo.deploy.segments import Segment, segments, sureness
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.errors import DataError, UsageError
@@ -31,10 +30,12 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 MANIFEST = "manifest.json"
-FILES = (NETWORK_FILE, "network.onnx", "network.pt2", MANIFEST)
+FILES = (NETWORK_FILE, "network.onnx", MANIFEST)
+PROGRAM_SUFFIX = ".pt2"
 BYTES = 255.0
 
 Pictures = Tensor | np.ndarray | Sequence["str | Path | Image.Image"]
+Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
@@ -203,18 +204,17 @@ class SingleImageEngine:
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
 
 
-def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: bool = False) -> DeployedNetwork:
+def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> DeployedNetwork:
     """Open an exported network: a file, or the folder it was exported to.
 
     Args:
-        path: `*.safetensors`, `*.onnx`, `*.pt2`, the `manifest.json` of segments, or a folder that holds one of them.
+        path: `*.safetensors`, `*.onnx`, the `manifest.json` of segments, or a folder that holds one of them.
         device: Where a `.safetensors` network runs; the others run on the CPU.
         num_threads: Threads of ONNX operators; PyTorch's are set by `torch.set_num_threads`.
-        trust: Whether to load a `*.pt2`, which can run code of the person who made it. The other formats cannot.
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown, a package is missing, or a `*.pt2` is not trusted.
+        UsageError: If there is no such file, its format is unknown or only PyTorch loads it, or a package is missing.
     """
     file = _network_file(Path(path))
     if file.suffix == ".safetensors":
@@ -222,9 +222,6 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: 
         fold_batchnorm(subnet)
         steps = [torch_step(part.to(device), device) for part in segments(subnet, description)]
         return DeployedNetwork(description, StepwiseEngine(description, steps))
-    if file.suffix == ".pt2":
-        program, description = read_program(file, trust=trust)
-        return DeployedNetwork(description, SingleImageEngine(program))
     if file.suffix == ".onnx":
         session, description, segment = read_session(file, num_threads)
         if segment is not None:
@@ -236,13 +233,21 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: 
 def _network_file(path: Path) -> Path:
     if path.is_dir():
         there = [path / name for name in FILES if (path / name).exists()]
+        programs = sorted(path.glob(f"*{PROGRAM_SUFFIX}"))
+        if not there and programs:
+            return _network_file(programs[0])
         if not there:
             raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
         return there[0]
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
+    if path.suffix == PROGRAM_SUFFIX:
+        raise UsageError(
+            f"{path}: is a PyTorch program, which can run code of the person who made it; aebnas_bo does not load it. "
+            "Use a file of the format torch or onnx, or torch.export.load if you made the program yourself"
+        )
     if path.suffix not in {Path(name).suffix for name in FILES}:
-        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx, .pt2 or the {MANIFEST} of segments")
+        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx or the {MANIFEST} of segments")
     return path
 
 
