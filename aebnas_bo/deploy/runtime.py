@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import decode_image, image_array
+from aebnas_bo.data.decoding import decode_image, image_array, read_picture
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
@@ -139,11 +139,7 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
         except ValueError as error:
             raise DataError(f"{picture}: {error}") from error
     path = Path(picture)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give the path of a picture") from error
-    return decode_image(data, size, channels, origin=str(path))
+    return decode_image(read_picture(path), size, channels, origin=str(path))
 
 
 class StepwiseEngine:
