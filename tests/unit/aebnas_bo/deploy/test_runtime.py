@@ -65,7 +65,7 @@ def opened(folder: Path) -> DeployedNetwork:
     with zipfile.ZipFile(program) as archive:
         [extra] = [name for name in archive.namelist() if name.endswith("extra/network.json")]
         description = NetworkDescription.from_json(archive.read(extra).decode(), extra)
-    return DeployedNetwork(description, SingleImageEngine(torch.export.load(program).module()))
+    return DeployedNetwork(description, SingleImageEngine(description, torch.export.load(program).module()))
 
 
 @torch.no_grad()
