@@ -85,6 +85,12 @@ class StopRequested(BaseException):
         super().__init__(f"stopped by signal {signal_number}")
 
 
+def one_line(error: Exception) -> str:
+    """Return the text of another library's error in one line of at most 200 characters, or its type's name."""
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 200 else f"{text[:199]}…") or type(error).__name__
+
+
 def first_problem(error: ValidationError) -> str:
     """Return the first thing wrong with a file's content, as `place: reason`, and how many there are."""
     first = error.errors()[0]

@@ -17,9 +17,6 @@ def predict(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network: a file or its folder.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where a .safetensors network runs.")] = "cpu",
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Load a .pt2 file, which can run code of the person who made it.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures with an exported network."""
@@ -27,7 +24,7 @@ def predict(
         from aebnas_bo.deploy.prediction import picture_files, prediction_rows, prediction_table
         from aebnas_bo.deploy.runtime import load
 
-        network = load(file, device, trust=trust)
+        network = load(file, device)
         files = picture_files(images)
         rows = prediction_rows(network, files)
         document = {"network": network.description.key, "predictions": rows}

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import io
-import struct
+import warnings
+from functools import cache
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+import psutil
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aebnas_bo.errors import DataError
+from aebnas_bo.errors import DataError, one_line
+from aebnas_bo.storage.regular_files import read_regular, size_text
 
-# What Pillow's decoders raise on damaged files; `UnidentifiedImageError` is an `OSError`.
-DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+# The contents of a file say what it is, not its name. Other formats of Pillow start programs (EPS) or read other files.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
+MOST_BYTES = 512 << 20  # of a picture file
+MOST_PIXELS = 178_956_970  # Pillow's limit, which other code of the same process may have lifted
+MANY_PIXELS = 1 << 24  # from here on memory is looked at first
+BYTES_PER_PIXEL = 12  # while a picture is decoded, turned and converted, 4 in each
 MODES = {1: "L", 3: "RGB"}
+
+
+def read_picture(path: Path) -> bytes:
+    """Return the contents of a picture file, which must be a regular file.
+
+    Raises:
+        DataError: If it cannot be read, is a device, pipe or socket, or is too large.
+    """
+    try:
+        return read_regular(path, MOST_BYTES)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path} cannot be read ({reason}); remove it, or give a picture that can be") from error
 
 
 def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
@@ -31,11 +52,33 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
         DataError: If it cannot be decoded.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            return image_array(image, size, channels)
-    except DECODE_ERRORS as error:
-        raise DataError(f"{origin} cannot be decoded as an image ({error}); remove or replace it") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of our own
+            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+                _check_pixels(image.width * image.height)
+                image.load()
+                return image_array(image, size, channels)
+    except UnidentifiedImageError as error:
+        reason = f"it is damaged, or none of {', '.join(FORMATS)}"
+        raise DataError(f"{origin} cannot be decoded as an image ({reason}); remove or replace it") from error
+    except Exception as error:  # damaged files make Pillow's decoders raise errors of any type
+        raise DataError(f"{origin} cannot be decoded as an image ({one_line(error)}); remove or replace it") from error
+
+
+@cache
+def _formats() -> list[str]:
+    """Return the formats that this Pillow knows; older ones have no AVIF."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_pixels(count: int) -> None:
+    """Refuse a picture whose header promises more pixels than fit into memory, before they are decoded."""
+    if count > MOST_PIXELS:
+        raise ValueError(f"it has {count:,} pixels, more than {MOST_PIXELS:,}")
+    needed = count * BYTES_PER_PIXEL
+    if count > MANY_PIXELS and needed > (free := psutil.virtual_memory().available):
+        raise ValueError(f"its {count:,} pixels need {size_text(needed)} of memory, {size_text(free)} are free")
 
 
 def image_array(image: Image.Image, size: int, channels: int) -> np.ndarray:

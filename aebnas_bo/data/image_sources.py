@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import lzma
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from aebnas_bo.data.archives import READ_ERRORS, open_archive
+from aebnas_bo.data.decoding import read_picture
 from aebnas_bo.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 SPLITS = ("train", "test")
-CHUNK_BYTES = 1 << 20
-# Damage in a compressed stream surfaces as the decompressor's own error, which is neither OSError nor TarError.
-READ_ERRORS = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Member(NamedTuple):
@@ -49,7 +46,7 @@ def list_images(root: Path) -> dict[Member, Place]:
     if not root.exists():
         raise DataError(f"data.root: {root} does not exist; give the folder or archive with --set data.root=PATH")
     try:
-        found = _archive_files(root) if root.is_file() else _folder_files(root)
+        found = _folder_files(root) if root.is_dir() else _archive_files(root)
         return _by_member(root, found)
     except READ_ERRORS as error:
         raise _unreadable(root, error) from error
@@ -68,14 +65,13 @@ def read_images(root: Path, places: Mapping[Member, Place]) -> Iterator[tuple[Me
     files = {member: place for member, place in places.items() if isinstance(place, Path)}
     entries = {member: place for member, place in places.items() if isinstance(place, tarfile.TarInfo)}
     for member, path in files.items():
-        yield member, _file_contents(path)
+        yield member, read_picture(path)
     if not entries:
         return
     try:
-        with tarfile.open(root, mode="r:*") as archive:
+        with open_archive(root) as archive:
             for member, entry in sorted(entries.items(), key=lambda item: item[1].offset_data):
-                file = archive.extractfile(entry)
-                yield member, b"" if file is None else file.read()
+                yield member, archive.contents(entry)
     except READ_ERRORS as error:
         raise _unreadable(root, error) from error
 
@@ -89,15 +85,10 @@ def _folder_files(root: Path) -> Iterator[tuple[PurePosixPath, Place]]:
 
 
 def _archive_files(root: Path) -> Iterator[tuple[PurePosixPath, Place]]:
-    with tarfile.open(root, mode="r:*") as archive:
-        for entry in archive:
+    with open_archive(root) as archive:
+        for entry in archive.entries():
             if entry.isreg():
                 yield PurePosixPath(entry.name), entry
-        # `tarfile` takes a damaged header for the end. After the true end there is only padding, and reading it makes
-        # the decompressor check its checksum.
-        while archive.fileobj is not None and (rest := archive.fileobj.read(CHUNK_BYTES)):
-            if rest.strip(b"\0"):
-                raise tarfile.ReadError("there is data after a header that cannot be read")
 
 
 def _by_member(root: Path, found: Iterable[tuple[PurePosixPath, Place]]) -> dict[Member, Place]:
@@ -117,13 +108,6 @@ def _by_member(root: Path, found: Iterable[tuple[PurePosixPath, Place]]) -> dict
             "give the one to use with --set data.root=PATH"
         )
     return by_parent.get("", next(iter(by_parent.values()), {}))
-
-
-def _file_contents(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); remove it or allow reading it") from error
 
 
 def _unreadable(root: Path, error: Exception) -> DataError:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from aebnas_bo.deploy.network_limits import MOST_SIDE, MOST_TEXT_BYTES, check_network
 from aebnas_bo.deploy.per_class_accuracy import ClassAnswers
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
 from aebnas_bo.errors import AebnasError, first_problem
@@ -159,7 +160,7 @@ class NetworkDescription(FrozenModel):
     architecture: Architecture
     skeleton: Skeleton
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
-    image_size: Annotated[int, Field(ge=1)]
+    image_size: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0.0)], ...]
     confidence: ConfidenceName
@@ -183,14 +184,19 @@ class NetworkDescription(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        check_network(self.architecture, self.skeleton)
         if self.architecture.key != self.key:
             raise ValueError(f"the architecture has the key {self.architecture.key}, the file says {self.key}")
         if len(self.class_names) != self.skeleton.num_classes:
             raise ValueError(f"{self.skeleton.num_classes} classes need as many names, got {len(self.class_names)}")
         if not len(self.mean) == len(self.std) == self.skeleton.in_channels:
             raise ValueError(f"{self.skeleton.in_channels} channels need as many means and deviations")
+        if self.confidence == "learned" and not self.skeleton.has_learned_confidence:
+            raise ValueError("the confidence is learned, and no exit has an output for it")
         *others, last = self.outputs
         for figures in (self.validation, self.test):
+            if [one.name for one in figures.outputs] != [output.name for output in self.outputs]:
+                raise ValueError("figures must be of the outputs in use, in their order")
             if figures.by_class is not None and len(figures.by_class.images) != self.num_classes:
                 raise ValueError(f"answers class by class must be of {self.num_classes} classes")
         positions = [output.position for output in self.outputs if not output.is_final]
@@ -216,15 +222,19 @@ class NetworkDescription(FrozenModel):
             origin: The file it stands in, for messages.
 
         Raises:
-            NetworkFileError: If it is of another version, incomplete or contradicts itself.
+            NetworkFileError: If it is of another version, incomplete, too large or contradicts itself.
         """
+        if len(text) > MOST_TEXT_BYTES:
+            raise NetworkFileError(
+                f"{origin} describes a network in {len(text):,} bytes, more than {MOST_TEXT_BYTES:,}"
+            )
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             if first["loc"] == ("format_version",):
                 raise NetworkFileError(
-                    f"{origin} was written by another version (format {first['input']}, this one reads "
+                    f"{origin} was written by another version (format {str(first['input'])[:20]}, this one reads "
                     "1); export the network again with this version"
                 ) from error
             raise NetworkFileError(

@@ -89,7 +89,7 @@ def export_network(source: Path, format_: Format, folder: Path) -> Path:
         folder: Where to; made if it is not there.
 
     Returns:
-        What `load` takes: the file, or of segments the folder.
+        The file, or of segments the folder: what `load` takes, except a program (`torch-export`).
 
     Raises:
         UsageError: If the folder cannot be made or is that of the training, or a package is missing.

@@ -209,7 +209,8 @@ def _engines(
         for number, variant in enumerate((EARLY, FORCED, PLAIN)):
             path = folder / f"{number}.onnx"
             write_early_exit(path, plain if variant == PLAIN else whole, variants[variant])
-            single[variant] = SingleImageEngine(onnx_program(open_session(path.read_bytes(), num_threads, path.name)))
+            session = open_session(path.read_bytes(), num_threads, path.name)
+            single[variant] = SingleImageEngine(variants[variant], onnx_program(session))
         found.append(("onnx", 1, single))
     return found
 

@@ -85,11 +85,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "## Use",
             "",
             "```python",
-            "from aebnas_bo.deploy import load",
-            "",
-            *_loading(file),
-            'predictions = network.predict(["picture.png"])',
-            "print(network.description.class_names[predictions.labels[0]], predictions.confidences[0])",
+            *_use(network, file),
             "```",
             "",
         ]
@@ -118,12 +114,23 @@ def _end(network: NetworkDescription) -> str:
     return f" The network ends at {last.name}, which takes every image that is left; nothing behind it is run."
 
 
-def _loading(file: str) -> list[str]:
-    if not file.endswith(".pt2"):
-        return [f'network = load("{file}")']
+def _use(network: NetworkDescription, file: str) -> list[str]:
+    if file.endswith(".pt2"):
+        size = f"{network.skeleton.in_channels}, {network.image_size}, {network.image_size}"
+        return [
+            "import torch",
+            "",
+            "# A PyTorch program can run code of the person who made it: load it only if you trust that person.",
+            f'network = torch.export.load("{file}").module()',
+            f"image = torch.rand(1, {size})  # one image, pixels in [0, 1]",
+            "logits, confidence, exit_index = network(image)",
+        ]
     return [
-        "# A PyTorch program can run code of the person who made it: load it only if you trust that person.",
-        f'network = load("{file}", trust=True)',
+        "from aebnas_bo.deploy import load",
+        "",
+        f'network = load("{file}")',
+        'predictions = network.predict(["picture.png"])',
+        "print(network.description.class_names[predictions.labels[0]], predictions.confidences[0])",
     ]
 
 

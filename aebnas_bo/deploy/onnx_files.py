@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from aebnas_bo.deploy.checksum import UNSEALED, check_seal, seal
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.network_limits import MOST_FILE_BYTES
+from aebnas_bo.deploy.onnx_check import checked_model
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
-from aebnas_bo.errors import UsageError
+from aebnas_bo.errors import UsageError, one_line
 from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.storage.atomic_files import write_bytes
+from aebnas_bo.storage.regular_files import read_regular
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 
 OPSET = 20
 DESCRIPTION_KEY, SEAL_KEY, SEGMENT_KEY = "aebnas_bo.network", "aebnas_bo.seal", "aebnas_bo.segment"
-WRITERS, READERS = ("onnx", "onnxscript"), ("onnxruntime",)
+WRITERS, READERS = ("onnx", "onnxscript"), ("onnx", "onnxruntime")
+FLOAT = "tensor(float)"
 
 
 def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkDescription) -> None:
@@ -118,7 +122,9 @@ def _write(
     _strip(proto.graph)
     for key, value in {**metadata, SEAL_KEY: UNSEALED}.items():
         proto.metadata_props.add(key=key, value=value)
-    write_bytes(path, seal(proto.SerializeToString()))
+    data = seal(proto.SerializeToString())
+    checked_model(data, str(path))  # another PyTorch may write operators that are not read
+    write_bytes(path, data)
 
 
 def _strip(graph: onnx.GraphProto) -> None:
@@ -148,19 +154,56 @@ def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSes
         UsageError: If onnxruntime is not installed.
         NetworkFileError: If the file is damaged, of another version, or none of ours.
     """
+    require(READERS)
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_FILE_BYTES)
     except OSError as error:
         raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give a file that was exported") from error
     check_seal(data, str(path))
-    session = open_session(data, num_threads, str(path))
-    metadata = session.get_modelmeta().custom_metadata_map
+    checked, metadata = checked_model(data, str(path))
     description = NetworkDescription.from_json(metadata.get(DESCRIPTION_KEY, ""), str(path))
-    return session, description, int(metadata[SEGMENT_KEY]) if SEGMENT_KEY in metadata else None
+    numbers = {str(number): number for number in range(len(description.outputs))}
+    if metadata.get(SEGMENT_KEY, "0") not in numbers:
+        raise NetworkFileError(f"{path} is a segment that its network does not have; export the network again")
+    segment = numbers[metadata[SEGMENT_KEY]] if SEGMENT_KEY in metadata else None
+    session = open_session(checked, num_threads, str(path))
+    _check_interface(session, description, segment, origin=str(path))
+    return session, description, segment
+
+
+def _check_interface(
+    session: onnxruntime.InferenceSession, description: NetworkDescription, segment: int | None, *, origin: str
+) -> None:
+    """Check names and types of what a file takes and gives, and the size of the images it takes."""
+    size, channels = description.image_size, description.skeleton.in_channels
+    is_first, is_last = not segment, segment in (None, len(description.outputs) - 1)
+    outputs = [("logits", FLOAT)] if is_last else [("passed_on", FLOAT), ("logits", FLOAT)]
+    if segment is None:
+        outputs += [("confidence", FLOAT), ("exit_index", "tensor(int64)")]
+    [*inputs] = [(one.name, one.type) for one in session.get_inputs()]
+    is_known = inputs == [("images" if is_first else "features", FLOAT)]
+    if not is_known or [(one.name, one.type) for one in session.get_outputs()] != outputs:
+        raise NetworkFileError(f"{origin} takes or gives something else than a network of ours; export it again")
+    shape = list(session.get_inputs()[0].shape)[1:]
+    if is_first and shape != [channels, size, size]:
+        raise NetworkFileError(f"{origin} takes images of another size than it says, {shape}; export it again")
+
+
+def run_session(session: onnxruntime.InferenceSession, features: Tensor) -> list[Tensor]:
+    """Run a session on what its only input takes.
+
+    Raises:
+        NetworkFileError: If onnxruntime cannot run it.
+    """
+    try:
+        found = session.run(None, {session.get_inputs()[0].name: features.contiguous().numpy()})
+    except Exception as error:  # onnxruntime's errors have no common type but this
+        raise NetworkFileError(f"onnxruntime cannot run the network ({one_line(error)}); export it again") from error
+    return [torch.from_numpy(part) for part in found]
 
 
 def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.InferenceSession:
-    """Open the contents of an ONNX file, unchecked.
+    """Open the contents of an ONNX file that were checked, or come from no file.
 
     Args:
         data: The contents.
@@ -176,11 +219,15 @@ def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.Infe
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised
+    # Contents could look like the other format that onnxruntime reads, which was not checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common type but this
-        raise NetworkFileError(f"{origin} cannot be run by onnxruntime ({error}); export the network again") from error
+        raise NetworkFileError(
+            f"{origin} cannot be run by onnxruntime ({one_line(error)}); export the network again"
+        ) from error
 
 
 def require(packages: Sequence[str]) -> None:

@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import decode_image, image_array
+from aebnas_bo.data.decoding import decode_image, image_array, read_picture
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
-from aebnas_bo.deploy.onnx_files import read_session
-from aebnas_bo.deploy.program_file import Run, read_program
+from aebnas_bo.deploy.onnx_files import read_session, run_session
 from aebnas_bo.deploy.segments import Segment, segments, sureness
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
-from aebnas_bo.errors import DataError, UsageError
+from aebnas_bo.errors import DataError, UsageError, one_line
+from aebnas_bo.storage.regular_files import read_regular
 from aebnas_bo.supernet.folding import fold_batchnorm
 
 if TYPE_CHECKING:
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 MANIFEST = "manifest.json"
-FILES = (NETWORK_FILE, "network.onnx", "network.pt2", MANIFEST)
+MOST_MANIFEST_BYTES = 1 << 20
+FILES = (NETWORK_FILE, "network.onnx", MANIFEST)
+PROGRAM_SUFFIX = ".pt2"
 BYTES = 255.0
 
 Pictures = Tensor | np.ndarray | Sequence["str | Path | Image.Image"]
+Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
@@ -85,6 +88,7 @@ class DeployedNetwork:
 
         Raises:
             DataError: If images have another size, type or range, or a picture cannot be read.
+            NetworkFileError: If the network gives no numbers, or numbers that no network of ours gives.
             UsageError: If the file stops early by itself and `leaves_early` is off.
         """
         pixels = self.pixels(images)
@@ -94,12 +98,15 @@ class DeployedNetwork:
             return Predictions(nothing, torch.zeros(0), nothing.clone(), torch.zeros(0, num_classes))
         with torch.no_grad():
             parts = [self._engine.run(batch, leaves_early) for batch in torch.split(pixels, batch_size)]
-        return Predictions(
+        found = Predictions(
             labels=torch.cat([part.labels for part in parts]),
             confidences=torch.cat([part.confidences for part in parts]),
             exit_indices=torch.cat([part.exit_indices for part in parts]),
             logits=torch.cat([part.logits for part in parts]),
         )
+        if not bool(found.logits.isfinite().all() and found.confidences.isfinite().all()):
+            raise NetworkFileError("the network answers with NaN or infinity: its weights are damaged; export it again")
+        return found
 
     def pixels(self, images: Pictures) -> Tensor:
         """Return images as what the network's first segment reads: `N x C x S x S` float32 in [0, 1].
@@ -138,11 +145,7 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
         except ValueError as error:
             raise DataError(f"{picture}: {error}") from error
     path = Path(picture)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give the path of a picture") from error
-    return decode_image(data, size, channels, origin=str(path))
+    return decode_image(read_picture(path), size, channels, origin=str(path))
 
 
 class StepwiseEngine:
@@ -168,8 +171,11 @@ class StepwiseEngine:
         thresholds = [*self._description.thresholds, 0.0]  # the final classifier takes all images that are left
         for number, (step, threshold) in enumerate(zip(self._steps, thresholds, strict=True)):
             is_last = number == len(self._steps) - 1
+            num_before = len(features)
             features, answer = step(features)
             answer = answer.cpu()
+            if answer.ndim != 2 or len(answer) != num_before or answer.shape[1] - num_classes not in (0, 1):
+                raise _no_answer(f"logits of shape {tuple(answer.shape)}")
             confidences = sureness(answer, self._description, number)
             certainty, doubt = next_certainty(confidences, doubt, self._description.exit_rule)
             leaving = torch.ones_like(certainty, dtype=torch.bool) if is_last else leaves(certainty, threshold)
@@ -188,33 +194,47 @@ class SingleImageEngine:
     """Runs images one by one through a program that stops early by itself.
 
     Args:
+        description: Its outputs and classes.
         program: Maps `1 x C x S x S` pixels to logits, confidence and exit index.
     """
 
-    def __init__(self, program: Run) -> None:
+    def __init__(self, description: NetworkDescription, program: Run) -> None:
+        self._description = description
         self._program = program
 
     def run(self, pixels: Tensor, leaves_early: bool) -> Predictions:
         """Run the images of a batch one after another."""
         if not leaves_early:
             raise UsageError("this file stops early by itself; use one of the formats torch and onnx-segments")
-        found = [self._program(image[None]) for image in pixels]
+        found = [self._checked(self._program(image[None])) for image in pixels]
         logits, sure, left_at = (torch.cat(parts) for parts in zip(*found, strict=True))
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
 
+    def _checked(self, answer: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        logits, sure, left_at = answer
+        shapes = tuple(logits.shape), tuple(sure.shape), tuple(left_at.shape)
+        if shapes != ((1, self._description.num_classes), (1,), (1,)):
+            raise _no_answer(f"shapes {shapes}")
+        if not 0 <= int(left_at) < len(self._description.outputs):
+            raise _no_answer(f"exit {int(left_at)}")
+        return answer
 
-def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: bool = False) -> DeployedNetwork:
+
+def _no_answer(what: str) -> NetworkFileError:
+    return NetworkFileError(f"the network answers with {what}, as none of ours does; export it again")
+
+
+def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> DeployedNetwork:
     """Open an exported network: a file, or the folder it was exported to.
 
     Args:
-        path: `*.safetensors`, `*.onnx`, `*.pt2`, the `manifest.json` of segments, or a folder that holds one of them.
+        path: `*.safetensors`, `*.onnx`, the `manifest.json` of segments, or a folder that holds one of them.
         device: Where a `.safetensors` network runs; the others run on the CPU.
         num_threads: Threads of ONNX operators; PyTorch's are set by `torch.set_num_threads`.
-        trust: Whether to load a `*.pt2`, which can run code of the person who made it. The other formats cannot.
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown, a package is missing, or a `*.pt2` is not trusted.
+        UsageError: If there is no such file, its format is unknown or only PyTorch loads it, or a package is missing.
     """
     file = _network_file(Path(path))
     if file.suffix == ".safetensors":
@@ -222,27 +242,32 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: 
         fold_batchnorm(subnet)
         steps = [torch_step(part.to(device), device) for part in segments(subnet, description)]
         return DeployedNetwork(description, StepwiseEngine(description, steps))
-    if file.suffix == ".pt2":
-        program, description = read_program(file, trust=trust)
-        return DeployedNetwork(description, SingleImageEngine(program))
     if file.suffix == ".onnx":
         session, description, segment = read_session(file, num_threads)
         if segment is not None:
             raise UsageError(f"{file} is one segment of a network; give its folder")
-        return DeployedNetwork(description, SingleImageEngine(onnx_program(session)))
+        return DeployedNetwork(description, SingleImageEngine(description, onnx_program(session)))
     return _load_segments(file, num_threads)
 
 
 def _network_file(path: Path) -> Path:
     if path.is_dir():
         there = [path / name for name in FILES if (path / name).exists()]
+        programs = sorted(path.glob(f"*{PROGRAM_SUFFIX}"))
+        if not there and programs:
+            return _network_file(programs[0])
         if not there:
             raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
         return there[0]
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
+    if path.suffix == PROGRAM_SUFFIX:
+        raise UsageError(
+            f"{path}: is a PyTorch program, which can run code of the person who made it; aebnas_bo does not load it. "
+            "Use a file of the format torch or onnx, or torch.export.load if you made the program yourself"
+        )
     if path.suffix not in {Path(name).suffix for name in FILES}:
-        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx, .pt2 or the {MANIFEST} of segments")
+        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx or the {MANIFEST} of segments")
     return path
 
 
@@ -261,33 +286,48 @@ def onnx_program(session: onnxruntime.InferenceSession) -> Run:
     """Return a session that stops early as a program of `SingleImageEngine`."""
 
     def run(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits, sure, left_at = (torch.from_numpy(part) for part in session.run(None, {"images": image.numpy()}))
+        logits, sure, left_at = run_session(session, image)
         return logits, sure, left_at
 
     return run
 
 
 def _load_segments(manifest: Path, num_threads: int) -> DeployedNetwork:
-    try:
-        names = json.loads(manifest.read_text(encoding="utf-8"))["segments"]
-        files = [manifest.parent / Path(str(name)).name for name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NetworkFileError(f"{manifest} is damaged or no manifest of ours ({error}); export again") from error
-    opened = [read_session(file, num_threads) for file in files]
-    numbers = [number for _, _, number in opened]
-    descriptions = [description for _, description, _ in opened]
-    if not opened or numbers != list(range(len(descriptions[0].outputs))) or len({*map(repr, descriptions)}) != 1:
+    steps: list[Callable[[Tensor], tuple[Tensor, Tensor]]] = []
+    first: NetworkDescription | None = None
+    for file in _segment_files(manifest):
+        session, description, number = read_session(file, num_threads)
+        first = first or description
+        if number != len(steps) or description != first:
+            first = None
+            break
+        steps.append(onnx_step(session))
+    if first is None or len(steps) != len(first.outputs):
         raise NetworkFileError(f"{manifest}: its files are not the segments of one network in order; export again")
-    steps = [onnx_step(session) for session, _, _ in opened]
-    return DeployedNetwork(descriptions[0], StepwiseEngine(descriptions[0], steps))
+    return DeployedNetwork(first, StepwiseEngine(first, steps))
+
+
+def _segment_files(manifest: Path) -> list[Path]:
+    """Return the files that a manifest names, all of them in its folder."""
+    try:
+        names = json.loads(read_regular(manifest, MOST_MANIFEST_BYTES))["segments"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("segments must be names of files")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = one_line(error)
+        raise NetworkFileError(f"{manifest} is damaged or no manifest of ours ({reason}); export again") from error
+    folders = {manifest.parent.resolve(), manifest.resolve().parent}  # also where both are links into one folder
+    for name in names:
+        if len(name) > 100 or Path(name).name != name or (manifest.parent / name).resolve().parent not in folders:
+            raise NetworkFileError(f"{manifest} names a file outside its folder, {name[:80]!r}; export again")
+    return [manifest.parent / name for name in names]
 
 
 def onnx_step(session: onnxruntime.InferenceSession) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Return a segment's session as a step of `StepwiseEngine`."""
-    name = session.get_inputs()[0].name
 
     def step(features: Tensor) -> tuple[Tensor, Tensor]:
-        found = [torch.from_numpy(part) for part in session.run(None, {name: features.contiguous().numpy()})]
+        found = run_session(session, features)
         return found[0], found[-1]
 
     return step

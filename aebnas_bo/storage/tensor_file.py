@@ -18,6 +18,7 @@ from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -52,6 +53,7 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     """
     way_out = _way_out(path)
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
@@ -64,28 +66,34 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     return tensors, metadata
 
 
-def load_shapes(path: Path, fingerprint: str) -> dict[str, tuple[int, ...]]:
-    """Read the shapes of what `save_tensors` wrote from the file's header; no weight is read or checked.
+Layout = dict[str, tuple[str, tuple[int, ...]]]
+"""The type of each tensor, as safetensors names it (`F32`, `I64` ...), and its shape."""
+
+
+def load_layout(path: Path, fingerprint: str) -> tuple[Layout, dict[str, str]]:
+    """Read the header of what `save_tensors` wrote; no weight is read or checked.
 
     Args:
         path: The file.
         fingerprint: The `fingerprint` its metadata must hold.
 
     Returns:
-        The shape of each tensor.
+        Types and shapes of the tensors, and the metadata.
 
     Raises:
         CorruptStateError: If the header is damaged, of another version, or of another configuration.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            layout = {name: (str(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
     _check_version(path, metadata)
     _check_fingerprint(path, metadata, fingerprint)
-    return shapes
+    return layout, metadata
 
 
 def load_metadata(path: Path) -> dict[str, str]:
@@ -95,6 +103,7 @@ def load_metadata(path: Path) -> dict[str, str]:
         CorruptStateError: If the file cannot be read.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
@@ -139,5 +148,5 @@ def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.view(-1).view(dtype=torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(tensor.view(-1).view(dtype=torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()

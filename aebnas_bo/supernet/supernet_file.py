@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.storage.tensor_file import check_fit, load_shapes, load_tensors, save_tensors
+from aebnas_bo.storage.tensor_file import check_fit, load_layout, load_tensors, save_tensors
 from aebnas_bo.supernet.supernet import Supernet
 
 
@@ -18,12 +18,12 @@ def images_of_supernet(path: Path, fingerprint: str) -> tuple[int, int]:
     """Return channels of the images and number of classes a file's supernet was made for; its weights are not read.
 
     Raises:
-        CorruptStateError: As `load_shapes`, or if the file holds no supernet.
+        CorruptStateError: As `load_layout`, or if the file holds no supernet.
     """
-    shapes = load_shapes(path, fingerprint)
+    layout, _ = load_layout(path, fingerprint)
     try:
-        return shapes["stem.weight"][1], shapes["classifier.weight"][0]
-    except KeyError as error:
+        return layout["stem.weight"][1][1], layout["classifier.weight"][1][0]
+    except (KeyError, IndexError) as error:
         raise CorruptStateError(f"{path} holds no supernet: it lacks {error}; start another run folder") from error
 
 

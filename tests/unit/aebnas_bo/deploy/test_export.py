@@ -110,7 +110,6 @@ def test_card_names_figures_classes_and_limits(make_network) -> None:
     for part in ("**90.00 %**", "0.02 M MACs", "exit1 | 0.5000", "final classifier | –", "\\<b\\>emu", "10 x 10",
                  "looked at in 8 x 8", 'load("network.onnx")', "2 early exits", "1.00"):  # fmt: skip
         assert part in card, part
-    assert 'load("network.pt2", trust=True)' in model_card(description, "network.pt2")
     _, plain = make_network(thresholds=(None, None))
     assert "It has no early exits." in model_card(plain, "network.onnx")
     _, ended = make_network(thresholds=(0.5, 0.0))

@@ -1,0 +1,105 @@
+"""Looking into an ONNX file before onnxruntime does: it is whole in itself and holds known operators only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aebnas_bo.deploy.description import NetworkFileError
+from aebnas_bo.deploy.network_limits import MOST_NUMBER
+from aebnas_bo.errors import one_line
+
+if TYPE_CHECKING:
+    import onnx
+    from google.protobuf.message import Message
+
+# What the exporter writes, and close relatives that other versions of it may prefer. None calls a function of its own,
+# repeats itself, or draws at random.
+OPERATORS = frozenset({
+    "Abs", "Add", "And", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
+    "Equal", "Exp", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater", "GreaterOrEqual", "HardSigmoid",
+    "HardSwish", "Identity", "If", "IsNaN", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool",
+    "Min", "Mul", "Neg", "Not", "Or", "Range", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu",
+    "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK",
+    "Transpose", "Unsqueeze", "Where"
+})  # fmt: skip
+# Parts that a model of plain tensors has: no functions, sparse tensors or maps.
+PARTS = frozenset({
+    "AttributeProto", "Dimension", "GraphProto", "ModelProto", "NodeProto", "OperatorSetIdProto",
+    "StringStringEntryProto", "Tensor", "TensorProto", "TensorShapeProto", "TypeProto", "ValueInfoProto"
+})  # fmt: skip
+ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # of float32, int32, int64 and booleans, by their numbers in ONNX
+INTEGERS = {6: np.int32, 7: np.int64}
+TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
+
+
+def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
+    """Check an ONNX file.
+
+    Args:
+        data: Its contents.
+        origin: Its name, for messages.
+
+    Returns:
+        The same model as contents in which nothing is but what was checked, and its metadata.
+
+    Raises:
+        NetworkFileError: If it refers to other files, has unknown parts or operators, or promises more than it holds.
+    """
+    import onnx  # noqa: PLC0415  an extra: only those who use ONNX need it
+
+    try:
+        model = onnx.load_model_from_string(data)
+        for part in _parts(model):
+            _check_part(part)
+        if any(one.domain for one in model.opset_import):
+            raise ValueError("it needs operators of others")
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        if len(metadata) != len(model.metadata_props):
+            raise ValueError("its metadata has a key twice")
+        model.DiscardUnknownFields()
+        return model.SerializeToString(), metadata
+    except Exception as error:  # that of a parser has no type but this
+        raise NetworkFileError(
+            f"{origin} is no ONNX network that aebnas_bo reads ({one_line(error)}); export the network again"
+        ) from error
+
+
+def _parts(model: onnx.ModelProto) -> Iterator[Message]:
+    """Yield a model and everything in it."""
+    waiting: list[Message] = [model]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        for field, value in part.ListFields():
+            if field.message_type is not None:
+                waiting += [value] if hasattr(value, "ListFields") else list(value)
+
+
+def _check_part(part: Message) -> None:
+    name = part.DESCRIPTOR.name
+    if name not in PARTS:
+        raise ValueError(f"it has a part of the unknown type {name}")
+    if name == "NodeProto" and (part.domain or part.op_type not in OPERATORS):
+        raise ValueError(f"it uses the unknown operator {part.domain}{part.op_type}"[:80])
+    if name == "AttributeProto" and any(abs(one) > MOST_NUMBER for one in (part.i, *part.ints)):
+        raise ValueError(f"it has a number above {MOST_NUMBER}")
+    if name == "TensorProto":
+        _check_tensor(part)
+
+
+def _check_tensor(tensor: Message) -> None:
+    fields = {field.name: value for field, value in tensor.ListFields()}
+    if {"external_data", "data_location"} & fields.keys():
+        raise ValueError("it has weights outside of itself, which aebnas_bo never writes")
+    foreign = fields.keys() - TENSOR_FIELDS
+    dims, kind, data = list(fields.get("dims", [])), fields.get("data_type", 0), fields.get("raw_data", b"")
+    if foreign or kind not in ITEM_BYTES or any(size < 0 for size in dims):
+        raise ValueError("it has weights of an unknown type")
+    if math.prod(dims) * ITEM_BYTES[kind] != len(data):
+        raise ValueError(f"it has weights of {len(data)} bytes where their shape is {dims}"[:120])
+    if kind in INTEGERS and any(abs(int(one)) > MOST_NUMBER for one in np.frombuffer(data, INTEGERS[kind])):
+        raise ValueError(f"it has a number above {MOST_NUMBER}")
