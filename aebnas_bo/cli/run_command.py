@@ -81,6 +81,7 @@ def _run(
     else:
         config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
+    command.way_on = lambda: "Go on with --resume." if folder.holds_study else "Give the same command again."
     overruled: list[str] = []
     if folder.holds_study:
         config, overruled = planned_settings(config, folder, options)

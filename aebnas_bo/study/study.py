@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from plotly.io import from_json as plotly_figure
-from rich.console import Console
 
 from aebnas_bo.analysis.exit_columns import exit_figures
 from aebnas_bo.analysis.pareto import pareto_front
@@ -30,6 +29,7 @@ from aebnas_bo.deploy.training_folders import trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate, training_of
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
+from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import OnEpoch, OnTrial, RunProgress
 from aebnas_bo.report.contents import gather
@@ -340,7 +340,7 @@ class Study:
         return f"Study({str(self.folder)!r}, {len(self)} trials)"
 
     def _progress(self, quiet: bool, on_trial: OnTrial | None, on_epoch: OnEpoch | None) -> RunProgress:
-        return RunProgress(Console(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)
+        return RunProgress(PlainConsole(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)
 
 
 def _configured(config: str | Path | Config | None, overrides: Sequence[str]) -> Config:
