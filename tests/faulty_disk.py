@@ -1,4 +1,4 @@
-"""A disk that is full from the n-th write on: of files, folders and databases."""
+"""A disk that is full at the n-th write: of files, folders and databases."""
 
 import errno
 import os
@@ -13,10 +13,10 @@ READS = ("SELECT", "PRAGMA")
 
 
 class FaultyDisk:
-    """Counts writes and lets those from `fail_from` on fail, as the libraries below report it."""
+    """Counts writes and lets one fail, or all from one on, as the libraries below report it."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.fail_from: int | None = None
+        self.fail_at, self.lasts = -1, False
         self.writes: list[str] = []
         for owner, name in ((Path, "write_bytes"), (Path, "write_text"), (Path, "mkdir"), (Path, "replace"),
                             (os, "fsync")):  # fmt: skip
@@ -38,16 +38,18 @@ class FaultyDisk:
             if name == "mkdir" and arguments[0].exists():
                 return original(*arguments, **named)
             self.writes.append(name)
-            if self.fail_from is not None and len(self.writes) > self.fail_from:
+            number = len(self.writes) - 1
+            if number == self.fail_at or (self.lasts and number > self.fail_at):
                 raise error
             return original(*arguments, **named)
 
         patch.setattr(owner, name, write)
 
-    def reset(self, fail_from: int | None = None) -> None:
+    def reset(self, fail_at: int = -1, *, lasts: bool = False) -> None:
         """Begin to count again.
 
         Args:
-            fail_from: How many writes succeed; `None` for all.
+            fail_at: How many writes succeed before one fails; -1 for all.
+            lasts: Whether all later ones fail too.
         """
-        self.writes, self.fail_from = [], fail_from
+        self.writes, self.fail_at, self.lasts = [], fail_at, lasts

@@ -23,7 +23,7 @@ WAYS_OUT = {
 }
 
 
-def storage_error(path: Path | str | None, error: Exception) -> StorageError:
+def storage_error(path: Path | str | None, error: BaseException) -> StorageError:
     """Return an error that names the file, the reason and the way out.
 
     Args:

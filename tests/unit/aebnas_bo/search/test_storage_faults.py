@@ -70,8 +70,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("lasts", [False, True])
 def test_a_full_disk_at_any_write_loses_and_changes_nothing(
-    tmp_path: Path, estimator, objectives, settings, monkeypatch
+    lasts: bool, tmp_path: Path, estimator, objectives, settings, monkeypatch
 ) -> None:
     disk = FaultyDisk(monkeypatch)
     search(tmp_path / "whole", estimator, objectives, settings)
@@ -79,7 +80,7 @@ def test_a_full_disk_at_any_write_loses_and_changes_nothing(
     assert {"do_commit", "do_execute", "fsync", "replace", "save_file", "mkdir", "write_bytes"} <= set(writes)
     for number in range(1, len(writes)):  # the first makes the test's own folder
         folder = tmp_path / str(number)
-        disk.reset(fail_from=number)
+        disk.reset(number, lasts=lasts)
         with pytest.raises(StorageError, match=r"space|full"):
             search(folder, estimator, objectives, settings)
         disk.reset()
