@@ -11,8 +11,8 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import typer
@@ -38,6 +38,7 @@ class Command:
         as_json: Whether it writes its result as a JSON document on stdout.
         quiet: Whether it shows nothing but errors.
         way_on: Says how to go on once it was stopped; a command may replace it by what it knows better.
+        at_end: What is done when the command ends, however it does.
     """
 
     stderr: Console
@@ -45,6 +46,7 @@ class Command:
     as_json: bool
     quiet: bool
     way_on: Callable[[], str]
+    at_end: ExitStack = field(default_factory=ExitStack)
 
 
 @contextmanager
@@ -64,7 +66,8 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
     try:
         check_streams()
         _set_up_logging(stderr, quiet)
-        yield command
+        with command.at_end:
+            yield command
     except BrokenPipeError:
         drop_stdout()
         raise typer.Exit(PIPE_CLOSED) from None

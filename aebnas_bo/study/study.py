@@ -115,11 +115,11 @@ class Study:
         strategy: MakeStrategy | None = None,
         objective: CostObjective | None = None,
     ) -> Self:
-        """Load the images and prepare a new study; nothing is trained or written yet.
+        """Load the images and prepare a new study; nothing is trained yet, and nothing written but its folder.
 
         Args:
             config: YAML file, or a configuration; `None` for scikit-learn's digits.
-            folder: Run folder; by default a new one below `runs/`.
+            folder: Run folder; by default a new one below `runs/`, made at once.
             overrides: `section.key=value` strings, as `--set` takes them.
             train: Training images, in place of those that the configuration names.
             test: Test images; `None` takes some of the training images.
