@@ -65,7 +65,10 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
     command = Command(stderr, stop, as_json, quiet, lambda: way_on)
     try:
         check_streams()
-        _set_up_logging(stderr, quiet)
+    except AebnasError as error:
+        _end_with([str(error)], error, command)
+    _set_up_logging(stderr, quiet)
+    try:
         with command.at_end:
             yield command
     except BrokenPipeError:
@@ -92,6 +95,10 @@ def _show_error(error: AebnasError, command: Command) -> NoReturn:
     problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
     if isinstance(error, StorageError | OutOfMemoryError):
         problems = [f"{error}. {command.way_on()}"]
+    _end_with(problems, error, command)
+
+
+def _end_with(problems: list[str], error: AebnasError, command: Command) -> NoReturn:
     for problem in problems:
         command.stderr.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
     _end(type(error).__name__, error.exit_code, problems=problems, as_json=command.as_json)

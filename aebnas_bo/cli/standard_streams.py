@@ -33,6 +33,7 @@ def check_streams() -> None:
     if not isinstance(sys.stderr, UnfailingStream):
         sys.stderr = cast(io.TextIOWrapper, UnfailingStream(sys.stderr))
     if is_closed:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  likewise
         raise UsageError("stdout is closed, and the result goes there; redirect it to a file or to /dev/null")
     if isinstance(sys.stdout, io.TextIOWrapper):
         is_utf8 = sys.stdout.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
