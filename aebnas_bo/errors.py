@@ -67,6 +67,24 @@ class CorruptStateError(AebnasError, RuntimeError):
     exit_code = 7
 
 
+class StorageError(AebnasError, OSError):
+    """A file or a database cannot be written or read: a full disk, a missing permission, too many open files.
+
+    Nothing is wrong with what was computed; once the cause is removed, a run goes on where it stopped.
+    """
+
+    exit_code = 8
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # the message alone, also where `errno` and `strerror` are set
+
+
+class OutOfMemoryError(AebnasError, MemoryError):
+    """The memory of the machine, or of its GPU, is used up; a run goes on where it stopped."""
+
+    exit_code = 8
+
+
 class EstimationError(AebnasError, ArithmeticError):
     """An architecture could not be judged; its trial fails and the search goes on."""
 

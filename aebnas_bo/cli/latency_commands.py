@@ -31,11 +31,13 @@ def latency(
     with reported_errors(as_json, quiet=False):
         from aebnas_bo.deploy.latency_measurement import Workload, measure_file, parse_batch_sizes
         from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
+        from aebnas_bo.preparation.latency_preparation import make_folder_of
 
         sizes = parse_batch_sizes(batch_sizes)
+        if out is not None:
+            make_folder_of(out)
         rows = measure_file(file, images, Workload(sizes, batches, threads))
         if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
             write_latency_csv(out, rows)
         document = {"latencies": [asdict(row) for row in rows]}
         show(document, lambda stdout: stdout.print(latency_table(rows)), as_json=as_json)

@@ -45,11 +45,12 @@ def fidelity(
         from aebnas_bo.experiments.rank_correlation.correlation_tables import correlation_table, tau_table
         from aebnas_bo.experiments.rank_correlation.verdict import verdict
         from aebnas_bo.preparation.progress import RunProgress
-        from aebnas_bo.storage.run_folder import choose_run_folder
+        from aebnas_bo.storage.run_folder import choose_run_folder, remove_if_empty
 
         limits = {"fidelity.band": None if band is None else list(parse_band(band))}
         loaded = load_config(config, all_settings(settings, {**flags, **limits}))
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
+        command.at_end.callback(remove_if_empty, folder)
         with RunProgress(command.stderr, quiet, command.stop.check) as progress:
             report = run_fidelity(loaded, folder, resume=resume, progress=progress)
 

@@ -1,7 +1,8 @@
 """How every command ends: results on stdout, problems on stderr, an exit code.
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 130 and 143 stopped by a signal (`--resume` goes on).
+corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (`--resume` goes on), 141 nobody reads the
+result any more.
 """
 
 from __future__ import annotations
@@ -9,24 +10,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
+from rich.text import Text
 
+from aebnas_bo.cli.standard_streams import PIPE_CLOSED, check_streams, drop_stdout, write_stdout
 from aebnas_bo.cli.stopping import StopSignals
-from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
+from aebnas_bo.errors import AebnasError, ConfigError, OutOfMemoryError, StopRequested, StorageError
+from aebnas_bo.preparation.consoles import PlainConsole
 
 WIDTH = 140  # of tables that go into a file or a pipe
 
 
-@dataclass(frozen=True)
+@dataclass
 class Command:
     """A command at work.
 
@@ -35,12 +37,16 @@ class Command:
         stop: The signals that end it.
         as_json: Whether it writes its result as a JSON document on stdout.
         quiet: Whether it shows nothing but errors.
+        way_on: Says how to go on once it was stopped; a command may replace it by what it knows better.
+        at_end: What is done when the command ends, however it does.
     """
 
     stderr: Console
     stop: StopSignals
     as_json: bool
     quiet: bool
+    way_on: Callable[[], str]
+    at_end: ExitStack = field(default_factory=ExitStack)
 
 
 @contextmanager
@@ -52,21 +58,50 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
         quiet: Whether nothing but errors is logged.
         way_on: How to go on once a signal has stopped it.
     """
-    stderr = Console(stderr=True)
-    _set_up_logging(stderr, quiet)
     stop = StopSignals()
     stop.install()
     _keep_kernels()
+    stderr = PlainConsole(stderr=True)
+    command = Command(stderr, stop, as_json, quiet, lambda: way_on)
     try:
-        yield Command(stderr, stop, as_json, quiet)
+        check_streams()
     except AebnasError as error:
-        problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
-        for problem in problems:
-            stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-        _end(type(error).__name__, error.exit_code, problems=problems, as_json=as_json)
+        _end_with([str(error)], error, command)
+    _set_up_logging(stderr, quiet)
+    try:
+        with command.at_end:
+            yield command
+    except BrokenPipeError:
+        drop_stdout()
+        raise typer.Exit(PIPE_CLOSED) from None
     except StopRequested as request:
-        stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
+        text = Text.assemble((str(request), "bold"), f"; what was finished is stored. {command.way_on()}")
+        stderr.print(text)
         _end(type(request).__name__, request.exit_code, problems=[str(request)], as_json=as_json)
+    except Exception as error:
+        known = error if isinstance(error, AebnasError) else _machine_failure(error)
+        if known is None:
+            raise
+        _show_error(known, command)
+
+
+def _machine_failure(error: Exception) -> AebnasError | None:
+    from aebnas_bo.search.machine_failures import machine_failure  # takes a while to import
+
+    return machine_failure(error)
+
+
+def _show_error(error: AebnasError, command: Command) -> NoReturn:
+    problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
+    if isinstance(error, StorageError | OutOfMemoryError):
+        problems = [f"{error}. {command.way_on()}"]
+    _end_with(problems, error, command)
+
+
+def _end_with(problems: list[str], error: AebnasError, command: Command) -> NoReturn:
+    for problem in problems:
+        command.stderr.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
+    _end(type(error).__name__, error.exit_code, problems=problems, as_json=command.as_json)
 
 
 def _keep_kernels() -> None:
@@ -76,7 +111,10 @@ def _keep_kernels() -> None:
 
 def _end(name: str, exit_code: int, *, problems: list[str], as_json: bool) -> NoReturn:
     if as_json:
-        sys.stdout.write(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
+        try:
+            write_stdout(json.dumps({"error": name, "exit_code": exit_code, "problems": problems}) + "\n")
+        except OSError:
+            drop_stdout()
     raise typer.Exit(exit_code)
 
 
@@ -100,11 +138,16 @@ def show(document: Mapping[str, object], draw: Callable[[Console], None], *, as_
         draw: Draws it, in the terminal or, into a file or a pipe, in lines of a fixed width.
         as_json: Whether the JSON document is asked for.
         width: Characters per line of a file or a pipe.
+
+    Raises:
+        BrokenPipeError: If whoever read it has left.
+        StorageError: If it cannot be written.
     """
     if as_json:
-        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+        write_stdout(json.dumps(document, allow_nan=False) + "\n")
     else:
         draw(terminal(width))
+        write_stdout("")
 
 
 def terminal(width: int = WIDTH) -> Console:
@@ -113,5 +156,5 @@ def terminal(width: int = WIDTH) -> Console:
     Args:
         width: Characters per line of a file or a pipe.
     """
-    stdout = Console()
-    return stdout if stdout.is_terminal else Console(width=width)
+    stdout = PlainConsole()
+    return stdout if stdout.is_terminal else PlainConsole(width=width)

@@ -71,7 +71,7 @@ def _run(
     from aebnas_bo.deploy.front_with_trained import draw_front
     from aebnas_bo.preparation.problem import Problem
     from aebnas_bo.preparation.progress import RunProgress
-    from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
+    from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder, remove_if_empty
     from aebnas_bo.study.resuming import given_config, resumed_config
     from aebnas_bo.study.running import run_study
     from aebnas_bo.study.timed_run import planned_settings, run_in_time
@@ -81,6 +81,8 @@ def _run(
     else:
         config = load_config(config_path, options)
     folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
+    command.at_end.callback(remove_if_empty, folder)
+    command.way_on = lambda: "Go on with --resume." if folder.holds_study else "Give the same command again."
     overruled: list[str] = []
     if folder.holds_study:
         config, overruled = planned_settings(config, folder, options)

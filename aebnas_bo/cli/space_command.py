@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from aebnas_bo.cli.options import MaxMacsOption
 from aebnas_bo.cli.reporting import reported_errors, terminal
+from aebnas_bo.cli.standard_streams import write_stdout
 from aebnas_bo.errors import UsageError
 from aebnas_bo.space.presets import AUTO, PresetName
 
@@ -43,7 +43,7 @@ def space(
         if show is not None:
             from aebnas_bo.cli.space_preset import preset_text
 
-            sys.stdout.write(preset_text(show, file, image_size=image_size, max_average_macs=max_average_macs))
+            write_stdout(preset_text(show, file, image_size=image_size, max_average_macs=max_average_macs))
         else:
             from aebnas_bo.cli.space_description import describe_space
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from aebnas_bo.cli.options import (
     JsonOption,
@@ -24,5 +24,5 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
         found = run_status(read_run(RunFolder(run)))
         table = Table.grid(padding=(0, 2))
         for name, text in status_rows(found):
-            table.add_row(f"[bold]{name}[/]", escape(text))
+            table.add_row(Text(name, style="bold"), text)
         show(asdict(found), lambda stdout: stdout.print(table, highlight=False), as_json=as_json, width=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aebnas_bo.data.settings import AugmentationConfig, DataConfig
 from aebnas_bo.estimation.settings import EstimationConfig
@@ -12,6 +12,7 @@ from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.shortlist.settings import ShortlistConfig
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
+from aebnas_bo.storage.folder_names import folder_name_problem
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
@@ -21,7 +22,7 @@ class Config(Section):
     """A whole run.
 
     Args:
-        name: Name of the study; names its run folder.
+        name: Name of the study; it begins the name of its run folder, so path separators and the like are refused.
         seed: Seed of training, design and proposals.
         device: Where networks run.
         num_threads: CPU threads of training and evaluation; proposals always use one.
@@ -55,6 +56,14 @@ class Config(Section):
             training: Section of the training.
         """
         return training.augmentation or self.augmentation
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        problem = folder_name_problem(name)
+        if problem is not None:
+            raise ValueError(f"{problem}; it names the run folder: take letters, digits, - and _")
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> Config:

@@ -57,10 +57,10 @@ class RunProgress:
         if console.is_terminal and not quiet:
             self._bars = Progress(
                 SpinnerColumn(),
-                TextColumn("[bold]{task.description}"),
+                TextColumn("{task.description}", style="bold", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[figures]}", markup=False),
                 TextColumn("left"),
                 TimeRemainingColumn(elapsed_when_finished=True),
                 console=console,
@@ -85,7 +85,9 @@ class RunProgress:
     def message(self, text: str) -> None:
         """Show one line."""
         if not self._quiet:
-            (self._bars.console if self._bars is not None else self._console).print(text, highlight=False)
+            (self._bars.console if self._bars is not None else self._console).print(
+                text, highlight=False, markup=False, emoji=False
+            )
 
     def start(self, name: str, total: int, done: int = 0) -> None:
         """Begin a phase of `total` steps, `done` of which were done before."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TypeVar
-
-from platformdirs import user_cache_path
 
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
@@ -29,6 +26,7 @@ from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.backbone_pool import backbone, backbone_pool
 from aebnas_bo.space.macs import MACS_PER_MILLION, millions
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.cache import cached_file, can_keep, keep
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
@@ -39,12 +37,6 @@ from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 logger = logging.getLogger(__name__)
 
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
-
-
-def cache_folder() -> Path:
-    """Return where supernets are kept between runs: `AEBNAS_BO_CACHE`, else the user's cache folder."""
-    named = os.environ.get("AEBNAS_BO_CACHE")
-    return Path(named) if named else user_cache_path("aebnas_bo", appauthor=False)
 
 
 def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
@@ -67,21 +59,21 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
     check_supernet(config)
     fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
     supernet = Supernet(config.space, problem.space.skeleton, config.seed).to(problem.device)
-    cached = cache_folder() / "supernets" / f"{fingerprint}.safetensors"
     if folder is not None and folder.supernet.exists():
         load_supernet(folder.supernet, supernet, fingerprint)
         return supernet, "run folder"
-    source = "trained"
-    if config.supernet.cache and _load_cached(cached, supernet, fingerprint):
+    cached = cached_file("supernets", f"{fingerprint}.safetensors") if config.supernet.cache else None
+    source, is_kept = "trained", False
+    if cached is not None and _load_cached(cached, supernet, fingerprint):
         source = "cache"
     else:
+        is_kept = cached is not None and can_keep(cached)  # said before the training, not after it
         _train(problem, supernet, fingerprint, folder=folder, progress=progress)
-        if config.supernet.cache:
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            save_supernet(cached, supernet, fingerprint)
     if folder is not None:
         save_supernet(folder.supernet, supernet, fingerprint)
         folder.checkpoint.unlink(missing_ok=True)
+    if cached is not None and is_kept:
+        keep(cached, lambda: save_supernet(cached, supernet, fingerprint))
     return supernet, source
 
 
@@ -104,11 +96,11 @@ def check_supernet(config: Config) -> None:
 
 def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
     """Load a cached supernet if there is a sound one; a damaged one is no loss and is replaced after training."""
-    if not path.exists():
-        return False
     try:
+        if not path.exists():
+            return False
         load_supernet(path, supernet, fingerprint)
-    except CorruptStateError as error:
+    except (CorruptStateError, OSError) as error:
         logger.warning("the cached supernet is not used and trained again: %s", error)
         return False
     return True

@@ -12,6 +12,7 @@ from aebnas_bo.early_exit.calibration import Calibration
 from aebnas_bo.errors import TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, OperatingPoint
 from aebnas_bo.estimation.estimator import Estimator
+from aebnas_bo.search.machine_failures import machine_failure
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Strategy, batch_start
@@ -52,6 +53,8 @@ def run_search(
 
     Raises:
         TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
+        StorageError: If something cannot be stored or read; a trial that was running stays so.
+        OutOfMemoryError: If there is no memory left, likewise.
     """
     trials, objectives = store.trials(), store.study.objectives
     for position, trial in enumerate(trials):
@@ -98,7 +101,12 @@ def propose_trials(strategy: Strategy, trials: Sequence[Trial], settings: Search
 
 
 def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Objective]) -> Trial:
-    """Judge a trial's point and return the trial as it ended: completed, or failed with a reason."""
+    """Judge a trial's point and return the trial as it ended: completed, or failed with a reason.
+
+    Raises:
+        StorageError: If something cannot be stored or read: the disk is full, the database is locked.
+        OutOfMemoryError: If there is no memory left.
+    """
     started = time.perf_counter()
     try:
         estimate = estimator.estimate(trial.parameters)
@@ -107,6 +115,8 @@ def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Obje
             estimator.search_space.validate({**trial.parameters, **further.thresholds})
         ended = _completed(trial, estimate) if not reason else replace(trial, status="FAILED", reason=reason)
     except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
+        if (failure := machine_failure(error)) is not None:
+            raise failure from error  # says nothing about the network; the trial is evaluated again on resuming
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
         ended = replace(trial, status="FAILED", reason=f"{type(error).__name__}: {error}")
     return replace(ended, evaluation_s=time.perf_counter() - started)

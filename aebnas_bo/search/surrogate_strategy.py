@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from aebnas_bo.search.ax_strategy import ax_client, one_thread
+from aebnas_bo.search.machine_failures import machine_failure
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
@@ -48,6 +49,9 @@ class SurrogateStrategy:
 
         If that fails numerically or repeats itself, it is tried once more with other random numbers, then with
         surrogates that are not fitted, before random new points are drawn.
+
+        Raises:
+            OutOfMemoryError: If there is no memory left.
         """
         tried = {self._space.key(trial.parameters) for trial in trials}
         reason = ""
@@ -57,6 +61,8 @@ class SurrogateStrategy:
                     points = self._attempt(attempt, trials, count=count, tried=tried)
                 return [Proposal(point, fallback, reason) for point in points]
             except Exception as error:  # a search must survive any numerical failure of a library below it
+                if (failure := machine_failure(error)) is not None:
+                    raise failure from error  # another proposal would be another search
                 reason = reason or f"{type(error).__name__}: {error}"
                 logger.warning("trial %d: no proposal (%s: %s)", len(trials), type(error).__name__, error)
                 self._client = None  # rebuilt from the trials next time, as a resumed study would

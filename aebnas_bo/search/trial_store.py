@@ -34,9 +34,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aebnas_bo.early_exit.calibration import Calibration
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.errors import CorruptStateError, StorageError
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.sql_failures import tell_storage_failures
 from aebnas_bo.search.trial import Trial, TrialStatus
 from aebnas_bo.storage.version import STUDY_FORMAT
 
@@ -109,7 +110,11 @@ class TrialStore:
             CorruptStateError: If the place already holds a study.
         """
         engine = _engine(place)
-        _Base.metadata.create_all(engine)
+        try:
+            _Base.metadata.create_all(engine)
+        except StorageError:
+            engine.dispose()
+            raise
         row = _StudyRow(
             id=1,
             format_version=STUDY_FORMAT,
@@ -122,6 +127,9 @@ class TrialStore:
         try:
             with Session(engine) as session, session.begin():
                 session.add(row)
+        except StorageError:
+            engine.dispose()
+            raise
         except IntegrityError as error:
             raise CorruptStateError(f"{place} already holds a study; open it or give another place") from error
         return cls(engine, study, str(place))
@@ -238,6 +246,7 @@ def _engine(place: Path | str) -> Engine:
     # From its parts: within the text of a URL a question mark in a path would end it.
     url = URL.create("sqlite", database=str(place.resolve())) if isinstance(place, Path) else place
     engine = create_engine(url, json_serializer=lambda value: json.dumps(value, allow_nan=False))
+    tell_storage_failures(engine, place)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     return engine
@@ -253,6 +262,7 @@ def _read_only_engine(place: Path) -> Engine:
     query = {"uri": "true", "mode": "ro", **({"readonly_shm": "1"} if has_log else {"immutable": "1"})}
     engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(place.resolve()))}", query=query))
     event.listen(engine, "connect", _wait_for_others)
+    tell_storage_failures(engine, place)
     return engine
 
 

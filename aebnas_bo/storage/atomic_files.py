@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from aebnas_bo.storage.storage_failures import storage_error
 
 # `NAME.PID.tmp`; SQLite adds files of its own to that of a study.
 TEMPORARY = re.compile(r"(?P<name>.+)\.[1-9][0-9]*\.tmp(-journal|-wal|-shm)?", flags=re.DOTALL)
@@ -21,6 +23,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file.
+
+    Raises:
+        StorageError: If it cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -28,8 +33,12 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # a file system that became read-only must not hide why
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

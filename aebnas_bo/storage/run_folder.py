@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 from aebnas_bo.errors import UsageError
@@ -118,7 +121,7 @@ class RunFolder:
 
 
 def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
-    """Choose where a run lives.
+    """Choose where a run lives; a new folder without a name of its own is made at once, so that no other run takes it.
 
     Args:
         out: Folder the user named, or `None` for `runs/STEM`, numbered from the second on.
@@ -129,16 +132,49 @@ def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
         The folder; with `resume` and no `out` the latest of this name.
 
     Raises:
-        UsageError: If the named folder holds a study and `resume` is off, or is no folder.
+        UsageError: If the named folder holds a study and `resume` is off, is no folder, or none can be made.
     """
     if out is None:
-        numbered = [RunFolder(RUNS / stem)]
-        while numbered[-1].path.exists():
-            numbered.append(RunFolder(RUNS / f"{stem}-{len(numbered) + 1}"))
-        return numbered[-2] if resume and len(numbered) > 1 else numbered[-1]
+        latest = _latest(stem) if resume else None
+        return _claim(stem) if latest is None else latest
     folder = RunFolder(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; give a folder")
     if folder.holds_study and not resume:
         raise UsageError(f"--out {out}: already holds a study; add --resume to go on with it, or give another folder")
     return folder
+
+
+def _numbered(stem: str) -> Iterator[RunFolder]:
+    """Return the folders that may be a run's, in order."""
+    yield RunFolder(RUNS / stem)
+    for number in count(2):
+        yield RunFolder(RUNS / f"{stem}-{number}")
+
+
+def _latest(stem: str) -> RunFolder | None:
+    """Return the last folder of a name that is not empty."""
+    there = takewhile(lambda folder: folder.path.exists(), _numbered(stem))
+    return next((one for one in reversed(list(there)) if one.path.is_dir() and any(one.path.iterdir())), None)
+
+
+def _claim(stem: str) -> RunFolder:
+    """Make the first folder of a name that nobody has."""
+    for folder in _numbered(stem):
+        try:
+            folder.path.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not RUNS.is_dir():  # a file, or a link to nowhere
+                raise UsageError(f"{RUNS}: is no folder; remove it, or name a run folder with --out") from None
+        except OSError as error:
+            raise UsageError(
+                f"{folder.path}: cannot be created ({error.strerror}); name a folder with --out"
+            ) from error
+    raise AssertionError("numbers have no end")
+
+
+def remove_if_empty(folder: RunFolder) -> None:
+    """Remove a folder that was claimed and not used."""
+    with suppress(OSError):
+        folder.path.rmdir()

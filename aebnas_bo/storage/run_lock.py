@@ -14,6 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from aebnas_bo.errors import RunFolderInUseError, UsageError
+from aebnas_bo.storage.storage_failures import storage_error
 
 
 class RunLock:
@@ -37,6 +38,7 @@ class RunLock:
         Raises:
             RunFolderInUseError: If another process has it; the message names that process.
             UsageError: If files cannot be locked there.
+            StorageError: If it cannot be said who holds it, such as on a full disk.
         """
         try:
             self._lock.acquire()
@@ -49,7 +51,11 @@ class RunLock:
             raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); give another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
         own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
-        self._path.write_text(json.dumps(own), encoding="utf-8")
+        try:
+            self._path.write_text(json.dumps(own), encoding="utf-8")
+        except OSError as error:
+            self._lock.release()
+            raise storage_error(self._path, error) from error
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
 from aebnas_bo.storage.regular_files import check_regular
+from aebnas_bo.storage.storage_failures import storage_error
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -29,12 +30,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         path: Where to.
         tensors: What; moved to the CPU and made contiguous.
         metadata: Texts kept in the file's header.
+
+    Raises:
+        StorageError: If it cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {**metadata, "format_version": TENSOR_FORMAT}
     header["sha256"] = _hash(plain, header)
     with replacing(path) as temporary:
-        save_file(plain, temporary, metadata=header)
+        try:
+            save_file(plain, temporary, metadata=header)
+        except SafetensorError as error:
+            raise storage_error(path, error) from error
         temporary.chmod(0o644)  # safetensors leaves it to its owner alone
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from rich.console import Console
 
 from aebnas_bo.analysis.exit_columns import exit_columns
 from aebnas_bo.analysis.front_correction import correct_front
@@ -22,12 +21,13 @@ from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.image_shape import ImageShape
-from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, StorageError, UsageError
 from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import space_text
 from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
@@ -102,7 +102,7 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     Raises:
         AebnasError: As the steps do.
     """
-    progress = progress or RunProgress(Console(stderr=True), quiet=True)
+    progress = progress or RunProgress(PlainConsole(stderr=True), quiet=True)
     torch.set_num_threads(config.num_threads)
     problem = Problem.load(config)
     return _prepare(problem, None, progress, latencies=prepare_latencies(problem, None, progress))
@@ -167,7 +167,7 @@ def run_study(
         The figures of `summary.json`.
 
     Raises:
-        AebnasError: As the steps do; what was finished is stored and exported all the same.
+        AebnasError: As the steps do; what was finished is stored, and exported unless storage or memory failed.
     """
     config = problem.config
     check_given(problem, make)
@@ -189,10 +189,13 @@ def run_study(
                 with clock.phase("search"):
                     trials = _search(study, store, progress, is_time_up=is_time_up, make=make)
                 config = _ended(config, len(trials), store=store, folder=folder)
-            finally:
-                with clock.phase("export"):
-                    summary = _export(config, folder, study, store=store, seconds=clock.seconds)
-    return summary
+            except (OSError, MemoryError):
+                raise  # tables could not be written either; resuming writes them
+            except BaseException:
+                _export(config, folder, study, store=store, seconds=clock.seconds)
+                raise
+            with clock.phase("export"):
+                return _export(config, folder, study, store=store, seconds=clock.seconds)
 
 
 def check_given(problem: Problem, make: MakeStrategy | None) -> None:
@@ -272,8 +275,12 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
-    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-        pass  # a killed process leaves a whole study or none
+    try:
+        with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
+            pass  # a killed process leaves a whole study or none
+    except StorageError:
+        folder.remove_leftovers()  # the database has files of its own beside it
+        raise
     return TrialStore.open(folder.study)
 
 

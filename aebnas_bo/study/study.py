@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from plotly.io import from_json as plotly_figure
-from rich.console import Console
 
 from aebnas_bo.analysis.exit_columns import exit_figures
 from aebnas_bo.analysis.pareto import pareto_front
@@ -32,6 +31,7 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.cost_objective import CostObjective, check_cost
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.given_estimator import GivenEstimator, MakeEstimator, given_estimator
+from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import OnEpoch, OnTrial, RunProgress
 from aebnas_bo.report.contents import gather
@@ -119,11 +119,11 @@ class Study:
         objective: CostObjective | None = None,
         estimator: Estimator | MakeEstimator | None = None,
     ) -> Self:
-        """Load the images and prepare a new study; nothing is trained or written yet.
+        """Load the images and prepare a new study; nothing is trained yet, and nothing written but its folder.
 
         Args:
             config: YAML file, or a configuration; `None` for scikit-learn's digits.
-            folder: Run folder; by default a new one below `runs/`.
+            folder: Run folder; by default a new one below `runs/`, made at once.
             overrides: `section.key=value` strings, as `--set` takes them.
             train: Training images, in place of those that the configuration names.
             test: Test images; `None` takes some of the training images.
@@ -356,7 +356,7 @@ class Study:
         return f"Study({str(self.folder)!r}, {len(self)} trials)"
 
     def _progress(self, quiet: bool, on_trial: OnTrial | None, on_epoch: OnEpoch | None) -> RunProgress:
-        return RunProgress(Console(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)
+        return RunProgress(PlainConsole(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)
 
 
 def _configured(config: str | Path | Config | None, overrides: Sequence[str]) -> Config:

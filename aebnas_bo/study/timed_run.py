@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from aebnas_bo.deploy.plain_baseline import PlainGround
 from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_candidate
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import RunFolderInUseError
+from aebnas_bo.errors import RunFolderInUseError, StorageError
 from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -96,7 +97,8 @@ def run_in_time(
     except RunFolderInUseError:
         raise  # the plan is the other process's to write
     except BaseException:
-        run.note_time()
+        with suppress(StorageError):  # must not hide why the run ends
+            run.note_time()
         raise
     return TimedResult(summary, judgements, networks, watch.seconds)
 

@@ -15,6 +15,8 @@ from aebnas_bo import errors
         ("TooManyFailedTrialsError", 6, RuntimeError),
         ("TrainingDivergedError", 6, RuntimeError),
         ("CorruptStateError", 7, RuntimeError),
+        ("StorageError", 8, OSError),
+        ("OutOfMemoryError", 8, MemoryError),
     ],
 )
 def test_errors_have_their_exit_code_and_are_builtins_too(name: str, code: int, builtin: type[Exception]) -> None:

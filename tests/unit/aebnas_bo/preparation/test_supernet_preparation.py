@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -7,10 +6,12 @@ from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.preparation import supernet_preparation
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.preparation.supernet_preparation import cache_folder, prepare_supernet, training_data
+from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data
+from aebnas_bo.storage.cache import cache_folder
 from aebnas_bo.storage.run_folder import RunFolder
 
 SETTINGS = ["supernet.epochs=1", "data.max_train_images=300"]
@@ -24,18 +25,6 @@ def _own_cache(tmp_path: Path, monkeypatch) -> None:
 def prepare(folder: RunFolder | None = None, settings: tuple[str, ...] = ()):
     config = load_config(None, [*SETTINGS, *settings])
     return prepare_supernet(Problem.load(config), folder, RunProgress(Console(stderr=True), quiet=True))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the user's cache folder is another one there")
-def test_the_cache_is_the_named_folder_or_the_users(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    assert cache_folder() == tmp_path / "cache"
-    monkeypatch.setenv("AEBNAS_BO_CACHE", "")
-    assert cache_folder() == tmp_path / "caches/aebnas_bo"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == tmp_path / "home/.cache/aebnas_bo"
-    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow
@@ -55,6 +44,33 @@ def test_a_damaged_cache_is_trained_anew() -> None:
     cached.write_bytes(b"rubbish")
     assert prepare()[1] == "trained"
     assert prepare()[1] == "cache"
+
+
+def test_without_a_usable_cache_a_run_warns_before_its_training_and_keeps_its_own_supernet(
+    tmp_path: Path, monkeypatch, caplog
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "file"))
+    warned: list[int] = []
+    monkeypatch.setattr(supernet_preparation, "_train", lambda *_, **__: warned.append(len(caplog.records)))
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    assert prepare(folder)[1] == "trained"
+    assert (warned, len(caplog.records)) == ([1], 1)
+    assert f"nothing is kept for other runs ({tmp_path}/file" in caplog.text
+    assert folder.supernet.exists()
+
+
+def test_a_cache_that_fails_after_the_training_loses_nothing(tmp_path: Path, monkeypatch, caplog) -> None:
+    def fill(*_, **__) -> None:
+        monkeypatch.setattr(cache_folder().__class__, "mkdir", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "")))
+
+    monkeypatch.setattr(supernet_preparation, "_train", fill)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    assert prepare(folder)[1] == "trained"
+    assert folder.supernet.exists()
+    assert "No space left on device; free some space there, or name a folder" in caplog.text
 
 
 def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:

@@ -1,19 +1,39 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from aebnas_bo.errors import UsageError
-from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
+from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder, remove_if_empty
 
 
-def test_unnamed_folders_are_numbered_and_the_latest_is_resumed(tmp_path: Path, monkeypatch) -> None:
+def test_unnamed_folders_are_made_at_once_and_the_latest_that_is_used_is_resumed(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert choose_run_folder(None, "a-seed0", resume=True).path == Path("runs/a-seed0")
     for expected in ("runs/a-seed0", "runs/a-seed0-2", "runs/a-seed0-3"):
         folder = choose_run_folder(None, "a-seed0", resume=False)
         assert folder.path == Path(expected)
-        folder.path.mkdir(parents=True)
-    assert choose_run_folder(None, "a-seed0", resume=True).path == Path("runs/a-seed0-3")
+        assert folder.path.is_dir()
+    RunFolder(Path("runs/a-seed0-2")).study.touch()
+    assert choose_run_folder(None, "a-seed0", resume=True).path == Path("runs/a-seed0-2")
+    remove_if_empty(folder)
+    remove_if_empty(RunFolder(Path("runs/a-seed0-2")))
+    assert {path.name for path in Path("runs").iterdir()} == {"a-seed0", "a-seed0-2"}
+    assert choose_run_folder(None, "b-seed0", resume=True).path == Path("runs/b-seed0")
+
+
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        chosen = list(pool.map(lambda _: choose_run_folder(None, "a-seed0", resume=False).path, range(40)))
+    assert len(set(chosen)) == 40
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_runs_that_is_no_folder_is_a_usage_error(make, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("runs"))
+    with pytest.raises(UsageError, match=r"runs.*--out"):
+        choose_run_folder(None, "a-seed0", resume=False)
 
 
 def test_a_named_folder_with_a_study_needs_resume(tmp_path: Path) -> None:
