@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.preset_files import read_preset
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Block, Stage
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.presets import PRESETS, read_preset
+from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.sampling import TrainingSampler
 from tests.declarations import network_spaces, similar_points_of
 
