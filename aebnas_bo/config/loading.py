@@ -31,6 +31,7 @@ GREY = ("digits",)
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
 EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images seen, least and most epochs
 OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
+LONGEST_NAME = 255  # bytes of the name of a file, on nearly all systems
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -59,13 +60,13 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     _check_paths(tree, problems)
     _resolve_space(tree, problems)
     apply_options(tree, within_space, problems)
-    if not problems:
-        _suit_epochs(tree)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error(problems)
-    return config
+    epochs = _suitable_epochs(config, tree)  # last, as it lists the images
+    sections = {name: getattr(config, name).model_copy(update={"epochs": count}) for name, count in epochs.items()}
+    return config.model_copy(update=sections)
 
 
 def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config:
@@ -134,11 +135,14 @@ def _check_paths(tree: Tree, problems: list[str]) -> None:
 
 def _without_tilde(text: str, setting: str, problems: list[str]) -> Path:
     """Return a path with the home folder in the place of `~`."""
+    if any(len(name.encode()) > LONGEST_NAME for name in text.split("/")):
+        problems.append(f"{setting}: names of files have {LONGEST_NAME} bytes at most, got {shown(text)}")
+        return Path()
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        problems.append(f"{setting}: nobody's home folder is known for the ~ of {shown(text)}; write the folder out")
-        return Path(text)
+        problems.append(f"{setting}: no home folder is known for the ~ of {shown(text)}; write the folder out")
+        return Path()
 
 
 def _named_space(name: str, folder: Path, problems: list[str]) -> Tree:
@@ -205,7 +209,7 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
 
 def _default_preset(tree: Tree) -> str:
     """Return the preset of a configuration that names none: `auto`, except for the embedded digits."""
-    return "tiny" if _data_setting(tree, "dataset") in {None, "digits"} else AUTO
+    return "tiny" if _data_setting(tree, "dataset") in (None, "digits") else AUTO  # or of a wrong type
 
 
 def _auto_space(tree: Tree) -> Tree:
@@ -221,23 +225,23 @@ def _auto_space(tree: Tree) -> Tree:
     )
 
 
-def _suit_epochs(tree: Tree) -> None:
-    """Fill in epochs that nobody set, by the number of training images; those of the embedded digits are defaults."""
-    dataset, root = _data_setting(tree, "dataset"), _data_setting(tree, "root")
-    limits = [_data_setting(tree, name) for name in ("max_train_images", "max_classes")]
-    if not isinstance(dataset, str) or any(isinstance(limit, bool) for limit in limits):
-        return
-    max_images, max_classes = (limit if isinstance(limit, int) and limit > 0 else None for limit in limits)
+def _suitable_epochs(config: Config, tree: Tree) -> dict[str, int]:
+    """Return the epochs, by section, that nobody set and that the number of training images suggests.
+
+    Args:
+        config: The checked configuration, with the default epochs.
+        tree: What was given; epochs of data sets that it does not name are the defaults.
+    """
     unset = [name for name in EPOCHS if "epochs" not in _section(tree, name)]
-    if not unset:
-        return
-    place = Path(root).expanduser() if isinstance(root, str) else None
-    count = num_training_images(dataset, place, max_images=max_images, max_classes=max_classes)
+    if not unset or "dataset" not in _section(tree, "data"):
+        return {}
+    data = config.data
+    place = Path(data.root).expanduser() if data.root is not None else None
+    count = num_training_images(data.dataset, place, max_images=data.max_train_images, max_classes=data.max_classes)
     if count is None:
-        return
-    for name in unset:
-        images, least, most = EPOCHS[name]
-        tree[name] = {**_section(tree, name), "epochs": min(max(round(images / count), least), most)}
+        return {}
+    limits = {name: EPOCHS[name] for name in unset}
+    return {name: min(max(round(images / count), least), most) for name, (images, least, most) in limits.items()}
 
 
 def _complete_augmentation(tree: Tree) -> None:

@@ -35,10 +35,8 @@ def shown(value: object) -> str:
 
 
 def cut(text: str, most: int = LONGEST_VALUE) -> str:
-    """Return a text, its middle left out where it is longer than so many characters."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most - 40]}… ({len(text) - most + 20} characters) …{text[-20:]}"
+    """Return a text, its middle left out where it is longer than so many characters, and then how long it is."""
+    return text if len(text) <= most else f"{text[: most - 50]}…{text[-20:]} ({len(text):,} characters)"
 
 
 def printable(text: str) -> str:

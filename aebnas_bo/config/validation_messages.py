@@ -34,33 +34,42 @@ def sentences(details: ErrorDetails) -> list[str]:
 
 
 def closest(name: str, names: Sequence[str]) -> str:
-    """Return which of the names that exist may be meant by another one, or all of them.
+    """Return a question whether one of the names that exist was meant by another one; empty if none resembles it.
 
     Args:
         name: What was given.
         names: What exists.
     """
     matches = [] if len(name) > LONGEST_VALUE else difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
-    if matches:
-        return f"; did you mean {matches[0]}?"
-    return f"; there is {', '.join(names)}" if names else ""
+    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def _sentence(details: ErrorDetails) -> str:
-    path = ".".join(cut(printable(str(part))) for part in details["loc"]) or "configuration"
-    value, kind = details["input"], details["type"]
-    if kind == "extra_forbidden":
-        return f"{path}: no such setting{_meant(details['loc'])}"
-    if kind == "missing":
-        return f"{path}: is missing"
-    if kind == "finite_number":
-        return f"{path}: must be a finite number, got {value}"
-    if kind == "too_short" and isinstance(value, list):
-        return f"{path}: needs at least {details['ctx']['min_length']} entries, got {len(value)}"
+    location, value, kind = details["loc"], details["input"], details["type"]
     message = details["msg"].removeprefix("Value error, ")
-    if isinstance(value, dict | list) and kind == "value_error":
-        return f"{path}: {message}"
-    return f"{path}: {message[0].lower()}{message[1:]}, got {shown(value)}{_advice(value, kind)}"
+    match kind:
+        case "extra_forbidden":
+            words = f"no such setting{_meant(location)}"
+        case "missing":
+            words = "is missing"
+        case "finite_number":
+            words = f"must be a finite number, got {value}"
+        case "too_short" if isinstance(value, list):
+            words = f"needs at least {details['ctx']['min_length']} entries, got {len(value)}"
+        case "model_type":
+            words = f"must be a section with settings of its own, got {shown(value)}{_settings_in(location)}"
+        case "tuple_type":
+            words = f"must be a list, got {shown(value)}"
+        case "value_error" if isinstance(value, dict | list):
+            words = message
+        case _:
+            words = f"{message[0].lower()}{message[1:]}, got {shown(value)}{_advice(value, kind)}"
+    return f"{'.'.join(cut(printable(str(part))) for part in location) or 'configuration'}: {words}"
+
+
+def _settings_in(location: tuple[int | str, ...]) -> str:
+    names = _siblings(location)
+    return f"; there is {', '.join(names)}" if names else ""
 
 
 def _meant(location: tuple[int | str, ...]) -> str:
@@ -70,7 +79,7 @@ def _meant(location: tuple[int | str, ...]) -> str:
         return f"; {REPLACED[path]}"
     if elsewhere := _settings_named(name):
         return f"; did you mean {' or '.join(elsewhere)}?"
-    return closest(name, _siblings(location[:-1]))
+    return closest(name, _siblings(location[:-1])) or _settings_in(location[:-1])
 
 
 def _settings_named(name: str) -> list[str]:
@@ -105,7 +114,7 @@ def _advice(value: object, kind: str) -> str:
     if kind in {"int_type", "int_from_float", "float_type"} and (number := _number(value, kind)) is not None:
         return f" (write {number}, without quotes)" if isinstance(value, str) else f" (write {number})"
     if kind == "bool_type" and not isinstance(value, bool) and str(value).lower() in BOOLEAN_WORDS:
-        return f" (write {BOOLEAN_WORDS[str(value).lower()]}, without quotes)"
+        return f" (write {BOOLEAN_WORDS[str(value).lower()]}{', without quotes' if isinstance(value, str) else ''})"
     if kind == "string_type" and isinstance(value, bool):
         return " (YAML reads yes, no, on and off as true or false: put quotes around it)"
     if kind == "string_type" and isinstance(value, int | float):

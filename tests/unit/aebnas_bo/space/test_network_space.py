@@ -83,7 +83,7 @@ def test_keys_of_networks_are_equal_exactly_where_the_networks_are(data: st.Data
         ("space.exits.1.after_stage=1", "space.exits.1.after_stage: must be above 1"),
         ("space.stages.0.stride=3", "space.stages.0.stride"),
         ("space.preset=huge", "space.preset"),
-        ("space.squeeze_excitation=[2,4]", "names stage 4; expected numbers from 1 to 3"),
+        ("space.squeeze_excitation=[2,4]", "counts stages from 1, so that it is at most 3"),
     ],
 )
 def test_bad_declarations_are_refused(settings: str, message: str) -> None:
