@@ -50,7 +50,7 @@ class DataConfig(Section):
     calibration_fraction: Fraction = 0.1
     validation_fraction: Fraction = 0.25
     test_fraction: Fraction = 0.15
-    group_pattern: str | None = None
+    group_pattern: Annotated[str, Field(max_length=1000)] | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ class DataConfig(Section):
     def _check_pattern(cls, pattern: str | None) -> str | None:
         try:
             count = 1 if pattern is None else re.compile(pattern).groups
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"expected a regular expression ({error}); write a backslash before a character meant literally"
             ) from error

@@ -27,8 +27,8 @@ def space_problems(space: Raw) -> list[str]:
     named = [number for number in _integers(space.get("squeeze_excitation", [])) if number > len(stages) > 0]
     if named:
         problems.append(
-            f"squeeze_excitation: names stage {named[0]}; expected numbers from 1 to {len(stages)}, the number of "
-            "stages"
+            f"squeeze_excitation: counts stages from 1, so that it is at most {len(stages)}, the number of stages; got "
+            f"{', '.join(map(str, named))}"
         )
     tuned = [exit_.get("threshold", ()) is None for exit_ in exits]
     if any(tuned) and not all(tuned):
@@ -76,7 +76,7 @@ def _order_of_exits(exits: Sequence[Raw], num_stages: int) -> list[str]:
         elif stage >= num_stages > 0:
             problems.append(
                 f"exits.{number}.after_stage: must be at most {num_stages - 1}, got {stage}; an exit needs a later "
-                f"stage to skip, and there are {num_stages} stages"
+                f"stage to skip, and there are {num_stages} stages, which after_stage counts from 1"
             )
         else:
             before = stage

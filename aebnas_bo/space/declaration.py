@@ -28,13 +28,16 @@ class Declaration(FrozenModel):
         is_choice = isinstance(values, tuple) and all(isinstance(v, int | float | str) for v in values)
         if not isinstance(values, tuple) or not is_choice or info.field_name == "threshold":
             return values
-        if info.field_name == "kernels" and any(v % 2 == 0 for v in values):
-            raise ValueError(f"must be odd, so that padding keeps images centred, got {list(values)}")
+        wanted = [value for value in dict.fromkeys(values) if info.field_name != "kernels" or value % 2]
+        wanted = wanted if any(isinstance(value, str) for value in wanted) else sorted(wanted)
+        if wanted == list(values):
+            return values
+        expected = f"expected {wanted}" if wanted else "expected odd ones such as [3, 5]"
+        if info.field_name == "kernels" and any(value % 2 == 0 for value in values):
+            raise ValueError(f"must be odd, so that padding keeps images centred, got {list(values)}; {expected}")
         if len(set(values)) != len(values):
-            raise ValueError(f"lists a value twice: {list(values)}; give each choice once")
-        if not any(isinstance(v, str) for v in values) and list(values) != sorted(values):
-            raise ValueError(f"must be ascending, got {list(values)}; expected {sorted(values)}")
-        return values
+            raise ValueError(f"lists a value twice: {list(values)}; {expected}")
+        raise ValueError(f"must be ascending, got {list(values)}; {expected}")
 
 
 def _refuse(problems: list[str]) -> None:

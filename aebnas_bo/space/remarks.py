@@ -58,8 +58,8 @@ def _idle_fields(space: NetworkSpace, number: int) -> list[str]:
         found.append(f"stages.{number}.expansions: without effect, for {names} does not expand; give [1]")
     if number in space.skeleton.squeezed_stages and all(kind.depthwise_channels is None for kind in kinds):
         found.append(
-            f"squeeze_excitation: without effect in stage {number + 1}, for {names} has no depthwise convolution; "
-            f"leave {number + 1} out"
+            f"squeeze_excitation: {number + 1} is without effect, for stages.{number} is of {names}, which has no "
+            f"depthwise convolution; leave {number + 1} out"
         )
     return found
 

@@ -148,12 +148,12 @@ def test_the_joint_loss_weighs_outputs_itself() -> None:
 
 
 def test_yaml_traps_are_explained(tmp_path: Path) -> None:
-    text = problems([], "name: no\nsupernet: {weight_decay: 1e-3}\n", tmp_path)
+    text = problems([], "name: no\nsupernet: {weight_decay: '1e-3'}\n", tmp_path)
     assert "write 0.001" in text
     assert "put quotes around it" in text
 
 
-@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "NaN", "Infinity"])
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e400"])
 def test_non_finite_numbers_are_refused(value: str) -> None:
     assert "supernet.gradient_clip: must be a finite number, got" in problems([f"supernet.gradient_clip={value}"])
 

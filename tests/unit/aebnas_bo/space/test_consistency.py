@@ -37,7 +37,7 @@ def test_a_consistent_space_has_no_problems() -> None:
         ({"exits": [exit_after(3)]}, "exits.0.after_stage: must be at most 2, got 3"),
         ({"exits": [exit_after(1, depths=[0, 3])]}, "exits.0.layers: needs 2 entries"),
         ({"exits": [exit_after(1, threshold=None), exit_after(2)]}, "exits.0.threshold: null has this one tuned"),
-        ({"squeeze_excitation": [1, 4]}, "squeeze_excitation: names stage 4; expected numbers from 1 to 3"),
+        ({"squeeze_excitation": [1, 4]}, "squeeze_excitation: counts stages from 1, so that it is at most 3"),
         ({"stages": [{**STAGE, "depths": [0, 1]}, STAGE]}, "stages.0.depths: only the last stage may have depth 0"),
         # 8 pixels behind the stem of stride 2 and the stage of stride 2 of 8-pixel images are 2, and 1 in the branch
         ({"resolutions": [8, 32]}, "exits.0.layers.0.pools: at resolution 8 this layer sees 1x1 pixels"),

@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.preset_files import read_preset
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Block, Stage
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.presets import PRESETS, read_preset
+from aebnas_bo.space.presets import PRESETS
 from aebnas_bo.space.sampling import TrainingSampler
 from tests.declarations import network_spaces, similar_points_of
 
@@ -83,7 +84,7 @@ def test_keys_of_networks_are_equal_exactly_where_the_networks_are(data: st.Data
         ("space.exits.1.after_stage=1", "space.exits.1.after_stage: must be above 1"),
         ("space.stages.0.stride=3", "space.stages.0.stride"),
         ("space.preset=huge", "space.preset"),
-        ("space.squeeze_excitation=[2,4]", "names stage 4; expected numbers from 1 to 3"),
+        ("space.squeeze_excitation=[2,4]", "counts stages from 1, so that it is at most 3"),
     ],
 )
 def test_bad_declarations_are_refused(settings: str, message: str) -> None:

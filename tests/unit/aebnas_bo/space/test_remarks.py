@@ -29,7 +29,8 @@ def test_the_last_stage_of_aebnas_is_small_at_its_lowest_resolution() -> None:
         (["space.stages.0.kinds=[dense]"], "stages.0.expansions: without effect, for dense does not expand; give [1]"),
         (
             ["space.stages.0.kinds=[dense]", "space.stages.0.expansions=[1]", "space.squeeze_excitation=[1]"],
-            "squeeze_excitation: without effect in stage 1, for dense has no depthwise convolution; leave 1 out",
+            "squeeze_excitation: 1 is without effect, for stages.0 is of dense, which has no depthwise convolution; "
+            "leave 1 out",
         ),
         (["space.exits.0.depths=[0]", "space.exits.0.layers=[]"], "exits.0.depths: 0 alone is no exit"),
         (["space.exits=[]"], "exits: no network has an early exit"),
