@@ -11,8 +11,9 @@ from aebnas_bo.preparation.latency_preparation import stored_latencies, write_ta
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.search.search_loop import evaluate_trial
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import make_objectives

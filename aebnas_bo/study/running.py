@@ -37,8 +37,9 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points

@@ -10,7 +10,8 @@ from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal, batch_start
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.study_record import StudyRecord
+from aebnas_bo.search.trial_store import TrialStore
 
 
 class Counting:
@@ -111,9 +112,10 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
     single = np.float32(0.5)
     metrics = {"accuracy": Measurement(torch.tensor(60.0), single), "average_macs": Measurement(np.int64(2))}
     numbers = {"accuracy": single, "average_macs": single}
-    further = OperatingPoint(numbers, numbers, {"exit1": single}, {"exit1_threshold": single})
+    rates = {"exit1": single, "final": torch.tensor(0.5)}
+    further = OperatingPoint(numbers, numbers, rates, {"exit1_threshold": single})
     calibrations = {"exit1": Calibration(single, single, single)}
-    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1": single}, {}, calibrations, (further,))
+    estimator.estimate = lambda point: Estimate("k", metrics, rates, {}, calibrations, (further,))
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
@@ -129,7 +131,9 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
         (OperatingPoint({"accuracy": 50.0}, {"accuracy": 0.1}),
          "further setting 1: average_macs was not measured"),
         (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
-                        thresholds={"exit1_threshold": 7.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
+                        thresholds={"exit1_threshold": 7.0}), "exit1_threshold is 7.0, expected a number in [0, 1]"),
+        (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
+                        thresholds={"exit9_threshold": 0.5}), "exit9_threshold: no such parameter in this space"),
     ],
 )  # fmt: skip
 def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, objectives, settings) -> None:
