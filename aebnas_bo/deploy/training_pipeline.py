@@ -35,6 +35,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import prepare_supernet, training_data, with_budget
 from aebnas_bo.search.trial import Observation
+from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
@@ -129,6 +130,7 @@ def choose_candidate(
             f"{folder.path}: the images or this program changed since the study began; give its images with "
             "--set data.root=PATH, or start another search"
         )
+    check_points(trials, problem.space.search_space, folder.study)
     candidate = Candidate(folder, problem, observed, goal or tuning_goal_of(selection, observed, record.objectives))
     if goal is not None:  # a search's own limit may lie below the network, chosen all the same
         check_goal(goal, observed.key, candidate.costs)

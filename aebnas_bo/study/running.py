@@ -40,6 +40,7 @@ from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.extremes import possible_macs
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
@@ -119,6 +120,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
     point, plain = config.search.reference_point, space.largest_without_exits
     largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
+    least, most = possible_macs(space)
     objectives: tuple[Objective, ...] = (
         Objective(
             "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
@@ -129,6 +131,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
             reference=point.average_macs if point else largest,
             unit="M",
             limit=config.search.max_average_macs,
+            possible=(millions(least), millions(most)),
         ),
     )
     if latencies is not None:
