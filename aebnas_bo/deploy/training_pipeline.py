@@ -27,7 +27,14 @@ from aebnas_bo.deploy.operating_points import (
 )
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
-from aebnas_bo.deploy.training_folders import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.deploy.training_folders import (
+    CHECKPOINT_FILE,
+    RECIPE_DIGITS,
+    Training,
+    check_training,
+    training_folder,
+    write_recipe,
+)
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
@@ -184,7 +191,9 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
     with RunLock(folder):
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
-            subnet = load_network(path)[0].to(problem.device)
+            trained, described = load_network(path)
+            check_training(path, described, training)
+            subnet = trained.to(problem.device)
             progress.message(f"{candidate.observed.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:

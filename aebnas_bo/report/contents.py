@@ -20,7 +20,7 @@ from aebnas_bo.deploy.front_with_trained import trained_points
 from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, first_problem
-from aebnas_bo.preparation.latency_preparation import known_costs_of, stored_latencies
+from aebnas_bo.preparation.latency_preparation import check_latencies, known_costs_of, stored_latencies
 from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
@@ -158,7 +158,9 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
     _check_networks(run, space)
     objectives = run.study.objectives
-    known_costs = known_costs_of(space, stored_latencies(run.config, space, run.folder))
+    latencies = stored_latencies(run.config, space, run.folder)
+    check_latencies(latencies, run.study.latencies, run.folder)
+    known_costs = known_costs_of(space, latencies)
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
     return Networks(
         space=space,

@@ -28,7 +28,13 @@ from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import space_text
-from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
+from aebnas_bo.preparation.latency_preparation import (
+    check_latencies,
+    given_table,
+    key_of,
+    known_costs_of,
+    prepare_latencies,
+)
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
@@ -232,6 +238,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
             raise CorruptStateError(
                 f"{folder.path}: the images or this program changed since the study began; start another run folder"
             )
+        check_latencies(latencies, store.study.latencies, folder)
         names = [one.name for one in store.study.objectives]
         wanted = [one.name for one in make_objectives(problem, latencies)]
         if names != wanted:
@@ -247,7 +254,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
     objectives = make_objectives(problem, latencies)
-    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
     with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
         pass  # a killed process leaves a whole study or none
     return TrialStore.open(folder.study)
