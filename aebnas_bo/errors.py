@@ -105,7 +105,7 @@ def error_text(error: BaseException) -> str:
         text = str(error)
     except Exception as second:
         text = f"its text cannot be shown, which raises {type(second).__name__}"
-    return one_line(f"{type(error).__name__}: {text}")
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def one_line(text: str) -> str:
