@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+LONGEST_TEXT = 2000  # characters of an error that are kept
+
 
 class AebnasError(Exception):
     """Base of all errors of this package; `exit_code` is what the command line returns for it."""
@@ -103,15 +105,32 @@ class StopRequested(BaseException):
         super().__init__(f"stopped by signal {signal_number}")
 
 
-def one_line(error: Exception) -> str:
-    """Return the text of another library's error in one line of at most 200 characters, or its type's name."""
-    text = " ".join(str(error).split())
-    return (text if len(text) <= 200 else f"{text[:199]}…") or type(error).__name__
-
-
 def first_problem(error: ValidationError) -> str:
     """Return the first thing wrong with a file's content, as `place: reason`, and how many there are."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     others = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
     return (f"{place}: " if place else "") + first["msg"] + others
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the text of an error of somebody else's code, which may be of any kind or none.
+
+    Args:
+        error: The error.
+    """
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"its text cannot be shown, which raises {type(second).__name__}"
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def one_line(text: str) -> str:
+    """Return a text in a line of limited length that every database, file and terminal takes.
+
+    Args:
+        text: Any text.
+    """
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
+    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]} ..."

@@ -7,12 +7,13 @@ import numpy as np
 from aebnas_bo.analysis.summary import SearchResult, write_summary
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
-from aebnas_bo.preparation.latency_preparation import stored_latencies, write_table
+from aebnas_bo.preparation.latency_preparation import key_of, stored_latencies, write_table
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import make_estimator
 from aebnas_bo.search.search_loop import evaluate_trial
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import make_objectives
@@ -37,7 +38,7 @@ def write_tiny_run(folder: RunFolder, settings: tuple[str, ...]) -> None:
     save_supernet(folder.supernet, supernet, fingerprint)
     estimator = make_estimator(problem, supernet, folder, latencies=latencies)
     write_text(folder.config, dump_config(config))
-    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
     generator = np.random.default_rng(0)
     with TrialStore.create(folder.study, record) as store:
         for number in range(TRIALS):

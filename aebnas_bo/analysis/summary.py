@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import resource
 import statistics
@@ -25,7 +24,7 @@ from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Observation, Place, Trial
-from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.version import __version__
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
@@ -149,7 +148,7 @@ def write_summary(
         optimism=_optimism(correction),
         plain_tau=result.plain_tau,
     )
-    write_text(path, json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
+    write_sealed(path, asdict(summary))
     return summary
 
 
@@ -159,11 +158,11 @@ def read_summary(path: Path) -> Summary:
     Raises:
         CorruptStateError: If it is damaged or of another version.
     """
+    way_out = "delete it, --resume writes it again"
     try:
-        return TypeAdapter(Summary).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
-        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it again") from error
+        return TypeAdapter(Summary).validate_python(read_sealed(path, way_out))
+    except ValidationError as error:
+        raise CorruptStateError(f"{path} cannot be read ({first_problem(error)}); {way_out}") from error
 
 
 def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:

@@ -6,10 +6,10 @@ from aebnas_bo.analysis.plots import plot_pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 
 

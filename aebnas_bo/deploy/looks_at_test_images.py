@@ -14,10 +14,13 @@ from filelock import FileLock
 
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.macs import millions
+from aebnas_bo.storage.checked_rows import CHECK, checked_row, read_checked_rows
 from aebnas_bo.storage.run_folder import RunFolder
 
 LOOKS_FILE = "test_looks.csv"
+WAY_OUT = "delete it, the networks that are trained are counted then"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Look:
         return is_one and all(one == another or "" in {one, another} for one, another in pairs)
 
 
+COLUMNS = [field.name for field in fields(Look)]
+
+
 def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
     """Return what is noted of a network.
 
@@ -65,11 +71,15 @@ def known_looks(folder: RunFolder) -> list[Look]:
 
     Raises:
         NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
+        CorruptStateError: If the file of what is noted is damaged.
     """
     path = _file(folder)
     if path.exists() and path.stat().st_size:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(dict.fromkeys(_read(file)))
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return _read(file, path)
+        except OSError as error:
+            raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
     return _looks_of_earlier_versions(folder)
 
 
@@ -85,20 +95,21 @@ def note_look(folder: RunFolder, look: Look) -> int:
 
     Raises:
         NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
+        CorruptStateError: If the file of what is noted is damaged.
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two trainings may end at once.
     with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
-        known = list(dict.fromkeys(_read(file)))
+        known = _read(file, path) if path.stat().st_size else []
         writer = csv.writer(file, lineterminator="\n")
         if not file.tell():
             known = _looks_of_earlier_versions(folder)
-            writer.writerow([field.name for field in fields(Look)])
-            writer.writerows(map(astuple, known))
+            writer.writerow([*COLUMNS, CHECK])
+            writer.writerows(checked_row(astuple(one)) for one in known)
         if look not in known:
-            writer.writerow(astuple(look))
+            writer.writerow(checked_row(astuple(look)))
     return sum(not look.is_same(other) for other in known)
 
 
@@ -122,8 +133,12 @@ def _file(folder: RunFolder) -> Path:
     return folder.trained / LOOKS_FILE
 
 
-def _read(lines: Iterable[str]) -> list[Look]:
-    return [Look(*row) for row in list(csv.reader(lines))[1:] if len(row) == len(fields(Look))]
+def _read(lines: Iterable[str], path: Path) -> list[Look]:
+    """Return the different looks of a file."""
+    try:
+        return list(dict.fromkeys(Look(*row) for row in read_checked_rows(lines, COLUMNS)))
+    except ValueError as error:
+        raise CorruptStateError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
 
 def _looks_of_earlier_versions(folder: RunFolder) -> list[Look]:

@@ -20,6 +20,7 @@ from aebnas_bo.deploy.training_folders import (
     PLAIN,
     RECIPE_DIGITS,
     Training,
+    check_training,
     training_folder,
     write_recipe,
 )
@@ -31,7 +32,7 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
-from aebnas_bo.space.plain_family import plain_network, plain_network_of
+from aebnas_bo.space.plain_family import plain_network, plain_network_of, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_file import load_metadata
@@ -100,11 +101,6 @@ class PlainComparison:
     plain_macs: float
 
 
-def plain_width(architecture: Architecture) -> int:
-    """Return the width of a plain network, the channels of its stem."""
-    return architecture.stages[0].width // 2
-
-
 def plain_recipe(config: Config) -> FinalTrainingConfig:
     """Return the final recipe of a network without exits and supernet; all else stays.
 
@@ -167,7 +163,9 @@ def train_plain(
     folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
         if path.exists() and not is_again:
-            return load_network(path)[1]
+            description = load_network(path)[1]
+            check_training(path, description, training)
+            return description
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
             checkpoint.unlink()  # an earlier version began another recipe here

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.storage.checked_rows import read_checked_rows
 
 SHORTLIST_FILE = "shortlist.csv"
 HEADER = [
@@ -50,12 +50,9 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            return [dict(zip(HEADER, row, strict=True)) for row in read_checked_rows(file, HEADER)]
+    except (OSError, ValueError) as error:
         raise _damaged(folder) from error
-    if any(list(row) != HEADER for row in rows):
-        raise _damaged(folder)
-    return rows
 
 
 def _damaged(folder: Path) -> CorruptStateError:

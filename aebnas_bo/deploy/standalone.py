@@ -72,7 +72,7 @@ class StandaloneNetworks:
             self._data,
             config=self._recipe,
             seed=self._config.seed,
-            recorder=Recorder(on_epoch, checkpoint, self._fingerprint),
+            recorder=Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key])),
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
         table, calibrations = measure(

@@ -9,24 +9,25 @@ Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, secti
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import train_from_scratch
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import largest_trained
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
@@ -168,12 +169,12 @@ def stored_check(path: Path, fingerprint: str, check: Callable[[], TeacherCheck]
         fingerprint: Identifies the training.
         check: Makes the check where none of this training is kept.
     """
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.pop("fingerprint") == fingerprint:
-            return TeacherCheck(**document)
+    with suppress(CorruptStateError, ValidationError):  # missing or damaged
+        document = read_sealed(path, "")
+        if document.pop("fingerprint", None) == fingerprint:
+            return TypeAdapter(TeacherCheck).validate_python(document)
     made = check()
-    write_text(path, json.dumps({"fingerprint": fingerprint, **asdict(made)}, indent=2) + "\n")
+    write_sealed(path, {"fingerprint": fingerprint, **asdict(made)})
     return made
 
 

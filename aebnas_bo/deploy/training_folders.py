@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
-from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.tensor_file import load_metadata
 
 RECIPE_FILE = "recipe.json"
@@ -74,7 +75,26 @@ def write_recipe(path: Path, training: Training, settings: dict[str, object]) ->
         settings: The recipe's settings.
     """
     document = {"recipe": training.recipe, "fingerprint": training.fingerprint, "settings": settings}
-    write_text(path / RECIPE_FILE, json.dumps(document, indent=2) + "\n")
+    write_sealed(path / RECIPE_FILE, document)
+
+
+def check_training(path: Path, description: NetworkDescription, training: Training) -> None:
+    """Check that a network file is of a training, and was not copied over that of another.
+
+    Args:
+        path: The file.
+        description: What it says.
+        training: The training.
+
+    Raises:
+        NetworkFileError: If it is of another training.
+    """
+    origin = description.origin
+    if origin.fingerprint != training.fingerprint:
+        raise NetworkFileError(
+            f"{path} holds network {description.key} with seed {origin.seed} from another training; delete it, and the "
+            "same command trains this network again"
+        )
 
 
 def trained_networks(folder: RunFolder, key: str = "") -> list[TrainedNetwork]:
@@ -104,15 +124,29 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
 
 def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
     files = folder.trained.glob(f"{pattern}-seed*/{NETWORK_FILE}")
-    found = [TrainedNetwork(file.parent, load_network(file)[1]) for file in files]
+    found = [TrainedNetwork(file.parent, _description(file)) for file in files]
     return sorted(found, key=lambda one: (one.description.key, one.description.origin.seed, one.folder.name))
+
+
+def _description(file: Path) -> NetworkDescription:
+    """Return what a network file says of its network, which is that of its folder."""
+    description = load_network(file)[1]
+    is_plain = file.parent.name.startswith(f"{PLAIN}-")
+    key = f"{PLAIN}-{plain_width(description.architecture)}" if is_plain else description.key
+    name = f"{key}-seed{description.origin.seed}"
+    if file.parent.name != name and not file.parent.name.startswith(f"{name}-"):
+        raise NetworkFileError(
+            f"{file} holds network {description.key} with seed {description.origin.seed}, its folder is of another; "
+            f"move it to a folder {name}, or delete it and train again"
+        )
+    return description
 
 
 def _fingerprint_in(path: Path) -> str | None:
     """Return the fingerprint of the training in a folder, `None` if there is none."""
     try:
-        return str(json.loads((path / RECIPE_FILE).read_text(encoding="utf-8"))["fingerprint"])
-    except (OSError, ValueError, LookupError, TypeError):  # of an earlier version, or damaged: the others say it too
+        return str(read_sealed(path / RECIPE_FILE, "")["fingerprint"])
+    except (CorruptStateError, KeyError):  # of an earlier version, or damaged: the others say it too
         pass
     if (path / NETWORK_FILE).exists():
         return load_network(path / NETWORK_FILE)[1].origin.fingerprint

@@ -27,7 +27,14 @@ from aebnas_bo.deploy.operating_points import (
 )
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
-from aebnas_bo.deploy.training_folders import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
+from aebnas_bo.deploy.training_folders import (
+    CHECKPOINT_FILE,
+    RECIPE_DIGITS,
+    Training,
+    check_training,
+    training_folder,
+    write_recipe,
+)
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
@@ -35,6 +42,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import check_supernet, prepare_supernet, training_data, with_budget
 from aebnas_bo.search.trial import Observation
+from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
@@ -131,6 +139,7 @@ def choose_candidate(
             f"{folder.path}: the images or this program changed since the study began; give its images with "
             "--set data.root=PATH, or start another search"
         )
+    check_points(trials, problem.space.search_space, folder.study)
     candidate = Candidate(folder, problem, observed, goal or tuning_goal_of(selection, observed, record.objectives))
     if goal is not None:  # a search's own limit may lie below the network, chosen all the same
         check_goal(goal, observed.key, candidate.costs)
@@ -184,7 +193,9 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
     with RunLock(folder):
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
-            subnet = load_network(path)[0].to(problem.device)
+            trained, described = load_network(path)
+            check_training(path, described, training)
+            subnet = trained.to(problem.device)
             progress.message(f"{candidate.observed.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:

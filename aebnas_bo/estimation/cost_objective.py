@@ -82,13 +82,13 @@ def costs_of(cost: CostObjective, architecture: Architecture, skeleton: Skeleton
     """Return the costs of a network's outputs, checked.
 
     Raises:
-        EstimationError: If there is not one finite cost for every output.
+        EstimationError: If there is not one finite cost of at least 0 for every output.
     """
     found = [float(one) for one in cost.costs(architecture, skeleton)]
     outputs = len(architecture.active_exits) + 1
-    if len(found) != outputs or not all(map(math.isfinite, found)):
+    if len(found) != outputs or not all(math.isfinite(one) and one >= 0.0 for one in found):
         raise EstimationError(
-            f"objective {cost.name}: costs() must return {outputs} finite numbers for network {architecture.key}, one "
-            f"for each active exit and the final classifier, got {found}"
+            f"objective {cost.name}: costs() must return {outputs} finite numbers of at least 0 for network "
+            f"{architecture.key}, one for each active exit and the final classifier, got {found}"
         )
     return found

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.errors import ConfigError, EstimationError, first_problem
-from aebnas_bo.space.architecture import Activation, BranchLayer, ExitBranch, Skeleton, Stage
+from aebnas_bo.space.architecture import Activation, BranchLayer, ExitBranch, Skeleton, Stage, content_key
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import (
     BlockPlan,
@@ -98,6 +98,11 @@ class LatencyTable(FrozenModel):
                 f"{path}: is no table of latencies of this version ({first_problem(error)}); measure it again with "
                 "`aebnas-bo latency-table`"
             ) from error
+
+    @property
+    def key(self) -> str:
+        """Key of all that it holds."""
+        return content_key(self.model_dump(mode="json"))
 
     def check_covers(self, parts: Iterable[Part]) -> None:
         """Check that every part was measured.

@@ -46,20 +46,16 @@ class TableStore:
         self._fingerprint = fingerprint
 
     def load(self, key: str) -> MeasuredNetwork | None:
-        """Return what was measured of a network, or `None` if nothing sound is there."""
+        """Return what was measured of a network, or `None` if nothing sound of this network is there."""
         path = self._path(key)
         if not path.exists():
             return None
         try:
             tensors, metadata = load_tensors(path, self._fingerprint)
+            return _network(key, path, tensors, metadata=metadata)
         except CorruptStateError as error:
             logger.warning("what was measured of network %s is of no use: %s", key, error)
             return None
-        facts = json.loads(metadata["network"])
-        table = ExitTable(
-            tensors.pop("confidence"), tensors.pop("is_correct").bool(), tuple(facts["macs"]), facts["rule"]
-        )
-        return MeasuredNetwork(table, tensors, tuple(Calibration(**one) for one in facts["calibrations"]))
 
     def save(self, key: str, network: MeasuredNetwork) -> None:
         """Write what was measured of a network; the file appears whole or not at all."""
@@ -74,7 +70,22 @@ class TableStore:
             "rule": network.table.rule,
             "calibrations": [asdict(one) for one in network.calibrations],
         }
-        save_tensors(self._path(key), tensors, {"fingerprint": self._fingerprint, "network": json.dumps(facts)})
+        metadata = {"fingerprint": self._fingerprint, "key": key, "network": json.dumps(facts)}
+        save_tensors(self._path(key), tensors, metadata)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.safetensors"
+
+
+def _network(key: str, path: Path, tensors: dict[str, Tensor], *, metadata: dict[str, str]) -> MeasuredNetwork:
+    if metadata.get("key") != key:
+        other = f"network {metadata['key']}" if "key" in metadata else "a network that an older version did not name"
+        raise CorruptStateError(f"{path} holds what was measured of {other}; delete it")
+    try:
+        facts = json.loads(metadata["network"])
+        table = ExitTable(
+            tensors.pop("confidence"), tensors.pop("is_correct").bool(), tuple(facts["macs"]), facts["rule"]
+        )
+        return MeasuredNetwork(table, tensors, tuple(Calibration(**one) for one in facts["calibrations"]))
+    except (LookupError, ValueError, TypeError) as error:  # ExitTableError is a ValueError
+        raise CorruptStateError(f"{path} holds no table of a network ({error}); delete it") from error

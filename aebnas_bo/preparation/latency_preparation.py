@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
@@ -15,6 +15,8 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
+
+STORED_WAY_OUT = "restore it from a copy, or start another run folder"
 
 
 def prepare_latencies(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> LatencyPrices | None:
@@ -29,6 +31,7 @@ def prepare_latencies(problem: Problem, folder: RunFolder | None, progress: RunP
 
     Raises:
         ConfigError: If the table cannot be read or lacks parts of the space.
+        CorruptStateError: If a study's own is missing or damaged.
     """
     config, space = problem.config, problem.space
     if not config.search.has_latency:
@@ -58,13 +61,37 @@ def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> 
     """Return the latencies a study was begun with; `None` where latency is no objective of it.
 
     Raises:
-        ConfigError: If the table is missing or damaged.
+        CorruptStateError: If the table is missing or damaged.
+        ConfigError: If it lacks parts of the space.
     """
     if not config.search.has_latency:
         return None
-    table = LatencyTable.read(folder.latencies)
+    try:
+        table = LatencyTable.read(folder.latencies)
+    except ConfigError as error:
+        raise CorruptStateError(f"{error.problems[0].partition(';')[0]}; {STORED_WAY_OUT}") from error
     table.check_covers(parts_of(space, config.estimation.confidence))
     return LatencyPrices(table, space.skeleton, config.estimation.confidence)
+
+
+def check_latencies(latencies: LatencyPrices | None, key: str, folder: RunFolder) -> None:
+    """Check that the latencies in a run folder are those that its study was begun with.
+
+    Args:
+        latencies: What was read; `None` where latency is no objective.
+        key: Key of the table that the study was begun with; empty without one.
+        folder: The run folder.
+
+    Raises:
+        CorruptStateError: If they are not.
+    """
+    if key_of(latencies) != key:
+        raise CorruptStateError(f"{folder.latencies} is not the table that the study was begun with; {STORED_WAY_OUT}")
+
+
+def key_of(latencies: LatencyPrices | None) -> str:
+    """Return the key of a table of latencies; empty without one."""
+    return "" if latencies is None else latencies.table.key
 
 
 def measure_table(problem: Problem, progress: RunProgress) -> LatencyTable:

@@ -20,14 +20,15 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.front_with_trained import trained_points
 from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
-from aebnas_bo.errors import CorruptStateError, SearchSpaceError, first_problem
+from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.estimation.exit_prices import ExitPrices
-from aebnas_bo.preparation.latency_preparation import known_costs_of, stored_latencies
+from aebnas_bo.preparation.latency_preparation import check_latencies, known_costs_of, stored_latencies
 from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
 from aebnas_bo.search.trial import Observation, Place, observations
+from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.storage.run_folder import RunFolder
@@ -153,11 +154,13 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
 
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     space = _space(run)
-    _check_parameters(run, space)
+    _check_networks(run, space)
     objectives = run.study.objectives
     known_costs: tuple[ExitPrices, ...] = ()
     if run.config.estimation.estimator is None:
-        known_costs = known_costs_of(space, stored_latencies(run.config, space, run.folder))
+        latencies = stored_latencies(run.config, space, run.folder)
+        check_latencies(latencies, run.study.latencies, run.folder)
+        known_costs = known_costs_of(space, latencies)
     largest = exit_costs(space.largest_without_exits, space.skeleton).cumulative[-1]
     return Networks(
         space=space,
@@ -184,17 +187,20 @@ def _space(run: StoredRun) -> NetworkSpace:
     return NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
 
 
-def _check_parameters(run: StoredRun, space: NetworkSpace) -> None:
-    """Refuse a study whose text was damaged yet still reads."""
+def _check_networks(run: StoredRun, space: NetworkSpace) -> None:
+    """Refuse a study whose trials are not of its space."""
+    check_points(run.trials, space.search_space, run.folder.study)
+    is_given = (
+        run.config.estimation.estimator is not None
+    )  # a user's estimator has its own keys and need not know rates
     for one in observations(run.trials):
-        rates = one.point.exit_rates
-        problems = [f"rate of {name}: missing" for name in space.output_names if rates and name not in rates]
-        try:
-            space.search_space.validate(one.parameters)
-            named = {threshold_name(position) for position in space.architecture(one.parameters).active_exits}
-            problems += [f"{name}: no such threshold" for name in one.point.thresholds if name not in named]
-        except SearchSpaceError as error:
-            problems += error.problems
+        architecture, rates = space.architecture(one.parameters), one.point.exit_rates
+        problems = [f"rate of {name}: missing" for name in space.output_names if name not in rates]
+        problems = [] if is_given and not rates else problems
+        named = {threshold_name(position) for position in architecture.active_exits}
+        problems += [f"{name}: no such threshold" for name in one.point.thresholds if name not in named]
+        if architecture.key != one.key and not is_given:
+            problems.append(f"its parameters are those of network {architecture.key}, not of {one.key}")
         if problems:
             raise CorruptStateError(
                 f"{run.folder.study} is damaged: trial {one.number} does not belong to its space "

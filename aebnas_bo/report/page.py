@@ -23,7 +23,6 @@ from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_t
 from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config.given_objects import given_objects
 from aebnas_bo.config.loading import dump_config
-from aebnas_bo.deploy.plain_baseline import plain_width
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
@@ -42,6 +41,7 @@ from aebnas_bo.report.report_figures import (
 )
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.atomic_files import write_text
 
 FRONT_ROWS = 30

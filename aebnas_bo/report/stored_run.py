@@ -7,9 +7,10 @@ from typing import Literal
 
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.search.trial import Trial, observations
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.errors import UsageError
+from aebnas_bo.search.study_record import StudyRecord
+from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import process_at_work
 
@@ -22,7 +23,8 @@ class StoredRun:
 
     Args:
         folder: The folder.
-        config: The configuration of the latest call, whose budget may have grown since the study began.
+        config: The configuration of the latest call, whose budget may have grown since the study began, as the study
+            has it; `config.yaml` is there to be read and copied, and may have been edited.
         study: What the study is.
         trials: Its trials so far, in order.
         process: The process at work in the folder, in words; `None` if there is none.
@@ -76,28 +78,4 @@ def read_run(folder: RunFolder) -> StoredRun:
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, tuple(store.trials())
-    run = StoredRun(folder, _config(folder, study), study, trials, process, has_supernet)
-    _check_metrics(run)
-    return run
-
-
-def _check_metrics(run: StoredRun) -> None:
-    """Refuse a study whose text was damaged yet still reads."""
-    study, may_lack_rates = run.study, run.config.estimation.estimator is not None  # a user's need not know any
-    for one in observations(run.trials):
-        missing = [o.name for o in study.objectives if o.name not in one.metrics or o.name not in one.sems]
-        if missing or not ("final" in one.point.exit_rates or may_lack_rates):
-            raise CorruptStateError(
-                f"{run.folder.study} is damaged: trial {one.number} lacks {', '.join(missing) or 'exit rates'}; "
-                "restore it from a copy, or start another run folder"
-            )
-
-
-def _config(folder: RunFolder, study: StudyRecord) -> Config:
-    if not folder.config.exists():
-        return parse_config(study.config, str(folder.study))
-    try:
-        text = folder.config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorruptStateError(f"{folder.config} cannot be read ({error}); --resume writes it again") from error
-    return parse_config(text, str(folder.config))
+    return StoredRun(folder, parse_config(study.config, str(folder.study)), study, trials, process, has_supernet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.errors import ConfigError
+
+PERCENT = (0.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class Objective:
         reference: Value, in natural units, from which hypervolume is measured.
         unit: Unit for tables and axes.
         limit: Worst admissible value, in natural units; `None` admits every value.
-        bounds: Least and greatest value there can be, such as 0 and 100 percent; `None` if there are none.
+        bounds: Least and greatest value there can be, such as 0 and 100 percent; `None` if there are none. Surrogates
+            keep to them.
+        possible: Least and greatest value that a trial can have, where that is known but of no use to surrogates.
     """
 
     name: str
@@ -30,10 +35,23 @@ class Objective:
     unit: str = ""
     limit: float | None = None
     bounds: tuple[float, float] | None = None
+    possible: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.bounds is not None:  # JSON has lists only
-            object.__setattr__(self, "bounds", tuple(self.bounds))
+        for name in ("bounds", "possible"):
+            value = getattr(self, name)
+            if value is not None:  # JSON has lists only
+                object.__setattr__(self, name, tuple(value))
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """Least and greatest value that a trial can have; a metric to minimise is a cost, which is not negative."""
+        known = self.possible or self.bounds
+        if known is not None:
+            return known
+        if self.name == "accuracy":
+            return PERCENT
+        return (-math.inf if self.maximize else 0.0), math.inf
 
     @property
     def sign(self) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from aebnas_bo.early_exit.calibration import Calibration
-from aebnas_bo.errors import TooManyFailedTrialsError
+from aebnas_bo.errors import TooManyFailedTrialsError, error_text, one_line
 from aebnas_bo.estimation.estimate import Estimate, OperatingPoint
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.machine_failures import machine_failure
@@ -17,7 +15,9 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Strategy, batch_start
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.search.trial_check import check_points, estimate_problems, plain_point, point_problems
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.search_space import SearchSpace
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ def run_search(
     At least one trial is completed, whatever the time.
 
     Args:
-        store: The study's store, empty or not; the metrics of its study must be finite for a trial to count.
+        store: The study's store, empty or not; the metrics of its study must be finite and possible for a trial to
+            count.
         strategy: Proposes points.
         estimator: Judges points.
         settings: Budget and allowed failures.
@@ -55,8 +56,10 @@ def run_search(
         TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
         StorageError: If something cannot be stored or read; a trial that was running stays so.
         OutOfMemoryError: If there is no memory left, likewise.
+        CorruptStateError: If stored trials are damaged or of another space.
     """
     trials, objectives = store.trials(), store.study.objectives
+    check_points(trials, estimator.search_space, store.origin)
     for position, trial in enumerate(trials):
         if trial.status == "RUNNING":
             logger.info("trial %d was interrupted and is evaluated again", trial.number)
@@ -109,54 +112,29 @@ def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Obje
     """
     started = time.perf_counter()
     try:
-        estimate = estimator.estimate(trial.parameters)
-        reason = "; ".join(_problems(estimate, objectives))
-        for further in estimate.further:
-            estimator.search_space.validate({**trial.parameters, **further.thresholds})
-        ended = _completed(trial, estimate) if not reason else replace(trial, status="FAILED", reason=reason)
+        estimate = estimator.estimate(dict(trial.parameters))  # a copy, which an estimator may change
+        ended = _ended(trial, estimate, estimator.search_space, objectives=objectives)
     except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
         if (failure := machine_failure(error)) is not None:
             raise failure from error  # says nothing about the network; the trial is evaluated again on resuming
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
-        ended = replace(trial, status="FAILED", reason=f"{type(error).__name__}: {error}")
+        ended = replace(trial, status="FAILED", reason=error_text(error))
     return replace(ended, evaluation_s=time.perf_counter() - started)
 
 
-def _completed(trial: Trial, estimate: Estimate) -> Trial:
-    return replace(trial, key=estimate.key, status="COMPLETED", points=tuple(map(_plain_point, estimate.points)))
-
-
-def _plain_point(point: OperatingPoint) -> OperatingPoint:
-    """Return Python's own numbers, which a store can write, for NumPy's or PyTorch's."""
-    return OperatingPoint(
-        metrics=_plain(point.metrics),
-        sems=_plain(point.sems),
-        exit_rates=_plain(point.exit_rates),
-        thresholds=_plain(point.thresholds),
-        calibrations={output: Calibration(*map(float, astuple(one))) for output, one in point.calibrations.items()},
-    )
-
-
-def _plain(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in numbers.items()}
-
-
-def _problems(estimate: Estimate, objectives: Sequence[Objective]) -> list[str]:
-    """Say what is missing or not finite, at the proposed thresholds or at further ones."""
-    problems = []
-    for number, point in enumerate(estimate.points):
-        metrics = {name: (mean, point.sems.get(name, math.nan)) for name, mean in point.metrics.items()}
-        where = f"further setting {number}: " if number else ""
-        problems += [f"{where}{o.name} was not measured" for o in objectives if o.name not in metrics]
-        problems += [
-            f"{where}{name} is {mean} with standard error {sem}"
-            for name, (mean, sem) in metrics.items()
-            if not (math.isfinite(mean) and math.isfinite(sem))
-        ]
-        problems += [
-            f"{where}{name} is {value}" for name, value in point.exit_figures.items() if not math.isfinite(value)
-        ]
-    return problems
+def _ended(trial: Trial, estimate: Estimate, space: SearchSpace, *, objectives: Sequence[Objective]) -> Trial:
+    """Return a trial with what was found, or failed with what is wrong with that."""
+    points: tuple[OperatingPoint, ...] = ()
+    problems = estimate_problems(estimate)
+    if not problems:
+        points = tuple(map(plain_point, estimate.points))
+        problems = point_problems(points, objectives)
+    if problems:
+        return replace(trial, status="FAILED", reason=one_line("; ".join(problems)))
+    for further in points[1:]:
+        space.validate({**trial.parameters, **further.thresholds})
+    parameters = space.canonical(trial.parameters)
+    return replace(trial, key=estimate.key, status="COMPLETED", parameters=parameters, points=points)
 
 
 def _has_completed(trials: Sequence[Trial]) -> bool:

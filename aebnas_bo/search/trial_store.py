@@ -5,89 +5,38 @@ SQLite in the run folder by default, any database SQLAlchemy knows by URL. A kil
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Self
 from urllib.parse import quote
 
-from sqlalchemy import (
-    JSON,
-    URL,
-    BigInteger,
-    Engine,
-    Float,
-    Integer,
-    String,
-    Text,
-    create_engine,
-    event,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import URL, Engine, create_engine, event, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from aebnas_bo.early_exit.calibration import Calibration
-from aebnas_bo.errors import CorruptStateError, StorageError
-from aebnas_bo.estimation.estimate import OperatingPoint
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.errors import CorruptStateError, StorageError, one_line
 from aebnas_bo.search.sql_failures import tell_storage_failures
-from aebnas_bo.search.trial import Trial, TrialStatus
+from aebnas_bo.search.study_record import StudyRecord
+from aebnas_bo.search.study_rows import (
+    Base,
+    DamagedRowError,
+    StudyRow,
+    TrialRow,
+    study_columns,
+    study_of,
+    trial_columns,
+    trial_of,
+)
+from aebnas_bo.search.trial import Trial
 from aebnas_bo.storage.version import STUDY_FORMAT
 
 BUSY_TIMEOUT_S = 30
-
-
-class _Base(DeclarativeBase):
-    pass
-
-
-class _StudyRow(_Base):
-    __tablename__ = "study"
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    format_version: Mapped[int] = mapped_column(Integer)
-    name: Mapped[str] = mapped_column(String(80))
-    seed: Mapped[int] = mapped_column(BigInteger)
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    config: Mapped[str] = mapped_column(Text)
-    objectives: Mapped[list[dict[str, object]]] = mapped_column(JSON)
-
-
-class _TrialRow(_Base):
-    __tablename__ = "trials"
-    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(16))
-    reason: Mapped[str] = mapped_column(Text)
-    parameters: Mapped[dict[str, object]] = mapped_column(JSON)
-    points: Mapped[list[dict[str, dict[str, Any]]]] = mapped_column(JSON)
-    generation_s: Mapped[float] = mapped_column(Float)
-    evaluation_s: Mapped[float] = mapped_column(Float)
-
-
-@dataclass(frozen=True)
-class StudyRecord:
-    """What a study is, fixed when it is created but for settings without effect on its trials.
-
-    Args:
-        name: Its name.
-        seed: Its seed.
-        fingerprint: Identifies space, images, seed and training of the supernet.
-        config: The whole configuration as YAML.
-        objectives: Metrics, directions and reference point.
-    """
-
-    name: str
-    seed: int
-    fingerprint: str
-    config: str
-    objectives: tuple[Objective, ...]
+WAY_OUT = "restore it from a copy, or start another run folder"
+# What a damaged file comes to in SQLite, SQLAlchemy and Python.
+UNREADABLE = (SQLAlchemyError, ValueError, TypeError, OverflowError, AttributeError, RecursionError)
 
 
 class TrialStore:
@@ -95,7 +44,7 @@ class TrialStore:
 
     def __init__(self, engine: Engine, study: StudyRecord, origin: str) -> None:
         self._engine = engine
-        self._origin = origin
+        self.origin = origin
         self.study = study
 
     @classmethod
@@ -111,22 +60,9 @@ class TrialStore:
         """
         engine = _engine(place)
         try:
-            _Base.metadata.create_all(engine)
-        except StorageError:
-            engine.dispose()
-            raise
-        row = _StudyRow(
-            id=1,
-            format_version=STUDY_FORMAT,
-            name=study.name,
-            seed=study.seed,
-            fingerprint=study.fingerprint,
-            config=study.config,
-            objectives=[asdict(objective) for objective in study.objectives],
-        )
-        try:
+            Base.metadata.create_all(engine)
             with Session(engine) as session, session.begin():
-                session.add(row)
+                session.add(StudyRow(**study_columns(study)))
         except StorageError:
             engine.dispose()
             raise
@@ -159,38 +95,46 @@ class TrialStore:
     def _load(cls, place: Path | str, engine: Engine) -> Self:
         if isinstance(place, Path) and not place.is_file():
             raise CorruptStateError(f"{place} does not exist; give the folder of a run")
-        way_out = "restore it from a copy, or start another run folder"
         try:
-            if not inspect(engine).has_table("study"):
-                raise CorruptStateError(f"{place} holds no study of this program; {way_out}")
-            with Session(engine) as session:
-                row = session.get(_StudyRow, 1)
-        except (SQLAlchemyError, ValueError) as error:
-            raise CorruptStateError(f"{place} cannot be read ({_first_line(error)}); {way_out}") from error
-        if row is None or row.format_version != STUDY_FORMAT:
-            found = None if row is None else row.format_version
-            raise CorruptStateError(f"{place} has format {found}, expected {STUDY_FORMAT}; {way_out}")
-        try:
-            objectives = tuple(Objective(**cast("dict[str, str]", o)) for o in row.objectives)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise CorruptStateError(f"{place} has no sound objectives ({error}); {way_out}") from error
-        return cls(engine, StudyRecord(row.name, row.seed, row.fingerprint, row.config, objectives), str(place))
+            study = _read_study(place, engine)
+        except DamagedRowError as error:
+            raise CorruptStateError(f"{place} is damaged: the study {error}; {WAY_OUT}") from error
+        except UNREADABLE as error:
+            raise CorruptStateError(f"{place} cannot be read ({_reason(error)}); {WAY_OUT}") from error
+        return cls(engine, study, str(place))
 
     def trials(self) -> list[Trial]:
-        """Return all trials in order of their numbers.
+        """Return all trials in order of their numbers, each checked against its hash and the bounds of its metrics.
 
         Raises:
-            CorruptStateError: If they cannot be read.
+            CorruptStateError: If they cannot be read, or one was changed.
         """
+        trials: list[Trial] = []
         try:
             with Session(self._engine) as session:
-                rows = session.scalars(select(_TrialRow).order_by(_TrialRow.number)).all()
-                trials = [_trial(row) for row in rows]
-        except (SQLAlchemyError, ValueError, TypeError) as error:
-            raise CorruptStateError(f"{self._origin} cannot be read ({_first_line(error)})") from error
-        if [trial.number for trial in trials] != list(range(len(trials))):
-            raise CorruptStateError(f"{self._origin} lacks trials: numbers are {[t.number for t in trials]}")
+                rows = session.scalars(select(TrialRow).order_by(TrialRow.number).execution_options(yield_per=100))
+                for number, row in enumerate(rows):
+                    if row.number != number:
+                        raise DamagedRowError("is missing")
+                    trials.append(trial_of(row, self.study))
+        except DamagedRowError as error:
+            raise CorruptStateError(
+                f"{self.origin} is damaged: trial {len(trials)} {error}; {self._way_out(len(trials))}"
+            ) from error
+        except UNREADABLE as error:
+            raise CorruptStateError(f"{self.origin} cannot be read ({_reason(error)}); {WAY_OUT}") from error
         return trials
+
+    def _way_out(self, number: int) -> str:
+        """Say how to go on without a damaged trial: trials follow from those before, so all later ones go too."""
+        statement = f"DELETE FROM trials WHERE number NOT BETWEEN 0 AND {number - 1}"
+        if self._engine.dialect.name == "sqlite":
+            code = f"import sqlite3; c = sqlite3.connect({self.origin!r}); c.execute({statement!r}); c.commit()"
+            statement = f"python -c {shlex.quote(code)}"
+        return (
+            "restore a copy, or delete this trial and those after it, which --resume does again without measuring "
+            f"their networks again: {statement}"
+        )
 
     def set_config(self, config: str) -> None:
         """Replace the configuration by one under which the trials are the same.
@@ -200,7 +144,7 @@ class TrialStore:
         """
         if config != self.study.config:
             with Session(self._engine) as session, session.begin():
-                session.execute(update(_StudyRow).values(config=config))
+                session.execute(update(StudyRow).values(**study_columns(replace(self.study, config=config))))
             self.study = replace(self.study, config=config)
 
     def add_running(self, trial: Trial) -> None:
@@ -213,7 +157,7 @@ class TrialStore:
             raise ValueError(f"trial {trial.number} must be RUNNING to be added, got {trial.status}")
         try:
             with Session(self._engine) as session, session.begin():
-                session.add(_TrialRow(**_columns(trial)))
+                session.add(TrialRow(**trial_columns(trial, self.study)))
         except IntegrityError as error:
             raise ValueError(f"trial {trial.number} is stored already") from error
 
@@ -225,9 +169,9 @@ class TrialStore:
         """
         if trial.status == "RUNNING":
             raise ValueError(f"trial {trial.number} is still RUNNING")
-        statement = update(_TrialRow).where(_TrialRow.number == trial.number, _TrialRow.status == "RUNNING")
+        statement = update(TrialRow).where(TrialRow.number == trial.number, TrialRow.status == "RUNNING")
         with Session(self._engine) as session, session.begin():
-            result = session.execute(statement.values(**_columns(trial)))
+            result = session.execute(statement.values(**trial_columns(trial, self.study)))
             if result.rowcount != 1:  # type: ignore[attr-defined]
                 raise ValueError(f"trial {trial.number} is not running and cannot be finished")
 
@@ -245,7 +189,7 @@ class TrialStore:
 def _engine(place: Path | str) -> Engine:
     # From its parts: within the text of a URL a question mark in a path would end it.
     url = URL.create("sqlite", database=str(place.resolve())) if isinstance(place, Path) else place
-    engine = create_engine(url, json_serializer=lambda value: json.dumps(value, allow_nan=False))
+    engine = create_engine(url)
     tell_storage_failures(engine, place)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
@@ -280,34 +224,35 @@ def _wait_for_others(connection: DBAPIConnection, _: ConnectionPoolEntry) -> Non
     cursor.close()
 
 
-def _columns(trial: Trial) -> dict[str, object]:
-    for point in trial.points:
-        for name, value in (*point.metrics.items(), *point.sems.items(), *point.exit_figures.items()):
-            if not math.isfinite(value):
-                raise ValueError(f"trial {trial.number}: {name} is {value}; only finite numbers are stored")
-    return asdict(trial)
+def _read_study(place: Path | str, engine: Engine) -> StudyRecord:
+    if not inspect(engine).has_table("study"):
+        raise CorruptStateError(f"{place} holds no study of this program; {WAY_OUT}")
+    with Session(engine) as session:
+        if engine.dialect.name == "sqlite":
+            found = session.execute(text("PRAGMA quick_check(1)")).scalar()
+            if found != "ok":
+                raise DamagedRowError(f"is in a file that SQLite finds damaged ({one_line(str(found))})")
+        _check_format(place, session.scalar(select(StudyRow.format_version)))
+        row = session.get(StudyRow, 1)
+        if row is None:
+            raise DamagedRowError("is missing")
+        return study_of(row)
 
 
-def _trial(row: _TrialRow) -> Trial:
-    if row.status not in get_args(TrialStatus):
-        raise ValueError(f"trial {row.number} has the status {row.status!r}")
-    return Trial(
-        number=row.number,
-        key=row.key,
-        status=cast(TrialStatus, row.status),
-        parameters=row.parameters,  # type: ignore[arg-type]
-        reason=row.reason,
-        points=tuple(map(_point, row.points)),
-        generation_s=row.generation_s,
-        evaluation_s=row.evaluation_s,
-    )
+def _check_format(place: Path | str, found: object) -> None:
+    if not isinstance(found, int):
+        raise DamagedRowError(f"has the format {found!r}")
+    if found > STUDY_FORMAT:
+        raise CorruptStateError(
+            f"{place} was written by a newer version of aebnas_bo (format {found}, this one reads up to "
+            f"{STUDY_FORMAT}): update aebnas_bo"
+        )
+    if found < STUDY_FORMAT:
+        raise CorruptStateError(
+            f"{place} was written by an older version of aebnas_bo (format {found}, this one reads {STUDY_FORMAT}): "
+            "open it with that version, or start another run folder"
+        )
 
 
-def _point(document: Mapping[str, Mapping[str, Any]]) -> OperatingPoint:
-    figures = dict(document)
-    calibrations = {output: Calibration(**one) for output, one in figures.pop("calibrations", {}).items()}
-    return OperatingPoint(**figures, calibrations=calibrations)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _reason(error: Exception) -> str:
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0])

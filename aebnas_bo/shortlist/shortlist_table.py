@@ -14,6 +14,7 @@ from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.space.macs import millions
+from aebnas_bo.storage.checked_rows import CHECK, checked_row
 
 LEAST_RANKED, TOO_LITTLE = 4, 0.3  # networks; Kendall tau
 
@@ -82,7 +83,8 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
     goals = {goal_text(judgement.goal) for judgement in judgements}
     earlier = [[row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals]
     new = [list(judgement_row(judgement).values()) for judgement in judgements]
-    write_csv(folder / SHORTLIST_FILE, HEADER, [*earlier, *new])
+    rows: list[list[object]] = [*earlier, *new]
+    write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], map(checked_row, rows))
 
 
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices
-from aebnas_bo.space.macs import MacsPrices
+from aebnas_bo.space.macs import MacsPrices, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
 
@@ -44,6 +44,21 @@ def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
     found = [(search.at(resolution), resolution) for resolution in space.declaration.resolutions]
     path, resolution = min(found, key=lambda one: search.sign * one[0].macs)
     return Architecture(resolution, path.stages, path.exits)
+
+
+def possible_macs(space: NetworkSpace) -> tuple[int, int]:
+    """Return MACs that an image of any network takes at least, those of the cheapest stem, and at most.
+
+    Args:
+        space: The space.
+    """
+    stems = [
+        stem_plan(resolution, width, space.skeleton).macs
+        for resolution in space.declaration.resolutions
+        for width in space.declaration.stages[0].widths
+    ]
+    largest = exit_costs(extreme_network(space, "most expensive"), space.skeleton)
+    return min(stems), largest.cumulative[-1]
 
 
 def never_saves(space: NetworkSpace, position: int) -> bool:

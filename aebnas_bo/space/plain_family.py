@@ -87,6 +87,11 @@ def plain_network_of(
     return network(_nearest_width(macs, lambda width: exit_costs(*network(width)).cumulative[-1]))
 
 
+def plain_width(architecture: Architecture) -> int:
+    """Return the width of a plain network, the channels of its stem."""
+    return architecture.stages[0].width // 2
+
+
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:
     """Return the width whose MACs are nearest by their ratio, by bisection; of two as near, the smaller."""
     low, high = 1, WIDEST

@@ -136,6 +136,11 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
 
 def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
     found = metadata.get("format_version")
+    if found is not None and found.isdecimal() and int(found[:9]) > int(TENSOR_FORMAT):
+        raise CorruptStateError(
+            f"{path} was written by a newer version of aebnas_bo (format {found[:9]}, this one reads up to "
+            f"{TENSOR_FORMAT}): update aebnas_bo"
+        )
     if found != TENSOR_FORMAT:
         raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {_way_out(path)}")
 

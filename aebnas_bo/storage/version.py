@@ -10,5 +10,5 @@ SUPERNET_VERSION = 5  # training a supernet
 ESTIMATION_VERSION = 3  # measuring networks: exit tables
 FINAL_VERSION = 4  # training one network by the final recipe
 
-STUDY_FORMAT = 4  # the database of a study
+STUDY_FORMAT = 5  # the database of a study
 TENSOR_FORMAT = "1"  # files of weights and tables

@@ -30,7 +30,13 @@ from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import space_text
-from aebnas_bo.preparation.latency_preparation import given_table, known_costs_of, prepare_latencies
+from aebnas_bo.preparation.latency_preparation import (
+    check_latencies,
+    given_table,
+    key_of,
+    known_costs_of,
+    prepare_latencies,
+)
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
@@ -39,8 +45,10 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.extremes import possible_macs
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
@@ -120,6 +128,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
     point, plain = config.search.reference_point, space.largest_without_exits
     largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
+    least, most = possible_macs(space)
     objectives: tuple[Objective, ...] = (
         Objective(
             "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
@@ -130,6 +139,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
             reference=point.average_macs if point else largest,
             unit="M",
             limit=config.search.max_average_macs,
+            possible=(millions(least), millions(most)),
         ),
     )
     if latencies is not None:
@@ -257,6 +267,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
             raise CorruptStateError(
                 f"{folder.path}: the images or this program changed since the study began; start another run folder"
             )
+        check_latencies(latencies, store.study.latencies, folder)
         names = [one.name for one in store.study.objectives]
         wanted = [one.name for one in make_objectives(problem, latencies)]
         if names != wanted:
@@ -274,7 +285,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
     if problem.estimator is not None:
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
-    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives)
+    record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
     try:
         with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
             pass  # a killed process leaves a whole study or none

@@ -6,7 +6,6 @@ the search manages in its time; epochs of short and final trainings follow from 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, first_problem
-from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.training_speed import Speed
 from aebnas_bo.training.settings import TeacherConfig
 
@@ -72,20 +71,18 @@ class TimePlan(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the plan."""
-        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+        write_sealed(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a plan.
 
         Raises:
-            CorruptStateError: If the file is missing or no plan.
+            CorruptStateError: If the file is missing, damaged or no plan.
         """
         way_out = "restore it from a copy, or start another run folder"
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
+            return cls.model_validate(read_sealed(path, way_out))
         except ValidationError as error:
             raise CorruptStateError(f"{path} is no plan of a run ({first_problem(error)}); {way_out}") from error
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.selection import figures_of, some_observations, within_budget
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError, first_problem
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
@@ -24,6 +25,7 @@ from aebnas_bo.search.strategy_registry import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.resuming import check_same_trials
 from aebnas_bo.study.running import run_study
 
@@ -140,10 +142,7 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, *, dat
     if folder.holds_study:
         _take_up(config, folder, data_hash())
     if result.exists():
-        stored = json.loads(result.read_text(encoding="utf-8"))
-        network = stored.pop("network")
-        chosen = ChosenNetwork(**{**network, "exit_rates": tuple(network["exit_rates"])})
-        return MethodRun(**{**stored, "curve": tuple(stored["curve"]), "network": chosen})
+        return _read_result(result, config)
     problem = Problem.load(config)
     run_study(problem, folder, progress, resume=True)
     with TrialStore.open_read_only(folder.study) as store:
@@ -159,7 +158,18 @@ def _run_method(config: Config, folder: RunFolder, progress: RunProgress, *, dat
         max_average_macs=budget,
         seconds=round(sum(trial.generation_s + trial.evaluation_s for trial in trials), 1),
     )
-    write_text(result, json.dumps(asdict(run), allow_nan=False))
+    write_sealed(result, asdict(run))
+    return run
+
+
+def _read_result(path: Path, config: Config) -> MethodRun:
+    way_out = "delete it, the same command writes it again"
+    try:
+        run = TypeAdapter(MethodRun).validate_python(read_sealed(path, way_out))
+    except ValidationError as error:
+        raise CorruptStateError(f"{path} cannot be read ({first_problem(error)}); {way_out}") from error
+    if (run.method, run.seed) != (config.name, config.seed):
+        raise CorruptStateError(f"{path} is the result of {run.method} with seed {run.seed}; {way_out}")
     return run
 
 

@@ -10,8 +10,9 @@ from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.search.search_loop import evaluate_trial
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.running import prepare_study
 from benchmarks import final_recipe

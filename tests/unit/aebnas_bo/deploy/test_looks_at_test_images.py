@@ -6,6 +6,7 @@ from aebnas_bo.deploy.looks_at_test_images import LOOKS_FILE, Look, known_looks,
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.run_folder import RunFolder
 
 CHEAP, DEAR = TuningGoal("max_macs", 12_345.0), TuningGoal("min_accuracy", 98.5)
@@ -37,6 +38,27 @@ def test_networks_of_an_earlier_version_count(make_network, tmp_path: Path) -> N
     assert len(known_looks(folder)) == 2
     assert note_look(folder, look_of(description.key, 0, "aaa111", goal=CHEAP)) == 1  # its own is no other
     assert note_look(folder, look_of("another", 0, "aaa111", goal=CHEAP)) == 3
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: data.replace(b"aaa", b"aab"), lambda _: b"\xff"]
+)
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, damage) -> None:
+    folder = RunFolder(tmp_path)
+    look = look_of("k", 0, "aaa111", goal=CHEAP)
+    note_look(folder, look)
+    path = folder.trained / LOOKS_FILE
+    path.write_bytes(damage(path.read_bytes()))
+    before = path.read_bytes()
+    for read in (lambda: known_looks(folder), lambda: note_look(folder, look)):
+        with pytest.raises(CorruptStateError, match=r"test_looks\.csv is damaged .*; delete it"):
+            read()
+    assert path.read_bytes() == before
+    path.unlink()
+    assert known_looks(folder) == []
+    path.mkdir()
+    with pytest.raises(CorruptStateError, match=r"test_looks\.csv cannot be read \(Is a directory\); delete it"):
+        known_looks(folder)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from aebnas_bo.deploy.plain_baseline import (
     comparison_text,
     plain_recipe,
     plain_training_of,
-    plain_width,
     teacher_macs,
     train_baselines,
     train_plain,
@@ -25,6 +24,7 @@ from aebnas_bo.deploy.plain_baseline import (
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig

@@ -127,6 +127,19 @@ def test_a_network_of_an_earlier_version_is_known_by_its_fingerprint(own_run, mo
     assert train(own_run).origin == first.origin
 
 
+def test_a_file_copied_over_that_of_another_training_is_refused(own_run) -> None:
+    first, other = train(own_run), train(own_run, seed=1)
+    source, target = (trained_folder(own_run, first.key, seed) / "network.safetensors" for seed in (1, 0))
+    target.write_bytes(source.read_bytes())
+    with pytest.raises(NetworkFileError, match=f"holds network {first.key} with seed 1 from another training; delete"):
+        train(own_run)
+    with pytest.raises(NetworkFileError, match=f"its folder is of another; move it to a folder {first.key}-seed1, or"):
+        trained_networks(own_run)
+    target.unlink()  # as both say
+    assert train(own_run) == first.model_copy(update={"earlier_test_looks": 1})
+    assert [one.description.origin.seed for one in trained_networks(own_run)] == [0, other.origin.seed]
+
+
 def test_a_recipe_is_the_same_for_all_seeds_and_networks(own_run) -> None:
     one, other = (choose_candidate(own_run, parse_selection(name)) for name in ("knee", "best-accuracy"))
     recipes = {training_of(candidate, seed).recipe for candidate in (one, other) for seed in (0, 1)}

@@ -5,6 +5,7 @@ import torch
 
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
+from aebnas_bo.storage.tensor_file import save_tensors
 
 TABLE = ExitTable(
     torch.tensor([[0.1, 0.9], [0.5, 0.5]]), torch.tensor([[True, False], [True, True]]), (10, 3_000_000_000)
@@ -40,3 +41,29 @@ def test_a_damaged_file_is_not_used_and_said_so(tmp_path, spoil, caplog) -> None
 def test_a_file_of_other_weights_is_not_used(tmp_path) -> None:
     TableStore(tmp_path, "mine").save("abc", NETWORK)
     assert TableStore(tmp_path, "theirs").load("abc") is None
+
+
+def test_a_file_copied_over_that_of_another_network_is_not_used(tmp_path, caplog) -> None:
+    store = TableStore(tmp_path, "mine")
+    store.save("abc", NETWORK)
+    (tmp_path / "def.safetensors").write_bytes((tmp_path / "abc.safetensors").read_bytes())
+    with caplog.at_level(logging.WARNING):
+        assert store.load("def") is None
+    assert "holds what was measured of network abc; delete it" in caplog.text
+    store.save("def", NETWORK)
+    assert store.load("def") is not None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"fingerprint": "mine"}, "a network that an older version did not name"),
+        ({"fingerprint": "mine", "key": "abc"}, "holds no table"),
+        ({"fingerprint": "mine", "key": "abc", "network": "{}"}, "holds no table"),
+    ],
+)
+def test_a_file_without_key_or_table_is_not_used(tmp_path, caplog, metadata: dict[str, str], message: str) -> None:
+    save_tensors(tmp_path / "abc.safetensors", {"confidence": TABLE.confidence}, metadata)
+    with caplog.at_level(logging.WARNING):
+        assert TableStore(tmp_path, "mine").load("abc") is None
+    assert message in caplog.text

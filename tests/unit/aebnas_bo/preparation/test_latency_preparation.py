@@ -4,10 +4,16 @@ import pytest
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.errors import ConfigError
-from aebnas_bo.estimation.latency import LatencyTable
+from aebnas_bo.errors import ConfigError, CorruptStateError
+from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable
 from aebnas_bo.preparation import latency_preparation
-from aebnas_bo.preparation.latency_preparation import known_costs_of, prepare_latencies, stored_latencies, write_table
+from aebnas_bo.preparation.latency_preparation import (
+    check_latencies,
+    known_costs_of,
+    prepare_latencies,
+    stored_latencies,
+    write_table,
+)
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.storage.run_folder import RunFolder
@@ -40,9 +46,25 @@ def test_a_given_table_is_copied_into_the_folder_and_nothing_is_measured(given, 
     folder.study.touch()  # from now on the study's own table counts
     assert prepare_latencies(problem, folder, PROGRESS) == found
     assert stored_latencies(problem.config, problem.space, folder) == found
-    folder.latencies.unlink()
-    with pytest.raises(ConfigError, match=r"latencies.json: cannot be read"):
+    folder.latencies.write_text("{}")
+    with pytest.raises(CorruptStateError, match=r"latencies.json: is no table of latencies .*; restore it from a copy"):
         prepare_latencies(problem, folder, PROGRESS)
+    folder.latencies.unlink()
+    with pytest.raises(CorruptStateError, match=r"latencies.json: cannot be read .*; restore it from a copy"):
+        prepare_latencies(problem, folder, PROGRESS)
+
+
+def test_the_table_of_a_study_is_known_by_its_key(given, tmp_path) -> None:
+    table = LatencyTable.read(given)
+    space = problem_of().space
+    latencies = LatencyPrices(table, space.skeleton, "max_softmax")
+    check_latencies(latencies, table.key, RunFolder(tmp_path))
+    check_latencies(None, "", RunFolder(tmp_path))
+    name = next(iter(table.nanoseconds))
+    changed = table.model_copy(update={"nanoseconds": {**table.nanoseconds, name: table.nanoseconds[name] + 1}})
+    for other in (LatencyPrices(changed, space.skeleton, "max_softmax"), None):
+        with pytest.raises(CorruptStateError, match=r"latencies.json is not the table that the study was begun with"):
+            check_latencies(other, table.key, RunFolder(tmp_path))
 
 
 def test_a_table_of_other_networks_is_refused(given) -> None:

@@ -1,5 +1,5 @@
 import json
-import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +9,7 @@ from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.stored_run import read_run
+from aebnas_bo.search.trial import Trial
 
 
 def test_everything_is_gathered_from_the_folder_alone(tiny_runs) -> None:
@@ -87,21 +88,24 @@ def test_a_missing_or_damaged_supernet_is_named(tiny_run) -> None:
         gather(read_run(folder))
 
 
+def changed(trial: Trial, **figures: object) -> Trial:
+    return replace(trial, points=tuple(replace(point, **figures) for point in trial.points))
+
+
 @pytest.mark.parametrize(
-    ("column", "sound", "damaged"),
+    ("change", "message"),
     [
-        ("parameters", "stage2_depth", "stage2_depti"),
-        ("points", '"exit1":', '"exit0":'),
-        ("points", "exit1_threshold", "exit1_thresholt"),
-        ("parameters", ": 6", ": 7"),
+        (lambda trial: replace(trial, parameters={**trial.parameters, "stage2_depti": 1}), "stage2_depti: no such"),
+        (lambda trial: replace(trial, parameters={**trial.parameters, "stage2_depth": 7}), "stage2_depth: must be one"),
+        (lambda trial: changed(trial, exit_rates={"exit0": 0.5, "final": 0.5}), "rate of exit1: missing"),
+        (lambda trial: changed(trial, thresholds={"exit9_threshold": 0.5}), "exit9_threshold: no such"),
+        (lambda trial: replace(trial, key="0123456789ab"), "not of 0123456789ab"),
     ],
 )
-def test_a_flipped_letter_in_a_trial_is_found(tiny_run, column: str, sound: str, damaged: str) -> None:
-    folder = tiny_run()
-    with sqlite3.connect(folder.study) as connection:
-        connection.execute(f"UPDATE trials SET {column} = replace({column}, '{sound}', '{damaged}')")
-    with pytest.raises(CorruptStateError, match="does not belong to its space"):
-        gather(read_run(folder))
+def test_trials_that_are_not_of_the_space_are_refused(tiny_runs, change, message: str) -> None:
+    run = read_run(tiny_runs())
+    with pytest.raises(CorruptStateError, match=message):
+        gather(replace(run, trials=(change(run.trials[0]), *run.trials[1:])))
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"name": 3}', "other"])

@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,11 +7,14 @@ import pytest
 import torch
 
 from aebnas_bo.early_exit.calibration import Calibration
-from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
+from aebnas_bo.errors import CorruptStateError, StopRequested, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
+from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal, batch_start
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.study_record import StudyRecord
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.space.search_space import SearchSpace
 
 
 class Counting:
@@ -111,9 +115,10 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
     single = np.float32(0.5)
     metrics = {"accuracy": Measurement(torch.tensor(60.0), single), "average_macs": Measurement(np.int64(2))}
     numbers = {"accuracy": single, "average_macs": single}
-    further = OperatingPoint(numbers, numbers, {"exit1": single}, {"exit1_threshold": single})
+    rates = {"exit1": single, "final": torch.tensor(0.5)}
+    further = OperatingPoint(numbers, numbers, rates, {"exit1_threshold": single})
     calibrations = {"exit1": Calibration(single, single, single)}
-    estimator.estimate = lambda point: Estimate("k", metrics, {"exit1": single}, {}, calibrations, (further,))
+    estimator.estimate = lambda point: Estimate("k", metrics, rates, {}, calibrations, (further,))
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert trial.metrics == {"accuracy": 60.0, "average_macs": 2.0}
@@ -129,7 +134,9 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
         (OperatingPoint({"accuracy": 50.0}, {"accuracy": 0.1}),
          "further setting 1: average_macs was not measured"),
         (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
-                        thresholds={"exit1_threshold": 7.0}), "exit1_threshold: must be a number in [0.0, 1.0]"),
+                        thresholds={"exit1_threshold": 7.0}), "exit1_threshold is 7.0, expected a number in [0, 1]"),
+        (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
+                        thresholds={"exit9_threshold": 0.5}), "exit9_threshold: no such parameter in this space"),
     ],
 )  # fmt: skip
 def test_bad_further_settings_fail_a_trial(further, expected, store, estimator, objectives, settings) -> None:
@@ -189,3 +196,114 @@ def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, se
         is_time_up=lambda: next(answers),
     )
     assert len(trials) == 3
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class OddError(Exception):
+    def __str__(self) -> str:
+        return 3  # type: ignore[return-value]  # noqa: PLE0307
+
+
+def returning(*fields, **named):
+    return lambda point: Estimate(*fields, **named)
+
+
+SOUND = {"accuracy": Measurement(60.0), "average_macs": Measurement(2.0)}
+
+
+def raising(error: BaseException):
+    def estimate(point):
+        raise error
+
+    return estimate
+
+
+@pytest.mark.parametrize(
+    ("estimate", "reason"),
+    [
+        (raising(UnprintableError()), "UnprintableError: its text cannot be shown, which raises RuntimeError"),
+        (raising(OddError()), "OddError: its text cannot be shown, which raises TypeError"),
+        (raising(ValueError("a\nb\0\ud800\x1b[2J")), r"ValueError: a b\x00\ud800\x1b[2J"),
+        (raising(ValueError("x" * 10_000)), "ValueError: " + "x" * 1988 + " ..."),
+        (raising(RecursionError()), "RecursionError"),
+        (lambda point: None, "the estimator must return an Estimate, got NoneType"),
+        (lambda point: {"accuracy": 60.0}, "the estimator must return an Estimate, got dict"),
+        (returning(None, SOUND), "key must be a text of 1 to 64 printable characters, got None"),
+        (returning("k" * 65, SOUND), "key must be a text of 1 to 64 printable characters, got 'kkk"),
+        (returning("\ud800", SOUND), "key must be a text of 1 to 64 printable characters"),
+        (returning("k", {"accuracy": 60.0}), "metrics must be a mapping of names to Measurement"),
+        (returning("k", None), "metrics must be a mapping of names to Measurement"),
+        (returning("k", {}), "accuracy was not measured; average_macs was not measured"),
+        (returning("k", {**SOUND, "accuracy": Measurement(1e300)}), "accuracy is 1e+300, expected a number"),
+        (returning("k", {**SOUND, "accuracy": Measurement(-0.1)}), "accuracy is -0.1, expected a number"),
+        (returning("k", {**SOUND, "accuracy": Measurement(9.0, -1.0)}), "accuracy has the standard error -1.0"),
+        (returning("k", {**SOUND, "average_macs": Measurement(-5.0)}), "average_macs is -5.0, expected a num"),
+        (returning("k", {**SOUND, "average_macs": Measurement("2")}), "average_macs must be a number, got '2'"),
+        (returning("k", {**SOUND, "accuracy": Measurement(None)}), "accuracy must be a number, got None"),
+        (returning("k", {**SOUND, "accuracy": Measurement(True)}), "accuracy must be a number, got True"),
+        (returning("k", {**SOUND, "accuracy": Measurement([1.0])}), "accuracy must be a single number, got list"),
+        (returning("k", {**SOUND, "accuracy": Measurement(np.ones(3))}), "accuracy must be a single number"),
+        (returning("k", {**SOUND, "accuracy": Measurement(torch.ones(3))}), "accuracy must be a single number"),
+        (returning("k", {**SOUND, "accuracy": Measurement(10**400)}), "accuracy must be a single number"),
+        (returning("k", {**SOUND, 3: Measurement(1.0)}), "metrics must be a mapping of names to numbers"),
+        (returning("k", SOUND, {"exit1": 0.5}), "exit rates sum to 0.5, expected 1"),
+        (returning("k", SOUND, {"exit1": 1.5, "final": -0.5}), "exit1_rate is 1.5, expected a number in [0, 1]"),
+        (returning("k", SOUND, [0.5]), "exit_rates must be a mapping of names to numbers"),
+        (returning("k", SOUND, {}, {"exit1_threshold": 2.0}), "exit1_threshold is 2.0, expected a number in"),
+        (returning("k", SOUND, calibrations={"exit1": 1.0}), "calibrations must be a mapping of names to"),
+        (returning("k", SOUND, calibrations={"exit1": Calibration(-1.0, 0.0, 0.0)}), "temperature must be pos"),
+        (returning("k", SOUND, further=None), "further must be a tuple of OperatingPoint"),
+        (returning("k", SOUND, further=(None,)), "further must be a tuple of OperatingPoint"),
+    ],
+)  # fmt: skip
+def test_whatever_an_estimator_does_fails_a_trial_with_a_reason(
+    estimate, reason, store, estimator, settings, caplog
+) -> None:
+    estimator.estimate = estimate
+    settings = settings.model_copy(update={"budget": 1})
+    with caplog.at_level(logging.DEBUG):  # which writes the traceback too
+        [trial] = run_search(
+            store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None
+        )
+    assert (trial.status, trial.points, trial.key) == ("FAILED", (), "")
+    assert reason in trial.reason
+    assert store.trials() == [trial]
+
+
+def test_an_estimator_that_changes_its_point_changes_no_trial(store, estimator, settings) -> None:
+    def estimate(point):
+        point.clear()
+        return Estimate("k", SOUND)
+
+    estimator.estimate = estimate
+    settings = settings.model_copy(update={"budget": 1})
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
+    assert trial.parameters == estimator.search_space.sample(np.random.default_rng(0))
+
+
+def test_bounds_of_an_objective_count(store, estimator, objectives, settings, tmp_path) -> None:
+    estimator.estimate = lambda point: Estimate("k", {**SOUND, "loss": Measurement(-3.0)})
+    settings = settings.model_copy(update={"budget": 1})
+    loss = Objective("loss", False, reference=0.0, bounds=(-4.0, 0.0))
+    for number, (objective, status) in enumerate(
+        [(loss, "COMPLETED"), (replace(loss, bounds=None), "FAILED"), (replace(loss, possible=(-2.0, 0.0)), "FAILED")]
+    ):
+        record = replace(store.study, objectives=(*objectives, objective))
+        with TrialStore.create(tmp_path / f"{number}.db", record) as other:
+            [trial] = run_search(
+                other, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None
+            )
+        assert trial.status == status
+
+
+def test_a_study_of_another_space_is_not_gone_on_with(store, estimator, settings) -> None:
+    strategy = Counting(estimator.search_space)
+    run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    smaller = SearchSpace(estimator.search_space.parameters[:-1])
+    estimator.search_space = smaller
+    with pytest.raises(CorruptStateError, match=r"trial 0 does not belong to its space .exit1_threshold: no such"):
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)

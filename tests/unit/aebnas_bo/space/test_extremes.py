@@ -8,7 +8,7 @@ import pytest
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.declaration import BranchLayerChoices, ExitChoices, NetworkSpaceDeclaration, StageChoices
-from aebnas_bo.space.extremes import extreme_network, never_saves, sides
+from aebnas_bo.space.extremes import extreme_network, never_saves, possible_macs, sides
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ContinuousParameter
@@ -90,3 +90,11 @@ def test_an_exit_never_saves_where_no_network_has_more_behind_it(expansions: tup
 def test_sides_are_those_behind_the_stem_and_each_stage() -> None:
     space = NetworkSpace(load_config(None, ["space=cifar32"]).space, 3, 10)
     assert sides(space, 20) == [20, 10, 5, 5, 3]
+
+
+def test_all_images_of_all_networks_take_possible_macs() -> None:
+    space = make_space()
+    costs = [cost for one in set(every_network(space)) for cost in exit_costs(one, space.skeleton).cumulative]
+    least, most = possible_macs(space)
+    assert least == 8 * 8 * 3 * 9 * 4 // 2 < min(costs)  # half of the narrowest stage's 4 channels, on 8 x 8 pixels
+    assert most == max(costs)

@@ -144,6 +144,9 @@ def test_a_supernet_says_what_images_it_is_for(tmp_path: Path) -> None:
     (tmp_path / "old.safetensors").write_bytes(data.replace(b'"format_version":"1"', b'"format_version":"0"'))
     with pytest.raises(CorruptStateError, match="has format 0, expected 1"):
         images_of_supernet(tmp_path / "old.safetensors", "f")
+    (tmp_path / "new.safetensors").write_bytes(data.replace(b'"format_version":"1"', b'"format_version":"2"'))
+    with pytest.raises(CorruptStateError, match=r"newer version of aebnas_bo \(format 2, this one reads up to 1\)"):
+        images_of_supernet(tmp_path / "new.safetensors", "f")
     with pytest.raises(CorruptStateError, match="another space"):
         images_of_supernet(tmp_path / "s.safetensors", "g")
     save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, {"fingerprint": "f"})

@@ -4,7 +4,8 @@ import pytest
 
 from aebnas_bo.config.loading import dump_config, load_config
 from aebnas_bo.errors import ConfigError, UsageError
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.study_record import StudyRecord
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.resuming import check_same_trials, given_config, resumed_config
 

@@ -6,6 +6,7 @@ import pytest
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.storage.sealed_json import write_sealed
 from aebnas_bo.study import time_plan as planning
 from aebnas_bo.study.time_plan import TimePlan, planned_config
 from aebnas_bo.study.training_speed import Speed
@@ -120,7 +121,12 @@ def test_a_plan_is_read_as_it_was_written_and_a_damaged_one_is_refused(tmp_path:
     path, plan = tmp_path / "time_plan.json", plan_of(5.0, search_trials=40)
     plan.write(path)
     assert TimePlan.read(path) == plan
-    path.write_text(path.read_text()[:40])
+    whole = path.read_text()
+    for damaged in (whole[:40], whole.replace("40", "41"), "{}"):
+        path.write_text(damaged)
+        with pytest.raises(CorruptStateError, match=r"time_plan.json .* start another run folder"):
+            TimePlan.read(path)
+    write_sealed(path, {"minutes": 5.0})
     with pytest.raises(CorruptStateError, match=r"time_plan.json is no plan of a run .* start another run folder"):
         TimePlan.read(path)
     with pytest.raises(CorruptStateError, match="cannot be read"):

@@ -158,7 +158,7 @@ def test_without_a_time_plan_settings_stay(tmp_path: Path) -> None:
 
 def test_a_damaged_time_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "time_plan.json").write_text("{}")
-    with pytest.raises(CorruptStateError, match=r"time_plan\.json is no plan of a run"):
+    with pytest.raises(CorruptStateError, match=r"time_plan\.json does not match its own hash"):
         planned_settings(load_config(None), RunFolder(tmp_path), [])
 
 

@@ -1,0 +1,47 @@
+"""Rows of CSV files that are read again: the last cell of each is a short hash of the others."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+CHECK = "check"  # header of the last column
+DIGITS = 8
+
+
+def checked_row(cells: Sequence[object]) -> list[object]:
+    """Return a row with its hash, to be written by `csv.writer`.
+
+    Args:
+        cells: Texts and numbers.
+    """
+    return [*cells, _hash([str(cell) for cell in cells])]
+
+
+def read_checked_rows(lines: Iterable[str], header: Sequence[str]) -> list[list[str]]:
+    """Return the cells of all rows without their hashes.
+
+    Args:
+        lines: Lines of the file.
+        header: Names of the columns, without that of the hashes.
+
+    Raises:
+        ValueError: If the header is another, or a row does not match its hash.
+    """
+    try:
+        rows = list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"it is no CSV text: {error}") from error
+    found = rows.pop(0) if rows else []
+    if found != [*header, CHECK]:
+        raise ValueError("its columns are others")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(found) or row[-1] != _hash(row[:-1]):
+            raise ValueError(f"line {number} was changed")
+    return [row[:-1] for row in rows]
+
+
+def _hash(cells: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(cells)).encode()).hexdigest()[:DIGITS]

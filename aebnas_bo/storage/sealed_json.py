@@ -1,0 +1,49 @@
+"""JSON files with a hash of their own, written whole or not at all: a changed digit is found before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.storage.atomic_files import write_text
+
+SEAL = "sha256"
+
+
+def write_sealed(path: Path, document: Mapping[str, object]) -> None:
+    """Write a document with its hash.
+
+    Args:
+        path: The file.
+        document: What it holds; numbers must be finite.
+    """
+    plain = json.loads(json.dumps(document, allow_nan=False))  # as it will be read
+    write_text(path, json.dumps({**plain, SEAL: _hash(plain)}, indent=2) + "\n")
+
+
+def read_sealed(path: Path, way_out: str) -> dict[str, object]:
+    """Read what `write_sealed` wrote.
+
+    Args:
+        path: The file.
+        way_out: What to do where it is damaged, for the message.
+
+    Raises:
+        CorruptStateError: If it cannot be read or does not match its hash.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptStateError(f"{path} cannot be read as JSON ({error}); {way_out}") from error
+    if not isinstance(document, dict) or document.pop(SEAL, None) != _hash(document):
+        raise CorruptStateError(f"{path} does not match its own hash: it was changed; {way_out}")
+    return document
+
+
+def _hash(document: object) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
