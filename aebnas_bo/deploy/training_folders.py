@@ -10,7 +10,7 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 
 RECIPE_FILE = "recipe.json"
 CHECKPOINT_FILE = "training.safetensors"

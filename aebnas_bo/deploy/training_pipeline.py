@@ -41,7 +41,7 @@ from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet

@@ -15,7 +15,7 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.report.number_text import duration_text
 from aebnas_bo.report.stored_run import RunState, StoredRun
 from aebnas_bo.search.trial import Observation, Trial
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 
 RECENT_TRIALS = 20  # whose median time stands for that of the trials to come
 

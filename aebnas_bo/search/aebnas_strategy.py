@@ -71,7 +71,7 @@ class AebnasStrategy:
         if len(trials) < self._design_trials or len(completed) < 2:
             return RandomStrategy(self._space, self._seed).propose(trials, count)
         X = np.stack([self._space.encode(trial.parameters) for trial in completed])
-        loss = -to_maximize([trial.metrics for trial in completed], self._objectives).numpy()
+        loss = -to_maximize([trial.metrics for trial in completed], self._objectives)
         predict = self._fit(X, loss, len(trials))
         front = X[is_non_dominated(torch.from_numpy(-loss)).numpy()]
         tried = {self._space.key(trial.parameters) for trial in trials}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, replace
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.errors import TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, OperatingPoint
 from aebnas_bo.estimation.estimator import Estimator

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.tensor_metadata import way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -50,16 +51,16 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     Raises:
         CorruptStateError: If the file is damaged, of another version, or of another configuration.
     """
-    way_out = _way_out(path)
+    advice = way_out(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out}") from error
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {advice}") from error
     _check_version(path, metadata)
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
-        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
+        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {advice}")
     _check_fingerprint(path, metadata, fingerprint)
     return tensors, metadata
 
@@ -82,23 +83,10 @@ def load_shapes(path: Path, fingerprint: str) -> dict[str, tuple[int, ...]]:
             metadata = dict(file.metadata() or {})
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out(path)}") from error
     _check_version(path, metadata)
     _check_fingerprint(path, metadata, fingerprint)
     return shapes
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of what `save_tensors` wrote, which costs nothing but is not checked.
-
-    Raises:
-        CorruptStateError: If the file cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
 
 
 def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -113,24 +101,19 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
     for problem, names in (("lacks", missing), ("has unknown", foreign), ("has a misshapen", misshapen)):
         if names:
             raise CorruptStateError(
-                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); "
-                f"{_way_out(path)}"
+                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); {way_out(path)}"
             )
 
 
 def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
     found = metadata.get("format_version")
     if found != TENSOR_FORMAT:
-        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {_way_out(path)}")
+        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {way_out(path)}")
 
 
 def _check_fingerprint(path: Path, metadata: Mapping[str, str], fingerprint: str) -> None:
     if metadata.get("fingerprint") != fingerprint:
-        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {_way_out(path)}")
-
-
-def _way_out(path: Path) -> str:
-    return f"delete {path} to train again, or start another run folder"
+        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {way_out(path)}")
 
 
 def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
