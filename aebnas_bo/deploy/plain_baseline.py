@@ -177,7 +177,7 @@ def train_plain(
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(ground, data, macs=macs, seed=seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
-        recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
+        recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
         origin = origin_of(final, recipe, training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)

@@ -261,5 +261,5 @@ def _train(
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
+    recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
     return train_network(subnet, data, recipe, seed=seed, recorder=recorder)

@@ -114,7 +114,7 @@ def _train(
 
     progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)
-    recorder = Recorder(show, checkpoint, fingerprint)
+    recorder = Recorder(show, checkpoint, fingerprint, progress.step)
     train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=recorder)
 
 

@@ -148,7 +148,7 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     if known is not None:
         return known
     progress.start(f"short training of {contender.key}, epochs", epochs)
-    return networks.train(contender.architecture, progress.epoch)
+    return networks.train(contender.architecture, progress.epoch, progress.step)
 
 
 def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:

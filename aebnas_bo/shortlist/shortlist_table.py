@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from aebnas_bo.analysis.table_layout import print_table
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
@@ -64,7 +65,7 @@ def print_shortlist(console: Console, judgements: Sequence[Judgement]) -> None:
         console: Where to.
         judgements: All judgements of the short list.
     """
-    console.print(shortlist_table(judgements))
+    print_table(console, shortlist_table(judgements))
     if ranking := ranking_text(judgements):
         console.print(ranking, highlight=False, soft_wrap=True)
 
