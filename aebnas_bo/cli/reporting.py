@@ -1,7 +1,7 @@
 """How every command ends: results on stdout, problems on stderr, an exit code.
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 130 and 143 stopped by a signal (`--resume` goes on).
+corrupt state, 130 and 143 stopped by a signal (the message says how to go on).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,10 +23,14 @@ from rich.markup import escape
 from aebnas_bo.cli.stopping import StopSignals
 from aebnas_bo.errors import AebnasError, ConfigError, StopRequested
 
+if TYPE_CHECKING:
+    from aebnas_bo.preparation.progress import RunProgress
+
+STARTS_OVER = "The same command starts over."
 WIDTH = 140  # of tables that go into a file or a pipe
 
 
-@dataclass(frozen=True)
+@dataclass
 class Command:
     """A command at work.
 
@@ -35,16 +39,31 @@ class Command:
         stop: The signals that end it.
         as_json: Whether it writes its result as a JSON document on stdout.
         quiet: Whether it shows nothing but errors.
+        way_on: Says how to go on once a signal has stopped it; commands that store something change it.
     """
 
     stderr: Console
     stop: StopSignals
     as_json: bool
     quiet: bool
+    way_on: Callable[[], str] = lambda: STARTS_OVER
+    _running: RunProgress | None = None
+
+    def progress(self) -> RunProgress:
+        """Return what shows how far it is, and ends it where a signal came."""
+        from aebnas_bo.preparation.progress import RunProgress
+
+        self._running = RunProgress(self.stderr, self.quiet, self.stop.check)
+        return self._running
+
+    @property
+    def position(self) -> str:
+        """How far it is, in words; empty before the first step."""
+        return self._running.position if self._running is not None else ""
 
 
 @contextmanager
-def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resume.") -> Iterator[Command]:
+def reported_errors(as_json: bool, quiet: bool, way_on: str = STARTS_OVER) -> Iterator[Command]:
     """Run a command; errors and signals become messages and exit codes.
 
     Args:
@@ -57,15 +76,18 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
     stop = StopSignals()
     stop.install()
     _keep_kernels()
+    command = Command(stderr, stop, as_json, quiet, lambda: way_on)
     try:
-        yield Command(stderr, stop, as_json, quiet)
+        yield command
     except AebnasError as error:
         problems = list(error.problems) if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
             stderr.print(f"[bold red]error:[/] {escape(problem)}", highlight=False, soft_wrap=True)
         _end(type(error).__name__, error.exit_code, problems=problems, as_json=as_json)
     except StopRequested as request:
-        stderr.print(f"[bold]{request}[/]; what was finished is stored. {way_on}", highlight=False)
+        where = f" with {command.position}" if command.position else ""
+        text = escape(f"{where}. {command.way_on()}")
+        stderr.print(f"[bold]{request}[/]{text}", highlight=False, soft_wrap=True)
         _end(type(request).__name__, request.exit_code, problems=[str(request)], as_json=as_json)
 
 

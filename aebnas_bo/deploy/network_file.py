@@ -12,7 +12,6 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
 from aebnas_bo.supernet.subnet import Subnet
 
-NETWORK_FILE = "network.safetensors"
 FINGERPRINT = "aebnas_bo network"
 HEAD = "head."  # what the names of the head's tensors begin with
 

@@ -12,8 +12,9 @@ import torch
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.training_folders import (
     CHECKPOINT_FILE,

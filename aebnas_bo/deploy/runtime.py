@@ -18,7 +18,8 @@ from torch import Tensor
 
 from aebnas_bo.data.decoding import decode_image, image_array
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.exported_files import network_file
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import read_session
 from aebnas_bo.deploy.program_file import Run, read_program
 from aebnas_bo.deploy.segments import Segment, segments, sureness
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 BATCH_SIZE = 256
-MANIFEST = "manifest.json"
-FILES = (NETWORK_FILE, "network.onnx", "network.pt2", MANIFEST)
 BYTES = 255.0
 
 Pictures = Tensor | np.ndarray | Sequence["str | Path | Image.Image"]
@@ -85,8 +84,10 @@ class DeployedNetwork:
 
         Raises:
             DataError: If images have another size, type or range, or a picture cannot be read.
-            UsageError: If the file stops early by itself and `leaves_early` is off.
+            UsageError: If the file stops early by itself and `leaves_early` is off, or `batch_size` is not positive.
         """
+        if batch_size < 1:
+            raise UsageError(f"batch_size: expected a positive number, got {batch_size}")
         pixels = self.pixels(images)
         if not len(pixels):
             num_classes = self.description.num_classes
@@ -109,8 +110,9 @@ class DeployedNetwork:
         """
         channels, size = self.description.skeleton.in_channels, self.description.image_size
         if not isinstance(images, Tensor | np.ndarray):
-            if isinstance(images, str | Path):
-                raise DataError("expected a list of pictures, got a single path; put it into a list")
+            if isinstance(images, str | Path | bytes | Image.Image):
+                what = "path" if isinstance(images, str | Path) else "picture"
+                raise DataError(f"expected a list of pictures, got a single {what}; put it into a list")
             decoded = [_decoded(picture, size, channels) for picture in images]
             images = np.stack(decoded) if decoded else np.zeros((0, channels, size, size), dtype=np.uint8)
         tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.cpu()
@@ -135,8 +137,14 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
     if isinstance(picture, Image.Image):
         try:
             return image_array(picture, size, channels)
-        except ValueError as error:
-            raise DataError(f"{picture}: {error}") from error
+        except (OSError, ValueError) as error:
+            name = getattr(picture, "filename", "") or f"a picture of {picture.width}x{picture.height} pixels"
+            raise DataError(f"{name} cannot be read ({error}); give a whole picture") from error
+    if not isinstance(picture, str | Path):
+        raise DataError(
+            f"expected paths or PIL images in a list of pictures, got {type(picture).__name__}; give arrays as one "
+            "N x C x S x S array, and open the bytes of files with PIL"
+        )
     path = Path(picture)
     try:
         data = path.read_bytes()
@@ -214,9 +222,11 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: 
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown, a package is missing, or a `*.pt2` is not trusted.
+        UsageError: If there is no such file, its format is unknown, a package is missing, a `*.pt2` is not trusted, or
+            there is no such device.
     """
-    file = _network_file(Path(path))
+    file = network_file(Path(path))
+    _check_device(device)
     if file.suffix == ".safetensors":
         subnet, description = load_network(file)
         fold_batchnorm(subnet)
@@ -233,17 +243,13 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: 
     return _load_segments(file, num_threads)
 
 
-def _network_file(path: Path) -> Path:
-    if path.is_dir():
-        there = [path / name for name in FILES if (path / name).exists()]
-        if not there:
-            raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
-        return there[0]
-    if not path.exists():
-        raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
-    if path.suffix not in {Path(name).suffix for name in FILES}:
-        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx, .pt2 or the {MANIFEST} of segments")
-    return path
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"device {device}: there is no such device; expected cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device}: PyTorch sees no CUDA device here; use cpu")
 
 
 def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.tensor_metadata import load_metadata

@@ -15,9 +15,10 @@ from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.looks_at_test_images import look_of, note_look
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
     check_goal,
@@ -29,7 +30,7 @@ from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
 from aebnas_bo.deploy.training_folders import CHECKPOINT_FILE, RECIPE_DIGITS, Training, training_folder, write_recipe
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -116,8 +117,7 @@ def choose_candidate(
         DataError: If the images cannot be read.
         CorruptStateError: If the images are not those of the study.
     """
-    if not folder.holds_study:
-        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    folder.require_study()
     check_after_search(settings)
     with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()

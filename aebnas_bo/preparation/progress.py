@@ -136,7 +136,7 @@ class RunProgress:
             prefix: What stands before the figures.
         """
         if self._on_epoch is not None:
-            self._on_epoch(self._name, report)
+            self._on_epoch(self._phase.name if self._phase is not None else "", report)
         figures = f"{prefix}loss {report.loss:.3f}  {report.images_per_s:.0f} images/s"
         self.update(before + report.epoch, figures)
 

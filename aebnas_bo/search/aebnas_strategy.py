@@ -20,6 +20,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+
+import surrogates  # noqa: F401  before BoTorch, whose import it keeps quiet
+
+# isort: split
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem

@@ -14,6 +14,10 @@ from functools import partial
 from itertools import islice
 
 import torch
+
+import aebnas_bo.search.quiet_ax  # noqa: F401
+
+# isort: split
 from ax.adapter.registry import Generators
 from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice, OrderedChoiceToIntegerRange
 from ax.api.client import Client

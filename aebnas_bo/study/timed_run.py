@@ -28,6 +28,7 @@ from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_beg
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
@@ -139,8 +140,8 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     supernet_s = epochs * num_images * speed.supernet_s
     then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
     progress.message(
-        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: supernet {epochs} epochs, about "
-        f"{duration_text(supernet_s)}; then search, {then} in the rest"
+        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: supernet "
+        f"{counted(epochs, 'epoch')}, about {duration_text(supernet_s)}; then search, {then} in the rest"
     )
     return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
 
@@ -293,14 +294,14 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     if name == "rungs" and not value:
         text = "no short list, all time for the final trainings"
     elif name == "rungs" and isinstance(value, tuple):
-        steps = ", then ".join(f"{count} networks for {epochs} epochs" for count, epochs in value)
+        steps = ", then ".join(f"{counted(count, 'network')} for {counted(epochs, 'epoch')}" for count, epochs in value)
         text = f"short list: {steps}"
     elif isinstance(value, tuple):
         text = f"final trainings: {', '.join(map(str, value))} epochs"
         if isinstance(teacher := made.get("teacher"), tuple):
-            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {teacher[1]} epochs"
+            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
     else:
-        text = f"search ended after {value} trials"
+        text = f"search ended after {counted(int(str(value)), 'trial')}"
     return f"{duration_text(seconds)}: {text}"
 
 
