@@ -38,7 +38,7 @@ cifar10: $(STAMP)
 	  --methods static aebnas --cache $(CIFAR10)/cache $(ARGS)
 	AEBNAS_BO_CACHE=$(CIFAR10)/cache \
 	  $(VENV)/bin/aebnas-bo compare $(CONFIG) --max-average-macs 2.44 --out $(CIFAR10) $(ARGS)
-	$(VENV)/bin/aebnas-bo run --config $(CONFIG) --out $(CIFAR10)/free-seed0 --resume $(ARGS)
+	$(VENV)/bin/aebnas-bo run --config $(CONFIG) --out $(CIFAR10)/free-seed0 --resume-or-start $(ARGS)
 	for method in $(METHODS); do \
 	  $(VENV)/bin/aebnas-bo train $(CIFAR10)/$$method-seed0 --select 'macs<=2.44' --seeds 0-2 || exit 1; \
 	done
@@ -49,7 +49,7 @@ cifar10: $(STAMP)
 	  $(VENV)/bin/python -m benchmarks.hand_made $(CIFAR10)/aebnas-bo-seed0 --activation $$activation --seeds 0 1 2 \
 	    --out $(CIFAR10)/hand-made.csv || exit 1; \
 	done
-	$(VENV)/bin/aebnas-bo fidelity $(CONFIG) $(FIDELITY) --out $(CIFAR10)/fidelity --resume $(ARGS)
+	$(VENV)/bin/aebnas-bo fidelity $(CONFIG) $(FIDELITY) --out $(CIFAR10)/fidelity --resume-or-start $(ARGS)
 	$(VENV)/bin/python -m benchmarks.final_table $(addprefix $(CIFAR10)/,$(addsuffix -seed0,$(METHODS) free)) \
 	  --hand-made $(CIFAR10)/hand-made.csv --budget 2.44 --out $(CIFAR10)/results
 

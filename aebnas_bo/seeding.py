@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from aebnas_bo.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def child_seed(seed: int, *names: str | int) -> int:
@@ -26,6 +29,8 @@ def child_seed(seed: int, *names: str | int) -> int:
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
     """Return a CPU `torch.Generator` for one named consumer."""
+    import torch  # noqa: PLC0415  it takes seconds, and `--seeds` is read before
+
     return torch.Generator().manual_seed(child_seed(seed, *names))
 
 

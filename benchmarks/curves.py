@@ -72,8 +72,8 @@ def check_hypervolume(value: float, observed: Sequence[Observation], objectives:
     Raises:
         ValueError: If they differ by more than rounding.
     """
-    points = -to_maximize([one.metrics for one in observed], objectives).numpy()
-    reference = -reference_to_maximize(objectives).numpy()
+    points = -to_maximize([one.metrics for one in observed], objectives)
+    reference = -reference_to_maximize(objectives)
     theirs = float(HV(ref_point=reference)(points))
     if not np.isclose(value, theirs, rtol=1e-9, atol=1e-12):
         raise ValueError(f"hypervolume is {value} by BoTorch and {theirs} by pymoo")

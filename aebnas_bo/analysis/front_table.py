@@ -10,6 +10,7 @@ from aebnas_bo.analysis.pareto import admissible, nearest_to_admissible
 from aebnas_bo.analysis.trained_point import TrainedPoint, nearest_trained, trained_text
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.trial import Observation, Place, Trial, observations
+from aebnas_bo.storage.count_text import counted
 
 MOST_ROWS = 30
 
@@ -34,7 +35,7 @@ def front_table(
     num_networks = len({one.key for one in front})
     settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
     table = Table(
-        title=f"Pareto front: {num_networks} network{'s' * (num_networks != 1)}{settings}{note}, as estimated",
+        title=f"Pareto front: {counted(num_networks, 'network')}{settings}{note}, as estimated",
         title_justify="left",
     )
     table.add_column("key", no_wrap=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from botorch.utils.multi_objective.hypervolume import Hypervolume
-from botorch.utils.multi_objective.pareto import is_non_dominated
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from aebnas_bo.analysis.pareto import admissible
+from aebnas_bo.analysis.pareto import admissible, non_dominated
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
 from aebnas_bo.search.trial import Trial, observations
 
@@ -40,22 +38,42 @@ def hypervolume_curve(
         `(trial number, hypervolume)` per trial; the values never fall.
     """
     reference = reference_to_maximize(objectives)
-    indicator = Hypervolume(ref_point=reference)
-    front = torch.empty(0, len(objectives), dtype=torch.float64)
+    front = np.empty((0, len(objectives)))
     curve: list[tuple[int, float]] = []
     value = 0.0
     for trial in trials:
         observed = observations([trial])
         counted = admissible(observed if has_settings else observed[:1], objectives)
         points = to_maximize([one.metrics for one in counted], objectives)
-        new = [point for point in points if bool((point > reference).all()) and not _is_dominated(point, front)]
+        new = [point for point in points if (point > reference).all() and not _is_dominated(point, front)]
         if new:
-            front = torch.cat([front, torch.stack(new)])
-            front = front[is_non_dominated(front)]
-            value = max(value, float(indicator.compute(front)))
+            front = np.vstack([front, *new])
+            front = front[non_dominated(front)]
+            value = max(value, _volume(front - reference))
         curve.append((trial.number, value))
     return curve
 
 
-def _is_dominated(point: Tensor, front: Tensor) -> bool:
-    return bool((front >= point).all(dim=-1).any())
+def _is_dominated(point: NDArray[np.float64], front: NDArray[np.float64]) -> bool:
+    return bool((front >= point).all(axis=1).any())
+
+
+def _volume(points: NDArray[np.float64]) -> float:
+    """Return the volume that points dominate over the origin, by slices along the last objective.
+
+    Args:
+        points: `n x m` positive values; larger is better.
+
+    References:
+        J. D. Knowles. Local-Search and Hybrid Evolutionary Algorithms for Pareto Optimization. PhD thesis, University
+        of Reading, 2002 (hypervolume by slicing objectives).
+    """
+    if points.shape[1] == 1:
+        return float(points.max())
+    points = points[np.argsort(-points[:, -1], kind="stable")]
+    heights = points[:, -1] - np.append(points[1:, -1], 0.0)
+    if points.shape[1] == 2:
+        return float(np.maximum.accumulate(points[:, 0]) @ heights)
+    return sum(
+        float(height) * _volume(points[: count + 1, :-1]) for count, height in enumerate(heights) if height > 0.0
+    )

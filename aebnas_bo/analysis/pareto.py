@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from botorch.utils.multi_objective.pareto import is_non_dominated
+import numpy as np
+from numpy.typing import NDArray
 
 from aebnas_bo.search.objectives import Objective, shortfall, to_maximize
 from aebnas_bo.search.trial import Observation, Trial, observations
@@ -35,10 +36,25 @@ def front_positions(metrics: Sequence[Mapping[str, float]], objectives: Sequence
     if not able:
         return []
     points = to_maximize([metrics[position] for position in able], objectives)
-    mask = is_non_dominated(points, deduplicate=True).tolist()
-    front = [position for position, is_on_front in zip(able, mask, strict=True) if is_on_front]
+    front = [able[row] for row in non_dominated(points)]
     cost = _first_cost(objectives)
     return sorted(front, key=lambda position: metrics[position][cost.name])
+
+
+def non_dominated(points: NDArray[np.float64]) -> list[int]:
+    """Return the rows that no other row dominates, in their order; of equal rows the first.
+
+    BoTorch has such a function, but PyTorch takes seconds to import and `status` has to answer at once.
+
+    Args:
+        points: `n x m` values; larger is better.
+    """
+    kept: list[int] = []
+    descending = np.lexsort(-points.T[::-1])  # stable: a row comes after every row that dominates or equals it
+    for row in descending.tolist():
+        if not (points[kept] >= points[row]).all(axis=1).any():
+            kept.append(row)
+    return sorted(kept)
 
 
 def _first_cost(objectives: Sequence[Objective]) -> Objective:

@@ -16,6 +16,7 @@ from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_trai
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.storage.atomic_files import replacing
+from aebnas_bo.storage.count_text import counted
 
 INK = "#1b2a41"
 FRONT = "#c8102e"
@@ -197,7 +198,7 @@ def _zoom(axes: Axes, data: FrontData) -> None:
         axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
     below = [(data.num_below(bottom), "trial")]
     below.append((sum(point.accuracy < bottom for point in data.trained), "short training"))
-    hidden = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in below if count)
+    hidden = ", ".join(counted(count, name) for count, name in below if count)
     if hidden:
         axes.text(0.01, 0.015, f"below this range: {hidden}", transform=axes.transAxes, fontsize=8.5, color="#66717d")
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+import surrogates  # noqa: F401  before BoTorch, whose import it keeps quiet
+
+# isort: split
 from botorch.exceptions.errors import ModelFittingError
 
 from aebnas_bo.analysis.tables import write_csv

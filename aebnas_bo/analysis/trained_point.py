@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from aebnas_bo.storage.count_text import counted
+
 TrainingKind = Literal["short", "final", "plain"]
 TRAININGS: dict[TrainingKind, str] = {
     "short": "short training",
@@ -37,7 +39,7 @@ class TrainedPoint:
     @property
     def training(self) -> str:
         """How the network was trained, in words."""
-        return f"{TRAININGS[self.kind]}, {self.epochs} epochs"
+        return f"{TRAININGS[self.kind]}, {counted(self.epochs, 'epoch')}"
 
 
 def by_training(points: Sequence[TrainedPoint]) -> dict[str, list[TrainedPoint]]:
@@ -82,4 +84,4 @@ def trained_text(point: TrainedPoint | None) -> str:
     if point is None:
         return "–"
     short = " (short)" if point.kind == "short" else ""
-    return f"{point.accuracy:.2f} at {point.average_macs:.4f}, {point.epochs} epochs{short}"
+    return f"{point.accuracy:.2f} at {point.average_macs:.4f}, {counted(point.epochs, 'epoch')}{short}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from aebnas_bo.cli.compare_command import compare
@@ -14,12 +16,23 @@ from aebnas_bo.cli.run_command import run
 from aebnas_bo.cli.space_command import space
 from aebnas_bo.cli.status_command import status
 from aebnas_bo.cli.train_command import train
+from aebnas_bo.storage.version import __version__
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 for command in (run, train, export, predict, latency, latency_table, report, status, space, fidelity, compare):
     app.command()(command)
 
 
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"aebnas-bo {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Bayesian search for early-exit neural networks."""

@@ -45,23 +45,26 @@ def compare(
     )
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.config.loading import load_config
-        from aebnas_bo.experiments.comparison.comparison_study import run_comparison
-        from aebnas_bo.experiments.comparison.comparison_tables import terminal_table, write_outputs
         from aebnas_bo.experiments.comparison.method_files import method_files
-        from aebnas_bo.preparation.progress import RunProgress
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RUNS
 
+        wanted = parse_seeds(seeds)
         load_config(config)  # a mistake there is none of the methods'
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
         configs = {name: load_config(config, options, path) for name, path in files.items()}
+
+        from aebnas_bo.analysis.table_layout import print_table
+        from aebnas_bo.experiments.comparison.comparison_study import run_comparison
+        from aebnas_bo.experiments.comparison.comparison_tables import terminal_table, write_outputs
+
         folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
-        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            runs = run_comparison(configs, parse_seeds(seeds), folder, progress=progress)
+        with command.progress() as progress:
+            runs = run_comparison(configs, wanted, folder, progress=progress)
         write_outputs(folder, runs)
 
         def draw(stdout: Console) -> None:
-            stdout.print(terminal_table(runs))
+            print_table(stdout, terminal_table(runs))
             stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)
 
         document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}

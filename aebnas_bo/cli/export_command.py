@@ -36,16 +36,20 @@ def export(
     quiet: QuietOption = False,
 ) -> None:
     """Write a trained network to files that run without the run folder."""
-    with reported_errors(as_json, quiet):
+    with reported_errors(as_json, quiet) as command:
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+        from aebnas_bo.analysis.stored_choice import stored_choice
         from aebnas_bo.storage.run_folder import RunFolder
 
+        folder, chosen = RunFolder(run), parse_selection(selection)
+        stored_choice(folder, chosen)
+
+        from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+
         wanted = check_formats(formats or ["torch"])
-        folder = RunFolder(run)
-        source = trained_network(folder, parse_selection(selection), seed, recipe=recipe)
+        source = trained_network(folder, chosen, seed, recipe=recipe)
         target = out or folder.path / "exported" / source.parent.name
-        written = {name: str(export_network(source, name, target / name)) for name in wanted}
+        written = {name: str(export_network(source, name, target / name, check=command.stop.check)) for name in wanted}
 
         def draw(stdout: Console) -> None:
             for name, path in written.items():

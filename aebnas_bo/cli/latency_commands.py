@@ -26,21 +26,29 @@ def latency(
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
     out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Time an exported network on real pictures: early exits beside none, in PyTorch and, if it is there, ONNX."""
-    with reported_errors(as_json, quiet=False):
-        from aebnas_bo.deploy.latency_measurement import Workload, measure_file, parse_batch_sizes
-        from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
-        from aebnas_bo.preparation.latency_preparation import make_folder_of
+    with reported_errors(as_json, quiet) as command:
+        from aebnas_bo.deploy.exported_files import file_of_weights, picture_files
+        from aebnas_bo.storage.run_folder import make_folder_of
 
-        sizes = parse_batch_sizes(batch_sizes)
+        file_of_weights(file)
+        files = picture_files(images)
         if out is not None:
             make_folder_of(out)
-        rows = measure_file(file, images, Workload(sizes, batches, threads))
+
+        from aebnas_bo.analysis.table_layout import print_table
+        from aebnas_bo.deploy.latency_measurement import Workload, measure_file, parse_batch_sizes
+        from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
+
+        workload = Workload(parse_batch_sizes(batch_sizes), batches, threads)
+        with command.progress() as progress:
+            rows = measure_file(file, files, workload, progress=progress)
         if out is not None:
             write_latency_csv(out, rows)
         document = {"latencies": [asdict(row) for row in rows]}
-        show(document, lambda stdout: stdout.print(latency_table(rows)), as_json=as_json)
+        show(document, lambda stdout: print_table(stdout, latency_table(rows)), as_json=as_json)
 
 
 def latency_table(
@@ -52,19 +60,23 @@ def latency_table(
     quiet: QuietOption = False,
 ) -> None:
     """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
-    with reported_errors(as_json, quiet, way_on="The same command starts over.") as command:
+    with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
-        from aebnas_bo.preparation.latency_preparation import make_folder_of, measure_table, write_table
-        from aebnas_bo.preparation.problem import Problem
-        from aebnas_bo.preparation.progress import RunProgress
+        from aebnas_bo.storage.count_text import counted
+        from aebnas_bo.storage.run_folder import make_folder_of
 
         loaded = load_config(config, all_settings(settings, {"device": device}))
         make_folder_of(out)
+
+        from aebnas_bo.preparation.latency_preparation import measure_table, write_table
+        from aebnas_bo.preparation.problem import Problem
+
         problem = Problem.load(loaded)
-        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+        with command.progress() as progress:
             table = measure_table(problem, progress)
         write_table(out, table)
-        text = f"{len(table.nanoseconds)} parts timed on {table.machine}, {table.device}, {table.num_threads} threads"
+        parts, threads = counted(len(table.nanoseconds), "part"), counted(table.num_threads, "thread")
+        text = f"{parts} timed on {table.machine}, {table.device}, {threads}"
         show(
             {"table": str(out), "parts": len(table.nanoseconds)},
             lambda stdout: stdout.print(f"{text}: {out}", highlight=False, soft_wrap=True),

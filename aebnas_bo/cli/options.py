@@ -32,6 +32,12 @@ TimeOption = Annotated[
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the study in the folder, which must hold one.")
+]
+StartOption = Annotated[
+    bool, typer.Option("--resume-or-start", help="Go on with the study in the folder, or begin one there.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,

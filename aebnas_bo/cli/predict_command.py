@@ -21,11 +21,16 @@ def predict(
 ) -> None:
     """Classify pictures with an exported network."""
     with reported_errors(as_json, quiet=False):
-        from aebnas_bo.deploy.prediction import picture_files, prediction_rows, prediction_table
+        from aebnas_bo.deploy.exported_files import network_file, picture_files
+
+        network_file(file)
+        files = picture_files(images)
+
+        from aebnas_bo.analysis.table_layout import print_table
+        from aebnas_bo.deploy.prediction import prediction_rows, prediction_table
         from aebnas_bo.deploy.runtime import load
 
         network = load(file, device)
-        files = picture_files(images)
         rows = prediction_rows(network, files)
         document = {"network": network.description.key, "predictions": rows}
-        show(document, lambda stdout: stdout.print(prediction_table(network, rows)), as_json=as_json)
+        show(document, lambda stdout: print_table(stdout, prediction_table(network, rows)), as_json=as_json)

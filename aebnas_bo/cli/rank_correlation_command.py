@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,10 +15,15 @@ from aebnas_bo.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    ResumeOption,
     SettingsOption,
+    StartOption,
     all_settings,
 )
-from aebnas_bo.cli.reporting import reported_errors, show
+from aebnas_bo.cli.reporting import STARTS_OVER, reported_errors, show
+
+if TYPE_CHECKING:
+    from aebnas_bo.storage.run_folder import RunFolder
 
 
 def fidelity(
@@ -30,34 +37,43 @@ def fidelity(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of draws and training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
+    resume: ResumeOption = False,
+    resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Compare estimates, and MACs alone, with networks trained alone: rank correlations with intervals."""
-    flags = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
+    flags: dict[str, object] = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
+        from aebnas_bo.storage.run_folder import check_resumable, choose_run_folder, remove_if_empty
+
+        goes_on = resume or resume_or_start
+        loaded = load_config(config, all_settings(settings, flags))  # before PyTorch, so that mistakes show at once
+        folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", goes_on)
+        if resume and not resume_or_start:
+            check_resumable(folder, is_begun=folder.config.exists())
+        command.at_end.callback(remove_if_empty, folder)
+        command.way_on = partial(_way_on, folder)
+
+        from aebnas_bo.analysis.table_layout import print_table
         from aebnas_bo.experiments.rank_correlation.band import parse_band
         from aebnas_bo.experiments.rank_correlation.correlation_study import run_fidelity
         from aebnas_bo.experiments.rank_correlation.correlation_tables import correlation_table, tau_table
         from aebnas_bo.experiments.rank_correlation.verdict import verdict
-        from aebnas_bo.preparation.progress import RunProgress
-        from aebnas_bo.storage.run_folder import choose_run_folder, remove_if_empty
 
-        limits = {"fidelity.band": None if band is None else list(parse_band(band))}
-        loaded = load_config(config, all_settings(settings, {**flags, **limits}))
-        folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", resume)
-        command.at_end.callback(remove_if_empty, folder)
-        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
-            report = run_fidelity(loaded, folder, resume=resume, progress=progress)
+        if band is not None:
+            flags["fidelity.band"] = list(parse_band(band))
+            loaded = load_config(config, all_settings(settings, flags))
+        with command.progress() as progress:
+            report = run_fidelity(loaded, folder, resume=goes_on, progress=progress)
 
         def draw(stdout: Console) -> None:
-            stdout.print(tau_table(report.agreements))
+            print_table(stdout, tau_table(report.agreements))
             stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
-            stdout.print(correlation_table(report.agreements))
+            print_table(stdout, correlation_table(report.agreements))
             stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
 
         document = {
@@ -67,3 +83,10 @@ def fidelity(
             "seconds": report.seconds,
         }
         show(document, draw, as_json=as_json, width=160)
+
+
+def _way_on(folder: RunFolder) -> str:
+    """Say how to go on once a signal has stopped the study."""
+    if folder.config.exists():
+        return f"The same command goes on with --out {shlex.quote(str(folder.path))} --resume."
+    return f"Nothing is stored yet. {STARTS_OVER}"

@@ -1,8 +1,8 @@
 """How every command ends: results on stdout, problems on stderr, an exit code.
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (`--resume` goes on), 141 nobody reads the
-result any more.
+corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (the message says how to go on), 141 nobody
+reads the result any more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,6 +25,10 @@ from aebnas_bo.cli.stopping import StopSignals
 from aebnas_bo.errors import AebnasError, ConfigError, OutOfMemoryError, StopRequested, StorageError
 from aebnas_bo.preparation.consoles import PlainConsole
 
+if TYPE_CHECKING:
+    from aebnas_bo.preparation.progress import RunProgress
+
+STARTS_OVER = "The same command starts over."
 WIDTH = 140  # of tables that go into a file or a pipe
 
 
@@ -45,12 +49,25 @@ class Command:
     stop: StopSignals
     as_json: bool
     quiet: bool
-    way_on: Callable[[], str]
+    way_on: Callable[[], str] = lambda: STARTS_OVER
     at_end: ExitStack = field(default_factory=ExitStack)
+    _running: RunProgress | None = None
+
+    def progress(self) -> RunProgress:
+        """Return what shows how far it is, and ends it where a signal came."""
+        from aebnas_bo.preparation.progress import RunProgress
+
+        self._running = RunProgress(self.stderr, self.quiet, self.stop.check)
+        return self._running
+
+    @property
+    def position(self) -> str:
+        """How far it is, in words; empty before the first step."""
+        return self._running.position if self._running is not None else ""
 
 
 @contextmanager
-def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resume.") -> Iterator[Command]:
+def reported_errors(as_json: bool, quiet: bool, way_on: str = STARTS_OVER) -> Iterator[Command]:
     """Run a command; errors and signals become messages and exit codes.
 
     Args:
@@ -75,8 +92,8 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = "Go on with --resu
         drop_stdout()
         raise typer.Exit(PIPE_CLOSED) from None
     except StopRequested as request:
-        text = Text.assemble((str(request), "bold"), f"; what was finished is stored. {command.way_on()}")
-        stderr.print(text)
+        where = f" with {command.position}" if command.position else ""
+        stderr.print(Text.assemble((str(request), "bold"), f"{where}. {command.way_on()}"), soft_wrap=True)
         _end(type(request).__name__, request.exit_code, problems=[str(request)], as_json=as_json)
     except Exception as error:
         known = error if isinstance(error, AebnasError) else _machine_failure(error)

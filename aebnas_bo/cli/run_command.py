@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,16 +20,19 @@ from aebnas_bo.cli.options import (
     MaxMacsOption,
     MinAccuracyOption,
     QuietOption,
+    ResumeOption,
     SettingsOption,
+    StartOption,
     TimeOption,
     all_settings,
     limit_flags,
 )
-from aebnas_bo.cli.reporting import Command, reported_errors, show
+from aebnas_bo.cli.reporting import STARTS_OVER, Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
 
 if TYPE_CHECKING:
     from aebnas_bo.analysis.summary import Summary
+    from aebnas_bo.config.schema import Config
     from aebnas_bo.storage.run_folder import RunFolder
     from aebnas_bo.study.timed_run import TimedResult
 
@@ -42,7 +46,8 @@ def run(
     max_latency_ms: MaxLatencyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the run folder.")] = False,
+    resume: ResumeOption = False,
+    resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -53,48 +58,63 @@ def run(
         budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy, max_latency_ms=max_latency_ms
     )
     with reported_errors(as_json, quiet) as command:
+        from aebnas_bo.storage.run_folder import remove_if_empty
+
         minutes = None if time_budget is None else parse_minutes(time_budget)
         options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
-        _run(config, options, command, out=out, resume=resume)
+        folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
+        command.at_end.callback(remove_if_empty, folder)
+        command.way_on = partial(_way_on, folder)
+        _run(loaded, folder, command, options=options, has_file=config is not None)
 
 
-def _run(
-    config_path: Path | None,
-    options: list[str],
-    command: Command,
-    *,
-    out: Path | None,
-    resume: bool,
-) -> None:
-    # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
+def _choose(
+    config_path: Path | None, options: list[str], out: Path | None, *, resume: bool, may_start: bool
+) -> tuple[RunFolder, Config]:
+    """Return the run folder and what file and options say, without PyTorch, so that mistakes show at once."""
     from aebnas_bo.config.loading import load_config
-    from aebnas_bo.deploy.front_with_trained import draw_front
-    from aebnas_bo.preparation.problem import Problem
-    from aebnas_bo.preparation.progress import RunProgress
-    from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder, remove_if_empty
-    from aebnas_bo.study.resuming import given_config, resumed_config
-    from aebnas_bo.study.running import run_study
-    from aebnas_bo.study.timed_run import planned_settings, run_in_time
+    from aebnas_bo.storage.run_folder import RunFolder, check_resumable, choose_run_folder
+    from aebnas_bo.study.resuming import given_config
 
-    if out is not None and resume:
+    goes_on = resume or may_start
+    if out is not None and goes_on:
         config = given_config(RunFolder(out), config_path, options)
     else:
         config = load_config(config_path, options)
-    folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", resume)
-    command.at_end.callback(remove_if_empty, folder)
-    command.way_on = lambda: "Go on with --resume." if folder.holds_study else "Give the same command again."
-    overruled: list[str] = []
+    folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", goes_on)
+    if resume and not may_start:
+        check_resumable(folder, is_begun=folder.holds_study)
+    return folder, config
+
+
+def _way_on(folder: RunFolder) -> str:
+    """Say how to go on once a signal has stopped the run."""
     if folder.holds_study:
+        return f"Go on with: aebnas-bo run --out {shlex.quote(str(folder.path))} --resume"
+    return f"Nothing is stored yet. {STARTS_OVER}"
+
+
+def _run(config: Config, folder: RunFolder, command: Command, *, options: list[str], has_file: bool) -> None:
+    # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
+    from aebnas_bo.deploy.front_with_trained import draw_front
+    from aebnas_bo.preparation.problem import Problem
+    from aebnas_bo.study.resuming import resumed_config
+    from aebnas_bo.study.running import run_study
+    from aebnas_bo.study.timed_run import planned_settings, run_in_time
+
+    overruled: list[str] = []
+    is_begun = folder.holds_study
+    if is_begun:
         config, overruled = planned_settings(config, folder, options)
-        config = resumed_config(folder.study, config, has_file=config_path is not None, options=options)
+        config = resumed_config(folder.study, config, has_file=has_file, options=options)
     timed: TimedResult | None = None
-    with RunProgress(command.stderr, command.quiet, command.stop.check) as progress:
+    with command.progress() as progress:
         for line in overruled:
             progress.message(line)
         if config.time_budget is None:
-            summary = run_study(Problem.load(config), folder, progress, resume=resume)
+            summary = run_study(Problem.load(config), folder, progress, resume=is_begun)
         else:
-            timed = run_in_time(Problem.load(config), folder, progress, resume=resume)
+            timed = run_in_time(Problem.load(config), folder, progress, resume=is_begun)
             summary = timed.summary
     draw_front(folder)  # again, with the networks that were trained
     trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
@@ -110,20 +130,22 @@ def _print_result(
     from aebnas_bo.analysis.pareto import pareto_front
     from aebnas_bo.analysis.summary import corrected_accuracies
     from aebnas_bo.analysis.supernet_check import supernet_warning
+    from aebnas_bo.analysis.table_layout import print_table
     from aebnas_bo.deploy.front_with_trained import trained_points
     from aebnas_bo.search.trial_store import TrialStore
+    from aebnas_bo.storage.count_text import counted
     from aebnas_bo.study.timed_output import next_step, print_timed
 
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
     front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
-    stdout.print(front_table(front, objectives, corrected, trained=trained_points(folder)))
+    print_table(stdout, front_table(front, objectives, corrected, trained=trained_points(folder)))
     if optimism := optimism_text(summary.optimism):
         stdout.print(optimism, highlight=False, soft_wrap=True)
     if limits := limits_text(trials, objectives):
         stdout.print(limits, highlight=False, soft_wrap=True)
     stdout.print(
-        f"hypervolume {summary.hypervolume_with_settings:.4f} after {sum(summary.trials.values())} trials "
+        f"hypervolume {summary.hypervolume_with_settings:.4f} after {counted(sum(summary.trials.values()), 'trial')} "
         f"({summary.hypervolume:.4f} at their own thresholds alone); "
         f"everything is in {folder.path}",
         highlight=False,

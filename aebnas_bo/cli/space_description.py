@@ -20,6 +20,7 @@ from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.remarks import remarks
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.supernet.subnet import Subnet
 
 SAMPLES = 500
@@ -56,8 +57,8 @@ def _read(path: Path | None) -> tuple[NetworkSpace, str]:
     if path is None or not is_declaration(path):
         space = Problem.load(load_config(path)).space
         channels, classes = space.skeleton.in_channels, space.skeleton.num_classes
-        plural = "s" if channels > 1 else ""
-        return space, f"images of the configuration ({channels} channel{plural}, {classes} classes)"
+        kind = f"{counted(channels, 'channel')}, {counted(classes, 'class', 'classes')}"
+        return space, f"images of the configuration ({kind})"
     try:
         declaration = load_config(None, [f"space={json.dumps(str(path))}"]).space
         space = NetworkSpace(declaration, IN_CHANNELS, NUM_CLASSES)

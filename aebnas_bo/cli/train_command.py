@@ -67,6 +67,16 @@ def train(
     options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
         from aebnas_bo.analysis.selection import parse_selection
+        from aebnas_bo.analysis.stored_choice import stored_choice
+        from aebnas_bo.seeding import parse_seeds
+        from aebnas_bo.shortlist.shortlist_request import check_shortlist
+        from aebnas_bo.storage.run_folder import RunFolder
+
+        chosen = parse_selection(selection)
+        given_seeds = None if seeds is None else parse_seeds(seeds)
+        check_shortlist(shortlist, chosen)
+        stored_choice(RunFolder(run), chosen)
+
         from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.per_class_tables import write_confusion_csv
@@ -74,17 +84,13 @@ def train(
         from aebnas_bo.deploy.trained_table import write_outputs_csv
         from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
         from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, train_candidate, training_of
-        from aebnas_bo.preparation.progress import RunProgress
-        from aebnas_bo.seeding import parse_seeds
-        from aebnas_bo.shortlist.shortlist_study import check_shortlist, shortlisted
+        from aebnas_bo.shortlist.shortlist_study import shortlisted
         from aebnas_bo.shortlist.shortlist_table import judgement_row, print_shortlist
-        from aebnas_bo.storage.run_folder import RunFolder
 
         goal = None if tune_for is None else parse_goal(tune_for)
-        check_shortlist(shortlist, parse_selection(selection))
-        candidate = choose_candidate(RunFolder(run), parse_selection(selection), options, goal=goal)
-        wanted = [candidate.problem.config.seed] if seeds is None else parse_seeds(seeds)
-        with RunProgress(command.stderr, quiet, command.stop.check) as progress:
+        candidate = choose_candidate(RunFolder(run), chosen, options, goal=goal)
+        wanted = [candidate.problem.config.seed] if given_seeds is None else given_seeds
+        with command.progress() as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, is_again=again, progress=progress) for seed in wanted]
             ground = PlainGround(candidate.folder, candidate.problem)
@@ -133,17 +139,18 @@ def _print_training(
         plains: Plain networks trained by the same recipe.
         every: All trainings of the architecture.
     """
+    from aebnas_bo.analysis.table_layout import print_table
     from aebnas_bo.deploy.looks_at_test_images import looks_text
     from aebnas_bo.deploy.per_class_tables import class_table, confusions_line, reference_text
     from aebnas_bo.deploy.trained_table import other_recipes, outputs_table, training_table
 
-    stdout.print(training_table(networks, plains))
+    print_table(stdout, training_table(networks, plains))
     first, answers = networks[0], networks[0].test.by_class
     if answers is not None:
         stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
-    stdout.print(outputs_table(first))
+    print_table(stdout, outputs_table(first))
     if answers is not None:
-        stdout.print(class_table(first, answers))
+        print_table(stdout, class_table(first, answers))
         stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
     stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
     for line in other_recipes(every, first.origin.recipe):

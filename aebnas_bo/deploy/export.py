@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from aebnas_bo.analysis.selection import Selection, select
+from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.analysis.stored_choice import stored_choice
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.exported_files import MANIFEST, NETWORK_FILE
 from aebnas_bo.deploy.model_card import model_card
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
-from aebnas_bo.deploy.runtime import MANIFEST
 from aebnas_bo.deploy.segments import drop_tail, segments
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import UsageError
-from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.atomic_files import filling, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
@@ -57,10 +57,7 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
         UsageError: If the folder holds no study, nothing meets the selection, or the network is not trained so.
         NetworkFileError: If a trained network's file is damaged.
     """
-    if not folder.holds_study:
-        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
-    with TrialStore.open_read_only(folder.study) as store:
-        observed = select(store.trials(), store.study.objectives, selection)
+    observed = stored_choice(folder, selection)
     trained = trained_networks(folder, observed.key)
     fitting = [
         one
@@ -79,14 +76,15 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
     raise UsageError(f"--recipe {recipe}: network {observed.key} has no such training; its recipes are {known}")
 
 
-def export_network(source: Path, format_: Format, folder: Path) -> Path:
+def export_network(source: Path, format_: Format, folder: Path, *, check: Callable[[], None] = lambda: None) -> Path:
     """Write a trained network in one format, with its description and a model card beside it.
 
     Args:
         source: File of a trained network.
         format_: `torch`: one safetensors file; `onnx`: one file for single images that stops early; `onnx-segments`:
             one file per segment for batches; `torch-export`: a program for single images that stops early.
-        folder: Where to; made if it is not there.
+        folder: Where to; made if it is not there. Its files appear together once all are written.
+        check: Called before they appear; may raise, and then nothing is left.
 
     Returns:
         The file, or of segments the folder: what `load` takes, except a program (`torch-export`).
@@ -98,16 +96,17 @@ def export_network(source: Path, format_: Format, folder: Path) -> Path:
     if folder.resolve() == source.parent.resolve():  # what is exported may lack weights that later tunings need
         raise UsageError(f"--out {folder}: is the folder of the training; give another folder")
     subnet, description = load_network(source)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {folder}: cannot be created ({error.strerror}); give another folder") from error
     writers: dict[Format, Write] = {
         "torch": _torch, "onnx": _onnx, "onnx-segments": _onnx_segments, "torch-export": _torch_export,
     }  # fmt: skip
-    name = writers[format_](folder, subnet, description)
-    write_text(folder / "network.json", description.to_json() + "\n")
-    write_text(folder / "MODEL_CARD.md", model_card(description, name))
+    try:
+        with filling(folder) as temporary:
+            name = writers[format_](temporary, subnet, description)
+            write_text(temporary / "network.json", description.to_json() + "\n")
+            write_text(temporary / "MODEL_CARD.md", model_card(description, name))
+            check()
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot be written ({error.strerror}); give another folder") from error
     return folder if name == MANIFEST else folder / name
 
 

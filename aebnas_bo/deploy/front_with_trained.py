@@ -10,6 +10,7 @@ from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.plain_family import plain_width
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 
 
@@ -55,5 +56,5 @@ def draw_front(folder: RunFolder) -> None:
 
 def _point(kind: TrainingKind, network: NetworkDescription, name: str) -> TrainedPoint:
     epochs, on_validation = network.origin.epochs, network.validation
-    name = f"{name}, seed {network.origin.seed}, {epochs} epochs"
+    name = f"{name}, seed {network.origin.seed}, {counted(epochs, 'epoch')}"
     return TrainedPoint(network.key, kind, epochs, on_validation.accuracy, on_validation.average_macs, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import torch
 from torch import Tensor
 
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.exported_files import file_of_weights, picture_files
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import READERS, WRITERS, open_session, write_early_exit, write_segments
-from aebnas_bo.deploy.prediction import picture_files
 from aebnas_bo.deploy.runtime import (
     DeployedNetwork,
     Engine,
@@ -33,6 +34,7 @@ from aebnas_bo.deploy.runtime import (
 from aebnas_bo.deploy.segments import Segment, segments
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.silenced_remarks import without_remarks
+from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.macs import millions
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
@@ -98,28 +100,28 @@ def parse_batch_sizes(text: str) -> list[int]:
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def measure_file(path: Path, pictures: Sequence[Path], workload: Workload) -> list[Latency]:
+def measure_file(
+    path: Path, pictures: Sequence[Path], workload: Workload, *, progress: RunProgress | None = None
+) -> list[Latency]:
     """Measure an exported network on pictures; onnxruntime is left out where its packages are not installed.
 
     Args:
         path: A network file of the format `torch`, or its folder.
         pictures: Pictures and folders of pictures.
         workload: What is timed.
+        progress: Shows how far it is.
 
     Raises:
         UsageError: If the file is of another format.
         NetworkFileError: If it is damaged.
         DataError: If pictures are missing or cannot be read.
     """
-    file = path / NETWORK_FILE if path.is_dir() else path
-    if file.suffix != ".safetensors" or not file.exists():
-        raise UsageError(f"{path}: expected a network of the format torch ({NETWORK_FILE}), which all others come from")
-    subnet, description = load_network(file)
+    subnet, description = load_network(file_of_weights(path))
     fold_batchnorm(subnet)
     pixels = DeployedNetwork(description, StepwiseEngine(description, [])).pixels(picture_files(pictures))
     torch.set_num_threads(workload.num_threads)
     has_onnx = all(find_spec(name) is not None for name in (*WRITERS, *READERS))
-    return measure_latency(subnet, description, pixels, workload=workload, has_onnx=has_onnx)
+    return measure_latency(subnet, description, pixels, workload=workload, has_onnx=has_onnx, progress=progress)
 
 
 def measure_latency(
@@ -129,6 +131,7 @@ def measure_latency(
     *,
     workload: Workload,
     has_onnx: bool = True,
+    progress: RunProgress | None = None,
 ) -> list[Latency]:
     """Measure a network.
 
@@ -138,6 +141,7 @@ def measure_latency(
         pixels: Real images, `N x C x S x S` in [0, 1]; taken again from the start where a measurement needs more.
         workload: What is timed.
         has_onnx: Whether to measure onnxruntime beside PyTorch.
+        progress: Shows how far it is.
 
     Returns:
         A row per runtime, batch size and variant.
@@ -145,11 +149,11 @@ def measure_latency(
     variants = _described(description)
     found = []
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        for runtime, batch_size, engines in _engines(
-            subnet, variants, Path(folder), workload=workload, has_onnx=has_onnx
-        ):
+        measured = _engines(subnet, variants, Path(folder), workload=workload, has_onnx=has_onnx)
+        show = _show_runs(progress, workload.num_batches * sum(len(engines) for _, _, engines in measured))
+        for runtime, batch_size, engines in measured:
             batches = _batches(pixels, batch_size, workload.num_batches)
-            times = _timed(engines, batches, workload.num_threads)
+            times = _timed(engines, batches, workload.num_threads, on_run=partial(show, f"{runtime}, {batch_size}"))
             for variant, engine in engines.items():
                 macs = _average_macs(engine, variants[variant], batches)
                 milliseconds = 1000.0 * np.array(times[variant])
@@ -165,6 +169,21 @@ def measure_latency(
                     )
                 )
     return found
+
+
+def _show_runs(progress: RunProgress | None, total: int) -> Callable[[str], None]:
+    """Return what is called after each timed run with what it was of."""
+    done = 0
+    if progress is not None:
+        progress.start("timed batches", total)
+
+    def show(figures: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress.update(done, figures)
+
+    return show
 
 
 def _described(description: NetworkDescription) -> dict[str, NetworkDescription]:
@@ -236,7 +255,9 @@ def _batches(pixels: Tensor, batch_size: int, count: int) -> list[Tensor]:
     return list(torch.split(pixels[at], batch_size))
 
 
-def _timed(engines: Variants, batches: Sequence[Tensor], num_threads: int) -> dict[str, list[float]]:
+def _timed(
+    engines: Variants, batches: Sequence[Tensor], num_threads: int, *, on_run: Callable[[], None]
+) -> dict[str, list[float]]:
     """Return seconds of every batch for every variant."""
     times: dict[str, list[float]] = {name: [] for name in engines}
     names = list(engines)
@@ -250,6 +271,7 @@ def _timed(engines: Variants, batches: Sequence[Tensor], num_threads: int) -> di
                 "run(batch, True)", globals={"run": engines[name].run, "batch": batch}, num_threads=num_threads
             )
             times[name].append(timer.timeit(1).times[0])
+            on_run()
     return times
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aebnas_bo.deploy.description import Figures, NetworkDescription
 from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
 from aebnas_bo.space.macs import millions
+from aebnas_bo.storage.count_text import counted
 
 MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
 MOST_CONFUSIONS = 10
@@ -40,20 +41,21 @@ def model_card(network: NetworkDescription, file: str) -> str:
         [
             f"# Early-exit network `{network.key}`" if exits else f"# Network `{network.key}`",
             "",
-            f"Classifies {kind} images of {size} x {size} pixels{seen} into {network.num_classes} classes: "
-            f"{_listed(network.class_names)}. It has "
-            + (f"{_counted(exits, 'early exit')}: {clear}." if exits else "no early exits."),
+            f"Classifies {kind} images of {size} x {size} pixels{seen} into "
+            f"{counted(network.num_classes, 'class', 'classes')}: {_listed(network.class_names)}. It has "
+            + (f"{counted(exits, 'early exit')}: {clear}." if exits else "no early exits."),
             "",
             "| | |",
             "|---|---|",
             f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
-            f"{test.images} images) |",
+            f"{counted(test.images, 'image')}) |",
             *_reference(network),
             f"| average cost | **{test.average_macs:.4g} M MACs** per image, branches passed on the way included "
             f"({test.average_macs_without_passed:.4g} M without them) |",
             f"| worst case | {test.worst_case_macs:.4g} M MACs, an image that never leaves early |",
-            f"| validation accuracy | {network.validation.accuracy:.2f} % of the {network.validation.images} images "
-            "that thresholds were tuned on; do not read it as a result |",
+            f"| validation accuracy | {network.validation.accuracy:.2f} % of the "
+            f"{counted(network.validation.images, 'image')} that thresholds were tuned on; "
+            "do not read it as a result |",
             "",
             "## Outputs",
             "",
@@ -68,11 +70,12 @@ def model_card(network: NetworkDescription, file: str) -> str:
             *_classes(network),
             "## Data and training",
             "",
-            f"Trained on {origin.train_images} images of `{origin.dataset}` for {origin.epochs} epochs, starting from "
+            f"Trained on {counted(origin.train_images, 'image')} of `{origin.dataset}` for "
+            f"{counted(origin.epochs, 'epoch')}, starting from "
             f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
             f"seed {origin.seed}{recipe}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were "
-            f"tuned on {network.validation.images} other images, and the figures above are from {test.images} images "
-            f"that neither training nor tuning has seen.{_earlier_looks(network)}",
+            f"tuned on {counted(network.validation.images, 'other image')}, and the figures above are from "
+            f"{counted(test.images, 'image')} that neither training nor tuning has seen.{_earlier_looks(network)}",
             "",
             "## Limits",
             "",
@@ -141,7 +144,7 @@ def _earlier_looks(network: NetworkDescription) -> str:
     if not others:
         return " No other network of the study had been measured on them before."
     return (
-        f" {_counted(others, 'other network')} of the study (architecture, seed, recipe or thresholds) had been "
+        f" {counted(others, 'other network')} of the study (architecture, seed, recipe or thresholds) had been "
         "measured on them before. If this one was chosen for its test accuracy, that accuracy is too high."
     )
 
@@ -169,7 +172,7 @@ def _classes(network: NetworkDescription) -> list[str]:
         "## Classes",
         "",
         "Test images, lowest accuracy first"
-        + (f"; {_counted(hidden, 'other class', 'es')} not shown." if hidden else "."),
+        + (f"; {counted(hidden, 'other class', 'other classes')} not shown." if hidden else "."),
         "",
         "| class | images | right (%) |",
         "|---|---|---|",
@@ -181,10 +184,6 @@ def _classes(network: NetworkDescription) -> list[str]:
 
 def _right(answers: ClassAnswers, label: int) -> str:
     return f"{100.0 * answers.right[label] / answers.images[label]:.2f}"
-
-
-def _counted(number: int, name: str, plural: str = "s") -> str:
-    return f"{number} {name}{plural * (number != 1)}"
 
 
 def _listed(names: tuple[str, ...], most: int = 12) -> str:

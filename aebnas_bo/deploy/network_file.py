@@ -14,7 +14,6 @@ from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.tensor_file import Layout, load_layout, load_tensors, save_tensors
 from aebnas_bo.supernet.subnet import Subnet
 
-NETWORK_FILE = "network.safetensors"
 FINGERPRINT = "aebnas_bo network"
 DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # of a network's weights and counters
 HEAD = "head."  # what the names of the head's tensors begin with

@@ -11,6 +11,7 @@ from rich.table import Table
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
+from aebnas_bo.storage.count_text import counted
 
 MOST_IN_MATRIX = 12  # classes; a larger matrix is in the CSV file alone
 MOST_ROWS = 10  # of the classes with the lowest accuracy where there are more than fit a matrix
@@ -29,7 +30,7 @@ def class_table(network: NetworkDescription, answers: ClassAnswers) -> Table:
     has_matrix = len(names) <= MOST_IN_MATRIX
     worst = answers.worst_first()
     shown = list(range(len(names))) if has_matrix else worst[:MOST_ROWS]
-    which = "Its classes" if has_matrix else f"Its {len(shown)} worst of {len(worst)} classes"
+    which = "Its classes" if has_matrix else f"Its {len(shown)} worst of {counted(len(worst), 'class', 'classes')}"
     table = Table(
         title=f"{which} on {network.test.images} test images, seed {network.origin.seed}",
         title_justify="left",

@@ -12,8 +12,9 @@ import torch
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.training_folders import (
     CHECKPOINT_FILE,
@@ -35,7 +36,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_family import plain_network, plain_network_of, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import Recorder, TrainingData
@@ -175,7 +176,7 @@ def train_plain(
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(ground, data, macs=macs, seed=seed, progress=progress)
         progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
-        recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
+        recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
         origin = origin_of(final, recipe, training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)

@@ -9,9 +9,7 @@ from typing import TypedDict
 from rich.table import Table
 from rich.text import Text
 
-from aebnas_bo.data.image_sources import SUFFIXES
 from aebnas_bo.deploy.runtime import BATCH_SIZE, DeployedNetwork
-from aebnas_bo.errors import DataError
 from aebnas_bo.space.macs import millions
 
 
@@ -27,30 +25,6 @@ class PredictionRow(TypedDict):
     confidence: float
     exit: str
     macs: int
-
-
-def picture_files(paths: Sequence[Path]) -> list[Path]:
-    """Return files as they are given, and of folders all pictures below them in order of their names.
-
-    Raises:
-        DataError: If a path does not exist or a folder holds no picture.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-            )
-            if not found:
-                raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise DataError(f"{path}: there is no such picture or folder")
-    return files
 
 
 def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[PredictionRow]:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from aebnas_bo.data.decoding import decode_image, image_array, read_picture
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.exported_files import network_file
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import read_session, run_session
 from aebnas_bo.deploy.segments import Segment, segments, sureness
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 BATCH_SIZE = 256
-MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 20
-FILES = (NETWORK_FILE, "network.onnx", MANIFEST)
-PROGRAM_SUFFIX = ".pt2"
 BYTES = 255.0
 
 Pictures = Tensor | np.ndarray | Sequence["str | Path | Image.Image"]
@@ -89,8 +87,10 @@ class DeployedNetwork:
         Raises:
             DataError: If images have another size, type or range, or a picture cannot be read.
             NetworkFileError: If the network gives no numbers, or numbers that no network of ours gives.
-            UsageError: If the file stops early by itself and `leaves_early` is off.
+            UsageError: If the file stops early by itself and `leaves_early` is off, or `batch_size` is not positive.
         """
+        if batch_size < 1:
+            raise UsageError(f"batch_size: expected a positive number, got {batch_size}")
         pixels = self.pixels(images)
         if not len(pixels):
             num_classes = self.description.num_classes
@@ -116,8 +116,9 @@ class DeployedNetwork:
         """
         channels, size = self.description.skeleton.in_channels, self.description.image_size
         if not isinstance(images, Tensor | np.ndarray):
-            if isinstance(images, str | Path):
-                raise DataError("expected a list of pictures, got a single path; put it into a list")
+            if isinstance(images, str | Path | bytes | Image.Image):
+                what = "path" if isinstance(images, str | Path) else "picture"
+                raise DataError(f"expected a list of pictures, got a single {what}; put it into a list")
             decoded = [_decoded(picture, size, channels) for picture in images]
             images = np.stack(decoded) if decoded else np.zeros((0, channels, size, size), dtype=np.uint8)
         tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.cpu()
@@ -142,8 +143,14 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
     if isinstance(picture, Image.Image):
         try:
             return image_array(picture, size, channels)
-        except ValueError as error:
-            raise DataError(f"{picture}: {error}") from error
+        except (OSError, ValueError) as error:
+            name = getattr(picture, "filename", "") or f"a picture of {picture.width}x{picture.height} pixels"
+            raise DataError(f"{name} cannot be read ({error}); give a whole picture") from error
+    if not isinstance(picture, str | Path):
+        raise DataError(
+            f"expected paths or PIL images in a list of pictures, got {type(picture).__name__}; give arrays as one "
+            "N x C x S x S array, and open the bytes of files with PIL"
+        )
     path = Path(picture)
     return decode_image(read_picture(path), size, channels, origin=str(path))
 
@@ -234,9 +241,11 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown or only PyTorch loads it, or a package is missing.
+        UsageError: If there is no such file, its format is unknown or only PyTorch loads it, a package is missing, or
+            there is no such device.
     """
-    file = _network_file(Path(path))
+    file = network_file(Path(path))
+    _check_device(device)
     if file.suffix == ".safetensors":
         subnet, description = load_network(file)
         fold_batchnorm(subnet)
@@ -250,25 +259,13 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
     return _load_segments(file, num_threads)
 
 
-def _network_file(path: Path) -> Path:
-    if path.is_dir():
-        there = [path / name for name in FILES if (path / name).exists()]
-        programs = sorted(path.glob(f"*{PROGRAM_SUFFIX}"))
-        if not there and programs:
-            return _network_file(programs[0])
-        if not there:
-            raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
-        return there[0]
-    if not path.exists():
-        raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
-    if path.suffix == PROGRAM_SUFFIX:
-        raise UsageError(
-            f"{path}: is a PyTorch program, which can run code of the person who made it; aebnas_bo does not load it. "
-            "Use a file of the format torch or onnx, or torch.export.load if you made the program yourself"
-        )
-    if path.suffix not in {Path(name).suffix for name in FILES}:
-        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx or the {MANIFEST} of segments")
-    return path
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"device {device}: there is no such device; expected cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device}: PyTorch sees no CUDA device here; use cpu")
 
 
 def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

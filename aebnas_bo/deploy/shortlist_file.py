@@ -7,6 +7,7 @@ from pathlib import Path
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.checked_rows import read_checked_rows
+from aebnas_bo.storage.count_text import counted
 
 SHORTLIST_FILE = "shortlist.csv"
 HEADER = [
@@ -31,7 +32,12 @@ def read_shortlist(folder: Path) -> list[TrainedPoint]:
         except ValueError as error:
             raise _damaged(folder) from error
         last[row["goal"], row["key"]] = TrainedPoint(
-            row["key"], "short", epochs, accuracy, macs, f"network {row['key']}, short training of {epochs} epochs"
+            row["key"],
+            "short",
+            epochs,
+            accuracy,
+            macs,
+            f"network {row['key']}, short training of {counted(int(epochs), 'epoch')}",
         )
     return list(last.values())
 

@@ -51,7 +51,12 @@ class StandaloneNetworks:
         """Say whether a network's training is finished or has left a checkpoint."""
         return self.known_table(architecture) is not None or self._checkpoint(architecture).exists()
 
-    def train(self, architecture: Architecture, on_epoch: Callable[[EpochReport], None]) -> ExitTable:
+    def train(
+        self,
+        architecture: Architecture,
+        on_epoch: Callable[[EpochReport], None],
+        on_step: Callable[[float], object] = lambda _: None,
+    ) -> ExitTable:
         """Train a network and return its table over the validation images.
 
         A training that was interrupted goes on from its checkpoint.
@@ -59,6 +64,7 @@ class StandaloneNetworks:
         Args:
             architecture: The network.
             on_epoch: Called after every epoch.
+            on_step: Called after every step with the epochs that are done, a part of the current one included.
 
         Raises:
             TrainingDivergedError: If training fails for good.
@@ -72,7 +78,7 @@ class StandaloneNetworks:
             self._data,
             config=self._recipe,
             seed=self._config.seed,
-            recorder=Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key])),
+            recorder=Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key]), on_step),
         )
         macs = exit_costs(architecture, self._space.skeleton).cumulative
         table, calibrations = measure(

@@ -27,6 +27,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import largest_trained
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
@@ -69,7 +70,7 @@ class TeacherCheck:
         verdict = "is used" if self.is_useful else "is not used"
         return (
             f"teacher {verdict}: right for {self.teacher:.1f} % of the validation images, the network itself after "
-            f"{self.pupil_epochs} epochs for {self.pupil:.1f} %"
+            f"{counted(self.pupil_epochs, 'epoch')} for {self.pupil:.1f} %"
         )
 
 

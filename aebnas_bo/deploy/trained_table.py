@@ -11,8 +11,9 @@ from rich.table import Table
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.latency_measurement import FORCED, Latency
+from aebnas_bo.deploy.latency_measurement import FORCED, PLAIN, Latency
 from aebnas_bo.space.macs import millions
+from aebnas_bo.storage.count_text import counted
 
 Column = tuple[str, Callable[[NetworkDescription], float | None], int]
 COLUMNS: tuple[Column, ...] = (
@@ -33,7 +34,7 @@ def training_table(networks: Sequence[NetworkDescription], plain: Sequence[Netwo
         plain: Plain networks to show below.
     """
     origin = networks[0].origin
-    title = f"Network {networks[0].key}, trained for {origin.epochs} epochs (recipe {origin.recipe})"
+    title = f"Network {networks[0].key}, trained for {counted(origin.epochs, 'epoch')} (recipe {origin.recipe})"
     table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
     for name, _, _ in COLUMNS:
@@ -69,7 +70,7 @@ def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[s
     for network in networks:
         groups.setdefault(network.origin.recipe, []).append(network)
     return [
-        f"also trained by recipe {name or '– (earlier version)'}, {group[0].origin.epochs} epochs: "
+        f"also trained by recipe {name or '– (earlier version)'}, {counted(group[0].origin.epochs, 'epoch')}: "
         + ", ".join(f"seed {one.origin.seed} {one.validation.accuracy:.2f} %" for one in group)
         + " of the validation images"
         for name, group in groups.items()
@@ -79,7 +80,7 @@ def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[s
 
 def outputs_table(network: NetworkDescription) -> Table:
     """Return a row per output of a network: what it costs and what it gets right of the test images."""
-    table = Table(title=f"Its outputs on {network.test.images} test images, seed {network.origin.seed}")
+    table = Table(title=f"Its outputs on {counted(network.test.images, 'test image')}, seed {network.origin.seed}")
     table.title_justify = "left"
     table.add_column("output")
     for name in ("threshold", "MACs (M)", "leaving (%)", "right of all (%)", "right of leaving (%)", "ECE (%)"):
@@ -118,29 +119,36 @@ def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> Non
 
 
 def latency_table(rows: Sequence[Latency]) -> Table:
-    """Return times, and what early exits save of them beside what they save of MACs."""
+    """Return times, and what early exits save of them and of MACs: against the network without exits, then itself."""
     table = Table(title="Milliseconds per batch of real images", title_justify="left")
     for name in ("runtime", "batch", "variant"):
         table.add_column(name, justify="right" if name == "batch" else "left")
-    for name in ("p50", "p95", "MACs per image (M)", "time saved (%)", "MACs saved (%)"):
+    for name in ("time saved (%)", "MACs saved (%)", "p50", "p95", "MACs per image (M)", "time saved, forced (%)"):
         table.add_column(name, justify="right")
-    forced: Latency | None = None
-    ground: tuple[str, int] | None = None
-    for row in rows:
-        if (row.runtime, row.batch_size) != ground:
-            ground = row.runtime, row.batch_size
-            forced = next(one for one in rows if (one.runtime, one.batch_size, one.variant) == (*ground, FORCED))
-            table.add_section()
-        assert forced is not None
-        saved = (1.0 - row.p50_ms / forced.p50_ms, 1.0 - row.average_macs / forced.average_macs)
-        shares = ["–", "–"] if row.variant == FORCED else [f"{100 * share:.0f}" for share in saved]
-        table.add_row(
-            row.runtime, str(row.batch_size), row.variant, f"{row.p50_ms:.3f}", f"{row.p95_ms:.3f}",
-            f"{row.average_macs:.4g}", *shares,
-        )  # fmt: skip
-    table.caption = f"saved: median time and MACs against the same network {FORCED}"
+    for runtime, batch_size in dict.fromkeys((row.runtime, row.batch_size) for row in rows):
+        group = {row.variant: row for row in rows if (row.runtime, row.batch_size) == (runtime, batch_size)}
+        plain, forced = group[PLAIN], group[FORCED]
+        for variant in sorted(group, key=lambda name: name != PLAIN):
+            row = group[variant]
+            table.add_row(
+                runtime, str(batch_size), variant,
+                "–" if row is plain else _share(row.p50_ms, plain.p50_ms),
+                "–" if row is plain else _share(row.average_macs, plain.average_macs),
+                f"{row.p50_ms:.3f}", f"{row.p95_ms:.3f}", f"{row.average_macs:.4g}",
+                "–" if row in (plain, forced) else _share(row.p50_ms, forced.p50_ms),
+            )  # fmt: skip
+        table.add_section()
+    table.caption = (
+        "saved: median time and MACs against the same network without exits, as a plain network runs; forced: against "
+        "the early-exit network with every image sent to its last exit"
+    )
     table.caption_justify = "left"
     return table
+
+
+def _share(value: float, of: float) -> str:
+    """Return what is saved of a value, in percent; negative where it is exceeded."""
+    return f"{100 * (1.0 - value / of):.0f}"
 
 
 def write_latency_csv(path: Path, rows: Sequence[Latency]) -> None:

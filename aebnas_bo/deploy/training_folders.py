@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 
 RECIPE_FILE = "recipe.json"
 CHECKPOINT_FILE = "training.safetensors"

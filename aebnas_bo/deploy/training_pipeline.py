@@ -15,9 +15,10 @@ from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.looks_at_test_images import look_of, note_look
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network, save_network
+from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
     check_goal,
@@ -36,7 +37,7 @@ from aebnas_bo.deploy.training_folders import (
     write_recipe,
 )
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -49,7 +50,7 @@ from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.tensor_metadata import load_metadata
 from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
@@ -124,8 +125,7 @@ def choose_candidate(
         DataError: If the images cannot be read.
         CorruptStateError: If the images are not those of the study.
     """
-    if not folder.holds_study:
-        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    folder.require_study()
     check_after_search(settings)
     with TrialStore.open_read_only(folder.study) as store:
         record, trials = store.study, store.trials()
@@ -274,5 +274,5 @@ def _train(
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
 
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
-    recorder = Recorder(progress.epoch, checkpoint, training.fingerprint)
+    recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
     return train_network(subnet, data, recipe, seed=seed, recorder=recorder)

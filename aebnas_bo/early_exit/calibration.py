@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -22,21 +21,6 @@ from aebnas_bo.early_exit.settings import ConfidenceName
 
 MOST = 20.0  # a temperature lies between its inverse and it
 NUM_BINS = 15  # as in Guo et al.
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How one output was calibrated.
-
-    Args:
-        temperature: Divisor of its logits.
-        error_before: Expected calibration error of its probabilities as they are, in percent.
-        error_after: The same once its logits are divided; both on images that the temperature was not fitted to.
-    """
-
-    temperature: float
-    error_before: float
-    error_after: float
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:

@@ -39,6 +39,7 @@ from aebnas_bo.space.plan import (
     stage_plan,
     stem_plan,
 )
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.frozen_model import FrozenModel
 from aebnas_bo.supernet.subnet import BackboneBlock, BranchLayerModule, ConvNorm, PooledClassifier, activation_module
 
@@ -114,8 +115,8 @@ class LatencyTable(FrozenModel):
         if missing:
             names = "; ".join(missing[:SHOWN]) + ("; ..." if len(missing) > SHOWN else "")
             raise ConfigError(
-                f"the table of latencies lacks {len(missing)} parts of this space ({names}); measure it for this space "
-                "and these images with `aebnas-bo latency-table`"
+                f"the table of latencies lacks {counted(len(missing), 'part')} of this space ({names}); "
+                "measure it for this space and these images with `aebnas-bo latency-table`"
             )
 
 

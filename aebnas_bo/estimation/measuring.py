@@ -11,7 +11,8 @@ from torch import Tensor
 
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.early_exit.calibration import Calibration, calibration_error, fit_temperature
+from aebnas_bo.early_exit.calibrated_output import Calibration
+from aebnas_bo.early_exit.calibration import calibration_error, fit_temperature
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import EstimationError

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.early_exit.exit_rule import ExitOutcome, ExitTable, evaluate_thresholds, mean_cost
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_grid import spread_thresholds

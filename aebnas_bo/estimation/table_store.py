@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.tensor_file import load_tensors, save_tensors

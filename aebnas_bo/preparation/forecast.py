@@ -7,13 +7,14 @@ import math
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.space.macs import millions
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.training.training_loop import EpochReport
 
 
 def images_text(splits: Splits) -> str:
     """Return how many training images there are, of how many classes, and their size."""
     count, side = len(splits.train), splits.image_size
-    return f"{count:,} training images of {splits.num_classes} classes at {side}x{side}"
+    return f"{counted(count, 'training image')} of {counted(splits.num_classes, 'class', 'classes')} at {side}x{side}"
 
 
 def space_text(space: NetworkSpace) -> str:

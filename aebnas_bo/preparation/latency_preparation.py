@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError
 from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
@@ -109,20 +108,6 @@ def measure_table(problem: Problem, progress: RunProgress) -> LatencyTable:
     return measure_space(
         problem.space, config.estimation.confidence, device=problem.device, num_threads=config.num_threads, on_part=show
     )
-
-
-def make_folder_of(path: Path) -> None:
-    """Make the folder of a file that is to be written after long work.
-
-    Raises:
-        UsageError: If there is none and it cannot be made, or the file is a folder.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--out {path}: cannot be written; give a file in a folder of your own")
 
 
 def write_table(path: Path, table: LatencyTable) -> None:

@@ -12,12 +12,16 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
+from aebnas_bo.preparation.phase import Phase
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.training.training_loop import EpochReport
 
@@ -26,6 +30,40 @@ OnEpoch = Callable[[str, EpochReport], None]
 
 LINE_SHARE = 0.1  # plain lines: one per tenth of the work
 LINE_SECONDS = 30.0  # or per half minute
+FIRST_LINE_SECONDS = 5.0  # and one as soon as the time left can be told
+STEP_SECONDS = 0.2  # parts of a step are shown at most so often
+NARROW = 100  # columns of a terminal in which bars are short
+
+
+class _TimeColumn(ProgressColumn):
+    """Time left or elapsed; never cut."""
+
+    def render(self, task: Task) -> Text:
+        phase: Phase = task.fields["phase"]
+        return Text(phase.time_text(time.monotonic()), style="progress.remaining", no_wrap=True)
+
+
+class _FiguresColumn(ProgressColumn):
+    """Figures of a phase; the column that gives way on a narrow terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(overflow="ellipsis"))
+
+    def render(self, task: Task) -> Text:
+        phase: Phase = task.fields["phase"]
+        return Text(phase.figures, no_wrap=True, overflow="ellipsis")
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(10 if console.width < NARROW else 40, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _TimeColumn(Column(no_wrap=True)),
+        _FiguresColumn(),
+        console=console,
+    )
 
 
 class RunProgress:
@@ -55,21 +93,10 @@ class RunProgress:
         self._check = check
         self._bars: Progress | None = None
         if console.is_terminal and not quiet:
-            self._bars = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}", style="bold", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}", markup=False),
-                TextColumn("left"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=console,
-            )
+            self._bars = _bars(console)
         self._task: TaskID | None = None
-        self._name, self._total, self._done = "", 0, 0
-        self._first: int | None = None  # steps done before the first one that was timed
-        self._started = self._last_line = 0.0
-        self._last_share = 0.0
+        self._phase: Phase | None = None
+        self._last_line, self._last_share, self._last_step = 0.0, 0.0, 0.0
 
     def __enter__(self) -> Self:
         if self._bars is not None:
@@ -82,20 +109,23 @@ class RunProgress:
         if self._bars is not None:
             self._bars.stop()
 
+    @property
+    def position(self) -> str:
+        """How far the phase at work is, in words; empty before the first phase."""
+        return f"{int(self._phase.done)} of {self._phase.total} {self._phase.name} done" if self._phase else ""
+
     def message(self, text: str) -> None:
         """Show one line."""
         if not self._quiet:
-            (self._bars.console if self._bars is not None else self._console).print(
-                text, highlight=False, markup=False, emoji=False
-            )
+            console = self._bars.console if self._bars is not None else self._console
+            console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=self._bars is None)
 
     def start(self, name: str, total: int, done: int = 0) -> None:
         """Begin a phase of `total` steps, `done` of which were done before."""
-        self._name, self._total, self._done, self._first = name, total, done, None
-        self._started = self._last_line = time.monotonic()
-        self._last_share = done / max(total, 1)
+        self._phase = Phase(name, total, done)
+        self._last_line, self._last_share, self._last_step = self._phase.started, -1.0, 0.0
         if self._bars is not None:
-            self._task = self._bars.add_task(name, total=total, completed=done, figures="")
+            self._task = self._bars.add_task(name, total=total, completed=done, phase=self._phase)
 
     def epoch(self, report: EpochReport, *, before: int = 0, prefix: str = "") -> None:
         """Report an epoch of a training.
@@ -106,30 +136,46 @@ class RunProgress:
             prefix: What stands before the figures.
         """
         if self._on_epoch is not None:
-            self._on_epoch(self._name, report)
+            self._on_epoch(self._phase.name if self._phase is not None else "", report)
         figures = f"{prefix}loss {report.loss:.3f}  {report.images_per_s:.0f} images/s"
         self.update(before + report.epoch, figures)
 
+    def step(self, done: float, before: int = 0) -> None:
+        """Report a part of an epoch, so that the time left is known before its end.
+
+        Args:
+            done: Epochs of the training that are done, a part of the current one included.
+            before: Steps of the phase that were done before this training.
+        """
+        if self._check is not None:
+            self._check()
+        now = time.monotonic()
+        if self._phase is not None and not self._quiet and now - self._last_step >= STEP_SECONDS:
+            self._last_step = now
+            self._show(self._phase, before + done, now)
+
     def trials(self, trials: Sequence[Trial], figures: str) -> None:
         """Report all trials so far, with the search's figures as text."""
-        if self._on_trial is not None and len(trials) > self._done:
+        if self._on_trial is not None and self._phase is not None and len(trials) > self._phase.done:
             self._on_trial(trials[-1])
-        self._done = len(trials)
         self.update(len(trials), figures)
 
     def update(self, done: int, figures: str) -> None:
         """Report that `done` steps are done, with the phase's figures as text."""
+        if self._phase is not None:
+            self._phase.figures = figures
+            self._show(self._phase, done, time.monotonic())
         if self._check is not None:
             self._check()
-        if self._first is None:
-            self._first = max(done - 1, 0)  # a phase that resumes starts anywhere
+
+    def _show(self, phase: Phase, done: float, now: float) -> None:
+        phase.update(done, now)
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=done, figures=figures)
+            self._bars.update(self._task, completed=done)
             return
-        share, now = done / max(self._total, 1), time.monotonic()
-        is_due = share - self._last_share >= LINE_SHARE or now - self._last_line >= LINE_SECONDS or done == self._total
-        if is_due:
-            self._last_share, self._last_line = share, now
-            steps = done - self._first
-            left = (now - self._started) / steps * (self._total - done) if steps > 0 else 0.0
-            self.message(f"{self._name} {done}/{self._total}  {figures}  {left:.0f} s left")
+        since, is_first = now - self._last_line, self._last_share < 0.0
+        is_due = since >= (FIRST_LINE_SECONDS if is_first else LINE_SECONDS) or phase.is_over
+        if is_due or phase.share - max(self._last_share, 0.0) >= LINE_SHARE:
+            self._last_share, self._last_line = phase.share, now
+            figures = f"{phase.figures}  " if phase.figures else ""
+            self.message(f"{phase.name} {int(done)}/{phase.total}  {figures}{phase.time_text(now)}")

@@ -27,6 +27,7 @@ from aebnas_bo.space.backbone_pool import backbone, backbone_pool
 from aebnas_bo.space.macs import MACS_PER_MILLION, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.cache import cached_file, can_keep, keep
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
@@ -123,9 +124,9 @@ def _train(
         has_forecast = True
         progress.epoch(report)
 
-    progress.message(f"supernet: {training.epochs} epochs on {images_text(problem.splits)}")
+    progress.message(f"supernet: {counted(training.epochs, 'epoch')} on {images_text(problem.splits)}")
     progress.start("supernet epochs", training.epochs)
-    recorder = Recorder(show, checkpoint, fingerprint)
+    recorder = Recorder(show, checkpoint, fingerprint, progress.step)
     train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=recorder)
 
 

@@ -7,6 +7,7 @@ from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION
+from aebnas_bo.storage.count_text import counted
 
 
 def opening(contents: Contents) -> tuple[str, ...]:
@@ -19,7 +20,7 @@ def opening(contents: Contents) -> tuple[str, ...]:
 
 def _question(contents: Contents) -> str:
     config, data = contents.run.config, contents.data
-    classes = f", {len(data.classes)} classes" if data is not None else ""
+    classes = f", {counted(len(data.classes), 'class', 'classes')}" if data is not None else ""
     images = f"{config.data.dataset}{classes}"
     if not config.space.exits:
         return f"This study searched networks that classify images ({images}), accurate and cheap, without early exits."
@@ -33,12 +34,12 @@ def _question(contents: Contents) -> str:
 def _progress(contents: Contents) -> str:
     run = contents.run
     done, budget = len(run.ended), run.config.search.budget
-    trials = f"{done} of {budget} trials"
+    trials = f"{done} of {counted(budget, 'trial')}"
     text = {
         "training supernet": "The supernet, whose weights all networks share, is being trained; no network is judged.",
         "searching": f"The search is at work: {trials} are done.",
-        "writing results": f"All {done} trials are done; results are being written.",
-        "finished": f"The search is finished after {done} trials.",
+        "writing results": f"{counted(done, 'trial')} of {budget} done; results are being written.",
+        "finished": f"The search is finished after {counted(done, 'trial')}.",
         "stopped": f"The search was stopped after {trials}.",
     }[run.state]
     networks = contents.networks

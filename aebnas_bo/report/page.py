@@ -43,6 +43,7 @@ from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 
 FRONT_ROWS = 30
 MOST_IN_MATRIX = 20  # classes; of more the page lists the worst
@@ -195,9 +196,10 @@ def _phases(contents: Contents) -> list[Phase]:
             if key in seconds
         ]
     if ended:
+        calls = f"{counted(len(ended), 'trial')}, all calls"
         phases += [
-            Phase("Proposing", sum(trial.generation_s for trial in ended), f"{len(ended)} trials, all calls"),
-            Phase("Evaluating", sum(trial.evaluation_s for trial in ended), f"{len(ended)} trials, all calls"),
+            Phase("Proposing", sum(trial.generation_s for trial in ended), calls),
+            Phase("Evaluating", sum(trial.evaluation_s for trial in ended), calls),
         ]
     return phases
 

@@ -133,7 +133,7 @@ def front_figure(
         f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it. "
         f"The line is the front: nothing found is both more accurate and cheaper{here}."
         f"{f' Stars: {numbers}.' if numbers else ''}"
-        f"{f' {hidden} trials lie below.' if hidden else ''}"
+        f"{f' {hidden} of the trials lie below.' if hidden else ''}"
         f"{TRAINED_NOTE if data.trained else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, height=440)

@@ -15,7 +15,8 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.report.number_text import duration_text
 from aebnas_bo.report.stored_run import RunState, StoredRun
 from aebnas_bo.search.trial import Observation, Trial
-from aebnas_bo.storage.tensor_file import load_metadata
+from aebnas_bo.storage.count_text import counted
+from aebnas_bo.storage.tensor_metadata import load_metadata
 
 RECENT_TRIALS = 20  # whose median time stands for that of the trials to come
 
@@ -138,7 +139,7 @@ def status_rows(status: RunStatus) -> list[tuple[str, str]]:
         rows += [
             ("best accuracy", _network_text(status.most_accurate)),
             ("knee", _network_text(status.knee)),
-            ("front", f"{status.front_size} points, hypervolume {status.hypervolume:.4f}"),
+            ("front", f"{counted(status.front_size, 'point')}, hypervolume {status.hypervolume:.4f}"),
         ]
     if status.limits:
         rows.append(("limits", status.limits))

@@ -7,7 +7,6 @@ from typing import Literal
 
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import UsageError
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
@@ -70,10 +69,7 @@ def read_run(folder: RunFolder) -> StoredRun:
         ConfigError: If its configuration does not fit this version.
         CorruptStateError: If its study cannot be read.
     """
-    if not folder.path.is_dir():
-        raise UsageError(f"{folder.path}: no such folder; give the folder that `aebnas-bo run` wrote")
-    if not folder.holds_study:
-        raise UsageError(f"{folder.path}: holds no study; give the folder that `aebnas-bo run` wrote")
+    folder.require_study()
     # Who is at work is asked first: a run that ends in between is then called running once more, never stopped.
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:

@@ -20,6 +20,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+
+import surrogates  # noqa: F401  before BoTorch, whose import it keeps quiet
+
+# isort: split
 from botorch.utils.multi_objective.pareto import is_non_dominated
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem
@@ -71,7 +75,7 @@ class AebnasStrategy:
         if len(trials) < self._design_trials or len(completed) < 2:
             return RandomStrategy(self._space, self._seed).propose(trials, count)
         X = np.stack([self._space.encode(trial.parameters) for trial in completed])
-        loss = -to_maximize([trial.metrics for trial in completed], self._objectives).numpy()
+        loss = -to_maximize([trial.metrics for trial in completed], self._objectives)
         predict = self._fit(X, loss, len(trials))
         front = X[is_non_dominated(torch.from_numpy(-loss)).numpy()]
         tried = {self._space.key(trial.parameters) for trial in trials}

@@ -12,8 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 import torch
+
+import aebnas_bo.search.quiet_ax  # noqa: F401
+
+# isort: split
 from ax.adapter.registry import Generators
 from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice, OrderedChoiceToIntegerRange
 from ax.api.client import Client
@@ -48,7 +53,7 @@ from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 
-AxClient = Client  # for modules that hold one without importing Ax
+AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from aebnas_bo.errors import ConfigError
 
@@ -59,15 +59,15 @@ class Objective:
         return 1.0 if self.maximize else -1.0
 
 
-def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> Tensor:
-    """Stack metrics as an `n x m` float64 tensor in which larger is always better.
+def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> NDArray[np.float64]:
+    """Stack metrics as an `n x m` float64 array in which larger is always better.
 
     Args:
         metrics: One mapping per trial from metric name to its mean in natural units.
         objectives: The `m` objectives, in the order of the columns.
 
     Returns:
-        The `n x m` tensor.
+        The `n x m` array.
 
     Raises:
         ConfigError: If a metric is missing.
@@ -78,12 +78,12 @@ def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Obj
         if missing:
             raise ConfigError(f"objectives {missing} are not among the estimator's metrics {sorted(row)}")
         rows.append([objective.sign * row[objective.name] for objective in objectives])
-    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(objectives))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
 
 
-def reference_to_maximize(objectives: Sequence[Objective]) -> Tensor:
+def reference_to_maximize(objectives: Sequence[Objective]) -> NDArray[np.float64]:
     """Return the `m` reference values in the direction of `to_maximize`."""
-    return torch.tensor([o.sign * o.reference for o in objectives], dtype=torch.float64)
+    return np.array([o.sign * o.reference for o in objectives], dtype=np.float64)
 
 
 def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dict[str, float]:

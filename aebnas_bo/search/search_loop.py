@@ -18,6 +18,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_check import check_points, estimate_problems, plain_point, point_problems
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.search_space import SearchSpace
+from aebnas_bo.storage.count_text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +146,6 @@ def _check_failures(trials: Sequence[Trial], settings: SearchConfig) -> None:
     failed = [trial for trial in trials if trial.status == "FAILED"]
     if len(failed) > settings.max_failed_trials:
         raise TooManyFailedTrialsError(
-            f"{len(failed)} of {len(trials)} trials failed, more than search.max_failed_trials = "
+            f"{len(failed)} of {counted(len(trials), 'trial')} failed, more than search.max_failed_trials = "
             f"{settings.max_failed_trials}; the last one: {failed[-1].reason}"
         )

@@ -16,7 +16,7 @@ from typing import Any, cast, get_args
 from sqlalchemy import BigInteger, Float, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.study_record import StudyRecord

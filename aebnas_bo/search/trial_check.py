@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.errors import CorruptStateError, SearchSpaceError
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.objectives import Objective

@@ -8,12 +8,10 @@ from functools import partial
 
 import torch
 
-from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
@@ -21,6 +19,7 @@ from aebnas_bo.shortlist.contenders import Contender, choose_contenders
 from aebnas_bo.shortlist.rungs import EpochsOf, Judgement, TrainShort, climb, equal_epochs
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
 from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
@@ -89,23 +88,6 @@ def run_shortlist(
     return winners, judgements
 
 
-def check_shortlist(count: int | None, selection: Selection) -> None:
-    """Refuse a short list for a selection that names one network.
-
-    Args:
-        count: Networks asked for; `None` for no short list.
-        selection: Which network is wanted.
-
-    Raises:
-        UsageError: If it is a key.
-    """
-    if count is not None and selection.kind == "key":
-        raise UsageError(
-            f"--select {selection} names one network, and --shortlist {count} chooses among several; leave out "
-            "--shortlist, or select knee, best-accuracy, macs<=X, latency<=X or accuracy>=Y"
-        )
-
-
 def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) -> tuple[Candidate, list[Judgement]]:
     """Train the most promising networks of a search for a candidate's goal, each for a short time, and take the best.
 
@@ -131,7 +113,7 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     ground = Ground(candidate.folder, candidate.problem.with_config(config))
     contenders = choose_shortlist(ground, [candidate.goal], count)
     if len(contenders) < count:
-        progress.message(f"--shortlist {count}: the search found {len(contenders)} networks to choose from")
+        progress.message(f"--shortlist {count}: the search found {counted(len(contenders), 'network')} to choose from")
     train = partial(short_training, ground, progress=progress)
     [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
     return replace(candidate, observed=winner.observations[candidate.goal]), judgements
@@ -154,7 +136,7 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     if known is not None:
         return known
     progress.start(f"short training of {contender.key}, epochs", epochs)
-    return networks.train(contender.architecture, progress.epoch)
+    return networks.train(contender.architecture, progress.epoch, progress.step)
 
 
 def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:

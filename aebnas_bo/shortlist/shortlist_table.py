@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from aebnas_bo.analysis.table_layout import print_table
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_rows
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
@@ -65,7 +66,7 @@ def print_shortlist(console: Console, judgements: Sequence[Judgement]) -> None:
         console: Where to.
         judgements: All judgements of the short list.
     """
-    console.print(shortlist_table(judgements))
+    print_table(console, shortlist_table(judgements))
     if ranking := ranking_text(judgements):
         console.print(ranking, highlight=False, soft_wrap=True)
 
@@ -81,7 +82,9 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
         CorruptStateError: If the file there is damaged.
     """
     goals = {goal_text(judgement.goal) for judgement in judgements}
-    earlier = [[row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals]
+    earlier: list[list[object]] = [
+        [row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals
+    ]
     new = [list(judgement_row(judgement).values()) for judgement in judgements]
     rows: list[list[object]] = [*earlier, *new]
     write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], map(checked_row, rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,31 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise storage_error(path, error) from error
         raise
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder; at the end of the block its files get into a folder, replacing those of their names.
+
+    If the block fails, the folder stays as it is, or absent, and nothing temporary is left.
+
+    Args:
+        folder: The folder; made, with those above it, if it is not there.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        for file in temporary.iterdir():
+            file.replace(folder / file.name)
+        made = []
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # not empty, or never made
+                path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

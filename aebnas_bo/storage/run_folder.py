@@ -119,6 +119,34 @@ class RunFolder:
         """Whether a run was started here."""
         return self.study.exists()
 
+    def require_study(self) -> None:
+        """See that a run was started here.
+
+        Raises:
+            UsageError: If there is no such folder or it holds no study.
+        """
+        if not self.holds_study:
+            problem = "holds no study" if self.path.is_dir() else "no such folder"
+            raise UsageError(f"{self.path}: {problem}; give the folder that `aebnas-bo run` wrote")
+
+
+def check_resumable(folder: RunFolder, *, is_begun: bool) -> None:
+    """Refuse to resume what was never begun: a slip in a name must not begin another study.
+
+    Args:
+        folder: The folder that was named, or the latest of this name.
+        is_begun: Whether it holds what is to be resumed.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    if not is_begun:
+        problem = "holds no study" if folder.path.is_dir() else "there is no such folder"
+        raise UsageError(
+            f"nothing to resume: {folder.path}: {problem}; name the folder of a study with --out, or begin one with "
+            "--resume-or-start"
+        )
+
 
 def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
     """Choose where a run lives; a new folder without a name of its own is made at once, so that no other run takes it.
@@ -178,3 +206,17 @@ def remove_if_empty(folder: RunFolder) -> None:
     """Remove a folder that was claimed and not used."""
     with suppress(OSError):
         folder.path.rmdir()
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder of a file that is to be written after long work.
+
+    Raises:
+        UsageError: If there is none and it cannot be made, or the file is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: cannot be written; give a file in a folder of your own")

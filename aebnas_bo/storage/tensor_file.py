@@ -20,6 +20,7 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
 from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.storage_failures import storage_error
+from aebnas_bo.storage.tensor_metadata import way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -58,17 +59,17 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     Raises:
         CorruptStateError: If the file is damaged, of another version, or of another configuration.
     """
-    way_out = _way_out(path)
+    advice = way_out(path)
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out}") from error
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {advice}") from error
     _check_version(path, metadata)
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
-        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {way_out}")
+        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {advice}")
     _check_fingerprint(path, metadata, fingerprint)
     return tensors, metadata
 
@@ -97,24 +98,10 @@ def load_layout(path: Path, fingerprint: str) -> tuple[Layout, dict[str, str]]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             layout = {name: (str(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
+        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out(path)}") from error
     _check_version(path, metadata)
     _check_fingerprint(path, metadata, fingerprint)
     return layout, metadata
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of what `save_tensors` wrote, which costs nothing but is not checked.
-
-    Raises:
-        CorruptStateError: If the file cannot be read.
-    """
-    try:
-        check_regular(path)
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {_way_out(path)}") from error
 
 
 def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -129,8 +116,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
     for problem, names in (("lacks", missing), ("has unknown", foreign), ("has a misshapen", misshapen)):
         if names:
             raise CorruptStateError(
-                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); "
-                f"{_way_out(path)}"
+                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); {way_out(path)}"
             )
 
 
@@ -142,16 +128,12 @@ def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
             f"{TENSOR_FORMAT}): update aebnas_bo"
         )
     if found != TENSOR_FORMAT:
-        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {_way_out(path)}")
+        raise CorruptStateError(f"{path} has format {found}, expected {TENSOR_FORMAT}; {way_out(path)}")
 
 
 def _check_fingerprint(path: Path, metadata: Mapping[str, str], fingerprint: str) -> None:
     if metadata.get("fingerprint") != fingerprint:
-        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {_way_out(path)}")
-
-
-def _way_out(path: Path) -> str:
-    return f"delete {path} to train again, or start another run folder"
+        raise CorruptStateError(f"{path} belongs to another space, data set, seed or training; {way_out(path)}")
 
 
 def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -22,8 +22,8 @@ from aebnas_bo.data.given_images import Arrays, ImageDataset
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.export import check_formats, export_network
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.front_with_trained import draw_front, trained_points
-from aebnas_bo.deploy.network_file import NETWORK_FILE
 from aebnas_bo.deploy.runtime import Pictures, Predictions, load
 from aebnas_bo.deploy.training_folders import trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate, training_of
@@ -42,6 +42,7 @@ from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.shortlist_study import shortlisted
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
 from aebnas_bo.study.duration import parse_minutes
 from aebnas_bo.study.resuming import given_config, resumed_config
@@ -353,7 +354,7 @@ class Study:
         return str(self.front.to_html())
 
     def __repr__(self) -> str:
-        return f"Study({str(self.folder)!r}, {len(self)} trials)"
+        return f"Study({str(self.folder)!r}, {counted(len(self), 'trial')})"
 
     def _progress(self, quiet: bool, on_trial: OnTrial | None, on_epoch: OnEpoch | None) -> RunProgress:
         return RunProgress(PlainConsole(stderr=True), quiet, on_trial=on_trial, on_epoch=on_epoch)

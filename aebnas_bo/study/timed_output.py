@@ -7,6 +7,7 @@ import shlex
 from rich.console import Console
 from rich.table import Table
 
+from aebnas_bo.analysis.table_layout import print_table
 from aebnas_bo.preparation.forecast import duration_text
 from aebnas_bo.shortlist.shortlist_table import print_shortlist
 from aebnas_bo.storage.run_folder import RunFolder
@@ -32,7 +33,7 @@ def print_timed(console: Console, result: TimedResult) -> None:
             f"{network.test.average_macs:.4f}", f"{network.test.worst_case_macs:.4f}",
             str(len(network.outputs) - 1), str(network.origin.epochs),
         )  # fmt: skip
-    console.print(table)
+    print_table(console, table)
     console.print(f"{duration_text(result.seconds)} in all", highlight=False)
 
 

@@ -28,6 +28,7 @@ from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.resuming import differing_settings
@@ -141,7 +142,8 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     epochs, first = config.supernet.epochs, "search"
     if problem.estimator is None:
         epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
-        first = f"supernet {epochs} epochs, about {duration_text(epochs * num_images * speed.supernet_s)}; then search"
+        duration = duration_text(epochs * num_images * speed.supernet_s)
+        first = f"supernet {counted(epochs, 'epoch')}, about {duration}; then search"
     then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
     progress.message(
         f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: {first}, {then} in the rest"
@@ -311,14 +313,16 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     if name == "rungs" and not value:
         text = "no short list, all time for the final trainings"
     elif name == "rungs" and isinstance(value, tuple):
-        steps = ", then ".join(f"{count} networks for about {epochs} epochs" for count, epochs in value)
+        steps = ", then ".join(
+            f"{counted(count, 'network')} for about {counted(epochs, 'epoch')}" for count, epochs in value
+        )
         text = f"short list: {steps}"
     elif isinstance(value, tuple):
         text = f"final trainings: {', '.join(map(str, value))} epochs"
         if isinstance(teacher := made.get("teacher"), tuple):
-            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {teacher[1]} epochs"
+            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
     else:
-        text = f"search ended after {value} trials"
+        text = f"search ended after {counted(int(str(value)), 'trial')}"
     return f"{duration_text(seconds)}: {text}"
 
 

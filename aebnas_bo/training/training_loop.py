@@ -101,11 +101,13 @@ class Recorder:
         on_epoch: Called after every epoch.
         checkpoint: File to resume from and to write to; `None` for no checkpoints.
         fingerprint: Identifies the configuration in the checkpoint.
+        on_step: Called after every step with the epochs that are done, a part of the current one included.
     """
 
     on_epoch: Callable[[EpochReport], None] = lambda _: None
     checkpoint: Path | None = None
     fingerprint: str = ""
+    on_step: Callable[[float], object] = lambda _: None
 
 
 NO_RECORDER = Recorder()
@@ -202,7 +204,7 @@ def train(
     while progress.epoch < config.epochs:
         good = state.snapshot()
         try:
-            report = _train_epoch(run, state, data=data, config=config, progress=progress)
+            report = _train_epoch(run, state, data=data, config=config, progress=progress, on_step=recorder.on_step)
         except _NonFiniteLossError as error:
             state.load(good)
             progress = _roll_back(run, progress, config, diagnosis=str(error))
@@ -222,7 +224,13 @@ def train(
 
 
 def _train_epoch(
-    run: TrainingRun, state: _State, *, data: TrainingData, config: TrainingConfig, progress: _Progress
+    run: TrainingRun,
+    state: _State,
+    *,
+    data: TrainingData,
+    config: TrainingConfig,
+    progress: _Progress,
+    on_step: Callable[[float], object],
 ) -> EpochReport:
     name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
     generator = torch_generator(run.seed, *name, "images")
@@ -244,6 +252,8 @@ def _train_epoch(
         if state.average is not None:
             state.average.update_parameters(run.model)
         total_loss += loss
+        if step + 1 < len(batches):  # the last one ends the epoch
+            on_step(progress.epoch + (step + 1) / len(batches))
     num_images = sum(len(indices) for indices in batches) * run.networks_per_step
     return EpochReport(
         epoch=progress.epoch + 1,

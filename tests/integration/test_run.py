@@ -126,7 +126,7 @@ def test_corrupt_state_is_exit_7(run, calls, tmp_path: Path) -> None:
         content = bytearray(path.read_bytes())
         content[: len(content) // 2] = b"x" * (len(content) // 2)
         path.write_bytes(bytes(content))
-    found = calls([["run", "--budget", "4", "--out", name, "--resume"] for name in names])
+    found = calls([["run", "--budget", "4", "--out", name, "--resume-or-start"] for name in names])
     for name, result in zip(names, found, strict=True):
         assert result.returncode == 7, result.stderr
         assert name in result.stderr
@@ -152,7 +152,7 @@ def test_killed_at_any_moment_and_resumed_equals_never_killed(run, tmp_path: Pat
     assert run("--budget", "12", "--out", "whole", *slow).returncode == 0
     marks = ["study.db", "supernet.training.safetensors", "supernet.safetensors"]
     for mark, pause in zip(marks, (0.05, 0.3, 1.0), strict=True):
-        process = start(command, environment, tmp_path, 12, "--resume", *slow)
+        process = start(command, environment, tmp_path, 12, "--resume-or-start", *slow)
         wait_for(tmp_path / "a" / mark, process)
         time.sleep(pause)
         process.kill()

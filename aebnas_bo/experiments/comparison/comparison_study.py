@@ -24,6 +24,7 @@ from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_s
 from aebnas_bo.search.strategy_registry import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.resuming import check_same_trials
@@ -77,8 +78,8 @@ def run_comparison(
     for name, config in configs.items():
         if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
             progress.message(
-                f"note: {name} draws its first {config.search.design_trials} networks without learning, so it learns "
-                f"nothing in {config.search.budget} (search.design_trials)"
+                f"note: {name} draws its first {counted(config.search.design_trials, 'network')} without learning, so "
+                f"it learns nothing in {config.search.budget} (search.design_trials)"
             )
     data_hash = cache(lambda: load_splits(next(iter(configs.values())).data).data_hash)  # of what all methods share
     wanted = [(name, seed) for seed in seeds for name in configs]

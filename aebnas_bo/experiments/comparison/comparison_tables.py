@@ -19,6 +19,7 @@ from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.experiments.comparison.chosen_network import SUPERNET_WEIGHTS
 from aebnas_bo.experiments.comparison.comparison_study import MethodRun
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 
 METHOD_COLOURS = {  # of the package's methods, the same in every figure
     "aebnas-bo": "#c8102e",
@@ -91,7 +92,7 @@ def terminal_table(runs: Sequence[MethodRun]) -> Table:
 def caption(runs: Sequence[MethodRun]) -> str:
     """Return a caption that says what was compared."""
     trials = max(len(run.curve) for run in runs)
-    evaluated = f"Methods after {trials} evaluated networks" if trials else "Methods"
+    evaluated = f"Methods after {counted(trials, 'evaluated network')}" if trials else "Methods"
     chosen = f"the most accurate network within {runs[0].max_average_macs:.4g} M average MACs"
     kinds = {run.network.weights == SUPERNET_WEIGHTS for run in runs}
     if len(kinds) == 1:

@@ -13,6 +13,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 
 NUM_WIDTHS = 5
@@ -71,5 +72,5 @@ def _chosen(network: NetworkDescription) -> ChosenNetwork:
         worst_case_macs=test.worst_case_macs,
         exits=0,
         exit_rates=(1.0,),
-        weights=f"trained alone, {network.origin.epochs} epochs",
+        weights=f"trained alone, {counted(network.origin.epochs, 'epoch')}",
     )

@@ -166,7 +166,7 @@ def _train_all(
         table = found
         if table is None:
             show = partial(progress.epoch, before=done, prefix=f"network {number} of {len(points)}  ")
-            table = networks.train(architecture, show)
+            table = networks.train(architecture, show, partial(progress.step, before=done))
             done += epochs
         tables.append(table)
     return tables

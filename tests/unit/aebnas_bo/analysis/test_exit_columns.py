@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from aebnas_bo.analysis.exit_columns import exit_columns, exit_figures
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Observation, Trial
 from aebnas_bo.space.network_space import NetworkSpace

@@ -31,7 +31,8 @@ def test_curve_never_falls_and_equals_a_full_recomputation(objectives) -> None:
     values = [value for _, value in hypervolume_curve(many, objectives)]
     assert values == sorted(values)
     for count in (1, 20, 80):
-        Y = to_maximize([trial.metrics for trial in many[:count]], objectives)
-        box = DominatedPartitioning(ref_point=reference_to_maximize(objectives), Y=Y)
+        Y = torch.from_numpy(to_maximize([trial.metrics for trial in many[:count]], objectives))
+        reference = torch.from_numpy(reference_to_maximize(objectives))
+        box = DominatedPartitioning(ref_point=reference, Y=Y)
         assert values[count - 1] == pytest.approx(float(box.compute_hypervolume()), rel=1e-12)
     assert torch.get_default_dtype() == torch.float32

@@ -8,8 +8,9 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.deploy import plain_baseline
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.looks_at_test_images import known_looks
-from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.plain_baseline import (
     PlainComparison,
     PlainGround,

@@ -5,8 +5,9 @@ from PIL import Image
 from rich.console import Console
 
 from aebnas_bo.deploy import load
+from aebnas_bo.deploy.exported_files import picture_files
 from aebnas_bo.deploy.network_file import save_network
-from aebnas_bo.deploy.prediction import picture_files, prediction_rows, prediction_table
+from aebnas_bo.deploy.prediction import prediction_rows, prediction_table
 from aebnas_bo.errors import DataError
 
 

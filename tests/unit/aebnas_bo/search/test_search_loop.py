@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.errors import CorruptStateError, StopRequested, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.objectives import Objective

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from aebnas_bo.early_exit.calibration import Calibration
+from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.study_record import StudyRecord

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.declaration import ExitChoices, NetworkSpaceDeclaration, StageChoices
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.storage.tensor_file import load_metadata, load_tensors, save_tensors
+from aebnas_bo.storage.tensor_file import load_tensors, save_tensors
+from aebnas_bo.storage.tensor_metadata import load_metadata
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import images_of_supernet, load_supernet, save_supernet
 

@@ -1,0 +1,82 @@
+"""Finding exported networks and pictures for them, before PyTorch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aebnas_bo.data.image_sources import SUFFIXES
+from aebnas_bo.errors import DataError, UsageError
+
+NETWORK_FILE = "network.safetensors"
+MANIFEST = "manifest.json"
+FILES = (NETWORK_FILE, "network.onnx", MANIFEST)
+PROGRAM_SUFFIX = ".pt2"
+
+
+def network_file(path: Path) -> Path:
+    """Return the file of an exported network.
+
+    Args:
+        path: The file, or the folder it was exported to.
+
+    Raises:
+        UsageError: If there is no such file, its format is unknown or only PyTorch loads it.
+    """
+    if path.is_dir():
+        there = [path / name for name in FILES if (path / name).exists()]
+        programs = sorted(path.glob(f"*{PROGRAM_SUFFIX}"))
+        if not there and programs:
+            return network_file(programs[0])
+        if not there:
+            raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
+        return there[0]
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
+    if path.suffix == PROGRAM_SUFFIX:
+        raise UsageError(
+            f"{path}: is a PyTorch program, which can run code of the person who made it; aebnas_bo does not load it. "
+            "Use a file of the format torch or onnx, or torch.export.load if you made the program yourself"
+        )
+    if path.suffix not in {Path(name).suffix for name in FILES}:
+        raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx or the {MANIFEST} of segments")
+    return path
+
+
+def file_of_weights(path: Path) -> Path:
+    """Return the file of a network exported in the format `torch`.
+
+    Args:
+        path: The file, or the folder it was exported to.
+
+    Raises:
+        UsageError: If there is no such file, or it is of another format.
+    """
+    file = path / NETWORK_FILE if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.exists():
+        raise UsageError(f"{path}: expected a network of the format torch ({NETWORK_FILE}), which all others come from")
+    return file
+
+
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files as they are given, and of folders all pictures below them in order of their names.
+
+    Raises:
+        DataError: If a path does not exist or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+            )
+            if not found:
+                raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise DataError(f"{path}: there is no such picture or folder")
+    return files
