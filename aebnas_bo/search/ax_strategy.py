@@ -52,7 +52,7 @@ from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 
-AxClient = Client  # for modules that hold one without importing Ax
+AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
 
