@@ -123,7 +123,7 @@ def plot_pareto_front(
         )  # fmt: skip
     num_front, num_all = (len({one.key for one in some}) for some in (front, observed))
     panels[0].set_title(
-        f"Pareto front, estimates: {num_front} networks of {num_all} evaluated",
+        f"Pareto front, estimates: {counted(num_front, 'network')} of {num_all} evaluated",
         loc="left",
         color=INK,
         fontweight="bold",

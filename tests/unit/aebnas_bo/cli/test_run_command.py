@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from aebnas_bo.cli.run_command import run
+from aebnas_bo.errors import StopRequested
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.storage.run_folder import FILES
 
@@ -72,3 +74,44 @@ def test_json_is_one_document(invoke) -> None:
     document = json.loads(result.stdout)
     assert document["trials"]["COMPLETED"] == 2
     assert set(document["reference_point"]) == {"accuracy", "average_macs"}
+
+
+def test_a_slip_in_a_name_begins_no_search(invoke, tmp_path: Path) -> None:
+    slip = invoke("--budget", "2", "--resume")
+    assert slip.exit_code == 2
+    assert "nothing to resume" in slip.output
+    assert not (tmp_path / "a").exists()
+    # the two ways out that it names
+    assert invoke("--budget", "2", "--resume-or-start").exit_code == 0
+    assert invoke("--budget", "3", "--resume").exit_code == 0
+    assert len((tmp_path / "a/trials.csv").read_text().splitlines()) == 4
+
+
+def test_a_stopped_run_says_how_far_it_was_and_how_to_go_on(invoke, tmp_path: Path, monkeypatch) -> None:
+    def stop(self) -> None:
+        raise StopRequested(2)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr("aebnas_bo.cli.reporting.StopSignals.check", stop)
+        stopped = invoke("--budget", "2", "--set=supernet.epochs=2")
+    assert stopped.exit_code == 130
+    text = " ".join(stopped.output.split())
+    assert "stopped by signal 2 with 0 of 2 supernet epochs done. Go on with: aebnas-bo run --out" in text
+    assert "stored" not in text
+    # the command that it names, run as it stands
+    command = shlex.split(text.split("Go on with: ")[1])
+    app = typer.Typer()
+    app.command()(run)
+    assert CliRunner().invoke(app, command[2:]).exit_code == 0
+    assert len((tmp_path / "a/trials.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_that_is_stopped_before_its_study_begins_has_nothing_to_resume(invoke, monkeypatch) -> None:
+    def stop(*_) -> None:
+        raise StopRequested(15)
+
+    monkeypatch.setattr("aebnas_bo.preparation.problem.Problem.load", stop)
+    stopped = invoke("--budget", "2")
+    assert stopped.exit_code == 143
+    text = " ".join(stopped.output.split())
+    assert "stopped by signal 15. Nothing is stored yet. The same command starts over." in text

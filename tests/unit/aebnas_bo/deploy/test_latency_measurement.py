@@ -80,13 +80,25 @@ def test_table_and_csv_say_what_is_saved(tmp_path) -> None:
     rows = [
         Latency("torch", 1, EARLY, 1.0, 2.0, 1.1, 0.25),
         Latency("torch", 1, FORCED, 4.0, 5.0, 4.1, 1.0),
+        Latency("torch", 1, PLAIN, 2.0, 2.5, 2.1, 0.5),
         Latency("onnx", 1, EARLY, 3.0, 3.0, 3.0, 0.5),
         Latency("onnx", 1, FORCED, 4.0, 4.0, 4.0, 1.0),
+        Latency("onnx", 1, PLAIN, 2.0, 2.0, 2.0, 1.0),
     ]
     console = Console(width=160, record=True)
     console.print(latency_table(rows))
-    lines = [line.split() for line in console.export_text().splitlines() if EARLY in line]
-    assert [line[-4] for line in lines] == ["75", "25"]
-    assert [line[-2] for line in lines] == ["75", "50"]
+    text = console.export_text()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert [row[2] for row in cells] == [PLAIN, EARLY, FORCED] * 2
+    # time and MACs saved against the network without exits come first: 1 of 2 ms, 0.25 of 0.5 M
+    assert [row[3:5] for row in cells] == [
+        ["–", "–"],
+        ["50", "50"],
+        ["-100", "-100"],
+        ["–", "–"],
+        ["-50", "50"],
+        ["-100", "0"],
+    ]
+    assert [row[-1] for row in cells] == ["–", "75", "–", "–", "25", "–"]
     write_latency_csv(tmp_path / "times.csv", rows)
-    assert len((tmp_path / "times.csv").read_text().splitlines()) == 5
+    assert len((tmp_path / "times.csv").read_text().splitlines()) == 7

@@ -9,7 +9,8 @@ from aebnas_bo.deploy.shortlist_file import SHORTLIST_FILE, read_shortlist
 from aebnas_bo.deploy.training_pipeline import Candidate, choose_candidate
 from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.shortlist.shortlist_study import Ground, check_shortlist, choose_shortlist, shortlisted
+from aebnas_bo.shortlist.shortlist_request import check_shortlist
+from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, shortlisted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
