@@ -2,8 +2,10 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,23 +25,27 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README + PYTHON, flags=re.DOTALL)
 SHORTER = {"run": SMALL, "train": ["--epochs", "2"]}
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_python_blocks_run_verbatim(number: int, tmp_path: Path) -> None:
-    script = tmp_path / "block.py"
-    script.write_text(BLOCKS[number], encoding="utf-8")
+@pytest.fixture
+def run_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> Callable[[str], str]:
+    """Runs a script as the main program of this process and returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AEBNAS_BO_CACHE", str(tmp_path / "cache"))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
-    result = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        env={**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+
+    def run(script: str) -> str:
+        (tmp_path / "block.py").write_text(script, encoding="utf-8")
+        capsys.readouterr()
+        runpy.run_path(str(tmp_path / "block.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_python_blocks_run_verbatim(number: int, run_script) -> None:
+    shown = run_script(BLOCKS[number])
     if "print(" in BLOCKS[number]:
-        assert result.stdout.strip()
+        assert shown.strip()
 
 
 def test_no_block_is_left_out() -> None:
@@ -50,32 +56,28 @@ def test_the_readme_can_be_read_in_a_minute() -> None:
     assert README.count("\n") <= 150
 
 
-def test_the_walk_from_a_search_to_a_prediction(tmp_path: Path) -> None:
+def test_the_walk_from_a_search_to_a_prediction(call, tmp_path: Path, environment) -> None:
     """The commands of the README as they stand, but for the size of search and training."""
     section = README.split("## From the search to a network that runs")[1]
     [commands] = re.findall(r"```sh\n(.*?)```", section.split("\n## ")[0], flags=re.DOTALL)
     [script] = re.findall(r"```py\n(.*?)```", section.split("\n## ")[0], flags=re.DOTALL)
     pixels = (load_digits().images[7] * 255.0 / 16.0).round().astype("uint8")
     Image.fromarray(pixels).resize((120, 120)).save(tmp_path / "picture.png")
-    environment = {**os.environ, "AEBNAS_BO_CACHE": str(tmp_path / "cache")}
-
-    def call(arguments: list[str]) -> str:
-        result = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600,
-            check=False,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
     lines = commands.splitlines()
     assert [line.split()[1] for line in lines] == ["run", "report", "train", "export", "predict"]
     for line in lines:
         program, *arguments = line.replace("--budget 200", "--budget 8").split()
         assert program == "aebnas-bo"
-        shown = call(["-m", "aebnas_bo.cli", *arguments, *SHORTER.get(arguments[0], [])])
-    assert "picture.png" in shown
+        shown = call(*arguments, *SHORTER.get(arguments[0], []))
+        assert shown.returncode == 0, shown.stderr
+    assert "picture.png" in shown.stdout
     (tmp_path / "block.py").write_text(script, encoding="utf-8")
-    assert call(["block.py"]).split()[0] in [str(digit) for digit in range(10)]
+    result = subprocess.run(
+        [sys.executable, "block.py"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[0] in [str(digit) for digit in range(10)]
 
 
 def test_the_network_in_the_repository_predicts(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def start(command, environment, folder: Path, budget: int, *more: str) -> "subpr
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert path.exists(), process.stderr.read() if process.stderr else ""

@@ -26,7 +26,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
 
 def frozen(process: "subprocess.Popen[str]", folder: Path, is_there: Callable[[], bool]) -> StoredRun:
     """Wait for something, stop the process there and read its folder, which must stay exactly as it is."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not is_there() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGSTOP)
