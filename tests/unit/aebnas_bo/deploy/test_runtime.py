@@ -249,6 +249,46 @@ def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None
         load(folder / "segment1.onnx")
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"segments": 3}', '{"segments": [3]}', '{"segments": {"a": 1}}', "9" * 5000, b"\xff"]
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path, text) -> None:
+    (tmp_path / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(NetworkFileError, match=r"manifest\.json is damaged or no manifest of ours") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_segments_outside_the_folder_are_not_read(copied, tmp_path) -> None:
+    folder = copied("onnx-segments")
+    names = json.loads((folder / "manifest.json").read_text())["segments"]
+    (tmp_path / "elsewhere").mkdir()
+    (folder / names[1]).rename(tmp_path / "elsewhere" / names[1])
+    (folder / names[1]).symlink_to(tmp_path / "elsewhere" / names[1])
+    for name in (names[1], f"../elsewhere/{names[1]}", str(tmp_path / "elsewhere" / names[1]), "x" * 1000, ""):
+        (folder / "manifest.json").write_text(json.dumps({"segments": [names[0], name, names[2]]}))
+        with pytest.raises(NetworkFileError, match=r"manifest\.json names a file outside its folder"):
+            load(folder)
+
+
+def test_a_folder_of_links_into_one_folder_is_read(copied, tmp_path) -> None:
+    folder, links = copied("onnx-segments"), tmp_path / "links"
+    links.mkdir()
+    for path in folder.iterdir():
+        (links / path.name).symlink_to(path)
+    assert load(links).description == load(folder).description
+
+
+def test_damaged_weights_do_not_become_answers(make_network, pixels, tmp_path) -> None:
+    subnet, description = make_network()
+    subnet.head[-1].linear.bias.data[0] = float("nan")
+    for format_ in ("torch", "onnx-segments"):
+        (tmp_path / format_).mkdir()
+        network = load(write(tmp_path / format_, format_, (subnet, description)))
+        with pytest.raises(NetworkFileError, match="the network answers with NaN or infinity"):
+            network.predict(pixels, leaves_early=False)
+
+
 def test_unknown_places_and_formats_are_named(tmp_path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         load(tmp_path / "nowhere.onnx")
