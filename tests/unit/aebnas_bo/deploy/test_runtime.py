@@ -193,6 +193,7 @@ def test_grey_networks_read_colour_pictures(make_network, tmp_path) -> None:
         (torch.zeros(1, 3, 10, 10, dtype=torch.int64), "expected uint8 or floating-point images, got torch.int64"),
         ("a.png", "expected a list of pictures"),
         (["nowhere.png"], "nowhere.png cannot be read"),
+        (["/dev/zero"], r"/dev/zero cannot be read \(it is a device"),
         ([Image.new("F", (10, 10))], "mode F, whose black and white are unknown"),
     ],
 )
@@ -203,9 +204,10 @@ def test_wrong_images_are_refused(exported, images, problem) -> None:
 
 def test_a_damaged_picture_is_named(exported, tmp_path) -> None:
     network = load(exported("torch"))
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
-    with pytest.raises(DataError, match=r"broken\.png cannot be decoded"):
-        network.predict([tmp_path / "broken.png"])
+    for data in (b"\x89PNG nonsense", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"):
+        (tmp_path / "broken.png").write_bytes(data)
+        with pytest.raises(DataError, match=r"broken\.png cannot be decoded .*damaged, or none of JPEG"):
+            network.predict([tmp_path / "broken.png"])
 
 
 @pytest.mark.parametrize("format_", LOADED)
