@@ -108,7 +108,7 @@ class StopRequested(BaseException):
 def first_problem(error: ValidationError) -> str:
     """Return the first thing wrong with a file's content, as `place: reason`, and how many there are."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part)[:40] for part in first["loc"][:10])
     others = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
     return (f"{place}: " if place else "") + first["msg"] + others
 

@@ -195,8 +195,6 @@ class NetworkDescription(FrozenModel):
             raise ValueError("the confidence is learned, and no exit has an output for it")
         *others, last = self.outputs
         for figures in (self.validation, self.test):
-            if [one.name for one in figures.outputs] != [output.name for output in self.outputs]:
-                raise ValueError("figures must be of the outputs in use, in their order")
             if figures.by_class is not None and len(figures.by_class.images) != self.num_classes:
                 raise ValueError(f"answers class by class must be of {self.num_classes} classes")
         positions = [output.position for output in self.outputs if not output.is_final]
@@ -207,6 +205,9 @@ class NetworkDescription(FrozenModel):
             )
         if last.threshold is not None or any(output.threshold is None for output in others):
             raise ValueError("every output but the last has a threshold, the last has none")
+        names = [output.name for output in self.outputs]
+        if any([one.name for one in figures.outputs] != names for figures in (self.validation, self.test)):
+            raise ValueError("figures must be of the outputs in use, in their order")
         return self
 
     def to_json(self) -> str:

@@ -46,6 +46,9 @@ def test_another_version_is_named(make_network) -> None:
         ({"confidence": "hope"}, "confidence"),
         ({"outputs": []}, "outputs"),
         ({"surprise": 1}, "surprise"),
+        ({"é" * 1000: 1}, r"\(é{40}: Extra inputs are not permitted\)"),
+        ({"confidence": "learned"}, "the confidence is learned, and no exit has an output for it"),
+        ({"image_size": 1 << 40}, "image_size: Input should be less than or equal to 4096"),
     ],
 )
 def test_contradictions_are_found(make_network, changes, problem) -> None:
@@ -81,7 +84,26 @@ def test_every_output_but_the_last_needs_a_threshold_and_the_last_none(make_netw
             NetworkDescription.from_json(changed(description, outputs=wrong[: last + 1]), "file")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "no json"])
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_figures_are_of_the_outputs_in_use(split, make_network) -> None:
+    document = json.loads(make_network()[1].to_json())
+    del document[split]["outputs"][1]
+    with pytest.raises(NetworkFileError, match="figures must be of the outputs in use, in their order"):
+        NetworkDescription.from_json(json.dumps(document), "file")
+
+
+def test_a_network_too_large_to_be_built_is_refused(make_network) -> None:
+    _, description = make_network()
+    skeleton = {**json.loads(description.to_json())["skeleton"], "stem_channels": 1 << 40}
+    with pytest.raises(NetworkFileError, match="numbers from 0 to 65536 in a network"):
+        NetworkDescription.from_json(changed(description, skeleton=skeleton), "file")
+    with pytest.raises(NetworkFileError, match=r"describes a network in 17,000,0\d\d bytes, more than 16,777,216"):
+        NetworkDescription.from_json(" " * 17_000_000 + "{}", "file")
+    with pytest.raises(NetworkFileError, match=r"\(format x{20}, this one reads 1\)"):
+        NetworkDescription.from_json(changed(description, format_version="x" * 1000), "file")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "no json", "[" * 100_000])
 def test_what_is_no_description_is_refused(text) -> None:
     with pytest.raises(NetworkFileError, match="file describes no network of ours"):
         NetworkDescription.from_json(text, "file")

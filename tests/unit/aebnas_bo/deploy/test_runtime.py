@@ -194,6 +194,7 @@ def test_grey_networks_read_colour_pictures(make_network, tmp_path) -> None:
         (torch.zeros(1, 3, 10, 10, dtype=torch.int64), "expected uint8 or floating-point images, got torch.int64"),
         ("a.png", "expected a list of pictures"),
         (["nowhere.png"], "nowhere.png cannot be read"),
+        (["/dev/zero"], r"/dev/zero cannot be read \(it is a device"),
         ([Image.new("F", (10, 10))], "mode F, whose black and white are unknown"),
     ],
 )
@@ -204,9 +205,10 @@ def test_wrong_images_are_refused(exported, images, problem) -> None:
 
 def test_a_damaged_picture_is_named(exported, tmp_path) -> None:
     network = load(exported("torch"))
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
-    with pytest.raises(DataError, match=r"broken\.png cannot be decoded"):
-        network.predict([tmp_path / "broken.png"])
+    for data in (b"\x89PNG nonsense", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"):
+        (tmp_path / "broken.png").write_bytes(data)
+        with pytest.raises(DataError, match=r"broken\.png cannot be decoded .*damaged, or none of JPEG"):
+            network.predict([tmp_path / "broken.png"])
 
 
 @pytest.mark.parametrize("format_", LOADED)
@@ -250,6 +252,46 @@ def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None
             load(folder)
     with pytest.raises(UsageError, match="is one segment of a network"):
         load(folder / "segment1.onnx")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"segments": 3}', '{"segments": [3]}', '{"segments": {"a": 1}}', "9" * 5000, b"\xff"]
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path, text) -> None:
+    (tmp_path / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(NetworkFileError, match=r"manifest\.json is damaged or no manifest of ours") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_segments_outside_the_folder_are_not_read(copied, tmp_path) -> None:
+    folder = copied("onnx-segments")
+    names = json.loads((folder / "manifest.json").read_text())["segments"]
+    (tmp_path / "elsewhere").mkdir()
+    (folder / names[1]).rename(tmp_path / "elsewhere" / names[1])
+    (folder / names[1]).symlink_to(tmp_path / "elsewhere" / names[1])
+    for name in (names[1], f"../elsewhere/{names[1]}", str(tmp_path / "elsewhere" / names[1]), "x" * 1000, ""):
+        (folder / "manifest.json").write_text(json.dumps({"segments": [names[0], name, names[2]]}))
+        with pytest.raises(NetworkFileError, match=r"manifest\.json names a file outside its folder"):
+            load(folder)
+
+
+def test_a_folder_of_links_into_one_folder_is_read(copied, tmp_path) -> None:
+    folder, links = copied("onnx-segments"), tmp_path / "links"
+    links.mkdir()
+    for path in folder.iterdir():
+        (links / path.name).symlink_to(path)
+    assert load(links).description == load(folder).description
+
+
+def test_damaged_weights_do_not_become_answers(make_network, pixels, tmp_path) -> None:
+    subnet, description = make_network()
+    subnet.head[-1].linear.bias.data[0] = float("nan")
+    for format_ in ("torch", "onnx-segments"):
+        (tmp_path / format_).mkdir()
+        network = load(write(tmp_path / format_, format_, (subnet, description)))
+        with pytest.raises(NetworkFileError, match="the network answers with NaN or infinity"):
+            network.predict(pixels, leaves_early=False)
 
 
 def test_unknown_places_and_formats_are_named(tmp_path) -> None:

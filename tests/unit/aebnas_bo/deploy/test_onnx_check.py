@@ -1,0 +1,182 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from aebnas_bo.deploy import load
+from aebnas_bo.deploy.checksum import UNSEALED, seal
+from aebnas_bo.deploy.description import NetworkFileError
+from aebnas_bo.deploy.onnx_check import checked_model
+from aebnas_bo.deploy.onnx_files import DESCRIPTION_KEY, SEAL_KEY, open_session
+
+SECRET = np.arange(4, dtype=np.float32)
+
+
+def made_model() -> onnx.ModelProto:
+    """A model that adds four weights to four numbers."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("images", "logits")]
+    weights = numpy_helper.from_array(SECRET, "weights")
+    node = helper.make_node("Add", ["images", "weights"], ["logits"])
+    graph = helper.make_graph([node], "graph", ends[:1], ends[1:], [weights])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def sealed(model: onnx.ModelProto, description: str = "{}") -> bytes:
+    for key, value in ((DESCRIPTION_KEY, description), (SEAL_KEY, UNSEALED)):
+        model.metadata_props.add(key=key, value=value)
+    return seal(model.SerializeToString())
+
+
+def outside(model: onnx.ModelProto, location: str) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+
+
+def test_a_whole_model_passes_and_runs() -> None:
+    model = made_model()
+    model.metadata_props.add(key="key", value="value")
+    data, metadata = checked_model(model.SerializeToString(), "net.onnx")
+    assert metadata == {"key": "value"}
+    [found] = open_session(data, 1, "net.onnx").run(None, {"images": np.ones(4, np.float32)})
+    assert found.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("where", ["absolute", "above", "beside", "link", "memory"])
+def test_weights_outside_of_the_file_are_refused_before_onnxruntime_sees_them(
+    where: str, tmp_path: Path, monkeypatch
+) -> None:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for place in (tmp_path / "secret", folder / "beside"):
+        place.write_bytes(SECRET.tobytes())
+    (folder / "link").symlink_to(tmp_path / "secret")
+    location = {
+        "absolute": str(tmp_path / "secret"), "above": "../secret", "beside": "beside", "link": "link",
+        "memory": "*/_ORT_MEM_ADDR_/*",
+    }[where]  # fmt: skip
+    model = made_model()
+    outside(model, location)
+    (folder / "network.onnx").write_bytes(sealed(model))
+    opened: list[object] = []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *given, **_: opened.append(given))
+    with pytest.raises(NetworkFileError, match=r"network\.onnx is no ONNX network .*weights outside of itself.*export"):
+        load(folder)
+    assert opened == []
+
+
+def in_an_attribute(model: onnx.ModelProto) -> None:
+    other = made_model()
+    outside(other, "beside")
+    model.graph.node.append(helper.make_node("Constant", [], ["there"], value=other.graph.initializer[0]))
+
+
+def in_a_branch(model: onnx.ModelProto) -> None:
+    other = made_model()
+    outside(other, "beside")
+    model.graph.node.append(helper.make_node("If", ["images"], ["there"], then_branch=other.graph))
+
+
+def in_a_function(model: onnx.ModelProto) -> None:
+    model.functions.add(name="own", domain="mine")
+
+
+def an_operator_of_others(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "com.example"
+
+
+def others_imported(model: onnx.ModelProto) -> None:
+    model.opset_import.add(domain="com.example", version=1)
+
+
+def repetition(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "Loop"
+
+
+def sparse_weights(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add().dims.append(1 << 40)
+
+
+def promised_weights(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[:] = [1 << 40]
+
+
+def weights_in_another_field(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].float_data.append(1.0)
+
+
+def negative_size(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[:] = [-2, -2]
+
+
+def text(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("text", TensorProto.STRING, [1], ["a"]))
+
+
+def large_number(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1 << 40]), "number"))
+
+
+def large_attribute(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("axes", [1, 1 << 40]))
+
+
+def two_descriptions(model: onnx.ModelProto) -> None:
+    for value in ("one", "two"):
+        model.metadata_props.add(key=DESCRIPTION_KEY, value=value)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (in_an_attribute, "weights outside of itself"),
+        (in_a_branch, "weights outside of itself"),
+        (in_a_function, "part of the unknown type FunctionProto"),
+        (an_operator_of_others, "unknown operator com.exampleAdd"),
+        (others_imported, "operators of others"),
+        (repetition, "unknown operator Loop"),
+        (sparse_weights, "part of the unknown type SparseTensorProto"),
+        (promised_weights, r"weights of 16 bytes where their shape is \[1099511627776\]"),
+        (weights_in_another_field, "weights of an unknown type"),
+        (negative_size, "weights of an unknown type"),
+        (text, "weights of an unknown type"),
+        (large_number, "number above 65536"),
+        (large_attribute, "number above 65536"),
+        (two_descriptions, "a key twice"),
+    ],
+)
+def test_what_no_network_of_ours_has_is_refused(change: Callable[[onnx.ModelProto], None], problem: str) -> None:
+    model = made_model()
+    change(model)
+    with pytest.raises(NetworkFileError, match=rf"net\.onnx is no ONNX network that aebnas_bo reads \(it.*{problem}"):
+        checked_model(model.SerializeToString(), "net.onnx")
+
+
+def test_what_is_not_known_does_not_reach_onnxruntime() -> None:
+    model = made_model()
+    unknown = b"\xfa\x3f\x03abc"  # field 1023 of three bytes
+    data, _ = checked_model(model.SerializeToString() + unknown, "net.onnx")
+    assert data == model.SerializeToString()
+
+
+def test_the_other_format_of_onnxruntime_is_not_read() -> None:
+    looks_like_it = b"\x08\x0a\x12\x07ORTMabc"  # an ONNX model whose producer is named so
+    assert onnx.load_model_from_string(looks_like_it).producer_name == "ORTMabc"
+    with pytest.raises(NetworkFileError, match=r"net\.onnx cannot be run by onnxruntime") as caught:
+        open_session(looks_like_it, 1, "net.onnx")
+    assert "ORT model" not in str(caught.value)
+
+
+def test_a_pipe_or_a_device_is_no_network(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "network.onnx")
+    (tmp_path / "network.safetensors").symlink_to("/dev/zero")
+    for name, kind in (("network.onnx", "pipe"), ("network.safetensors", "device")):
+        with pytest.raises(NetworkFileError, match=rf"{name} cannot be read \(it is a {kind}"):
+            load(tmp_path / name)
