@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
@@ -57,6 +58,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     for setting in settings:
         if setting not in within_space:
             _apply_setting(tree, setting, problems)
+    _anchor_paths(tree)
     _resolve_space(tree, problems)
     for setting in within_space:
         _apply_setting(tree, setting, problems)
@@ -83,6 +85,8 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     tree = _as_tree(_parse(text, origin), origin)
     for setting in settings:
         _apply_setting(tree, setting, problems)
+    if settings:
+        _anchor_paths(tree)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -117,6 +121,14 @@ def _read_file(path: Path) -> Tree:
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = str((path.parent / Path(section[key]).expanduser()).resolve())
     return tree
+
+
+def _anchor_paths(tree: Tree) -> None:
+    """Make paths absolute: those of options count from the current folder, which may be another one on resuming."""
+    for name, key in PATHS:
+        section = tree.get(name)
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = os.path.abspath(os.path.expanduser(section[key]))
 
 
 def _read_tree(path: Path) -> Tree:
