@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -57,7 +58,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     # So must `data` and `search`, which the preset `auto` depends on.
     within_space = [setting for setting in settings if _is_within_space(setting)]
     apply_options(tree, [setting for setting in settings if setting not in within_space], problems)
-    _check_paths(tree, problems)
+    _anchor_paths(tree, problems)
     _resolve_space(tree, problems)
     apply_options(tree, within_space, problems)
     _complete_augmentation(tree)
@@ -84,7 +85,7 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     tree = _as_tree(read_yaml(text, origin), origin)
     if settings:
         apply_options(tree, settings, problems)
-        _check_paths(tree, problems)
+        _anchor_paths(tree, problems)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -126,11 +127,12 @@ def _read_tree(path: Path) -> Tree:
     return _as_tree(read_yaml_file(path), str(path))
 
 
-def _check_paths(tree: Tree, problems: list[str]) -> None:
+def _anchor_paths(tree: Tree, problems: list[str]) -> None:
+    """Make paths absolute: those of options count from the current folder, which may be another one on resuming."""
     for name, key in PATHS:
-        value = _section(tree, name).get(key)
-        if isinstance(value, str):
-            _without_tilde(value, f"{name}.{key}", problems)
+        section = tree.get(name)
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = os.path.abspath(_without_tilde(section[key], f"{name}.{key}", problems))
 
 
 def _without_tilde(text: str, setting: str, problems: list[str]) -> Path:

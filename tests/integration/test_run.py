@@ -74,7 +74,7 @@ def test_a_study_is_never_overwritten_and_can_be_extended(run, tmp_path: Path) -
     assert extended.returncode == 0, extended.stderr
     with TrialStore.open_read_only(tmp_path / "a/study.db") as store:
         assert store.study.config == (tmp_path / "a/config.yaml").read_text()
-        assert yaml.safe_load(store.study.config)["data"]["root"] == "elsewhere"
+        assert yaml.safe_load(store.study.config)["data"]["root"] == str(tmp_path / "elsewhere")
     assert run("--budget", "8", "--out", "whole").returncode == 0
     assert without_times(tmp_path / "a/trials.csv") == without_times(tmp_path / "whole/trials.csv")
     other = run("--out", "a", "--resume", "--seed", "5", small=False)

@@ -272,3 +272,18 @@ def test_wrong_entries_are_not_missing_ones() -> None:
 def test_a_declaration_is_told_from_a_configuration(text: str, expected: bool, tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text(text)
     assert is_declaration(tmp_path / "file.yaml") == expected
+
+
+def test_paths_of_options_count_from_the_current_folder_for_good(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = load_config(None, ["data.root=pictures", "estimation.latency_table=~/table.json"])
+    assert config.data.root == str(tmp_path / "pictures")
+    assert config.estimation.latency_table == "/home/someone/table.json"
+    moved = parse_config(dump_config(config), "study", ["data.root=../moved"])
+    assert moved.data.root == str(tmp_path.parent / "moved")
+
+
+def test_a_name_that_leaves_the_folder_of_runs_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^name: holds / or .*; it names the run folder"):
+        load_config(None, ["name=../../escape"])
