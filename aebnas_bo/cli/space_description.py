@@ -13,14 +13,12 @@ from rich.text import Text
 
 from aebnas_bo.config.loading import is_declaration, load_config
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.extremes import extreme_network, sides
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.remarks import remarks
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter
-from aebnas_bo.supernet.subnet import Subnet
 
 SAMPLES = 500
 IN_CHANNELS, NUM_CLASSES = 3, 10  # of the images that a declaration without a configuration is described for
@@ -54,7 +52,10 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> Rendera
 def _read(path: Path | None) -> tuple[NetworkSpace, str]:
     """Return the space of a file, and a sentence that says for which images its costs are."""
     if path is None or not is_declaration(path):
-        space = Problem.load(load_config(path)).space
+        config = load_config(path)
+        from aebnas_bo.preparation.problem import Problem  # takes seconds to import, which mistakes need not wait for
+
+        space = Problem.load(config).space
         channels, classes = space.skeleton.in_channels, space.skeleton.num_classes
         plural = "s" if channels > 1 else ""
         return space, f"images of the configuration ({channels} channel{plural}, {classes} classes)"
@@ -93,6 +94,8 @@ def _extremes(space: NetworkSpace) -> Table:
 
 
 def _network(space: NetworkSpace, architecture: Architecture) -> tuple[str, ...]:
+    from aebnas_bo.supernet.subnet import Subnet
+
     macs = millions(exit_costs(architecture, space.skeleton).cumulative[-1])
     weights = sum(parameter.numel() for parameter in Subnet(architecture, space.skeleton).parameters())
     blocks = [len(stage.blocks) for stage in architecture.stages]

@@ -1,0 +1,1 @@
+"""Campaigns of random mistakes and accidents; `make attack` runs them all."""
