@@ -1,3 +1,4 @@
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ def test_random_mistakes_end_in_a_configuration_or_a_short_refusal() -> None:
     assert counts.accepted > 20  # else it would attack nothing behind the reader
 
 
+@pytest.mark.slow
 def test_the_campaign_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--count", "3", "--seed", "1"]) == 0
     assert capsys.readouterr().out.startswith("configuration: 3 cases, 0 tracebacks, 0 hangs, 0 wrong results")
@@ -37,5 +39,4 @@ def test_the_campaign_sees_what_goes_wrong(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_case_that_hangs_is_stopped() -> None:
     with pytest.raises(HangError), time_limit(0.05):
-        while True:
-            pass
+        sum(1 for _ in count())
