@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,9 @@ from aebnas_bo.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+LARGEST_SEED = 2**32
+MOST_SEEDS = 1000  # of one command: a longer range is a slip
 
 
 def child_seed(seed: int, *names: str | int) -> int:
@@ -43,12 +47,26 @@ def parse_seeds(text: str) -> list[int]:
     """Return the seeds of a text such as `0-4` or `0,3,7-9`, ascending and distinct.
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If it is anything else, or names a seed above `LARGEST_SEED` or more than `MOST_SEEDS` of them.
     """
     seeds: set[int] = set()
+    too_many = f"one command takes {MOST_SEEDS} seeds at most, such as 0-{MOST_SEEDS - 1}"
     for part in text.split(","):
-        first, separator, last = part.strip().partition("-")
-        if not first.isdecimal() or (separator and not last.isdecimal()) or (separator and int(last) < int(first)):
-            raise UsageError(f"--seeds {text}: expected numbers and ranges such as 0-4 or 0,3,7-9")
-        seeds |= set(range(int(first), int(last if separator else first) + 1))
+        found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part, flags=re.ASCII)
+        ends = [end.lstrip("0") or "0" for end in (found[1], found[2] or found[1])] if found else []
+        if found and max(map(len, ends)) > len(str(LARGEST_SEED)):
+            raise _wrong_seeds(text, f"the largest seed is {LARGEST_SEED}")
+        first, last = map(int, ends) if found else (0, -1)
+        if last < first:
+            raise _wrong_seeds(text, "expected numbers and ranges such as 0-4 or 0,3,7-9")
+        if last > LARGEST_SEED:
+            raise _wrong_seeds(text, f"the largest seed is {LARGEST_SEED}")
+        if last - first < MOST_SEEDS:
+            seeds |= set(range(first, last + 1))
+        if last - first >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
+            raise _wrong_seeds(text, too_many)
     return sorted(seeds)
+
+
+def _wrong_seeds(text: str, reason: str) -> UsageError:
+    return UsageError(f"--seeds {text[:80]}: {reason}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.errors import UsageError
@@ -15,6 +16,9 @@ from aebnas_bo.search.trial import Observation, Trial, observations
 T = TypeVar("T")
 SelectionKind = Literal["knee", "best-accuracy", "macs", "latency", "accuracy", "key"]
 COSTS: Mapping[SelectionKind, str] = {"macs": "average_macs", "latency": "latency_ms"}
+NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
+MOST_PERCENT = 100.0
+LONGEST = 80  # characters of an option that are echoed
 SHORTEST_KEY = 4  # hexadecimal digits that name a network
 EXPECTED = (
     "expected knee, best-accuracy, macs<=X (millions), latency<=X (milliseconds), accuracy>=Y (percent) or the key of "
@@ -51,23 +55,40 @@ def parse_selection(text: str) -> Selection:
         text: `knee`, `best-accuracy`, `macs<=X`, `latency<=X`, `accuracy>=Y` or a key (four digits or more of it).
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If it is anything else, or a limit that is no number above 0 or more than 100 percent.
     """
     words = text.strip().lower()
     if words == "knee":
         return Selection("knee")
     if words == "best-accuracy":
         return Selection("best-accuracy")
-    number = r"\s*(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
-    if limit := re.fullmatch(rf"macs\s*<={number}", words):
-        return Selection("macs", float(limit[1]))
-    if limit := re.fullmatch(rf"latency\s*<={number}", words):
-        return Selection("latency", float(limit[1]))
-    if limit := re.fullmatch(rf"accuracy\s*>={number}", words):
-        return Selection("accuracy", float(limit[1]))
+    if limit := parse_limit(text, "--select"):
+        return limit
     if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_KEY},12}}", words):
         return Selection("key", key=words)
-    raise UsageError(f"--select {text}: {EXPECTED}")
+    raise UsageError(f"--select {text[:LONGEST]}: {EXPECTED}")
+
+
+def parse_limit(text: str, flag: str) -> Selection | None:
+    """Read a limit; `None` if it is none.
+
+    Args:
+        text: `macs<=X`, `latency<=X` or `accuracy>=Y`.
+        flag: The option that it was given by, for messages.
+
+    Raises:
+        UsageError: If it is more than 100 percent, or a cost that is not finite and above 0.
+    """
+    limit = re.fullmatch(r"(?:(macs|latency)\s*<=|(accuracy)\s*>=)\s*" + NUMBER, text.strip().lower(), re.ASCII)
+    if limit is None:
+        return None
+    kind, value = cast(SelectionKind, limit[1] or limit[2]), float(limit[3])
+    option = f"{flag} {text[:LONGEST]}"
+    if kind == "accuracy" and value > MOST_PERCENT:
+        raise UsageError(f"{option}: is in percent; expected {MOST_PERCENT:g} at most")
+    if kind != "accuracy" and not 0.0 < value < math.inf:
+        raise UsageError(f"{option}: expected a finite number above 0")
+    return Selection(kind, value)
 
 
 def preference(accuracy: float, average_macs: float) -> tuple[float, float]:

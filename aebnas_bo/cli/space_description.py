@@ -13,7 +13,6 @@ from rich.text import Text
 
 from aebnas_bo.config.loading import is_declaration, load_config
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.extremes import extreme_network, sides
 from aebnas_bo.space.macs import exit_costs, millions
@@ -21,7 +20,6 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.remarks import remarks
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter
 from aebnas_bo.storage.count_text import counted
-from aebnas_bo.supernet.subnet import Subnet
 
 SAMPLES = 500
 IN_CHANNELS, NUM_CLASSES = 3, 10  # of the images that a declaration without a configuration is described for
@@ -55,7 +53,10 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> Rendera
 def _read(path: Path | None) -> tuple[NetworkSpace, str]:
     """Return the space of a file, and a sentence that says for which images its costs are."""
     if path is None or not is_declaration(path):
-        space = Problem.load(load_config(path)).space
+        config = load_config(path)
+        from aebnas_bo.preparation.problem import Problem  # takes seconds to import, which mistakes need not wait for
+
+        space = Problem.load(config).space
         channels, classes = space.skeleton.in_channels, space.skeleton.num_classes
         kind = f"{counted(channels, 'channel')}, {counted(classes, 'class', 'classes')}"
         return space, f"images of the configuration ({kind})"
@@ -94,6 +95,8 @@ def _extremes(space: NetworkSpace) -> Table:
 
 
 def _network(space: NetworkSpace, architecture: Architecture) -> tuple[str, ...]:
+    from aebnas_bo.supernet.subnet import Subnet
+
     macs = millions(exit_costs(architecture, space.skeleton).cumulative[-1])
     weights = sum(parameter.numel() for parameter in Subnet(architecture, space.skeleton).parameters())
     blocks = [len(stage.blocks) for stage in architecture.stages]

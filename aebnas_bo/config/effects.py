@@ -7,8 +7,8 @@ from typing import get_args
 
 from pydantic.fields import FieldInfo
 
+from aebnas_bo.config.problems import config_error, cut
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import ConfigError
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 SEARCH_KEEPS: frozenset[Effect] = frozenset({"trainings", "statistics", "nothing"})
@@ -71,7 +71,7 @@ def check_after_search(options: Sequence[str]) -> None:
         sections = ("final_training", "shortlist", "fidelity")  # named whole, or no part of a training
         others = [path for path in settings_with(AFTER_SEARCH) if not path.startswith(sections)]
         allowed = f"final_training.*, shortlist.*, {', '.join(others)}"
-        raise ConfigError([f"--set {one}: the study is made; what can change is {allowed}" for one in refused])
+        raise config_error([f"--set {cut(one)}: the study is made; what can change is {allowed}" for one in refused])
 
 
 def _effect_of_option(option: str) -> Effect | None:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -14,18 +14,23 @@ from pydantic_core import to_json
 from aebnas_bo.config.image_count import num_training_images
 from aebnas_bo.config.preset_files import read_preset
 from aebnas_bo.config.problems import config_error, shown
-from aebnas_bo.config.schema import Config
+from aebnas_bo.config.schema import Config, problems_between
 from aebnas_bo.config.setting_options import apply_options, option_path
 from aebnas_bo.config.validation_messages import closest, sentences
 from aebnas_bo.config.yaml_reader import read_yaml, read_yaml_file, write_yaml
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.consistency import space_problems
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.narrowing import FORMS, unfold
 from aebnas_bo.space.presets import AUTO, PRESETS
+from aebnas_bo.storage.frozen_model import FrozenModel
+from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.training.settings import FinalTrainingConfig
 
 Tree = dict[str, object]
+Checked = TypeVar("Checked", bound=FrozenModel)
 
 NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, of data sets with a fixed size
 GREY = ("digits",)
@@ -254,6 +259,14 @@ def _complete_augmentation(tree: Tree) -> None:
             tree[name] = {**_section(tree, name), "augmentation": {**_section(tree, "augmentation"), **own}}
 
 
+def _part(section: type[Checked], tree: Tree, name: str) -> Checked | None:
+    """Return a section that is right in itself."""
+    try:
+        return section.model_validate_json(to_json(tree.get(name, {}), inf_nan_mode="constants"))
+    except ValidationError:
+        return None
+
+
 def _section(tree: Tree, name: str) -> Tree:
     section = tree.get(name)
     return section if isinstance(section, dict) else {}
@@ -266,11 +279,16 @@ def _data_setting(tree: Tree, name: str) -> object:
 def _validate(tree: Tree, problems: list[str]) -> Config | None:
     try:
         # JSON mode: strict about types, yet lists may stand for tuples, as in any YAML file.
-        text = to_json(tree, inf_nan_mode="constants", bytes_mode="base64", fallback=str)
-        return Config.model_validate_json(text)
+        return Config.model_validate_json(to_json(tree, inf_nan_mode="constants"))
     except ValidationError as error:
         found = [sentence for details in error.errors() for sentence in sentences(details)]
-        # rules between fields, which are not looked at where single ones are wrong
+        # rules between fields and between sections, which are not looked at where single ones are wrong
         found += [f"space.{problem}" for problem in space_problems(_section(tree, "space"))]
+        found += problems_between(
+            _part(NetworkSpaceDeclaration, tree, "space"),
+            _part(EstimationConfig, tree, "estimation"),
+            _part(SupernetConfig, tree, "supernet"),
+            final_training=_part(FinalTrainingConfig, tree, "final_training"),
+        )
         problems += dict.fromkeys(found)
     return None

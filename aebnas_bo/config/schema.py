@@ -13,7 +13,7 @@ from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.shortlist.settings import ShortlistConfig
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.storage.folder_names import folder_name_problem
-from aebnas_bo.storage.frozen_model import Affects, Effect, Section
+from aebnas_bo.storage.frozen_model import Affects, Effect, Section, refuse
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
@@ -67,27 +67,48 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        if self.estimation.confidence == "learned" and not self.space.learned_confidence:
-            raise ValueError(
+        refuse(problems_between(self.space, self.estimation, self.supernet, final_training=self.final_training))
+        return self
+
+
+def problems_between(
+    space: NetworkSpaceDeclaration | None,
+    estimation: EstimationConfig | None,
+    supernet: SupernetConfig | None,
+    *,
+    final_training: FinalTrainingConfig | None,
+) -> list[str]:
+    """Return what is inconsistent between sections; one that is wrong in itself is `None` and passed over."""
+    problems: list[str] = []
+    if estimation is not None and estimation.confidence == "learned":
+        if space is not None and not space.learned_confidence:
+            problems.append(
                 "estimation.confidence: learned needs exits with such an output; set space.learned_confidence: true"
             )
-        if self.estimation.confidence == "learned" and self.supernet.joint_loss is None:
-            raise ValueError("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
-        expected = len(self.space.exits) + 1
-        for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
-            weights = training.exit_weights
-            if training.joint_loss is not None and not self.space.learned_confidence:
-                raise ValueError(
-                    f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or no {name}.joint_loss"
-                )
-            if training.joint_loss is not None and (weights is not None or training.exit_distillation):
-                raise ValueError(
-                    f"{name}.joint_loss weighs outputs itself; set {name}.exit_weights: null and "
-                    f"{name}.exit_distillation: false"
-                )
-            if weights is not None and (len(weights) != expected or not weights[-1] > 0):
-                raise ValueError(
-                    f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "
-                    f"classifier, {expected} in all, got {list(weights)}"
-                )
-        return self
+        if supernet is not None and supernet.joint_loss is None:
+            problems.append("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
+    for name, training in (("supernet", supernet), ("final_training", final_training)):
+        if training is not None:
+            problems += _problems_of_training(name, training, space)
+    return problems
+
+
+def _problems_of_training(name: str, training: TrainingConfig, space: NetworkSpaceDeclaration | None) -> list[str]:
+    problems: list[str] = []
+    weights = training.exit_weights
+    if training.joint_loss is not None and space is not None and not space.learned_confidence:
+        problems.append(
+            f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or no {name}.joint_loss"
+        )
+    if training.joint_loss is not None and (weights is not None or training.exit_distillation):
+        problems.append(
+            f"{name}.joint_loss weighs outputs itself; set {name}.exit_weights: null and "
+            f"{name}.exit_distillation: false"
+        )
+    expected = None if space is None else len(space.exits) + 1
+    if weights is not None and expected is not None and (len(weights) != expected or not weights[-1] > 0):
+        problems.append(
+            f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "
+            f"classifier, {expected} in all, got {list(weights)}"
+        )
+    return problems

@@ -258,9 +258,14 @@ def _plain(node: yaml.ScalarNode) -> object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around every text that this reader would take for a number."""
+    """Puts quotes around every text that this reader would take for a number, and escapes for what is no letter."""
 
 
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _write_text)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
 
 

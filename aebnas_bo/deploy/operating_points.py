@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aebnas_bo.analysis.selection import Selection, parse_selection
+from aebnas_bo.analysis.selection import LONGEST, Selection, parse_limit
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
@@ -66,15 +65,14 @@ def parse_goal(text: str) -> TuningGoal:
         text: `macs<=X` (millions) or `accuracy>=Y` (percent).
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If it is anything else, MACs of 0 or more than 100 percent.
     """
-    with suppress(UsageError):
-        selection = parse_selection(text)
-        if selection.kind == "macs":
-            return TuningGoal("max_macs", MACS_PER_MILLION * selection.value)
-        if selection.kind == "accuracy":
-            return TuningGoal("min_accuracy", selection.value)
-    raise UsageError(f"--tune-for {text}: expected macs<=X (millions) or accuracy>=Y (percent)")
+    limit = parse_limit(text, "--tune-for")
+    if limit is not None and limit.kind == "macs":
+        return TuningGoal("max_macs", MACS_PER_MILLION * limit.value)
+    if limit is not None and limit.kind == "accuracy":
+        return TuningGoal("min_accuracy", limit.value)
+    raise UsageError(f"--tune-for {text[:LONGEST]}: expected macs<=X (millions) or accuracy>=Y (percent)")
 
 
 def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from aebnas_bo.space.architecture import Activation, Block
 from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.consistency import exit_problems, space_problems
-from aebnas_bo.storage.frozen_model import FrozenModel
+from aebnas_bo.storage.frozen_model import FrozenModel, refuse
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
 Stride = Annotated[int, Field(ge=1, le=2)]
@@ -38,12 +37,6 @@ class Declaration(FrozenModel):
         if len(set(values)) != len(values):
             raise ValueError(f"lists a value twice: {list(values)}; {expected}")
         raise ValueError(f"must be ascending, got {list(values)}; {expected}")
-
-
-def _refuse(problems: list[str]) -> None:
-    """Raise one error of the type `fields`: a line per problem, each beginning with the path of its field."""
-    if problems:
-        raise PydanticCustomError("fields", "{problems}", {"problems": "\n".join(problems)})
 
 
 class StageChoices(Declaration):
@@ -119,7 +112,7 @@ class ExitChoices(Declaration):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse(exit_problems(self.model_dump()))
+        refuse(exit_problems(self.model_dump()))
         return self
 
     @property
@@ -165,5 +158,5 @@ class NetworkSpaceDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse(space_problems(self.model_dump()))
+        refuse(space_problems(self.model_dump()))
         return self

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 Effect = Literal["images", "supernet", "estimates", "trials", "budget", "trainings", "statistics", "machine", "nothing"]
 """The first result that another value of a setting changes; all that follows from that result changes with it.
@@ -32,6 +33,19 @@ class FrozenModel(BaseModel):
     """Base of declarations and of files that the package writes: frozen, strict, no unknown keys, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def refuse(problems: list[str]) -> None:
+    """Refuse values that contradict each other, from within a validator; all problems at once.
+
+    Args:
+        problems: A sentence per problem, each beginning with the path of its field; none to accept the values.
+
+    Raises:
+        PydanticCustomError: Of the type `fields`, with a line per problem.
+    """
+    if problems:
+        raise PydanticCustomError("fields", "{problems}", {"problems": "\n".join(problems)})
 
 
 class Section(FrozenModel):

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -171,7 +171,7 @@ def _case(folder: Path, rng: random.Random) -> tuple[str, Load]:
     if kind == "options":
         base = rng.choice([None, *sorted(folder.glob("[0-9]*.yaml"))])
         options = [random_option(rng) for _ in range(rng.randint(1, 3))]
-        return repr(options), lambda: load_config(base, options)
+        return repr(options), lambda: _with_options(base, options)
     sources = {"configuration": CONFIGURATIONS, "space": SPACES, "method": METHODS}
     text = rng.choice(sources[kind]).read_text(encoding="utf-8") if kind != "stored" else _stored(rng)
     mutated = _mutated(text, rng)
@@ -185,6 +185,33 @@ def _case(folder: Path, rng: random.Random) -> tuple[str, Load]:
     if kind == "method":
         return shown, lambda: load_config(None, method=path)
     return shown, lambda: load_config(path)
+
+
+def _with_options(base: Path | None, options: list[str]) -> Config:
+    """Load a configuration with options, and see that the last of them has its value in it."""
+    config = load_config(base, options)
+    path, _, text = options[-1].partition("=")
+    found: object = config.model_dump(mode="json")
+    for key in path.strip().split("."):
+        found = found.get(key) if isinstance(found, dict) else found
+    if isinstance(found, str | int | float | bool) and not _stands_for(text, found):
+        raise AssertionError(f"{options[-1]!r} became {found!r}")
+    return config
+
+
+def _stands_for(text: str, value: object) -> bool:
+    """Say whether an option may stand for a value, by a reader that is not the one under attack."""
+    with suppress(ValueError):
+        if not isinstance(value, str) and float(text.replace("_", "")) == value:
+            return True
+    try:
+        read = yaml.load(text, Loader=yaml.CBaseLoader)  # every scalar as text
+    except yaml.YAMLError:
+        return value == text
+    words = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
+    if isinstance(value, bool):
+        return str(read).lower() in words[value]
+    return value in (text, read) if isinstance(value, str) else str(value) == read or int(read, 0) == value
 
 
 def _stored(rng: random.Random) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
 
 def _file(name: str, own: Path) -> Path:
     places = [Path(name)] if name.endswith(SUFFIXES) else [own / f"{name}.yaml", PACKAGE_METHODS / f"{name}.yaml"]
-    path = next((place for place in places if place.is_file()), None)
+    path = next((place for place in places if os.path.isfile(place)), None)  # no error for names that cannot be
     if path is None:
         raise UsageError(
-            f"--methods {name}: no such method; {own} has {_names(own)}; the package has {_names(PACKAGE_METHODS)}; "
-            "or give the path of a YAML file"
+            f"--methods {name[:80]}: no such method; {own} has {_names(own)}; the package has "
+            f"{_names(PACKAGE_METHODS)}; or give the path of a YAML file"
         )
     return path
 

@@ -23,6 +23,22 @@ def test_generators_repeat_themselves_and_leave_the_global_one_alone() -> None:
 def test_seeds_are_numbers_and_ranges() -> None:
     assert parse_seeds("0-2") == [0, 1, 2]
     assert parse_seeds("7, 0-1,7") == [0, 1, 7]
-    for wrong in ("", "a", "3-1", "1-", "-2"):
+    for wrong in ("", "a", "3-1", "1-", "-2", "1-2-3", "٣", "²"):
         with pytest.raises(UsageError, match="expected numbers and ranges"):
             parse_seeds(wrong)
+
+
+def test_seeds_that_are_a_slip_are_refused_before_they_are_listed() -> None:
+    assert parse_seeds("4294967296,007") == [7, 4294967296]
+    assert len(parse_seeds("0-999")) == 1000
+    for wrong, reason in (
+        ("0-999999999999", "the largest seed is 4294967296"),
+        ("4294967297", "the largest seed is 4294967296"),
+        ("9" * 5000, "the largest seed is 4294967296"),
+        ("0-1000", "one command takes 1000 seeds at most, such as 0-999"),
+        ("0-4294967296", "one command takes 1000 seeds at most"),
+        ("0-999,1000-1999", "one command takes 1000 seeds at most"),
+    ):
+        with pytest.raises(UsageError, match=reason) as caught:
+            parse_seeds(wrong)
+        assert len(str(caught.value)) < 200

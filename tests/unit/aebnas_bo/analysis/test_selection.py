@@ -40,6 +40,12 @@ def test_anything_else_is_refused_with_what_was_expected(text) -> None:
         parse_selection(text)
 
 
+@pytest.mark.parametrize("text", ["accuracy>=100.1", "macs<=0", "macs<=1e999", "latency<=0.0"])
+def test_a_limit_that_no_network_can_have_is_refused(text) -> None:
+    with pytest.raises(UsageError, match=r"--select .*: (is in percent; expected 100|expected a finite number)"):
+        parse_selection(text)
+
+
 @pytest.mark.parametrize("text", ["knee", "best-accuracy", "macs<=2.5", "latency<=3", "accuracy>=97.5", "c72f41"])
 def test_selection_prints_as_it_is_written(text) -> None:
     assert str(parse_selection(text)) == text

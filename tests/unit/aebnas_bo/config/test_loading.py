@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import dump_config, is_declaration, load_config, parse_config
 from aebnas_bo.errors import ConfigError
 
@@ -287,3 +288,64 @@ def test_paths_of_options_count_from_the_current_folder_for_good(tmp_path: Path,
 def test_a_name_that_leaves_the_folder_of_runs_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^name: holds / or .*; it names the run folder"):
         load_config(None, ["name=../../escape"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {dataset: imagefolder, root: ~nobody-of-this-name/x, image_size: 8}\n", "data.root: no home folder is"),
+        ("estimation: {latency_table: ~nobody-of-this-name/x}\n", "estimation.latency_table: no home folder is known"),
+        ("space: ~nobody-of-this-name/mine.yaml\n", "space: no home folder is known"),
+        (f"data: {{root: {'x' * 300}}}\n", "data.root: names of files have 255 bytes at most"),
+        ('data: {root: "a\\0b"}\n', "line 1, column 14: text must not contain the character NUL"),
+        (
+            f"data: {{group_pattern: '{'(' * 900}', dataset: imagefolder, root: x, image_size: 8}}\n",
+            "regular expression",
+        ),
+        ("data: {group_pattern: 'a{99999999999}(x)'}\n", "data.group_pattern: expected a regular expression"),
+        ("data: {dataset: [digits]}\n", "data.dataset: input should be"),
+    ],
+)
+def test_paths_and_patterns_that_cannot_be_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    assert message in problems([], text, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data.root", "estimation.latency_table"])
+def test_a_path_in_an_option_is_checked_too(name: str) -> None:
+    assert f"{name}: no home folder is known for the ~" in problems([f"{name}=~nobody-of-this-name/x"])
+    with pytest.raises(ConfigError, match="no home folder is known"):
+        parse_config(dump_config(load_config(None)), "stored", [f"{name}=~nobody-of-this-name/x"])
+
+
+def test_a_space_that_cannot_be_read_does_not_hide_other_mistakes(tmp_path: Path) -> None:
+    text = problems(["seed=x"], "space: nowhere.yaml\nsearch: {budget: a}\n", tmp_path)
+    assert [line.split(":")[0] for line in text.splitlines()] == [
+        str(tmp_path / "nowhere.yaml"),
+        "seed",
+        "search.budget",
+    ]
+
+
+def test_rules_between_sections_are_checked_where_another_section_is_wrong() -> None:
+    wrong = ["estimation.confidence=learned", "supernet.exit_weights=[1.0]", "final_training.joint_loss={}"]
+    alone = problems(wrong).splitlines()
+    assert len(alone) == 4
+    assert problems([*wrong, "search.budget=x"]).splitlines()[1:] == alone
+    # those that a wrong section has a part in are left out
+    assert "exit_weights" not in problems([*wrong, "space.stem_stride=x"])
+
+
+def test_images_are_not_listed_for_a_configuration_with_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> int:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr("aebnas_bo.config.loading.num_training_images", fail)
+    assert problems(["data.dataset=cifar10", "data.root=.", "search.budget=x"]).startswith("search.budget")
+    with pytest.raises(AssertionError, match="listed"):
+        load_config(None, ["data.dataset=cifar10", "data.root=."])
+
+
+def test_options_after_a_search_are_echoed_short() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_after_search([f"search.budget={'9' * 200_000}"] * 3)
+    assert len(str(caught.value)) < 2000
