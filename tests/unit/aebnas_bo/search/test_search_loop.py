@@ -198,14 +198,13 @@ def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, se
     assert len(trials) == 3
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
-class Odd(Exception):
-    def __str__(self) -> str:
-        return 3  # type: ignore[return-value]
+class NoTextError(Exception):
+    __str__ = lambda self: 3  # noqa: E731
 
 
 def returning(*fields, **named):
@@ -225,8 +224,8 @@ def raising(error: BaseException):
 @pytest.mark.parametrize(
     ("estimate", "reason"),
     [
-        (raising(Unprintable()), "Unprintable: its text cannot be shown, which raises RuntimeError"),
-        (raising(Odd()), "Odd: its text cannot be shown, which raises TypeError"),
+        (raising(UnprintableError()), "UnprintableError: its text cannot be shown, which raises RuntimeError"),
+        (raising(NoTextError()), "NoTextError: its text cannot be shown, which raises TypeError"),
         (raising(ValueError("a\nb\0\ud800\x1b[2J")), r"ValueError: a b\x00\ud800\x1b[2J"),
         (raising(ValueError("x" * 10_000)), "ValueError: " + "x" * 1988 + " ..."),
         (raising(RecursionError()), "RecursionError"),
@@ -305,5 +304,5 @@ def test_a_study_of_another_space_is_not_gone_on_with(store, estimator, settings
     run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
     smaller = SearchSpace(estimator.search_space.parameters[:-1])
     estimator.search_space = smaller
-    with pytest.raises(CorruptStateError, match="trial 0 does not belong to its space .exit1_threshold: no such"):
+    with pytest.raises(CorruptStateError, match=r"trial 0 does not belong to its space .exit1_threshold: no such"):
         run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
