@@ -83,7 +83,7 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
     goals = {goal_text(judgement.goal) for judgement in judgements}
     earlier = [[row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals]
     new = [list(judgement_row(judgement).values()) for judgement in judgements]
-    write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], map(checked_row, [*earlier, *new]))
+    write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], [checked_row(row) for row in [*earlier, *new]])
 
 
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:
