@@ -57,6 +57,12 @@ class TooManyFailedTrialsError(AebnasError, RuntimeError):
     exit_code = 6
 
 
+class SpaceExhaustedError(AebnasError, RuntimeError):
+    """Every point of the search space was tried."""
+
+    exit_code = 6
+
+
 class TrainingDivergedError(AebnasError, RuntimeError):
     """Supernet training kept producing non-finite losses after every allowed roll-back."""
 

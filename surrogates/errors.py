@@ -9,3 +9,7 @@ class SurrogateError(Exception):
 
 class LayoutError(SurrogateError, ValueError):
     """Columns are declared inconsistently, or a tensor does not fit them."""
+
+
+class NoCandidateError(SurrogateError, RuntimeError):
+    """Every candidate has been tried already."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from surrogates.columns import ColumnLayout
-from surrogates.errors import SurrogateError
+from surrogates.errors import NoCandidateError, SurrogateError
 
 AcquisitionFunction = Callable[[Tensor], Tensor]
 Cost = Callable[[Tensor], Tensor]
@@ -78,7 +78,8 @@ def maximize_acquisition(
         The best row, `1 x d`, and its value, `1`.
 
     Raises:
-        SurrogateError: If no new row exists or no value is finite.
+        NoCandidateError: If no new row exists.
+        SurrogateError: If no value is finite.
     """
     elites, tried = layout.canonical(elites), set(_keys(layout.canonical(excluded)))
     seen = set(tried)
@@ -95,7 +96,7 @@ def maximize_acquisition(
         fresh, fresh_values = _evaluate(acquisition, new_rows(children, seen))
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
-        raise SurrogateError("every candidate has been tried already: the space is exhausted or the pool too small")
+        raise NoCandidateError("every candidate has been tried already: the space is exhausted or the pool too small")
     rows, values = _climb(acquisition, layout, rows, values, seen, settings, cost=cost)
     refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
     is_new = torch.tensor([key not in tried for key in _keys(refined)], dtype=torch.bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 from typing import Self
 
@@ -35,25 +36,22 @@ class TabularEstimator:
             metrics: Names of the metric columns; every other column is a choice.
 
         Raises:
-            DataError: If the file cannot be read, a metric column is missing or not a number, a row is incomplete,
-                or a combination stands twice.
+            DataError: If the file cannot be read, a column has no name or stands twice, a metric column is missing or
+                not a number, a row has too few or too many cells, or a combination stands twice.
         """
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                records = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as CSV text ({error})") from error
-        columns = list(records[0]) if records else []
+        columns, lines = _read(path)
         missing = [metric for metric in metrics if metric not in columns]
         if missing or len(columns) == len(metrics):
-            raise DataError(f"{path}: needs columns {list(metrics)} and at least one choice, found {columns}")
+            hint = "; separate cells by commas" if len(columns) == 1 and re.search("[;\\t|]", columns[0]) else ""
+            raise DataError(f"{path}: needs columns {list(metrics)} and at least one choice, found {columns}{hint}")
+        records = [dict(zip(columns, cells, strict=True)) for _, cells in lines]
         choices = [column for column in columns if column not in metrics]
         typed = {column: _typed([record[column] for record in records], column, path) for column in choices}
         rows: dict[tuple[ParameterValue, ...], dict[str, float]] = {}
-        for number, record in enumerate(records):
-            combination = tuple(typed[column][number] for column in choices)
+        for position, (number, _) in enumerate(lines):
+            record, combination = records[position], tuple(typed[column][position] for column in choices)
             if combination in rows:
-                raise DataError(f"{path}: line {number + 2} repeats the combination {combination}")
+                raise DataError(f"{path}: line {number} repeats the combination {combination}")
             rows[combination] = {
                 metric: _number(record[metric], metric, number=number, path=path) for metric in metrics
             }
@@ -74,27 +72,50 @@ class TabularEstimator:
         return Estimate(key=self.search_space.key(canonical), metrics=metrics)
 
 
-def _typed(texts: list[str | None], column: str, path: Path) -> list[int] | list[float] | list[str]:
-    if any(text is None or not text.strip() for text in texts):
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header and the other lines that are not empty, each with its number."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
+            reader = csv.reader(file)
+            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV text ({error})") from error
+    columns = lines.pop(0)[1] if lines else []
+    for number, name in enumerate(columns, start=1):
+        if not name:
+            raise DataError(
+                f"{path}: column {number} has no name; give it one, or leave it out (pandas: to_csv(index=False))"
+            )
+        if columns.index(name) != number - 1:
+            raise DataError(f"{path}: column {name} stands twice; give each its own name")
+    for number, cells in lines:
+        if len(cells) != len(columns):
+            raise DataError(f"{path}: line {number} has {len(cells)} cells, the header has {len(columns)}")
+    if columns and not lines:
+        raise DataError(f"{path}: has a header and no rows")
+    return columns, lines
+
+
+def _typed(texts: list[str], column: str, path: Path) -> list[int] | list[float] | list[str]:
+    if not all(texts):
         raise DataError(f"{path}: column {column} has an empty cell")
-    words = [str(text).strip() for text in texts]
     for kind in (int, float):
         try:
-            numbers = [kind(word) for word in words]
+            numbers = [kind(text) for text in texts]
         except ValueError:
             continue
         if all(math.isfinite(number) for number in numbers):
             return numbers
-    return words
+    return texts
 
 
-def _number(text: str | None, metric: str, *, number: int, path: Path) -> float:
+def _number(text: str, metric: str, *, number: int, path: Path) -> float:
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{path}: line {number + 2}: {metric} must be a finite number, got {text!r}")
+        raise DataError(f"{path}: line {number}: {metric} must be a finite number, got {text!r}")
     return value
 
 

@@ -40,6 +40,7 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.models.model import Model
 from torch import Tensor
 
+from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.parameter_columns import column_layout
@@ -48,6 +49,7 @@ from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 from surrogates.acquisition import OutcomeConstraint, noisy_hypervolume_acquisition
 from surrogates.columns import ColumnLayout
+from surrogates.errors import NoCandidateError
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
@@ -56,6 +58,7 @@ from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
+SPENT = "all of them were proposed; end the loop, or declare a larger space"
 
 
 def ax_parameters(space: SearchSpace) -> list[ChoiceParameterConfig | RangeParameterConfig]:
@@ -157,15 +160,18 @@ class ArchitectureAcquisition(Acquisition):
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         rows, values = [], []
         for _ in range(n):
-            row, value = maximize_acquisition(
-                self.acqf,
-                layout,
-                elites,
-                excluded,
-                generator,
-                PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
-                cost=partial(last_cost, known_costs[0]) if known_costs else None,
-            )
+            try:
+                row, value = maximize_acquisition(
+                    self.acqf,
+                    layout,
+                    elites,
+                    excluded,
+                    generator,
+                    PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
+                    cost=partial(last_cost, known_costs[0]) if known_costs else None,
+                )
+            except NoCandidateError as error:
+                raise SpaceExhaustedError(f"no point of the space is new: {SPENT}") from error
             rows.append(row)
             values.append(value)
             excluded = torch.cat([excluded, row])
@@ -202,7 +208,38 @@ class SobolDesignNode(ExternalGenerationNode):
         """Return the design point of the next trial."""
         points = sobol_points(self._space, self._seed)
         self._next += 1
-        return next(islice(points, self._next - 1, None))
+        point = next(islice(points, self._next - 1, None), None)
+        if point is None:
+            raise SpaceExhaustedError(f"the space has no {self._next} points: {SPENT}")
+        return point
+
+
+class ModelNode(GenerationNode):
+    """The node of the surrogates, which need at least one completed trial."""
+
+    def _fit(self, experiment: Experiment, data: Data | None = None, **kwargs: object) -> None:
+        known = data if data is not None else experiment.lookup_data()
+        if known.df.empty:
+            raise TooManyFailedTrialsError(
+                f"none of {len(experiment.trials)} trials was completed, and surrogates learn from completed ones: "
+                "complete at least one, or give a larger search.design_trials"
+            )
+        super()._fit(experiment=experiment, data=data, **kwargs)
+
+
+class StrategyClient(Client):
+    """An Ax client with our strategy, which Ax cannot write to JSON."""
+
+    def save_to_json_file(self, filepath: str = "ax_client_snapshot.json") -> None:
+        """Refuse, before an earlier snapshot is emptied.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"{filepath}: Ax cannot save this strategy as JSON, the file stays as it is; keep the parameters and "
+            "results of your trials, and give them to a new client with attach_trial and complete_trial"
+        )
 
 
 def generation_strategy(
@@ -256,7 +293,7 @@ def generation_strategy(
         },
     )
     design = SobolDesignNode(space, child_seed(seed, "design"), settings.design_trials)
-    model = GenerationNode(name=MODEL_NODE, generator_specs=[spec], should_deduplicate=False)
+    model = ModelNode(name=MODEL_NODE, generator_specs=[spec], should_deduplicate=False)
     return GenerationStrategy(name="aebnas_bo", nodes=[design, model])
 
 
@@ -279,7 +316,7 @@ def ax_client(
         known_costs: What is known of costs at every point.
         has_fit: Whether surrogates are fitted.
     """
-    client = _bare_client(space, objectives, seed=seed, name="aebnas_bo")
+    client = _bare_client(space, objectives, seed=seed, name="aebnas_bo", kind=StrategyClient)
     client.set_generation_strategy(
         generation_strategy(space, settings, seed=seed, known_costs=known_costs, objectives=objectives, has_fit=has_fit)
     )
@@ -299,9 +336,11 @@ def ax_default_client(
     return client
 
 
-def _bare_client(space: SearchSpace, objectives: Sequence[Objective], *, seed: int, name: str) -> Client:
+def _bare_client(
+    space: SearchSpace, objectives: Sequence[Objective], *, seed: int, name: str, kind: type[Client] = Client
+) -> Client:
     set_ax_logger_levels(logging.WARNING)
-    client = Client(random_seed=child_seed(seed, "ax") % 2**31)
+    client = kind(random_seed=child_seed(seed, "ax") % 2**31)
     client.configure_experiment(parameters=ax_parameters(space), name=name)
     client.configure_optimization(
         objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),

@@ -29,6 +29,14 @@ def test_numbers_are_ordered_and_words_are_not(table: Path) -> None:
     assert (kind.values, kind.is_ordered) == (("dense", "dw"), False)
 
 
+def test_a_byte_order_mark_and_spaces_are_no_part_of_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeffa, accuracy\n1, 5\n2, 6\n", encoding="utf-8")
+    estimator = TabularEstimator.from_csv(path, ("accuracy",))
+    assert estimator.search_space.names == ("a",)
+    assert estimator.estimate({"a": 2}).raw_data == {"accuracy": (6.0, 0.0)}
+
+
 def test_missing_combination_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,accuracy\n1,x,5\n2,y,6\n", encoding="utf-8")
@@ -47,6 +55,12 @@ def test_missing_combination_is_an_error(tmp_path: Path) -> None:
         ("a,accuracy\n1,nan\n2,3\n", "finite"),
         ("a,accuracy\n1,2\n1,3\n", "line 3 repeats"),
         ("a,accuracy\n1,2\n,3\n", "empty cell"),
+        (",a,accuracy\n0,1,2\n", r"column 1 has no name; .*to_csv\(index=False\)"),
+        ("a,b,a,accuracy\n1,2,3,4\n", "column a stands twice"),
+        ("a,accuracy\n1,2\n\n3,4,9\n", "line 4 has 3 cells, the header has 2"),
+        ("a,accuracy\n1,2\n3\n", "line 3 has 1 cells, the header has 2"),
+        ("a;accuracy\n1;2\n", "found .'a;accuracy'.; separate cells by commas"),
+        ("a,accuracy\n", "has a header and no rows"),
     ],
 )
 def test_bad_tables_are_refused(text: str, message: str, tmp_path: Path) -> None:

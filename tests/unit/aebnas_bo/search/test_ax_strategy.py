@@ -1,8 +1,11 @@
 import pytest
 import torch
 
+from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, one_thread
+from aebnas_bo.search.settings import SearchConfig
+from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 
 
 class GeneCosts:
@@ -79,3 +82,37 @@ def test_one_thread_restores_the_number_of_threads() -> None:
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+THREE = SearchSpace((ChoiceParameter("a", (1, 2, 3)),))
+
+
+def loop(objectives, design_trials: int, tell) -> None:
+    settings = SearchConfig(design_trials=design_trials, mc_samples=16, pool_size=16, rounds=1)
+    client = ax_client(THREE, objectives, settings, seed=0)
+    for _ in range(5):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            tell(client, index, point)
+
+
+def complete(client, index: int, point) -> None:
+    client.complete_trial(index, raw_data={"accuracy": (50.0 + point["a"], 0.0), "average_macs": (point["a"], 0.0)})
+
+
+@pytest.mark.parametrize("design_trials", [4, 2])
+def test_a_space_that_is_used_up_ends_the_loop_with_a_clear_error(objectives, design_trials: int) -> None:
+    with pytest.raises(SpaceExhaustedError, match="all of them were proposed; end the loop"):
+        loop(objectives, design_trials, complete)
+
+
+def test_a_design_without_a_completed_trial_is_said(objectives) -> None:
+    with pytest.raises(TooManyFailedTrialsError, match="none of 2 trials was completed"):
+        loop(objectives, 2, lambda client, index, _: client.mark_trial_abandoned(index))
+
+
+def test_a_snapshot_is_refused_and_an_earlier_one_stays(objectives, tmp_path) -> None:
+    snapshot = tmp_path / "ax.json"
+    snapshot.write_text("{}")
+    with pytest.raises(UsageError, match=r"ax\.json: Ax cannot save this strategy"):
+        ax_client(THREE, objectives, SearchConfig(), seed=0).save_to_json_file(str(snapshot))
+    assert snapshot.read_text() == "{}"
