@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from aebnas_bo.errors import StorageError
 from aebnas_bo.search import trial_store
 from aebnas_bo.search.sql_failures import tell_storage_failures
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 
 
 def test_a_full_database_is_a_failure_of_storage(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from aebnas_bo.errors import StorageError
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal
+from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
-from aebnas_bo.search.trial_store import StudyRecord, TrialStore
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import replacing
 from tests.faulty_disk import FaultyDisk
 

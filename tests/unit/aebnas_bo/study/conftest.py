@@ -69,11 +69,12 @@ class StoppedProgress(RunProgress):
         return self._console.export_text(clear=False)
 
     def update(self, done: int, figures: str) -> None:
-        step = Step(self._name, done, self._total)
+        assert self._phase is not None
+        step = Step(self._phase.name, done, self._phase.total)
         self._steps.all.append(step)
         if self._steps.stop == step:
             raise StopRequested(15)
-        if self._name != "trials":
+        if step.name != "trials":
             self._clock.now += EPOCH_S
         super().update(done, figures)
 
