@@ -70,13 +70,13 @@ def choose_contenders(
 ) -> list[Contender]:
     """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
 
-    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and no list
-    may be worse than what a practitioner would have typed. For a budget of MACs these are the plain network with exits
-    whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget; the
-    largest one whose end is within the budget, so that it needs no exit; and those of the other resolutions nearest to
-    `PLAIN_MACS` times the budget. Budgets below `EXITS_FROM` have the largest one without exits within the budget
-    first, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds alone count
-    as one. If any network meets the limits of the search, only networks that do are chosen.
+    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and no
+    list may be worse than what a practitioner would have typed. For a budget of MACs these are the plain network with
+    exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget;
+    the largest one whose backbone is within the budget, so that it needs no exit; and those of the other resolutions
+    nearest to `PLAIN_MACS` times the budget. Budgets below `EXITS_FROM` have the largest one without exits within the
+    budget first, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds
+    alone count as one. If any network meets the limits of the search, only networks that do are chosen.
 
     Args:
         trials: All trials of a search.
@@ -133,7 +133,8 @@ def _plain_within(budget: float, plain: Sequence[Architecture], *, space: Networ
         return [one.key for one in _first_of_each_resolution(sorted(static, key=largest_first))]
     able = [one for one in able if one.active_exits] or able
     nearest = _first_of_each_resolution(sorted(able, key=by_distance))
-    within = sorted((one for one in able if costs[one.key][-1] <= budget), key=largest_first)
+    fitting = [one for one in able if exit_costs(one, space.skeleton).backbone[-1] <= budget]  # its exits switched off
+    within = sorted(fitting, key=largest_first)
     return list(dict.fromkeys(one.key for one in (*nearest[:1], *within[:1], *nearest[1:])))
 
 
