@@ -54,11 +54,13 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
         for number, (one, point, of_one) in enumerate(zip(plain, points, macs, strict=True))
     ]
     goal = TuningGoal("max_macs", macs[3] / PLAIN_MACS)
-    listed = choose_contenders(trials, space, [goal], count=3, objectives=OBJECTIVES[:1], plain=plain)
+    listed = choose_contenders(trials, space, [goal], count=4, objectives=OBJECTIVES[:1], plain=plain)
     assert listed[0].key == plain[3].key  # though it exceeds the budget and the next narrower one does not
     lower = [one for one in plain if one.resolution == 24]
     nearest = min(lower, key=lambda one: abs(log(exit_costs(one, space.skeleton).cumulative[-1] / macs[3])))
-    assert listed[1].key == nearest.key
+    assert listed[2].key == nearest.key
+    ends = {one.key: exit_costs(one, space.skeleton).backbone[-1] for one in plain}
+    assert ends[listed[1].key] == max(end for end in ends.values() if end <= goal.value)  # needs no exit
     assert all(one.is_plain for one in listed)
     tight = TuningGoal("max_macs", exit_costs(plain[3], space.skeleton).cumulative[0] - 1.0)
     first = choose_contenders(trials, space, [tight], count=1, objectives=OBJECTIVES[:1], plain=plain)[0]
@@ -67,8 +69,9 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     best = choose_contenders(trials, space, [asked], count=4, objectives=OBJECTIVES[:1], plain=plain)
     assert {contender.architecture.resolution for contender in best[:2]} == {32, 24}
     found = replace(with_metrics(trials[0], accuracy=99.0, average_macs=0.01), number=99, key="found")
-    half = choose_contenders([*trials, found], space, [goal], count=2, objectives=OBJECTIVES[:1], plain=plain)
-    assert [one.key for one in half] == [plain[3].key, "found"]
+    mixed = choose_contenders([*trials, found], space, [goal], count=4, objectives=OBJECTIVES[:1], plain=plain)
+    assert [one.is_plain for one in mixed] == [True, True, True, False]
+    assert mixed[-1].key == "found"
 
 
 def test_small_budgets_are_served_by_the_largest_plain_network_without_exits() -> None:
