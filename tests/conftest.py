@@ -20,7 +20,7 @@ settings.load_profile("tests")
 MakeRun = Callable[..., RunFolder]
 
 # Whole runs, which take seconds to make: every test that needs one is slow, whether it says so or not.
-SLOW_FIXTURES = {"tiny_runs", "finished_run", "make_runner"}
+SLOW_FIXTURES = {"tiny_runs", "finished_run", "make_runner", "finished", "run"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses

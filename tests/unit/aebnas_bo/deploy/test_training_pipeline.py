@@ -59,7 +59,7 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
     assert network.key == candidate.observed.key
     assert network.validation.average_macs <= candidate.observed.metrics["average_macs"] + 1e-9
     assert (network.test.images, network.validation.images) == (
-        270,
+        len(candidate.problem.splits.test),
         len(candidate.problem.for_final_training.splits.validation),
     )
     for figures in (network.validation, network.test):
