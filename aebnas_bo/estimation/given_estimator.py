@@ -96,7 +96,7 @@ def given_estimator(given: Estimator | MakeEstimator, space: NetworkSpace) -> Gi
         ConfigError: If it is no estimator, or judges points of another space.
     """
     is_maker = isinstance(given, type) or not hasattr(given, "estimate")
-    made = cast(Estimator, cast(MakeEstimator, given)(space) if is_maker and callable(given) else given)
+    made = cast(Estimator, given(space) if is_maker and callable(given) else given)
     if not (callable(getattr(made, "estimate", None)) and isinstance(getattr(made, "search_space", None), SearchSpace)):
         raise ConfigError(
             "estimator: expected an object with search_space and estimate(point), or a class that makes one from the "
