@@ -6,9 +6,12 @@ The test accuracy of a network is honest if the network was chosen before it was
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 from filelock import FileLock
 
@@ -16,6 +19,7 @@ from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.storage_failures import storage_error
 
 LOOKS_FILE = "test_looks.csv"
 
@@ -85,6 +89,7 @@ def note_look(folder: RunFolder, look: Look) -> int:
 
     Raises:
         NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
+        StorageError: If it cannot be noted.
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,13 +97,13 @@ def note_look(folder: RunFolder, look: Look) -> int:
     with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
         known = list(dict.fromkeys(_read(file)))
-        writer = csv.writer(file, lineterminator="\n")
+        rows: list[Sequence[str]] = []
         if not file.tell():
             known = _looks_of_earlier_versions(folder)
-            writer.writerow([field.name for field in fields(Look)])
-            writer.writerows(map(astuple, known))
+            rows = [[field.name for field in fields(Look)], *map(astuple, known)]
         if look not in known:
-            writer.writerow(astuple(look))
+            rows.append(astuple(look))
+        _append(file, rows, path)
     return sum(not look.is_same(other) for other in known)
 
 
@@ -120,6 +125,20 @@ def looks_text(others: int) -> str:
 
 def _file(folder: RunFolder) -> Path:
     return folder.trained / LOOKS_FILE
+
+
+def _append(file: TextIO, rows: Sequence[Sequence[str]], path: Path) -> None:
+    """Append rows, all or none: half a row would join the next one."""
+    size = path.stat().st_size
+    try:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+        file.flush()
+    except OSError as error:
+        os.truncate(path, size)
+        with suppress(OSError):  # closing writes the rest again
+            file.close()
+        os.truncate(path, size)
+        raise storage_error(path, error) from error
 
 
 def _read(lines: Iterable[str]) -> list[Look]:
