@@ -6,9 +6,12 @@ The test accuracy of a network is honest if the network was chosen before it was
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 from filelock import FileLock
 
@@ -18,6 +21,7 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.checked_rows import CHECK, checked_row, read_checked_rows
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.storage_failures import storage_error
 
 LOOKS_FILE = "test_looks.csv"
 WAY_OUT = "delete it, the networks that are trained are counted then"
@@ -96,6 +100,7 @@ def note_look(folder: RunFolder, look: Look) -> int:
     Raises:
         NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
         CorruptStateError: If the file of what is noted is damaged.
+        StorageError: If it cannot be noted.
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +108,13 @@ def note_look(folder: RunFolder, look: Look) -> int:
     with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
         known = _read(file, path) if path.stat().st_size else []
-        writer = csv.writer(file, lineterminator="\n")
+        rows: list[Sequence[object]] = []
         if not file.tell():
             known = _looks_of_earlier_versions(folder)
-            writer.writerow([*COLUMNS, CHECK])
-            writer.writerows(checked_row(astuple(one)) for one in known)
+            rows = [[*COLUMNS, CHECK], *(checked_row(astuple(one)) for one in known)]
         if look not in known:
-            writer.writerow(checked_row(astuple(look)))
+            rows.append(checked_row(astuple(look)))
+        _append(file, rows, path)
     return sum(not look.is_same(other) for other in known)
 
 
@@ -139,6 +144,20 @@ def _read(lines: Iterable[str], path: Path) -> list[Look]:
         return list(dict.fromkeys(Look(*row) for row in read_checked_rows(lines, COLUMNS)))
     except ValueError as error:
         raise CorruptStateError(f"{path} is damaged ({error}); {WAY_OUT}") from error
+
+
+def _append(file: TextIO, rows: Sequence[Sequence[object]], path: Path) -> None:
+    """Append rows, all or none: half a row would join the next one."""
+    size = path.stat().st_size
+    try:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+        file.flush()
+    except OSError as error:
+        os.truncate(path, size)
+        with suppress(OSError):  # closing writes the rest again
+            file.close()
+        os.truncate(path, size)
+        raise storage_error(path, error) from error
 
 
 def _looks_of_earlier_versions(folder: RunFolder) -> list[Look]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.storage.atomic_files import remove_leftovers
+from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 RUNS = Path("runs")
 # Files in a run folder, without those of its sub-folders. Earlier versions began study.db under the name `study`.
@@ -102,10 +103,13 @@ class RunFolder:
 
         Raises:
             UsageError: If it cannot be made or written to.
+            StorageError: If the disk is full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise storage_error(self.path, error) from error
             raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); give another folder") from error
         if not os.access(self.path, os.W_OK):
             raise UsageError(f"--out {self.path}: cannot be written to; give another folder")
@@ -196,6 +200,8 @@ def _claim(stem: str) -> RunFolder:
             if not RUNS.is_dir():  # a file, or a link to nowhere
                 raise UsageError(f"{RUNS}: is no folder; remove it, or name a run folder with --out") from None
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise storage_error(folder.path, error) from error
             raise UsageError(
                 f"{folder.path}: cannot be created ({error.strerror}); name a folder with --out"
             ) from error

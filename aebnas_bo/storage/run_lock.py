@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from aebnas_bo.errors import RunFolderInUseError, UsageError
-from aebnas_bo.storage.storage_failures import storage_error
+from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 
 class RunLock:
@@ -48,6 +48,8 @@ class RunLock:
                 f"{self._path.parent} is in use by {process}; wait for it to end, or give another --out"
             ) from error
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise storage_error(self._path, error) from error
             raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); give another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
         own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}

@@ -21,6 +21,7 @@ WAYS_OUT = {
     errno.ENFILE: "close other programs: the machine has too many open files",
     errno.EIO: "check the disk",
 }
+EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}  # another folder may be no better
 
 
 def storage_error(path: Path | str | None, error: BaseException) -> StorageError:

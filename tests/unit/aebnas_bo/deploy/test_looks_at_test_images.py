@@ -1,3 +1,5 @@
+import csv
+import errno
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,7 @@ from aebnas_bo.deploy.looks_at_test_images import LOOKS_FILE, Look, known_looks,
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.errors import CorruptStateError, StorageError
 from aebnas_bo.storage.run_folder import RunFolder
 
 CHEAP, DEAR = TuningGoal("max_macs", 12_345.0), TuningGoal("min_accuracy", 98.5)
@@ -79,3 +81,29 @@ def test_model_card_says_how_many_others_were_measured(make_network) -> None:
     assert "No other network of the study had been measured on them before." in found[1]
     assert "1 other network of the study" in found[2]
     assert "3 other networks of the study" in found[3]
+
+
+def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch) -> None:
+    folder = RunFolder(tmp_path)
+    note_look(folder, Look("a", "0", "r", "t"))
+    before = (folder.trained / LOOKS_FILE).read_bytes()
+
+    class Full:
+        """A file that takes the first bytes of a row alone."""
+
+        def __init__(self, file) -> None:
+            self.file = file
+
+        def writerows(self, rows) -> None:
+            self.file.write("b,0")
+            self.file.flush()
+            self.file.write(",r")  # is still in its buffer
+            raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(csv, "writer", lambda file, **_: Full(file))
+        with pytest.raises(StorageError, match=LOOKS_FILE):
+            note_look(folder, Look("b", "0", "r", "t"))
+    assert (folder.trained / LOOKS_FILE).read_bytes() == before
+    assert note_look(folder, Look("c", "0", "r", "t")) == 1
+    assert [look.key for look in known_looks(folder)] == ["a", "c"]

@@ -1,9 +1,11 @@
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from aebnas_bo.errors import UsageError
+from aebnas_bo.errors import StorageError, UsageError
 from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder, remove_if_empty
 
 
@@ -53,3 +55,14 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(UsageError, match="cannot be created"):
         RunFolder(tmp_path / "x" / "run").create()
+
+
+def test_a_full_disk_is_no_wrong_use(tmp_path: Path, monkeypatch) -> None:
+    def fail(*_, **__) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "mkdir", fail)
+    for make in (RunFolder(tmp_path / "run").create, lambda: choose_run_folder(None, "a", resume=False)):
+        with pytest.raises(StorageError, match="No space left on device; free some space there"):
+            make()

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aebnas_bo.errors import RunFolderInUseError, UsageError
+from aebnas_bo.errors import RunFolderInUseError, StorageError, UsageError
 from aebnas_bo.storage.run_lock import RunLock, process_at_work
 
 HOLDER = """
@@ -104,3 +104,15 @@ def test_a_removed_folder_is_no_error_at_the_end(tmp_path: Path) -> None:
     with RunLock(folder):
         shutil.rmtree(folder)
     assert not folder.exists()
+
+
+def test_a_lock_whose_holder_cannot_be_written_down_is_freed(tmp_path: Path, monkeypatch) -> None:
+    def fail(*_, **__) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", fail)
+        with pytest.raises(StorageError, match=r"run.lock: No space left on device; free some space there"):
+            RunLock(tmp_path).__enter__()
+    with RunLock(tmp_path):
+        pass
