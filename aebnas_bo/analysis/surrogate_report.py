@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 HEADER = ("metric", "quantity", "of", "value")
 FEWEST_TRIALS = 8
+MOST_FURTHER = (
+    1000  # operating points beside the proposed ones, as many as a search is told: memory is quadratic in them
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class SurrogateReport:
         quality: How well it predicts networks that were left out; `None` where too few predictions are uncertain.
         lengthscales: Length-scale of each group of features, which are in [-1, 1] but for logarithms of costs: the
             shorter, the more it matters.
-        predictions: Every observation, predicted from all other networks.
+        predictions: Every trial as proposed and, evenly spread, up to `MOST_FURTHER` of their further operating points,
+            each predicted from all other networks.
     """
 
     metric: str
@@ -117,7 +121,7 @@ def surrogate_reports(
     Returns:
         One report per metric; none while fewer than 8 networks are known or if no fit succeeds.
     """
-    observed = observations(trials)
+    observed = _fitted(observations(trials))
     if len({one.key for one in observed}) < FEWEST_TRIALS:
         return ()
     try:
@@ -125,6 +129,16 @@ def surrogate_reports(
     except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
         logger.warning("no surrogate report: %s", error)
         return ()
+
+
+def _fitted(observed: Sequence[Observation]) -> list[Observation]:
+    """Return the observations that surrogates are fitted to, in order."""
+    further = [position for position, one in enumerate(observed) if one.index > 0]
+    kept = further
+    if len(further) > MOST_FURTHER:
+        kept = [further[place] for place in np.linspace(0, len(further) - 1, MOST_FURTHER).round().astype(int)]
+    is_kept = set(kept)
+    return [one for position, one in enumerate(observed) if one.index == 0 or position in is_kept]
 
 
 def _reports(

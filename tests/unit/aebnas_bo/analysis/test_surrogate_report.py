@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from botorch.exceptions.errors import ModelFittingError
 
+from aebnas_bo.analysis import surrogate_report
 from aebnas_bo.analysis.surrogate_report import surrogate_reports, write_surrogate_report
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.trial import Trial
@@ -81,3 +82,11 @@ def test_numerical_trouble_does_not_end_a_run(kind, tmp_path: Path, objectives, 
     write_surrogate_report(tmp_path / "surrogate.csv", make_trials(12), space=SPACE, objectives=objectives)
     assert read(tmp_path / "surrogate.csv") == []
     assert "not positive definite" in caplog.text
+
+
+def test_of_very_many_further_operating_points_some_stand_for_all(objectives, monkeypatch) -> None:
+    monkeypatch.setattr(surrogate_report, "MOST_FURTHER", 3)
+    accuracy, _ = surrogate_reports(make_trials(9), SPACE, objectives)
+    places = [prediction.observed.place for prediction in accuracy.predictions]
+    assert [number for number, index in places if index == 0] == list(range(9))
+    assert [number for number, index in places if index > 0] == [0, 4, 8]
