@@ -26,6 +26,7 @@ from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Observation, Place, Trial
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.storage.version import __version__
 
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
@@ -163,7 +164,9 @@ def read_summary(path: Path) -> Summary:
         return TypeAdapter(Summary).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
-        raise CorruptStateError(f"{path} cannot be read ({reason}); delete it, --resume writes it again") from error
+        raise CorruptStateError(
+            f"{path} cannot be read ({reason}); delete it, then {resume_command(RunFolder(path.parent))} writes it again"
+        ) from error
 
 
 def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:

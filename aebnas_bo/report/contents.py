@@ -28,7 +28,7 @@ from aebnas_bo.report.stored_run import StoredRun
 from aebnas_bo.search.trial import Observation, Place, observations
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
-from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.supernet.supernet_file import images_of_supernet
 
 
@@ -152,7 +152,8 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
     if not run.has_supernet:
         raise CorruptStateError(
-            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it again"
+            f"{run.folder.supernet} is missing, which says what the networks are made for; "
+            f"{resume_command(run.folder)} trains it again"
         )
     space = NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
     _check_parameters(run, space)
@@ -232,5 +233,6 @@ def _data_facts(folder: RunFolder, summary: Summary) -> DataFacts:
         return TypeAdapter(DataFacts).validate_python(summary.data)
     except ValidationError as error:
         raise CorruptStateError(
-            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, --resume writes it again"
+            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, then "
+            f"{resume_command(folder)} writes it again"
         ) from error

@@ -11,7 +11,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.search.trial_store import StudyRecord, TrialStore
-from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.storage.run_lock import process_at_work
 
 RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
@@ -90,5 +90,7 @@ def _config(folder: RunFolder, study: StudyRecord) -> Config:
     try:
         text = folder.config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CorruptStateError(f"{folder.config} cannot be read ({error}); --resume writes it again") from error
+        raise CorruptStateError(
+            f"{folder.config} cannot be read ({error}); {resume_command(folder)} writes it again"
+        ) from error
     return parse_config(text, str(folder.config))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
-from aebnas_bo.storage.tensor_metadata import way_out
+from aebnas_bo.storage.tensor_metadata import check_readable, way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -52,6 +52,7 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
         CorruptStateError: If the file is damaged, of another version, or of another configuration.
     """
     advice = way_out(path)
+    check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -78,6 +79,7 @@ def load_shapes(path: Path, fingerprint: str) -> dict[str, tuple[int, ...]]:
     Raises:
         CorruptStateError: If the header is damaged, of another version, or of another configuration.
     """
+    check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
