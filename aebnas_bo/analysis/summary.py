@@ -164,8 +164,9 @@ def read_summary(path: Path) -> Summary:
         return TypeAdapter(Summary).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = first_problem(error) if isinstance(error, ValidationError) else error.strerror
+        command = resume_command(RunFolder(path.parent))
         raise CorruptStateError(
-            f"{path} cannot be read ({reason}); delete it, then {resume_command(RunFolder(path.parent))} writes it again"
+            f"{path} cannot be read ({reason}); delete it, then {command} writes it again"
         ) from error
 
 
