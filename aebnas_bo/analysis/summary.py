@@ -24,6 +24,7 @@ from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.search.objectives import Objective, misses
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Observation, Place, Trial
+from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.version import __version__
 
@@ -158,7 +159,7 @@ def read_summary(path: Path) -> Summary:
     Raises:
         CorruptStateError: If it is damaged or of another version.
     """
-    way_out = "delete it, --resume writes it again"
+    way_out = f"delete it, then {resume_command(RunFolder(path.parent))} writes it again"
     try:
         return TypeAdapter(Summary).validate_python(read_sealed(path, way_out))
     except ValidationError as error:

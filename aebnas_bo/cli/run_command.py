@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -89,8 +88,10 @@ def _choose(
 
 def _way_on(folder: RunFolder) -> str:
     """Say how to go on once a signal has stopped the run."""
+    from aebnas_bo.storage.run_folder import resume_command
+
     if folder.holds_study:
-        return f"Go on with: aebnas-bo run --out {shlex.quote(str(folder.path))} --resume"
+        return f"Go on with {resume_command(folder)}."
     return f"Nothing is stored yet. {STARTS_OVER}"
 
 

@@ -31,7 +31,7 @@ from aebnas_bo.search.trial import Observation, Place, observations
 from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
-from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.supernet.supernet_file import images_of_supernet
 
 
@@ -182,7 +182,8 @@ def _space(run: StoredRun) -> NetworkSpace:
         return NetworkSpace(run.config.space, shape.channels, shape.classes)
     if not run.has_supernet:
         raise CorruptStateError(
-            f"{run.folder.supernet} is missing, which says what the networks are made for; --resume trains it again"
+            f"{run.folder.supernet} is missing, which says what the networks are made for; "
+            f"{resume_command(run.folder)} trains it again"
         )
     return NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
 
@@ -251,5 +252,6 @@ def _data_facts(folder: RunFolder, summary: Summary) -> DataFacts:
         return TypeAdapter(DataFacts).validate_python(summary.data)
     except ValidationError as error:
         raise CorruptStateError(
-            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, --resume writes it again"
+            f"{folder.summary} cannot be read ({first_problem(error)}); delete it, then "
+            f"{resume_command(folder)} writes it again"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -132,6 +133,11 @@ class RunFolder:
         if not self.holds_study:
             problem = "holds no study" if self.path.is_dir() else "no such folder"
             raise UsageError(f"{self.path}: {problem}; give the folder that `aebnas-bo run` wrote")
+
+
+def resume_command(folder: RunFolder) -> str:
+    """Return the command that goes on with a run, for messages."""
+    return f"`aebnas-bo run --out {shlex.quote(str(folder.path))} --resume`"
 
 
 def check_resumable(folder: RunFolder, *, is_begun: bool) -> None:

@@ -20,7 +20,7 @@ from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
 from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.storage_failures import storage_error
-from aebnas_bo.storage.tensor_metadata import way_out
+from aebnas_bo.storage.tensor_metadata import check_readable, way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
@@ -60,6 +60,7 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
         CorruptStateError: If the file is damaged, of another version, or of another configuration.
     """
     advice = way_out(path)
+    check_readable(path)
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
@@ -91,6 +92,7 @@ def load_layout(path: Path, fingerprint: str) -> tuple[Layout, dict[str, str]]:
     Raises:
         CorruptStateError: If the header is damaged, of another version, or of another configuration.
     """
+    check_readable(path)
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:

@@ -16,12 +16,29 @@ def load_metadata(path: Path) -> dict[str, str]:
     Raises:
         CorruptStateError: If the file cannot be read.
     """
+    check_readable(path)
     try:
         check_regular(path)
         with safe_open(path, framework="np") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {way_out(path)}") from error
+
+
+def check_readable(path: Path) -> None:
+    """See that a file can be opened; safetensors calls every other file missing.
+
+    Raises:
+        CorruptStateError: If it cannot.
+    """
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise CorruptStateError(f"{path} is missing; resuming the run trains it again") from error
+    except PermissionError as error:
+        raise CorruptStateError(f"{path} may not be read ({error.strerror}); allow it, with chmod u+r") from error
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out(path)}") from error
 
 
 def way_out(path: Path) -> str:

@@ -9,7 +9,7 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.export import check_formats, export_network, trained_network
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import load_network, save_network
-from aebnas_bo.errors import UsageError
+from aebnas_bo.errors import StopRequested, UsageError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 
@@ -57,6 +57,36 @@ def test_the_folder_of_the_training_is_not_exported_to(make_network, tmp_path) -
     save_network(tmp_path / "network.safetensors", *make_network(thresholds=(0.5, 0.0)))
     with pytest.raises(UsageError, match="is the folder of the training; give another folder"):
         export_network(tmp_path / "network.safetensors", "torch", tmp_path)
+
+
+def test_an_export_that_is_stopped_leaves_nothing(make_network, tmp_path, monkeypatch) -> None:
+    source, out = tmp_path / "network.safetensors", tmp_path / "exported" / "key" / "torch"
+    save_network(source, *make_network())
+
+    def stop() -> None:
+        raise StopRequested(15)
+
+    # a library swallowed the signal, or it strikes while the last file is written
+    with pytest.raises(StopRequested):
+        export_network(source, "torch", out, check=stop)
+    assert list(tmp_path.iterdir()) == [source]
+    with monkeypatch.context() as striking:
+        striking.setattr("aebnas_bo.deploy.export.model_card", lambda *_: stop())
+        with pytest.raises(StopRequested):
+            export_network(source, "torch", out)
+    assert list(tmp_path.iterdir()) == [source]
+    before = export_network(source, "torch", out).read_bytes()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(StopRequested):
+        export_network(source, "torch", out, check=stop)
+    assert {path.name for path in out.iterdir()} == {
+        "MODEL_CARD.md",
+        "network.json",
+        "network.safetensors",
+        "notes.txt",
+    }
+    assert (out / "network.safetensors").read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_folder_that_cannot_be_made_is_named(make_network, tmp_path) -> None:

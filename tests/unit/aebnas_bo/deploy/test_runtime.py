@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import zipfile
@@ -317,3 +318,31 @@ def test_files_say_nothing_of_the_machine_they_were_written_on(exported, format_
     for path in exported(format_).iterdir():
         assert b"site-packages" not in path.read_bytes()
         assert here not in path.read_bytes()
+
+
+def test_what_callers_pass_by_mistake_is_named(make_network, tmp_path) -> None:
+    save_network(tmp_path / "network.safetensors", *make_network())
+    network = load(tmp_path / "network.safetensors")
+    picture = Image.new("RGB", (20, 20))
+    data = io.BytesIO()
+    Image.effect_noise((200, 200), 90).save(data, "JPEG")
+    cut = Image.open(io.BytesIO(data.getvalue()[:2000]))
+    for images, message in (
+        (picture, "got a single picture; put it into a list"),
+        ([np.zeros((20, 20, 3), np.uint8)], "got ndarray; give arrays as one"),
+        ([data.getvalue()], "got bytes; give arrays"),
+        ([cut], "a picture of 200x200 pixels cannot be read"),
+    ):
+        with pytest.raises(DataError, match=message):
+            network.predict(images)
+    with pytest.raises(UsageError, match="batch_size: expected a positive number, got 0"):
+        network.predict([picture], batch_size=0)
+
+
+def test_a_device_that_is_not_there_is_named(make_network, tmp_path, monkeypatch) -> None:
+    save_network(tmp_path / "network.safetensors", *make_network())
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match="device cuda: PyTorch sees no CUDA device here; use cpu"):
+        load(tmp_path / "network.safetensors", "cuda")
+    with pytest.raises(UsageError, match="device gpu: there is no such device"):
+        load(tmp_path / "network.safetensors", "gpu")
