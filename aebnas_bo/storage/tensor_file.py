@@ -18,7 +18,6 @@ from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import replacing
-from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.storage_failures import storage_error
 from aebnas_bo.storage.tensor_metadata import check_readable, way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
@@ -62,7 +61,6 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
     advice = way_out(path)
     check_readable(path)
     try:
-        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
@@ -94,7 +92,6 @@ def load_layout(path: Path, fingerprint: str) -> tuple[Layout, dict[str, str]]:
     """
     check_readable(path)
     try:
-        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

@@ -18,7 +18,6 @@ def load_metadata(path: Path) -> dict[str, str]:
     """
     check_readable(path)
     try:
-        check_regular(path)
         with safe_open(path, framework="np") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
@@ -26,12 +25,13 @@ def load_metadata(path: Path) -> dict[str, str]:
 
 
 def check_readable(path: Path) -> None:
-    """See that a file can be opened; safetensors calls every other file missing.
+    """Check that a file is a regular one and can be opened; safetensors calls every other file missing.
 
     Raises:
         CorruptStateError: If it cannot.
     """
     try:
+        check_regular(path)  # opening a pipe would wait for its writer
         path.open("rb").close()
     except FileNotFoundError as error:
         raise CorruptStateError(f"{path} is missing; resuming the run trains it again") from error
