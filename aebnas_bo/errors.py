@@ -132,6 +132,11 @@ def error_text(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
+def reason_of(error: Exception) -> str:
+    """Return the text of another library's error in one line, or its type's name where it has no text."""
+    return one_line(str(error)) or type(error).__name__
+
+
 def one_line(text: str) -> str:
     """Return a text in a line of limited length that every database, file and terminal takes.
 

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aebnas_bo.errors import DataError, error_text
+from aebnas_bo.errors import DataError, reason_of
 from aebnas_bo.storage.regular_files import read_regular, size_text
 
 # The contents of a file say what it is, not its name. Other formats of Pillow start programs (EPS) or read other files.
@@ -62,9 +62,7 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
         reason = f"it is damaged, or none of {', '.join(FORMATS)}"
         raise DataError(f"{origin} cannot be decoded as an image ({reason}); remove or replace it") from error
     except Exception as error:  # damaged files make Pillow's decoders raise errors of any type
-        raise DataError(
-            f"{origin} cannot be decoded as an image ({error_text(error)}); remove or replace it"
-        ) from error
+        raise DataError(f"{origin} cannot be decoded as an image ({reason_of(error)}); remove or replace it") from error
 
 
 @cache

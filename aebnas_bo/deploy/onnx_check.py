@@ -10,7 +10,7 @@ import numpy as np
 
 from aebnas_bo.deploy.description import NetworkFileError
 from aebnas_bo.deploy.network_limits import MOST_NUMBER
-from aebnas_bo.errors import error_text
+from aebnas_bo.errors import reason_of
 
 if TYPE_CHECKING:
     import onnx
@@ -64,7 +64,7 @@ def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
         return model.SerializeToString(), metadata
     except Exception as error:  # that of a parser has no type but this
         raise NetworkFileError(
-            f"{origin} is no ONNX network that aebnas_bo reads ({error_text(error)}); export the network again"
+            f"{origin} is no ONNX network that aebnas_bo reads ({reason_of(error)}); export the network again"
         ) from error
 
 

@@ -16,7 +16,7 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_limits import MOST_FILE_BYTES
 from aebnas_bo.deploy.onnx_check import checked_model
 from aebnas_bo.deploy.segments import EarlyExitNetwork, Segment
-from aebnas_bo.errors import UsageError, error_text
+from aebnas_bo.errors import UsageError, reason_of
 from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.storage.atomic_files import write_bytes
 from aebnas_bo.storage.regular_files import read_regular
@@ -198,7 +198,7 @@ def run_session(session: onnxruntime.InferenceSession, features: Tensor) -> list
     try:
         found = session.run(None, {session.get_inputs()[0].name: features.contiguous().numpy()})
     except Exception as error:  # onnxruntime's errors have no common type but this
-        raise NetworkFileError(f"onnxruntime cannot run the network ({error_text(error)}); export it again") from error
+        raise NetworkFileError(f"onnxruntime cannot run the network ({reason_of(error)}); export it again") from error
     return [torch.from_numpy(part) for part in found]
 
 
@@ -226,7 +226,7 @@ def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.Infe
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common type but this
         raise NetworkFileError(
-            f"{origin} cannot be run by onnxruntime ({error_text(error)}); export the network again"
+            f"{origin} cannot be run by onnxruntime ({reason_of(error)}); export the network again"
         ) from error
 
 

@@ -23,7 +23,7 @@ from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import read_session, run_session
 from aebnas_bo.deploy.segments import Segment, segments, sureness
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
-from aebnas_bo.errors import DataError, UsageError, error_text
+from aebnas_bo.errors import DataError, UsageError, reason_of
 from aebnas_bo.storage.regular_files import read_regular
 from aebnas_bo.supernet.folding import fold_batchnorm
 
@@ -311,7 +311,7 @@ def _segment_files(manifest: Path) -> list[Path]:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError("segments must be names of files")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = error_text(error)
+        reason = reason_of(error)
         raise NetworkFileError(f"{manifest} is damaged or no manifest of ours ({reason}); export again") from error
     folders = {manifest.parent.resolve(), manifest.resolve().parent}  # also where both are links into one folder
     for name in names:

@@ -57,7 +57,7 @@ class _FiguresColumn(ProgressColumn):
 def _bars(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(10 if console.width < NARROW else 40, table_column=Column(no_wrap=True)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         _TimeColumn(Column(no_wrap=True)),

@@ -210,7 +210,7 @@ class SobolDesignNode(ExternalGenerationNode):
         self._next += 1
         point = next(islice(points, self._next - 1, None), None)
         if point is None:
-            raise SpaceExhaustedError(f"the space has no {self._next} points: {SPENT}")
+            raise SpaceExhaustedError(f"the space has fewer points than trials ({self._next}): {SPENT}")
         return point
 
 
@@ -221,7 +221,7 @@ class ModelNode(GenerationNode):
         known = data if data is not None else experiment.lookup_data()
         if known.df.empty:
             raise TooManyFailedTrialsError(
-                f"none of {len(experiment.trials)} trials was completed, and surrogates learn from completed ones: "
+                f"of {len(experiment.trials)} trials none was completed, and surrogates learn from completed ones: "
                 "complete at least one, or give a larger search.design_trials"
             )
         super()._fit(experiment=experiment, data=data, **kwargs)

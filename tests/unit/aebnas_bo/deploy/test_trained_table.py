@@ -20,7 +20,7 @@ def test_training_table_names_the_recipe(networks) -> None:
     console = Console(width=140)
     with console.capture() as capture:
         console.print(training_table(networks[:2]))
-    assert f"Network {networks[0].key}, trained for 1 epochs (recipe aaa111)" in capture.get()
+    assert f"Network {networks[0].key}, trained for 1 epoch (recipe aaa111)" in capture.get()
 
 
 def test_training_table_shows_plain_networks_below(networks) -> None:
@@ -40,7 +40,7 @@ def test_training_table_shows_plain_networks_below(networks) -> None:
 
 def test_other_recipes_are_listed_with_validation_accuracies(networks) -> None:
     assert other_recipes(networks, "bbb222") == [
-        "also trained by recipe aaa111, 1 epochs: seed 0 90.00 %, seed 1 90.00 % of the validation images"
+        "also trained by recipe aaa111, 1 epoch: seed 0 90.00 %, seed 1 90.00 % of the validation images"
     ]
     assert other_recipes(networks[:2], "aaa111") == []
 

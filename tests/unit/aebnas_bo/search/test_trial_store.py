@@ -13,10 +13,9 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from aebnas_bo.early_exit.calibrated_output import Calibration
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.errors import CorruptStateError, StorageError
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
@@ -336,7 +335,7 @@ def test_reading_leaves_the_folder_as_it_is_whoever_else_has_it_open(tmp_path: P
     with TrialStore.open_read_only(folder / "s.db") as reader:
         assert reader.study == record
         assert reader.trials() == [DONE]
-        with pytest.raises(OperationalError, match="readonly"):
+        with pytest.raises(StorageError, match="readonly"):
             reader.add_running(replace(RUNNING, number=1))
     assert entries(folder) == before
     with pytest.raises(CorruptStateError, match="does not exist"):
