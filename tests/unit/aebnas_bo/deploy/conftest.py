@@ -124,7 +124,6 @@ def pixels() -> torch.Tensor:
 SMALL = [
     "supernet.epochs=4", "supernet.random_subnets=1", "search.budget=8", "search.design_trials=6",
     "search.mc_samples=8", "search.pool_size=8", "search.rounds=0", "final_training.epochs=2", "supernet.cache=false",
-    "data.max_train_images=400",
 ]  # fmt: skip
 
 
