@@ -32,15 +32,14 @@ def report(
     """Write one page that shows what a search has found, to be opened in any browser, without a network."""
     with reported_errors(as_json, quiet=False, way_on="The same command writes the page."):
         from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.preparation.latency_preparation import make_folder_of
         from aebnas_bo.report.contents import gather
-        from aebnas_bo.report.page import write_report
+        from aebnas_bo.report.page import check_place, write_report
         from aebnas_bo.report.stored_run import read_run
         from aebnas_bo.storage.run_folder import RunFolder
 
         wanted = [parse_selection(text) for text in selections or []]
         if out is not None:
-            make_folder_of(out)
+            check_place(out)
         contents = gather(read_run(RunFolder(run)), wanted)
         path = write_report(contents, out)
         chosen = contents.networks.chosen if contents.networks is not None else ()

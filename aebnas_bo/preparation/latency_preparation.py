@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from aebnas_bo.config.schema import Config
-from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.exit_prices import ExitPrices, exit_latencies, exit_macs
 from aebnas_bo.estimation.latency import LatencyPrices, LatencyTable, parts_of
 from aebnas_bo.estimation.latency_timing import measure_space
@@ -102,12 +102,9 @@ def write_table(path: Path, table: LatencyTable) -> None:
     """Write a table of latencies as JSON, whole or not at all.
 
     Raises:
-        ConfigError: If it cannot be written.
+        StorageError: If it cannot be written.
     """
-    try:
-        write_text(path, table.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another file") from error
+    write_text(path, table.model_dump_json(indent=1) + "\n")
 
 
 def known_costs_of(space: NetworkSpace, latencies: LatencyPrices | None) -> tuple[ExitPrices, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,16 +79,30 @@ def write_report(contents: Contents, out: Path | None = None) -> Path:
         The file.
 
     Raises:
-        UsageError: If it cannot be written.
+        UsageError: If it cannot be written there.
+        StorageError: If the disk is full.
     """
     path = contents.run.folder.report if out is None else out
+    check_place(path)
+    write_text(path, render(contents))
+    return path
+
+
+def check_place(path: Path) -> None:
+    """See that the page can be written to a file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: If it is a folder, or in none that can be written to.
+    """
     if path.is_dir():
         raise UsageError(f"--out {path}: is a folder; give a file")
-    try:
-        write_text(path, render(contents))
-    except OSError as error:
-        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
-    return path
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: cannot be written (no such folder); give another file")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: cannot be written (its folder is not writable); give another file")
 
 
 def render(contents: Contents, now: datetime | None = None) -> str:
