@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from aebnas_bo.early_exit.calibration import Calibration
-from aebnas_bo.errors import StopRequested, TooManyFailedTrialsError
+from aebnas_bo.errors import OutOfMemoryError, StopRequested, StorageError, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal, batch_start
@@ -189,3 +190,22 @@ def test_the_search_goes_on_while_there_is_time(store, estimator, objectives, se
         is_time_up=lambda: next(answers),
     )
     assert len(trials) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), MemoryError(), sqlite3.OperationalError("x")]
+)
+def test_a_failure_of_the_machine_stops_the_search_and_fails_no_trial(
+    error, store, estimator, objectives, settings
+) -> None:
+    def fail(point):
+        raise error
+
+    strategy = Counting(estimator.search_space)
+    original, estimator.estimate = estimator.estimate, fail
+    with pytest.raises((StorageError, OutOfMemoryError)):
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    assert [trial.status for trial in store.trials()] == ["RUNNING"]
+    estimator.estimate = original
+    trials = run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    assert {trial.status for trial in trials} == {"COMPLETED"}
