@@ -21,9 +21,13 @@ class Estimator(Protocol):
     def estimate(self, point: Point) -> Estimate:
         """Judge one point.
 
+        An error fails the trial, except one of storage or memory (`OSError`, `MemoryError`, SQL): that stops the
+        search, and resuming evaluates the trial again. An `EstimationError` fails the trial whatever caused it.
+
         Args:
             point: A point of the space, canonical or not.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
+            EstimationError: If the point cannot be judged.
         """

@@ -114,12 +114,9 @@ def write_table(path: Path, table: LatencyTable) -> None:
     """Write a table of latencies as JSON, whole or not at all.
 
     Raises:
-        ConfigError: If it cannot be written.
+        StorageError: If it cannot be written.
     """
-    try:
-        write_text(path, table.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror}); give another file") from error
+    write_text(path, table.model_dump_json(indent=1) + "\n")
 
 
 def known_costs_of(space: NetworkSpace, latencies: LatencyPrices | None) -> tuple[ExitPrices, ...]:

@@ -23,7 +23,6 @@ from aebnas_bo.analysis.front_table import evenly, exit_rates_text, thresholds_t
 from aebnas_bo.analysis.trained_point import nearest_trained
 from aebnas_bo.config.given_objects import given_objects
 from aebnas_bo.config.loading import dump_config
-from aebnas_bo.errors import UsageError
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.diagrams import network_diagram
 from aebnas_bo.report.first_sentences import opening
@@ -44,6 +43,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.count_text import counted
+from aebnas_bo.storage.run_folder import make_folder_of
 
 FRONT_ROWS = 30
 MOST_IN_MATRIX = 20  # classes; of more the page lists the worst
@@ -80,15 +80,12 @@ def write_report(contents: Contents, out: Path | None = None) -> Path:
         The file.
 
     Raises:
-        UsageError: If it cannot be written.
+        UsageError: If it cannot be written there.
+        StorageError: If the disk is full.
     """
     path = contents.run.folder.report if out is None else out
-    if path.is_dir():
-        raise UsageError(f"--out {path}: is a folder; give a file")
-    try:
-        write_text(path, render(contents))
-    except OSError as error:
-        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+    make_folder_of(path)
+    write_text(path, render(contents))
     return path
 
 

@@ -226,9 +226,11 @@ def make_folder_of(path: Path) -> None:
     Raises:
         UsageError: If there is none and it cannot be made, or the file is a folder.
     """
+    if path.is_dir():
+        raise UsageError(f"--out {path}: is a folder; give a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--out {path}: cannot be written; give a file in a folder of your own")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: cannot be written (its folder is not writable); give another file")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aebnas_bo.errors import UsageError
+from aebnas_bo.storage.folder_names import folder_name_problem
 
 FOLDER = "methods"
 SUFFIXES = (".yaml", ".yml")
@@ -22,7 +23,7 @@ def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
         config: The configuration.
 
     Raises:
-        UsageError: If there is no such file, or two methods have the same name.
+        UsageError: If there is no such file, two methods have the same name, or one cannot name a folder.
     """
     if not names:
         raise UsageError("--methods: expected at least one name")
@@ -32,6 +33,8 @@ def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
         path = _file(name, own)
         if path.stem in found:
             raise UsageError(f"--methods {name}: there are two methods called {path.stem}")
+        if problem := folder_name_problem(path.stem):  # it names studies and their folders
+            raise UsageError(f"--methods {name}: the name of the method {problem}; give the file another name")
         found[path.stem] = path
     return found
 

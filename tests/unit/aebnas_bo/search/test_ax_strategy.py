@@ -106,7 +106,7 @@ def test_a_space_that_is_used_up_ends_the_loop_with_a_clear_error(objectives, de
 
 
 def test_a_design_without_a_completed_trial_is_said(objectives) -> None:
-    with pytest.raises(TooManyFailedTrialsError, match="none of 2 trials was completed"):
+    with pytest.raises(TooManyFailedTrialsError, match="of 2 trials none was completed"):
         loop(objectives, 2, lambda client, index, _: client.mark_trial_abandoned(index))
 
 

@@ -1,4 +1,5 @@
 import logging
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,13 @@ import pytest
 import torch
 
 from aebnas_bo.early_exit.calibrated_output import Calibration
-from aebnas_bo.errors import CorruptStateError, StopRequested, TooManyFailedTrialsError
+from aebnas_bo.errors import (
+    CorruptStateError,
+    OutOfMemoryError,
+    StopRequested,
+    StorageError,
+    TooManyFailedTrialsError,
+)
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.search_loop import run_search
@@ -306,3 +313,22 @@ def test_a_study_of_another_space_is_not_gone_on_with(store, estimator, settings
     estimator.search_space = smaller
     with pytest.raises(CorruptStateError, match=r"trial 0 does not belong to its space .exit1_threshold: no such"):
         run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), MemoryError(), sqlite3.OperationalError("x")]
+)
+def test_a_failure_of_the_machine_stops_the_search_and_fails_no_trial(
+    error, store, estimator, objectives, settings
+) -> None:
+    def fail(point):
+        raise error
+
+    strategy = Counting(estimator.search_space)
+    original, estimator.estimate = estimator.estimate, fail
+    with pytest.raises((StorageError, OutOfMemoryError)):
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    assert [trial.status for trial in store.trials()] == ["RUNNING"]
+    estimator.estimate = original
+    trials = run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    assert {trial.status for trial in trials} == {"COMPLETED"}

@@ -5,6 +5,7 @@ import torch
 
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import admissible
+from aebnas_bo.errors import OutOfMemoryError
 from aebnas_bo.estimation.estimate import Measurement
 from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.objectives import Objective
@@ -132,6 +133,15 @@ def test_a_failed_fit_is_tried_again_then_left_out(
     trials.append(Trial(9, "key", "COMPLETED", proposal.parameters, points=trials[8].points))
     again = SurrogateStrategy(estimator.search_space, objectives, settings, seed=0)
     assert strategy.propose(trials, 1) == again.propose(trials, 1)  # the attempt left no trace
+
+
+def test_a_lack_of_memory_proposes_no_other_point(estimator, objectives, settings, monkeypatch) -> None:
+    def fail(*_, **__) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SurrogateStrategy, "_attempt", fail)
+    with pytest.raises(OutOfMemoryError, match="end other programs"):
+        SurrogateStrategy(estimator.search_space, objectives, settings, seed=0).propose([], 1)
 
 
 def test_all_metrics_equal_does_not_stop_a_search(estimator, objectives, settings) -> None:

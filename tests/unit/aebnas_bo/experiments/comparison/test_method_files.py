@@ -106,3 +106,9 @@ def test_methods_differ_in_what_they_encode() -> None:
     assert [name for name in names("nachos") if name.startswith("exit")] == ["exit1_depth", "exit2_depth"]
     assert "exit1_threshold" in names("edanas")
     assert "exit1_layer1_kernel" not in names("edanas")
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a:b.yaml").touch()
+    with pytest.raises(UsageError, match="the name of the method holds one of"):
+        method_files([str(tmp_path / "a:b.yaml")], tmp_path / "config.yaml")
