@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -82,12 +82,9 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
         CorruptStateError: If the file there is damaged.
     """
     goals = {goal_text(judgement.goal) for judgement in judgements}
-    earlier: list[list[object]] = [
-        [row[name] for name in HEADER] for row in read_rows(folder) if row["goal"] not in goals
-    ]
-    new = [list(judgement_row(judgement).values()) for judgement in judgements]
-    rows: list[list[object]] = [*earlier, *new]
-    write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], map(checked_row, rows))
+    earlier = [row for row in read_rows(folder) if row["goal"] not in goals]
+    rows: list[Mapping[str, object]] = [*earlier, *map(judgement_row, judgements)]
+    write_csv(folder / SHORTLIST_FILE, [*HEADER, CHECK], [checked_row(list(row.values())) for row in rows])
 
 
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:
