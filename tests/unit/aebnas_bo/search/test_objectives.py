@@ -1,5 +1,5 @@
+import numpy as np
 import pytest
-import torch
 
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, shortfall, to_maximize
@@ -10,7 +10,7 @@ OBJECTIVES = (Objective("accuracy", True, 10.0), Objective("average_macs", False
 def test_signs_flip_for_what_is_minimised() -> None:
     rows = to_maximize([{"accuracy": 90.0, "average_macs": 2.0}], OBJECTIVES)
     assert rows.tolist() == [[90.0, -2.0]]
-    assert rows.dtype == torch.float64
+    assert rows.dtype == np.float64
     assert reference_to_maximize(OBJECTIVES).tolist() == [10.0, -5.0]
 
 
