@@ -96,15 +96,15 @@ def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: P
 
 
 MISTAKES = [
-    (["train", "nowhere"], 2, "holds no study"),
+    (["train", "nowhere"], 2, "no such folder"),
     (["train", "nowhere", "--select", "best"], 2, "expected knee, best-accuracy"),
     (["train", "nowhere", "--epochs", "0"], 2, "--epochs"),
-    (["train", "nowhere", "--tune-for", "best"], 2, "--tune-for best: expected macs<=X"),
-    (["train", "nowhere", "--seeds", "b"], 2, "holds no study"),
+    (["train", "nowhere", "--tune-for", "best"], 2, "no such folder"),
+    (["train", "nowhere", "--seeds", "b"], 2, "--seeds b: expected numbers"),
     (["train", "nowhere", "--shortlist", "1"], 2, "--shortlist"),
     (["train", "nowhere", "--shortlist", "3", "--select", "41e7"], 2, "--select 41e7 names one network"),
-    (["export", "nowhere"], 2, "holds no study"),
-    (["export", "nowhere", "--format", "h5"], 2, "no such format"),
+    (["export", "nowhere"], 2, "no such folder"),
+    (["export", "nowhere", "--format", "h5"], 2, "no such folder"),
     (["export", "nowhere", "--select", "macs<2"], 2, "expected knee, best-accuracy"),
     (["predict", "nowhere.onnx", "a.png"], 2, "there is no such file"),
     (["predict", "damaged.onnx", "a.png"], 7, "was not written by aebnas_bo, or is damaged"),
@@ -112,12 +112,15 @@ MISTAKES = [
     (["predict", "network.h5", "a.png"], 2, "unknown format"),
     (["predict", "damaged.pt2", "a.png"], 2, "aebnas_bo does not load it"),
     (["latency", "damaged.pt2", "a.png"], 2, "expected a network of the format torch"),
+    (["latency", "damaged.safetensors", "a.png", "--out", "folder"], 2, "--out folder: cannot be written"),
 ]
 
 
 def test_mistakes_are_named(calls, tmp_path: Path) -> None:
     for name in ("damaged.onnx", "damaged.safetensors", "damaged.pt2", "network.h5"):
         (tmp_path / name).write_bytes(b"nothing of ours")
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "folder").mkdir()
     found = calls([arguments for arguments, _, _ in MISTAKES])
     for (arguments, code, part), result in zip(MISTAKES, found, strict=True):
         text = " ".join(result.stderr.split())

@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 import torch
 from botorch.utils.multi_objective.box_decompositions import DominatedPartitioning
+from botorch.utils.multi_objective.hypervolume import Hypervolume
+from botorch.utils.multi_objective.pareto import is_non_dominated
 
 from aebnas_bo.analysis.hypervolume import hypervolume, hypervolume_curve
-from aebnas_bo.search.objectives import reference_to_maximize, to_maximize
+from aebnas_bo.analysis.pareto import non_dominated
+from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
+from aebnas_bo.search.trial import Trial
 
 from .conftest import make_trial
 
@@ -36,3 +41,18 @@ def test_curve_never_falls_and_equals_a_full_recomputation(objectives) -> None:
         box = DominatedPartitioning(ref_point=reference, Y=Y)
         assert values[count - 1] == pytest.approx(float(box.compute_hypervolume()), rel=1e-12)
     assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_fronts_and_volumes_are_those_of_botorch_ties_included(m: int) -> None:
+    generator = np.random.default_rng(m)
+    objectives = [Objective(f"m{k}", True, reference=0.0) for k in range(m)]
+    rows = generator.integers(1, 6, (40, m)).astype(float)
+    trials = [
+        Trial(n, f"key{n}", "COMPLETED", {}, points=(OperatingPoint({f"m{k}": v for k, v in enumerate(row)}, {}),))
+        for n, row in enumerate(rows)
+    ]
+    Y = torch.from_numpy(rows)
+    assert non_dominated(rows) == is_non_dominated(Y).nonzero().squeeze(-1).tolist()
+    expected = Hypervolume(ref_point=torch.zeros(m, dtype=torch.float64)).compute(Y[is_non_dominated(Y)])
+    assert hypervolume(trials, objectives) == pytest.approx(float(expected), rel=1e-12)
