@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from aebnas_bo.data.picture_conversion import DEFAULT_CONVERSION, PictureConversion, image_array
 from aebnas_bo.errors import DataError
 
 # What Pillow's decoders raise on damaged files; `UnidentifiedImageError` is an `OSError`.
 DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
-MODES = {1: "L", 3: "RGB"}
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
+def decode_image(
+    data: bytes, size: int, channels: int, *, origin: str, conversion: PictureConversion = DEFAULT_CONVERSION
+) -> np.ndarray:
     """Decode a picture file.
 
     Args:
@@ -23,6 +28,7 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
         size: Side in pixels to which it is resized.
         channels: 1 for grey, 3 for colour.
         origin: Where it is from, for messages.
+        conversion: What becomes of transparent parts, 16 bits and other shapes.
 
     Returns:
         `channels x size x size`, uint8.
@@ -30,31 +36,26 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
     Raises:
         DataError: If it cannot be decoded.
     """
+    with opened_picture(data, origin) as image:
+        return image_array(image, size, channels, conversion=conversion)
+
+
+@contextmanager
+def opened_picture(data: bytes, origin: str) -> Iterator[Image.Image]:
+    """Decode a picture file as it is; what goes wrong with it in the block is an error of the file, too.
+
+    Args:
+        data: The file's contents.
+        origin: Where it is from, for messages.
+
+    Raises:
+        DataError: If it cannot be decoded.
+    """
+    if data.startswith(LFS_POINTER):
+        raise DataError(f"{origin} is a pointer of Git LFS, not the picture itself; fetch it with git lfs pull")
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            return image_array(image, size, channels)
+            yield image
     except DECODE_ERRORS as error:
         raise DataError(f"{origin} cannot be decoded as an image ({error}); remove or replace it") from error
-
-
-def image_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Turn a picture the right way up, convert and resize it: `channels x size x size`, uint8."""
-    upright = ImageOps.exif_transpose(image) or image
-    converted = _eight_bits(upright, image.format).convert(MODES[channels])
-    if converted.size != (size, size):
-        is_shrinking = converted.width % size == 0 and converted.height % size == 0
-        filtering = Image.Resampling.BOX if is_shrinking else Image.Resampling.BILINEAR
-        converted = converted.resize((size, size), filtering)
-    pixels = np.asarray(converted)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image, file_format: str | None) -> Image.Image:
-    """Return a picture of 16 bits with the upper eight, where Pillow would clip; refuse other wide numbers."""
-    is_sixteen = image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
-    if is_sixteen:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode}, whose black and white are unknown; save it with 8 or 16 bits")
-    return image

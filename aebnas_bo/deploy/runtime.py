@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import decode_image, image_array
+from aebnas_bo.data.decoding import decode_image
+from aebnas_bo.data.names import printable
+from aebnas_bo.data.picture_conversion import image_array
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.network_file import NETWORK_FILE, load_network
 from aebnas_bo.deploy.onnx_files import read_session
@@ -111,7 +113,7 @@ class DeployedNetwork:
         if not isinstance(images, Tensor | np.ndarray):
             if isinstance(images, str | Path):
                 raise DataError("expected a list of pictures, got a single path; put it into a list")
-            decoded = [_decoded(picture, size, channels) for picture in images]
+            decoded = [_decoded(picture, self.description) for picture in images]
             images = np.stack(decoded) if decoded else np.zeros((0, channels, size, size), dtype=np.uint8)
         tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.cpu()
         if tensor.ndim != 4 or tuple(tensor.shape[1:]) != (channels, size, size):
@@ -131,10 +133,15 @@ class DeployedNetwork:
         return tensor.float()
 
 
-def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.ndarray:
+def _decoded(picture: str | Path | Image.Image, description: NetworkDescription) -> np.ndarray:
+    size, channels, conversion = (
+        description.image_size,
+        description.skeleton.in_channels,
+        description.picture_conversion,
+    )
     if isinstance(picture, Image.Image):
         try:
-            return image_array(picture, size, channels)
+            return image_array(picture, size, channels, conversion=conversion)
         except ValueError as error:
             raise DataError(f"{picture}: {error}") from error
     path = Path(picture)
@@ -142,7 +149,7 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give the path of a picture") from error
-    return decode_image(data, size, channels, origin=str(path))
+    return decode_image(data, size, channels, origin=printable(str(path)), conversion=conversion)
 
 
 class StepwiseEngine:
