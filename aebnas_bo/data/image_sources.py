@@ -231,6 +231,8 @@ def _why_not(tree: FileTree, child: Child) -> str | None:
     if child.place is None:
         return "no files"
     suffix = PurePosixPath(child.name).suffix.lower()
+    if not suffix and isinstance(child.place, tarfile.TarInfo):  # a link may lead to a file whose name says more
+        suffix = PurePosixPath(child.place.name).suffix.lower()
     if suffix in SUFFIXES:
         return None
     return suffix or (None if _begins_as_image(tree.start(child.place)) else "without suffix")

@@ -32,7 +32,8 @@ def load_imagefolder(config: DataConfig) -> Dataset:
         config: `root`, `image_size` in pixels, the sizes of subsets and the pattern of groups.
 
     Returns:
-        Images of one channel or three, in the order of their classes and names: the same from a folder and from an archive of it.
+        Images of one channel or three, in the order of their classes and names: the same from a folder and from an
+        archive of it.
 
     Raises:
         DataError: If the place is missing or laid out otherwise, classes differ between the splits or are too few or
