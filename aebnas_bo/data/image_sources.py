@@ -98,6 +98,17 @@ def look_through(root: Path) -> Listing:
         raise _unreadable(root, error) from error
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """Return every image file below a folder, in the order of their paths; hidden files and folders are passed over.
+
+    Args:
+        folder: The folder; links are followed.
+    """
+    tree = FolderTree(folder, START_BYTES)
+    children = (child for _, child in files_below(tree, folder))
+    return sorted(child.place for child in children if isinstance(child.place, Path) and _why_not(tree, child) is None)
+
+
 def read_images(
     root: Path, places: Mapping[Member, Place], on_error: Callable[[DataError], None] | None = None
 ) -> Iterator[tuple[Member, bytes]]:

@@ -9,7 +9,8 @@ from typing import TypedDict
 from rich.table import Table
 from rich.text import Text
 
-from aebnas_bo.data.image_sources import SUFFIXES
+from aebnas_bo.data.image_sources import SUFFIXES, pictures_below
+from aebnas_bo.data.names import printable
 from aebnas_bo.deploy.runtime import BATCH_SIZE, DeployedNetwork
 from aebnas_bo.errors import DataError
 from aebnas_bo.space.macs import millions
@@ -38,11 +39,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-            )
+            found = pictures_below(path)
             if not found:
                 raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
             files += found
@@ -72,7 +69,7 @@ def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[Pre
         for file, label, confidence, left_at in zip(batch, *columns, strict=True):
             rows.append(
                 PredictionRow(
-                    file=str(file), label=label, class_name=names[label], confidence=round(confidence, 6),
+                    file=printable(str(file)), label=label, class_name=names[label], confidence=round(confidence, 6),
                     exit=outputs[left_at].name, macs=outputs[left_at].macs,
                 )
             )  # fmt: skip
