@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from aebnas_bo.data.picture_conversion import DEFAULT_CONVERSION, PictureConversion, image_array
+from aebnas_bo.data.sixteen_bit_colours import LOW_BYTES, low_bytes
 from aebnas_bo.errors import DataError
 
 # What Pillow's decoders raise on damaged files; `UnidentifiedImageError` is an `OSError`.
@@ -55,7 +56,10 @@ def opened_picture(data: bytes, origin: str) -> Iterator[Image.Image]:
         raise DataError(f"{origin} is a pointer of Git LFS, not the picture itself; fetch it with git lfs pull")
     try:
         with Image.open(io.BytesIO(data)) as image:
+            low = low_bytes(image, data)
             image.load()
+            if low is not None:
+                image.info[LOW_BYTES] = low
             yield image
     except DECODE_ERRORS as error:
         raise DataError(f"{origin} cannot be decoded as an image ({error}); remove or replace it") from error

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic import Field, model_validator
 
+from aebnas_bo.data.sixteen_bit_colours import is_wide, wide_colours
 from aebnas_bo.storage.frozen_model import FrozenModel
 
 MODES = {1: "L", 3: "RGB"}
@@ -71,13 +72,18 @@ def image_array(
 
 
 def is_sixteen_bits(image: Image.Image, file_format: str | None) -> bool:
-    """Say whether a picture holds greys of 16 bits.
+    """Say whether a picture holds greys or, if it carries their lower bits, colours of 16 bits.
 
     Args:
         image: The picture.
         file_format: Format of its file, which `ImageOps` forgets.
     """
-    return image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
+    return is_wide(image) or image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
+
+
+def sixteen_bit_values(image: Image.Image) -> np.ndarray:
+    """Return the greys, `H x W`, or colours, `H x W x 3`, of a picture of 16 bits."""
+    return wide_colours(image) if is_wide(image) else np.asarray(image).astype(np.int64)
 
 
 def opacity(image: Image.Image) -> np.ndarray | None:
@@ -106,7 +112,7 @@ def _eight_bits(image: Image.Image, file_format: str | None, conversion: Picture
     """Return a picture of 16 bits with 8, where Pillow would clip; refuse other wide numbers."""
     if is_sixteen_bits(image, file_format):
         black, white = conversion.sixteen_bits
-        values = np.asarray(image).astype(np.int64)
+        values = sixteen_bit_values(image)
         greys = ((values - black) * GREYS // (white - black + 1)).clip(0, GREYS - 1).astype(np.uint8)
         found = Image.fromarray(greys)
         alpha = opacity(image)

@@ -16,6 +16,7 @@ from aebnas_bo.data.picture_conversion import (
     is_grey,
     is_sixteen_bits,
     opacity,
+    sixteen_bit_values,
 )
 from aebnas_bo.data.settings import DataConfig
 
@@ -97,7 +98,7 @@ class PictureLoader:
         self._num_sixteen += is_wide
         self._num_transparent += alpha is not None
         if split == TRAIN and is_wide:
-            values = np.asarray(image)
+            values = sixteen_bit_values(image)
             self._values.append((int(values.min()), int(values.max())))
         if split == TRAIN and alpha is not None and alpha.any() and not is_wide:
             greys = np.asarray(image.convert("RGBA").convert("L"))
