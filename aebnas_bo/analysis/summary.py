@@ -28,6 +28,7 @@ from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.version import __version__
 
+MOST_RATIO = 5.0  # of the largest class to the others' mean, from which on it is named as a reference
 PACKAGES = ("torch", "torchvision", "botorch", "gpytorch", "ax-platform", "scikit-learn", "numpy")
 
 
@@ -170,6 +171,25 @@ def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
     counts = images.labels.bincount(minlength=splits.num_classes)
     label = int(counts.argmax())
     return {"name": splits.class_names[label], "accuracy": 100.0 * int(counts[label]) / len(images)}
+
+
+def majority_text(summary: Summary) -> str:
+    """Return how often the largest class alone is right, where it is much larger than the others; else nothing.
+
+    Args:
+        summary: The figures of a run.
+    """
+    largest, classes = summary.data.get("largest_class"), summary.data.get("classes")
+    share = largest["validation"] if isinstance(largest, dict) else None
+    if not isinstance(share, dict) or not isinstance(classes, list) or len(classes) < 2:
+        return ""
+    percent = float(share["accuracy"])
+    if percent * (len(classes) - 1) <= MOST_RATIO * (100.0 - percent):
+        return ""
+    return (
+        f"for reference: always answering {share['name']!r} (the largest class) is right for {percent:.2f} % of the "
+        "validation images"
+    )
 
 
 def _front_row(observed: Observation) -> dict[str, object]:

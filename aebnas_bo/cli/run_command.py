@@ -129,7 +129,7 @@ def _print_result(
 ) -> None:
     from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
-    from aebnas_bo.analysis.summary import corrected_accuracies
+    from aebnas_bo.analysis.summary import corrected_accuracies, majority_text
     from aebnas_bo.analysis.supernet_check import supernet_warning
     from aebnas_bo.analysis.table_layout import print_table
     from aebnas_bo.deploy.front_with_trained import trained_points
@@ -152,6 +152,8 @@ def _print_result(
         highlight=False,
         soft_wrap=True,
     )
+    if majority := majority_text(summary):
+        stdout.print(majority, highlight=False, soft_wrap=True, markup=False)
     if warning := supernet_warning(summary.plain_tau):
         command.stderr.print(warning, highlight=False, soft_wrap=True)
     if timed is not None:

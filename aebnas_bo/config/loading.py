@@ -222,12 +222,12 @@ def _default_preset(tree: Tree) -> str:
 def _auto_space(tree: Tree) -> Tree:
     """Build the space of the preset `auto`; settings of a wrong type, which are reported later, count as absent."""
     dataset, size = _data_setting(tree, "dataset") or "digits", _data_setting(tree, "image_size")
-    limit = _section(tree, "search").get("max_average_macs")
+    channels, limit = _data_setting(tree, "channels"), _section(tree, "search").get("max_average_macs")
     is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 4
     is_limit = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
     return auto_declaration(
         int(cast(int, size)) if is_size else NATIVE_SIZES.get(str(dataset), 32),
-        1 if dataset in GREY else 3,
+        channels if channels in (1, 3) else 1 if dataset in GREY else 3,
         float(cast(float, limit)) if is_limit else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from torchvision import datasets as tv
 
 from aebnas_bo.data.given_images import Arrays, ImageDataset, given_dataset
 from aebnas_bo.data.imagefolder import load_imagefolder
-from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.images import Dataset, ImageOrigin, LabelledImages
+from aebnas_bo.data.picture_loading import conversion_of
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
 from aebnas_bo.errors import DataError
@@ -48,7 +50,8 @@ def load_dataset(config: DataConfig) -> Dataset:
             "data.dataset: given stands for images given from Python; open the study there, with the same images: "
             "aebnas_bo.Study.open(folder, train=..., test=...)"
         )
-    return _limited(_digits() if config.dataset == "digits" else _torchvision(config), config)
+    dataset = _limited(_digits() if config.dataset == "digits" else _torchvision(config), config)
+    return replace(dataset, origin=ImageOrigin(conversion_of(config)))
 
 
 def given_splits(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, config: DataConfig) -> Splits:
@@ -62,25 +65,42 @@ def given_splits(train: ImageDataset | Arrays, test: ImageDataset | Arrays | Non
     Raises:
         DataError: If the images do not fit together, or are too few.
     """
-    return make_splits(_limited(given_dataset(train, test, size=config.image_size), config), config)
+    return make_splits(_limited(given_dataset(train, test, config), config), config)
 
 
 def _limited(dataset: Dataset, config: DataConfig) -> Dataset:
-    """Return a data set with as many images as configured, at the configured size."""
-    return Dataset(
-        dataset.name,
-        dataset.class_names,
-        _prepared(dataset.train, config.max_train_images, config, split="train"),
-        None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, split="test"),
-    )
+    """Return a data set with as many images as configured, of the configured channels and size."""
+    train = _prepared(dataset.train, config.max_train_images, config, split="train")
+    test = None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, split="test")
+    return replace(dataset, train=train, test=test)
 
 
 def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, *, split: str) -> LabelledImages:
     if limit is not None:
         images = images.subset(stratified_indices(images.labels, limit, config, split=split))
-    if config.image_size is None or images.images.shape[-1] == config.image_size:
-        return images
-    return LabelledImages(_resized(images.images, config.image_size), images.labels)
+    pixels = images.images
+    if config.channels != "auto" and pixels.shape[1] != config.channels:
+        pixels = grey(pixels) if config.channels == 1 else pixels.expand(-1, config.channels, -1, -1).contiguous()
+    if config.image_size is not None and pixels.shape[-1] != config.image_size:
+        pixels = _resized(pixels, config.image_size)
+    return images if pixels is images.images else LabelledImages(pixels, images.labels)
+
+
+def grey(images: Tensor) -> Tensor:
+    """Return images in shades of grey, by the weights of ITU-R 601-2 and rounded as Pillow does.
+
+    Args:
+        images: `N x 3 x H x W`, uint8.
+
+    Returns:
+        `N x 1 x H x W`, uint8.
+    """
+    return torch.cat([_grey_batch(batch.int()) for batch in torch.split(images, RESIZE_BATCH)])
+
+
+def _grey_batch(images: Tensor) -> Tensor:
+    red, green, blue = images.unbind(1)
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).byte().unsqueeze(1)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
@@ -120,18 +140,21 @@ def _torchvision(config: DataConfig) -> Dataset:
 
 def _cifar10(root: Path, download: bool) -> Dataset:
     parts = [tv.CIFAR10(str(root), train=train, download=download) for train in (True, False)]
-    return Dataset("cifar10", tuple(parts[0].classes), *(_from_arrays(p.data, p.targets) for p in parts))
+    train, test = (_from_arrays(part.data, part.targets) for part in parts)
+    return Dataset("cifar10", tuple(parts[0].classes), train, test)
 
 
 def _cifar100(root: Path, download: bool) -> Dataset:
     parts = [tv.CIFAR100(str(root), train=train, download=download) for train in (True, False)]
-    return Dataset("cifar100", tuple(parts[0].classes), *(_from_arrays(p.data, p.targets) for p in parts))
+    train, test = (_from_arrays(part.data, part.targets) for part in parts)
+    return Dataset("cifar100", tuple(parts[0].classes), train, test)
 
 
 def _svhn(root: Path, download: bool) -> Dataset:
     parts = [tv.SVHN(str(root), split=split, download=download) for split in ("train", "test")]
     classes = tuple(str(digit) for digit in range(10))
-    return Dataset("svhn", classes, *(_from_arrays(p.data.transpose(0, 2, 3, 1), p.labels) for p in parts))
+    train, test = (_from_arrays(part.data.transpose(0, 2, 3, 1), part.labels) for part in parts)
+    return Dataset("svhn", classes, train, test)
 
 
 def _from_arrays(pixels: np.ndarray, labels: list[int] | np.ndarray) -> LabelledImages:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import psutil
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from aebnas_bo.data.picture_conversion import DEFAULT_CONVERSION, PictureConversion, image_array
+from aebnas_bo.data.sixteen_bit_colours import LOW_BYTES, low_bytes
 from aebnas_bo.errors import DataError, reason_of
 from aebnas_bo.storage.regular_files import read_regular, size_text
 
 # The contents of a file say what it is, not its name. Other formats of Pillow start programs (EPS) or read other files.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
 MOST_BYTES = 512 << 20  # of a picture file
 MOST_PIXELS = 178_956_970  # Pillow's limit, which other code of the same process may have lifted
 MANY_PIXELS = 1 << 24  # from here on memory is looked at first
 BYTES_PER_PIXEL = 12  # while a picture is decoded, turned and converted, 4 in each
-MODES = {1: "L", 3: "RGB"}
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_picture(path: Path) -> bytes:
@@ -36,7 +40,9 @@ def read_picture(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read ({reason}); remove it, or give a picture that can be") from error
 
 
-def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
+def decode_image(
+    data: bytes, size: int, channels: int, *, origin: str, conversion: PictureConversion = DEFAULT_CONVERSION
+) -> np.ndarray:
     """Decode a picture file.
 
     Args:
@@ -44,6 +50,7 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
         size: Side in pixels to which it is resized.
         channels: 1 for grey, 3 for colour.
         origin: Where it is from, for messages.
+        conversion: What becomes of transparent parts, 16 bits and other shapes.
 
     Returns:
         `channels x size x size`, uint8.
@@ -51,18 +58,39 @@ def decode_image(data: bytes, size: int, channels: int, *, origin: str) -> np.nd
     Raises:
         DataError: If it cannot be decoded.
     """
+    with opened_picture(data, origin) as image:
+        return image_array(image, size, channels, conversion=conversion)
+
+
+@contextmanager
+def opened_picture(data: bytes, origin: str) -> Iterator[Image.Image]:
+    """Decode a picture file as it is; what goes wrong with it in the block is an error of the file, too.
+
+    Args:
+        data: The file's contents.
+        origin: Where it is from, for messages.
+
+    Raises:
+        DataError: If it cannot be decoded.
+    """
+    if data.startswith(LFS_POINTER):
+        raise DataError(f"{origin} is a pointer of Git LFS, not the picture itself; fetch it with git lfs pull")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of our own
             with Image.open(io.BytesIO(data), formats=_formats()) as image:
                 _check_pixels(image.width * image.height)
+                low = low_bytes(image, data)
                 image.load()
-                return image_array(image, size, channels)
+                if low is not None:
+                    image.info[LOW_BYTES] = low
+                yield image
     except UnidentifiedImageError as error:
         reason = f"it is damaged, or none of {', '.join(FORMATS)}"
         raise DataError(f"{origin} cannot be decoded as an image ({reason}); remove or replace it") from error
     except Exception as error:  # damaged files make Pillow's decoders raise errors of any type
-        raise DataError(f"{origin} cannot be decoded as an image ({reason_of(error)}); remove or replace it") from error
+        reason = reason_of(error)
+        raise DataError(f"{origin} cannot be decoded as an image ({reason}); remove or replace it") from error
 
 
 @cache
@@ -79,25 +107,3 @@ def _check_pixels(count: int) -> None:
     needed = count * BYTES_PER_PIXEL
     if count > MANY_PIXELS and needed > (free := psutil.virtual_memory().available):
         raise ValueError(f"its {count:,} pixels need {size_text(needed)} of memory, {size_text(free)} are free")
-
-
-def image_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Turn a picture the right way up, convert and resize it: `channels x size x size`, uint8."""
-    upright = ImageOps.exif_transpose(image) or image
-    converted = _eight_bits(upright, image.format).convert(MODES[channels])
-    if converted.size != (size, size):
-        is_shrinking = converted.width % size == 0 and converted.height % size == 0
-        filtering = Image.Resampling.BOX if is_shrinking else Image.Resampling.BILINEAR
-        converted = converted.resize((size, size), filtering)
-    pixels = np.asarray(converted)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image, file_format: str | None) -> Image.Image:
-    """Return a picture of 16 bits with the upper eight, where Pillow would clip; refuse other wide numbers."""
-    is_sixteen = image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
-    if is_sixteen:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode}, whose black and white are unknown; save it with 8 or 16 bits")
-    return image

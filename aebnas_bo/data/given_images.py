@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import image_array
-from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.images import Dataset, ImageOrigin, LabelledImages
+from aebnas_bo.data.picture_loading import PictureLoader
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "fine_label")
@@ -24,8 +25,9 @@ class ImageDataset(Protocol):
     """Images with their classes.
 
     A row is an `(image, label)` pair, as torch data sets have it, or a mapping with the keys `image` and `label`, as
-    Hugging Face `datasets` has it. An image is a PIL image, a uint8 array `H x W` or `H x W x C`, or a tensor
-    `C x H x W` (uint8, or floats in [0, 1]). A label is an integer that counts from 0.
+    Hugging Face `datasets` has it. An image is a PIL image, an array `H x W` (uint8 or uint16) or
+    `H x W x C` (uint8), or a tensor `C x H x W` (uint8, or floats in [0, 1]). With 2 or 4 channels the last one
+    says how opaque a pixel is. A label is an integer that counts from 0.
 
     Names of classes are read from `class_names`, `classes` or `features["label"].names` if there is one of them.
     """
@@ -45,51 +47,88 @@ Arrays = tuple[np.ndarray | Tensor, np.ndarray | Tensor | Sequence[int]]
 """Images, `N x H x W`, `N x H x W x C` or (a tensor) `N x C x H x W`, and their `N` labels."""
 
 
-def given_dataset(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, *, size: int | None) -> Dataset:
+def given_dataset(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, config: DataConfig) -> Dataset:
     """Return images that were given from Python as a data set.
 
     Args:
         train: Training images, from which calibration and validation images are taken.
         test: Test images; `None` takes some of the training images.
-        size: Side in pixels to which images are resized; `None` keeps their size.
+        config: Size of the images (null keeps theirs), channels, background and fit.
 
     Raises:
         DataError: If images have different sizes, other types, or labels that do not fit.
     """
-    images = _read(train, "train", size)
-    tested = None if test is None else _read(test, "test", size)
-    if tested is not None and tested.images.shape[1:] != images.images.shape[1:]:
-        raise DataError(
-            f"training images are {_shape(images)}, test images {_shape(tested)} (channels x height x width); give "
-            "images of one shape, or set data.image_size"
-        )
-    num_classes = 1 + max(int(one.labels.max()) for one in (images, tested) if one is not None)
+    given = {"train": _Given(train, "train"), **({} if test is None else {"test": _Given(test, "test")})}
+    size = config.image_size or given["train"].picture(0).width
+    loader = PictureLoader({split: len(one) for split, one in given.items()}, size, config)
+    for split, one in given.items():
+        for number in range(len(one)):
+            picture = one.picture(number)
+            if config.image_size is None:
+                _check_size(picture, size, f"{split}[{number}]")
+            _add(loader.add, split, number, picture)
+    loader.decide()
+    for split, number in loader.waiting:
+        _add(loader.add_again, split, number, given[split].picture(number))
+    labels = {split: torch.tensor(one.labels(), dtype=torch.int64) for split, one in given.items()}
+    parts = {split: LabelledImages(torch.from_numpy(loader.pixels[split]), labels[split]) for split in given}
+    num_classes = 1 + max(int(one.max()) for one in labels.values())
     names = _class_names(train) or tuple(str(label) for label in range(num_classes))
     if len(names) < num_classes:
         raise DataError(f"the data set names {len(names)} classes, but its labels go up to {num_classes - 1}")
-    return Dataset("given", names, images, tested)
+    origin = ImageOrigin(loader.conversion, loader.counts)
+    return Dataset("given", names, parts["train"], parts.get("test"), origin=origin)
 
 
-def _read(source: ImageDataset | Arrays, split: str, size: int | None) -> LabelledImages:
-    if isinstance(source, tuple):
-        pixels, labels = source
-        images = [_pixels(image, f"{split} images[{number}]", size) for number, image in enumerate(pixels)]
-        given = [int(label) for label in labels]
-        if len(given) != len(images):
-            raise DataError(f"{split}: expected one label for each of {len(images)} images, got {len(given)}")
-    else:
-        rows = [_row(source[number], split) for number in range(len(source))]
-        images = [_pixels(image, f"{split}[{number}]", size) for number, (image, _) in enumerate(rows)]
-        given = [label for _, label in rows]
-    if not images:
-        raise DataError(f"{split}: expected images, got none")
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        some = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:3])
+class _Given:
+    """Images of one split, in whatever form they were given.
+
+    Args:
+        source: The images.
+        split: `train` or `test`, for messages.
+    """
+
+    def __init__(self, source: ImageDataset | Arrays, split: str) -> None:
+        self._source, self._split = source, split
+        self._labels: dict[int, int] = {}
+        if not len(self):
+            raise DataError(f"{split}: expected images, got none")
+
+    def __len__(self) -> int:
+        return len(self._source[0]) if isinstance(self._source, tuple) else len(self._source)
+
+    def picture(self, number: int) -> Image.Image:
+        """Return an image."""
+        if isinstance(self._source, tuple):
+            return _picture(self._source[0][number], f"{self._split} images[{number}]")
+        image, self._labels[number] = _row(self._source[number], self._split)
+        return _picture(image, f"{self._split}[{number}]")
+
+    def labels(self) -> list[int]:
+        """Return the labels of all images, each of which has been asked for."""
+        if not isinstance(self._source, tuple):
+            return [self._labels[number] for number in range(len(self))]
+        labels = [int(label) for label in self._source[1]]
+        if len(labels) != len(self):
+            raise DataError(f"{self._split}: expected one label for each of {len(self)} images, got {len(labels)}")
+        return labels
+
+
+def _check_size(picture: Image.Image, size: int, origin: str) -> None:
+    if picture.width != picture.height:
+        raise DataError(f"{origin}: is {picture.width}x{picture.height}; set data.image_size, to which all are resized")
+    if picture.width != size:
         raise DataError(
-            f"{split}: images have different shapes ({some}); set data.image_size, to which all are resized"
+            f"{origin}: images have different sizes ({size}x{size} and {picture.width}x{picture.height}); set "
+            "data.image_size, to which all are resized"
         )
-    return LabelledImages(torch.from_numpy(np.stack(images)), torch.tensor(given, dtype=torch.int64))
+
+
+def _add(add: Callable[[str, int, Image.Image], None], split: str, number: int, picture: Image.Image) -> None:
+    try:
+        add(split, number, picture)
+    except ValueError as error:
+        raise DataError(f"{split}[{number}]: {error}") from error
 
 
 def _row(row: Row, split: str) -> tuple[object, int]:
@@ -111,8 +150,8 @@ def _label(label: object, split: str) -> int:
         raise DataError(f"{split}: expected integers from 0 as labels, got {label!r}") from error
 
 
-def _pixels(image: object, origin: str, size: int | None) -> np.ndarray:
-    """Return an image as `C x H x W` uint8."""
+def _picture(image: object, origin: str) -> Image.Image:
+    """Return an image as a picture, whose mode says what its channels mean."""
     if isinstance(image, Tensor):
         array = image.detach().cpu()
         if array.is_floating_point():
@@ -121,15 +160,17 @@ def _pixels(image: object, origin: str, size: int | None) -> np.ndarray:
             array = (array * BYTES).round().to(torch.uint8)
         image = array.numpy().transpose(1, 2, 0) if array.ndim == 3 else array.numpy()
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3):
-            raise DataError(f"{origin}: expected uint8 of shape H x W or H x W x C, got {image.dtype} {image.shape}")
-        image = Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+        is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 2, 3, 4))
+        image = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
+        if not is_image or not (image.dtype == np.uint8 or (image.dtype == np.uint16 and image.ndim == 2)):
+            raise DataError(
+                f"{origin}: expected uint8 of shape H x W or H x W x C, or uint16 of shape H x W, got {image.dtype} "
+                f"{image.shape}"
+            )
+        image = Image.fromarray(np.ascontiguousarray(image))
     if not isinstance(image, Image.Image):
         raise DataError(f"{origin}: expected a PIL image, an array or a tensor, got {type(image).__name__}")
-    if size is None and image.width != image.height:
-        raise DataError(f"{origin}: is {image.width}x{image.height}; set data.image_size, to which all are resized")
-    channels = 1 if image.mode in ("1", "L", "I;16") else 3
-    return image_array(image, size or image.width, channels)
+    return image
 
 
 def _class_names(source: object) -> tuple[str, ...]:
@@ -139,7 +180,3 @@ def _class_names(source: object) -> tuple[str, ...]:
         return tuple(map(str, getattr(label, "names", None) or ()))
     names = getattr(source, "class_names", None) or getattr(source, "classes", None) or ()
     return tuple(map(str, names))
-
-
-def _shape(images: LabelledImages) -> str:
-    return "x".join(map(str, images.images.shape[1:]))

@@ -1,23 +1,28 @@
-"""Any folder, or tar archive, of `train/<class>/*` and `test/<class>/*` images."""
+"""Any folder, or tar archive, of `train/<class>/*`, `val/<class>/*` and `test/<class>/*` images."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import decode_image
+from aebnas_bo.data.decoding import opened_picture
+from aebnas_bo.data.file_trees import Place
 from aebnas_bo.data.groups import number_groups
-from aebnas_bo.data.image_sources import SPLITS, Member, list_images, read_images
-from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.image_sources import SPLITS, Member, look_through, passed_over, read_images
+from aebnas_bo.data.images import Dataset, ImageOrigin, LabelledImages
+from aebnas_bo.data.names import check_class_names, printable
+from aebnas_bo.data.picture_loading import PictureLoader
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import stratified_indices
 from aebnas_bo.errors import DataError
 
-LAYOUT = "expected train/<class>/<image> and, where there is a test split, test/<class>/<image>"
+LAYOUT = "expected train/<class>/<image> and, where there are such splits, val/<class>/* and test/<class>/*"
+NAMED = 3  # images that a message about several names
 
 
 def load_imagefolder(config: DataConfig) -> Dataset:
@@ -27,7 +32,8 @@ def load_imagefolder(config: DataConfig) -> Dataset:
         config: `root`, `image_size` in pixels, the sizes of subsets and the pattern of groups.
 
     Returns:
-        RGB images, in the order of their classes and names: the same from a folder and from an archive of it.
+        Images of one channel or three, in the order of their classes and names: the same from a folder and from an
+        archive of it.
 
     Raises:
         DataError: If the place is missing or laid out otherwise, classes differ between the splits or are too few or
@@ -36,29 +42,65 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     if config.image_size is None:
         raise DataError("data.image_size is null; imagefolder needs the side in pixels all images are resized to")
     root = Path(config.root or "").expanduser()
-    places = list_images(root)
-    listed = {split: sorted(member for member in places if member.split == split) for split in SPLITS}
-    class_names = _class_names(root, listed)[: config.max_classes]
+    listing = look_through(root)
+    listed = {split: sorted(member for member in listing.places if member.split == split) for split in SPLITS}
+    check_class_names(sorted({member.class_name for member in listing.places}), f"data.root: {root}")
+    class_names = _class_names(root, listed, listing.folders)[: config.max_classes]
     listed = {split: [member for member in listed[split] if member.class_name in class_names] for split in SPLITS}
-    limits = {"train": config.max_train_images, "test": config.max_test_images}
+    limits = {"train": config.max_train_images, "validation": None, "test": config.max_test_images}
     chosen = {split: _choose(listed[split], class_names, limit=limits[split], config=config) for split in SPLITS}
     groups = None
     if config.group_pattern is not None:
         groups = number_groups([member.name for member in chosen["train"]], config.group_pattern)
-    size = config.image_size
-    pixels = {split: np.empty((len(chosen[split]), 3, size, size), dtype=np.uint8) for split in SPLITS}
-    position = {member: i for split in SPLITS for i, member in enumerate(chosen[split])}
-    for member, data in read_images(root, {member: places[member] for member in position}):
-        pixels[member.split][position[member]] = decode_image(data, size, 3, origin=f"{root}: {'/'.join(member)}")
-    train, test = (
-        LabelledImages(torch.from_numpy(pixels[split]), _labels(chosen[split], class_names), of_group)
-        for split, of_group in zip(SPLITS, (groups, None), strict=True)
+    loader = PictureLoader({split: len(chosen[split]) for split in SPLITS}, config.image_size, config)
+    _read(root, listing.places, chosen, loader=loader)
+    train, validation, test = (
+        LabelledImages(torch.from_numpy(loader.pixels[split]), _labels(chosen[split], class_names), of_group)
+        for split, of_group in zip(SPLITS, (groups, None, None), strict=True)
     )
-    return Dataset(root.name, class_names, train, test if len(test) else None)
+    origin = ImageOrigin(loader.conversion, loader.counts, passed_over(listing))
+    return Dataset(
+        root.name, class_names, train, test if len(test) else None, validation if len(validation) else None, origin
+    )
 
 
-def _class_names(root: Path, listed: dict[str, list[Member]]) -> tuple[str, ...]:
-    counts, test_counts = (Counter(member.class_name for member in listed[split]) for split in SPLITS)
+def _read(
+    root: Path, places: Mapping[Member, Place], chosen: Mapping[str, Sequence[Member]], *, loader: PictureLoader
+) -> None:
+    """Read the chosen images; those whose conversion depends on all are read a second time."""
+    position = {member: (split, i) for split in SPLITS for i, member in enumerate(chosen[split])}
+    errors: list[DataError] = []
+
+    def read(members: Iterable[Member], add: Callable[[str, int, Image.Image], None]) -> None:
+        for member, data in read_images(root, {member: places[member] for member in members}, errors.append):
+            try:
+                with opened_picture(data, _origin(root, places[member])) as image:
+                    add(*position[member], image)
+            except DataError as error:
+                errors.append(error)
+        if errors:
+            raise _all_of(errors)
+
+    read(position, loader.add)
+    loader.decide()
+    read([chosen[split][i] for split, i in loader.waiting], loader.add_again)
+
+
+def _origin(root: Path, place: Place) -> str:
+    return printable(str(place) if isinstance(place, Path) else f"{root}: {place.name}")
+
+
+def _all_of(errors: Sequence[DataError]) -> DataError:
+    """Return one error that names the first of several images and says how many there are."""
+    if len(errors) == 1:
+        return errors[0]
+    named = "; ".join(str(error).rpartition(";")[0] for error in errors[:NAMED])
+    more = f"; and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
+    return DataError(f"{len(errors)} images cannot be used: {named}{more}. Remove or replace them")
+
+
+def _class_names(root: Path, listed: dict[str, list[Member]], folders: Mapping[str, str]) -> tuple[str, ...]:
+    counts, *others = (Counter(member.class_name for member in listed[split]) for split in SPLITS)
     if len(counts) < 2:
         found = f"images of only one class, {next(iter(counts))}" if counts else "no training images"
         raise DataError(f"data.root: {LAYOUT}, of two classes or more; {root} has {found}")
@@ -68,13 +110,15 @@ def _class_names(root: Path, listed: dict[str, list[Member]]) -> tuple[str, ...]
             f"data.root: expected two or more training images of each class, {root} has one of: {', '.join(small)}; "
             "add images or remove these classes"
         )
-    if test_counts and set(test_counts) != set(counts):
-        only_train = ", ".join(sorted(set(counts) - set(test_counts))) or "none"
-        only_test = ", ".join(sorted(set(test_counts) - set(counts))) or "none"
-        raise DataError(
-            f"data.root: expected the same classes in train and test, {root} has only in train: {only_train}; "
-            f"only in test: {only_test}; add or remove these folders"
-        )
+    for split, found_there in zip(SPLITS[1:], others, strict=True):
+        if found_there and set(found_there) != set(counts):
+            only_train = ", ".join(sorted(set(counts) - set(found_there))) or "none"
+            only_other = ", ".join(sorted(set(found_there) - set(counts))) or "none"
+            train, other = folders["train"], folders[split]
+            raise DataError(
+                f"data.root: expected the same classes in {train} and {other}, {root} has only in {train}: "
+                f"{only_train}; only in {other}: {only_other}; add or remove these folders"
+            )
     return tuple(sorted(counts))
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aebnas_bo.data.names import check_class_names
+from aebnas_bo.data.picture_conversion import DEFAULT_CONVERSION, PictureConversion
+from aebnas_bo.data.picture_loading import NO_COUNTS, PictureCounts
 from aebnas_bo.errors import DataError
 
 
@@ -61,27 +64,51 @@ class LabelledImages:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class ImageOrigin:
+    """Where images came from, as far as files tell.
+
+    Args:
+        conversion: How pictures became bytes.
+        counts: What the pictures are like.
+        passed_over: What was found and not used, each with its number or name.
+    """
+
+    conversion: PictureConversion = DEFAULT_CONVERSION
+    counts: PictureCounts = NO_COUNTS
+    passed_over: tuple[str, ...] = ()
+
+
+NO_FILES = ImageOrigin()
+
+
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
 class Dataset:
-    """A data set as it comes: training images, and test images where it has a test split.
+    """A data set as it comes: training images, and those of further splits where it has them.
 
     Args:
         name: Its name.
         class_names: Names of the classes, by label.
         train: Training images.
         test: Test images, or `None`.
+        validation: Validation images, or `None`.
+        origin: Where they came from.
 
     Raises:
-        DataError: If a label has no class name, or test images have another shape than training images.
+        DataError: If a label has no class name, the name of a class is no UTF-8 text, or other images have another
+            shape than training images.
     """
 
     name: str
     class_names: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages | None
+    validation: LabelledImages | None = None
+    origin: ImageOrigin = NO_FILES
 
     def __post_init__(self) -> None:
-        for split, part in (("train", self.train), ("test", self.test)):
+        check_class_names(self.class_names, self.name)
+        for split, part in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if part is None or not len(part):
                 continue
             if int(part.labels.max()) >= len(self.class_names):
@@ -91,6 +118,6 @@ class Dataset:
                 )
             if part.images.shape[1:] != self.train.images.shape[1:]:
                 raise DataError(
-                    f"{self.name}: expected test images of shape {tuple(self.train.images.shape[1:])} like the "
+                    f"{self.name}: expected {split} images of shape {tuple(self.train.images.shape[1:])} like the "
                     f"training images, got {tuple(part.images.shape[1:])}"
                 )

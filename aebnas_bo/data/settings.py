@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from aebnas_bo.data.picture_conversion import Fit
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -24,6 +25,13 @@ class DataConfig(Section):
         download: Whether torchvision may download the data set into `root`.
         image_size: Side in pixels to which every image is resized once on loading; null keeps the native size
             (`imagefolder` needs it).
+        fit: What becomes of pictures that are not square: `squeeze` changes their shape, `letterbox` adds bars (black,
+            or of the grey level `background`), `crop` keeps the square in the middle.
+        channels: 1 for grey images, 3 for colour. `auto` keeps one channel where all training pictures are stored in
+            shades of grey, else three; `cifar10`, `cifar100` and `svhn` have three, `digits` one. The preset `auto`
+            counts the MACs of three unless this is 1 or the data set is `digits`.
+        background: Grey level, 0 to 255, behind transparent parts of pictures. `auto` is white, or black where what is
+            visible of the training pictures is light.
         max_classes: Use only the first classes, in the order of their names; null for all. Only `imagefolder`.
         max_train_images: Stratified subset of the training images to use; null for all.
         max_test_images: Likewise of the test images.
@@ -44,6 +52,9 @@ class DataConfig(Section):
     root: Annotated[str | None, Affects("nothing")] = None
     download: Annotated[bool, Affects("nothing")] = False
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
+    fit: Fit = "squeeze"
+    channels: Literal["auto", 1, 3] = "auto"
+    background: Literal["auto"] | Annotated[int, Field(ge=0, le=255)] = "auto"
     max_classes: Annotated[int, Field(ge=2)] | None = None
     max_train_images: Annotated[int, Field(ge=10)] | None = None
     max_test_images: Annotated[int, Field(ge=10)] | None = None

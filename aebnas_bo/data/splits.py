@@ -7,6 +7,7 @@ the final report.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from aebnas_bo.data.groups import carve_groups, check_groups
-from aebnas_bo.data.images import Dataset, LabelledImages
+from aebnas_bo.data.images import NO_FILES, Dataset, ImageOrigin, LabelledImages
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
@@ -36,6 +37,8 @@ class Splits:
         class_names: Names of the classes, by label.
         mean: Mean of each channel over the training split, in [0, 1].
         std: Standard deviation likewise.
+        origin: Where the images came from.
+        has_own_validation: Whether the validation images are a split of the data set itself.
     """
 
     train: LabelledImages
@@ -45,6 +48,8 @@ class Splits:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    origin: ImageOrigin = NO_FILES
+    has_own_validation: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -80,16 +85,25 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     Raises:
         DataError: If a split cannot hold every class; the message names the fraction to change.
     """
-    pool, test = dataset.train, dataset.test
+    pool, test, own = dataset.train, dataset.test, dataset.validation
+    num_parts = 4 - (test is not None) - (own is not None)
     if pool.groups is not None:
-        check_groups(pool.labels, pool.groups, dataset.class_names, num_parts=4 if test is None else 3)
+        check_groups(pool.labels, pool.groups, dataset.class_names, num_parts=num_parts)
+    else:
+        _check_counts(pool.labels, dataset.class_names, num_parts)
     if test is None:
-        pool, test = _carve(pool, _count(config.test_fraction, pool), config, name="test")
+        pool, test = _carve(pool, _count(config.test_fraction, pool), config, name="test", num_left=num_parts - 1)
     num_calibration = _count(config.calibration_fraction, pool)
-    rest, validation = _carve(pool, _count(config.validation_fraction, pool), config, name="validation")
+    rest, validation = (
+        (pool, own)
+        if own is not None
+        else _carve(pool, _count(config.validation_fraction, pool), config, name="validation", num_left=2)
+    )
     train, calibration = _carve(rest, num_calibration, config, name="calibration")
     mean, std = _channel_statistics(train.images)
-    splits = Splits(train, calibration, validation, test, dataset.class_names, mean, std)
+    splits = Splits(
+        train, calibration, validation, test, dataset.class_names, mean, std, dataset.origin, own is not None
+    )
     _check_classes(splits, has_own_test=dataset.test is not None)
     return splits
 
@@ -99,7 +113,7 @@ def final_splits(splits: Splits, config: DataConfig) -> Splits:
 
     A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and figures: few
     numbers need few images. The others and the calibration images join the training images. Groups of images stay
-    together.
+    together. A data set's own validation images are never trained on.
 
     Args:
         splits: The splits of the search.
@@ -109,14 +123,20 @@ def final_splits(splits: Splits, config: DataConfig) -> Splits:
         The splits, with the kept images for validation and calibration; the given ones where nothing can be spared.
     """
     validation = splits.validation
+    if splits.has_own_validation:
+        train = _joined(splits.train, splits.calibration)
+        return replace(splits, train=train, calibration=validation)
     kept_count = max(round(KEPT_SHARE * len(validation)), LEAST_KEPT, splits.num_classes)
     units = validation.labels if validation.groups is None else validation.labels[_first_of_each_group(validation)]
     if kept_count >= len(validation) - splits.num_classes or int(torch.bincount(units).min()) < 2:
         return splits
     spare, kept = _carve(validation, kept_count, config, name="validation")
-    joined = (splits.train, splits.calibration, spare)
-    train = LabelledImages(torch.cat([one.images for one in joined]), torch.cat([one.labels for one in joined]))
+    train = _joined(splits.train, splits.calibration, spare)
     return replace(splits, train=train, calibration=kept, validation=kept)
+
+
+def _joined(*parts: LabelledImages) -> LabelledImages:
+    return LabelledImages(torch.cat([one.images for one in parts]), torch.cat([one.labels for one in parts]))
 
 
 def _first_of_each_group(images: LabelledImages) -> Tensor:
@@ -197,9 +217,9 @@ def _count(fraction: float, images: LabelledImages) -> int:
 
 
 def _carve(
-    images: LabelledImages, count: int, config: DataConfig, *, name: str
+    images: LabelledImages, count: int, config: DataConfig, *, name: str, num_left: int = 1
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return what is left and what was carved out."""
+    """Return what is left and what was carved out; of each class at least `num_left` and one, if it has so many."""
     seed = child_seed(config.split_seed, "split", name) % 2**32
     if images.groups is not None:
         share = count / len(images)
@@ -214,7 +234,30 @@ def _carve(
             f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
         )
     left_at, carved_at = _stratified(images.labels, count, seed=seed, setting=f"data.{name}_fraction")
+    left_at, carved_at = _with_every_class(images.labels, left_at, carved_at, num_left=num_left)
     return images.subset(left_at), images.subset(carved_at)
+
+
+def _with_every_class(labels: Tensor, left_at: Tensor, carved_at: Tensor, *, num_left: int) -> tuple[Tensor, Tensor]:
+    """Move images of small classes, which a fraction alone would leave out on one side."""
+    for label in torch.unique(labels).tolist():
+        left, carved = left_at[labels[left_at] == label], carved_at[labels[carved_at] == label]
+        if not len(carved) and len(left) > num_left:
+            left_at, carved_at = left_at[left_at != left[-1]], torch.cat([carved_at, left[-1:]])
+        for moved in carved[1:][: max(num_left - len(left), 0)].tolist():
+            left_at, carved_at = torch.cat([left_at, torch.tensor([moved])]), carved_at[carved_at != moved]
+    return left_at.sort().values, carved_at.sort().values
+
+
+def _check_counts(labels: Tensor, class_names: Sequence[str], num_parts: int) -> None:
+    """Refuse classes that have fewer images than there are splits to be made of the training images."""
+    counts = torch.bincount(labels, minlength=len(class_names)).tolist()
+    few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < num_parts]
+    if few:
+        raise DataError(
+            f"expected at least {num_parts} training images of every class, one for each split that is made of them, "
+            f"got fewer of: {', '.join(few)}; add images or remove these classes"
+        )
 
 
 def _stratified(labels: Tensor, count: int, *, seed: int, setting: str) -> tuple[Tensor, Tensor]:
@@ -242,18 +285,14 @@ def _channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float,
 
 
 def _check_classes(splits: Splits, has_own_test: bool) -> None:
-    remedies = {
-        "train": "lower data.calibration_fraction or data.validation_fraction",
-        "calibration": "raise data.calibration_fraction",
-        "validation": "raise data.validation_fraction",
-        "test": "raise data.max_test_images" if has_own_test else "raise data.test_fraction",
-    }
+    """Refuse splits of the data set itself that lack a class; those that are made here have all."""
+    remedies = {"validation": "give", "test": "raise data.max_test_images or give" if has_own_test else "give"}
     for name, remedy in remedies.items():
         part: LabelledImages = getattr(splits, name)
         missing = sorted(set(range(splits.num_classes)) - set(torch.unique(part.labels).tolist()))
         if missing:
             names = ", ".join(splits.class_names[label] for label in missing)
             raise DataError(
-                f"expected every class in the {name} split, it has no image of: {names}; {remedy} or give more images "
-                "of these classes"
+                f"expected every class in the {name} split, it has no image of: {names}; {remedy} images of "
+                "these classes"
             )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from aebnas_bo.data.picture_conversion import PictureConversion
 from aebnas_bo.deploy.network_limits import MOST_SIDE, MOST_TEXT_BYTES, check_network
 from aebnas_bo.deploy.per_class_accuracy import ClassAnswers
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
@@ -140,6 +141,8 @@ class NetworkDescription(FrozenModel):
         skeleton: The fixed part of its space.
         class_names: Names of the `K` classes, by label.
         image_size: Side in pixels of the images it was trained on; pictures are resized to it.
+        picture_conversion: How pictures became the bytes it was trained on; in files of earlier versions transparent
+            parts kept the colour that was stored below them.
         mean: Mean of each channel in [0, 1], subtracted first.
         std: Standard deviation likewise, divided by then.
         confidence: Measure of an output's confidence.
@@ -161,6 +164,7 @@ class NetworkDescription(FrozenModel):
     skeleton: Skeleton
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
     image_size: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    picture_conversion: PictureConversion = PictureConversion(background=None)
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0.0)], ...]
     confidence: ConfidenceName

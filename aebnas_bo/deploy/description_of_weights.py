@@ -117,6 +117,7 @@ def describe_network(
         skeleton=network.skeleton,
         class_names=splits.class_names,
         image_size=splits.image_size,
+        picture_conversion=splits.origin.conversion,
         mean=splits.mean,
         std=splits.std,
         confidence=estimation.confidence,

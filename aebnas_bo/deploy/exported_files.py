@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aebnas_bo.data.image_sources import SUFFIXES
+from aebnas_bo.data.image_sources import SUFFIXES, pictures_below
 from aebnas_bo.errors import DataError, UsageError
 
 NETWORK_FILE = "network.safetensors"
@@ -67,11 +67,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-            )
+            found = pictures_below(path)
             if not found:
                 raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
             files += found

@@ -9,6 +9,7 @@ from typing import TypedDict
 from rich.table import Table
 from rich.text import Text
 
+from aebnas_bo.data.names import printable
 from aebnas_bo.deploy.runtime import BATCH_SIZE, DeployedNetwork
 from aebnas_bo.space.macs import millions
 
@@ -46,7 +47,7 @@ def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[Pre
         for file, label, confidence, left_at in zip(batch, *columns, strict=True):
             rows.append(
                 PredictionRow(
-                    file=str(file), label=label, class_name=names[label], confidence=round(confidence, 6),
+                    file=printable(str(file)), label=label, class_name=names[label], confidence=round(confidence, 6),
                     exit=outputs[left_at].name, macs=outputs[left_at].macs,
                 )
             )  # fmt: skip

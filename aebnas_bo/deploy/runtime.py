@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aebnas_bo.data.decoding import decode_image, image_array, read_picture
+from aebnas_bo.data.decoding import decode_image, read_picture
+from aebnas_bo.data.names import printable
+from aebnas_bo.data.picture_conversion import image_array
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.exported_files import network_file
 from aebnas_bo.deploy.network_file import load_network
@@ -119,7 +121,7 @@ class DeployedNetwork:
             if isinstance(images, str | Path | bytes | Image.Image):
                 what = "path" if isinstance(images, str | Path) else "picture"
                 raise DataError(f"expected a list of pictures, got a single {what}; put it into a list")
-            decoded = [_decoded(picture, size, channels) for picture in images]
+            decoded = [_decoded(picture, self.description) for picture in images]
             images = np.stack(decoded) if decoded else np.zeros((0, channels, size, size), dtype=np.uint8)
         tensor = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.cpu()
         if tensor.ndim != 4 or tuple(tensor.shape[1:]) != (channels, size, size):
@@ -139,10 +141,15 @@ class DeployedNetwork:
         return tensor.float()
 
 
-def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.ndarray:
+def _decoded(picture: str | Path | Image.Image, description: NetworkDescription) -> np.ndarray:
+    size, channels, conversion = (
+        description.image_size,
+        description.skeleton.in_channels,
+        description.picture_conversion,
+    )
     if isinstance(picture, Image.Image):
         try:
-            return image_array(picture, size, channels)
+            return image_array(picture, size, channels, conversion=conversion)
         except (OSError, ValueError) as error:
             name = getattr(picture, "filename", "") or f"a picture of {picture.width}x{picture.height} pixels"
             raise DataError(f"{name} cannot be read ({error}); give a whole picture") from error
@@ -152,7 +159,7 @@ def _decoded(picture: str | Path | Image.Image, size: int, channels: int) -> np.
             "N x C x S x S array, and open the bytes of files with PIL"
         )
     path = Path(picture)
-    return decode_image(read_picture(path), size, channels, origin=str(path))
+    return decode_image(read_picture(path), size, channels, origin=printable(str(path)), conversion=conversion)
 
 
 class StepwiseEngine:

@@ -10,6 +10,7 @@ from aebnas_bo.storage.version import ESTIMATION_VERSION, SUPERNET_VERSION
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig
 
+OFF: dict[str, object] = {"class_weights": None}
 MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
 
 
@@ -20,7 +21,7 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
         config: The configuration.
         data_hash: Hash of the images and their splits.
     """
-    training = values_with(capped(config), {"supernet"})
+    training = _in_use(values_with(capped(config), {"supernet"}))
     joint = config.supernet.joint_loss
     if joint is not None and joint.max_macs is None:
         training["joint_loss"] = {
@@ -51,9 +52,14 @@ def recipe_identity(recipe: FinalTrainingConfig, config: Config, *left_out: str)
         config: The configuration, whose augmentation the recipe may take.
         left_out: Fields of the recipe that make no difference.
     """
-    settings = values_with(recipe, {"trainings"})
+    settings = _in_use(values_with(recipe, {"trainings"}))
     settings["augmentation"] = config.augmentation_of(recipe).model_dump(mode="json")
     return {name: value for name, value in settings.items() if name not in left_out}
+
+
+def _in_use(settings: dict[str, object]) -> dict[str, object]:
+    """Leave out settings that are off: a training without them is what it was before there were any."""
+    return {name: value for name, value in settings.items() if name not in OFF or value != OFF[name]}
 
 
 def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:

@@ -4,11 +4,52 @@ from __future__ import annotations
 
 import math
 
+from aebnas_bo.data.image_report import image_line, image_warnings
 from aebnas_bo.data.splits import Splits
+from aebnas_bo.preparation.problem import Problem
+from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.macs import millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.training.training_loop import EpochReport
+
+MISFIT = 1.5  # ratio of resolutions from which on a space does not suit the images
+
+
+def opening_lines(problem: Problem) -> list[str]:
+    """Return what there is to work with, a line each: images, what looks like a mistake, and the space.
+
+    Args:
+        problem: What is searched.
+    """
+    warnings = [*image_warnings(problem.splits), *resolution_warnings(problem)]
+    return [image_line(problem.splits), *(f"warning: {one}" for one in warnings), space_text(problem.space)]
+
+
+def resolution_warnings(problem: Problem) -> list[str]:
+    """Return a warning if the networks of a space see images much smaller or larger than they are, else nothing.
+
+    The preset `auto` is the measure, which follows the size of the images and the limit on average MACs.
+
+    Args:
+        problem: Space and images.
+    """
+    splits, resolutions = problem.splits, problem.space.declaration.resolutions
+    limit = problem.config.search.max_average_macs
+    suited = auto_declaration(splits.image_size, splits.in_channels, limit)["resolutions"]
+    assert isinstance(suited, list)
+    side = splits.image_size
+    if max(resolutions) * MISFIT <= min(suited):
+        return [
+            f"the networks of this space read images at {max(resolutions)}x{max(resolutions)} at most, those here have "
+            f"{side}x{side}, of which most is lost; set space: auto, which reads up to {max(suited)}x{max(suited)}"
+        ]
+    if min(resolutions) >= max(suited) * MISFIT:
+        return [
+            f"the networks of this space read images at {min(resolutions)}x{min(resolutions)} at least, those here "
+            f"have {side}x{side}, which costs MACs and adds nothing; set space: auto"
+        ]
+    return []
 
 
 def images_text(splits: Splits) -> str:

@@ -32,6 +32,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
+from aebnas_bo.training.losses import balanced_weights
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
@@ -180,6 +181,9 @@ def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
         labels=images.labels.to(device),
         augment=Augmentation.of(config.augmentation_of(training), splits),
         support=support,
+        class_weights=None
+        if training.class_weights is None
+        else balanced_weights(images.labels, splits.num_classes).to(device),
     )
 
 

@@ -29,7 +29,7 @@ from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
-from aebnas_bo.preparation.forecast import space_text
+from aebnas_bo.preparation.forecast import opening_lines
 from aebnas_bo.preparation.latency_preparation import (
     check_latencies,
     given_table,
@@ -189,7 +189,8 @@ def run_study(
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
         torch.set_num_threads(config.num_threads)
-        progress.message(space_text(problem.space))
+        for line in opening_lines(problem):
+            progress.message(line)
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(problem, folder, progress)
         with _open_store(problem, folder, latencies) as store:

@@ -6,6 +6,7 @@ import torch
 
 from aebnas_bo.data.given_images import ImageDataset, Row, given_dataset
 from aebnas_bo.data.images import Dataset
+from aebnas_bo.data.settings import DataConfig
 
 
 class ImageDatasetContract:
@@ -19,7 +20,7 @@ class ImageDatasetContract:
 
     def read(self, dataset: ImageDataset) -> Dataset:
         """Return the images as a study reads them."""
-        return given_dataset(dataset, None, size=self.image_size)
+        return given_dataset(dataset, None, DataConfig(dataset="given", image_size=self.image_size))
 
     def test_every_image_is_read(self, dataset: ImageDataset) -> None:
         """There are as many images as `len` says, all of one shape."""

@@ -57,10 +57,12 @@ class Targets:
         taught: What they shall answer: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
             such as a teacher's.
         labels: What is right, `B`, or `B x K` probabilities of mixed images, of which the likeliest class is.
+        weights: Weight of the classes' loss of each image, `B`; `None` weighs them alike.
     """
 
     taught: Tensor
     labels: Tensor
+    weights: Tensor | None = None
 
 
 def leaving_probabilities(confidence: Tensor) -> Tensor:
@@ -100,6 +102,8 @@ def joint_terms(
     taught, labels = targets.taught, targets.labels
     smoothing = 0.0 if taught.ndim > 1 else label_smoothing
     losses = torch.stack([F.cross_entropy(c, taught, label_smoothing=smoothing, reduction="none") for c in classes])
+    if targets.weights is not None:
+        losses = losses * targets.weights
     labels = labels if labels.ndim == 1 else labels.argmax(dim=-1)
     is_right = (classes[:-1].argmax(dim=-1) == labels).to(logits)
     cost = classes.new_zeros(())

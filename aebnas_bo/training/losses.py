@@ -33,6 +33,7 @@ def exit_loss(
     weights: Sequence[float],
     *,
     label_smoothing: float,
+    image_weights: Tensor | None = None,
 ) -> Tensor:
     """Return the weighted cross-entropy over all outputs of a network.
 
@@ -41,16 +42,45 @@ def exit_loss(
         targets: For each output `B` labels (which are smoothed) or `B x K` probabilities (which are not).
         weights: `E` weights.
         label_smoothing: Share of the labels' weight spread over all classes.
+        image_weights: `B` weights of the images; `None` weighs them alike.
 
     Returns:
         A scalar; 0 where no output has a weight.
     """
     losses = [
-        weight * F.cross_entropy(logits.float(), target, label_smoothing=0.0 if target.ndim > 1 else label_smoothing)
+        weight * _cross_entropy(logits.float(), target, label_smoothing=label_smoothing, image_weights=image_weights)
         for logits, target, weight in zip(outputs, targets, weights, strict=True)
         if weight > 0
     ]
     return torch.stack(losses).sum() if losses else torch.zeros(())
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, *, label_smoothing: float, image_weights: Tensor | None) -> Tensor:
+    smoothing = 0.0 if target.ndim > 1 else label_smoothing
+    if image_weights is None:
+        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+    return (F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none") * image_weights).mean()
+
+
+def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Return the weight of each class, `K`, by which all classes count alike; the mean over the images is 1.
+
+    Args:
+        labels: Classes of all training images, `N`.
+        num_classes: `K`.
+    """
+    counts = torch.bincount(labels, minlength=num_classes).clamp_min(1)
+    return len(labels) / (num_classes * counts.float())
+
+
+def weights_of_images(labels: Tensor, class_weights: Tensor) -> Tensor:
+    """Return the weight of each image, `B`.
+
+    Args:
+        labels: `B` labels, or `B x K` probabilities.
+        class_weights: `K` weights.
+    """
+    return class_weights[labels] if labels.ndim == 1 else labels.float() @ class_weights
 
 
 def smoothed(labels: Tensor, num_classes: int, label_smoothing: float) -> Tensor:

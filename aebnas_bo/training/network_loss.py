@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.training.joint_loss import Targets, joint_loss, support_accuracy
-from aebnas_bo.training.losses import exit_loss, output_targets, output_weights
+from aebnas_bo.training.losses import exit_loss, output_targets, output_weights, weights_of_images
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import TrainingData
 
@@ -48,6 +49,27 @@ def make_network_loss(
         networks: Gives those that stand for all in what exits get right on the support set as the epoch begins; asked
             only where there is one.
     """
+    loss = _loss(config, skeleton, data, networks=networks)
+    class_weights = data.class_weights
+    if class_weights is None:
+        return loss
+
+    def weighed(
+        architecture: Architecture, outputs: Sequence[Tensor], *, supervision: Supervision, targets: Targets
+    ) -> Tensor:
+        of_images = replace(targets, weights=weights_of_images(targets.labels, class_weights))
+        return loss(architecture, outputs, supervision=supervision, targets=of_images)
+
+    return weighed
+
+
+def _loss(
+    config: TrainingConfig,
+    skeleton: Skeleton,
+    data: TrainingData,
+    *,
+    networks: Callable[[], Sequence[Network]],
+) -> NetworkLoss:
     joint = config.joint_loss
     if joint is None:
         return partial(_exit_loss, config)
@@ -62,7 +84,7 @@ def make_network_loss(
         own = joint_loss(
             outputs, targets, macs=macs, support_accuracy=known, config=joint, label_smoothing=config.label_smoothing
         )
-        return own + _supervision_loss(config, architecture, outputs, supervision=supervision, taught=targets.taught)
+        return own + _supervision_loss(config, architecture, outputs, supervision=supervision, targets=targets)
 
     return loss
 
@@ -80,8 +102,10 @@ def _exit_loss(
         classes, targets.taught, has_exit_distillation=config.exit_distillation, label_smoothing=config.label_smoothing
     )
     weights = output_weights(architecture, config.exit_weights)
-    own = exit_loss(classes, own_targets, weights, label_smoothing=config.label_smoothing)
-    return own + _supervision_loss(config, architecture, outputs, supervision=supervision, taught=targets.taught)
+    own = exit_loss(
+        classes, own_targets, weights, label_smoothing=config.label_smoothing, image_weights=targets.weights
+    )
+    return own + _supervision_loss(config, architecture, outputs, supervision=supervision, targets=targets)
 
 
 def _supervision_loss(
@@ -90,15 +114,16 @@ def _supervision_loss(
     outputs: Sequence[Tensor],
     *,
     supervision: Supervision,
-    taught: Tensor,
+    targets: Targets,
 ) -> Tensor:
     """Return the loss of the auxiliary heads that train the backbone in place of branches, weighted as their exits."""
     weights = output_weights(architecture, config.exit_weights)
     in_use = [(logits, weight) for logits, weight in zip(supervision, weights, strict=False) if logits is not None]
     logits = _classes([logits for logits, _ in in_use], outputs)
     return exit_loss(
-        logits, [taught] * len(logits), [weight for _, weight in in_use], label_smoothing=config.label_smoothing
-    )
+        logits, [targets.taught] * len(logits), [weight for _, weight in in_use],
+        label_smoothing=config.label_smoothing, image_weights=targets.weights,
+    )  # fmt: skip
 
 
 def _classes(logits: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -50,6 +50,8 @@ class TrainingConfig(Section):
             alike. Those of a network's outputs are divided by their mean, so that no exit slows the others.
         exit_distillation: Whether early exits also learn from the final exit of their own network.
         joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
+        class_weights: `balanced` weighs the loss of each image by the inverse frequency of its class among the training
+            images, so that rare classes count as much as common ones; null weighs all images alike.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: How often a non-finite loss may roll training back before it stops.
@@ -68,6 +70,7 @@ class TrainingConfig(Section):
     exit_weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
     exit_distillation: bool = False
     joint_loss: JointLossConfig | None = None
+    class_weights: Literal["balanced"] | None = None
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3

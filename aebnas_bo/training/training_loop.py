@@ -64,12 +64,14 @@ class TrainingData:
         labels: Their classes, `N`.
         augment: Turns a batch and its labels into normalised images and targets (labels, or `B x K` probabilities).
         support: Normalised images that weights are not trained on, and their classes; `None` if no loss asks for them.
+        class_weights: Weight of the images of each class, `K`; `None` weighs all images alike.
     """
 
     images: Tensor
     labels: Tensor
     augment: Augment
     support: tuple[Tensor, Tensor] | None = None
+    class_weights: Tensor | None = None
 
 
 @dataclass(frozen=True)

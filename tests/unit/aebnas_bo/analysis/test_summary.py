@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from aebnas_bo.analysis.front_correction import CorrectedPoint, FrontCorrection
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.analysis.summary import SearchResult, corrected_accuracies, read_summary, write_summary
+from aebnas_bo.analysis.summary import SearchResult, corrected_accuracies, majority_text, read_summary, write_summary
 from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.search.trial_store import TrialStore
@@ -44,3 +45,22 @@ def test_summary_of_an_earlier_version_is_read(tiny_run) -> None:
     del document["optimism"]
     folder.summary.write_text(json.dumps(document))
     assert read_summary(folder.summary).optimism == {}
+
+
+@pytest.mark.parametrize(
+    ("share", "classes", "is_named"),
+    [
+        (84.0, ["a", "b"], True),
+        (83.0, ["a", "b"], False),
+        (40.0, ["a", "b", "c"], False),
+        (11.0, list("abcdefghij"), False),
+    ],
+)
+def test_the_largest_class_is_a_reference_where_classes_are_unbalanced(tiny_runs, share, classes, is_named) -> None:
+    data = {"classes": classes, "largest_class": {"validation": {"name": "a", "accuracy": share}}}
+    found = majority_text(replace(read_summary(tiny_runs().summary), data=data))
+    assert bool(found) == is_named
+    if is_named:
+        assert found == (
+            "for reference: always answering 'a' (the largest class) is right for 84.00 % of the validation images"
+        )

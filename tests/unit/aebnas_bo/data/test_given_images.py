@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 
 from aebnas_bo.data.given_images import ImageDataset, given_dataset
 from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 from aebnas_bo.testing.image_dataset_contract import ImageDatasetContract
 
@@ -49,8 +50,12 @@ class TestTorchDatasetContract(ImageDatasetContract):
         return TensorDataset(torch.rand(6, 3, 10, 12), torch.tensor([0, 1, 2, 0, 1, 2]))
 
 
+def given(size: int | None = None, **settings: object) -> DataConfig:
+    return DataConfig.model_validate({"dataset": "given", "image_size": size, **settings})
+
+
 def read(source: object, size: int | None = None) -> LabelledImages:
-    return given_dataset(source, None, size=size).train  # type: ignore[arg-type]
+    return given_dataset(source, None, given(size)).train  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_grey_images_have_one_channel_and_size_is_what_was_asked_for() -> None:
     grey = (PIXELS[..., 0], LABELS)
     assert read(grey).images.shape == (4, 1, 6, 6)
     assert read((PIXELS[..., :1], LABELS)).images.shape == (4, 1, 6, 6)
-    assert read(grey, size=3).images.shape == (4, 1, 3, 3)
+    assert read(grey, size=4).images.shape == (4, 1, 4, 4)
     wide = Rows([(PIXELS[0, :4], 0), (PIXELS[1], 1)])
     assert read(wide, size=6).images.shape == (2, 3, 6, 6)
 
@@ -89,11 +94,11 @@ def test_names_of_classes_come_with_the_images() -> None:
         (Rows(rows, features=features), ("cat", "dog")),
         (Rows(rows), ("0", "1")),
     ):
-        assert given_dataset(source, None, size=None).class_names == names  # type: ignore[arg-type]
+        assert given_dataset(source, None, given()).class_names == names  # type: ignore[arg-type]
 
 
 def test_test_images_are_read_too() -> None:
-    dataset = given_dataset((PIXELS, LABELS), (PIXELS[:2], [0, 2]), size=None)
+    dataset = given_dataset((PIXELS, LABELS), (PIXELS[:2], [0, 2]), given())
     assert dataset.test is not None
     assert dataset.test.labels.tolist() == [0, 2]
     assert dataset.class_names == ("0", "1", "2")
@@ -106,7 +111,7 @@ def test_test_images_are_read_too() -> None:
         ((PIXELS.astype(np.int32), LABELS), r"train images\[0\]: expected uint8"),
         ((EXPECTED / 64.0, LABELS), r"expected floats in \[0, 1\]; give images before they are normalised"),
         ((PIXELS[:, :4], LABELS), r"is 6x4; set data\.image_size"),
-        (Rows([(PIXELS[0], 0), (PIXELS[1, :3, :3], 1)]), r"different shapes \(3x3x3, 3x6x6\); set data\.image_size"),
+        (Rows([(PIXELS[0], 0), (PIXELS[1, :3, :3], 1)]), r"different sizes \(6x6 and 3x3\); set data\.image_size"),
         (Rows([{"picture": PIXELS[0], "label": 1}]), "expected rows with the keys image and label, got picture, label"),
         (Rows([PIXELS[0]]), r"expected rows \(image, label\), got ndarray"),
         (Rows([(PIXELS[0], "cat")]), "expected integers from 0 as labels, got 'cat'"),
@@ -120,6 +125,17 @@ def test_what_does_not_fit_is_named(source: object, message: str) -> None:
         read(source)
 
 
-def test_training_and_test_images_must_have_one_shape() -> None:
-    with pytest.raises(DataError, match="training images are 3x6x6, test images 1x6x6"):
-        given_dataset((PIXELS, LABELS), (PIXELS[..., 0], LABELS), size=None)
+def test_training_and_test_images_must_have_one_size() -> None:
+    with pytest.raises(DataError, match=r"test\[0\]: images have different sizes \(6x6 and 3x3\)"):
+        given_dataset((PIXELS, LABELS), (PIXELS[:, :3, :3], LABELS), given())
+
+
+def test_training_images_decide_the_channels_of_test_images() -> None:
+    grey = (PIXELS[..., 0], LABELS)
+    for train, test, channels in (((PIXELS, LABELS), grey, 3), (grey, (PIXELS, LABELS), 1)):
+        dataset = given_dataset(train, test, given())
+        assert dataset.test is not None
+        assert dataset.train.images.shape[1] == dataset.test.images.shape[1] == channels
+    expected = np.asarray(Image.fromarray(PIXELS[0]).convert("L"))
+    assert np.array_equal(dataset.test.images[0, 0].numpy(), expected)
+    assert dataset.origin.counts.lost_colours == 4

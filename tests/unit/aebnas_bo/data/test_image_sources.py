@@ -15,7 +15,7 @@ CONTENTS = {
     Member("train", "cat", "deep/1.JPG"): b"c1" * 400,
     Member("train", "dog", "0.png"): b"d0",
 }
-IGNORED = ["notes.txt", "train/readme.png", "train/cat/notes.txt", "train/cat/._0.png", "valid/cat/9.png"]
+IGNORED = ["notes.txt", "train/readme.png", "train/cat/notes.txt", "train/cat/._0.png", "extra/cat/9.png"]
 
 
 def fill(root: Path) -> Path:

@@ -1,5 +1,6 @@
 import tarfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,13 @@ def test_imagefolder_decodes_only_the_subset(
 ) -> None:
     root = write_images(tmp_path, COUNTS | {"test/dog": 20, "test/cat": 20})
     decoded = []
-    decode = imagefolder.decode_image
+    opened = imagefolder.opened_picture
 
-    def counting(data: bytes, size: int, channels: int, *, origin: str) -> np.ndarray:
+    def counting(data: bytes, origin: str) -> AbstractContextManager[Image.Image]:
         decoded.append(origin)
-        return decode(data, size, channels, origin=origin)
+        return opened(data, origin)
 
-    monkeypatch.setattr(imagefolder, "decode_image", counting)
+    monkeypatch.setattr(imagefolder, "opened_picture", counting)
     dataset = load_imagefolder(config(root, max_train_images=10, max_test_images=12))
     assert len(decoded) == 22
     assert dataset.test is not None

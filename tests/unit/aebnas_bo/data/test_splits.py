@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -109,22 +110,47 @@ def test_make_splits_names_a_fraction_that_is_too_large() -> None:
         make_splits(dataset([40, 40]), DataConfig(test_fraction=0.99))
 
 
-@pytest.mark.parametrize(("name", "other"), [("calibration", "validation"), ("validation", "calibration")])
-def test_make_splits_names_the_class_a_split_lacks_and_the_fraction_to_change(name: str, other: str) -> None:
-    # Four of 204 images are too few for one of class 1, which has four; the other split takes two of these.
-    config = DataConfig.model_validate({f"{name}_fraction": 0.02, f"{other}_fraction": 0.5})
-    with pytest.raises(DataError, match=rf"{name} split.*no image of: class 1; raise data\.{name}_fraction"):
-        make_splits(dataset([200, 4], [5, 5]), config)
+@pytest.mark.parametrize("fractions", [(0.1, 0.25), (0.02, 0.5), (0.5, 0.02), (0.4, 0.4)])
+@pytest.mark.parametrize(("sizes", "test_sizes"), [([200, 3], [5, 5]), ([200, 4, 200], None)])
+def test_small_classes_are_in_every_split_whatever_the_fractions(
+    fractions: tuple[float, float], sizes: list[int], test_sizes: list[int] | None
+) -> None:
+    config = DataConfig(calibration_fraction=fractions[0], validation_fraction=fractions[1])
+    splits = make_splits(dataset(sizes, test_sizes), config)
+    for part in PARTS:
+        assert int(torch.bincount(getattr(splits, part).labels, minlength=len(sizes)).min()) >= 1
+    own = PARTS if test_sizes is None else PARTS[:3]
+    assert sorted(number for part in own for number in numbers(getattr(splits, part))) == list(range(sum(sizes)))
+
+
+@pytest.mark.parametrize(("test_sizes", "least"), [([5, 5], 3), (None, 4)])
+def test_make_splits_names_classes_with_fewer_images_than_splits(test_sizes: list[int] | None, least: int) -> None:
+    with pytest.raises(DataError, match=rf"at least {least} training images.*got fewer of: class 1 \(2\); add images"):
+        make_splits(dataset([200, 2], test_sizes), DataConfig())
+
+
+def with_validation(sizes: list[int]) -> Dataset:
+    return replace(dataset([40, 40], [10, 10]), validation=numbered(sizes))
+
+
+def test_validation_images_of_the_data_set_are_validated_on_and_never_trained_on() -> None:
+    splits = make_splits(with_validation([500, 500]), DataConfig())
+    assert splits.has_own_validation
+    assert len(splits.validation) == 1000
+    assert sorted(numbers(splits.train) + numbers(splits.calibration)) == list(range(80))
+    final = final_splits(splits, DataConfig())
+    assert sorted(numbers(final.train)) == list(range(80))
+    assert len(final.validation) == len(final.calibration) == 1000
+
+
+def test_validation_images_of_the_data_set_must_have_every_class() -> None:
+    with pytest.raises(DataError, match="validation split, it has no image of: class 1; give images"):
+        make_splits(with_validation([10]), DataConfig())
 
 
 def test_make_splits_names_the_class_a_test_split_lacks() -> None:
     with pytest.raises(DataError, match=r"test split.*class 1; raise data\.max_test_images"):
         make_splits(dataset([40, 40], [10]), DataConfig())
-
-
-def test_make_splits_explains_a_class_of_one_image() -> None:
-    with pytest.raises(DataError, match=r"only 1 member.*data\.max_train_images"):
-        make_splits(dataset([40, 1]), DataConfig())
 
 
 def test_stratified_indices_are_sorted_distinct_and_in_proportion() -> None:

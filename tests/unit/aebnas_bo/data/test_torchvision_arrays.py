@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 
 from aebnas_bo.data.datasets import load_dataset
-from aebnas_bo.data.decoding import image_array
+from aebnas_bo.data.picture_conversion import image_array
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 

@@ -63,3 +63,14 @@ def test_names_are_shown_as_they_are(make_network, tmp_path: Path) -> None:
     text = console.export_text()
     assert "[red]x[/red].png" in text
     assert "[bold]emu" in text
+
+
+def test_folders_hold_the_pictures_that_training_would_find(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("pictures/b.jfif", "pictures/a", "elsewhere/c.png", "pictures/.hidden.png", "pictures/notes.txt"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, "PNG")
+    (tmp_path / "pictures/README").write_text("no picture")
+    found = [str(path.relative_to(tmp_path / "pictures")) for path in picture_files([tmp_path / "pictures"])]
+    assert found == ["a", "b.jfif", "linked/c.png"]

@@ -157,3 +157,20 @@ def test_training_says_once_how_long_it_takes_and_loading_does_not() -> None:
     assert text.startswith("supernet: 3 epochs on 165 training images of 10 classes at 8x8\nepoch 1 of 3 took ")
     assert text.count("the supernet takes about") == 1
     assert shown() == ""  # it comes from the cache
+
+
+def test_class_weights_that_are_off_leave_fingerprints_as_they_were() -> None:
+    config = load_config(None)
+    assert "class_weights" not in recipe_identity(config.final_training, config)
+    balanced = load_config(None, ["supernet.class_weights=balanced", "final_training.class_weights=balanced"])
+    assert recipe_identity(balanced.final_training, balanced)["class_weights"] == "balanced"
+    assert supernet_fingerprint(config, "h") != supernet_fingerprint(balanced, "h")
+
+
+def test_balanced_training_data_carry_the_weights_of_classes() -> None:
+    problem = Problem.load(load_config(None, ["supernet.class_weights=balanced"]))
+    weights = training_data(problem, problem.config.supernet).class_weights
+    assert weights is not None
+    counts = problem.splits.train.labels.bincount()
+    torch.testing.assert_close(weights * counts, torch.full((10,), len(problem.splits.train) / 10))
+    assert training_data(problem, problem.config.final_training).class_weights is None

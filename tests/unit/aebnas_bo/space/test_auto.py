@@ -88,3 +88,14 @@ def test_plain_macs_are_those_of_the_formula() -> None:
 
 def test_auto_declaration_depends_on_the_channels() -> None:
     assert auto_declaration(16, 1, 0.1) != auto_declaration(16, 3, 0.1)
+
+
+def test_grey_images_make_the_first_convolution_cheaper_and_the_networks_wider() -> None:
+    images = ["data.dataset=imagefolder", "data.root=.", "data.image_size=32", "search.max_average_macs=0.5"]
+    widths = [
+        max(load_config(None, [*images, f"data.channels={channels}"]).space.stages[0].widths) for channels in ("1", "3")
+    ]
+    assert widths[0] >= widths[1]
+    auto = load_config(None, [*images, "data.channels=auto"]).space
+    assert auto == load_config(None, [*images, "data.channels=3"]).space
+    assert auto != load_config(None, [*images, "data.channels=1"]).space

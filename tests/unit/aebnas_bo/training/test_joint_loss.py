@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -163,3 +165,17 @@ def test_support_images_go_in_batches_of_equal_size() -> None:
 
     support_accuracy([network], torch.zeros(9, 1, 1, 1), torch.arange(9) % 2, batch_size=8)
     assert sizes == [5, 4]  # BatchNorm refuses a batch of one image
+
+
+def test_weights_of_images_change_the_classes_alone() -> None:
+    given = outputs()
+    weighed = terms_of(given, replace(BY_LABEL, weights=torch.tensor([1.0, 0.0, 0.0, 3.0])), label_smoothing=0.1)
+    alike = terms(*given)
+    single = [
+        terms_of(
+            [one[at : at + 1] for one in given], Targets(LABELS[at : at + 1], LABELS[at : at + 1]), label_smoothing=0.1
+        )
+        for at in (0, 3)
+    ]
+    assert float(weighed.classes) == pytest.approx((float(single[0].classes) + 3.0 * float(single[1].classes)) / 4)
+    assert (weighed.confidence, weighed.cost, weighed.peak) == (alike.confidence, alike.cost, alike.peak)

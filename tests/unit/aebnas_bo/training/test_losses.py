@@ -3,7 +3,15 @@ import torch
 import torch.nn.functional as F
 
 from aebnas_bo.space.architecture import Architecture, Block, ExitBranch, Stage
-from aebnas_bo.training.losses import exit_loss, output_targets, output_weights, smoothed, soft_labels
+from aebnas_bo.training.losses import (
+    balanced_weights,
+    exit_loss,
+    output_targets,
+    output_weights,
+    smoothed,
+    soft_labels,
+    weights_of_images,
+)
 
 LINEAR = ExitBranch(())
 STAGES = (Stage(4, (Block(3, 1),)),) * 3
@@ -60,3 +68,27 @@ def test_mixed_targets_are_not_smoothed_again() -> None:
     early, final = output_targets([torch.zeros(1, 2)] * 2, mixed, has_exit_distillation=True, label_smoothing=0.5)
     assert early.tolist() == [[0.5, 0.5]]
     assert final is mixed
+
+
+def test_balanced_classes_count_alike() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 3)
+    weights = balanced_weights(labels, 3)
+    torch.testing.assert_close(weights[:2], torch.tensor([9 / 18, 9 / 9]))
+    of_images = weights_of_images(labels, weights)
+    assert float(of_images[:6].sum()) == pytest.approx(float(of_images[6:].sum())) == pytest.approx(3.0)
+
+
+def test_mixed_images_weigh_as_much_as_the_classes_in_them() -> None:
+    mixed = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    torch.testing.assert_close(weights_of_images(mixed, torch.tensor([0.5, 2.0])), torch.tensor([1.625, 0.5]))
+
+
+@pytest.mark.parametrize(
+    "targets", [torch.tensor([0, 1]), torch.tensor([[0.9, 0.1], [0.2, 0.8]])], ids=["labels", "mixed"]
+)
+def test_weighed_images_change_the_loss_by_their_weights(targets: torch.Tensor) -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 0.25]])
+    alone = [float(exit_loss([one[None]], [target[None]], [1.0], label_smoothing=0.1))
+             for one, target in zip(logits, targets, strict=True)]  # fmt: skip
+    found = exit_loss([logits], [targets], [1.0], label_smoothing=0.1, image_weights=torch.tensor([0.5, 3.0]))
+    assert float(found) == pytest.approx((0.5 * alone[0] + 3.0 * alone[1]) / 2)

@@ -1,0 +1,198 @@
+"""Folders and tar archives as trees of files, whose links are followed alike and never lead out of an archive."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Place = Path | tarfile.TarInfo
+Parts = tuple[str, ...]
+Kind = Literal["file", "folder", "linked folder", "dead link", "other"]
+
+MOST_LINKS = 40  # that one path may lead through, as on Linux
+
+
+@dataclass(frozen=True)
+class Child:
+    """Something in a folder.
+
+    Args:
+        name: Its name.
+        kind: What it is; a link to a file is a file.
+        place: Where a file is read.
+        folder: What a folder is called in its tree.
+    """
+
+    name: str
+    kind: Kind
+    place: Place | None = None
+    folder: Path | Parts | None = None
+
+
+class FileTree(Protocol):
+    """Files in folders."""
+
+    @property
+    def root(self) -> Path | Parts:
+        """The outermost folder."""
+
+    def children(self, folder: Path | Parts) -> list[Child]:
+        """Return what is in a folder, in the order of names."""
+
+    def identity(self, folder: Path | Parts) -> Hashable:
+        """Return what is the same for all names that links give a folder."""
+
+    def start(self, place: Place) -> bytes:
+        """Return the first bytes of a file."""
+
+
+class FolderTree:
+    """A folder on the disk; links may lead out of it.
+
+    Args:
+        root: The folder.
+        num_bytes: How many bytes `start` returns.
+    """
+
+    def __init__(self, root: Path, num_bytes: int) -> None:
+        self.root: Path | Parts = root
+        self._num_bytes = num_bytes
+
+    def children(self, folder: Path | Parts) -> list[Child]:
+        """Return what is in a folder, in the order of names."""
+        with os.scandir(_path(folder)) as entries:
+            return [_child_of(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+    def identity(self, folder: Path | Parts) -> Hashable:
+        """Return device and inode."""
+        found = _path(folder).stat()
+        return found.st_dev, found.st_ino
+
+    def start(self, place: Place) -> bytes:
+        """Return the first bytes of a file."""
+        assert isinstance(place, Path)
+        with place.open("rb") as file:
+            return file.read(self._num_bytes)
+
+
+class ArchiveTree:
+    """A tar archive.
+
+    Args:
+        entries: Its members; of several with one name the last counts.
+        starts: First bytes of members, by the place of their contents, as far as they are known.
+    """
+
+    def __init__(self, entries: Iterable[tarfile.TarInfo], starts: Mapping[int, bytes]) -> None:
+        self.root: Path | Parts = ()
+        self._starts = starts
+        self._members: dict[Parts, tarfile.TarInfo] = {}
+        self._names: dict[Parts, set[str]] = {(): set()}
+        for entry in entries:
+            parts = _parts(entry.name)
+            if not parts or ".." in parts or entry.name.startswith("/"):
+                continue
+            self._members[parts] = entry
+            for depth in range(len(parts)):
+                self._names.setdefault(parts[:depth], set()).add(parts[depth])
+            if entry.isdir():
+                self._names.setdefault(parts, set())
+
+    def children(self, folder: Path | Parts) -> list[Child]:
+        """Return what is in a folder, in the order of names."""
+        assert not isinstance(folder, Path)
+        return [self._child(folder, name) for name in sorted(self._names[folder])]
+
+    def identity(self, folder: Path | Parts) -> Hashable:
+        """Return the folder, whose own name has no links in it."""
+        return folder
+
+    def start(self, place: Place) -> bytes:
+        """Return the first bytes of a file, nothing where they are not known."""
+        assert isinstance(place, tarfile.TarInfo)
+        return self._starts.get(place.offset_data, b"")
+
+    def _child(self, folder: Parts, name: str) -> Child:
+        entry = self._members.get((*folder, name))
+        is_link = entry is not None and (entry.issym() or entry.islnk())
+        found = self._resolved((*folder, name))
+        if found is None:
+            return Child(name, "dead link" if is_link else "other")
+        if found in self._names:
+            return Child(name, "linked folder" if is_link else "folder", folder=found)
+        target = self._members[found]
+        return Child(name, "file", target) if target.isreg() else Child(name, "other")
+
+    def _resolved(self, path: Parts) -> Parts | None:
+        """Return where a path leads, or `None` if that is nothing in the archive."""
+        done: Parts = ()
+        left, links = deque(path), 0
+        while left:
+            name = left.popleft()
+            if name == "..":
+                if not done:
+                    return None
+                done = done[:-1]
+                continue
+            entry = self._members.get((*done, name))
+            if entry is None or not (entry.issym() or entry.islnk()):
+                done = (*done, name)
+                continue
+            links += 1
+            if links > MOST_LINKS or entry.linkname.startswith("/"):
+                return None
+            left.extendleft(reversed(_parts(entry.linkname)))
+            done = done if entry.issym() else ()  # a hard link counts from the top of the archive
+        return done if done in self._members or done in self._names else None
+
+
+def files_below(tree: FileTree, folder: Path | Parts) -> Iterator[tuple[Parts, Child]]:
+    """Yield whatever lies below a folder and is none itself, with its path from there.
+
+    Each folder is read once, by its own name rather than by that of a link, so that links in circles end.
+
+    Args:
+        tree: The tree.
+        folder: The folder.
+    """
+    seen: set[Hashable] = set()
+    own: deque[tuple[Parts, Path | Parts]] = deque([((), folder)])
+    linked: deque[tuple[Parts, Path | Parts]] = deque()
+    while own or linked:
+        path, here = (own or linked).popleft()
+        identity = tree.identity(here)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        for child in tree.children(here):
+            inner = (*path, child.name)
+            if child.folder is None or child.name.startswith("."):
+                yield inner, child
+            else:
+                (own if child.kind == "folder" else linked).append((inner, child.folder))
+
+
+def _child_of(entry: os.DirEntry[str]) -> Child:
+    path, is_link = Path(entry.path), entry.is_symlink()
+    try:
+        if entry.is_dir():
+            return Child(entry.name, "linked folder" if is_link else "folder", folder=path)
+        if entry.is_file():
+            return Child(entry.name, "file", path)
+    except OSError:  # links in a circle
+        return Child(entry.name, "dead link")
+    return Child(entry.name, "dead link" if is_link and not path.exists() else "other")
+
+
+def _path(folder: Path | Parts) -> Path:
+    assert isinstance(folder, Path)
+    return folder
+
+
+def _parts(name: str) -> Parts:
+    return tuple(part for part in name.split("/") if part not in ("", "."))
