@@ -95,7 +95,7 @@ class ArchiveTree:
         self._names: dict[Parts, set[str]] = {(): set()}
         for entry in entries:
             parts = _parts(entry.name)
-            if not parts or ".." in parts or entry.name.startswith("/"):
+            if not parts or ".." in parts:  # unpacking takes the / off names, and leaves others out
                 continue
             self._members[parts] = entry
             for depth in range(len(parts)):

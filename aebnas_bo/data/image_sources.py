@@ -90,7 +90,7 @@ def look_through(root: Path) -> Listing:
     if not root.exists():
         raise DataError(f"data.root: {root} does not exist; give the folder or archive with --set data.root=PATH")
     try:
-        return _listing(root, _archive_tree(root) if root.is_file() else FolderTree(root, START_BYTES))
+        return _listing(root, FolderTree(root, START_BYTES) if root.is_dir() else _archive_tree(root))
     except READ_ERRORS as error:
         raise _unreadable(root, error) from error
 
