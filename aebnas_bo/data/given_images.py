@@ -66,10 +66,10 @@ def given_dataset(train: ImageDataset | Arrays, test: ImageDataset | Arrays | No
             picture = one.picture(number)
             if config.image_size is None:
                 _check_size(picture, size, f"{split}[{number}]")
-            _add(loader.add, split, number, picture)
+            _add(loader.add, picture, split=split, number=number)
     loader.decide()
     for split, number in loader.waiting:
-        _add(loader.add_again, split, number, given[split].picture(number))
+        _add(loader.add_again, given[split].picture(number), split=split, number=number)
     labels = {split: torch.tensor(one.labels(), dtype=torch.int64) for split, one in given.items()}
     parts = {split: LabelledImages(torch.from_numpy(loader.pixels[split]), labels[split]) for split in given}
     num_classes = 1 + max(int(one.max()) for one in labels.values())
@@ -124,7 +124,7 @@ def _check_size(picture: Image.Image, size: int, origin: str) -> None:
         )
 
 
-def _add(add: Callable[[str, int, Image.Image], None], split: str, number: int, picture: Image.Image) -> None:
+def _add(add: Callable[[str, int, Image.Image], None], picture: Image.Image, *, split: str, number: int) -> None:
     try:
         add(split, number, picture)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 LOW_BYTES = "aebnas_bo.low_bytes"  # under which a picture carries them
 # Pillow's names of how a file stores its pixels, with the one that takes the other byte of each number.
@@ -21,22 +21,30 @@ def low_bytes(image: Image.Image, data: bytes) -> Image.Image | None:
         image: The picture, opened and not yet decoded.
         data: Its file.
     """
-    stored = {str(tile.args) if isinstance(tile.args, str) else str(tile.args[0]) for tile in image.tile if tile.args}
-    if len(stored) != 1 or image.format is None:
+    if not isinstance(image, ImageFile.ImageFile) or image.format is None:
         return None
-    name = stored.pop()
+    stored = {_stored(tile) for tile in image.tile}
+    name = stored.pop() if len(stored) == 1 else ""
     other = "RGBA" if name == GREY_WITH_ALPHA else OTHER_BYTES.get(name)
     if other is None:
         return None
     with Image.open(io.BytesIO(data), formats=[image.format]) as low:
-        low.tile = [
-            tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:])) for tile in low.tile
-        ]
+        low.tile = [_stored_as(tile, other) for tile in low.tile]
         low.load()
         if name != GREY_WITH_ALPHA:
             return low.copy()
         grey, _, alpha = low.split()[1:]
         return Image.merge("RGBA", (grey, grey, grey, alpha))
+
+
+def _stored(tile: ImageFile._Tile) -> str:
+    """Return Pillow's name of how a part of a file stores its pixels."""
+    arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+    return str(arguments[0]) if arguments else ""
+
+
+def _stored_as(tile: ImageFile._Tile, name: str) -> ImageFile._Tile:
+    return tile._replace(args=(name, *tile.args[1:]) if isinstance(tile.args, tuple) else name)
 
 
 def is_wide(image: Image.Image) -> bool:
