@@ -3,7 +3,9 @@
 Each rung trains its networks from fresh weights with a whole learning-rate schedule, measures them on the validation
 images and keeps the best for each goal. Differences are paired: both networks answer the same images. After a short
 training networks of other shapes can look better than they will be, so a plain network within the goal leads unless
-another is more accurate by `PLAIN_STANDARD_ERRORS` standard errors of the paired difference.
+another is more accurate by `PLAIN_STANDARD_ERRORS` standard errors of the paired difference. Large networks need
+longer, so of the plain networks that hardly rely on exits the largest leads, unless another one is more accurate by
+`SIZE_STANDARD_ERRORS`.
 
 Source: successive halving, Jamieson and Talwalkar, AISTATS 2016, algorithm 1.
 """
@@ -20,11 +22,12 @@ from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.shortlist.contenders import Contender, Score, score
+from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import exit_costs, millions
 
 PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one to replace it
+SIZE_STANDARD_ERRORS = 2.0  # by which a plain network must be ahead of a larger one to replace it
 
 TrainShort = Callable[[Contender, int], ExitTable]
 """Takes a contender and a number of epochs; gives its table over the validation images."""
@@ -72,9 +75,13 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Tuned:
-    """A contender's figures for one goal, MACs as they are, and which images it is right on."""
+    """A contender's figures for one goal, MACs as they are, and which images it is right on.
+
+    `end` is the MACs of its whole backbone.
+    """
 
     contender: Contender
+    end: int
     accuracy: float
     average_macs: float
     is_right: Tensor
@@ -127,15 +134,20 @@ def climb(
 
 
 def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
-    """Return networks best first; the best plain one precedes them unless the best is clearly better."""
+    """Return networks best first; a plain one precedes them unless the best is clearly better."""
     ranked = sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
-    plain = next((one for one in ranked if one.contender.is_plain and one.meets(goal)), None)
-    if plain is None or goal.kind != "max_macs":
+    plain = [one for one in ranked if one.contender.is_plain and one.meets(goal)]
+    if not plain or goal.kind != "max_macs" or _is_ahead(ranked[0], plain[0], PLAIN_STANDARD_ERRORS):
         return ranked
-    behind, spread = _difference(ranked[0], plain)
-    if behind > PLAIN_STANDARD_ERRORS * spread:
-        return ranked
-    return [plain, *(one for one in ranked if one is not plain)]
+    hardly_leaving = [one for one in plain if one.end <= PLAIN_MACS * goal.value]
+    level = [one for one in hardly_leaving if not _is_ahead(plain[0], one, SIZE_STANDARD_ERRORS)]
+    leader = max([plain[0], *level], key=lambda one: one.end)
+    return [leader, *(one for one in ranked if one is not leader)]
+
+
+def _is_ahead(one: _Tuned, other: _Tuned, standard_errors: float) -> bool:
+    behind, spread = _difference(one, other)
+    return behind > standard_errors * spread
 
 
 def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
@@ -160,7 +172,7 @@ def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton:
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()
-    return _Tuned(contender, found.accuracy, found.average_macs, is_right)
+    return _Tuned(contender, costs.backbone[-1], found.accuracy, found.average_macs, is_right)
 
 
 def _judged(

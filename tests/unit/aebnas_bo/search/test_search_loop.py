@@ -265,6 +265,7 @@ def raising(error: BaseException):
         (returning("k", SOUND, further=None), "further must be a tuple of OperatingPoint"),
         (returning("k", SOUND, further=(None,)), "further must be a tuple of OperatingPoint"),
     ],
+    ids=lambda value: ascii(value)[1:40] if isinstance(value, str) else "estimate",
 )  # fmt: skip
 def test_whatever_an_estimator_does_fails_a_trial_with_a_reason(
     estimate, reason, store, estimator, settings, caplog

@@ -63,6 +63,23 @@ def test_a_plain_network_leads_unless_another_is_clearly_better(train_of, num_im
     assert behind == {leader: 0.0, "ab".replace(leader, ""): pytest.approx(-25.0 if leader == "b" else 25.0)}
 
 
+@pytest.mark.parametrize(("num_images", "leader"), [(40, "b"), (4000, "a")])
+def test_the_larger_of_two_plain_networks_leads_unless_the_other_is_clearly_better(
+    train_of, num_images: int, leader: str
+) -> None:
+    # a is right for 30 of 40 images, b for 29, both right or wrong on 29 + 10
+    answers = {"a": (1,) * 30 + (0,) * 10, "b": (1,) * 29 + (0,) * 11}
+    answers = {key: right * (num_images // 40) for key, right in answers.items()}
+    pair = [replace(contender("a", 8, ANY), is_plain=True), replace(contender("b", 16, ANY), is_plain=True)]
+    winners, _ = climb(pair, [ANY], [(2, 3)], skeleton=SKELETON, train=train_of(answers, []))
+    assert [one.key for one in winners] == [leader]
+    # b relies on exits for a budget that its backbone exceeds by far
+    tight = TuningGoal("max_macs", SMALL / 0.99)
+    winners, _ = climb([replace(one, observations={tight: one.observations[ANY]}) for one in pair], [tight], [(2, 3)],
+                       skeleton=SKELETON, train=train_of(answers, []))  # fmt: skip
+    assert [one.key for one in winners] == ["a"]
+
+
 def test_each_goal_has_a_winner_and_its_own_estimates(train_of) -> None:
     two = [contender("a", 16, ANY, CHEAP), contender("b", 8, ANY, CHEAP)]
     winners, judgements = climb(two, [ANY, CHEAP], [(2, 3)], skeleton=SKELETON, train=train_of(ANSWERS, []))
