@@ -83,9 +83,7 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     columns = lines.pop(0)[1] if lines else []
     for number, name in enumerate(columns, start=1):
         if not name:
-            raise DataError(
-                f"{path}: column {number} has no name; name it, or remove it (pandas: to_csv(index=False))"
-            )
+            raise DataError(f"{path}: column {number} has no name; name it, or remove it (pandas: to_csv(index=False))")
         if columns.index(name) != number - 1:
             raise DataError(f"{path}: column {name} appears twice; use distinct names")
     for number, cells in lines:

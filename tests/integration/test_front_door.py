@@ -118,7 +118,7 @@ def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
         ab.Study.open(study.folder, overrides=["supernet.epochs=7"])
     with pytest.raises(ab.UsageError, match="already holds a study"):
         ab.Study.create(folder=study.folder)
-    with pytest.raises(ab.UsageError, match=r"holds no study; make one with Study\.create"):
+    with pytest.raises(ab.UsageError, match=r"holds no study; create one with Study\.create"):
         ab.Study.open(study.folder / "nowhere")
 
 
@@ -234,13 +234,13 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
         ab.Study.open(folder, estimator=other).run(budget=4, quiet=True)
     with pytest.raises(ab.ConfigError, match="a supernet, which cannot become Brightness"):
         ab.Study.open(study.folder, estimator=Brightness).run(budget=7, quiet=True)
-    with pytest.raises(ab.ConfigError, match="so there is no supernet"):
+    with pytest.raises(ab.ConfigError, match="has no supernet"):
         ab.prepare_study(opened.config)
     for arguments, code, text in (
         (["status"], 0, "Brightness, given from Python"),
         (["report"], 0, "report.html"),
         (["train", "--epochs", "1", "--no-plain"], 0, "trained networks are in"),
-        (["train", "--set", "final_training.start=supernet"], 3, "so there is no supernet"),
+        (["train", "--set", "final_training.start=supernet"], 3, "has no supernet"),
     ):
         result = CliRunner().invoke(app, [arguments[0], str(folder), *arguments[1:]], env={"COLUMNS": "400"})
         assert (result.exit_code, text in result.output) == (code, True), result.output

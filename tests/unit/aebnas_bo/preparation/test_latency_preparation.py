@@ -47,7 +47,7 @@ def test_a_given_table_is_copied_into_the_folder_and_nothing_is_measured(given, 
     assert prepare_latencies(problem, folder, PROGRESS) == found
     assert stored_latencies(problem.config, problem.space, folder) == found
     folder.latencies.write_text("{}")
-    with pytest.raises(CorruptStateError, match=r"latencies.json: is no table of latencies .*; restore it from a copy"):
+    with pytest.raises(CorruptStateError, match=r"latencies.json: is not a latency table .*; restore it from a copy"):
         prepare_latencies(problem, folder, PROGRESS)
     folder.latencies.unlink()
     with pytest.raises(CorruptStateError, match=r"latencies.json: cannot be read .*; restore it from a copy"):

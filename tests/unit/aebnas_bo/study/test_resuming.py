@@ -78,5 +78,5 @@ def test_the_images_may_have_moved_and_the_final_recipe_may_change(study: Path) 
 def test_only_what_has_no_effect_on_trials_may_differ(tmp_path: Path) -> None:
     stored = load_config(None)
     check_same_trials(stored, load_config(None, ["data.root=elsewhere", "fidelity.top_k=[2]", "device=cpu"]), tmp_path)
-    with pytest.raises(UsageError, match=r"begun with other settings \(data.split_seed, seed\)"):
+    with pytest.raises(UsageError, match=r"created with other settings \(data.split_seed, seed\)"):
         check_same_trials(stored, load_config(None, ["data.root=x", "data.split_seed=1", "seed=1"]), tmp_path)
