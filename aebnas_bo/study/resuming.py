@@ -39,7 +39,7 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
         raise ConfigError(
             [
                 f"{key}: the study has {_as_written(differing[key][0])}, --resume cannot change it to "
-                f"{_as_written(differing[key][1])}; use another run folder"
+                f"{_as_written(differing[key][1])}; start another run folder"
                 for key in sorted(forbidden)
             ]
         )

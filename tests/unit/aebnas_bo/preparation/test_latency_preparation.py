@@ -63,7 +63,7 @@ def test_the_table_of_a_study_is_known_by_its_key(given, tmp_path) -> None:
     name = next(iter(table.nanoseconds))
     changed = table.model_copy(update={"nanoseconds": {**table.nanoseconds, name: table.nanoseconds[name] + 1}})
     for other in (LatencyPrices(changed, space.skeleton, "max_softmax"), None):
-        with pytest.raises(CorruptStateError, match=r"latencies.json is not the table that the study was begun with"):
+        with pytest.raises(CorruptStateError, match=r"latencies.json is not the table the study was created with"):
             check_latencies(other, table.key, RunFolder(tmp_path))
 
 

@@ -64,7 +64,7 @@ def test_a_file_that_differs_is_refused(study: Path) -> None:
 
 
 def test_a_refusal_names_values_as_a_file_would(study: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the study has null, --resume cannot make it 1\.0; start"):
+    with pytest.raises(ConfigError, match=r"the study has null, --resume cannot change it to 1\.0; start"):
         resume(study, "search.max_average_macs=1")
 
 
