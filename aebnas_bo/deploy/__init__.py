@@ -1,4 +1,4 @@
-"""From an architecture to a network that is trained to the end, exported, and run."""
+"""Final training, export and inference of networks."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["DeployedNetwork", "Predictions", "load"]
 
 
-if not TYPE_CHECKING:  # PyTorch takes seconds to import, and what only reads folders does without
+if not TYPE_CHECKING:  # PyTorch takes seconds to import, and modules that only read folders do not need it
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

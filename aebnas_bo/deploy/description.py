@@ -1,4 +1,4 @@
-"""What a network file says about itself: enough to run the network without the run it came from."""
+"""Description in a network file: everything needed to use the network without its run folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class NetworkFileError(AebnasError, ValueError):
-    """A network file is damaged, of another version, or none of ours."""
+    """Raised if a network file is damaged, of another version, or not written by this package."""
 
     exit_code = 7
 
 
 class Output(FrozenModel):
-    """One place where an image may leave.
+    """Output of a network: an exit or the final classifier.
 
     Args:
         name: `exit1`, `exit2` ... by its position in the search space, or `final`.
-        threshold: Certainty from which on an image leaves here; null at the last output, which takes every image that
-            is left.
+        threshold: Confidence from which images leave here; null for the last output, which takes all remaining images.
         temperature: Divisor of the logits before confidence is measured.
-        macs: MACs of an image that leaves here, branches passed on the way included.
-        macs_without_passed: The same with this branch alone, as NACHOS and EDANAS count.
+        macs: MACs of an image that leaves here, including the branches of earlier exits.
+        macs_without_passed: MACs without the branches of earlier exits, as NACHOS and EDANAS count.
     """
 
     name: Annotated[str, Field(pattern=r"^(exit[1-9][0-9]*|final)$")]
@@ -56,22 +55,22 @@ class Output(FrozenModel):
 
     @property
     def title(self) -> str:
-        """Its name for readers."""
+        """Display name of the output."""
         if self.is_final:
             return "final classifier"
         return self.name if self.threshold is not None else f"{self.name}, where the network ends"
 
 
 class OutputFigures(FrozenModel):
-    """What one output comes to on images nobody has tuned on.
+    """Figures of one output on a split.
 
     Args:
         name: As in `Output`.
-        exit_rate: Share of the images that leave here.
+        exit_rate: Fraction of images that leave here.
         accuracy: Top-1 accuracy in percent if every image left here.
-        accuracy_of_leaving: The same of those that do; null if none does.
-        calibration_error: Expected calibration error of its largest softmax probability (of a learned confidence: of
-            that) in percent, after temperature scaling where that is on.
+        accuracy_of_leaving: Top-1 accuracy in percent of the images that leave here; null if none does.
+        calibration_error: Expected calibration error in percent of the largest softmax probability, or of the learned
+            confidence if there is one, after temperature scaling if it is on.
     """
 
     name: str
@@ -82,17 +81,18 @@ class OutputFigures(FrozenModel):
 
 
 class Figures(FrozenModel):
-    """What a network comes to on one split.
+    """Figures of a network on one split.
 
     Args:
         images: Number of images.
         accuracy: Top-1 accuracy in percent at the network's thresholds.
         accuracy_sem: Its binomial standard error.
-        average_macs: Mean MACs per image in millions, branches passed on the way charged.
-        average_macs_without_passed: The same with only the branch charged where an image leaves (NACHOS, EDANAS).
-        worst_case_macs: Millions of MACs of an image that never leaves early.
+        average_macs: Mean MACs per image in millions, including the branches of earlier exits.
+        average_macs_without_passed: Mean MACs per image in millions without the branches of earlier exits (NACHOS,
+            EDANAS).
+        worst_case_macs: MACs in millions of an image that does not exit early.
         outputs: Figures of each output.
-        by_class: Answers class by class; null in files of earlier versions.
+        by_class: Predictions by class; null in files of earlier versions.
     """
 
     images: Annotated[int, Field(ge=1)]
@@ -106,18 +106,18 @@ class Figures(FrozenModel):
 
 
 class Origin(FrozenModel):
-    """Where a network comes from.
+    """Provenance of a network.
 
     Args:
         study: Name of the study.
-        dataset: What its images are called.
-        train_images: Images its weights were trained on.
+        dataset: Name of the data set.
+        train_images: Number of training images.
         seed: Seed of the final training.
-        epochs: Its epochs.
-        start: Whether it began with the weights of the `supernet` or from `scratch`.
+        epochs: Epochs of the final training.
+        start: Initial weights: those of the `supernet`, or random ones (`scratch`).
         version: Version of aebnas_bo.
-        fingerprint: Identifies all that its weights depend on.
-        recipe: Short hash of the settings it was trained with; empty in files of earlier versions.
+        fingerprint: Hash of everything the weights depend on.
+        recipe: Short hash of the training settings; empty in files of earlier versions.
     """
 
     study: str
@@ -132,7 +132,7 @@ class Origin(FrozenModel):
 
 
 class NetworkDescription(FrozenModel):
-    """An early-exit network in all but its weights.
+    """Early-exit network without its weights.
 
     Args:
         format_version: Version of this description.
@@ -140,22 +140,22 @@ class NetworkDescription(FrozenModel):
         architecture: The network.
         skeleton: The fixed part of its space.
         class_names: Names of the `K` classes, by label.
-        image_size: Side in pixels of the images it was trained on; pictures are resized to it.
-        picture_conversion: How pictures became the bytes it was trained on; in files of earlier versions transparent
+        image_size: Side in pixels of the training images; pictures are resized to it.
+        picture_conversion: Conversion of pictures to bytes during training; in files of earlier versions transparent
             parts kept the colour that was stored below them.
-        mean: Mean of each channel in [0, 1], subtracted first.
-        std: Standard deviation likewise, divided by then.
-        confidence: Measure of an output's confidence.
-        exit_rule: What thresholds are held against.
-        outputs: Outputs in use in order; exits that tuning switched off are not among them. The last is the final
-            classifier, or an exit at which the network ends: nothing behind it is run.
-        estimated_accuracy: Accuracy that the search estimated, in percent of the validation images; null of a plain
-            network, which is not searched.
-        validation: Figures on the images thresholds were tuned on.
+        mean: Mean of each channel in [0, 1], for normalisation.
+        std: Standard deviation of each channel in [0, 1], for normalisation.
+        confidence: Confidence measure.
+        exit_rule: Exit rule, which determines the value compared with thresholds.
+        outputs: Outputs in use in order, without exits that tuning switched off. The last output is the final
+            classifier, or an exit at which the network ends; later layers are not run.
+        estimated_accuracy: Validation accuracy in percent as estimated by the search; null for plain networks, which
+            are not searched.
+        validation: Figures on the validation images, on which thresholds were tuned.
         test: Figures on the test images.
-        origin: Where it comes from.
-        earlier_test_looks: How many other networks of the study had been measured on the test images before, other
-            seeds, recipes and thresholds included; null in files of earlier versions.
+        origin: Provenance of the network.
+        earlier_test_looks: Number of other networks of the study measured on the test images before this one, counting
+            seeds, recipes and thresholds; null in files of earlier versions.
     """
 
     format_version: Literal[1] = 1
@@ -190,17 +190,19 @@ class NetworkDescription(FrozenModel):
     def _check(self) -> Self:
         check_network(self.architecture, self.skeleton)
         if self.architecture.key != self.key:
-            raise ValueError(f"the architecture has the key {self.architecture.key}, the file says {self.key}")
+            raise ValueError(f"the architecture has the key {self.architecture.key}, but the file states {self.key}")
         if len(self.class_names) != self.skeleton.num_classes:
-            raise ValueError(f"{self.skeleton.num_classes} classes need as many names, got {len(self.class_names)}")
+            raise ValueError(f"expected {self.skeleton.num_classes} class names, got {len(self.class_names)}")
         if not len(self.mean) == len(self.std) == self.skeleton.in_channels:
-            raise ValueError(f"{self.skeleton.in_channels} channels need as many means and deviations")
+            raise ValueError(
+                f"expected a mean and a standard deviation for each of {self.skeleton.in_channels} channels"
+            )
         if self.confidence == "learned" and not self.skeleton.has_learned_confidence:
-            raise ValueError("the confidence is learned, and no exit has an output for it")
+            raise ValueError("the confidence is learned, but no exit has an output for it")
         *others, last = self.outputs
         for figures in (self.validation, self.test):
             if figures.by_class is not None and len(figures.by_class.images) != self.num_classes:
-                raise ValueError(f"answers class by class must be of {self.num_classes} classes")
+                raise ValueError(f"predictions by class must have {self.num_classes} classes")
         positions = [output.position for output in self.outputs if not output.is_final]
         is_known = set(positions) <= set(self.architecture.active_exits)
         if any(output.is_final for output in others) or positions != sorted(set(positions)) or not is_known:
@@ -208,10 +210,10 @@ class NetworkDescription(FrozenModel):
                 "outputs must be exits of the architecture in order, and the final classifier only the last"
             )
         if last.threshold is not None or any(output.threshold is None for output in others):
-            raise ValueError("every output but the last has a threshold, the last has none")
+            raise ValueError("every output except the last must have a threshold")
         names = [output.name for output in self.outputs]
         if any([one.name for one in figures.outputs] != names for figures in (self.validation, self.test)):
-            raise ValueError("figures must be of the outputs in use, in their order")
+            raise ValueError("figures must match the outputs in use, in their order")
         return self
 
     def to_json(self) -> str:
@@ -223,8 +225,8 @@ class NetworkDescription(FrozenModel):
         """Read a description.
 
         Args:
-            text: What `to_json` gave.
-            origin: The file it stands in, for messages.
+            text: Output of `to_json`.
+            origin: Name of the file, for messages.
 
         Raises:
             NetworkFileError: If it is of another version, incomplete, too large or contradicts itself.
@@ -243,5 +245,5 @@ class NetworkDescription(FrozenModel):
                     "1); export the network again with this version"
                 ) from error
             raise NetworkFileError(
-                f"{origin} describes no network of ours ({first_problem(error)}); export the network again"
+                f"{origin} has no valid description of a network ({first_problem(error)}); export the network again"
             ) from error

@@ -1,4 +1,4 @@
-"""From trained weights to a description: thresholds tuned on validation images, figures on both splits."""
+"""Description of trained weights: thresholds tuned on validation images, figures on both splits."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from aebnas_bo.training.settings import FinalTrainingConfig
 
 @dataclass(frozen=True)
 class Measurable:
-    """A network, and what its figures are measured with.
+    """Network with everything needed to measure its figures.
 
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
         splits: The images.
         estimation: Confidence measure, exit rule and temperatures.
-        goal: What its thresholds are tuned for.
-        estimated_accuracy: Accuracy in percent that the search estimated; `None` of a network that was not searched.
+        goal: Goal of threshold tuning.
+        estimated_accuracy: Accuracy in percent as estimated by the search; `None` for networks that were not searched.
     """
 
     architecture: Architecture
@@ -54,12 +54,12 @@ class Measurable:
 
 
 def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training) -> Origin:
-    """Return where a trained network comes from.
+    """Return the provenance of a trained network.
 
     Args:
-        problem: Its study, with the images it was trained on.
-        recipe: How it was trained.
-        training: Which training it was.
+        problem: The problem of its study, with the training images.
+        recipe: The training recipe.
+        training: Identity of the training.
     """
     config = problem.config
     return Origin(
@@ -79,13 +79,13 @@ def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training)
 def describe_network(
     network: Measurable, subnet: Subnet, origin: Origin, *, device: str
 ) -> tuple[NetworkDescription, list[BudgetPoint]]:
-    """Tune thresholds on validation images, for the goal and for other budgets, and look at the test images once.
+    """Tune thresholds on validation images, for the goal and for other budgets, and measure once on test images.
 
     Args:
         network: The network.
         subnet: Its weights.
-        origin: Where it comes from.
-        device: Where it runs.
+        origin: Its provenance.
+        device: Device that it runs on.
     """
     splits, costs, estimation, key = network.splits, network.costs, network.estimation, network.architecture.key
     images, num_outputs = MeasuringImages.of(splits, device), len(costs.cumulative)

@@ -1,4 +1,4 @@
-"""Writing a trained network to files that do without the run folder."""
+"""Export of a trained network to files that do not need the run folder."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Write = Callable[[Path, Subnet, NetworkDescription], str]
 
 
 def check_formats(names: Sequence[str]) -> list[Format]:
-    """Return formats by their names, each once.
+    """Check names of formats and return them without duplicates.
 
     Raises:
-        UsageError: If there is no such format.
+        UsageError: If a format is unknown.
     """
     known: dict[str, Format] = {name: name for name in FORMATS}
     unknown = [name for name in names if name not in known]
@@ -42,19 +42,19 @@ def check_formats(names: Sequence[str]) -> list[Format]:
 
 
 def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *, recipe: str | None = None) -> Path:
-    """Return the file of a network that was trained to the end.
+    """Find the file of a fully trained network.
 
     Args:
         folder: The run folder.
-        selection: Which network.
+        selection: Selection of the network.
         seed: Seed of its training; `None` for any.
-        recipe: Recipe of its training, as `aebnas-bo train` shows it; `None` for any.
+        recipe: Recipe of its training, as `aebnas-bo train` prints it; `None` for any.
 
     Returns:
-        Of all trainings that fit, the one with the highest validation accuracy.
+        The matching training with the highest validation accuracy.
 
     Raises:
-        UsageError: If the folder holds no study, nothing meets the selection, or the network is not trained so.
+        UsageError: If the folder holds no study, no network meets the selection, or no training matches.
         NetworkFileError: If a trained network's file is damaged.
     """
     observed = stored_choice(folder, selection)
@@ -77,24 +77,24 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
 
 
 def export_network(source: Path, format_: Format, folder: Path, *, check: Callable[[], None] = lambda: None) -> Path:
-    """Write a trained network in one format, with its description and a model card beside it.
+    """Write a trained network in one format, with its description and a model card.
 
     Args:
         source: File of a trained network.
         format_: `torch`: one safetensors file; `onnx`: one file for single images that stops early; `onnx-segments`:
             one file per segment for batches; `torch-export`: a program for single images that stops early.
-        folder: Where to; made if it is not there. Its files appear together once all are written.
-        check: Called before they appear; may raise, and then nothing is left.
+        folder: Output folder, created if needed. All files appear together after the last one is written.
+        check: Called before the files appear; if it raises an exception, no file is left.
 
     Returns:
-        The file, or of segments the folder: what `load` takes, except a program (`torch-export`).
+        The file, or the folder of segments. `load` reads every format except `torch-export`.
 
     Raises:
-        UsageError: If the folder cannot be made or is that of the training, or a package is missing.
+        UsageError: If the folder cannot be created or is the folder of the training, or a package is not installed.
         NetworkFileError: If the source is damaged.
     """
-    if folder.resolve() == source.parent.resolve():  # what is exported may lack weights that later tunings need
-        raise UsageError(f"--out {folder}: is the folder of the training; give another folder")
+    if folder.resolve() == source.parent.resolve():  # an exported file may lack weights that later tuning needs
+        raise UsageError(f"--out {folder}: is the folder of the training; use another folder")
     subnet, description = load_network(source)
     writers: dict[Format, Write] = {
         "torch": _torch, "onnx": _onnx, "onnx-segments": _onnx_segments, "torch-export": _torch_export,
@@ -106,7 +106,7 @@ def export_network(source: Path, format_: Format, folder: Path, *, check: Callab
             write_text(temporary / "MODEL_CARD.md", model_card(description, name))
             check()
     except OSError as error:
-        raise UsageError(f"--out {folder}: cannot be written ({error.strerror}); give another folder") from error
+        raise UsageError(f"--out {folder}: cannot be written ({error.strerror}); use another folder") from error
     return folder if name == MANIFEST else folder / name
 
 

@@ -1,4 +1,4 @@
-"""Finding exported networks and pictures for them, before PyTorch is imported."""
+"""Search for exported networks and pictures, without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def network_file(path: Path) -> Path:
             raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
         return there[0]
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file; give what `aebnas-bo export` wrote")
+        raise UsageError(f"{path}: no such file; give a file that `aebnas-bo export` wrote")
     if path.suffix == PROGRAM_SUFFIX:
         raise UsageError(
-            f"{path}: is a PyTorch program, which can run code of the person who made it; aebnas_bo does not load it. "
-            "Use a file of the format torch or onnx, or torch.export.load if you made the program yourself"
+            f"{path}: is a PyTorch program, which can execute arbitrary code; aebnas_bo does not load it. Use a file "
+            "of the format torch or onnx, or torch.export.load if you created the program yourself"
         )
     if path.suffix not in {Path(name).suffix for name in FILES}:
         raise UsageError(f"{path}: unknown format; expected .safetensors, .onnx or the {MANIFEST} of segments")
@@ -54,12 +54,12 @@ def file_of_weights(path: Path) -> Path:
     """
     file = path / NETWORK_FILE if path.is_dir() else path
     if file.suffix != ".safetensors" or not file.exists():
-        raise UsageError(f"{path}: expected a network of the format torch ({NETWORK_FILE}), which all others come from")
+        raise UsageError(f"{path}: expected a network in the format torch ({NETWORK_FILE}), not in another format")
     return file
 
 
 def picture_files(paths: Sequence[Path]) -> list[Path]:
-    """Return files as they are given, and of folders all pictures below them in order of their names.
+    """Return the given files, and all pictures below the given folders in order of their names.
 
     Raises:
         DataError: If a path does not exist or a folder holds no picture.
@@ -74,5 +74,5 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise DataError(f"{path}: there is no such picture or folder")
+            raise DataError(f"{path}: no such picture or folder")
     return files

@@ -1,4 +1,4 @@
-"""The final recipe: one network trained to the end, all its exits together."""
+"""Final training of one network with all its exits."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def train_from_scratch(
     seed: int,
     recorder: Recorder = NO_RECORDER,
 ) -> Subnet:
-    """Train one network from fresh weights, without any help of a supernet's.
+    """Train one network from random weights.
 
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
-        data: As for `train_network`, like all that follow.
-        config: Likewise.
+        data: See `train_network`.
+        config: See `train_network`.
         seed: Seed of weights and batches.
-        recorder: Likewise.
+        recorder: See `train_network`.
 
     Raises:
-        AebnasError: As `train_network`.
+        AebnasError: See `train_network`.
     """
     weights = child_seed(seed, "final", architecture.key, "weights")
     subnet = fresh_subnet(architecture, skeleton, weights).to(data.labels.device)
@@ -67,27 +67,27 @@ def train_network(
 ) -> Subnet:
     """Train a network in place.
 
-    BatchNorm statistics are taken again at the end, with the final (or averaged) weights, over training images that are
-    shifted, mirrored or mixed as those the weights were trained on: images left as they are have others, on CIFAR-10
-    at the price of a point.
+    BatchNorm statistics are recomputed at the end with the final (or averaged) weights. The images for them are
+    augmented as in training: statistics of images without augmentation differ, and on CIFAR-10 they lower accuracy by
+    one point.
 
     Args:
-        subnet: The network, its weights as training begins, on the images' device.
+        subnet: The network with its initial weights, on the device of the images.
         data: The training images.
         config: The recipe.
-        seed: Seed of batches; with the architecture's key it names the random streams.
-        recorder: Where its epochs and checkpoints go.
+        seed: Seed of batches; seed and key of the architecture determine the random streams.
+        recorder: Receives epochs and checkpoints.
 
     Returns:
         The network in evaluation mode.
 
     Raises:
-        TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
+        TrainingDivergedError: If the loss stays non-finite after all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and data.labels.device.type == "cuda":
-        torch._dynamo.reset()  # compiles one forward pass for eight networks at most
+        torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(subnet)
 
     def make_backward(_: np.random.Generator) -> Backward:
@@ -116,7 +116,7 @@ def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterat
 
 
 def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> Subnet:
-    """Return a network with random weights, initialised as PyTorch's layers are by default.
+    """Return a network with random weights from PyTorch's default initialisation.
 
     Args:
         architecture: The network.

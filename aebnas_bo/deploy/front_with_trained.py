@@ -1,4 +1,4 @@
-"""The trained networks of a run folder, short list included, and the figure that shows them with the front."""
+"""Trained networks of a run folder, including the short list, and the figure that shows them with the front."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from aebnas_bo.storage.run_folder import RunFolder
 
 
 def trained_points(folder: RunFolder) -> list[TrainedPoint]:
-    """Return what is known of a run's trained networks on the validation images.
+    """Return the points of a run's trained networks, measured on the validation images.
 
     Args:
         folder: The run folder.
 
     Returns:
-        Short trainings first, then networks trained to the end, then plain ones.
+        Short trainings first, then fully trained networks, then plain ones.
 
     Raises:
         CorruptStateError: If the table of the short list is damaged.
@@ -36,7 +36,7 @@ def trained_points(folder: RunFolder) -> list[TrainedPoint]:
 
 
 def draw_front(folder: RunFolder) -> None:
-    """Draw the figure of a run's front again where networks were trained: with all of them.
+    """Redraw the figure of a run's front with its trained networks, if there are any.
 
     Args:
         folder: The run folder.

@@ -1,7 +1,7 @@
-"""How long an early-exit network takes on real images, beside itself forced to its last exit and without exits.
+"""Latency of an early-exit network on real images, compared with the last exit only and with no exits.
 
-Every batch runs through all variants one after another, in an order that rotates, so that a busy moment of the machine
-hits them alike; times are compared as medians.
+Every batch runs through all variants in an order that rotates, so that load on the machine affects them equally.
+Comparisons use median times.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
 EARLY, FORCED, PLAIN = "early exit", "forced to the last exit", "without exits"
-NEVER = 2.0  # a threshold no certainty reaches
-WARM_UP = 5  # runs of each variant that are not counted
-
-with without_remarks():  # on importing it, of compilers that nobody needs here
+NEVER = 2.0  # a threshold that no confidence reaches
+WARM_UP = 5  # runs of each variant before timing
+with without_remarks():  # the import warns about missing compilers, which are not needed
     from torch.utils.benchmark import Timer
 
 Variants = dict[str, Engine]
@@ -52,10 +51,10 @@ Step = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Latency:
-    """Times of one variant in one runtime at one batch size.
+    """Latency of one variant in one runtime at one batch size.
 
     Args:
-        runtime: `torch` runs modules step by step, `onnx-segments` sessions step by step, `onnx` one session per image.
+        runtime: `torch` and `onnx-segments` run segments step by step, `onnx` runs one session per image.
         batch_size: Images run together.
         variant: `early exit`, `forced to the last exit`, `without exits`, or `leaving at exit1` ...
         p50_ms: Median milliseconds per batch.
@@ -75,10 +74,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Workload:
-    """The work that is timed.
+    """Workload of a latency measurement.
 
     Args:
-        batch_sizes: Batch sizes; single images run through the ONNX file that stops early, too.
+        batch_sizes: Batch sizes; batch size 1 also runs through the early-exit ONNX file.
         num_batches: Batches timed for each variant.
         num_threads: Threads of PyTorch and of onnxruntime.
     """
@@ -89,10 +88,10 @@ class Workload:
 
 
 def parse_batch_sizes(text: str) -> list[int]:
-    """Return batch sizes from a text such as `1,64`.
+    """Parse batch sizes from a text such as `1,64`.
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If the text is invalid.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -103,16 +102,16 @@ def parse_batch_sizes(text: str) -> list[int]:
 def measure_file(
     path: Path, pictures: Sequence[Path], workload: Workload, *, progress: RunProgress | None = None
 ) -> list[Latency]:
-    """Measure an exported network on pictures; onnxruntime is left out where its packages are not installed.
+    """Measure an exported network on pictures; onnxruntime is skipped if its packages are not installed.
 
     Args:
         path: A network file of the format `torch`, or its folder.
         pictures: Pictures and folders of pictures.
-        workload: What is timed.
-        progress: Shows how far it is.
+        workload: Batch sizes, batches and threads.
+        progress: Shows progress.
 
     Raises:
-        UsageError: If the file is of another format.
+        UsageError: If the file has another format.
         NetworkFileError: If it is damaged.
         DataError: If pictures are missing or cannot be read.
     """
@@ -137,14 +136,14 @@ def measure_latency(
 
     Args:
         subnet: The network, BatchNorm folded or not.
-        description: Its thresholds.
-        pixels: Real images, `N x C x S x S` in [0, 1]; taken again from the start where a measurement needs more.
-        workload: What is timed.
-        has_onnx: Whether to measure onnxruntime beside PyTorch.
-        progress: Shows how far it is.
+        description: Its description.
+        pixels: Real images, `N x C x S x S` in [0, 1]; they are repeated if a measurement needs more.
+        workload: Batch sizes, batches and threads.
+        has_onnx: Whether to measure onnxruntime in addition to PyTorch.
+        progress: Shows progress.
 
     Returns:
-        A row per runtime, batch size and variant.
+        One row per runtime, batch size and variant.
     """
     variants = _described(description)
     found = []
@@ -172,7 +171,7 @@ def measure_latency(
 
 
 def _show_runs(progress: RunProgress | None, total: int) -> Callable[[str], None]:
-    """Return what is called after each timed run with what it was of."""
+    """Return a callback for each timed run, which takes the name of the variant."""
     done = 0
     if progress is not None:
         progress.start("timed batches", total)
@@ -187,7 +186,7 @@ def _show_runs(progress: RunProgress | None, total: int) -> Callable[[str], None
 
 
 def _described(description: NetworkDescription) -> dict[str, NetworkDescription]:
-    """Return each variant as a network of its own: other thresholds, or no exits."""
+    """Return the description of each variant, with other thresholds or without exits."""
     *exits, final = description.outputs
 
     def at(thresholds: Sequence[float]) -> NetworkDescription:
@@ -250,7 +249,7 @@ def _onnx_steps(
 
 
 def _batches(pixels: Tensor, batch_size: int, count: int) -> list[Tensor]:
-    """Return full batches of images in their order, from the start again after the last."""
+    """Return full batches of images in order, repeating the images as needed."""
     at = torch.arange(batch_size * count) % len(pixels)
     return list(torch.split(pixels[at], batch_size))
 
@@ -258,7 +257,7 @@ def _batches(pixels: Tensor, batch_size: int, count: int) -> list[Tensor]:
 def _timed(
     engines: Variants, batches: Sequence[Tensor], num_threads: int, *, on_run: Callable[[], None]
 ) -> dict[str, list[float]]:
-    """Return seconds of every batch for every variant."""
+    """Return the seconds of every batch for every variant."""
     times: dict[str, list[float]] = {name: [] for name in engines}
     names = list(engines)
     for engine in engines.values():

@@ -1,6 +1,6 @@
-"""Which networks of a run were measured on the test images.
+"""Record of the networks of a run that were measured on the test images.
 
-The test accuracy of a network is honest if the network was chosen before it was seen. The best of several is too high.
+A test accuracy is unbiased if the network was chosen before it was measured. The best of several is biased upwards.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.storage_failures import storage_error
 
 LOOKS_FILE = "test_looks.csv"
-WAY_OUT = "delete it, the networks that are trained are counted then"
+WAY_OUT = "delete it; the trained networks are counted instead"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One network, with its thresholds, measured on the test images.
+    """Network with its thresholds, measured on the test images.
 
     Args:
         key: Key of its architecture.
         seed: Seed of its training, as text.
-        recipe: Recipe of its training; empty of an earlier version's.
-        tuning: What its thresholds were tuned for; empty where an earlier version did not note it.
+        recipe: Recipe of its training; empty for earlier versions.
+        tuning: Goal of its threshold tuning; empty for earlier versions.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Look:
     tuning: str
 
     def is_same(self, other: Look) -> bool:
-        """Return whether both are one network at the same thresholds, as far as is known."""
+        """Return whether both records may stand for the same network at the same thresholds."""
         is_one = (self.key, self.seed) == (other.key, other.seed)
         pairs = ((self.recipe, other.recipe), (self.tuning, other.tuning))
         return is_one and all(one == another or "" in {one, another} for one, another in pairs)
@@ -54,13 +54,13 @@ COLUMNS = [field.name for field in fields(Look)]
 
 
 def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
-    """Return what is noted of a network.
+    """Return the record of a network.
 
     Args:
         key: Key of its architecture.
         seed: Seed of its training.
         recipe: Recipe of its training.
-        goal: What its thresholds are tuned for.
+        goal: Goal of its threshold tuning.
     """
     is_accuracy = goal.kind == "min_accuracy"
     tuning = f"accuracy>={goal.value:.6g}" if is_accuracy else f"macs<={millions(goal.value):.6g}"
@@ -68,14 +68,14 @@ def look_of(key: str, seed: int, recipe: str, *, goal: TuningGoal) -> Look:
 
 
 def known_looks(folder: RunFolder) -> list[Look]:
-    """Return what was measured on the test images so far; trained networks of a run of an earlier version count too.
+    """Return the networks measured on the test images so far, including trained networks of earlier versions.
 
     Args:
         folder: The run folder.
 
     Raises:
-        NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
-        CorruptStateError: If the file of what is noted is damaged.
+        NetworkFileError: If there is no record yet and the file of a trained network is damaged.
+        CorruptStateError: If the record is damaged.
     """
     path = _file(folder)
     if path.exists() and path.stat().st_size:
@@ -88,23 +88,23 @@ def known_looks(folder: RunFolder) -> list[Look]:
 
 
 def note_look(folder: RunFolder, look: Look) -> int:
-    """Note that a network is about to be measured on the test images.
+    """Record that a network is about to be measured on the test images.
 
     Args:
         folder: The run folder.
         look: The network.
 
     Returns:
-        How many others had been measured on them.
+        The number of other networks measured before.
 
     Raises:
         NetworkFileError: If nothing is noted yet and the file of a trained network is damaged.
         CorruptStateError: If the file of what is noted is damaged.
-        StorageError: If it cannot be noted.
+        StorageError: If the record cannot be written.
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two trainings may end at once.
+    # Two trainings may end at the same time.
     with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
         known = _read(file, path) if path.stat().st_size else []
@@ -119,10 +119,10 @@ def note_look(folder: RunFolder, look: Look) -> int:
 
 
 def looks_text(others: int) -> str:
-    """Say how many other networks had been measured on the test images, and what follows.
+    """Return a note on the number of other networks measured on the test images.
 
     Args:
-        others: How many.
+        others: Number of other networks.
     """
     if not others:
         return "test images: no other network of this run was measured on them before"
@@ -130,7 +130,7 @@ def looks_text(others: int) -> str:
     was = "was" if others == 1 else "were"
     return (
         f"test images: {count} of this run (key, seed, recipe or thresholds) {was} measured on them before; choose "
-        "among them by validation accuracy, the best test accuracy of several is too high"
+        "between them by validation accuracy, because the best test accuracy of several is biased upwards"
     )
 
 
@@ -139,7 +139,7 @@ def _file(folder: RunFolder) -> Path:
 
 
 def _read(lines: Iterable[str], path: Path) -> list[Look]:
-    """Return the different looks of a file."""
+    """Return the distinct records of a file."""
     try:
         return list(dict.fromkeys(Look(*row) for row in read_checked_rows(lines, COLUMNS)))
     except ValueError as error:
@@ -147,14 +147,14 @@ def _read(lines: Iterable[str], path: Path) -> list[Look]:
 
 
 def _append(file: TextIO, rows: Sequence[Sequence[object]], path: Path) -> None:
-    """Append rows, all or none: half a row would join the next one."""
+    """Append all rows or none: the next row would be appended to an incomplete one."""
     size = path.stat().st_size
     try:
         csv.writer(file, lineterminator="\n").writerows(rows)
         file.flush()
     except OSError as error:
         os.truncate(path, size)
-        with suppress(OSError):  # closing writes the rest again
+        with suppress(OSError):  # closing tries to write the rest again
             file.close()
         os.truncate(path, size)
         raise storage_error(path, error) from error

@@ -1,4 +1,4 @@
-"""The model card: what a network is, how good it is, what it costs and where its limits are, in Markdown."""
+"""Model card in Markdown: purpose, accuracy, cost and limits of a network."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 
-MOST_CLASSES = 20  # rows of the table of classes, the worst ones where there are more
+MOST_CLASSES = 20  # maximum rows in the table of classes, lowest accuracy first
 MOST_CONFUSIONS = 10
 
 RULES = {
     "each": "An image leaves at the first exit whose confidence reaches its threshold.",
-    "cumulative": "An image leaves once the probability that this exit or one before it is to be left, exits taken for "
-    "independent, reaches the exit's threshold.",
+    "cumulative": "An image leaves once the probability of leaving at this exit or an earlier one, assuming "
+    "independent exits, reaches the exit's threshold.",
 }
 MEASURES = {
     "score_margin": "largest minus second largest softmax probability",
     "max_softmax": "largest softmax probability",
-    "negative_entropy": "1 less the softmax's entropy as a share of the greatest possible",
-    "learned": "an output of its own, trained to know when the answer is right",
+    "negative_entropy": "1 minus the normalised entropy of the softmax",
+    "learned": "a separate output, trained to predict whether the prediction is correct",
 }
 
 
 def model_card(network: NetworkDescription, file: str) -> str:
-    """Return the card of an exported network.
+    """Return the model card of an exported network.
 
     Args:
         network: The network.
-        file: Name of the file or folder to load.
+        file: Name of the file or folder of the network.
     """
     origin, test = network.origin, network.test
     resolution, size, channels = network.architecture.resolution, network.image_size, network.skeleton.in_channels
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
-    seen = f" (looked at in {resolution} x {resolution})" if resolution != size else ""
+    seen = f" (processed at {resolution} x {resolution})" if resolution != size else ""
     recipe = f", recipe {origin.recipe}" if origin.recipe else ""
     exits = len(network.outputs) - 1
-    clear = "an image that is clear leaves early and costs less"
+    clear = "easy images leave early and cost less"
     return "\n".join(
         [
             f"# Early-exit network `{network.key}`" if exits else f"# Network `{network.key}`",
@@ -50,12 +50,12 @@ def model_card(network: NetworkDescription, file: str) -> str:
             f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
             f"{counted(test.images, 'image')}) |",
             *_reference(network),
-            f"| average cost | **{test.average_macs:.4g} M MACs** per image, branches passed on the way included "
+            f"| average cost | **{test.average_macs:.4g} M MACs** per image, including branches of earlier exits "
             f"({test.average_macs_without_passed:.4g} M without them) |",
-            f"| worst case | {test.worst_case_macs:.4g} M MACs, an image that never leaves early |",
+            f"| worst case | {test.worst_case_macs:.4g} M MACs, for an image that does not leave early |",
             f"| validation accuracy | {network.validation.accuracy:.2f} % of the "
             f"{counted(network.validation.images, 'image')} that thresholds were tuned on; "
-            "do not read it as a result |",
+            "biased upwards, so not a result |",
             "",
             "## Outputs",
             "",
@@ -63,8 +63,8 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "",
             *_outputs(network, test),
             "",
-            "ECE is the expected calibration error of the largest softmax probability (of a learned confidence: of "
-            "that) in percent, in 15 bins. MACs are multiply-accumulate operations of convolutions and linear layers, "
+            "ECE is the expected calibration error in percent (15 bins) of the largest softmax probability, or of the "
+            "learned confidence. MACs are multiply-accumulate operations of convolutions and linear layers, "
             "half of what `torch.utils.flop_counter` reports.",
             "",
             *_classes(network),
@@ -75,15 +75,15 @@ def model_card(network: NetworkDescription, file: str) -> str:
             f"{'the weights of a supernet on the same images' if origin.start == 'supernet' else 'random weights'}, "
             f"seed {origin.seed}{recipe}, by aebnas_bo {origin.version} in the study `{origin.study}`. Thresholds were "
             f"tuned on {counted(network.validation.images, 'other image')}, and the figures above are from "
-            f"{counted(test.images, 'image')} that neither training nor tuning has seen.{_earlier_looks(network)}",
+            f"{counted(test.images, 'image')} used neither for training nor for tuning.{_earlier_looks(network)}",
             "",
             "## Limits",
             "",
-            f"* It answers with one of its {network.num_classes} classes whatever it is shown; it was never tested on "
-            "images of another kind, and a confidence is no probability of being right.",
-            "* Exit rates, and with them average cost, are those of images like the test images. Harder images leave "
-            "later: plan for the worst case.",
-            f"* Pictures of another size are resized to {size} x {size} pixels, whatever their shape.",
+            f"* The network predicts one of its {network.num_classes} classes for every input. It was not tested on "
+            "other kinds of images, and its confidence is not a probability of being correct.",
+            "* Exit rates and average cost hold for images like the test images. Harder images leave later: plan for "
+            "the worst case.",
+            f"* Pictures of another size are resized to {size} x {size} pixels without keeping the aspect ratio.",
             "",
             "## Use",
             "",
@@ -97,7 +97,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
 
 def _outputs(network: NetworkDescription, test: Figures) -> list[str]:
     lines = [
-        "| output | threshold | MACs (M) | leaving (%) | right of all (%) | right of leaving (%) | ECE (%) |",
+        "| output | threshold | MACs (M) | exit rate (%) | accuracy, all (%) | accuracy, leaving (%) | ECE (%) |",
         "|---|---|---|---|---|---|---|",
     ]
     for output, figures in zip(network.outputs, test.outputs, strict=True):
@@ -114,7 +114,7 @@ def _end(network: NetworkDescription) -> str:
     last = network.outputs[-1]
     if last.is_final:
         return ""
-    return f" The network ends at {last.name}, which takes every image that is left; nothing behind it is run."
+    return f" The network ends at {last.name}, which takes all remaining images; later layers are not run."
 
 
 def _use(network: NetworkDescription, file: str) -> list[str]:
@@ -123,7 +123,7 @@ def _use(network: NetworkDescription, file: str) -> list[str]:
         return [
             "import torch",
             "",
-            "# A PyTorch program can run code of the person who made it: load it only if you trust that person.",
+            "# A PyTorch program can execute arbitrary code: load it only if you trust its author.",
             f'network = torch.export.load("{file}").module()',
             f"image = torch.rand(1, {size})  # one image, pixels in [0, 1]",
             "logits, confidence, exit_index = network(image)",
@@ -145,7 +145,7 @@ def _earlier_looks(network: NetworkDescription) -> str:
         return " No other network of the study had been measured on them before."
     return (
         f" {counted(others, 'other network')} of the study (architecture, seed, recipe or thresholds) had been "
-        "measured on them before. If this one was chosen for its test accuracy, that accuracy is too high."
+        "measured on them before. If this one was chosen for its test accuracy, that accuracy is biased upwards."
     )
 
 
@@ -154,8 +154,8 @@ def _reference(network: NetworkDescription) -> list[str]:
     if answers is None:
         return []
     return [
-        f"| for reference | always answering {_plain(network.class_names[answers.largest_class])}, the largest class, "
-        f"is right for {answers.largest_class_accuracy:.2f} % of the test images; chance is "
+        f"| for reference | predicting the largest class, {_plain(network.class_names[answers.largest_class])}, for "
+        f"every image is correct for {answers.largest_class_accuracy:.2f} % of the test images; chance is "
         f"{100.0 / network.num_classes:.2f} % |"
     ]
 
@@ -174,7 +174,7 @@ def _classes(network: NetworkDescription) -> list[str]:
         "Test images, lowest accuracy first"
         + (f"; {counted(hidden, 'other class', 'other classes')} not shown." if hidden else "."),
         "",
-        "| class | images | right (%) |",
+        "| class | images | accuracy (%) |",
         "|---|---|---|",
         *(f"| {names[label]} | {answers.images[label]} | {_right(answers, label)} |" for label in shown),
         "",
@@ -192,5 +192,5 @@ def _listed(names: tuple[str, ...], most: int = 12) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a class name that Markdown leaves alone."""
+    """Escape a class name for Markdown."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]<>()#+!|" else character for character in name)

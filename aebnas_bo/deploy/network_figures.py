@@ -1,4 +1,4 @@
-"""What a network comes to on one split at given thresholds: accuracy, costs and what each exit is worth."""
+"""Figures of a network on one split at given thresholds: accuracy, costs and the figures of each exit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aebnas_bo.space.macs import ExitCosts, millions
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
 class MeasuredSplit:
-    """What a network answers on the `B` images of one split.
+    """Predictions of a network on the `B` images of one split.
 
     Args:
-        table: Its table over all images and outputs.
-        calibration_errors: Of each output, in percent.
-        labels: Right classes, `B`.
-        answers: Class that each output answers, `E x B`.
+        table: Its exit table over all images and outputs.
+        calibration_errors: Calibration error of each output in percent.
+        labels: True classes, `B`.
+        answers: Class predicted by each output, `E x B`.
         num_classes: Number of classes, `K`.
     """
 
@@ -38,9 +38,9 @@ class NetworkOutcome:
     """Accuracy and costs of a network at its thresholds.
 
     Args:
-        used: The outputs that are run.
-        outcome: Accuracy, MACs and exit rates of these.
-        macs_without_passed: Mean MACs per image with only the branch charged where an image leaves.
+        used: The outputs in use.
+        outcome: Accuracy, MACs and exit rates.
+        macs_without_passed: Mean MACs per image without the branches of earlier exits.
     """
 
     used: OutputsInUse
@@ -49,17 +49,17 @@ class NetworkOutcome:
 
     @property
     def average_macs(self) -> float:
-        """Millions of MACs per image, branches passed on the way charged."""
+        """Mean MACs per image in millions, including the branches of earlier exits."""
         return millions(self.outcome.average_macs)
 
     @property
     def average_macs_without_passed(self) -> float:
-        """The same with only the branch charged where an image leaves (NACHOS, EDANAS)."""
+        """Mean MACs per image in millions without the branches of earlier exits (NACHOS, EDANAS)."""
         return millions(self.macs_without_passed)
 
     @property
     def worst_case_macs(self) -> float:
-        """Millions of MACs of an image that never leaves early."""
+        """MACs in millions of an image that does not exit early."""
         return millions(self.used.table.macs[-1])
 
 
@@ -67,9 +67,9 @@ def network_outcome(table: ExitTable, costs: ExitCosts, thresholds: Sequence[flo
     """Evaluate a network at its thresholds.
 
     Args:
-        table: Its table over `B` images and all `E` outputs.
+        table: Its exit table over `B` images and all `E` outputs.
         costs: Its MACs.
-        thresholds: One per exit, `E - 1`; `None` of one that is switched off, 0 of one at which the network ends.
+        thresholds: One per exit, `E - 1`; `None` for an exit that is switched off, 0 for one at which the network ends.
     """
     used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)
     without_passed = replace(used.table, macs=macs_without_passed(costs, used.rows))
@@ -84,9 +84,9 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
     """Evaluate a network at its thresholds.
 
     Args:
-        measured: What it answers on `B` images, at all `E` outputs.
+        measured: Its predictions on `B` images at all `E` outputs.
         costs: Its MACs.
-        thresholds: One per exit, `E - 1`; `None` of one that is switched off, 0 of one at which the network ends.
+        thresholds: One per exit, `E - 1`; `None` for an exit that is switched off, 0 for one at which the network ends.
     """
     network = network_outcome(measured.table, costs, thresholds)
     rows, table, kept = network.used.rows, network.used.table, network.used.thresholds
@@ -122,5 +122,5 @@ def output_names(costs: ExitCosts, rows: Sequence[int]) -> list[str]:
 
 
 def macs_without_passed(costs: ExitCosts, rows: Sequence[int]) -> tuple[int, ...]:
-    """Return what leaving at each output in use costs if only its own branch is charged."""
+    """Return the MACs of leaving at each output in use, without the branches of earlier exits."""
     return tuple(costs.cumulative_without_earlier_branches[row] for row in rows)

@@ -1,4 +1,4 @@
-"""A trained network as one safetensors file: weights, and in the header everything else."""
+"""File of a trained network: safetensors with the weights, and the description in the header."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from aebnas_bo.storage.tensor_file import Layout, load_layout, load_tensors, sav
 from aebnas_bo.supernet.subnet import Subnet
 
 FINGERPRINT = "aebnas_bo network"
-DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # of a network's weights and counters
-HEAD = "head."  # what the names of the head's tensors begin with
+DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # dtypes of weights and counters
+HEAD = "head."  # prefix of the head's tensors
 
 
 def save_network(path: Path, subnet: Subnet, description: NetworkDescription) -> None:
-    """Write a network; the file appears whole or not at all.
+    """Write a network atomically.
 
     Args:
         path: The file, `*.safetensors`.
         subnet: The network.
-        description: What goes into the header.
+        description: Description for the header.
     """
     save_tensors(path, subnet.state_dict(), {"fingerprint": FINGERPRINT, "network": description.to_json()})
 
 
 def load_network(path: Path) -> tuple[Subnet, NetworkDescription]:
-    """Read a network, ready to be evaluated.
+    """Load a network in evaluation mode.
 
-    A network that ends at an exit may lie there without what is behind it. The header is checked first: nothing is read
-    or built that is larger than the file.
+    The file of a network that ends at an exit may lack later layers. The header is checked first, so that no more
+    memory is used than the size of the file.
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, too large, or holds no network.
@@ -46,19 +46,19 @@ def load_network(path: Path) -> tuple[Subnet, NetworkDescription]:
         with torch.device("meta"):
             expected = _built(description, layout).state_dict()
         if layout != {name: (DTYPES.get(one.dtype), tuple(one.shape)) for name, one in expected.items()}:
-            raise NetworkFileError(f"{path}: weights and architecture do not fit; export the network again")
+            raise NetworkFileError(f"{path}: weights and architecture do not match; export the network again")
         tensors, _ = load_tensors(path, FINGERPRINT)
     except CorruptStateError as error:
         reason = str(error).partition(";")[0]
         raise NetworkFileError(f"{reason}; export the network again, or copy the file again") from error
     subnet = _built(description, layout)
     subnet.load_state_dict(tensors)
-    subnet.to(memory_format=torch.channels_last)  # as it was trained, so sums round alike
+    subnet.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded equally
     return subnet.eval(), description
 
 
 def _built(description: NetworkDescription, layout: Layout) -> Subnet:
-    """Return a network of the parts that a file holds, with weights of no meaning."""
+    """Construct a network of the parts in a file, with uninitialised weights."""
     subnet = Subnet(description.architecture, description.skeleton)
     if not any(name.startswith(HEAD) for name in layout):
         drop_tail(subnet, description)
@@ -66,13 +66,13 @@ def _built(description: NetworkDescription, layout: Layout) -> Subnet:
 
 
 def _check_size(path: Path) -> None:
-    """Check the sizes of a file and of its header, which begins with its length in 8 bytes."""
+    """Check the sizes of a file and of its header, which starts with its length in 8 bytes."""
     try:
         check_regular(path, MOST_FILE_BYTES)
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
     except OSError as error:
-        raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give a file that was exported") from error
+        raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give an exported file") from error
     if length > 2 * MOST_TEXT_BYTES:
         raise NetworkFileError(
             f"{path} cannot be read as safetensors (it states a header of {length:,} bytes); export the network again"

@@ -1,4 +1,4 @@
-"""What a network described by a file may be at most, checked before anything of its size is built."""
+"""Size limits of a network described by a file, checked before the network is constructed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import asdict
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.plan import ConvPlan, NetworkPlan, network_plan
 
-MOST_FILE_BYTES = 1 << 30  # of an exported file: 268 million weights
-MOST_TEXT_BYTES = 16 << 20  # of a description
-MOST_NUMBER = 65536  # of a width, a number of classes ...
-MOST_SIDE = 4096  # of an image, in pixels
-MOST_NUMBERS = 20_000  # in an architecture, two for each block
-MOST_FEATURES = 1 << 27  # numbers that one layer reads or writes for one image: 512 MiB
+MOST_FILE_BYTES = 1 << 30  # bytes of an exported file: 268 million weights
+MOST_TEXT_BYTES = 16 << 20  # bytes of a description
+MOST_NUMBER = 65536  # largest width, number of classes ...
+MOST_SIDE = 4096  # side of an image in pixels
+MOST_NUMBERS = 20_000  # numbers in an architecture, two per block
+MOST_FEATURES = 1 << 27  # features that one layer reads or writes for one image: 512 MiB
 MOST_WEIGHTS = 1 << 28
 
 
 def check_network(architecture: Architecture, skeleton: Skeleton) -> None:
-    """Check that a network can be built, and in a bounded amount of memory.
+    """Check that a network can be constructed within bounded memory.
 
     Args:
         architecture: The network.

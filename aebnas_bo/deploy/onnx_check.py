@@ -1,4 +1,4 @@
-"""Looking into an ONNX file before onnxruntime does: it is whole in itself and holds known operators only."""
+"""Check of an ONNX file before onnxruntime loads it: self-contained, with known operators only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-# What the exporter writes, and close relatives that other versions of it may prefer. None calls a function of its own,
-# repeats itself, or draws at random.
+# Operators that the exporter writes, and similar ones that other versions of it may write. None of them calls a local
+# function, loops, or draws random numbers.
 OPERATORS = frozenset({
     "Abs", "Add", "And", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
     "Equal", "Exp", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater", "GreaterOrEqual", "HardSigmoid",
@@ -26,12 +26,12 @@ OPERATORS = frozenset({
     "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK",
     "Transpose", "Unsqueeze", "Where"
 })  # fmt: skip
-# Parts that a model of plain tensors has: no functions, sparse tensors or maps.
+# Message types of a model with dense tensors only: no functions, sparse tensors or maps.
 PARTS = frozenset({
     "AttributeProto", "Dimension", "GraphProto", "ModelProto", "NodeProto", "OperatorSetIdProto",
     "StringStringEntryProto", "Tensor", "TensorProto", "TensorShapeProto", "TypeProto", "ValueInfoProto"
 })  # fmt: skip
-ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # of float32, int32, int64 and booleans, by their numbers in ONNX
+ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # bytes per item of float32, int32, int64 and bool, by ONNX type number
 INTEGERS = {6: np.int32, 7: np.int64}
 TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
 
@@ -44,10 +44,10 @@ def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
         origin: Its name, for messages.
 
     Returns:
-        The same model as contents in which nothing is but what was checked, and its metadata.
+        The contents of the model without unchecked parts, and its metadata.
 
     Raises:
-        NetworkFileError: If it refers to other files, has unknown parts or operators, or promises more than it holds.
+        NetworkFileError: If it refers to other files, has unknown parts or operators, or tensors of inconsistent size.
     """
     import onnx  # noqa: PLC0415  an extra: only those who use ONNX need it
 
@@ -56,20 +56,20 @@ def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
         for part in _parts(model):
             _check_part(part)
         if any(one.domain for one in model.opset_import):
-            raise ValueError("it needs operators of others")
+            raise ValueError("it needs operators of another domain")
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         if len(metadata) != len(model.metadata_props):
-            raise ValueError("its metadata has a key twice")
+            raise ValueError("its metadata has a duplicate key")
         model.DiscardUnknownFields()
         return model.SerializeToString(), metadata
-    except Exception as error:  # that of a parser has no type but this
+    except Exception as error:  # the parser has no specific exception type
         raise NetworkFileError(
-            f"{origin} is no ONNX network that aebnas_bo reads ({reason_of(error)}); export the network again"
+            f"{origin} is not an ONNX network that aebnas_bo can read ({reason_of(error)}); export the network again"
         ) from error
 
 
 def _parts(model: onnx.ModelProto) -> Iterator[Message]:
-    """Yield a model and everything in it."""
+    """Yield a model and all messages in it."""
     waiting: list[Message] = [model]
     while waiting:
         part = waiting.pop()
@@ -94,12 +94,12 @@ def _check_part(part: Message) -> None:
 def _check_tensor(tensor: Message) -> None:
     fields = {field.name: value for field, value in tensor.ListFields()}
     if {"external_data", "data_location"} & fields.keys():
-        raise ValueError("it has weights outside of itself, which aebnas_bo never writes")
+        raise ValueError("it has external weights, which aebnas_bo never writes")
     foreign = fields.keys() - TENSOR_FIELDS
     dims, kind, data = list(fields.get("dims", [])), fields.get("data_type", 0), fields.get("raw_data", b"")
     if foreign or kind not in ITEM_BYTES or any(size < 0 for size in dims):
         raise ValueError("it has weights of an unknown type")
     if math.prod(dims) * ITEM_BYTES[kind] != len(data):
-        raise ValueError(f"it has weights of {len(data)} bytes where their shape is {dims}"[:120])
+        raise ValueError(f"it has weights of {len(data)} bytes for the shape {dims}"[:120])
     if kind in INTEGERS and any(abs(int(one)) > MOST_NUMBER for one in np.frombuffer(data, INTEGERS[kind])):
         raise ValueError(f"it has a number above {MOST_NUMBER}")

@@ -1,4 +1,4 @@
-"""Networks as ONNX: one file with real branches for single images, or one file per segment for batches."""
+"""ONNX files of networks: one file with conditional branches for single images, or one file per segment for batches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLOAT = "tensor(float)"
 
 
 def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkDescription) -> None:
-    """Write one file that stops at the exit where its image leaves.
+    """Write one file that stops at the exit at which the image leaves.
 
     Its input `images` is `1 x C x S x S` float32 pixels in [0, 1]; its outputs are `logits` (`1 x K`), `confidence`
     (`1`) and `exit_index` (`1`, int64, counted from 0 over the outputs in use).
@@ -40,7 +40,7 @@ def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkD
     Args:
         path: The file, `*.onnx`.
         parts: The network's segments.
-        description: What it says about itself.
+        description: Description for its metadata.
 
     Raises:
         UsageError: If the packages that write ONNX are not installed.
@@ -54,13 +54,13 @@ def write_early_exit(path: Path, parts: Sequence[Segment], description: NetworkD
 def write_segments(folder: Path, parts: Sequence[Segment], description: NetworkDescription) -> list[str]:
     """Write one file per segment, for any number of images; return the files' names.
 
-    The first reads `images` (`B x C x S x S` float32 pixels in [0, 1]), every other one as `features` what the one
-    before it gave as `passed_on`. All give `logits` (`B x K`, one more column if confidence is learned).
+    The first segment reads `images` (`B x C x S x S` float32 pixels in [0, 1]). Every other segment reads as `features`
+    the output `passed_on` of the previous one. All return `logits` (`B x K`, or `B x (K + 1)` with learned confidence).
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         parts: The network's segments.
-        description: What each says about the whole network.
+        description: Description of the network for the metadata of each file.
 
     Raises:
         UsageError: If the packages that write ONNX are not installed.
@@ -82,7 +82,7 @@ def write_segments(folder: Path, parts: Sequence[Segment], description: NetworkD
 
 @dataclass(frozen=True)
 class _Interface:
-    """Names of what a program takes and gives, and whether it takes any number of images."""
+    """Names of a program's inputs and outputs, and whether the number of images is variable."""
 
     inputs: list[str]
     outputs: list[str]
@@ -90,7 +90,7 @@ class _Interface:
 
 
 class _Last(nn.Module):
-    """The last segment, which passes nothing on."""
+    """Last segment, which returns logits only."""
 
     def __init__(self, part: Segment) -> None:
         super().__init__()
@@ -117,18 +117,18 @@ def _write(
             output_names=interface.outputs, dynamic_shapes=shapes, opset_version=OPSET, verbose=False,
         )  # fmt: skip
     if program is None:
-        raise NetworkFileError(f"{path}: PyTorch gave no ONNX program")
+        raise NetworkFileError(f"{path}: PyTorch returned no ONNX program")
     proto = program.model_proto
     _strip(proto.graph)
     for key, value in {**metadata, SEAL_KEY: UNSEALED}.items():
         proto.metadata_props.add(key=key, value=value)
     data = seal(proto.SerializeToString())
-    checked_model(data, str(path))  # another PyTorch may write operators that are not read
+    checked_model(data, str(path))  # another version of PyTorch may write operators that are rejected on loading
     write_bytes(path, data)
 
 
 def _strip(graph: onnx.GraphProto) -> None:
-    """Remove the names and lines of source files that the exporter notes at every node; no user needs them."""
+    """Remove the names and lines of source files that the exporter stores at every node."""
     for node in graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -141,24 +141,24 @@ def _strip(graph: onnx.GraphProto) -> None:
 
 
 def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSession, NetworkDescription, int | None]:
-    """Open an ONNX file of ours.
+    """Open an ONNX file written by this package.
 
     Args:
         path: The file.
         num_threads: Threads of its operators.
 
     Returns:
-        A session, the description and, of a segment's file, the segment's number from 0.
+        A session, the description and, for the file of a segment, its number from 0.
 
     Raises:
         UsageError: If onnxruntime is not installed.
-        NetworkFileError: If the file is damaged, of another version, or none of ours.
+        NetworkFileError: If the file is damaged, of another version, or not written by this package.
     """
     require(READERS)
     try:
         data = read_regular(path, MOST_FILE_BYTES)
     except OSError as error:
-        raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give a file that was exported") from error
+        raise NetworkFileError(f"{path} cannot be read ({error.strerror}); give an exported file") from error
     check_seal(data, str(path))
     checked, metadata = checked_model(data, str(path))
     description = NetworkDescription.from_json(metadata.get(DESCRIPTION_KEY, ""), str(path))
@@ -174,7 +174,7 @@ def read_session(path: Path, num_threads: int) -> tuple[onnxruntime.InferenceSes
 def _check_interface(
     session: onnxruntime.InferenceSession, description: NetworkDescription, segment: int | None, *, origin: str
 ) -> None:
-    """Check names and types of what a file takes and gives, and the size of the images it takes."""
+    """Check names and types of a file's inputs and outputs, and its image size."""
     size, channels = description.image_size, description.skeleton.in_channels
     is_first, is_last = not segment, segment in (None, len(description.outputs) - 1)
     outputs = [("logits", FLOAT)] if is_last else [("passed_on", FLOAT), ("logits", FLOAT)]
@@ -183,27 +183,27 @@ def _check_interface(
     [*inputs] = [(one.name, one.type) for one in session.get_inputs()]
     is_known = inputs == [("images" if is_first else "features", FLOAT)]
     if not is_known or [(one.name, one.type) for one in session.get_outputs()] != outputs:
-        raise NetworkFileError(f"{origin} takes or gives something else than a network of ours; export it again")
+        raise NetworkFileError(f"{origin} has unexpected inputs or outputs; export the network again")
     shape = list(session.get_inputs()[0].shape)[1:]
     if is_first and shape != [channels, size, size]:
-        raise NetworkFileError(f"{origin} takes images of another size than it says, {shape}; export it again")
+        raise NetworkFileError(f"{origin} has an image size other than described, {shape}; export the network again")
 
 
 def run_session(session: onnxruntime.InferenceSession, features: Tensor) -> list[Tensor]:
-    """Run a session on what its only input takes.
+    """Run a session on its single input.
 
     Raises:
         NetworkFileError: If onnxruntime cannot run it.
     """
     try:
         found = session.run(None, {session.get_inputs()[0].name: features.contiguous().numpy()})
-    except Exception as error:  # onnxruntime's errors have no common type but this
+    except Exception as error:  # onnxruntime's errors have no other common type
         raise NetworkFileError(f"onnxruntime cannot run the network ({reason_of(error)}); export it again") from error
     return [torch.from_numpy(part) for part in found]
 
 
 def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.InferenceSession:
-    """Open the contents of an ONNX file that were checked, or come from no file.
+    """Open the contents of an ONNX file, which must be checked or created in this process.
 
     Args:
         data: The contents.
@@ -212,7 +212,7 @@ def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.Infe
 
     Raises:
         UsageError: If onnxruntime is not installed.
-        NetworkFileError: If onnxruntime refuses it.
+        NetworkFileError: If onnxruntime rejects it.
     """
     require(READERS)
     import onnxruntime  # noqa: PLC0415  an extra: only those who run ONNX need it
@@ -220,7 +220,7 @@ def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.Infe
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = 4  # errors are raised
-    # Contents could look like the other format that onnxruntime reads, which was not checked.
+    # Without this, onnxruntime could take the contents for its other format, which was not checked.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -231,10 +231,10 @@ def open_session(data: bytes, num_threads: int, origin: str) -> onnxruntime.Infe
 
 
 def require(packages: Sequence[str]) -> None:
-    """Check that optional packages are there.
+    """Check that optional packages are installed.
 
     Raises:
-        UsageError: If one is missing.
+        UsageError: If a package is missing.
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Thresholds of a trained network: what they are tuned for, and what the network comes to at other budgets."""
+"""Tuning goals of a trained network, and its operating points at other budgets."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OPERATING_POINTS_FILE = "operating_points.csv"
 
 @dataclass(frozen=True)
 class BudgetPoint:
-    """One network at the thresholds tuned for one budget.
+    """Operating point of a network, tuned for one budget.
 
     Args:
-        budget: Average MACs in millions that the validation images were to stay within.
-        thresholds: One per exit; `None` of one that is switched off or lies behind the end, 0 of one at which the
-            network ends.
-        validation: Figures on the images thresholds were tuned on.
+        budget: Limit of average MACs in millions on the validation images.
+        thresholds: One per exit; `None` for exits that are switched off or lie behind the end of the network, 0 for an
+            exit at which the network ends.
+        validation: Figures on the validation images, on which thresholds were tuned.
         test: Figures on the test images.
     """
 
@@ -44,12 +44,12 @@ class BudgetPoint:
 
 
 def tuning_goal_of(selection: Selection, observed: Observation, objectives: Sequence[Objective]) -> TuningGoal:
-    """Return what a trained network's thresholds are tuned for: the limit it was chosen by, else its own average MACs.
+    """Return the tuning goal of a trained network: the limit it was selected by, or else its own average MACs.
 
     Args:
-        selection: How it was chosen.
-        observed: The chosen observation.
-        objectives: The study's objectives; a network stays within its limit of MACs.
+        selection: Selection of the network.
+        observed: The selected observation.
+        objectives: The study's objectives; the goal respects their limit of MACs.
     """
     if selection.kind == "accuracy":
         return TuningGoal("min_accuracy", selection.value)
@@ -59,13 +59,13 @@ def tuning_goal_of(selection: Selection, observed: Observation, objectives: Sequ
 
 
 def parse_goal(text: str) -> TuningGoal:
-    """Read what thresholds are to be tuned for.
+    """Parse a tuning goal.
 
     Args:
         text: `macs<=X` (millions) or `accuracy>=Y` (percent).
 
     Raises:
-        UsageError: If it is anything else, MACs of 0 or more than 100 percent.
+        UsageError: If the text is invalid, the MACs are 0 or the accuracy is above 100 percent.
     """
     limit = parse_limit(text, "--tune-for")
     if limit is not None and limit.kind == "macs":
@@ -76,11 +76,11 @@ def parse_goal(text: str) -> TuningGoal:
 
 
 def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
-    """Refuse average MACs below what a network costs where every image leaves at its cheapest output.
+    """Check that a network can meet a limit of average MACs, with every image leaving at its cheapest output.
 
     Args:
-        goal: What its thresholds are to be tuned for.
-        key: The network.
+        goal: Goal of threshold tuning.
+        key: Key of the network.
         costs: Its MACs.
 
     Raises:
@@ -95,11 +95,11 @@ def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
 
 
 def remark_on_goal(goal: TuningGoal, validation: Figures) -> str:
-    """Say what a trained network's thresholds fall short of; nothing where they meet the goal.
+    """Return a note on the goal that the tuned thresholds miss; empty if they meet it.
 
     Args:
-        goal: What they were tuned for.
-        validation: What they come to on the images they were tuned on.
+        goal: Goal of threshold tuning.
+        validation: Figures on the validation images.
     """
     if goal.kind == "min_accuracy" and validation.accuracy < goal.value:
         return (
@@ -110,29 +110,29 @@ def remark_on_goal(goal: TuningGoal, validation: Figures) -> str:
 
 
 def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> tuple[float | None, ...]:
-    """Return the best thresholds for a goal, away from every certainty that occurs.
+    """Tune thresholds for a goal, and move them away from all confidences that occur.
 
     Args:
-        table: The network's table over the validation images.
+        table: The network's exit table over the validation images.
         costs: Its MACs.
-        goal: What counts.
+        goal: Goal of threshold tuning.
     """
     tuned = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     return with_margins(table, costs, tuned.thresholds)
 
 
 def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[BudgetPoint]:
-    """Tune a network to budgets from its cheapest exit's cost to its whole one's, evenly on a logarithmic scale.
+    """Tune a network for budgets between the costs of its cheapest exit and of the whole network, on a log scale.
 
-    The budgets depend on the architecture alone, so that trainings with several seeds can be averaged budget by budget.
+    The budgets depend only on the architecture, so that trainings with several seeds can be averaged per budget.
 
     Args:
-        validation: What thresholds are tuned on.
-        test: What is only looked at.
+        validation: Predictions on the validation images, for tuning.
+        test: Predictions on the test images, for measurement only.
         costs: The network's MACs.
 
     Returns:
-        `NUM_BUDGETS` points, cheapest budget first; one of a network without exits.
+        `NUM_BUDGETS` points, cheapest budget first; a single point for a network without exits.
     """
     cheapest, whole = min(costs.cumulative), costs.cumulative[-1]
     budgets = np.geomspace(cheapest, whole, NUM_BUDGETS) if cheapest < whole else np.array([whole])
@@ -145,7 +145,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
 
 
 def write_operating_points(path: Path, points: Sequence[BudgetPoint], costs: ExitCosts) -> None:
-    """Write a row per budget; the threshold of an exit that is not run is empty, where the network ends it is 0.
+    """Write a row per budget; the threshold is empty for exits that are not run, and 0 where the network ends.
 
     Args:
         path: CSV file to write.
@@ -169,14 +169,14 @@ def write_operating_points(path: Path, points: Sequence[BudgetPoint], costs: Exi
 
 
 def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Move each threshold half-way down to the next certainty that occurs: same answers, and rounding flips none.
+    """Move each threshold half-way down to the next confidence that occurs, so that rounding cannot change exits.
 
-    Where no number of single precision lies between the two, it stays at the upper one. The network ends where it did.
+    A threshold stays if no float32 number lies between the two confidences. The last output of the network stays too.
 
     Args:
-        table: The network's table, all exits, that the thresholds were tuned on.
+        table: The network's exit table, with all exits, that the thresholds were tuned on.
         costs: Its MACs.
-        thresholds: One per exit, `None` of one that is switched off, 0 of one at which the network ends.
+        thresholds: One per exit, `None` for exits that are switched off, 0 for an exit at which the network ends.
     """
     used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)
     moved: list[float | None] = [END if row == used.rows[-1] else None for row in range(len(thresholds))]
@@ -186,6 +186,6 @@ def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float 
         low = float(below.max()) if len(below) else 0.0
         high = float(above.min()) if len(above) else 1.0
         middle = 0.5 * (low + high)
-        is_apart = float(np.float32(middle)) > low or not len(below)  # in single precision, in which it is compared
+        is_apart = float(np.float32(middle)) > low or not len(below)  # float32, as in the comparison
         moved[row] = middle if is_apart else high
     return tuple(moved)

@@ -1,4 +1,4 @@
-"""Answers of a network class by class: images, right answers and confusions.
+"""Predictions of a network by class: images, correct predictions and confusions.
 
 Legend: `B` images, `K` classes.
 """
@@ -18,12 +18,12 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Confusion(FrozenModel):
-    """Images of one class that were taken for another.
+    """Images of one class that were classified as another.
 
     Args:
-        label: Their class, from 0.
-        answer: What they were taken for.
-        images: How many they are.
+        label: True class, from 0.
+        answer: Predicted class, from 0.
+        images: Number of images.
     """
 
     label: Count
@@ -32,12 +32,12 @@ class Confusion(FrozenModel):
 
 
 class ClassAnswers(FrozenModel):
-    """Answers to the images of each class, at the network's thresholds.
+    """Predictions by class at the network's thresholds.
 
     Args:
         images: Number of images of each class, `K`.
-        right: Number of right answers among them, `K`.
-        confusions: Pairs of class and wrong answer that occur, the most frequent first.
+        right: Number of correct predictions of each class, `K`.
+        confusions: Pairs of true class and wrong prediction, most frequent first.
     """
 
     images: tuple[Count, ...]
@@ -46,16 +46,16 @@ class ClassAnswers(FrozenModel):
 
     @property
     def largest_class(self) -> int:
-        """Label of the most frequent class, the first of several."""
+        """Label of the most frequent class; the lowest label if several are equally frequent."""
         return max(range(len(self.images)), key=lambda label: self.images[label])
 
     @property
     def largest_class_accuracy(self) -> float:
-        """Accuracy in percent of always answering the most frequent class."""
+        """Accuracy in percent of always predicting the most frequent class."""
         return 100.0 * max(self.images) / sum(self.images)
 
     def accuracy(self, label: int) -> float | None:
-        """Return the percentage of a class's images that are answered right, `None` of a class without images."""
+        """Return the accuracy of a class in percent, or `None` for a class without images."""
         return 100.0 * self.right[label] / self.images[label] if self.images[label] else None
 
     def worst_first(self) -> list[int]:
@@ -64,11 +64,11 @@ class ClassAnswers(FrozenModel):
         return sorted(labels, key=lambda label: self.right[label] / self.images[label])
 
     def confusions_of(self, label: int) -> list[Confusion]:
-        """Return what the images of a class were taken for, the most frequent wrong answer first."""
+        """Return the confusions of a class, most frequent first."""
         return [confusion for confusion in self.confusions if confusion.label == label]
 
     def matrix(self) -> list[list[int]]:
-        """Return the confusion matrix, `K x K` numbers of images: a row per class, a column per answer."""
+        """Return the confusion matrix, `K x K` counts: rows are true classes, columns are predictions."""
         rows = [[0] * len(self.images) for _ in self.images]
         for label, right in enumerate(self.right):
             rows[label][label] = right
@@ -81,20 +81,20 @@ class ClassAnswers(FrozenModel):
         wrong = [0] * len(self.images)
         for confusion in self.confusions:
             if max(confusion.label, confusion.answer) >= len(wrong) or confusion.label == confusion.answer:
-                raise ValueError(f"class {confusion.label} cannot be taken for {confusion.answer}")
+                raise ValueError(f"invalid confusion of class {confusion.label} with class {confusion.answer}")
             wrong[confusion.label] += confusion.images
         if not sum(self.images) or [*self.images] != [r + w for r, w in zip(self.right, wrong, strict=True)]:
-            raise ValueError("right and wrong answers of each class must add up to its images")
+            raise ValueError("correct and wrong predictions of each class must add up to its images")
         return self
 
 
 def class_answers(labels: Tensor, answers: Tensor, num_classes: int) -> ClassAnswers:
-    """Count answers class by class.
+    """Count predictions by class.
 
     Args:
-        labels: Right classes, `B`.
-        answers: Answers of the network, `B`.
-        num_classes: `K`.
+        labels: True classes, `B`.
+        answers: Predicted classes, `B`.
+        num_classes: Number of classes, `K`.
     """
     is_right = labels == answers
     pairs, counts = (labels * num_classes + answers)[~is_right].unique(return_counts=True)  # type: ignore[no-untyped-call]
@@ -109,11 +109,11 @@ def class_answers(labels: Tensor, answers: Tensor, num_classes: int) -> ClassAns
 
 
 def confusion_text(confusion: Confusion, answers: ClassAnswers, names: Sequence[str]) -> str:
-    """Say what was taken for what, such as `cat taken for dog: 3 of 27`.
+    """Describe a confusion, such as `cat taken for dog: 3 of 27`.
 
     Args:
         confusion: The confusion.
-        answers: All answers, for the size of the class.
+        answers: Predictions by class, for the size of the class.
         names: Names of the classes, by label.
     """
     of = answers.images[confusion.label]

@@ -1,4 +1,4 @@
-"""What is shown and written of a trained network's answers class by class."""
+"""Tables of a trained network's predictions by class, for the terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
 from aebnas_bo.storage.count_text import counted
 
-MOST_IN_MATRIX = 12  # classes; a larger matrix is in the CSV file alone
-MOST_ROWS = 10  # of the classes with the lowest accuracy where there are more than fit a matrix
+MOST_IN_MATRIX = 12  # classes; a larger matrix is only in the CSV file
+MOST_ROWS = 10  # classes with the lowest accuracy, if there are too many for a matrix
 MOST_CONFUSIONS = 5
-MOST_NAME = 24  # characters of a class name in a table for the terminal
+MOST_NAME = 24  # characters of a class name in the terminal
 
 
 def class_table(network: NetworkDescription, answers: ClassAnswers) -> Table:
-    """Return accuracy and confusions by class: a matrix of few classes, else a row for each of the worst.
+    """Return a table of accuracy and confusions by class: a matrix for few classes, else a row per worst class.
 
     Args:
         network: The network.
-        answers: Its answers on the test images.
+        answers: Its predictions on the test images.
     """
     names = network.class_names
     has_matrix = len(names) <= MOST_IN_MATRIX
@@ -34,7 +34,7 @@ def class_table(network: NetworkDescription, answers: ClassAnswers) -> Table:
     table = Table(
         title=f"{which} on {network.test.images} test images, seed {network.origin.seed}",
         title_justify="left",
-        caption="a row per class, a column per answer" if has_matrix else None,
+        caption="rows: true classes, columns: predictions" if has_matrix else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -73,25 +73,25 @@ def confusions_line(answers: ClassAnswers, names: Sequence[str]) -> str:
 
 
 def reference_text(answers: ClassAnswers, names: Sequence[str]) -> str:
-    """Return the accuracy of two answers that need no network: chance and the most frequent class.
+    """Return the accuracy of two baselines without a network: chance and the most frequent class.
 
     Args:
         answers: Answers on the test images.
         names: Names of the classes, by label.
     """
     return (
-        f"for reference: chance {100.0 / len(names):.2f} %, always answering {names[answers.largest_class]!r} (the "
+        f"for reference: chance {100.0 / len(names):.2f} %, always predicting {names[answers.largest_class]!r} (the "
         f"largest class) {answers.largest_class_accuracy:.2f} %"
     )
 
 
 def label_text(label: int, names: Sequence[str]) -> str:
-    """Return the number of a class with its name, where that is not the number itself."""
+    """Return the label of a class with its name, unless the name equals the label."""
     return names[label] if names[label] == str(label) else f"{label} {names[label]}"
 
 
 def write_confusion_csv(path: Path, networks: Sequence[NetworkDescription]) -> None:
-    """Write a row for each class and answer that occur on the test images; networks of earlier versions have none."""
+    """Write a row for each pair of class and prediction on the test images; earlier versions of networks have none."""
     rows = []
     for network in networks:
         answers = network.test.by_class

@@ -1,4 +1,4 @@
-"""Plain networks trained by a search's final recipe: what a searched network has to beat at equal average MACs."""
+"""Plain networks trained by the final recipe of a search: the baseline at equal average MACs."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import Recorder, TrainingData
 
-TEACHER_MACS = 2.0  # MACs of a teacher, of the limit on average MACs
-EQUAL = 0.05  # widths are whole numbers; MACs within this share of one another count as equal
+TEACHER_MACS = 2.0  # MACs of a teacher relative to the limit of average MACs
+EQUAL = 0.05  # widths are integers; MACs within this relative difference count as equal
 
 
 @dataclass(frozen=True)
 class PlainGround:
-    """What the plain networks of a run share.
+    """Folder and problem that the plain networks of a run share.
 
     Args:
-        folder: The run folder; they are kept in its `trained/`.
-        problem: The study's images and configuration.
+        folder: The run folder, which stores them in `trained/`.
+        problem: The images and configuration of the study.
     """
 
     folder: RunFolder
@@ -68,7 +68,7 @@ class PlainGround:
         )
 
     def width_of(self, average_macs: float) -> int:
-        """Return the width whose MACs are nearest to a number of millions by their ratio."""
+        """Return the width whose MACs are nearest to the given millions of MACs, on a log scale."""
         splits = self.problem.splits
         architecture, _ = plain_network_of(
             average_macs * MACS_PER_MILLION,
@@ -85,11 +85,11 @@ class PlainGround:
 
 @dataclass(frozen=True)
 class PlainComparison:
-    """Trained networks of one architecture against plain ones trained with the same seeds.
+    """Comparison of trained networks of one architecture with plain ones of the same seeds.
 
     Args:
-        difference: Mean of the paired differences of test accuracies, in points of percent.
-        standard_error: Standard error of that mean; `None` of a single pair.
+        difference: Mean of the paired differences of test accuracy, in percentage points.
+        standard_error: Standard error of that mean; `None` for a single pair.
         seeds: Seeds of the pairs.
         average_macs: Average MACs of the networks on the validation images, mean over seeds, in millions.
         plain_macs: MACs of the plain networks, mean over seeds, in millions.
@@ -103,7 +103,7 @@ class PlainComparison:
 
 
 def plain_recipe(config: Config) -> FinalTrainingConfig:
-    """Return the final recipe of a network without exits and supernet; all else stays.
+    """Return the final recipe without the settings that need exits or a supernet.
 
     Args:
         config: The study's configuration.
@@ -120,7 +120,7 @@ def plain_recipe(config: Config) -> FinalTrainingConfig:
 
 
 def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
-    """Return which training of a plain network a width and a seed stand for.
+    """Return the identity of a plain network's training.
 
     Args:
         ground: Images and recipe.
@@ -142,18 +142,18 @@ def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
 def train_plain(
     ground: PlainGround, width: int, seed: int, *, progress: RunProgress, is_again: bool = False
 ) -> NetworkDescription:
-    """Train a plain network and measure it; a finished training is read, an unfinished one goes on.
+    """Train and measure a plain network; a finished training is loaded, an unfinished one resumed.
 
     Args:
         ground: Images and recipe.
         width: Channels of the stem.
         seed: Seed of the training.
         progress: Shows the epochs.
-        is_again: Whether to train again what is trained.
+        is_again: Whether to repeat a finished training.
 
     Raises:
         RunFolderInUseError: If another process trains it.
-        TrainingDivergedError: If training fails for good.
+        TrainingDivergedError: If training diverges repeatedly.
         NetworkFileError: If the file of the trained network is damaged.
     """
     problem, final = ground.problem, ground.problem.for_final_training
@@ -169,7 +169,7 @@ def train_plain(
             return description
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
-            checkpoint.unlink()  # an earlier version began another recipe here
+            checkpoint.unlink()  # left by an earlier version with another recipe
         architecture, skeleton = ground.network(width)
 
         data = training_data(final, recipe)
@@ -188,19 +188,19 @@ def train_plain(
 def taught_by_network(
     ground: PlainGround, data: TrainingData, *, macs: float, seed: int, progress: RunProgress
 ) -> TrainingData:
-    """Return training data with the answers of a plain network; unchanged if the recipe asks for no such teacher.
+    """Return training data with the outputs of a plain teacher network; unchanged if the recipe has no such teacher.
 
-    The teacher is trained here unless it is trained. It teaches only networks that are smaller than itself.
+    The teacher is trained first if needed. It must be larger than the network.
 
     Args:
         ground: Images and recipe.
         data: The training images.
-        macs: MACs in millions of the network to be trained, up to its final classifier.
+        macs: MACs in millions of the network to train, up to its final classifier.
         seed: Seed of the teacher's training.
         progress: Shows the epochs.
 
     Raises:
-        AebnasError: As `train_plain`.
+        AebnasError: See `train_plain`.
     """
     problem, config = ground.problem, ground.problem.config
     recipe = config.final_training
@@ -208,14 +208,14 @@ def taught_by_network(
         return data
     width = ground.width_of(teacher_macs(config, macs))
     if ground.macs_of(width) <= macs:
-        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is no larger than the network itself")
+        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is not larger than the network")
         return data
     alone = recipe.model_copy(update={"teacher": None, "epochs": recipe.teacher.epochs or recipe.epochs})
     own = replace(ground, problem=problem.with_config(config.model_copy(update={"final_training": alone})))
     description = train_plain(own, width, seed, progress=progress)
     progress.message(
-        f"teacher: a plain network of {ground.macs_of(width):.3g} M MACs, right for "
-        f"{description.validation.accuracy:.1f} % of the validation images"
+        f"teacher: a plain network of {ground.macs_of(width):.3g} M MACs, "
+        f"{description.validation.accuracy:.1f} % validation accuracy"
     )
     folder = training_folder(ground.folder, plain_training_of(own, width, seed))
     teacher = final_answers(load_network(folder / NETWORK_FILE)[0].to(data.labels.device))
@@ -226,11 +226,11 @@ def taught_by_network(
 
 
 def teacher_macs(config: Config, macs: float) -> float:
-    """Return the MACs in millions that the plain network that teaches another is to have.
+    """Return the target MACs in millions of the plain teacher of a network.
 
     Args:
         config: The study's configuration.
-        macs: MACs in millions of the network to be trained.
+        macs: MACs in millions of the network to train.
     """
     given = config.final_training.teacher.macs if config.final_training.teacher else None
     return given or TEACHER_MACS * (config.search.max_average_macs or macs)
@@ -240,9 +240,9 @@ def _measurable(ground: PlainGround, width: int) -> Measurable:
     architecture, skeleton = ground.network(width)
     final = ground.problem.for_final_training
     estimation = final.config.estimation
-    if estimation.confidence == "learned":  # a plain network has no such output
+    if estimation.confidence == "learned":  # a plain network has no output for it
         estimation = estimation.model_copy(update={"confidence": EstimationConfig().confidence})
-    goal = TuningGoal("max_macs", float(exit_costs(architecture, skeleton).cumulative[-1]))  # it has no thresholds
+    goal = TuningGoal("max_macs", float(exit_costs(architecture, skeleton).cumulative[-1]))  # without thresholds
     return Measurable(architecture, skeleton, final.splits, estimation, goal)
 
 
@@ -253,12 +253,12 @@ def train_baselines(
 
     Args:
         ground: Images and recipe.
-        networks: Trained networks; their average MACs on the validation images count, branches passed included.
+        networks: Trained networks, matched by their average MACs on the validation images.
         progress: Shows the epochs.
         is_again: Whether to train again what is trained.
 
     Raises:
-        AebnasError: As `train_plain`.
+        AebnasError: See `train_plain`.
     """
     return [
         train_plain(
@@ -273,10 +273,10 @@ def train_baselines(
 
 
 def compare_with_plain(networks: Sequence[NetworkDescription], plain: Sequence[NetworkDescription]) -> PlainComparison:
-    """Compare test accuracies seed by seed.
+    """Compare test accuracies per seed.
 
     Args:
-        networks: One architecture, trained by one recipe with one seed or several.
+        networks: One architecture, trained by one recipe with one or more seeds.
         plain: The plain network of each, trained with the same seed.
     """
     pairs = list(zip(networks, plain, strict=True))
@@ -292,11 +292,11 @@ def compare_with_plain(networks: Sequence[NetworkDescription], plain: Sequence[N
 
 
 def comparison_text(comparison: PlainComparison, recipe: FinalTrainingConfig) -> str:
-    """Say by how much a network is better or worse than a plain one.
+    """Describe the difference between a network and its plain baseline.
 
     Args:
         comparison: The figures.
-        recipe: How the searched network was trained.
+        recipe: Training recipe of the searched network.
     """
     points = comparison.difference
     error = "" if comparison.standard_error is None else f" ± {comparison.standard_error:.1f}"

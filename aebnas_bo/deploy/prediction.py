@@ -1,4 +1,4 @@
-"""Pictures in, a table or plain rows out: what `aebnas-bo predict` shows."""
+"""Predictions for pictures as rows or as a table, for `aebnas-bo predict`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aebnas_bo.space.macs import millions
 
 
 class PredictionRow(TypedDict):
-    """What a network says of one picture.
+    """Prediction for one picture.
 
-    `exit` is the name of the output where it left; `macs` what that cost.
+    `exit` is the name of the output at which it left, `macs` the MACs up to there.
     """
 
     file: str
@@ -29,14 +29,14 @@ class PredictionRow(TypedDict):
 
 
 def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[PredictionRow]:
-    """Classify pictures, a batch at a time.
+    """Classify pictures batch by batch.
 
     Args:
         network: The network.
         files: Paths of pictures.
 
     Raises:
-        DataError: If one cannot be read.
+        DataError: If a picture cannot be read.
     """
     names, outputs = network.description.class_names, network.description.outputs
     rows: list[PredictionRow] = []
@@ -55,17 +55,17 @@ def prediction_rows(network: DeployedNetwork, files: Sequence[Path]) -> list[Pre
 
 
 def prediction_table(network: DeployedNetwork, rows: Sequence[PredictionRow]) -> Table:
-    """Return the rows as a table for a terminal, average cost below.
+    """Return the rows as a table for the terminal, with the average cost below.
 
     Args:
         network: The network.
-        rows: What it said; at least one row.
+        rows: Its predictions; at least one row.
     """
     average = millions(sum(row["macs"] for row in rows) / len(rows))
     worst = millions(network.description.outputs[-1].macs)
     table = Table(
         title=f"Network {network.description.key}",
-        caption=f"{average:.4g} M MACs per picture on average; {worst:.4g} M if none left early",
+        caption=f"{average:.4g} M MACs per picture on average; {worst:.4g} M without early exits",
         title_justify="left",
         caption_justify="left",
     )

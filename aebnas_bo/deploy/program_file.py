@@ -1,7 +1,7 @@
-"""Networks as exported programs of PyTorch (`.pt2`): no code of ours is needed to run them.
+"""Export of networks as PyTorch programs (`.pt2`), which run without this package.
 
-They are only written here. `torch.export.load` evaluates size expressions, and running a program executes its guards:
-both are text in the file, so that a `.pt2` can run code of the person who made it.
+This package writes programs but does not load them. `torch.export.load` evaluates size expressions, and running a
+program executes its guards. Both are text in the file, so a `.pt2` can execute arbitrary code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def write_program(path: Path, parts: Sequence[Segment], description: NetworkDesc
     Args:
         path: The file, `*.pt2`.
         parts: The network's segments.
-        description: What it says about itself.
+        description: Description for its metadata.
     """
     example = torch.zeros(1, description.skeleton.in_channels, description.image_size, description.image_size)
     buffer = io.BytesIO()
@@ -38,7 +38,7 @@ def write_program(path: Path, parts: Sequence[Segment], description: NetworkDesc
 
 
 def _strip(program: torch.export.ExportedProgram) -> None:
-    """Remove names and lines of source files, which would show where the program was made."""
+    """Remove names and lines of source files, which reveal paths of the exporting machine."""
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:

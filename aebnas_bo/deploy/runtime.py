@@ -1,4 +1,4 @@
-"""Running a network file: images leave at the first exit that is sure enough, and the rest of the network is skipped.
+"""Inference with network files: images leave at the first confident exit, and later layers are skipped for them.
 
 Legend: `N` images, `K` classes, `C` channels, `S` side of an image, `E` outputs in use.
 """
@@ -42,13 +42,13 @@ Run = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
 class Predictions:
-    """What a network says of `N` images.
+    """Predictions for `N` images.
 
     Args:
-        labels: Classes, `N` int64.
-        confidences: How sure the output was where each image left, `N` values in [0, 1], by the network's measure.
+        labels: Predicted classes, `N` int64.
+        confidences: Confidence at the output at which each image left, `N` values in [0, 1].
         exit_indices: Output at which each image left, `N` int64 counted from 0 over the outputs in use.
-        logits: `N x K`, of that output.
+        logits: Logits of that output, `N x K`.
     """
 
     labels: Tensor
@@ -58,7 +58,7 @@ class Predictions:
 
 
 class Engine(Protocol):
-    """Runs a network, or a part of it."""
+    """Interface for execution engines."""
 
     def run(self, pixels: Tensor, leaves_early: bool) -> Predictions:
         """Run `N x C x S x S` float32 pixels in [0, 1] through the network."""
@@ -66,11 +66,11 @@ class Engine(Protocol):
 
 
 class DeployedNetwork:
-    """A network file, ready to be used.
+    """Loaded network file.
 
     Args:
-        description: What the file says of the network.
-        engine: Runs it.
+        description: Description in the file.
+        engine: Engine that runs the network.
     """
 
     def __init__(self, description: NetworkDescription, engine: Engine) -> None:
@@ -83,13 +83,13 @@ class DeployedNetwork:
         Args:
             images: `N x C x S x S`, uint8 or floats in [0, 1] (tensor or array); or pictures and paths of pictures of
                 any size, which are resized.
-            batch_size: Most images run together.
-            leaves_early: Whether images may leave before the final classifier; for measurements.
+            batch_size: Maximum number of images per batch.
+            leaves_early: Whether images may exit early; turn it off for measurements.
 
         Raises:
-            DataError: If images have another size, type or range, or a picture cannot be read.
-            NetworkFileError: If the network gives no numbers, or numbers that no network of ours gives.
-            UsageError: If the file stops early by itself and `leaves_early` is off, or `batch_size` is not positive.
+            DataError: If images have a wrong size, type or range, or a picture cannot be read.
+            NetworkFileError: If the network returns invalid outputs.
+            UsageError: If `leaves_early` is off for a file with built-in early exits, or `batch_size` is not positive.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size: expected a positive number, got {batch_size}")
@@ -107,14 +107,14 @@ class DeployedNetwork:
             logits=torch.cat([part.logits for part in parts]),
         )
         if not bool(found.logits.isfinite().all() and found.confidences.isfinite().all()):
-            raise NetworkFileError("the network answers with NaN or infinity: its weights are damaged; export it again")
+            raise NetworkFileError("the network returns NaN or infinity: its weights are damaged; export it again")
         return found
 
     def pixels(self, images: Pictures) -> Tensor:
-        """Return images as what the network's first segment reads: `N x C x S x S` float32 in [0, 1].
+        """Convert images to the input of the first segment: `N x C x S x S` float32 in [0, 1].
 
         Raises:
-            DataError: If images have another size, type or range, or a picture cannot be read.
+            DataError: If images have a wrong size, type or range, or a picture cannot be read.
         """
         channels, size = self.description.skeleton.in_channels, self.description.image_size
         if not isinstance(images, Tensor | np.ndarray):
@@ -136,7 +136,7 @@ class DeployedNetwork:
         if len(tensor) and not (float(tensor.min()) >= 0.0 and float(tensor.max()) <= 1.0):
             raise DataError(
                 f"expected floating-point pixels in [0, 1], got {float(tensor.min()):g} to {float(tensor.max()):g}; "
-                "the network normalises them itself"
+                "do not normalise them, the network does"
             )
         return tensor.float()
 
@@ -152,18 +152,18 @@ def _decoded(picture: str | Path | Image.Image, description: NetworkDescription)
             return image_array(picture, size, channels, conversion=conversion)
         except (OSError, ValueError) as error:
             name = getattr(picture, "filename", "") or f"a picture of {picture.width}x{picture.height} pixels"
-            raise DataError(f"{name} cannot be read ({error}); give a whole picture") from error
+            raise DataError(f"{name} cannot be read ({error}); give a complete picture") from error
     if not isinstance(picture, str | Path):
         raise DataError(
-            f"expected paths or PIL images in a list of pictures, got {type(picture).__name__}; give arrays as one "
-            "N x C x S x S array, and open the bytes of files with PIL"
+            f"expected a list of paths or PIL images, got {type(picture).__name__}; pass arrays as one N x C x S x S "
+            "array, and open bytes with PIL"
         )
     path = Path(picture)
     return decode_image(read_picture(path), size, channels, origin=printable(str(path)), conversion=conversion)
 
 
 class StepwiseEngine:
-    """Runs a network segment by segment; after each the batch shrinks to the images that go on.
+    """Engine that runs segment by segment, and after each removes the images that leave from the batch.
 
     Args:
         description: Thresholds, confidence measure and exit rule.
@@ -182,7 +182,7 @@ class StepwiseEngine:
         logits = torch.zeros(num_images, num_classes)
         sure, left_at = torch.zeros(num_images), torch.zeros(num_images, dtype=torch.int64)
         going, doubt, features = torch.arange(num_images), torch.ones(num_images), pixels
-        thresholds = [*self._description.thresholds, 0.0]  # the final classifier takes all images that are left
+        thresholds = [*self._description.thresholds, 0.0]  # the last output takes all remaining images
         for number, (step, threshold) in enumerate(zip(self._steps, thresholds, strict=True)):
             is_last = number == len(self._steps) - 1
             num_before = len(features)
@@ -205,11 +205,11 @@ class StepwiseEngine:
 
 
 class SingleImageEngine:
-    """Runs images one by one through a program that stops early by itself.
+    """Engine that runs images one by one through a program with built-in early exits.
 
     Args:
-        description: Its outputs and classes.
-        program: Maps `1 x C x S x S` pixels to logits, confidence and exit index.
+        description: Description of its outputs and classes.
+        program: Function from `1 x C x S x S` pixels to logits, confidence and exit index.
     """
 
     def __init__(self, description: NetworkDescription, program: Run) -> None:
@@ -219,7 +219,7 @@ class SingleImageEngine:
     def run(self, pixels: Tensor, leaves_early: bool) -> Predictions:
         """Run the images of a batch one after another."""
         if not leaves_early:
-            raise UsageError("this file stops early by itself; use one of the formats torch and onnx-segments")
+            raise UsageError("early exits are built into this file; use the format torch or onnx-segments")
         found = [self._checked(self._program(image[None])) for image in pixels]
         logits, sure, left_at = (torch.cat(parts) for parts in zip(*found, strict=True))
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
@@ -235,7 +235,7 @@ class SingleImageEngine:
 
 
 def _no_answer(what: str) -> NetworkFileError:
-    return NetworkFileError(f"the network answers with {what}, as none of ours does; export it again")
+    return NetworkFileError(f"the network returns {what}, which is invalid; export it again")
 
 
 def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> DeployedNetwork:
@@ -243,13 +243,13 @@ def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> Deploye
 
     Args:
         path: `*.safetensors`, `*.onnx`, the `manifest.json` of segments, or a folder that holds one of them.
-        device: Where a `.safetensors` network runs; the others run on the CPU.
-        num_threads: Threads of ONNX operators; PyTorch's are set by `torch.set_num_threads`.
+        device: Device of a `.safetensors` network; the other formats run on the CPU.
+        num_threads: Threads of ONNX operators; for PyTorch, use `torch.set_num_threads`.
 
     Raises:
-        NetworkFileError: If the file is damaged, of another version, or none of ours.
-        UsageError: If there is no such file, its format is unknown or only PyTorch loads it, a package is missing, or
-            there is no such device.
+        NetworkFileError: If the file is damaged, of another version, or not written by this package.
+        UsageError: If the file does not exist, its format is unknown or can be loaded only by PyTorch, a package is not
+            installed, or the device is not available.
     """
     file = network_file(Path(path))
     _check_device(device)
@@ -270,9 +270,9 @@ def _check_device(device: str) -> None:
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
-        raise UsageError(f"device {device}: there is no such device; expected cpu or cuda") from error
+        raise UsageError(f"device {device}: unknown device; expected cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {device}: PyTorch sees no CUDA device here; use cpu")
+        raise UsageError(f"device {device}: PyTorch finds no CUDA device; use cpu")
 
 
 def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -287,7 +287,7 @@ def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, T
 
 
 def onnx_program(session: onnxruntime.InferenceSession) -> Run:
-    """Return a session that stops early as a program of `SingleImageEngine`."""
+    """Return a session with built-in early exits as a program for `SingleImageEngine`."""
 
     def run(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, sure, left_at = run_session(session, image)
@@ -307,20 +307,20 @@ def _load_segments(manifest: Path, num_threads: int) -> DeployedNetwork:
             break
         steps.append(onnx_step(session))
     if first is None or len(steps) != len(first.outputs):
-        raise NetworkFileError(f"{manifest}: its files are not the segments of one network in order; export again")
+        raise NetworkFileError(f"{manifest}: its files are not the ordered segments of one network; export again")
     return DeployedNetwork(first, StepwiseEngine(first, steps))
 
 
 def _segment_files(manifest: Path) -> list[Path]:
-    """Return the files that a manifest names, all of them in its folder."""
+    """Return the files that a manifest names, which must be in its folder."""
     try:
         names = json.loads(read_regular(manifest, MOST_MANIFEST_BYTES))["segments"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError("segments must be names of files")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = reason_of(error)
-        raise NetworkFileError(f"{manifest} is damaged or no manifest of ours ({reason}); export again") from error
-    folders = {manifest.parent.resolve(), manifest.resolve().parent}  # also where both are links into one folder
+        raise NetworkFileError(f"{manifest} is damaged or not a valid manifest ({reason}); export again") from error
+    folders = {manifest.parent.resolve(), manifest.resolve().parent}  # manifest and files may be links into one folder
     for name in names:
         if len(name) > 100 or Path(name).name != name or (manifest.parent / name).resolve().parent not in folders:
             raise NetworkFileError(f"{manifest} names a file outside its folder, {name[:80]!r}; export again")

@@ -1,4 +1,4 @@
-"""A trained network cut at its exits, ready to be run piece by piece or written to a file.
+"""Segments of a trained network between its exits, to run step by step or to export.
 
 Legend: `B` images, `K` classes, `E` outputs in use (exits in order, the last of which may be the final classifier).
 """
@@ -20,10 +20,10 @@ from aebnas_bo.supernet.subnet import Subnet
 class Preparation(nn.Module):
     """Normalisation, then resizing to the network's resolution as two matrix products.
 
-    Antialiased resizing is linear in each direction; as a matrix it runs the same everywhere.
+    Antialiased resizing is linear in each direction; as a matrix product it gives equal results in all runtimes.
 
     Args:
-        description: Holds means, deviations and sizes.
+        description: Means, standard deviations and sizes.
     """
 
     def __init__(self, description: NetworkDescription) -> None:
@@ -41,16 +41,16 @@ class Preparation(nn.Module):
             self.register_buffer("matrix", matrix[0, 0])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map `B x C x S x S` pixels in [0, 1] to what the network reads."""
+        """Map `B x C x S x S` pixels in [0, 1] to the input of the stem."""
         floats: Tensor = (images - self.mean) / self.std
         return self.matrix @ floats @ self.matrix.T if self.is_resizing else floats
 
 
 class Segment(nn.Module):
-    """The network from one exit to the next.
+    """Part of a network from one exit to the next.
 
     Args:
-        body: From what the exit before passed on (the first segment: from pixels) to this output's features.
+        body: Layers from the features of the previous exit (first segment: from pixels) to the features of this output.
         classifier: This output's branch, or the head.
     """
 
@@ -60,19 +60,22 @@ class Segment(nn.Module):
         self.classifier = classifier
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the next segment reads, and this output's `B x K` logits (one more if confidence is learned)."""
+        """Return the features for the next segment and the logits of this output.
+
+        Logits are `B x K`, or `B x (K + 1)` with learned confidence.
+        """
         features = self.body(features)
         return features, self.classifier(features)
 
 
 def segments(subnet: Subnet, description: NetworkDescription) -> list[Segment]:
-    """Cut a network at the `E` outputs in use; all that is not run is left out.
+    """Split a network at the `E` outputs in use, and leave out the layers that are not run.
 
-    Branches of exits that are switched off are not run and, where the network ends at an exit, nothing behind it is.
+    Layers that are not run are the branches of switched-off exits and, if the network ends at an exit, later layers.
 
     Args:
         subnet: The network, in evaluation mode.
-        description: Which outputs are in use.
+        description: Description with the outputs in use.
     """
     pieces: list[nn.Module] = [Preparation(description), subnet.stem]
     found, first = [], 0
@@ -94,13 +97,13 @@ def last_stage(output: Output, description: NetworkDescription) -> int:
 
 
 def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
-    """Remove what lies behind the last output in use from a network, in place; nothing behind the final classifier.
+    """Remove the layers behind the last output in use from a network, in place.
 
     The network can then be run by its segments only.
 
     Args:
         subnet: The network.
-        description: Which outputs are in use.
+        description: Description with the outputs in use.
     """
     last = description.outputs[-1]
     if last.is_final:
@@ -112,9 +115,9 @@ def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
 
 
 def sureness(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:
-    """Return how sure an output is of each image, `B` values in [0, 1].
+    """Return the confidence of an output for each image, `B` values in [0, 1].
 
-    The final classifier has no learned confidence; there the largest softmax probability stands for it.
+    The final classifier has no learned confidence; its largest softmax probability is used instead.
 
     Args:
         logits: The output's logits.
@@ -127,9 +130,9 @@ def sureness(logits: Tensor, description: NetworkDescription, output: int) -> Te
 
 
 class EarlyExitNetwork(nn.Module):
-    """A whole network for one image at a time that computes nothing behind the exit where the image leaves.
+    """Network for single images that stops at the exit at which the image leaves.
 
-    Made of `torch.cond`, so that exporters turn it into real branches.
+    It uses `torch.cond`, which exporters convert to conditional branches.
 
     Args:
         parts: Its segments.
@@ -148,16 +151,16 @@ class EarlyExitNetwork(nn.Module):
             image: `1 x C x S x S` pixels in [0, 1].
 
         Returns:
-            `1 x K` logits, `1` confidence and `1` number of the output where it left (int64, from 0).
+            Logits `1 x K`, confidence `1` and index of the output at which the image left, `1` (int64, from 0).
         """
         return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]))
 
     def _run_from(self, number: int, features: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Go on from an output; `doubt` is the product of all doubts so far."""
+        """Continue from an output; `doubt` is the product of `1 - confidence` over the exits so far."""
         passed_on, logits = self.parts[number](features)
         sure = sureness(logits, self.description, number)
         num_classes = self.description.num_classes
-        # A slice would keep the stride of the longer row, which exported branches must not differ in.
+        # A slice would keep the stride of the longer row, and exported branches must have equal strides.
         answer = logits if logits.shape[1] == num_classes else logits.index_select(1, torch.arange(num_classes))
         left_at = torch.full((1,), number, dtype=torch.int64)
         if number == len(self.parts) - 1:

@@ -1,4 +1,4 @@
-"""The table of a run's short trainings, as it lies in the run folder."""
+"""Table of a run's short trainings in the run folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER = [
 
 
 def read_shortlist(folder: Path) -> list[TrainedPoint]:
-    """Return the longest short training of each network for each goal; none where there is no short list.
+    """Return the longest short training of each network for each goal; empty without a short list.
 
     Args:
         folder: Folder of the short list.
@@ -43,7 +43,7 @@ def read_shortlist(folder: Path) -> list[TrainedPoint]:
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a short list as they are written; none where there is no short list.
+    """Return the raw rows of a short list; empty without a short list.
 
     Args:
         folder: Folder of the short list.

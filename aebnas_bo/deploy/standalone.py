@@ -1,4 +1,4 @@
-"""Networks trained alone from fresh weights and measured on the validation images; each is trained once and kept."""
+"""Networks trained from random weights and measured on the validation images; each is trained once and stored."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from aebnas_bo.training.training_loop import EpochReport, Recorder
 
 
 class StandaloneNetworks:
-    """Trains networks alone with the final recipe and keeps their exit tables.
+    """Trains networks from random weights with the final recipe and stores their exit tables.
 
     Args:
-        problem: The recipe, the images, the space the networks come from and the seed.
-        folder: Where tables are kept, one file per network; those already there are not trained again.
+        problem: Recipe, images, network space and seed.
+        folder: Folder of the tables, one file per network; networks with a file are not trained again.
     """
 
     def __init__(self, problem: Problem, folder: Path) -> None:
@@ -43,12 +43,12 @@ class StandaloneNetworks:
         self._store = TableStore(folder, self._fingerprint)
 
     def known_table(self, architecture: Architecture) -> ExitTable | None:
-        """Return the table of a network that was trained before, or `None`."""
+        """Return the stored table of a network, or `None`."""
         known = self._store.load(architecture.key)
         return known.table if known is not None else None
 
     def is_begun(self, architecture: Architecture) -> bool:
-        """Say whether a network's training is finished or has left a checkpoint."""
+        """Return whether a network's training is finished or has a checkpoint."""
         return self.known_table(architecture) is not None or self._checkpoint(architecture).exists()
 
     def train(
@@ -57,17 +57,17 @@ class StandaloneNetworks:
         on_epoch: Callable[[EpochReport], None],
         on_step: Callable[[float], object] = lambda _: None,
     ) -> ExitTable:
-        """Train a network and return its table over the validation images.
+        """Train a network and return its exit table over the validation images.
 
-        A training that was interrupted goes on from its checkpoint.
+        An interrupted training resumes from its checkpoint.
 
         Args:
             architecture: The network.
             on_epoch: Called after every epoch.
-            on_step: Called after every step with the epochs that are done, a part of the current one included.
+            on_step: Called after every step with the epochs done, including the fraction of the current one.
 
         Raises:
-            TrainingDivergedError: If training fails for good.
+            TrainingDivergedError: If training diverges repeatedly.
             EstimationError: If the network's outputs are not finite.
         """
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""What a teacher adds to a final training: its answers to the training images, mixed with the labels.
+"""Knowledge distillation in final training: outputs of a teacher on the training images, mixed with the labels.
 
-The answers are computed once, so that a large teacher costs a training nothing per epoch. Two kinds of teachers exist:
-the supernet's largest network, checked here against the trained network itself, and a plain network trained alone
+The outputs are computed once, so a large teacher does not slow down the epochs. Two kinds of teachers exist: the
+supernet's largest network, which is checked here against the network itself, and a plain network trained separately
 (`plain_baseline.network_teacher`).
 
 Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2, at temperature 1.
@@ -39,21 +39,21 @@ from aebnas_bo.training.training_loop import TrainingData
 
 TEACHER_FILE = "teacher.json"
 CALIBRATION_BATCH = 256
-PROBE_SHARE = 1 / 8  # of the epochs that the pupil is trained for by itself before the teacher is judged
+PROBE_SHARE = 1 / 8  # fraction of the student's epochs that it trains alone for the check of the teacher
 
 Teacher = Callable[[Tensor], Tensor]
-"""Takes `B x C x H x W` normalised images; gives `B x K` logits."""
+"""Function from `B x C x H x W` normalised images to `B x K` logits."""
 
 
 @dataclass(frozen=True)
 class TeacherCheck:
-    """What a teacher and its pupil get right of the same validation images, in percent.
+    """Validation accuracies of a teacher and its student in percent.
 
     Args:
         teacher: Accuracy of the teacher.
-        pupil: Accuracy of the pupil's final classifier after a short training by itself.
+        pupil: Accuracy of the student's final classifier after a short training alone.
         pupil_epochs: Epochs of that training.
-        sem: Binomial standard error of the pupil's accuracy.
+        sem: Binomial standard error of the student's accuracy.
     """
 
     teacher: float
@@ -63,14 +63,14 @@ class TeacherCheck:
 
     @property
     def is_useful(self) -> bool:
-        """Whether the teacher is more accurate by more than a standard error."""
+        """Whether the teacher is more accurate by more than one standard error."""
         return self.teacher > self.pupil + self.sem
 
     def __str__(self) -> str:
         verdict = "is used" if self.is_useful else "is not used"
         return (
-            f"teacher {verdict}: right for {self.teacher:.1f} % of the validation images, the network itself after "
-            f"{counted(self.pupil_epochs, 'epoch')} for {self.pupil:.1f} %"
+            f"teacher {verdict}: {self.teacher:.1f} % validation accuracy; the network itself has {self.pupil:.1f} % "
+            f"after {counted(self.pupil_epochs, 'epoch')}"
         )
 
 
@@ -78,16 +78,16 @@ class TeacherCheck:
 def with_answers(
     data: TrainingData, teacher: Teacher, *, splits: Splits, augmentation: AugmentationConfig, label_smoothing: float
 ) -> TrainingData:
-    """Return training data whose labels are, in equal parts, labels and a teacher's answers: `N x K` probabilities.
+    """Return training data with soft labels `N x K`: the mean of labels and a teacher's probabilities.
 
-    The teacher sees each image as it is and, where training mirrors images, mirrored too; the mean counts.
+    The teacher's probabilities are averaged over each image and, if training mirrors images, its mirror image.
 
     Args:
         data: The training images with `N` labels.
         teacher: The teacher.
-        splits: Holds means and deviations of the images.
-        augmentation: How training changes images at random.
-        label_smoothing: Smoothing of the labels.
+        splits: Means and standard deviations of the images.
+        augmentation: Augmentation of the training.
+        label_smoothing: Label smoothing.
     """
     answers = []
     for batch in torch.split(data.images, CALIBRATION_BATCH):
@@ -117,7 +117,7 @@ def largest_teacher(supernet: Supernet, problem: Problem) -> Teacher:
 
     Args:
         supernet: The trained supernet.
-        problem: Its space, which networks of it were trained, and the images of BatchNorm statistics.
+        problem: Network space, training settings and the images for BatchNorm statistics.
     """
     largest = extract(supernet, largest_trained(problem))
     images = MeasuringImages.of(problem.splits, problem.device)
@@ -134,13 +134,13 @@ def check_teacher(
     data: TrainingData,
     seed: int,
 ) -> TeacherCheck:
-    """Hold a teacher against its pupil, trained by itself for an eighth of its epochs with a schedule of its own.
+    """Compare a teacher with its student, which trains alone for an eighth of its epochs with a separate schedule.
 
     Args:
         teacher: The teacher.
-        architecture: The pupil.
-        recipe: How the pupil will be trained.
-        problem: Holds the fixed part of the space and the validation images.
+        architecture: The student.
+        recipe: Training recipe of the student.
+        problem: Skeleton of the space and validation images.
         data: The training images.
         seed: Seed of the training.
     """
@@ -163,12 +163,12 @@ def check_teacher(
 
 
 def stored_check(path: Path, fingerprint: str, check: Callable[[], TeacherCheck]) -> TeacherCheck:
-    """Return the check of a training, made once and kept, so that a training that was stopped goes on as it began.
+    """Return the stored check of a training, or make and store it, so that a resumed training uses the same result.
 
     Args:
-        path: JSON file of the training's folder.
-        fingerprint: Identifies the training.
-        check: Makes the check where none of this training is kept.
+        path: JSON file in the training's folder.
+        fingerprint: Fingerprint of the training.
+        check: Function that makes the check.
     """
     with suppress(CorruptStateError, ValidationError):  # missing or damaged
         document = read_sealed(path, "")

@@ -1,4 +1,4 @@
-"""What is shown and written of trained networks."""
+"""Tables of trained networks, for the terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ COLUMNS: tuple[Column, ...] = (
     ("validation (%)", lambda network: network.validation.accuracy, 2),
     ("test (%)", lambda network: network.test.accuracy, 2),
     ("average MACs (M)", lambda network: network.test.average_macs, 4),
-    ("passed branches free (M)", lambda network: network.test.average_macs_without_passed, 4),
+    ("without earlier branches (M)", lambda network: network.test.average_macs_without_passed, 4),
     ("worst case (M)", lambda network: network.test.worst_case_macs, 4),
 )
 
 
 def training_table(networks: Sequence[NetworkDescription], plain: Sequence[NetworkDescription] = ()) -> Table:
-    """Return a row per trained network and, of several, one of means with standard deviations.
+    """Return a table with a row per trained network and, for several, a row of means with standard deviations.
 
     Args:
-        networks: One architecture, trained by one recipe with one seed or several.
+        networks: One architecture, trained by one recipe with one or more seeds.
         plain: Plain networks to show below.
     """
     origin = networks[0].origin
@@ -50,7 +50,7 @@ def training_table(networks: Sequence[NetworkDescription], plain: Sequence[Netwo
 
 
 def _cell(networks: Sequence[NetworkDescription], column: Column) -> str:
-    """Return a figure of one network, or mean and standard deviation of several."""
+    """Format the figure of one network, or mean and standard deviation of several."""
     _, value_of, digits = column
     values = [value for network in networks if (value := value_of(network)) is not None]
     if not values:
@@ -60,7 +60,7 @@ def _cell(networks: Sequence[NetworkDescription], column: Column) -> str:
 
 
 def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[str]:
-    """Return a line for each other recipe a network was trained by, with validation accuracies, to choose by.
+    """Return a line with validation accuracies for each other recipe that a network was trained by.
 
     Args:
         networks: All trainings of one architecture.
@@ -79,11 +79,11 @@ def other_recipes(networks: Sequence[NetworkDescription], recipe: str) -> list[s
 
 
 def outputs_table(network: NetworkDescription) -> Table:
-    """Return a row per output of a network: what it costs and what it gets right of the test images."""
+    """Return a table with a row per output of a network: cost and accuracy on the test images."""
     table = Table(title=f"Its outputs on {counted(network.test.images, 'test image')}, seed {network.origin.seed}")
     table.title_justify = "left"
     table.add_column("output")
-    for name in ("threshold", "MACs (M)", "leaving (%)", "right of all (%)", "right of leaving (%)", "ECE (%)"):
+    for name in ("threshold", "MACs (M)", "exit rate (%)", "accuracy, all (%)", "accuracy, leaving (%)", "ECE (%)"):
         table.add_column(name, justify="right")
     for output, figures in zip(network.outputs, network.test.outputs, strict=True):
         leaving = "–" if figures.accuracy_of_leaving is None else f"{figures.accuracy_of_leaving:.2f}"
@@ -119,7 +119,7 @@ def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> Non
 
 
 def latency_table(rows: Sequence[Latency]) -> Table:
-    """Return times, and what early exits save of them and of MACs: against the network without exits, then itself."""
+    """Return a table of latencies with the savings of early exits in time and MACs."""
     table = Table(title="Milliseconds per batch of real images", title_justify="left")
     for name in ("runtime", "batch", "variant"):
         table.add_column(name, justify="right" if name == "batch" else "left")
@@ -139,15 +139,15 @@ def latency_table(rows: Sequence[Latency]) -> Table:
             )  # fmt: skip
         table.add_section()
     table.caption = (
-        "saved: median time and MACs against the same network without exits, as a plain network runs; forced: against "
-        "the early-exit network with every image sent to its last exit"
+        "saved: relative to the same network without exits, median time and MACs; forced: relative to the early-exit "
+        "network with every image sent to its last exit"
     )
     table.caption_justify = "left"
     return table
 
 
 def _share(value: float, of: float) -> str:
-    """Return what is saved of a value, in percent; negative where it is exceeded."""
+    """Return the saving relative to a value in percent; negative for an increase."""
     return f"{100 * (1.0 - value / of):.0f}"
 
 

@@ -1,4 +1,4 @@
-"""Trainings of a run's networks: one folder per architecture, seed and recipe."""
+"""Folders of trained networks: one per architecture, seed and recipe."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aebnas_bo.storage.tensor_metadata import load_metadata
 RECIPE_FILE = "recipe.json"
 CHECKPOINT_FILE = "training.safetensors"
 RECIPE_DIGITS = 6
-PLAIN = "plain"  # in the names of plain networks' folders
+PLAIN = "plain"  # prefix of the folders of plain networks
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training of an architecture.
+    """Identity of a training.
 
     Args:
-        key: Key of the architecture; of a plain network `plain-WIDTH`.
+        key: Key of the architecture; `plain-WIDTH` for a plain network.
         seed: Seed of the training.
-        recipe: Short hash of all settings, images and versions that its weights depend on besides key and seed.
-        fingerprint: Identifies all that its weights depend on.
+        recipe: Short hash of the settings, images and versions that the weights depend on, without key and seed.
+        fingerprint: Hash of everything the weights depend on.
     """
 
     key: str
@@ -39,11 +39,11 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network that was trained to the end.
+    """Fully trained network.
 
     Args:
-        folder: Where its files are.
-        description: What its file says of it.
+        folder: Folder of its files.
+        description: Description in its file.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class TrainedNetwork:
 
 
 def training_folder(folder: RunFolder, training: Training) -> Path:
-    """Return where a training is or will be: `KEY-seedN` the first of its seed, `KEY-seedN-RECIPE` the others.
+    """Return the folder of a training: `KEY-seedN` for the first of its seed, `KEY-seedN-RECIPE` for others.
 
     Args:
         folder: The run folder.
@@ -68,7 +68,7 @@ def training_folder(folder: RunFolder, training: Training) -> Path:
 
 
 def write_recipe(path: Path, training: Training, settings: dict[str, object]) -> None:
-    """Say in a training's folder which recipe it is of.
+    """Write the recipe of a training to its folder.
 
     Args:
         path: The training's folder.
@@ -80,15 +80,15 @@ def write_recipe(path: Path, training: Training, settings: dict[str, object]) ->
 
 
 def check_training(path: Path, description: NetworkDescription, training: Training) -> None:
-    """Check that a network file is of a training, and was not copied over that of another.
+    """Check that a network file belongs to a training.
 
     Args:
         path: The file.
-        description: What it says.
+        description: Description in the file.
         training: The training.
 
     Raises:
-        NetworkFileError: If it is of another training.
+        NetworkFileError: If it belongs to another training.
     """
     origin = description.origin
     if origin.fingerprint != training.fingerprint:
@@ -99,20 +99,20 @@ def check_training(path: Path, description: NetworkDescription, training: Traini
 
 
 def trained_networks(folder: RunFolder, key: str = "") -> list[TrainedNetwork]:
-    """Return a run's trained networks by key, seed and folder, without plain networks.
+    """Return a run's trained networks except plain ones, sorted by key, seed and folder.
 
     Args:
         folder: The run folder.
-        key: Of this network alone; of all by default.
+        key: Key of a network; by default all networks are returned.
 
     Raises:
-        NetworkFileError: If the file of one is damaged.
+        NetworkFileError: If a network file is damaged.
     """
     return _networks(folder, key or "[0-9a-f]*")  # a key is a hexadecimal number
 
 
 def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
-    """Return a run's trained plain networks by key, seed and folder.
+    """Return a run's trained plain networks, sorted by key, seed and folder.
 
     Args:
         folder: The run folder.
@@ -130,14 +130,14 @@ def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
 
 
 def _description(file: Path) -> NetworkDescription:
-    """Return what a network file says of its network, which is that of its folder."""
+    """Read the description in a network file, and check it against the name of its folder."""
     description = load_network(file)[1]
     is_plain = file.parent.name.startswith(f"{PLAIN}-")
     key = f"{PLAIN}-{plain_width(description.architecture)}" if is_plain else description.key
     name = f"{key}-seed{description.origin.seed}"
     if file.parent.name != name and not file.parent.name.startswith(f"{name}-"):
         raise NetworkFileError(
-            f"{file} holds network {description.key} with seed {description.origin.seed}, its folder is of another; "
+            f"{file} holds network {description.key} with seed {description.origin.seed}, unlike its folder; "
             f"move it to a folder {name}, or delete it and train again"
         )
     return description
@@ -147,7 +147,7 @@ def _fingerprint_in(path: Path) -> str | None:
     """Return the fingerprint of the training in a folder, `None` if there is none."""
     try:
         return str(read_sealed(path / RECIPE_FILE, "")["fingerprint"])
-    except (CorruptStateError, KeyError):  # of an earlier version, or damaged: the others say it too
+    except (CorruptStateError, KeyError):  # damaged, or from an earlier version: read it from the other files
         pass
     if (path / NETWORK_FILE).exists():
         return load_network(path / NETWORK_FILE)[1].origin.fingerprint

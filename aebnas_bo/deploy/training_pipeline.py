@@ -1,4 +1,4 @@
-"""From one network of a study to a trained one: weights, thresholds tuned on validation images, test figures."""
+"""Final training of a network of a study: weights, thresholds tuned on validation images, test figures."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ CALIBRATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Candidate:
-    """One network of a study, about to be trained to the end.
+    """Network of a study selected for final training.
 
     Args:
         folder: The run folder.
-        problem: The study's images and space, and its configuration with what was changed for this training.
-        observed: What was chosen, at which thresholds.
-        goal: What thresholds are tuned for once it is trained.
+        problem: The study's images and space, and its configuration with the changes for this training.
+        observed: The selected observation.
+        goal: Goal of threshold tuning after training.
     """
 
     folder: RunFolder
@@ -83,7 +83,7 @@ class Candidate:
 
     @property
     def measurable(self) -> Measurable:
-        """What its figures are measured with."""
+        """Everything needed to measure its figures."""
         final = self.problem.for_final_training
         return Measurable(
             architecture=self.architecture,
@@ -108,20 +108,20 @@ def choose_candidate(
     goal: TuningGoal | None = None,
     splits: Splits | None = None,
 ) -> Candidate:
-    """Open a run folder and choose one of its networks.
+    """Open a run folder and select one of its networks.
 
     Args:
         folder: A folder that holds a study, finished or not.
-        selection: Which network.
-        settings: `section.key=value` strings; of `final_training`, `shortlist`, `data.root`, `device` and `num_threads`
-            only.
-        goal: What its thresholds are tuned for once it is trained; `None` for what it is chosen by, within the limits
-            of the search.
-        splits: The images, where they are at hand; `None` loads them.
+        selection: Selection of the network.
+        settings: `section.key=value` strings for `final_training`, `shortlist`, `data.root`, `device` and
+            `num_threads`.
+        goal: Goal of threshold tuning after training; `None` derives it from the selection, within the limits of the
+            search.
+        splits: The images; `None` loads them.
 
     Raises:
-        UsageError: If the folder holds no study, nothing meets the selection, or the network cannot meet the goal.
-        ConfigError: If another setting is to be changed, one is wrong, or one needs a supernet that the study has not.
+        UsageError: If the folder holds no study, no network meets the selection, or the network cannot meet the goal.
+        ConfigError: If a setting is invalid, must not be changed, or needs a supernet that the study does not have.
         DataError: If the images cannot be read.
         CorruptStateError: If the images are not those of the study.
     """
@@ -136,18 +136,18 @@ def choose_candidate(
     problem = Problem.load(config) if splits is None else Problem.of(config, splits)
     if supernet_fingerprint(config, problem.splits.data_hash) != record.fingerprint:
         raise CorruptStateError(
-            f"{folder.path}: the images or this program changed since the study began; give its images with "
-            "--set data.root=PATH, or start another search"
+            f"{folder.path}: the images or this program changed since the study was created; set the folder of its "
+            "images with --set data.root=PATH, or start another search"
         )
     check_points(trials, problem.space.search_space, folder.study)
     candidate = Candidate(folder, problem, observed, goal or tuning_goal_of(selection, observed, record.objectives))
-    if goal is not None:  # a search's own limit may lie below the network, chosen all the same
+    if goal is not None:  # the limit of the search may be infeasible for a network selected regardless
         check_goal(goal, observed.key, candidate.costs)
     return candidate
 
 
 def training_of(candidate: Candidate, seed: int) -> Training:
-    """Return which training of a candidate a seed stands for.
+    """Return the identity of a candidate's training.
 
     Args:
         candidate: The network, with the configuration of its training.
@@ -157,7 +157,7 @@ def training_of(candidate: Candidate, seed: int) -> Training:
     recipe = final_recipe(candidate.problem)
     study = supernet_fingerprint(config, candidate.problem.splits.data_hash)
     identity = recipe_identity(recipe, config)
-    is_calibrated = recipe.teacher_source == "supernet"  # as networks are for an estimate
+    is_calibrated = recipe.teacher_source == "supernet"  # BatchNorm of the teacher, as for estimates
     teacher = [ESTIMATION_VERSION] if is_calibrated else []
     return Training(
         key=key,
@@ -168,20 +168,20 @@ def training_of(candidate: Candidate, seed: int) -> Training:
 
 
 def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress: RunProgress) -> NetworkDescription:
-    """Train a network, tune its thresholds and measure it; trained weights and unfinished training are taken up.
+    """Train a network, tune its thresholds and measure it; finished weights are reused, unfinished training resumed.
 
     Args:
         candidate: The network.
         seed: Seed of the training.
-        is_again: Whether to train again where this network is trained with this seed and recipe.
+        is_again: Whether to repeat a finished training with this seed and recipe.
         progress: Shows the epochs.
 
     Returns:
-        What was written beside the weights into the folder that `training_folder` names.
+        The description, which is also written to the folder that `training_folder` names.
 
     Raises:
         RunFolderInUseError: If another process trains it with this seed.
-        TrainingDivergedError: If training fails for good.
+        TrainingDivergedError: If training diverges repeatedly.
         NetworkFileError: If the network's file is damaged.
     """
     problem = candidate.problem
@@ -199,10 +199,10 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
             progress.message(f"{candidate.observed.key}, seed {seed}: already trained; only thresholds are tuned")
         else:
             if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
-                checkpoint.unlink()  # an earlier version began another recipe here
+                checkpoint.unlink()  # left by an earlier version with another recipe
             subnet = _train(candidate, recipe, training, checkpoint=checkpoint, progress=progress)
         look = look_of(training.key, seed, training.recipe, goal=candidate.goal)
-        others = note_look(candidate.folder, look)  # before, so that an interrupted look is noted too
+        others = note_look(candidate.folder, look)  # recorded first, so that an interrupted measurement counts too
         origin = origin_of(problem.for_final_training, recipe, training)
         description, points = describe_network(candidate.measurable, subnet, origin, device=problem.device)
         description = description.model_copy(update={"earlier_test_looks": others})
@@ -216,9 +216,9 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
 
 
 def final_recipe(problem: Problem) -> FinalTrainingConfig:
-    """Return the final recipe; a learned confidence is trained on as it was in the supernet.
+    """Return the final recipe, with the joint loss of the supernet if confidence is learned.
 
-    Without a teacher where the supernet had the joint loss, by which its final exit knows hard images alone.
+    A supernet trained with the joint loss is not used as a teacher, because its final exit learned hard images only.
     """
     config = problem.config
     recipe = config.final_training

@@ -1,1 +1,1 @@
-"""From an architecture and thresholds to accuracy with its standard error and average MACs."""
+"""Estimation of accuracy, its standard error and average MACs from an architecture and thresholds."""

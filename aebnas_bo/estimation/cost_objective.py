@@ -1,4 +1,4 @@
-"""Costs that a search may minimise beside accuracy and average MACs: latency, or one of a user's own."""
+"""Additional costs to minimise: latency, or a user's own cost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ TAKEN = ("accuracy", "average_macs", LATENCY)
 
 
 class CostObjective(Protocol):
-    """A cost of an image, which depends on where the image leaves; its mean over images is minimised.
+    """Interface for a cost per image that depends on the exit; the search minimises its mean over images.
 
-    Attributes of a class will do for the properties. It may also have `limit`, the highest admissible mean.
+    Class attributes may take the place of the properties. The optional attribute `limit` is the highest admissible
+    mean.
     """
 
     @property
@@ -32,12 +33,12 @@ class CostObjective(Protocol):
 
     @property
     def reference(self) -> float:
-        """Mean cost above which a network counts for nothing in the hypervolume."""
+        """Coordinate of the hypervolume reference point; networks with a higher mean cost add nothing."""
 
     def costs(self, architecture: Architecture, skeleton: Skeleton) -> Sequence[float]:
-        """Return what an image costs that leaves at each active exit, in order, and at the final classifier.
+        """Return the cost of an image for leaving at each active exit, in order, and at the final classifier.
 
-        A cost of the whole network, such as its size, is the same number for all of them.
+        A cost of the whole network, such as its size, is the same number for all outputs.
 
         Args:
             architecture: The network.
@@ -47,11 +48,11 @@ class CostObjective(Protocol):
 
 @dataclass(frozen=True)
 class LatencyCost:
-    """Milliseconds per image, added up from measured parts.
+    """Latency in milliseconds per image, summed over measured parts.
 
     Args:
-        prices: Nanoseconds of each part.
-        reference: As for `CostObjective`; not used by estimates.
+        prices: Latency of each part in nanoseconds.
+        reference: See `CostObjective.reference`; estimates do not use it.
     """
 
     prices: LatencyPrices
@@ -60,15 +61,15 @@ class LatencyCost:
     unit: str = "ms"
 
     def costs(self, architecture: Architecture, skeleton: Skeleton) -> Sequence[float]:
-        """Return milliseconds, as `CostObjective.costs` says."""
+        """Return the latency of each output in milliseconds; see `CostObjective.costs`."""
         return [price / NANOSECONDS_PER_MS for price in priced(architecture, skeleton, self.prices).cumulative]
 
 
 def check_cost(cost: CostObjective) -> None:
-    """See that the name and the reference of a user's objective can be used.
+    """Check the name and the reference value of a user's objective.
 
     Raises:
-        ConfigError: If they cannot.
+        ConfigError: If one of them is invalid.
     """
     if not cost.name.isidentifier() or cost.name in TAKEN:
         raise ConfigError(
@@ -79,10 +80,10 @@ def check_cost(cost: CostObjective) -> None:
 
 
 def costs_of(cost: CostObjective, architecture: Architecture, skeleton: Skeleton) -> list[float]:
-    """Return the costs of a network's outputs, checked.
+    """Compute and check the costs of a network's outputs.
 
     Raises:
-        EstimationError: If there is not one finite cost of at least 0 for every output.
+        EstimationError: If an output has no finite, non-negative cost.
     """
     found = [float(one) for one in cost.costs(architecture, skeleton)]
     outputs = len(architecture.active_exits) + 1

@@ -1,4 +1,4 @@
-"""The outcome of one evaluation, in natural units."""
+"""Result of one evaluation, in natural units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RawData = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean of a metric and its standard error (0 where it is exact)."""
+    """Mean of a metric and its standard error (0 if the mean is exact)."""
 
     mean: float
     sem: float = 0.0
@@ -20,14 +20,14 @@ class Measurement:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A network at given thresholds; without exits, just its metrics.
+    """Metrics of a network at given thresholds; without exits, only its metrics.
 
     Args:
         metrics: Mean of each metric.
         sems: Standard error of each metric.
-        exit_rates: Share of the images that leave at each output: `exit1`, `exit2` ... and `final`.
-        thresholds: Threshold of each exit that is run, by parameter name.
-        calibrations: How each output was calibrated; empty if none was.
+        exit_rates: Fraction of images that leave at each output: `exit1`, `exit2` ... and `final`.
+        thresholds: Threshold of each active exit, by parameter name.
+        calibrations: Calibration of each output; empty without temperature scaling.
     """
 
     metrics: Mapping[str, float]
@@ -38,7 +38,7 @@ class OperatingPoint:
 
     @property
     def exit_figures(self) -> dict[str, float]:
-        """Exit rates, calibrations and thresholds by the names of their columns in tables."""
+        """Exit rates, calibrations and thresholds, by column name."""
         figures = {f"{output}_rate": rate for output, rate in self.exit_rates.items()}
         for output, one in self.calibrations.items():
             values = (one.temperature, one.error_before, one.error_after)
@@ -47,22 +47,22 @@ class OperatingPoint:
 
 
 def calibration_columns(output: str) -> tuple[str, str, str]:
-    """Return the names of an output's columns for temperature and calibration error before and after."""
+    """Return the column names of an output's temperature and of its calibration error before and after scaling."""
     return f"{output}_temperature", f"{output}_calibration_error_before", f"{output}_calibration_error_after"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What was found about one point; an estimator that knows no exits gives key and metrics alone.
+    """Result of one evaluation; an estimator without exits sets only key and metrics.
 
     Args:
         key: Key of the architecture.
         metrics: Measurement of each metric by name.
-        exit_rates: As `OperatingPoint` has them.
-        thresholds: As `OperatingPoint` has them.
-        calibrations: As `OperatingPoint` has them.
-        further: The same network at other thresholds, whose figures its evaluation reveals at no cost. Those thresholds
-            are parameters of the space; all other parameters are the point's.
+        exit_rates: See `OperatingPoint`.
+        thresholds: See `OperatingPoint`.
+        calibrations: See `OperatingPoint`.
+        further: Further operating points of the network, which the evaluation yields at no extra cost. They differ from
+            the point only in thresholds that are parameters of the space.
     """
 
     key: str
@@ -74,12 +74,12 @@ class Estimate:
 
     @property
     def points(self) -> tuple[OperatingPoint, ...]:
-        """The network as proposed, then at the further thresholds."""
+        """The proposed operating point, followed by the further ones."""
         means = {name: measurement.mean for name, measurement in self.metrics.items()}
         sems = {name: measurement.sem for name, measurement in self.metrics.items()}
         return OperatingPoint(means, sems, self.exit_rates, self.thresholds, self.calibrations), *self.further
 
     @property
     def raw_data(self) -> RawData:
-        """`{metric: (mean, sem)}`, as `ax.api.Client.complete_trial` takes it."""
+        """`{metric: (mean, sem)}`, the format of `ax.api.Client.complete_trial`."""
         return {name: (measurement.mean, measurement.sem) for name, measurement in self.metrics.items()}

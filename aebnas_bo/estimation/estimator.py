@@ -1,4 +1,4 @@
-"""What the search asks of whatever can judge a point."""
+"""Interface for estimators."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from aebnas_bo.space.search_space import Point, SearchSpace
 
 
 class Estimator(Protocol):
-    """Judges points of one search space; equal points get equal estimates.
+    """Interface for estimators, which evaluate points of one search space; equal points get equal estimates.
 
-    `aebnas_bo.testing.estimator_contract` holds tests every implementation should pass.
+    `aebnas_bo.testing.estimator_contract` holds tests that every implementation should pass.
     """
 
     @property
     def search_space(self) -> SearchSpace:
-        """The space whose points it judges."""
+        """The space of the points that the estimator evaluates."""
 
     def estimate(self, point: Point) -> Estimate:
-        """Judge one point.
+        """Evaluate one point.
 
-        An error fails the trial, except one of storage or memory (`OSError`, `MemoryError`, SQL): that stops the
-        search, and resuming evaluates the trial again. An `EstimationError` fails the trial whatever caused it.
+        An exception fails the trial. Errors of storage or memory (`OSError`, `MemoryError`, SQL) stop the search
+        instead, and resuming evaluates the trial again. An `EstimationError` always fails the trial.
 
         Args:
             point: A point of the space, canonical or not.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
-            EstimationError: If the point cannot be judged.
+            EstimationError: If the point cannot be evaluated.
         """

@@ -1,4 +1,4 @@
-"""What is known of average costs before any image was seen: what leaving at each exit costs."""
+"""Cost of leaving at each exit, which needs no evaluation: the known part of average costs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.plan import ConvPlan, branch_plan, head_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 
-MOST_CACHED = 200_000  # costs of one part; an integer and a short key each
-
-Levels = npt.NDArray[np.int16]  # n x d; what continuous columns hold does not matter
+MOST_CACHED = 200_000  # costs of one part; each entry is an integer and a short key
+Levels = npt.NDArray[np.int16]  # n x d; values in continuous columns are ignored
 PricesOfRows = npt.NDArray[np.int64]  # n
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A stage, a branch or an end of a network: what its cost depends on, and the costs that are known already.
+    """Stage, branch, stem or head of a network, with a cache of its costs.
 
     Args:
-        columns: Columns of the genes it depends on.
-        count: Prices it in a network of such genes.
+        columns: Columns of the genes that determine its cost.
+        count: Function from these genes to the cost of the part.
     """
 
     columns: list[int]
@@ -51,16 +50,16 @@ class _Part:
 
 
 class ExitPrices:
-    """What leaving at each exit costs, at encoded points of a network space; see `surrogates.known_costs`.
+    """Cost of leaving at each exit, for encoded points of a network space; see `surrogates.known_costs`.
 
-    What a stage or a branch costs depends on its own parameters, the resolution and the width of the stage before, so
-    the costs of parts are remembered and those of networks added up: candidates of one proposal share most parts.
+    The cost of a stage or branch depends on its own parameters, the resolution and the width of the previous stage. The
+    costs of parts are cached and summed per network, because candidates of one proposal share most parts.
 
     Args:
         space: The space whose `search_space.encode` wrote the rows.
-        prices: What each part costs.
-        outcome: Name of the average cost among the metrics.
-        unit: How much of the prices makes one of the metric's unit.
+        prices: Cost of each part.
+        outcome: Name of the metric whose average these costs determine.
+        unit: Number of price units in one unit of the metric.
     """
 
     def __init__(self, space: NetworkSpace, prices: PartPrices, *, outcome: str, unit: float) -> None:
@@ -95,7 +94,7 @@ class ExitPrices:
         return _Part(columns, count)
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Return the costs of every exit and of the last one, `n x (E + 1)`, of canonical rows, `n x d`."""
+        """Return the costs of all exits and of the final classifier, `n x (E + 1)`, for canonical rows, `n x d`."""
         levels = X.detach().cpu().numpy().astype(np.int16)
 
         def genes_of(row: int) -> Point:
@@ -112,7 +111,7 @@ class ExitPrices:
         return torch.from_numpy(costs).to(X) / self._unit
 
     def _input_of(self, genes: Point, number: int) -> tuple[int, int]:
-        """Return channels and side of what a stage, counted from 1, reads; one more than there are for the head."""
+        """Return channels and side of a stage's input; stages count from 1, and the head follows the last stage."""
         skeleton = self._space.skeleton
         side = self._space.resolution(genes)
         for stride in (skeleton.stem_stride, *skeleton.stage_strides[: number - 1]):
@@ -153,10 +152,10 @@ class ExitPrices:
 
 
 def exit_macs(space: NetworkSpace) -> ExitPrices:
-    """Return the MACs, in millions, of leaving at each exit."""
+    """Return the costs of leaving at each exit in millions of MACs."""
     return ExitPrices(space, MacsPrices(space.skeleton), outcome="average_macs", unit=MACS_PER_MILLION)
 
 
 def exit_latencies(space: NetworkSpace, latencies: LatencyPrices) -> ExitPrices:
-    """Return the milliseconds of leaving at each exit."""
+    """Return the costs of leaving at each exit in milliseconds."""
     return ExitPrices(space, latencies, outcome="latency_ms", unit=NANOSECONDS_PER_MS)

@@ -1,4 +1,4 @@
-"""An estimator given from Python, in place of the shared weights of a supernet."""
+"""Adapter for an estimator passed from Python, which is used instead of a supernet."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import Point, SearchSpace
 
 MakeEstimator = Callable[[NetworkSpace], Estimator]
-"""Makes an estimator for a space of networks; a class with such a constructor is one."""
+"""Function that constructs an estimator for a network space, such as a class with this constructor."""
 
 
 class GivenEstimator:
-    """A user's estimator, whose estimates are completed by what follows from the point.
+    """Wrapper of a user's estimator that adds key, thresholds and exit rates to its estimates.
 
     Args:
-        estimator: Judges the points of the space.
-        space: The space of networks.
+        estimator: Estimator of points of the space.
+        space: The network space.
     """
 
     def __init__(self, estimator: Estimator, space: NetworkSpace) -> None:
@@ -35,18 +35,18 @@ class GivenEstimator:
 
     @property
     def search_space(self) -> SearchSpace:
-        """The flat space whose points are judged."""
+        """The flat search space of the estimator."""
         return self._space.search_space
 
     def estimate(self, point: Point) -> Estimate:
         """Return the user's estimate under the key of the network.
 
-        Thresholds are those of the point where the estimate has none. Exit rates may be left out; of some, the others
-        are 0.
+        An estimate without thresholds gets those of the point. Exit rates are optional; if only some are given, the
+        others are 0.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
-            EstimationError: If the result is no `Estimate`, or names an output or a threshold that there is not.
+            EstimationError: If the result is not an `Estimate`, or names an unknown output or threshold.
         """
         architecture = self._space.architecture(point)
         found: object = self._estimator.estimate(point)
@@ -86,26 +86,26 @@ class GivenEstimator:
 
 
 def given_estimator(given: Estimator | MakeEstimator, space: NetworkSpace) -> GivenEstimator:
-    """Return a user's estimator for a space of networks.
+    """Wrap a user's estimator for a network space.
 
     Args:
-        given: The estimator, or what makes it from the space, such as its class.
-        space: The space of networks.
+        given: The estimator, or a function that constructs it from the space, such as its class.
+        space: The network space.
 
     Raises:
-        ConfigError: If it is no estimator, or judges points of another space.
+        ConfigError: If it is not an estimator, or belongs to another space.
     """
     is_maker = isinstance(given, type) or not hasattr(given, "estimate")
     made = cast(Estimator, given(space) if is_maker and callable(given) else given)
     if not (callable(getattr(made, "estimate", None)) and isinstance(getattr(made, "search_space", None), SearchSpace)):
         raise ConfigError(
-            "estimator: expected an object with search_space and estimate(point), or a class that makes one from the "
-            f"space of networks, got {type(made).__name__}"
+            "estimator: expected an object with search_space and estimate(point), or a class whose constructor takes "
+            f"the network space, got {type(made).__name__}"
         )
     if made.search_space != space.search_space:
         raise ConfigError(
-            f"estimator {type(made).__name__} judges points of another space than that of the study's networks; give "
-            "its class, which is made from the study's space (an aebnas_bo.NetworkSpace). Any other space can be "
-            "searched with aebnas_bo.ax_client"
+            f"estimator {type(made).__name__} has a search space other than the study's; pass its class, which is "
+            "constructed with the study's space (an aebnas_bo.NetworkSpace). To search another space, use "
+            "aebnas_bo.ax_client"
         )
     return GivenEstimator(made, space)

@@ -1,10 +1,10 @@
-"""Milliseconds of a network without running it: the parts of all networks of a space are measured once and added up.
+"""Latency of a network without running it: the parts of all networks of a space are measured once and summed.
 
-What runs one after another takes as long as its parts together, if every part is timed as the network runs it: a single
-image, BatchNorm folded, the same number format and layout, threads fixed (the lookup table of Once-for-All and FBNet).
-Between other parts each takes somewhat longer than run after run, when its weights lie in the processor's cache; one
-factor makes up for that, fitted to a few whole networks timed among the parts (`latency_timing.py`). Decoding,
-normalising and resizing an image are not counted.
+The latency of a sequential network is the sum over its parts, if each part is timed under deployment conditions: a
+single image, BatchNorm folded, equal dtype and memory format, a fixed number of threads (the lookup table of
+Once-for-All and FBNet). Within a network, a part takes longer than in repeated runs, which keep its weights in the
+processor's cache. One factor corrects for this; it is fitted to a few whole networks timed together with the parts
+(`latency_timing.py`). Decoding, normalising and resizing an image are not counted.
 
 References:
     H. Cai, C. Gan, T. Wang, Z. Zhang, S. Han. Once-for-All: Train One Network and Specialize it for Efficient
@@ -49,12 +49,12 @@ SHOWN = 3  # missing parts that a message names
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a network, ready to be timed.
+    """Part of a network that can be timed.
 
     Args:
-        name: Says everything its time depends on.
-        build: Makes the module.
-        shape: What it reads: channels and side in pixels, or the number of logits.
+        name: Name that includes everything its latency depends on.
+        build: Function that constructs the module.
+        shape: Shape of its input: channels and side in pixels, or the number of logits.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Part:
 
 
 class LatencyTable(FrozenModel):
-    """Measured times of parts, and what they were measured on.
+    """Table of measured latencies, with the machine they were measured on.
 
     Args:
         format: Version of the file.
@@ -71,8 +71,8 @@ class LatencyTable(FrozenModel):
         device: `cpu` or `cuda`.
         num_threads: CPU threads.
         torch: Version of PyTorch.
-        factor: How much longer whole networks take than their parts.
-        nanoseconds: Time of each part for one image, by the part's name.
+        factor: Ratio of the latency of whole networks to the sum over their parts.
+        nanoseconds: Latency of each part for one image, by the part's name.
     """
 
     format: Literal[1] = 1
@@ -88,21 +88,21 @@ class LatencyTable(FrozenModel):
         """Read a table.
 
         Raises:
-            ConfigError: If the file cannot be read, or is none of ours.
+            ConfigError: If the file cannot be read, or is not a latency table.
         """
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a table of latencies") from error
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a latency table") from error
         except ValidationError as error:
             raise ConfigError(
-                f"{path}: is no table of latencies of this version ({first_problem(error)}); measure it again with "
+                f"{path}: is not a latency table of this version ({first_problem(error)}); measure it again with "
                 "`aebnas-bo latency-table`"
             ) from error
 
     @property
     def key(self) -> str:
-        """Key of all that it holds."""
+        """Hash of the contents."""
         return content_key(self.model_dump(mode="json"))
 
     def check_covers(self, parts: Iterable[Part]) -> None:
@@ -115,19 +115,19 @@ class LatencyTable(FrozenModel):
         if missing:
             names = "; ".join(missing[:SHOWN]) + ("; ..." if len(missing) > SHOWN else "")
             raise ConfigError(
-                f"the table of latencies lacks {counted(len(missing), 'part')} of this space ({names}); "
+                f"the latency table lacks {counted(len(missing), 'part')} of this space ({names}); "
                 "measure it for this space and these images with `aebnas-bo latency-table`"
             )
 
 
 @dataclass(frozen=True)
 class LatencyPrices:
-    """Nanoseconds of the parts of a network, from a table; see `space.macs.PartPrices`.
+    """Latencies of a network's parts in nanoseconds, from a table; see `space.macs.PartPrices`.
 
     Args:
         table: The table.
         skeleton: The fixed part of the space.
-        confidence: How sure an exit is; working that out and comparing it with a threshold is part of a branch.
+        confidence: Confidence measure; its computation and the comparison with a threshold count as part of a branch.
     """
 
     table: LatencyTable
@@ -135,21 +135,21 @@ class LatencyPrices:
     confidence: ConfidenceName
 
     def stem(self, plan: ConvPlan) -> int:
-        """Return the time of the stem."""
+        """Return the latency of the stem."""
         return self._sum([_stem(plan, self.skeleton.activation)])
 
     def stage(self, blocks: Sequence[BlockPlan]) -> int:
-        """Return the time of one backbone stage."""
+        """Return the latency of one backbone stage."""
         return self._sum(_block(block, self.skeleton.activation) for block in blocks)
 
     def branch(self, plan: BranchPlan) -> int:
-        """Return the time of an exit branch, up to knowing whether the image leaves."""
+        """Return the latency of an exit branch, including the exit decision."""
         skeleton = self.skeleton
         classifier = _classifier(plan.classifier_channels, plan.classifier_side, skeleton.exit_outputs)
         return self._sum([*map(_layer, plan.layers), classifier, _decision(self.confidence, skeleton)])
 
     def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
-        """Return the time of head and final classifier."""
+        """Return the latency of head and final classifier."""
         return self._sum(_head(plan, channels=channels, side=side, skeleton=self.skeleton))
 
     def _sum(self, parts: Iterable[Part]) -> int:
@@ -157,12 +157,12 @@ class LatencyPrices:
         names = [part.name for part in parts]
         missing = [name for name in names if name not in known]
         if missing:
-            raise EstimationError(f"the table of latencies lacks {missing[0]}")
+            raise EstimationError(f"the latency table lacks {missing[0]}")
         return round(self.table.factor * sum(known[name] for name in names))
 
 
 def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]:
-    """Return every part that a network of a space may have, each once."""
+    """Return the distinct parts of all networks of a space."""
     skeleton, declaration = space.skeleton, space.declaration
     found: dict[str, Part] = {}
 
@@ -198,10 +198,10 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
 
 
 def _branch_parts(space: NetworkSpace, position: int, *, channels: int, side: int) -> list[Part]:
-    """Return the parts of all branches that an exit may have behind features of so many channels and pixels a side."""
+    """Return the parts of all branches of an exit whose input has the given number of channels and side in pixels."""
     choices, skeleton = space.declaration.exits[position], space.skeleton
     found: list[Part] = []
-    states = {(channels, side)}  # of what comes out of the layers so far
+    states = {(channels, side)}  # possible output shapes of the layers so far
     for depth in range(1, max(choices.depths, default=0) + 1):
         if depth in choices.depths:
             found += [_classifier(*state, skeleton.exit_outputs) for state in states]
@@ -221,7 +221,7 @@ def _branch_parts(space: NetworkSpace, position: int, *, channels: int, side: in
 
 
 class Decision(nn.Module):
-    """What follows a branch: how sure it is, and whether that is enough."""
+    """Exit decision after a branch: computes the confidence and compares it with a threshold."""
 
     def __init__(self, name: ConfidenceName, num_classes: int) -> None:
         super().__init__()
@@ -234,14 +234,14 @@ class Decision(nn.Module):
 
 
 def _text(plan: ConvPlan) -> str:
-    """Return everything a convolution's time depends on."""
+    """Return a text with everything the latency of a convolution depends on."""
     kind = " depthwise" if plan.is_depthwise else ""
     stride = f"/{plan.stride}" if plan.stride > 1 else ""
     return f"{plan.in_channels}-{plan.out_channels} {plan.kernel}x{plan.kernel}{stride}{kind} to {plan.side}"
 
 
 def _input(plan: ConvPlan) -> tuple[int, int, int]:
-    side = plan.side * plan.stride  # that of an odd image may be 1 less, with an output of the same size
+    side = plan.side * plan.stride  # an odd input may be 1 smaller with the same output size
     return plan.in_channels, side, side
 
 

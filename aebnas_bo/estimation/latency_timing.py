@@ -1,4 +1,4 @@
-"""Timing the parts of a space's networks, and a few whole ones, on this machine."""
+"""Timing of the parts of a space's networks, and of a few whole networks, on this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
-with without_remarks():  # on importing it, of compilers that nobody needs here
+with without_remarks():  # the import warns about missing compilers, which are not needed
     from torch.utils.benchmark import Timer
 
-TURNS = 10  # through all parts; a busy moment of the machine hits some turns of a few parts
-RUNS = 8  # of a part in each turn
-WARM_UP = 3  # runs of a part that are not counted
-WHOLE_NETWORKS = 12  # timed for the factor
+TURNS = 10  # passes over all parts; a short load on the machine affects only some passes of a few parts
+RUNS = 8  # runs of a part in each pass
+WARM_UP = 3  # runs of a part before timing
+WHOLE_NETWORKS = 12  # networks timed to fit the factor
 
 
 def measure_space(
@@ -37,14 +37,14 @@ def measure_space(
     num_threads: int,
     on_part: Callable[[int, int], None] = lambda *_: None,
 ) -> LatencyTable:
-    """Time every part of a space's networks on this machine.
+    """Measure the latency table of a space on this machine.
 
     Args:
         space: The space.
-        confidence_name: How sure an exit is.
+        confidence_name: Confidence measure.
         device: `cpu` or `cuda`.
         num_threads: CPU threads.
-        on_part: Called with the number of timings so far, and of all.
+        on_part: Called with the number of timings done and the total.
     """
     generator = np.random.default_rng(0)
     architectures = [space.architecture(space.search_space.sample(generator)) for _ in range(WHOLE_NETWORKS)]
@@ -68,15 +68,16 @@ def measure_space(
 def time_parts(
     parts: Sequence[Part], *, device: str, num_threads: int, on_part: Callable[[int, int], None] = lambda *_: None
 ) -> dict[str, int]:
-    """Return the nanoseconds of each part, by its name.
+    """Return the latency of each part in nanoseconds, by name.
 
-    The least over `TURNS` turns through all parts of the mean of `RUNS` runs: other work on the machine only adds.
+    Each pass over all parts times the mean of `RUNS` runs. The result is the minimum over `TURNS` passes, because other
+    load on the machine can only increase a time.
 
     Args:
-        parts: What to time.
+        parts: The parts to time.
         device: `cpu` or `cuda`.
         num_threads: CPU threads.
-        on_part: Called with the number of timings so far, and of all.
+        on_part: Called with the number of timings done and the total.
     """
     times: list[list[float]] = [[] for _ in parts]
     with torch.no_grad():
@@ -95,7 +96,7 @@ def time_parts(
 
 
 def _ready(part: Part, device: str) -> tuple[nn.Module, Tensor]:
-    """Return a part as a deployed network runs it, and an input."""
+    """Return a part as deployed networks run it, and an input."""
     module = part.build().eval()
     fold_batchnorm(module)
     example = torch.rand(1, *part.shape)
@@ -113,7 +114,7 @@ def _processor() -> str:
 
 
 class _Passed(nn.Module):
-    """A network all of whose exits an image passes."""
+    """Network whose images pass all exits."""
 
     def __init__(self, subnet: Subnet, decision: Decision) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ class _Passed(nn.Module):
 
 
 def whole_network(architecture: Architecture, skeleton: Skeleton, confidence_name: ConfidenceName) -> Part:
-    """Return a network of random weights, passed by an image to its last exit, as if it were a part."""
+    """Return a whole network with random weights as a part; its images pass all exits."""
 
     def build() -> nn.Module:
         return _Passed(Subnet(architecture, skeleton), Decision(confidence_name, skeleton.num_classes))

@@ -1,4 +1,4 @@
-"""One network over calibration and validation images: confidences and right answers of every output."""
+"""Evaluation of one network on calibration and validation images: confidence and correctness of every output."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from aebnas_bo.supernet.subnet import Subnet
 
 @dataclass(frozen=True, eq=False)
 class MeasuringImages:
-    """Normalised images that networks are measured with.
+    """Normalised calibration and validation images.
 
     Args:
-        calibration_images: For BatchNorm statistics and temperatures, `N x C x H x W`.
+        calibration_images: Images for BatchNorm statistics and temperatures, `N x C x H x W`.
         calibration_labels: Their classes, `N`.
-        images: Those accuracy is measured on, `B x C x H x W`.
+        images: Images for accuracy, `B x C x H x W`.
         labels: Their classes, `B`.
     """
 
@@ -38,7 +38,7 @@ class MeasuringImages:
 
     @classmethod
     def of(cls, splits: Splits, device: str) -> Self:
-        """Take the calibration and the validation split."""
+        """Return the calibration and validation splits on a device."""
         return cls(
             calibration_images=normalize(splits.calibration.images, splits.mean, splits.std, device=device),
             calibration_labels=splits.calibration.labels.to(device),
@@ -55,13 +55,14 @@ def measure(
 
     Args:
         subnet: The network.
-        images: What it is measured with.
+        images: Calibration and validation images.
         macs: Cost of leaving at each of its `E` outputs.
         key: The architecture's key, for messages.
         config: Confidence measure, exit rule and batch size.
 
     Returns:
-        The table over the `B` images, and how each output was calibrated; nothing where none was asked for.
+        The exit table over the `B` images and the calibration of each output; the latter is empty without temperature
+        scaling.
 
     Raises:
         EstimationError: If the network's outputs are not finite.
@@ -94,7 +95,7 @@ def output_logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tenso
 
 
 def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: EstimationConfig) -> list[float]:
-    """Return the temperature of each output that fits the calibration images best."""
+    """Fit the temperature of each output on the calibration images."""
     held_out = output_logits(subnet, images.calibration_images, config.batch_size)
     labels, num_classes = images.calibration_labels.cpu(), held_out[-1].shape[-1]
     return [fit_temperature(output, labels, name=config.confidence, num_classes=num_classes) for output in held_out]
@@ -103,11 +104,11 @@ def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: Estimation
 def exit_table(
     outputs: Sequence[Tensor], labels: Tensor, *, macs: tuple[int, ...], key: str, config: EstimationConfig
 ) -> ExitTable:
-    """Return confidences and right answers of every output.
+    """Return the table of confidence and correctness of every output.
 
     Args:
-        outputs: Logits of each of the `E` outputs, scaled by temperatures where these are on.
-        labels: The right classes, `B`.
+        outputs: Logits of each of the `E` outputs, divided by temperatures if temperature scaling is on.
+        labels: The true classes, `B`.
         macs: Cost of leaving at each output.
         key: The architecture's key, for messages.
         config: Confidence measure and exit rule.

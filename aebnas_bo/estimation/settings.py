@@ -11,17 +11,17 @@ from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 
 class TuningConfig(Section):
-    """What thresholds are tuned for, network by network, where the space leaves them out (`threshold: null`).
+    """Goal of threshold tuning per network, for spaces without threshold parameters (`threshold: null`).
 
     Args:
-        goal: `target_macs`: accuracy less a tenth of a point for every percent above a target of average MACs (a
-            cheaper network is not punished); `max_macs`: the highest accuracy at no more average MACs; `min_accuracy`:
-            the least average MACs at no less accuracy.
-        value: Average MACs in millions, or accuracy in percent; null takes `search.max_average_macs` or
-            `search.min_accuracy`, and without these, of MACs, the geometric mean of the space's cheapest and most
-            expensive backbone.
-        may_switch_off: Whether an exit may be switched off, which saves its branch, and the network may end at an exit,
-            which saves all that lies behind it.
+        goal: `target_macs` maximises accuracy with a penalty of a tenth of a point for every percent of average MACs
+            above a target; `max_macs` maximises accuracy up to a limit of average MACs; `min_accuracy` minimises
+            average MACs down to a limit of accuracy.
+        value: Target or limit: average MACs in millions, or accuracy in percent. null takes `search.max_average_macs`
+            or `search.min_accuracy`; without the former, it takes the geometric mean of the MACs of the space's
+            cheapest and most expensive backbones.
+        may_switch_off: Whether tuning may switch off an exit, which saves its branch, and end the network at an exit,
+            which saves all later layers.
     """
 
     goal: Literal["target_macs", "max_macs", "min_accuracy"] = "target_macs"
@@ -30,22 +30,22 @@ class TuningConfig(Section):
 
 
 class EstimationConfig(Section):
-    """How an architecture is measured.
+    """Evaluation of an architecture.
 
     Args:
-        estimator: Name of the estimator that was given from Python (`aebnas_bo.Study.create` sets it); null for the
-            weights of a supernet.
-        confidence: Measure of an exit's confidence, in [0, 1]; `learned` needs `space.learned_confidence`.
-        exit_rule: What thresholds are held against: `each` exit's confidence, or the `cumulative` probability, exits
-            taken for independent, that this exit or one before it is to be left (NACHOS).
-        temperature_scaling: Whether each output's logits are divided by a temperature that makes its confidences fit
-            its accuracy on the calibration images; errors before and after are noted with every network.
+        estimator: Name of an estimator passed from Python (`aebnas_bo.Study.create` sets it); null for a supernet.
+        confidence: Confidence measure of exits, in [0, 1]; `learned` needs `space.learned_confidence`.
+        exit_rule: Value compared with the threshold: `each` takes the confidence of the exit itself; `cumulative` takes
+            the probability of leaving at this exit or an earlier one, assuming independent exits (NACHOS).
+        temperature_scaling: Whether to divide each output's logits by a temperature fitted on the calibration images;
+            calibration errors before and after are stored for every network.
         batch_size: Images per forward pass.
-        further_settings: Most non-dominated settings of the thresholds that are noted with every evaluated network
-            beside the proposed one; 0 for none. Only where thresholds are continuous parameters.
-        tuning: How thresholds are tuned where they are no parameters.
-        latency_table: Table that `aebnas-bo latency-table` measured, on this machine or another; a relative path counts
-            from the configuration file. Null measures one as a run begins. Only where `latency_ms` is an objective.
+        further_settings: Maximum number of further non-dominated operating points stored with every evaluated network;
+            0 for none. Needs continuous threshold parameters.
+        tuning: Threshold tuning, for spaces without threshold parameters.
+        latency_table: Latency table measured by `aebnas-bo latency-table`, on this machine or another; a relative path
+            is resolved from the folder of the configuration file. null measures one at the start of a run. Only used if
+            `latency_ms` is an objective.
     """
 
     affects: ClassVar[Effect] = "estimates"

@@ -1,4 +1,4 @@
-"""Keeping remarks of PyTorch's exporters and timers off the screen; what goes wrong is raised all the same."""
+"""Silencing of messages from PyTorch's exporters and timers; exceptions are still raised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TALKATIVE = ("torch.onnx", "torch.utils.cpp_extension", "onnxscript", "onnx_ir")
 
 @contextlib.contextmanager
 def without_remarks() -> Iterator[None]:
-    """Swallow warnings, notes on stdout and messages below errors."""
+    """Suppress warnings, output on stdout and log messages below errors."""
     loggers = [logging.getLogger(name) for name in TALKATIVE]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""Judging an architecture with shared weights: extract, one pass over calibration and validation images, thresholds."""
+"""Estimator with shared weights: extract the subnet, run it on calibration and validation images, apply thresholds."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.supernet.supernet import Supernet
 
-CACHED_NETWORKS = 512  # at 10,000 images and 5 outputs a table takes 250 kB, statistics some 50 kB
+CACHED_NETWORKS = 512  # with 10,000 images and 5 outputs, a table takes 250 kB and statistics about 50 kB
 CALIBRATION_BATCH = 256
 
 
 @dataclass(frozen=True)
 class SharedWeights:
-    """A trained supernet and the networks measured with its weights.
+    """Trained supernet with the networks evaluated on its weights.
 
     Args:
         supernet: The trained supernet.
-        store: Keeps measured networks beyond this process; `None` for memory alone.
+        store: Store of evaluated networks on disk; `None` keeps them in memory only.
     """
 
     supernet: Supernet
@@ -50,16 +50,16 @@ class SharedWeights:
 class SupernetEstimator:
     """Estimates accuracy and average MACs of any point of a network space.
 
-    A network's BatchNorm statistics and its table of confidences and right answers are computed once per architecture;
-    other thresholds then cost no forward pass.
+    BatchNorm statistics and the table of confidence and correctness are computed once per architecture; other
+    thresholds then need no forward pass.
 
     Args:
-        space: The space of networks.
-        weights: The weights of all networks.
-        images: What networks are measured with.
+        space: The network space.
+        weights: The shared weights.
+        images: Calibration and validation images.
         config: Confidence measure, exit rule and batch size.
-        goal: What thresholds are tuned for, needed where they are no parameters of the space.
-        costs: What else is measured: the mean of each cost over images.
+        goal: Goal of threshold tuning; needed if the space has no threshold parameters.
+        costs: Additional costs, each averaged over images.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class SupernetEstimator:
 
     @property
     def search_space(self) -> SearchSpace:
-        """The flat space whose points are judged."""
+        """The flat search space of the estimator."""
         return self._space.search_space
 
     def estimate(self, point: Point) -> Estimate:
-        """Return accuracy (percent), average MACs (millions), exit rates (shares of images) and calibrations.
+        """Return accuracy (percent), average MACs (millions), additional costs, exit rates and calibrations.
 
-        Other costs too, in their own units.
+        Additional costs have their own units; exit rates are fractions of images.
 
         Raises:
             SearchSpaceError: If the point does not belong to the space.
@@ -111,7 +111,7 @@ class SupernetEstimator:
         )
 
     def _tuned_estimate(self, architecture: Architecture) -> Estimate:
-        """Judge a network at the thresholds that are best for it."""
+        """Evaluate a network at its tuned thresholds."""
         tuned = self.tuned_thresholds(architecture)
         costs = exit_costs(architecture, self._space.skeleton)
         table = self.exit_table(architecture)
@@ -128,15 +128,16 @@ class SupernetEstimator:
         )
 
     def tuned_thresholds(self, architecture: Architecture) -> tuple[float | None, ...]:
-        """Return the thresholds of a network's active exits that are best for the goal.
+        """Tune the thresholds of a network's active exits for the goal.
 
-        That of an exit that is switched off or lies behind the end is `None`, that of one where the network ends 0.
+        The threshold is `None` for exits that are switched off or lie behind the end of the network, and 0 for an exit
+        at which the network ends.
 
         Raises:
             EstimationError: If the network's outputs are not finite, or there is no goal.
         """
         if self._goal is None:
-            raise EstimationError("thresholds are no parameters of this space; the estimator needs a goal to tune for")
+            raise EstimationError("this space has no threshold parameters; pass a tuning goal to the estimator")
         costs = exit_costs(architecture, self._space.skeleton)
         table, may_switch_off = self.exit_table(architecture), self._config.tuning.may_switch_off
         found = tune_thresholds(
@@ -145,20 +146,20 @@ class SupernetEstimator:
         return found.thresholds
 
     def _exit_rates(self, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:
-        """Return the rate of each output, 0 of exits that are not run."""
+        """Return the exit rate of each output; 0 for exits that are not run."""
         names = self._space.output_names
         used = [*(names[position] for position in exits), names[-1]]
-        # The network may end at its last exit.
+        # A network may end at its last exit.
         return dict.fromkeys(names, 0.0) | dict(zip(used, outcome.exit_rates, strict=False))
 
     def _calibrations(self, architecture: Architecture) -> Mapping[str, Calibration]:
-        """Return how each output that the network has was calibrated."""
+        """Return the calibration of each output of a network."""
         names = self._space.output_names
         outputs = [*(names[position] for position in architecture.active_exits), names[-1]]
-        return dict(zip(outputs, self._measured(architecture).calibrations, strict=False))  # there may be none
+        return dict(zip(outputs, self._measured(architecture).calibrations, strict=False))  # may be empty
 
     def _further(self, architecture: Architecture) -> tuple[OperatingPoint, ...]:
-        """Return the network at the best of all thresholds, the same for every point that stands for it."""
+        """Return the network's non-dominated operating points, which are equal for all its points."""
         known = self._known_further.get(architecture.key)
         if known is not None:
             return known
@@ -184,7 +185,7 @@ class SupernetEstimator:
         return tuple(found)
 
     def exit_table(self, architecture: Architecture) -> ExitTable:
-        """Return the network's table over the validation split, computed on first use.
+        """Return the network's exit table over the validation split, computed on first use.
 
         Raises:
             EstimationError: If the network's outputs are not finite.
@@ -192,7 +193,7 @@ class SupernetEstimator:
         return self._measured(architecture).table
 
     def network(self, architecture: Architecture) -> Subnet:
-        """Return the network with shared weights and the BatchNorm statistics it was measured with, to be evaluated.
+        """Return the network with shared weights and its calibrated BatchNorm statistics, in evaluation mode.
 
         Raises:
             EstimationError: If the network's outputs are not finite.
@@ -203,7 +204,7 @@ class SupernetEstimator:
         return subnet.eval()
 
     def _measured(self, architecture: Architecture) -> MeasuredNetwork:
-        """Look a network up in memory, then in the folder; measure it if it is in neither."""
+        """Look up a network in memory, then in the folder; evaluate it if it is in neither."""
         key = architecture.key
         measured = self._known.get(key)
         if measured is None and self._store is not None:
@@ -220,7 +221,7 @@ class SupernetEstimator:
 
     @torch.no_grad()
     def _measure(self, architecture: Architecture) -> MeasuredNetwork:
-        """Take one pass over calibration, then validation images, in fixed order."""
+        """Run a network over calibration images, then over validation images, in fixed order."""
         subnet = extract(self._supernet, architecture)
         calibrate_batchnorm(subnet, self._images.calibration_images, CALIBRATION_BATCH)
         statistics = {name: tensor.clone() for name, tensor in subnet.state_dict().items() if is_statistic(name)}
@@ -230,7 +231,7 @@ class SupernetEstimator:
         return MeasuredNetwork(table, statistics, calibrations)
 
     def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:
-        """Return the metrics of a network all of whose exits are in use; it may end at the last of them."""
+        """Return the metrics of a network with all its exits in use; it may end at its last exit."""
         macs, macs_sem = millions(outcome.average_macs), millions(outcome.average_macs_sem)
         metrics = {
             "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
@@ -244,6 +245,6 @@ class SupernetEstimator:
 
 
 def _named(architecture: Architecture, thresholds: Sequence[float | None]) -> dict[str, float]:
-    """Return the thresholds of a network's exits that are run, by parameter name."""
+    """Return the thresholds of a network's exits in use, by parameter name."""
     named = zip(map(threshold_name, architecture.active_exits), thresholds, strict=True)
     return {name: threshold for name, threshold in named if threshold is not None}

@@ -1,4 +1,4 @@
-"""Measured networks on disk: exit tables with the BatchNorm statistics behind them, one file per architecture."""
+"""Store of evaluated networks on disk: exit table and BatchNorm statistics, one file per architecture."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aebnas_bo.storage.tensor_file import load_tensors, save_tensors
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+@dataclass(frozen=True, eq=False)  # comparing tensors with == returns a tensor
 class MeasuredNetwork:
-    """What measuring a network leaves behind.
+    """Result of evaluating a network.
 
     Args:
         table: Confidence and correctness of every validation image at every output.
-        statistics: Running mean and variance of each BatchNorm, by its name in the network's state.
-        calibrations: How each output was calibrated; empty if none was.
+        statistics: Running mean and variance of each BatchNorm layer, by name in the network's state dict.
+        calibrations: Calibration of each output; empty without temperature scaling.
     """
 
     table: ExitTable
@@ -34,11 +34,11 @@ class MeasuredNetwork:
 
 
 class TableStore:
-    """Measured networks by architecture key, in a folder.
+    """Store of evaluated networks in a folder, by architecture key.
 
     Args:
-        folder: Where the files lie; made when the first one is written.
-        fingerprint: Identifies weights, images and way of measuring. Files of another one are not used.
+        folder: Folder of the files; created with the first file.
+        fingerprint: Hash of weights, images and evaluation settings. Files with another fingerprint are ignored.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -46,7 +46,7 @@ class TableStore:
         self._fingerprint = fingerprint
 
     def load(self, key: str) -> MeasuredNetwork | None:
-        """Return what was measured of a network, or `None` if nothing sound of this network is there."""
+        """Return an evaluated network, or `None` if it has no valid file."""
         path = self._path(key)
         if not path.exists():
             return None
@@ -54,11 +54,11 @@ class TableStore:
             tensors, metadata = load_tensors(path, self._fingerprint)
             return _network(key, path, tensors, metadata=metadata)
         except CorruptStateError as error:
-            logger.warning("what was measured of network %s is of no use: %s", key, error)
+            logger.warning("the stored evaluation of network %s is ignored: %s", key, error)
             return None
 
     def save(self, key: str, network: MeasuredNetwork) -> None:
-        """Write what was measured of a network; the file appears whole or not at all."""
+        """Write an evaluated network atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             **network.statistics,
@@ -79,8 +79,8 @@ class TableStore:
 
 def _network(key: str, path: Path, tensors: dict[str, Tensor], *, metadata: dict[str, str]) -> MeasuredNetwork:
     if metadata.get("key") != key:
-        other = f"network {metadata['key']}" if "key" in metadata else "a network that an older version did not name"
-        raise CorruptStateError(f"{path} holds what was measured of {other}; delete it")
+        other = f"network {metadata['key']}" if "key" in metadata else "a network without a key, from an older version"
+        raise CorruptStateError(f"{path} holds the evaluation of {other}; delete it")
     try:
         facts = json.loads(metadata["network"])
         table = ExitTable(
@@ -88,4 +88,4 @@ def _network(key: str, path: Path, tensors: dict[str, Tensor], *, metadata: dict
         )
         return MeasuredNetwork(table, tensors, tuple(Calibration(**one) for one in facts["calibrations"]))
     except (LookupError, ValueError, TypeError) as error:  # ExitTableError is a ValueError
-        raise CorruptStateError(f"{path} holds no table of a network ({error}); delete it") from error
+        raise CorruptStateError(f"{path} does not hold an exit table ({error}); delete it") from error

@@ -1,4 +1,4 @@
-"""A CSV table of (choices -> metrics) as an estimator: no network in sight."""
+"""Estimator that reads metrics from a CSV table; it involves no network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, Point,
 
 
 class TabularEstimator:
-    """Looks every point up in a table; a combination that is not listed is an error (a failed trial).
+    """Estimator that looks up points in a table; a combination that is not listed raises an error (a failed trial).
 
     Args:
-        search_space: Choices only.
-        rows: Metrics by the values of the choices, in the space's order.
+        search_space: Search space of choices only.
+        rows: Metrics by the values of the choices, in the order of the space.
     """
 
     def __init__(self, search_space: SearchSpace, rows: dict[tuple[ParameterValue, ...], dict[str, float]]) -> None:
@@ -36,14 +36,14 @@ class TabularEstimator:
             metrics: Names of the metric columns; every other column is a choice.
 
         Raises:
-            DataError: If the file cannot be read, a column has no name or stands twice, a metric column is missing or
-                not a number, a row has too few or too many cells, or a combination stands twice.
+            DataError: If the file cannot be read, a column has no name or a repeated name, a metric column is missing
+                or not a number, a row has too few or too many cells, or a combination is repeated.
         """
         columns, lines = _read(path)
         missing = [metric for metric in metrics if metric not in columns]
         if missing or len(columns) == len(metrics):
             hint = "; separate cells by commas" if len(columns) == 1 and re.search("[;\\t|]", columns[0]) else ""
-            raise DataError(f"{path}: needs columns {list(metrics)} and at least one choice, found {columns}{hint}")
+            raise DataError(f"{path}: expected columns {list(metrics)} and at least one choice, got {columns}{hint}")
         records = [dict(zip(columns, cells, strict=True)) for _, cells in lines]
         choices = [column for column in columns if column not in metrics]
         typed = {column: _typed([record[column] for record in records], column, path) for column in choices}
@@ -62,7 +62,7 @@ class TabularEstimator:
         """Return the listed metrics of a point, without noise.
 
         Raises:
-            SearchSpaceError: If the point is not in the space or its combination not in the table.
+            SearchSpaceError: If the point is not in the space, or the table has no row for it.
         """
         canonical = self.search_space.canonical(point)
         row = self.rows.get(tuple(canonical.values()))
@@ -73,9 +73,9 @@ class TabularEstimator:
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and the other lines that are not empty, each with its number."""
+    """Return the header and the non-empty lines after it, each with its line number."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheet programs write a byte-order mark
             reader = csv.reader(file)
             lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -83,16 +83,14 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     columns = lines.pop(0)[1] if lines else []
     for number, name in enumerate(columns, start=1):
         if not name:
-            raise DataError(
-                f"{path}: column {number} has no name; give it one, or leave it out (pandas: to_csv(index=False))"
-            )
+            raise DataError(f"{path}: column {number} has no name; name it, or remove it (pandas: to_csv(index=False))")
         if columns.index(name) != number - 1:
-            raise DataError(f"{path}: column {name} stands twice; give each its own name")
+            raise DataError(f"{path}: column {name} appears twice; use distinct names")
     for number, cells in lines:
         if len(cells) != len(columns):
             raise DataError(f"{path}: line {number} has {len(cells)} cells, the header has {len(columns)}")
     if columns and not lines:
-        raise DataError(f"{path}: has a header and no rows")
+        raise DataError(f"{path}: has a header but no rows")
     return columns, lines
 
 
@@ -122,5 +120,5 @@ def _number(text: str, metric: str, *, number: int, path: Path) -> float:
 def _choice(column: str, values: list[int] | list[float] | list[str], path: Path) -> ChoiceParameter:
     distinct: list[ParameterValue] = sorted(set(values))
     if len(distinct) < 2:
-        raise DataError(f"{path}: column {column} has the single value {distinct[0]!r}; leave it out")
+        raise DataError(f"{path}: column {column} has the single value {distinct[0]!r}; remove the column")
     return ChoiceParameter(column, tuple(distinct), is_ordered=not isinstance(distinct[0], str), group=column)

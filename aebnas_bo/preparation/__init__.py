@@ -1,1 +1,1 @@
-"""What a search needs before it starts: trained supernet, latency table, forecast."""
+"""Preparation of a search: trained supernet, latency table, time forecast."""

@@ -1,4 +1,4 @@
-"""Where text is shown: as it is, whatever it holds; and progress never ends the work that it reports."""
+"""Console that prints text literally, and a stream whose write errors do not stop a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.console import Console
 
 
 class PlainConsole(Console):
-    """A console that shows text as it is: brackets are no markup, `:x:` is no emoji, numbers get no colours.
+    """Console that prints text literally: without markup, emoji codes or number highlighting.
 
     Args:
-        stderr: Whether it shows on stderr, else on stdout. What stderr does not take is lost.
-        width: Characters per line; by default those of the terminal.
+        stderr: Whether to print to stderr instead of stdout. Errors in writing to stderr are ignored.
+        width: Characters per line; by default the width of the terminal.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
@@ -22,12 +22,12 @@ class PlainConsole(Console):
         super().__init__(file=file, stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def on_broken_pipe(self) -> None:
-        """Leave the end of the program to its command line, not to rich."""
+        """Re-raise the error: the command line, not rich, ends the program."""
         raise  # noqa: PLE0704  rich calls this where it handles the error
 
 
 class UnfailingStream:
-    """A stream that loses what cannot be written: whoever read it has left, or its disk is full.
+    """Stream wrapper that ignores write errors, such as a closed pipe or a full disk.
 
     Args:
         stream: The stream.
@@ -37,7 +37,7 @@ class UnfailingStream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text, if possible; return its length."""
+        """Write text if possible and return its length."""
         with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)

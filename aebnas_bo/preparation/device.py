@@ -1,4 +1,4 @@
-"""Where networks run."""
+"""Choice of the device that networks run on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def resolve_device(name: str) -> str:
     """Return `cpu` or `cuda`.
 
     Args:
-        name: `cpu`, `cuda`, or `auto` for CUDA where there is any.
+        name: `cpu`, `cuda`, or `auto` for CUDA if available.
 
     Raises:
-        ConfigError: If `cuda` is asked for and there is none.
+        ConfigError: If `cuda` is requested but not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu or auto")
+        raise ConfigError("device: cuda was requested, but PyTorch finds no CUDA device; use cpu or auto")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

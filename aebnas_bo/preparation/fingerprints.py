@@ -1,4 +1,4 @@
-"""What results depend on, as keys: results with equal keys stand for each other, between runs and on resuming."""
+"""Fingerprints of results: results with equal fingerprints are interchangeable between runs and on resuming."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig
 
 OFF: dict[str, object] = {"class_weights": None}
-MACS_PER_LIMIT = 2.5  # a network's MACs to its end, of the limit on its average: most images leave before
+MACS_PER_LIMIT = 2.5  # MACs of a whole network per limit of average MACs: most images exit early
 
 
 def supernet_fingerprint(config: Config, data_hash: str) -> str:
-    """Return the key of a supernet: space, images, seed and training.
+    """Return the fingerprint of a supernet: space, images, seed and training.
 
     Args:
         config: The configuration.
@@ -26,10 +26,10 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
     if joint is not None and joint.max_macs is None:
         training["joint_loss"] = {
             **joint.model_dump(mode="json"),
-            "max_macs": config.search.max_average_macs,  # as `with_budget` has it
+            "max_macs": config.search.max_average_macs,  # see `with_budget`
         }
     training["augmentation"] = config.augmentation_of(config.supernet).model_dump(mode="json")
-    # a space without squeeze-and-excitation is what it was before there was any
+    # spaces without squeeze-and-excitation keep the fingerprint from before its introduction
     space = config.space.model_dump(
         mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
     )
@@ -37,7 +37,7 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
 
 
 def capped(config: Config) -> SupernetConfig:
-    """Return how the supernet is trained, with the most MACs of its networks that follow from the search's limit."""
+    """Return the supernet's training settings, with the cap on MACs that follows from the limit of the search."""
     training, limit = config.supernet, config.search.max_average_macs
     if training.max_macs is not None or limit is None or not training.stratified:
         return training
@@ -45,12 +45,12 @@ def capped(config: Config) -> SupernetConfig:
 
 
 def recipe_identity(recipe: FinalTrainingConfig, config: Config, *left_out: str) -> dict[str, object]:
-    """Return what two trainings by a final recipe must share to be the same, beside network, images and seed.
+    """Return the settings that identify a training by a final recipe, in addition to network, images and seed.
 
     Args:
         recipe: The recipe.
         config: The configuration, whose augmentation the recipe may take.
-        left_out: Fields of the recipe that make no difference.
+        left_out: Fields of the recipe to ignore.
     """
     settings = _in_use(values_with(recipe, {"trainings"}))
     settings["augmentation"] = config.augmentation_of(recipe).model_dump(mode="json")
@@ -63,5 +63,5 @@ def _in_use(settings: dict[str, object]) -> dict[str, object]:
 
 
 def measuring_settings(config: EstimationConfig) -> tuple[object, ...]:
-    """Return what the figures of a measured network depend on beside its weights and the images."""
+    """Return the settings that an evaluation depends on, in addition to weights and images."""
     return ESTIMATION_VERSION, config.confidence, config.exit_rule, config.temperature_scaling

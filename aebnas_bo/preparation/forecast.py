@@ -1,4 +1,4 @@
-"""What a run says of itself before the long work begins: its images, its networks, how long the supernet takes."""
+"""Messages at the start of a run: images, size of the space, duration of supernet training."""
 
 from __future__ import annotations
 
@@ -53,31 +53,31 @@ def resolution_warnings(problem: Problem) -> list[str]:
 
 
 def images_text(splits: Splits) -> str:
-    """Return how many training images there are, of how many classes, and their size."""
+    """Return a text with the number of training images, of classes, and the image size."""
     count, side = len(splits.train), splits.image_size
     return f"{counted(count, 'training image')} of {counted(splits.num_classes, 'class', 'classes')} at {side}x{side}"
 
 
 def space_text(space: NetworkSpace) -> str:
-    """Return how many networks a space has, and the MACs of its cheapest and its most expensive one without exits."""
+    """Return a text with the number of networks in a space and the range of their MACs without exits."""
     low, high = (millions(macs) for macs in space.backbone_macs)
     count = power_text(space.search_space.num_discrete)
     return f"space: about {count} networks; without exits they have {low:.3g} to {high:.3g} M MACs"
 
 
 def epoch_text(report: EpochReport, epoch_s: float) -> str:
-    """Return how long an epoch took and how long all of them take.
+    """Return a text with the duration of an epoch and an estimate for all epochs.
 
     Args:
-        report: The epoch.
-        epoch_s: How long it took, in seconds.
+        report: Report of the epoch.
+        epoch_s: Its duration in seconds.
     """
     took = f"epoch {report.epoch} of {report.epochs} took {duration_text(epoch_s)}"
     return f"{took}; the supernet takes about {duration_text(report.epochs * epoch_s)}"
 
 
 def power_text(number: int) -> str:
-    """Return a number as it is, or a large one as a power of ten: `1024`, `10²⁰`."""
+    """Format a number, large ones as a power of ten: `1024`, `10²⁰`."""
     return str(number) if number < 100_000 else f"10{_superscript(round(math.log10(number)))}"
 
 
@@ -86,7 +86,7 @@ def _superscript(number: int) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return seconds as a person would say them: `0.4 s`, `45 s`, `12 min`, `2.5 h`."""
+    """Format a duration for readers: `0.4 s`, `45 s`, `12 min`, `2.5 h`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""Getting the latencies of a space's parts: from the run folder, from a file, or by measuring."""
+"""Preparation of the latency table: read from the run folder or a file, or measured."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ STORED_WAY_OUT = "restore it from a copy, or start another run folder"
 
 
 def prepare_latencies(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> LatencyPrices | None:
-    """Return the latencies of a space's parts where latency is an objective.
+    """Return the latencies of a space's parts, or `None` if latency is not an objective.
 
-    A study keeps the table it began with in its folder, so that a resumed run goes on with the same figures.
+    A study keeps its latency table in its folder, so that a resumed run uses the same figures.
 
     Args:
-        problem: The space, and where its parts are timed.
+        problem: The space and the device.
         folder: Run folder to read from and write to; `None` for none.
         progress: Shows the measurement.
 
     Raises:
         ConfigError: If the table cannot be read or lacks parts of the space.
-        CorruptStateError: If a study's own is missing or damaged.
+        CorruptStateError: If the stored table of a study is missing or damaged.
     """
     config, space = problem.config, problem.space
     if not config.search.has_latency:
@@ -44,7 +44,10 @@ def prepare_latencies(problem: Problem, folder: RunFolder | None, progress: RunP
 
 
 def given_table(config: Config, space: NetworkSpace) -> LatencyTable | None:
-    """Return the table the configuration names; `None` where it names none, or latency is no objective.
+    """Read the latency table that the configuration names.
+
+    Returns:
+        The table, or `None` if the configuration names none or latency is not an objective.
 
     Raises:
         ConfigError: If it cannot be read or lacks parts of the space.
@@ -57,7 +60,7 @@ def given_table(config: Config, space: NetworkSpace) -> LatencyTable | None:
 
 
 def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> LatencyPrices | None:
-    """Return the latencies a study was begun with; `None` where latency is no objective of it.
+    """Read the latencies that a study was created with; return `None` if latency is not an objective.
 
     Raises:
         CorruptStateError: If the table is missing or damaged.
@@ -74,22 +77,22 @@ def stored_latencies(config: Config, space: NetworkSpace, folder: RunFolder) -> 
 
 
 def check_latencies(latencies: LatencyPrices | None, key: str, folder: RunFolder) -> None:
-    """Check that the latencies in a run folder are those that its study was begun with.
+    """Check that the latencies in a run folder are those that its study was created with.
 
     Args:
-        latencies: What was read; `None` where latency is no objective.
-        key: Key of the table that the study was begun with; empty without one.
+        latencies: The latencies read; `None` if latency is not an objective.
+        key: Key of the table that the study was created with; empty without one.
         folder: The run folder.
 
     Raises:
-        CorruptStateError: If they are not.
+        CorruptStateError: If they differ.
     """
     if key_of(latencies) != key:
-        raise CorruptStateError(f"{folder.latencies} is not the table that the study was begun with; {STORED_WAY_OUT}")
+        raise CorruptStateError(f"{folder.latencies} is not the table the study was created with; {STORED_WAY_OUT}")
 
 
 def key_of(latencies: LatencyPrices | None) -> str:
-    """Return the key of a table of latencies; empty without one."""
+    """Return the key of a latency table; empty without one."""
     return "" if latencies is None else latencies.table.key
 
 
@@ -111,7 +114,7 @@ def measure_table(problem: Problem, progress: RunProgress) -> LatencyTable:
 
 
 def write_table(path: Path, table: LatencyTable) -> None:
-    """Write a table of latencies as JSON, whole or not at all.
+    """Write a latency table as JSON, atomically.
 
     Raises:
         StorageError: If it cannot be written.
@@ -120,7 +123,7 @@ def write_table(path: Path, table: LatencyTable) -> None:
 
 
 def known_costs_of(space: NetworkSpace, latencies: LatencyPrices | None) -> tuple[ExitPrices, ...]:
-    """Return what is known of average costs at every point, MACs first; nothing where thresholds do not vary freely."""
+    """Return the costs that can be computed for every point, MACs first; empty without continuous thresholds."""
     if not space.has_free_thresholds:
         return ()
     return (exit_macs(space), *([] if latencies is None else [exit_latencies(space, latencies)]))

@@ -1,4 +1,4 @@
-"""One phase of a run: how much of it is done, and how long it takes."""
+"""Phase of a run: its progress and time estimate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aebnas_bo.preparation.forecast import duration_text
 
 
 class Phase:
-    """Counts the steps of a phase and estimates the time that is left; part of a step counts too.
+    """Counter of the steps of a phase, which estimates the remaining time; fractions of a step count too.
 
     Args:
-        name: What is counted, such as `supernet epochs`.
-        total: Steps there are to be.
-        done: Steps that were done before.
+        name: Name of the steps, such as `supernet epochs`.
+        total: Total number of steps.
+        done: Number of steps done earlier.
     """
 
     def __init__(self, name: str, total: int, done: int = 0) -> None:
@@ -23,11 +23,11 @@ class Phase:
         self.figures = ""
         self.started = self._updated = time.monotonic()
         self._before = done
-        self._first: int | None = None  # steps done before the first one that was timed
+        self._first: int | None = None  # number of steps done before timing began
 
     @property
     def share(self) -> float:
-        """Share of the phase that is done."""
+        """Fraction of the phase that is done."""
         return self.done / max(self.total, 1)
 
     @property
@@ -36,13 +36,13 @@ class Phase:
         return self.done >= self.total
 
     def update(self, done: float, now: float) -> None:
-        """Note how many steps are done at a time of the monotonic clock."""
+        """Set the number of steps done at a time of the monotonic clock."""
         if self._first is None:
-            self._first = max(math.ceil(done) - 1, self._before)  # a phase that resumes starts anywhere
+            self._first = max(math.ceil(done) - 1, self._before)  # a resumed phase may start at any step
         self.done, self._updated = done, now
 
     def time_text(self, now: float) -> str:
-        """Return the estimated time left or, before there is one and after the last step, the time elapsed."""
+        """Return the estimated time left, or the time elapsed if there is no estimate or all steps are done."""
         steps = self.done - self._first if self._first is not None else 0.0
         if steps <= 0 or self.is_over:
             return f"{duration_text((self._updated if self.is_over else now) - self.started)} elapsed"

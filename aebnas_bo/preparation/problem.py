@@ -1,4 +1,4 @@
-"""What is searched: configuration, images, space and device, loaded once and passed whole."""
+"""Search problem: configuration, images, space and device, loaded once and passed as one value."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from aebnas_bo.space.network_space import NetworkSpace
 
 @dataclass(frozen=True)
 class Problem:
-    """A search problem.
+    """Search problem.
 
     Args:
         config: The whole configuration.
         splits: The images.
-        space: The networks that may be found for them.
-        device: Where networks run, `cpu` or `cuda`.
-        load_s: Seconds that loading took.
-        objective: A cost from Python that is minimised too.
-        estimator: An estimator from Python; `None` for the weights of a supernet.
+        space: The network space.
+        device: Device that networks run on, `cpu` or `cuda`.
+        load_s: Seconds spent on loading.
+        objective: Additional cost to minimise, passed from Python.
+        estimator: Estimator passed from Python; `None` for a supernet.
     """
 
     config: Config
@@ -40,14 +40,14 @@ class Problem:
 
     @classmethod
     def load(cls, config: Config) -> Self:
-        """Load the images of a configuration and unfold its space for them.
+        """Load the images of a configuration and construct the network space for them.
 
         Args:
             config: The configuration.
 
         Raises:
             DataError: If the images cannot be read.
-            ConfigError: If the space does not suit them, or the device is not there.
+            ConfigError: If the space does not suit them, or the device is not available.
         """
         started = time.perf_counter()
         problem = cls.of(config, load_splits(config.data))
@@ -55,20 +55,20 @@ class Problem:
 
     @classmethod
     def of(cls, config: Config, splits: Splits) -> Self:
-        """Return the problem of a configuration with images at hand.
+        """Construct the problem of a configuration with loaded images.
 
         Args:
             config: The configuration.
             splits: The images.
 
         Raises:
-            ConfigError: If the space does not suit them, or the device is not there.
+            ConfigError: If the space does not suit them, or the device is not available.
         """
         space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
         return cls(config, splits, space, resolve_device(config.device))
 
     def with_config(self, config: Config) -> Self:
-        """Return the same images and space with other settings of what follows the search.
+        """Return a problem with the same images and space, but other settings for the steps after the search.
 
         Args:
             config: The configuration; `data` and `space` must be the same.
@@ -77,12 +77,12 @@ class Problem:
 
     @property
     def own_costs(self) -> tuple[CostObjective, ...]:
-        """The user's objective, or nothing."""
+        """The user's objective as a tuple; empty without one."""
         return () if self.objective is None else (self.objective,)
 
     @cached_property
     def for_final_training(self) -> Problem:
-        """The problem with the splits of final trainings: they may train on images that only the search needed."""
+        """The problem with the splits of final training, which may also train on images reserved for the search."""
         if not self.config.final_training.train_on_validation:
             return self
         return replace(self, splits=final_splits(self.splits, self.config.data))

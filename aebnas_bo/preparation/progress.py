@@ -1,4 +1,4 @@
-"""What a run shows while it works: bars on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress display of a run: bars on a terminal, plain lines elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from aebnas_bo.training.training_loop import EpochReport
 OnTrial = Callable[[Trial], None]
 OnEpoch = Callable[[str, EpochReport], None]
 
-LINE_SHARE = 0.1  # plain lines: one per tenth of the work
-LINE_SECONDS = 30.0  # or per half minute
-FIRST_LINE_SECONDS = 5.0  # and one as soon as the time left can be told
-STEP_SECONDS = 0.2  # parts of a step are shown at most so often
-NARROW = 100  # columns of a terminal in which bars are short
+LINE_SHARE = 0.1  # fraction of the work between two plain lines
+LINE_SECONDS = 30.0  # or seconds between them
+FIRST_LINE_SECONDS = 5.0  # seconds until the first line with a time estimate
+STEP_SECONDS = 0.2  # minimum interval between updates within a step
+NARROW = 100  # columns; bars are short on narrower terminals
 
 
 class _TimeColumn(ProgressColumn):
-    """Time left or elapsed; never cut."""
+    """Column of the time left or elapsed, which is never truncated."""
 
     def render(self, task: Task) -> Text:
         phase: Phase = task.fields["phase"]
@@ -44,7 +44,7 @@ class _TimeColumn(ProgressColumn):
 
 
 class _FiguresColumn(ProgressColumn):
-    """Figures of a phase; the column that gives way on a narrow terminal."""
+    """Column of a phase's figures, which is truncated on a narrow terminal."""
 
     def __init__(self) -> None:
         super().__init__(Column(overflow="ellipsis"))
@@ -67,14 +67,14 @@ def _bars(console: Console) -> Progress:
 
 
 class RunProgress:
-    """Progress of the two long phases.
+    """Progress display of a run's phases.
 
     Args:
-        console: Where to show it (stderr, so that stdout stays for results).
-        quiet: Whether to show nothing.
-        check: Called with every step that is done; may raise to end the run there.
-        on_trial: Called with every trial that ends.
-        on_epoch: Called with the name of the training and what the epoch came to, after every epoch.
+        console: Console to print to (stderr, because stdout is for results).
+        quiet: Whether to print nothing.
+        check: Called after every step; may raise an exception to end the run.
+        on_trial: Called with every finished trial.
+        on_epoch: Called after every epoch with the name of the training and the epoch's report.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class RunProgress:
 
     @property
     def position(self) -> str:
-        """How far the phase at work is, in words; empty before the first phase."""
+        """Progress of the current phase as text; empty before the first phase."""
         return f"{int(self._phase.done)} of {self._phase.total} {self._phase.name} done" if self._phase else ""
 
     def message(self, text: str) -> None:
@@ -121,7 +121,7 @@ class RunProgress:
             console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=self._bars is None)
 
     def start(self, name: str, total: int, done: int = 0) -> None:
-        """Begin a phase of `total` steps, `done` of which were done before."""
+        """Start a phase of `total` steps, of which `done` are already done."""
         self._phase = Phase(name, total, done)
         self._last_line, self._last_share, self._last_step = self._phase.started, -1.0, 0.0
         if self._bars is not None:
@@ -131,9 +131,9 @@ class RunProgress:
         """Report an epoch of a training.
 
         Args:
-            report: What it came to.
+            report: Report of the epoch.
             before: Steps of the phase that were done before this training.
-            prefix: What stands before the figures.
+            prefix: Text before the figures.
         """
         if self._on_epoch is not None:
             self._on_epoch(self._phase.name if self._phase is not None else "", report)
@@ -141,10 +141,10 @@ class RunProgress:
         self.update(before + report.epoch, figures)
 
     def step(self, done: float, before: int = 0) -> None:
-        """Report a part of an epoch, so that the time left is known before its end.
+        """Report progress within an epoch, so that the time left can be estimated before its end.
 
         Args:
-            done: Epochs of the training that are done, a part of the current one included.
+            done: Epochs of the training that are done, including the fraction of the current one.
             before: Steps of the phase that were done before this training.
         """
         if self._check is not None:
@@ -155,13 +155,13 @@ class RunProgress:
             self._show(self._phase, before + done, now)
 
     def trials(self, trials: Sequence[Trial], figures: str) -> None:
-        """Report all trials so far, with the search's figures as text."""
+        """Report all trials so far and the figures of the search as text."""
         if self._on_trial is not None and self._phase is not None and len(trials) > self._phase.done:
             self._on_trial(trials[-1])
         self.update(len(trials), figures)
 
     def update(self, done: int, figures: str) -> None:
-        """Report that `done` steps are done, with the phase's figures as text."""
+        """Report the number of steps done and the figures of the phase as text."""
         if self._phase is not None:
             self._phase.figures = figures
             self._show(self._phase, done, time.monotonic())

@@ -1,4 +1,4 @@
-"""Getting a trained supernet: from the run folder, from the cache, or by training."""
+"""Preparation of the supernet: loaded from the run folder or the cache, or trained."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 
 
 def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
-    """Return the trained supernet and where it came from.
+    """Return the trained supernet and its source.
 
     Args:
-        problem: Images, space and how it is trained.
-        folder: Run folder to read from and write to; `None` keeps nothing but the cache.
+        problem: Images, space and training settings.
+        folder: Run folder to read from and write to; `None` uses only the cache.
         progress: Shows training.
 
     Returns:
         The supernet and `run folder`, `cache` or `trained`.
 
     Raises:
-        ConfigError: If networks are judged by an estimator given from Python: then there is no supernet.
+        ConfigError: If the study uses an estimator passed from Python instead of a supernet.
         CorruptStateError: If the run folder's supernet or checkpoint is damaged or of another configuration.
-        TrainingDivergedError: If training fails for good.
+        TrainingDivergedError: If training diverges repeatedly.
     """
     config = problem.config
     check_supernet(config)
@@ -69,7 +69,7 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
     if cached is not None and _load_cached(cached, supernet, fingerprint):
         source = "cache"
     else:
-        is_kept = cached is not None and can_keep(cached)  # said before the training, not after it
+        is_kept = cached is not None and can_keep(cached)  # warn before training, not after it
         _train(problem, supernet, fingerprint, folder=folder, progress=progress)
     if folder is not None:
         save_supernet(folder.supernet, supernet, fingerprint)
@@ -80,30 +80,30 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
 
 
 def check_supernet(config: Config) -> None:
-    """See that there is a supernet, or may be one.
+    """Check that the study uses a supernet.
 
     Args:
         config: The configuration of the study.
 
     Raises:
-        ConfigError: If networks are judged by an estimator given from Python in its place.
+        ConfigError: If it uses an estimator passed from Python instead.
     """
     if config.estimation.estimator is not None:
         raise ConfigError(
-            f"estimation.estimator: {config.estimation.estimator}, given from Python, judges the networks, so there is "
-            "no supernet. Final trainings do without one (final_training.start: scratch, and no teacher whose source "
-            "is the supernet); for anything else leave the estimator out"
+            f"estimation.estimator: this study uses {config.estimation.estimator}, passed from Python, and has no "
+            "supernet. Final trainings work without one (final_training.start: scratch, and no teacher with source "
+            "supernet); everything else needs a study without an own estimator"
         )
 
 
 def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
-    """Load a cached supernet if there is a sound one; a damaged one is no loss and is replaced after training."""
+    """Load a cached supernet if it is valid; a damaged one is replaced after training."""
     try:
         if not path.exists():
             return False
         load_supernet(path, supernet, fingerprint)
     except (CorruptStateError, OSError) as error:
-        logger.warning("the cached supernet is not used and trained again: %s", error)
+        logger.warning("the cached supernet is ignored and trained again: %s", error)
         return False
     return True
 
@@ -132,7 +132,7 @@ def _train(
 
 
 def largest_trained(problem: Problem) -> Architecture:
-    """Return the largest network, without exits, that the supernet is trained on; it teaches the others."""
+    """Return the largest network without exits that the supernet trains; it is the teacher of the others."""
     training, space = capped(problem.config), problem.space
     if not training.stratified:
         return space.largest_without_exits
@@ -140,7 +140,7 @@ def largest_trained(problem: Problem) -> Architecture:
 
 
 def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> TrainingT:
-    """Return how weights are trained, the joint loss's budget of MACs filled in where it has none of its own."""
+    """Return training settings with the MACs budget of the joint loss filled in if it is missing."""
     joint = training.joint_loss
     if joint is None or joint.max_macs is not None:
         return training
@@ -149,27 +149,27 @@ def with_budget(training: TrainingT, config: Config, space: NetworkSpace) -> Tra
 
 
 def tuning_goal(config: Config, space: NetworkSpace) -> TuningGoal:
-    """Return what thresholds are tuned for where they are no parameters.
+    """Return the goal of threshold tuning for spaces without threshold parameters.
 
     Raises:
-        ConfigError: If a minimum of accuracy is asked for and none is given.
+        ConfigError: If the goal is a minimum accuracy and none is configured.
     """
     tuning, search = config.estimation.tuning, config.search
     if tuning.goal == "min_accuracy":
         least = tuning.value or search.min_accuracy
         if least is None:
-            raise ConfigError("estimation.tuning.value: the goal min_accuracy needs an accuracy in percent")
+            raise ConfigError("estimation.tuning.value: set an accuracy in percent for the goal min_accuracy")
         return TuningGoal(tuning.goal, least)
     given = tuning.value or search.max_average_macs
     return TuningGoal(tuning.goal, space.middle_macs if given is None else given * MACS_PER_MILLION)
 
 
 def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
-    """Return the training images, kept as bytes, with what turns a batch of them into input.
+    """Return the training images as bytes, with the transform of batches.
 
     Args:
-        problem: The images, and where they go.
-        training: Section that says how weights are trained; if its loss asks for a support set, some are set aside.
+        problem: The images and the device.
+        training: Training settings; if the loss needs a support set, some images are set aside for it.
     """
     config, splits, device = problem.config, problem.splits, problem.device
     images, support, joint = splits.train, None, training.joint_loss
@@ -193,10 +193,10 @@ def make_estimator(
     """Return the estimator over the calibration and validation splits.
 
     Args:
-        problem: Images, space and how networks are measured.
+        problem: Images, space and evaluation settings.
         supernet: The trained supernet.
-        folder: Run folder that keeps what is measured; `None` keeps nothing.
-        latencies: Prices of the parts of networks, where latency is an objective.
+        folder: Run folder to store evaluations in; `None` stores none.
+        latencies: Latencies of the parts of networks, if latency is an objective.
     """
     config, space, splits = problem.config, problem.space, problem.splits
     store = None
@@ -213,11 +213,11 @@ def make_estimator(
 
 
 def table_store(folder: RunFolder, weights: str, config: EstimationConfig) -> TableStore:
-    """Return where a run keeps what it measures.
+    """Return the store of evaluated networks in a run folder.
 
     Args:
         folder: The run folder.
-        weights: Fingerprint of the supernet, which is that of the study.
-        config: How networks are measured.
+        weights: Fingerprint of the supernet, which is also that of the study.
+        config: Evaluation settings.
     """
     return TableStore(folder.estimates, content_key([weights, *measuring_settings(config)]))

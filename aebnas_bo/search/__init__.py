@@ -1,1 +1,1 @@
-"""The loop that asks for trials, evaluates and stores them; the only place that knows Ax."""
+"""Search loop, strategies and trial store; the only package that uses Ax."""

@@ -1,10 +1,10 @@
 """The search loop of AEBNAS and its ancestors: random points, then rounds of NSGA-II on neural surrogates.
 
-One multilayer perceptron per metric is fitted to all trials; NSGA-II, seeded with their front, runs on the predictions;
-of its last population the points farthest from what is known are evaluated. Population, generations and operators are
-the published ones. The original minimises the distance to one target cost; here the cost itself is minimised, as in its
-ancestor, so that a whole front is found. Limits of metrics are constraints, as NACHOS has them; there a violation is
-added to an objective, here feasible points come first (pymoo's NSGA-II).
+One multilayer perceptron per metric is fitted to all trials, and NSGA-II, started from their front, runs on the
+predictions. The points of its last population that are farthest from the front are evaluated. Population, generations
+and operators are the published ones. The original minimises the distance to one target cost; this implementation
+minimises the cost itself, as NSGANetV2 does, and so finds a whole front. Limits of metrics are constraints, as in
+NACHOS. NACHOS adds a violation to an objective; here feasible points rank first (pymoo's NSGA-II).
 
 References:
     AEBNAS: Strengthening Exit Branches in Early-Exit Networks through Hardware-Aware Neural Architecture Search.
@@ -55,13 +55,13 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class AebnasStrategy:
-    """Surrogate-assisted NSGA-II; one round proposes as many points as are asked for (8 as published).
+    """Surrogate-assisted NSGA-II; one round proposes as many points as requested (8 as published).
 
     Args:
         space: What to search.
         objectives: Metrics and directions.
         design_trials: Random points before the first round (100 as published).
-        seed: Seed of everything drawn.
+        seed: Random seed.
     """
 
     def __init__(self, space: SearchSpace, objectives: Sequence[Objective], *, design_trials: int, seed: int) -> None:
@@ -70,7 +70,7 @@ class AebnasStrategy:
         self._layout = column_layout(space)
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
-        """Return random points until the design is complete, then one round."""
+        """Return random points until the initial design is complete, then the points of one round."""
         completed = [trial for trial in trials if trial.status == "COMPLETED"]
         if len(trials) < self._design_trials or len(completed) < 2:
             return RandomStrategy(self._space, self._seed).propose(trials, count)
@@ -88,7 +88,7 @@ class AebnasStrategy:
         return [Proposal(point) for point in points]
 
     def _fit(self, X: np.ndarray, loss: np.ndarray, number: int) -> Predict:
-        """Fit a perceptron per metric and return what predicts all of them, `n x d` to `n x m`."""
+        """Fit one perceptron per metric and return the function that predicts all metrics, `n x d` to `n x m`."""
         models = []
         for position, values in enumerate(loss.T):
             perceptron = MLPRegressor(
@@ -105,7 +105,7 @@ class AebnasStrategy:
         return lambda rows: np.stack([model.predict(rows) for model in models], axis=-1)
 
     def _evolve(self, predict: Predict, front: np.ndarray, number: int) -> np.ndarray:
-        """Return the distinct canonical rows of NSGA-II's last population, started from the front and random rows."""
+        """Run NSGA-II from the front and random rows and return its last population as distinct canonical rows."""
         layout, num_metrics = self._layout, len(self._objectives)
         lower, upper = (bound.numpy() for bound in layout.bounds)
         is_discrete = layout.is_discrete.numpy()
@@ -115,7 +115,7 @@ class AebnasStrategy:
             rows = np.where(is_discrete, levels, lower + cube * (upper - lower))
             return layout.canonical(torch.from_numpy(rows)).numpy()
 
-        # Losses are signed metrics, so that a limit is the most a loss may be.
+        # Losses are signed metrics, so a limit is an upper bound on a loss.
         limits = [(k, -o.sign * o.limit) for k, o in enumerate(self._objectives) if o.limit is not None]
 
         class Predicted(Problem):
@@ -144,7 +144,7 @@ class AebnasStrategy:
 
 
 def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarray, *, count: int) -> list[np.ndarray]:
-    """Pick candidates one by one, each as far as possible in predicted metrics from the front and those picked."""
+    """Pick candidates one by one, each farthest in predicted metrics from the front and the ones already picked."""
     rest = list(candidates)
     if not rest:
         return []

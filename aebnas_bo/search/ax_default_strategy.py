@@ -1,4 +1,4 @@
-"""Ax as it comes: the peer our engine inside Ax is held against."""
+"""Ax with its default strategy, as a baseline for our own."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from aebnas_bo.space.search_space import SearchSpace
 
 
 class AxDefaultStrategy:
-    """Ax's own choice of design, models and acquisition; it learns of the trials alone.
+    """Strategy that uses Ax's default design, models and acquisition function, fitted to the trials only.
 
-    Its proposals repeat networks where a switched-off parameter differs, and take minutes in spaces of many genes.
+    It may propose the same network twice if only switched-off parameters differ, and takes minutes per proposal in
+    spaces with many parameters.
 
     Args:
         space: What to search.
         objectives: Metrics, directions and reference point.
-        settings: Size of the design and of batches.
-        seed: Seed of everything drawn.
+        settings: Sizes of the initial design and of batches.
+        seed: Random seed.
     """
 
     def __init__(
@@ -39,11 +40,11 @@ class AxDefaultStrategy:
         )
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
-        """Propose what Ax generates; random points stand in for those it does not."""
+        """Return the points that Ax generates, and random points for those that it does not generate."""
         with one_thread():
             points = self._client.ask([as_proposed(trial) for trial in trials], count)
         tried = {self._space.key(point) for point in (*(trial.parameters for trial in trials), *points)}
         first, missing = len(trials) + len(points), count - len(points)
         drawn = new_random_points(self._space, self._seed, first=first, count=missing, tried=tried)
-        reason = "Ax generated fewer points than asked for"
+        reason = "Ax generated fewer points than requested"
         return [*map(Proposal, points), *(Proposal(point, "drawn at random", reason) for point in drawn)]

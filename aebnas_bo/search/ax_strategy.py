@@ -1,8 +1,8 @@
 """The search engine inside Ax: our design, surrogates and acquisition optimiser as an Ax generation strategy.
 
 This is the only file that imports Ax. `ax_client` serves a loop written by hand and `SurrogateStrategy`, the loop of
-this package; both run the same generation strategy. Ax sees flat parameters; the surrogates bring every point into
-canonical form, so that what a switched-off parameter says never matters.
+this package; both run the same generation strategy. Ax sees flat parameters. The surrogates convert every point to its
+canonical form, so values of switched-off parameters have no effect.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
-SPENT = "all of them were proposed; end the loop, or declare a larger space"
+SPENT = "all points were proposed; end the loop, or declare a larger space"
 
 
 def ax_parameters(space: SearchSpace) -> list[ChoiceParameterConfig | RangeParameterConfig]:
-    """Return the space as flat Ax parameters, in its own order."""
+    """Return the space as flat Ax parameters, in the order of the space."""
     configs: list[ChoiceParameterConfig | RangeParameterConfig] = []
     for parameter in space.parameters:
         if isinstance(parameter, ChoiceParameter):
@@ -89,7 +89,7 @@ def _ax_type(parameter: ChoiceParameter) -> str:
 
 @fit_botorch_model.register(ArchitectureGP)  # type: ignore[untyped-decorator]
 def _fit(model: ArchitectureGP, mll_class: object, mll_options: dict[str, FitMemory]) -> None:  # noqa: ARG001
-    """Let Ax fit our model our way, if at all; it looks the function up by the model's type."""
+    """Fit our model with our own routine; Ax dispatches on the type of the model."""
     if "memory" in mll_options:
         fit_surrogate(model, mll_options["memory"])
 
@@ -98,8 +98,8 @@ class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
     Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed`, `limited` (the objectives that
-    have a limit) and `known_costs` (of candidates with equal acquisition values the one wins that costs least when no
-    image leaves early, by the first of them).
+    have a limit) and `known_costs`. Ties in the acquisition value go to the candidate with the lowest first known cost
+    when no image exits early.
     """
 
     def _construct_botorch_acquisition(
@@ -129,7 +129,7 @@ class ArchitectureAcquisition(Acquisition):
         )
 
     def _constraint(self, objective: Objective) -> OutcomeConstraint:
-        """Return an objective's limit in terms of the surrogate's outcomes."""
+        """Return the limit of an objective as a constraint on the surrogate's outcomes."""
         assert objective.limit is not None
         return OutcomeConstraint(self.surrogate.outcomes.index(objective.name), objective.sign, objective.limit)
 
@@ -145,7 +145,7 @@ class ArchitectureAcquisition(Acquisition):
         candidate_set: Tensor | None = None,
         sampling_strategy: object | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `n x d` candidates, one after another, with their values and equal weights."""
+        """Return `n x d` candidates, chosen greedily, with their acquisition values and equal weights."""
         if inequality_constraints or equality_constraints or fixed_features or candidate_set is not None:
             raise NotImplementedError(
                 "parameter constraints, fixed features and candidate sets are not supported by this strategy; "
@@ -156,7 +156,7 @@ class ArchitectureAcquisition(Acquisition):
         told = [X for X in (self.X_observed, self.X_pending) if X is not None]
         excluded = torch.cat(told)
         generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
-        elites = self.acqf.X_baseline  # what is non-dominated in any posterior draw
+        elites = self.acqf.X_baseline  # the points that are non-dominated in at least one posterior draw
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         rows, values = [], []
         for _ in range(n):
@@ -171,7 +171,7 @@ class ArchitectureAcquisition(Acquisition):
                     cost=partial(last_cost, known_costs[0]) if known_costs else None,
                 )
             except NoCandidateError as error:
-                raise SpaceExhaustedError(f"no point of the space is new: {SPENT}") from error
+                raise SpaceExhaustedError(f"no new point is left in the space: {SPENT}") from error
             rows.append(row)
             values.append(value)
             excluded = torch.cat([excluded, row])
@@ -182,12 +182,12 @@ class ArchitectureAcquisition(Acquisition):
 
 
 class SobolDesignNode(ExternalGenerationNode):
-    """Scrambled Sobol points in canonical form, each distinct; the trial's index says which one is next.
+    """Generation node of distinct, canonical, scrambled Sobol points; the trial's index selects the next one.
 
     Args:
         space: The space to fill.
         seed: Seed of the scrambling.
-        num_points: Size of the design, after which the surrogates take over.
+        num_points: Number of initial trials, after which the surrogates propose.
     """
 
     def __init__(self, space: SearchSpace, seed: int, num_points: int) -> None:
@@ -201,7 +201,7 @@ class SobolDesignNode(ExternalGenerationNode):
         self._next = 0
 
     def update_generator_state(self, experiment: Experiment, data: Data) -> None:
-        """Take note of how many trials there are."""
+        """Store the number of trials."""
         self._next = len(experiment.trials)
 
     def get_next_candidate(self, pending_parameters: list[dict[str, ParameterValue]]) -> dict[str, ParameterValue]:
@@ -215,30 +215,30 @@ class SobolDesignNode(ExternalGenerationNode):
 
 
 class ModelNode(GenerationNode):
-    """The node of the surrogates, which need at least one completed trial."""
+    """Generation node of the surrogates, which need at least one completed trial."""
 
     def _fit(self, experiment: Experiment, data: Data | None = None, **kwargs: object) -> None:
         known = data if data is not None else experiment.lookup_data()
         if known.df.empty:
             raise TooManyFailedTrialsError(
-                f"of {len(experiment.trials)} trials none was completed, and surrogates learn from completed ones: "
-                "complete at least one, or give a larger search.design_trials"
+                f"none of {len(experiment.trials)} trials was completed, but surrogates need completed trials: "
+                "complete at least one, or set a larger search.design_trials"
             )
         super()._fit(experiment=experiment, data=data, **kwargs)
 
 
 class StrategyClient(Client):
-    """An Ax client with our strategy, which Ax cannot write to JSON."""
+    """Ax client with our strategy, which Ax cannot save as JSON."""
 
     def save_to_json_file(self, filepath: str = "ax_client_snapshot.json") -> None:
-        """Refuse, before an earlier snapshot is emptied.
+        """Raise an error before Ax truncates an existing snapshot.
 
         Raises:
             UsageError: Always.
         """
         raise UsageError(
-            f"{filepath}: Ax cannot save this strategy as JSON, the file stays as it is; keep the parameters and "
-            "results of your trials, and give them to a new client with attach_trial and complete_trial"
+            f"{filepath}: Ax cannot save this strategy as JSON, and the file was not changed; keep the parameters and "
+            "results of your trials, and pass them to a new client with attach_trial and complete_trial"
         )
 
 
@@ -255,11 +255,11 @@ def generation_strategy(
 
     Args:
         space: The space whose `ax_parameters` the experiment has.
-        settings: Size of the design and work per proposal.
-        seed: Seed of everything drawn.
-        known_costs: What is known of costs at every point (`exit_macs` of a network space).
-        objectives: What is known of the metrics: limits they are held to, bounds they cannot leave.
-        has_fit: Whether surrogates are fitted; otherwise their hyper-parameters stay at what is likely beforehand.
+        settings: Size of the initial design and effort per proposal.
+        seed: Random seed.
+        known_costs: Costs that can be computed for every point (`exit_macs` of a network space).
+        objectives: Objectives whose limits and bounds the surrogates use.
+        has_fit: Whether to fit the surrogates; otherwise their hyper-parameters keep their prior values.
     """
     layout = column_layout(space)
     spec = GeneratorSpec(
@@ -312,9 +312,9 @@ def ax_client(
         space: What to search.
         objectives: At least two metrics, with direction and reference point.
         settings: Settings of the search.
-        seed: Seed of everything drawn.
-        known_costs: What is known of costs at every point.
-        has_fit: Whether surrogates are fitted.
+        seed: Random seed.
+        known_costs: Costs that can be computed for every point.
+        has_fit: Whether to fit the surrogates.
     """
     client = _bare_client(space, objectives, seed=seed, name="aebnas_bo", kind=StrategyClient)
     client.set_generation_strategy(
@@ -326,7 +326,7 @@ def ax_client(
 def ax_default_client(
     space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, *, seed: int, name: str = "ax-default"
 ) -> Client:
-    """Return an Ax client with Ax's own strategy inside; of the settings only the size of the design counts."""
+    """Return an Ax client with Ax's default strategy; the only setting used is the size of the initial design."""
     client = _bare_client(space, objectives, seed=seed, name=name)
     client.configure_generation_strategy(
         initialization_budget=settings.design_trials,
@@ -351,7 +351,7 @@ def _bare_client(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run a block on one CPU thread: small matrices gain nothing from more, and a busy machine makes it costly."""
+    """Run a block on one CPU thread: more threads do not speed up small matrices and are slow on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

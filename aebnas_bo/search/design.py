@@ -1,4 +1,4 @@
-"""The space-filling design that a search begins with."""
+"""Space-filling initial design."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sobol_points(space: SearchSpace, seed: int) -> Iterator[dict[str, ParameterV
         seed: Seed of the scrambling.
 
     Yields:
-        Canonical points; the sequence ends when 4,096 points brought nothing new (a space that small is exhausted).
+        Canonical points; the sequence ends after 4,096 points without a new one (the space is exhausted).
     """
     sampler = qmc.Sobol(d=len(space.names), scramble=True, rng=seed % 2**32)
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Given points first, then a strategy's own."""
+"""Strategy that proposes given points first and then delegates to another strategy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aebnas_bo.space.search_space import ParameterValue
 
 
 class FirstPoints:
-    """Proposes given points, one a trial, before it asks another strategy, which learns from them.
+    """Proposes given points, one per trial, and then delegates to another strategy, which sees their results.
 
     Args:
-        points: Distinct canonical points; no more than the trials of the design.
-        strategy: Proposes all later trials.
+        points: Distinct canonical points, at most as many as the initial design has trials.
+        strategy: Strategy that proposes all later trials.
     """
 
     def __init__(self, points: Sequence[dict[str, ParameterValue]], strategy: Strategy) -> None:

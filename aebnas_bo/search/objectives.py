@@ -1,4 +1,4 @@
-"""What is optimised, in which direction, from which reference. Signs flip here and nowhere else."""
+"""Objectives: metric, direction, reference value and limits. Signs of metrics flip only in this file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PERCENT = (0.0, 100.0)
 
 @dataclass(frozen=True)
 class Objective:
-    """One metric to optimise.
+    """Metric to optimise.
 
     Args:
         name: Name of the metric.
         maximize: Whether larger is better.
-        reference: Value, in natural units, from which hypervolume is measured.
+        reference: Coordinate of the hypervolume reference point, in natural units.
         unit: Unit for tables and axes.
         limit: Worst admissible value, in natural units; `None` admits every value.
-        bounds: Least and greatest value there can be, such as 0 and 100 percent; `None` if there are none. Surrogates
-            keep to them.
-        possible: Least and greatest value that a trial can have, where that is known but of no use to surrogates.
+        bounds: Lower and upper bound of the metric, such as 0 and 100 percent; `None` if it is unbounded. Surrogates
+            respect them.
+        possible: Lower and upper bound for checking trials only; surrogates ignore it.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Objective:
     def __post_init__(self) -> None:
         for name in ("bounds", "possible"):
             value = getattr(self, name)
-            if value is not None:  # JSON has lists only
+            if value is not None:  # JSON has no tuples
                 object.__setattr__(self, name, tuple(value))
 
     @property
     def values(self) -> tuple[float, float]:
-        """Least and greatest value that a trial can have; a metric to minimise is a cost, which is not negative."""
+        """Lower and upper bound of a trial's value; minimised metrics are costs and therefore non-negative."""
         known = self.possible or self.bounds
         if known is not None:
             return known
@@ -55,12 +55,12 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """Factor that turns the metric into one to be maximised."""
+        """Factor that converts the metric to one to maximise: 1.0 or -1.0."""
         return 1.0 if self.maximize else -1.0
 
 
 def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    """Stack metrics as an `n x m` float64 array in which larger is always better.
+    """Stack metrics into an `n x m` float64 array in which larger is better in every column.
 
     Args:
         metrics: One mapping per trial from metric name to its mean in natural units.
@@ -87,20 +87,24 @@ def reference_to_maximize(objectives: Sequence[Objective]) -> NDArray[np.float64
 
 
 def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dict[str, float]:
-    """Return by how much, in natural units, metrics miss their limits; those that are met do not appear.
+    """Return the constraint violation of each metric beyond its limit, in natural units.
 
     Args:
         metrics: Value of each metric in natural units.
-        objectives: The objectives; those without a limit are always met.
+        objectives: The objectives; an objective without a limit is never violated.
+
+    Returns:
+        Violation by metric; metrics within their limits are left out.
     """
     short = {o.name: o.sign * (o.limit - metrics[o.name]) for o in objectives if o.limit is not None}
     return {name: miss for name, miss in short.items() if miss > 0.0}
 
 
 def shortfall(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> float:
-    """Return the sum of the misses, each as a share of the way from the limit to the objective's reference.
+    """Return the total constraint violation, scaled so that percent and millions of MACs can be added.
 
-    So percent and millions of MACs can be added; 0 where all limits are met.
+    Each violation is divided by the distance between the limit and the objective's reference value; the total is 0 if
+    all limits are met.
 
     Args:
         metrics: Value of each metric in natural units.

@@ -1,4 +1,4 @@
-"""What the surrogates are told of a search space: the meaning of every column of its encoded points."""
+"""Column layout of encoded points, as the surrogates need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from surrogates.columns import Column, ColumnLayout
 
 
 def column_layout(space: SearchSpace) -> ColumnLayout:
-    """Return what the columns of Ax's transformed `X` mean: level indices of choices, natural values of ranges."""
+    """Return the layout of Ax's transformed `X`: choices are level indices, ranges have their natural values."""
     return ColumnLayout(tuple(_column(space, parameter) for parameter in space.parameters))
 
 
@@ -19,7 +19,7 @@ def _column(space: SearchSpace, parameter: Parameter) -> Column:
     parent_levels: tuple[int, ...] = ()
     if condition is not None:
         parent = space.names.index(condition.parameter)
-        choice = cast(ChoiceParameter, space.parameters[parent])  # as SearchSpace has checked
+        choice = cast(ChoiceParameter, space.parameters[parent])  # checked by SearchSpace
         parent_levels = tuple(choice.values.index(value) for value in condition.values)
     group = parameter.group or parameter.name
     gates = tuple(space.names.index(name) for name in parameter.behind)

@@ -1,4 +1,4 @@
-"""Keeps what libraries print when they are imported off the screen; to be imported before Ax and BoTorch."""
+"""Silence the messages that Ax and BoTorch print on import; import this module before them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random search: every parameter uniform, no point twice."""
+"""Random search: uniform draws without repetition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import numpy_generator
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
 
-MOST_DRAWS = 1000  # before a point that was tried is proposed again: the space is all but exhausted
+MOST_DRAWS = 1000  # attempts before a point is repeated, because the space is almost exhausted
 
 
 class RandomStrategy:
@@ -24,7 +24,7 @@ class RandomStrategy:
         self._space, self._seed = space, seed
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
-        """Draw points that were not tried."""
+        """Draw points that were not evaluated before."""
         tried = {self._space.key(trial.parameters) for trial in trials}
         return [
             Proposal(point)
@@ -35,14 +35,14 @@ class RandomStrategy:
 def new_random_points(
     space: SearchSpace, seed: int, *, first: int, count: int, tried: Collection[str]
 ) -> list[dict[str, ParameterValue]]:
-    """Draw distinct points whose keys are not among those tried.
+    """Draw distinct points whose keys are not in `tried`.
 
     Args:
         space: The space of the points.
         seed: Seed of the draws.
-        first: Number of the trial of the first point; each trial draws from a stream of its own.
-        count: How many points.
-        tried: Keys of points to avoid.
+        first: Trial number of the first point; each trial has its own random stream.
+        count: Number of points.
+        tried: Keys of the points to avoid.
     """
     avoided, points = set(tried), []
     for number in range(first, first + count):

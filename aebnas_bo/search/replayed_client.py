@@ -1,4 +1,4 @@
-"""An Ax client that gets the trials of a study in one fixed order, so that one rebuilt later proposes the same."""
+"""Replay of a study's trials into an Ax client in a fixed order, so that a rebuilt client makes equal proposals."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from aebnas_bo.search.strategy import batch_start
 from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
 
-MOST_FURTHER = 1000  # settings told beside the trials: a Gaussian process takes time cubic in what it is told
+MOST_FURTHER = 1000  # further operating points passed to Ax: the time of a Gaussian process is cubic in its rows
 
 
 class ReplayedClient:
     """Keeps an Ax client in step with a study.
 
     Args:
-        client: A client that knows of no trial.
-        space: What is searched.
-        objectives: The metrics that the client gets.
-        design_trials: Trials before further settings are told, whose end Ax sees by counting trials.
-        batch_size: Trials proposed together after those.
+        client: A client without trials.
+        space: The search space.
+        objectives: The metrics to pass to the client.
+        design_trials: Trials of the initial design. Further operating points are passed on only after it, because Ax
+            counts trials to find its end.
+        batch_size: Trials proposed together after the initial design.
     """
 
     def __init__(
@@ -38,16 +39,16 @@ class ReplayedClient:
         self._batch_size = batch_size
         self._indices: dict[int, int] = {}
         self._told: set[int] = set()
-        self._num_further = 0  # trials whose further settings were told
+        self._num_further = 0  # trials whose further operating points were passed on
         self._further_told = 0
         self._seen: set[str] = set()
 
     def is_ahead_of(self, trials: Sequence[Trial]) -> bool:
-        """Whether it proposed points that are not among these trials; it would take them for pending."""
+        """Whether the client proposed points that are not in these trials; it would treat them as pending."""
         return len(self._indices) > len(trials)
 
     def ask(self, trials: Sequence[Trial], count: int) -> list[dict[str, ParameterValue]]:
-        """Tell the client what it does not know yet and return up to `count` canonical points of the next trials."""
+        """Pass new results to the client and return up to `count` canonical points for the next trials."""
         self._tell_all(trials)
         asked = self._client.get_next_trials(max_trials=count)
         for number, index in enumerate(asked, start=len(trials)):
@@ -72,7 +73,7 @@ class ReplayedClient:
         for trial in trials[self._num_further :]:
             for observed in observations([trial])[1:]:
                 key = self._space.key(observed.parameters)
-                # Another trial of the same network may have brought it already.
+                # Another trial of the same network may have added this point already.
                 if key not in self._seen and self._further_told < MOST_FURTHER:
                     self._further_told += 1
                     self._complete(self._client.attach_trial(dict(observed.parameters)), observed)
@@ -83,7 +84,7 @@ class ReplayedClient:
         if trial.status == "COMPLETED":
             self._complete(index, Observation(trial))
         else:
-            self._client.mark_trial_abandoned(index)  # a point of a failed one Ax would ask for again
+            self._client.mark_trial_abandoned(index)  # Ax may suggest a point again that was marked failed
 
     def _complete(self, index: int, observed: Observation) -> None:
         names = [objective.name for objective in self._objectives]

@@ -34,30 +34,29 @@ def run_search(
     on_trial: OnTrial,
     is_time_up: Callable[[], bool] = lambda: False,
 ) -> list[Trial]:
-    """Continue a study until its budget, or its time, is spent.
+    """Run a study until its budget or its time is spent.
 
-    Every trial is stored as RUNNING before it is evaluated; one found RUNNING belongs to a process that died, and is
-    evaluated again at the same point.
+    Every trial is stored as RUNNING before its evaluation. A trial found RUNNING was interrupted and is evaluated again
+    at the same point.
 
-    At least one trial is completed, whatever the time.
+    The time limit is ignored until one trial is completed.
 
     Args:
-        store: The study's store, empty or not; the metrics of its study must be finite and possible for a trial to
-            count.
-        strategy: Proposes points.
-        estimator: Judges points.
-        settings: Budget and allowed failures.
-        on_trial: Called with all trials after each one.
-        is_time_up: Asked before each batch of trials; the first time that it is true ends the search.
+        store: The study's store, empty or not. A trial whose metrics are not finite or out of bounds fails.
+        strategy: Strategy that proposes points.
+        estimator: Estimator that evaluates points.
+        settings: Budget and number of failures allowed.
+        on_trial: Called with all trials after each trial.
+        is_time_up: Called before each batch of trials; the search ends when it returns true.
 
     Returns:
         All trials.
 
     Raises:
         TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
-        StorageError: If something cannot be stored or read; a trial that was running stays so.
-        OutOfMemoryError: If there is no memory left, likewise.
-        CorruptStateError: If stored trials are damaged or of another space.
+        StorageError: If reading or writing fails; the current trial stays RUNNING.
+        OutOfMemoryError: If memory runs out; the current trial stays RUNNING.
+        CorruptStateError: If stored trials are damaged or belong to another space.
     """
     trials, objectives = store.trials(), store.study.objectives
     check_points(trials, estimator.search_space, store.origin)
@@ -79,12 +78,12 @@ def run_search(
 
 
 def propose_trials(strategy: Strategy, trials: Sequence[Trial], settings: SearchConfig) -> list[Trial]:
-    """Return the next trials, to be evaluated: the rest of the batch that the study stands in.
+    """Return the next trials to evaluate: the rest of the current batch.
 
     Args:
-        strategy: Proposes points.
-        trials: All earlier trials, each ended.
-        settings: Sizes of the design and of batches.
+        strategy: Strategy that proposes points.
+        trials: All earlier trials, each completed or failed.
+        settings: Sizes of the initial design and of batches.
     """
     start = batch_start(len(trials), settings.design_trials, settings.batch_size)
     count = settings.batch_size if start >= settings.design_trials else 1
@@ -105,26 +104,26 @@ def propose_trials(strategy: Strategy, trials: Sequence[Trial], settings: Search
 
 
 def evaluate_trial(trial: Trial, estimator: Estimator, objectives: Sequence[Objective]) -> Trial:
-    """Judge a trial's point and return the trial as it ended: completed, or failed with a reason.
+    """Evaluate a trial's point and return the trial as completed, or as failed with a reason.
 
     Raises:
-        StorageError: If something cannot be stored or read: the disk is full, the database is locked.
-        OutOfMemoryError: If there is no memory left.
+        StorageError: If reading or writing fails, for example because the disk is full or the database locked.
+        OutOfMemoryError: If memory runs out.
     """
     started = time.perf_counter()
     try:
         estimate = estimator.estimate(dict(trial.parameters))  # a copy, which an estimator may change
         ended = _ended(trial, estimate, estimator.search_space, objectives=objectives)
-    except Exception as error:  # whatever a user's estimator raises fails one trial, not the search
+    except Exception as error:  # an exception in a user's estimator fails one trial, not the search
         if (failure := machine_failure(error)) is not None:
-            raise failure from error  # says nothing about the network; the trial is evaluated again on resuming
+            raise failure from error  # not caused by the network; the trial is evaluated again on resuming
         logger.warning("trial %d failed", trial.number, exc_info=logger.isEnabledFor(logging.DEBUG))
         ended = replace(trial, status="FAILED", reason=error_text(error))
     return replace(ended, evaluation_s=time.perf_counter() - started)
 
 
 def _ended(trial: Trial, estimate: Estimate, space: SearchSpace, *, objectives: Sequence[Objective]) -> Trial:
-    """Return a trial with what was found, or failed with what is wrong with that."""
+    """Return a trial completed with its estimate, or failed with the problems of the estimate."""
     points: tuple[OperatingPoint, ...] = ()
     problems = estimate_problems(estimate)
     if not problems:

@@ -1,4 +1,4 @@
-"""Settings of the search; `config` composes them with the others."""
+"""Settings of the search."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ FURTHER_OBJECTIVES = ((), ("latency_ms",), ("given",), ("latency_ms", "given"))
 
 
 class ReferencePoint(Section):
-    """The corner from which hypervolume is measured, in natural units.
+    """Reference point of the hypervolume, in natural units.
 
     Args:
-        accuracy: Top-1 accuracy in percent below which a network counts for nothing.
-        average_macs: Average MACs in millions above which a network counts for nothing.
-        latency_ms: Average milliseconds likewise; null takes the largest network's.
+        accuracy: Top-1 accuracy in percent; networks below it add nothing to the hypervolume.
+        average_macs: Average MACs in millions; networks above it add nothing to the hypervolume.
+        latency_ms: Average latency in milliseconds; networks above it add nothing to the hypervolume. null takes the
+            latency of the largest network.
     """
 
     accuracy: Annotated[float, Field(ge=0.0, lt=100.0)]
@@ -29,29 +30,31 @@ class ReferencePoint(Section):
 
 
 class SearchConfig(Section):
-    """How the space is searched.
+    """Search strategy, budget, objectives and limits.
 
     Args:
-        objectives: What is optimised: accuracy, average MACs and, if it is listed, the average latency of an image,
-            looked up in a table of measured parts; `given` is set where an objective is given from Python
+        objectives: Objectives: accuracy, average MACs and, if listed, the average latency per image, computed from a
+            table of measured parts; `given` is set where an objective is passed from Python
             (`aebnas_bo.Study.create`).
-        strategy: What proposes trials: `qnehvi` is ours; `ax-default` is Ax without it, `sobol` and `random` learn
-            nothing, `aebnas` is that system's loop (as published with `design_trials: 100` and `batch_size: 8`).
-            `plain` searches nothing: `aebnas-bo compare` trains plain networks alone.
-        budget: Number of evaluated trials, the design included.
-        design_trials: Trials of the first, space-filling design, before anything is learned from them.
-        plain_first: Whether the first trials of the design, three quarters of them at most, are plain networks of the
-            space, where its stages can have depthwise separable blocks.
-        batch_size: Trials proposed together after the design.
-        max_average_macs: Most average MACs in millions of an admissible network; null admits any.
-        min_accuracy: Least top-1 accuracy in percent of an admissible network; null admits any.
-        max_latency_ms: Most average milliseconds per image of an admissible network; null admits any.
-        acquisition: Acquisition function the next trial maximises.
+        strategy: Search strategy: `qnehvi` is our Bayesian optimisation, `ax-default` is Ax's default strategy, `sobol`
+            and `random` ignore results, `aebnas` is the loop of AEBNAS (as published with `design_trials: 100` and
+            `batch_size: 8`). `plain` does not search: `aebnas-bo compare` uses it to train plain networks as a
+            baseline.
+        budget: Number of evaluated trials, including the initial design.
+        design_trials: Number of trials in the space-filling initial design.
+        plain_first: Whether the initial design begins with plain networks of the space, for at most three quarters of
+            its trials, if the stages of the space can have depthwise separable blocks.
+        batch_size: Trials proposed together after the initial design.
+        max_average_macs: Upper limit of average MACs in millions; null sets no limit.
+        min_accuracy: Lower limit of top-1 accuracy in percent; null sets no limit.
+        max_latency_ms: Upper limit of average milliseconds per image; null sets no limit.
+        acquisition: Acquisition function that the next trial maximises.
         mc_samples: Quasi-Monte Carlo samples of the acquisition function.
         pool_size: Candidates kept per round of the acquisition optimiser.
-        rounds: Rounds of evolution of that pool.
+        rounds: Rounds of evolution of the candidate pool.
         max_failed_trials: Failed trials after which the run stops.
-        reference_point: Corner of the hypervolume; null takes chance accuracy and the largest network's MACs.
+        reference_point: Reference point of the hypervolume; null takes chance accuracy and the MACs of the largest
+            network.
     """
 
     affects: ClassVar[Effect] = "trials"
@@ -81,8 +84,8 @@ class SearchConfig(Section):
             )
         if self.max_latency_ms is not None and not self.has_latency:
             raise ValueError(
-                "max_latency_ms limits a metric that is not measured; a new search measures it with objectives: "
-                "[accuracy, average_macs, latency_ms]"
+                "max_latency_ms limits a metric that is not measured; to measure it, start a new search with "
+                "objectives: [accuracy, average_macs, latency_ms]"
             )
         return self
 

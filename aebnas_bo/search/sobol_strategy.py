@@ -1,4 +1,4 @@
-"""A scrambled Sobol sequence from the first trial to the last."""
+"""Search by a scrambled Sobol sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aebnas_bo.space.search_space import SearchSpace
 
 
 class SobolStrategy:
-    """Fills the space evenly; random points follow where the sequence brings nothing new.
+    """Strategy that follows a scrambled Sobol sequence, and draws random points once the sequence has no new ones.
 
     Args:
         space: What to search.

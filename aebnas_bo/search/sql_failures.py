@@ -1,4 +1,4 @@
-"""Failures of a database's storage, told apart from damaged contents: a full disk, a lock, a missing permission."""
+"""Detection of storage failures of a database (full disk, lock, missing permission), as opposed to damaged data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aebnas_bo.storage.storage_failures import storage_error
 FULL = "free some space there"
 BUSY = "wait for the other program that uses it to end"
 NO_ACCESS = "allow reading and writing it and its folder"
-# Primary result codes of SQLite (https://www.sqlite.org/rescode.html). All others are errors of statement or contents.
+# Primary result codes of SQLite (https://www.sqlite.org/rescode.html). Other codes concern the statement or the data.
 WAYS_OUT = {
     sqlite3.SQLITE_PERM: NO_ACCESS,
     sqlite3.SQLITE_BUSY: BUSY,
@@ -27,11 +27,11 @@ WAYS_OUT = {
 
 
 def tell_storage_failures(engine: Engine, place: Path | str) -> None:
-    """Let an engine raise `StorageError` where the storage fails.
+    """Make an engine raise `StorageError` if its storage fails.
 
     Args:
         engine: The engine.
-        place: SQLite file, or the URL of a database.
+        place: SQLite file or database URL.
     """
 
     def tell(context: ExceptionContext) -> StorageError | None:
@@ -40,7 +40,7 @@ def tell_storage_failures(engine: Engine, place: Path | str) -> None:
             way_out = WAYS_OUT.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF)
             if way_out is not None:
                 return StorageError(f"{place}: {error}; {way_out}")
-        elif type(error).__name__ == "OperationalError":  # of any driver: the server is away, or its disk is full
+        elif type(error).__name__ == "OperationalError":  # any driver: the server is unreachable, or its disk is full
             url = engine.url.render_as_string(hide_password=True)
             return storage_error(url, Exception(str(error)))
         return None

@@ -1,4 +1,4 @@
-"""What the loop asks of whatever proposes points."""
+"""Interface for search strategies."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.search_space import ParameterValue
 
-FALLBACKS = ("second attempt", "surrogates not fitted", "drawn at random")  # what takes a failed proposal's place
+FALLBACKS = ("second attempt", "surrogates not fitted", "drawn at random")  # used in this order if a proposal fails
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A point to evaluate next.
+    """Point to evaluate next.
 
     Args:
         parameters: The canonical point.
-        fallback: What took the place of the strategy's first choice because that failed, such as "drawn at random";
-            empty otherwise.
-        reason: Why it failed; empty otherwise.
+        fallback: Name of the fallback used because the strategy's first choice failed, such as "drawn at random"; empty
+            if none was needed.
+        reason: Why the first choice failed; empty if it did not.
     """
 
     parameters: dict[str, ParameterValue]
@@ -29,29 +29,29 @@ class Proposal:
 
 
 class Strategy(Protocol):
-    """Proposes points. A proposal is a pure function of the strategy's settings and of what it is told."""
+    """Interface for search strategies. Proposals are a pure function of the strategy's settings and its arguments."""
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Propose the points of the next trials, to be evaluated together.
 
         Args:
-            trials: All earlier trials, in order and each ended, completed or failed.
-            count: How many points, at least 1.
+            trials: All earlier trials in order, each completed or failed.
+            count: Number of points, at least 1.
 
         Returns:
-            `count` proposals, of the trials numbered from `len(trials)` on.
+            `count` proposals for the trials numbered from `len(trials)` on.
         """
 
 
 def batch_start(number: int, design_trials: int, batch_size: int) -> int:
-    """Return the number of the first trial of the batch that a trial is proposed in.
+    """Return the number of the first trial in a trial's batch.
 
-    Trials of the design are proposed one by one, later ones in batches counted from its end; so where a study is
-    interrupted, or its budget ends, changes no batch.
+    Trials of the initial design are proposed one by one, later trials in batches counted from the end of the design.
+    So neither an interruption nor the budget changes a batch.
 
     Args:
         number: Number of the trial.
-        design_trials: Trials of the design.
+        design_trials: Trials of the initial design.
         batch_size: Trials per batch.
     """
     return number - (number - design_trials) % batch_size if number >= design_trials else number

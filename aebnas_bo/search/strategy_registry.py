@@ -1,4 +1,4 @@
-"""The strategies by name, as `search.strategy` chooses them."""
+"""Construction of the strategy that `search.strategy` names."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from surrogates.known_costs import KnownCosts
 
 
 def check_strategy(settings: SearchConfig) -> None:
-    """Refuse a method of comparisons that searches nothing, and a strategy whose package is not installed.
+    """Check that a strategy can search and that the packages it needs are installed.
 
     Args:
         settings: Settings of the search.
 
     Raises:
-        ConfigError: If there is no such search, or it needs an extra that is missing.
+        ConfigError: If the strategy does not search, or needs an extra that is not installed.
     """
     if settings.strategy == "given":
         raise ConfigError(
-            "search.strategy: given stands for a strategy given from Python; open the study there, with the same "
+            "search.strategy: given stands for a strategy passed from Python; open the study there, with the same "
             "strategy: aebnas_bo.Study.open(folder, strategy=...)"
         )
     if settings.strategy == "plain":
         raise ConfigError(
-            "search.strategy: plain searches nothing; use it as a method, aebnas-bo compare CONFIG --methods plain"
+            "search.strategy: plain does not search; use it as a method: aebnas-bo compare CONFIG --methods plain"
         )
     if settings.strategy == "aebnas" and find_spec("pymoo") is None:
         raise ConfigError("search.strategy: aebnas needs pymoo: pip install 'aebnas_bo[nsga2]'")
@@ -53,11 +53,11 @@ def make_strategy(
         space: What to search.
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
-        seed: Seed of everything drawn.
-        known_costs: What is known of costs at every point, for the strategies that can use it.
+        seed: Random seed.
+        known_costs: Costs that can be computed for every point, for the strategies that use them.
 
     Raises:
-        ConfigError: If the strategy is `plain`, which searches nothing, or needs an extra that is missing.
+        ConfigError: If the strategy is `plain`, which does not search, or needs an extra that is not installed.
     """
     check_strategy(settings)
     match settings.strategy:

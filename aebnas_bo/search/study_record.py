@@ -1,4 +1,4 @@
-"""What a study is."""
+"""Record of a study: configuration, seed and objectives."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from aebnas_bo.search.objectives import Objective
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What a study is, fixed when it is created but for settings without effect on its trials.
+    """Configuration, seed and objectives of a study; later, only settings without effect on its trials may change.
 
     Args:
-        name: Its name.
-        seed: Its seed.
-        fingerprint: Identifies space, images, seed and training of the supernet.
+        name: Name of the study.
+        seed: Random seed of the study.
+        fingerprint: Hash of space, images, seed and training of the supernet.
         config: The whole configuration as YAML.
         objectives: Metrics, directions and reference point.
-        latencies: Key of the table of latencies that it was begun with; empty without one.
+        latencies: Key of the latency table used when the study was created; empty without one.
     """
 
     name: str

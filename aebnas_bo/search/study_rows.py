@@ -1,8 +1,7 @@
-"""The rows of a study's database: what each column holds, and a hash over each row.
+"""Rows of a study's database: columns, conversion and a hash per row.
 
-Mappings and lists are stored as JSON text, and the hash is taken over texts and numbers as they are stored: a changed
-digit is found before anything is made of it. The hash of a trial includes the study's fingerprint, so that no row of
-another study passes.
+Mappings and lists are stored as JSON text. The hash covers texts and numbers as stored, so a changed digit is detected
+before the row is parsed. The hash of a trial includes the study's fingerprint, so rows of other studies are rejected.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from aebnas_bo.storage.version import STUDY_FORMAT
 
 
 class Base(DeclarativeBase):
-    """The tables of a study's database."""
+    """Base class of the tables in a study's database."""
 
 
 class StudyRow(Base):
-    """What the study is; a database holds one."""
+    """Row of the study; a database holds exactly one."""
 
     __tablename__ = "study"
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -60,14 +59,14 @@ class TrialRow(Base):
 
 
 class DamagedRowError(ValueError):
-    """A row does not hold what the program wrote."""
+    """Raised if a row differs from what the program wrote."""
 
 
 def study_columns(study: StudyRecord) -> dict[str, object]:
     """Return the columns of a study's row.
 
     Args:
-        study: What the study is.
+        study: The study.
     """
     columns: dict[str, object] = {
         "id": 1,
@@ -83,7 +82,7 @@ def study_columns(study: StudyRecord) -> dict[str, object]:
 
 
 def study_of(row: StudyRow) -> StudyRecord:
-    """Return what a study's row holds.
+    """Convert a row to a study record.
 
     Args:
         row: The row.
@@ -101,7 +100,7 @@ def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
 
     Args:
         trial: The trial.
-        study: Its study.
+        study: The study of the trial.
 
     Raises:
         ValueError: If a number is not finite, missing or out of bounds.
@@ -119,14 +118,14 @@ def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
 
 
 def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
-    """Return what a trial's row holds, checked.
+    """Convert a row to a trial and check it.
 
     Args:
         row: The row.
-        study: Its study.
+        study: The study of the trial.
 
     Raises:
-        DamagedRowError: If the row does not match its hash, or holds what no trial can.
+        DamagedRowError: If the row does not match its hash, or holds impossible values.
     """
     _check_hash(row, {"study": study.fingerprint})
     if row.status not in get_args(TrialStatus):
@@ -148,7 +147,7 @@ def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
     )
     problems = trial_problems(trial, study.objectives)
     if problems:
-        raise DamagedRowError(f"cannot be: {'; '.join(problems)}")
+        raise DamagedRowError(f"has impossible values: {'; '.join(problems)}")
     return trial
 
 
@@ -163,7 +162,7 @@ def _check_hash(row: StudyRow | TrialRow, further: Mapping[str, object]) -> None
     stored = columns.pop("hash")
     try:
         is_sound = _hash({**columns, **further}) == stored
-    except (TypeError, ValueError):  # the program writes no bytes and nothing infinite
+    except (TypeError, ValueError):  # the program writes neither bytes nor infinite numbers
         is_sound = False
     if not is_sound:
         raise DamagedRowError("was changed: it does not match its own hash")

@@ -1,4 +1,4 @@
-"""Our search behind the `Strategy` protocol: Gaussian processes and qLogNEHVI inside Ax, with fallbacks."""
+"""Our default strategy: Gaussian processes and qLogNEHVI inside Ax, with fallbacks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 class SurrogateStrategy:
-    """Our strategy behind the `Strategy` protocol; any state it keeps can be rebuilt from the trials.
+    """Strategy that maximises qLogNEHVI over Gaussian processes; its state can be rebuilt from the trials.
 
     Args:
         space: What to search.
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
-        seed: Seed of everything drawn.
-        known_costs: What is known of costs at every point.
+        seed: Random seed.
+        known_costs: Costs that can be computed for every point.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class SurrogateStrategy:
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Propose the points of the next trials.
 
-        If that fails numerically or repeats itself, it is tried once more with other random numbers, then with
-        surrogates that are not fitted, before random new points are drawn.
+        If proposing fails numerically or repeats a point, it is tried again with other random numbers, then with
+        surrogates that are not fitted. If these fail too, random new points are drawn.
 
         Raises:
-            OutOfMemoryError: If there is no memory left.
+            OutOfMemoryError: If memory runs out.
         """
         tried = {self._space.key(trial.parameters) for trial in trials}
         reason = ""
@@ -60,9 +60,9 @@ class SurrogateStrategy:
                 with one_thread():
                     points = self._attempt(attempt, trials, count=count, tried=tried)
                 return [Proposal(point, fallback, reason) for point in points]
-            except Exception as error:  # a search must survive any numerical failure of a library below it
+            except Exception as error:  # a search must survive every numerical failure in a library
                 if (failure := machine_failure(error)) is not None:
-                    raise failure from error  # another proposal would be another search
+                    raise failure from error  # a fallback proposal would change the search
                 reason = reason or f"{type(error).__name__}: {error}"
                 logger.warning("trial %d: no proposal (%s: %s)", len(trials), type(error).__name__, error)
                 self._client = None  # rebuilt from the trials next time, as a resumed study would
@@ -78,7 +78,7 @@ class SurrogateStrategy:
             if self._client is not None and self._client.is_ahead_of(trials):
                 self._client = None
             self._client = client = self._client or self._new_client(self._seed, has_fit=True)
-        else:  # with a client of its own, so that later proposals depend on the trials alone
+        else:  # a separate client, so that later proposals depend only on the trials
             client = self._new_client(child_seed(self._seed, "attempt", attempt), has_fit=attempt == 1)
         points = client.ask(trials, count)
         keys = [self._space.key(point) for point in points]

@@ -1,4 +1,4 @@
-"""Trials of a study, and what was observed in them."""
+"""Trials of a study and their observations."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from aebnas_bo.space.search_space import ParameterValue
 
 TrialStatus = Literal["COMPLETED", "FAILED", "RUNNING"]
 Place = tuple[int, int]
-"""Number of a trial, and position among its operating points: 0 as proposed."""
+"""Number of a trial and index of its operating point; index 0 is the proposed one."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial in natural units.
+    """Trial of a study, with metrics in natural units.
 
     Args:
         number: Position in the study, from 0.
-        key: Key of the architecture; empty while unknown.
-        status: `RUNNING` until its evaluation ended.
+        key: Key of the architecture; empty until it is known.
+        status: `RUNNING` until the evaluation ends.
         parameters: The canonical point.
-        reason: Why it failed; empty otherwise.
-        points: The network at the proposed thresholds, then at others; none until it is completed.
-        generation_s: Seconds spent proposing it.
-        evaluation_s: Seconds spent evaluating it.
+        reason: Why the trial failed; empty if it did not.
+        points: Operating points, the proposed one first; empty until the trial is completed.
+        generation_s: Seconds spent on the proposal.
+        evaluation_s: Seconds spent on the evaluation.
     """
 
     number: int
@@ -40,27 +40,27 @@ class Trial:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Mean of each metric as proposed; empty until it is completed."""
+        """Mean of each metric at the proposed operating point; empty until the trial is completed."""
         return self.points[0].metrics if self.points else {}
 
     @property
     def sems(self) -> Mapping[str, float]:
-        """Standard error of each metric as proposed; empty until it is completed."""
+        """Standard error of each metric at the proposed operating point; empty until the trial is completed."""
         return self.points[0].sems if self.points else {}
 
 
 def as_proposed(trial: Trial) -> Trial:
-    """Return a trial without its further operating points."""
+    """Return a trial with its proposed operating point only."""
     return replace(trial, points=trial.points[:1])
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A completed trial at one of its operating points.
+    """Completed trial at one of its operating points.
 
     Args:
         trial: The trial.
-        index: Which of its operating points: 0 as proposed, 1, 2 ... a further one.
+        index: Index of the operating point; 0 is the proposed one.
     """
 
     trial: Trial
@@ -106,6 +106,6 @@ class Observation:
 
 
 def observations(trials: Sequence[Trial]) -> list[Observation]:
-    """Return each completed trial as proposed, followed by its further operating points."""
+    """Return the operating points of all completed trials, the proposed one of each trial first."""
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
     return [Observation(trial, index) for trial in completed for index in range(len(trial.points))]

@@ -1,6 +1,6 @@
-"""What every trial must keep to: numbers finite and within their bounds, points of the space in canonical form.
+"""Checks of trials: finite numbers within their bounds, and points of the space in canonical form.
 
-What an estimator returns is held against this before it is stored, and what a study holds when it is read.
+Estimates are checked before they are stored, and stored trials when they are read.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.space.search_space import SearchSpace
 
-ROUNDING = 1e-9  # relative; a mean over images may lie this far beyond the largest of them
-RATES_ROUNDING = 1e-4  # of the sum of all exit rates, which may come in single precision
+ROUNDING = 1e-9  # relative; a mean over images may exceed the largest value by this much
+RATES_ROUNDING = 1e-4  # of the sum of all exit rates, which may have single precision
 LONGEST_KEY = 64  # characters
 
 
 def estimate_problems(estimate: object) -> list[str]:
-    """Say what is wrong with the types of what an estimator returned; nothing if it is an estimate.
+    """Return the type errors in the return value of an estimator; an empty list if it is a valid estimate.
 
     Args:
-        estimate: What it returned.
+        estimate: Return value of the estimator.
     """
     if not isinstance(estimate, Estimate):
         return [f"the estimator must return an Estimate, got {type(estimate).__name__}"]
@@ -44,7 +44,7 @@ def estimate_problems(estimate: object) -> list[str]:
 
 
 def plain_point(point: OperatingPoint) -> OperatingPoint:
-    """Return an operating point of Python's own numbers, which a store can write, for NumPy's or PyTorch's.
+    """Convert the NumPy or PyTorch numbers of an operating point to Python numbers, which the store can write.
 
     Args:
         point: The operating point.
@@ -80,20 +80,20 @@ def _number(name: str, value: object) -> float:
         raise TypeError(f"{name} must be a number, got {value!r:.80}")
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # PyTorch's is a RuntimeError
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # PyTorch raises RuntimeError
         raise TypeError(f"{name} must be a single number, got {type(value).__name__}") from error
 
 
 def point_problems(points: Sequence[OperatingPoint], objectives: Sequence[Objective]) -> list[str]:
-    """Say what is missing, not finite or out of bounds in the operating points of a trial.
+    """Return the metrics that are missing, not finite or out of bounds in the operating points of a trial.
 
     Args:
-        points: The network at the proposed thresholds, then at others, in Python's own numbers.
+        points: Operating points with Python numbers, the proposed one first.
         objectives: The metrics of the study.
     """
     problems = []
     for number, point in enumerate(points):
-        where = f"further setting {number}: " if number else ""
+        where = f"operating point {number}: " if number else ""
         problems += [f"{where}{problem}" for problem in _problems(point, objectives)]
     return problems
 
@@ -128,11 +128,11 @@ def _out_of_bounds(objective: Objective, value: float) -> Iterator[str]:
 
 
 def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
-    """Say what is wrong with a stored trial.
+    """Return the problems of a stored trial.
 
     Args:
         trial: The trial.
-        objectives: The metrics of its study.
+        objectives: The objectives of its study.
     """
     problems = []
     seconds = (trial.generation_s, trial.evaluation_s)
@@ -141,9 +141,9 @@ def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
     if not isinstance(trial.parameters, Mapping) or not all(
         isinstance(value, int | float | str) for value in trial.parameters.values()
     ):
-        problems.append("its parameters are no mapping of names to values")
+        problems.append("its parameters are not a mapping of names to values")
     if (trial.status == "COMPLETED") != bool(trial.points):
-        problems.append(f"it is {trial.status} with {len(trial.points)} operating points")
+        problems.append(f"it is {trial.status} but has {len(trial.points)} operating points")
     try:
         points = [plain_point(point) for point in trial.points]
     except (TypeError, ValueError) as error:
@@ -152,15 +152,15 @@ def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
 
 
 def check_points(trials: Sequence[Trial], space: SearchSpace, origin: object) -> None:
-    """See that all completed trials are points of a space in canonical form, further thresholds included.
+    """Check that all operating points of completed trials are canonical points of a space.
 
     Args:
         trials: The trials.
         space: The space.
-        origin: Where they were read, for the message.
+        origin: File or database of the trials, for the message.
 
     Raises:
-        CorruptStateError: If one is not.
+        CorruptStateError: If a trial is not a canonical point.
     """
     for one in observations(trials):
         try:

@@ -1,6 +1,7 @@
-"""Where trials live: one study per database, every change one transaction.
+"""Trial store: one study per database, one transaction per change.
 
-SQLite in the run folder by default, any database SQLAlchemy knows by URL. A killed process loses no finished trial.
+The default is SQLite in the run folder; a URL selects any database that SQLAlchemy supports. A killed process loses no
+finished trial.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from aebnas_bo.storage.version import STUDY_FORMAT
 
 BUSY_TIMEOUT_S = 30
 WAY_OUT = "restore it from a copy, or start another run folder"
-# What a damaged file comes to in SQLite, SQLAlchemy and Python.
+# Exceptions that a damaged file causes in SQLite, SQLAlchemy and Python.
 UNREADABLE = (SQLAlchemyError, ValueError, TypeError, OverflowError, AttributeError, RecursionError)
 
 
 class TrialStore:
-    """The trials of one study; make one with `create` or `open`."""
+    """Store of one study's trials; construct it with `create` or `open`."""
 
     def __init__(self, engine: Engine, study: StudyRecord, origin: str) -> None:
         self._engine = engine
@@ -52,11 +53,11 @@ class TrialStore:
         """Create a study.
 
         Args:
-            place: SQLite file, or a SQLAlchemy URL.
-            study: What it is.
+            place: SQLite file or SQLAlchemy URL.
+            study: Record of the study.
 
         Raises:
-            CorruptStateError: If the place already holds a study.
+            CorruptStateError: If `place` already holds a study.
         """
         engine = _engine(place)
         try:
@@ -67,12 +68,12 @@ class TrialStore:
             engine.dispose()
             raise
         except IntegrityError as error:
-            raise CorruptStateError(f"{place} already holds a study; open it or give another place") from error
+            raise CorruptStateError(f"{place} already holds a study; open it, or use another file or URL") from error
         return cls(engine, study, str(place))
 
     @classmethod
     def open(cls, place: Path | str) -> Self:
-        """Open a study to write it.
+        """Open a study for writing.
 
         Raises:
             CorruptStateError: If there is none, or it is damaged or of another version.
@@ -81,7 +82,7 @@ class TrialStore:
 
     @classmethod
     def open_read_only(cls, place: Path) -> Self:
-        """Open a study to read it, also while another process writes it; no file is made or touched.
+        """Open a study for reading, without creating or changing a file; another process may write at the same time.
 
         Args:
             place: SQLite file.
@@ -126,18 +127,18 @@ class TrialStore:
         return trials
 
     def _way_out(self, number: int) -> str:
-        """Say how to go on without a damaged trial: trials follow from those before, so all later ones go too."""
+        """Return how to repair the study: delete the damaged trial and, as they depend on it, all later trials."""
         statement = f"DELETE FROM trials WHERE number NOT BETWEEN 0 AND {number - 1}"
         if self._engine.dialect.name == "sqlite":
             code = f"import sqlite3; c = sqlite3.connect({self.origin!r}); c.execute({statement!r}); c.commit()"
             statement = f"python -c {shlex.quote(code)}"
         return (
-            "restore a copy, or delete this trial and those after it, which --resume does again without measuring "
-            f"their networks again: {statement}"
+            "restore a copy, or delete this trial and all later ones, which --resume repeats without evaluating known "
+            f"networks again: {statement}"
         )
 
     def set_config(self, config: str) -> None:
-        """Replace the configuration by one under which the trials are the same.
+        """Replace the configuration by one that leads to equal trials.
 
         Args:
             config: The whole configuration as YAML.
@@ -151,7 +152,7 @@ class TrialStore:
         """Store a trial before its evaluation.
 
         Raises:
-            ValueError: If its number is taken or it is not RUNNING.
+            ValueError: If a trial with this number exists, or the trial is not RUNNING.
         """
         if trial.status != "RUNNING":
             raise ValueError(f"trial {trial.number} must be RUNNING to be added, got {trial.status}")
@@ -165,7 +166,7 @@ class TrialStore:
         """Store the outcome of a running trial.
 
         Raises:
-            ValueError: If the trial is not stored as RUNNING, is not ended, or holds a non-finite number.
+            ValueError: If the trial is not stored as RUNNING, is itself RUNNING, or holds a non-finite number.
         """
         if trial.status == "RUNNING":
             raise ValueError(f"trial {trial.number} is still RUNNING")
@@ -187,7 +188,7 @@ class TrialStore:
 
 
 def _engine(place: Path | str) -> Engine:
-    # From its parts: within the text of a URL a question mark in a path would end it.
+    # Build the URL from its parts: in a URL string, a question mark in the path would start the query.
     url = URL.create("sqlite", database=str(place.resolve())) if isinstance(place, Path) else place
     engine = create_engine(url)
     tell_storage_failures(engine, place)
@@ -197,10 +198,10 @@ def _engine(place: Path | str) -> Engine:
 
 
 def _read_only_engine(place: Path) -> Engine:
-    """Return an engine that leaves the folder as it is.
+    """Return an engine that does not change the folder.
 
-    Beside a database in WAL mode that nobody has open lies no log; even reading would make one, unless the file counts
-    as immutable. Where there is a log it must be read too, without repairing what a killed process left of its index.
+    A database in WAL mode that is not open has no log file; reading it would create one unless the file is opened as
+    immutable. If a log exists, it must be read too, without repairing the index of a killed process.
     """
     has_log = place.with_name(f"{place.name}-wal").exists()
     query = {"uri": "true", "mode": "ro", **({"readonly_shm": "1"} if has_log else {"immutable": "1"})}

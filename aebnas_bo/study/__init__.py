@@ -1,1 +1,1 @@
-"""One study from configuration to results, within a time budget or without, and resuming it."""
+"""Studies: create, run (with or without a time budget), resume."""

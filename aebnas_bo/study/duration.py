@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `30m`, `1.5h`."""
+"""Parser of durations such as `90s`, `30m`, `1.5h`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
 
 def parse_minutes(text: str) -> float:
-    """Return a duration in minutes.
+    """Parse a duration and return it in minutes.
 
     Args:
         text: A positive number with the unit s, m or h.
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If the text is not a duration.
     """
     found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([smh])\s*", text.lower())
     if found is None or float(found[1]) == 0.0:

@@ -1,4 +1,4 @@
-"""Going on with a study: its stored configuration rules, and only what cannot change its trials may be changed."""
+"""Configuration of a resumed study: the stored one, changed only by settings that leave its trials unchanged."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from aebnas_bo.storage.run_folder import RunFolder
 
 
 def resumed_config(study: Path, given: Config, *, has_file: bool, options: Sequence[str]) -> Config:
-    """Return the stored configuration with the changes that resuming allows.
+    """Apply to the stored configuration the changes that resuming allows.
 
     Args:
         study: The study's database.
-        given: What file and options say.
-        has_file: Whether a file was given; without one, only the options say anything.
-        options: The `section.key=value` options, which alone may change budgets of trials and the machine.
+        given: The configuration from file and options.
+        has_file: Whether a file was given; without one, only settings named by the options are compared.
+        options: `section.key=value` options; only they may change the budget of trials and settings of the machine.
 
     Raises:
-        ConfigError: If anything else differs from the study that could change its trials.
+        ConfigError: If another setting differs that could change the trials of the study.
         CorruptStateError: If the study cannot be read.
     """
     with TrialStore.open_read_only(study) as store:
         stored = parse_config(store.study.config, str(study))
     differing = differing_settings(stored, given)
-    # space.preset unfolds into the whole section
+    # space.preset stands for the whole section
     named = {"space" if o.startswith("space") else o.partition("=")[0].strip() for o in options}
     in_options = {key for key in differing if any(key == name or key.startswith(f"{name}.") for name in named)}
     said = differing.keys() if has_file else in_options
@@ -38,7 +38,7 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
     if forbidden:
         raise ConfigError(
             [
-                f"{key}: the study has {_as_written(differing[key][0])}, --resume cannot make it "
+                f"{key}: the study has {_as_written(differing[key][0])}, --resume cannot change it to "
                 f"{_as_written(differing[key][1])}; start another run folder"
                 for key in sorted(forbidden)
             ]
@@ -53,10 +53,10 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
 
 
 def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -> Config:
-    """Return what file and options say about a study that may exist.
+    """Load the configuration from file and options, for a study that may exist.
 
-    Without a file, options are applied to the configuration of the study, so that they are checked against it. Options
-    of the space are applied to the default configuration: presets are no part of a stored one.
+    Without a file, options are applied to the configuration of the study and checked against it. Options of the space
+    are applied to the default configuration, because a stored configuration has no preset.
 
     Args:
         folder: The run folder.
@@ -84,26 +84,26 @@ def _as_written(value: object) -> str:
 
 
 def check_same_trials(stored: Config, given: Config, folder: Path) -> None:
-    """See that a study begun with one configuration can be gone on with, or read, under another.
+    """Check that two configurations lead to equal trials, so that a study of one can be resumed under the other.
 
     Args:
-        stored: What it was begun with.
-        given: What is asked for.
-        folder: Its folder, for the message.
+        stored: The stored configuration.
+        given: The new configuration.
+        folder: Folder of the study, for the message.
 
     Raises:
-        UsageError: If they differ in what could change its trials.
+        UsageError: If they differ in a setting that could change the trials.
     """
     harmless = SEARCH_KEEPS | {"machine"}
     effective = sorted(key for key in differing_settings(stored, given) if effect_of(key) not in harmless)
     if effective:
         raise UsageError(
-            f"{folder}: was begun with other settings ({', '.join(effective[:5])}); give those or another --out"
+            f"{folder}: was created with other settings ({', '.join(effective[:5])}); use those or another --out"
         )
 
 
 def differing_settings(stored: Config, given: Config) -> dict[str, tuple[object, object]]:
-    """Return the stored and the given value of every setting that differs, by its dotted path."""
+    """Return the stored and the new value of every setting that differs, by dotted path."""
     current, wanted = _flat(stored.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
     return {
         key: (current.get(key), wanted.get(key))

@@ -1,4 +1,4 @@
-"""One study from configuration to results: the steps in order, each owned by its module."""
+"""Run of a study, step by step; each step is implemented in its own module."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
-"""Makes a strategy for a space and its objectives; a class with such a constructor is one."""
+"""Function that constructs a strategy from a space and its objectives, such as a class with this constructor."""
 
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """Everything a search loop needs, ours or one of a user.
+    """Inputs of a search loop, ours or a user's.
 
     Args:
         problem: Images, space and configuration.
-        estimator: Judges points.
-        objectives: Accuracy, average MACs and, where it is asked for, average latency, with their reference point.
-        known_costs: What is known of average costs at every point; nothing where thresholds do not vary freely.
-        supernet_source: Where the supernet came from: `run folder`, `cache` or `trained`; `none` where there is none.
+        estimator: Estimator of points.
+        objectives: Accuracy, average MACs and, if configured, average latency, with their reference point.
+        known_costs: Costs that can be computed for every point; empty without continuous thresholds.
+        supernet_source: Source of the supernet: `run folder`, `cache` or `trained`; `none` without a supernet.
     """
 
     problem: Problem
@@ -81,13 +81,13 @@ class PreparedStudy:
 
     @property
     def space(self) -> NetworkSpace:
-        """The networks that may be found."""
+        """The network space."""
         return self.problem.space
 
 
 @dataclass
 class _Clock:
-    """Seconds spent in each phase."""
+    """Timer of the seconds spent in each phase."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -101,14 +101,14 @@ class _Clock:
 
 
 def prepare_study(config: Config, progress: RunProgress | None = None) -> PreparedStudy:
-    """Load the images and get a trained supernet (from the cache if there is one), without any run folder.
+    """Load the images and prepare the supernet, from the cache if possible, without a run folder.
 
     Args:
-        config: What to prepare.
-        progress: Shows supernet training; nothing is shown by default.
+        config: The configuration.
+        progress: Shows supernet training; by default nothing is shown.
 
     Raises:
-        AebnasError: As the steps do.
+        AebnasError: If a step fails.
     """
     progress = progress or RunProgress(PlainConsole(stderr=True), quiet=True)
     torch.set_num_threads(config.num_threads)
@@ -117,12 +117,12 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
 
 
 def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) -> tuple[Objective, ...]:
-    """Return accuracy (up, percent), average MACs (down, millions) and, with latencies, average milliseconds (down).
+    """Return the objectives: accuracy (percent), average MACs (millions) and, with latencies, average milliseconds.
 
     A user's objective comes last.
 
-    Unless configured, the reference is chance accuracy and the cost of the largest network without exits, which any
-    trained network of moderate size beats in all.
+    The default reference point is chance accuracy and the cost of the largest network without exits. Every trained
+    network of moderate size dominates it.
     """
     config, space = problem.config, problem.space
     point, plain = config.search.reference_point, space.largest_without_exits
@@ -162,32 +162,32 @@ def run_study(
     is_time_up: Callable[[], bool] = lambda: False,
     make: MakeStrategy | None = None,
 ) -> Summary:
-    """Run a study, or go on with it, and write everything its folder holds.
+    """Run or resume a study and write all files of its folder.
 
     Args:
-        problem: What is searched; on `resume` its configuration must be one that `resumed_config` allows.
+        problem: The search problem; on `resume` its configuration must be one that `resumed_config` allows.
         folder: The run folder.
-        progress: Shows what happens.
+        progress: Progress display.
         resume: Whether the folder may hold a study.
-        is_time_up: Asked before each batch of trials; once it is true the search ends, and the trials done become its
-            budget.
-        make: Makes the strategy from space and objectives; `None` takes the one that `search.strategy` names.
+        is_time_up: Called before each batch of trials; when it returns true, the search ends and the number of trials
+            done becomes its budget.
+        make: Constructs the strategy from space and objectives; `None` takes the one that `search.strategy` names.
 
     Returns:
         The figures of `summary.json`.
 
     Raises:
-        AebnasError: As the steps do; what was finished is stored, and exported unless storage or memory failed.
+        AebnasError: If a step fails. Finished results are stored, and exported unless storage or memory failed.
     """
     config = problem.config
     check_given(problem, make)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
-        given_table(config, problem.space)  # the last mistake that can show before anything is created
+        given_table(config, problem.space)  # the last check before files are created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
-            raise UsageError(f"{folder.path} already holds a study; add --resume to go on with it")
+            raise UsageError(f"{folder.path} already holds a study; add --resume to resume it")
         torch.set_num_threads(config.num_threads)
         for line in opening_lines(problem):
             progress.message(line)
@@ -201,7 +201,7 @@ def run_study(
                     trials = _search(study, store, progress, is_time_up=is_time_up, make=make)
                 config = _ended(config, len(trials), store=store, folder=folder)
             except (OSError, MemoryError):
-                raise  # tables could not be written either; resuming writes them
+                raise  # tables could not be written either; the resumed run writes them
             except BaseException:
                 _export(config, folder, study, store=store, seconds=clock.seconds)
                 raise
@@ -210,33 +210,33 @@ def run_study(
 
 
 def check_given(problem: Problem, make: MakeStrategy | None) -> None:
-    """See that what the configuration expects from Python is there.
+    """Check that the objects from Python match the configuration.
 
     Args:
-        problem: What is searched.
-        make: Makes the strategy; `None` takes the one that `search.strategy` names.
+        problem: The search problem.
+        make: Constructs the strategy; `None` takes the one that `search.strategy` names.
 
     Raises:
-        ConfigError: If something is missing, or there is more than the study was created with.
+        ConfigError: If an object is missing, or was not passed when the study was created.
     """
     if make is None:
         check_strategy(problem.config.search)
     if ("given" in problem.config.search.objectives) != (problem.objective is not None):
         raise ConfigError(
             "search.objectives: given stands for an objective from Python; pass it to Study.create(objective=...) or "
-            "Study.open(folder, objective=...), or leave it out of the list"
+            "Study.open(folder, objective=...), or remove given from the list"
         )
     wanted, given = problem.config.estimation.estimator, problem.estimator
     if given is None and wanted is not None:
         raise ConfigError(
-            f"estimation.estimator: {wanted} stands for an estimator given from Python; open the study there, with the "
+            f"estimation.estimator: {wanted} is an estimator passed from Python; open the study there, with the "
             "same estimator: aebnas_bo.Study.open(folder, estimator=...)"
         )
     if given is not None and given.name != wanted:
         before = f"the estimator {wanted}" if wanted is not None else "a supernet"
         raise ConfigError(
-            f"estimation.estimator: networks of this study are judged by {before}, which cannot become {given.name}; "
-            "open it as it was created, or create another study"
+            f"estimation.estimator: this study uses {before}, which cannot be changed to {given.name}; open it with "
+            "the arguments it was created with, or create another study"
         )
 
 
@@ -245,7 +245,7 @@ def _prepare(
 ) -> PreparedStudy:
     objectives = make_objectives(problem, latencies)
     if problem.estimator is not None:
-        progress.message(f"estimator: {problem.estimator.name}, given from Python; no supernet is trained")
+        progress.message(f"estimator: {problem.estimator.name}, passed from Python; no supernet is trained")
         return PreparedStudy(problem, problem.estimator, objectives, known_costs=(), supernet_source="none")
     supernet, source = prepare_supernet(problem, folder, progress)
     progress.message(f"supernet: {source}")
@@ -259,7 +259,7 @@ def _prepare(
 
 
 def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | None) -> TrialStore:
-    """Open the folder's study, or create it: the configuration is written first, the study last."""
+    """Open the folder's study, or create it; on creation the configuration is written first and the study last."""
     config = problem.config
     fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
     if folder.holds_study:
@@ -273,15 +273,15 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         wanted = [one.name for one in make_objectives(problem, latencies)]
         if names != wanted:
             raise ConfigError(
-                f"{folder.path}: the study optimises {', '.join(names)}, which cannot become {', '.join(wanted)}; give "
-                "the objective that it was created with"
+                f"{folder.path}: the study optimises {', '.join(names)}, which cannot be changed to "
+                f"{', '.join(wanted)}; pass the objective that it was created with"
             )
         store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
     folder.remove_leftovers()
     if config.time_budget is None:
-        folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
+        folder.time_plan.unlink(missing_ok=True)  # left by a run that stopped before its study was created
     write_text(folder.config, dump_config(config))
     if problem.estimator is not None:
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
@@ -289,15 +289,15 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
     try:
         with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-            pass  # a killed process leaves a whole study or none
+            pass  # a killed process leaves a complete study or none
     except StorageError:
-        folder.remove_leftovers()  # the database has files of its own beside it
+        folder.remove_leftovers()  # SQLite adds files next to the database
         raise
     return TrialStore.open(folder.study)
 
 
 def _ended(config: Config, num_trials: int, *, store: TrialStore, folder: RunFolder) -> Config:
-    """Return the configuration with the trials of a search that its time ended as its budget."""
+    """Return the configuration with the number of trials as its budget, after a search ended by its time limit."""
     if num_trials >= config.search.budget:
         return config
     config = config.model_copy(update={"search": config.search.model_copy(update={"budget": num_trials})})
@@ -322,7 +322,7 @@ def _search(
             study.space.search_space, objectives, config.search, seed=config.seed, known_costs=study.known_costs
         )
     if config.search.plain_first and make is None:
-        most = 3 * config.search.design_trials // 4  # the others are spread over the whole space
+        most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space
         strategy = FirstPoints(plain_points(study.space)[:most], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
@@ -330,7 +330,7 @@ def _search(
     def show(trials: Sequence[Trial]) -> None:
         area, front = hypervolume(trials, objectives, has_settings=True), pareto_front(trials, objectives)
         failed = sum(trial.status == "FAILED" for trial in trials)
-        found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "nothing admissible yet"
+        found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "no feasible network yet"
         progress.trials(trials, f"{found}  failed {failed}")
 
     progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))

@@ -1,4 +1,4 @@
-"""The front door for Python: a study from configuration to a network in use."""
+"""Python interface: studies and trained networks."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ Images = ImageDataset | Arrays
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network that was trained to the end.
+    """Fully trained network.
 
     Args:
-        folder: Where its weights are.
+        folder: Folder of its weights.
         description: Architecture, thresholds, and figures on validation and test images.
     """
 
@@ -76,10 +76,10 @@ class TrainedNetwork:
             out: Folder to write to.
 
         Returns:
-            What `aebnas_bo.load` takes.
+            Path to pass to `aebnas_bo.load`.
 
         Raises:
-            UsageError: If there is no such format, or a package that it needs is missing.
+            UsageError: If the format is unknown, or a package that it needs is not installed.
         """
         [known] = check_formats([format])
         return export_network(self.folder / NETWORK_FILE, known, Path(out))
@@ -88,18 +88,19 @@ class TrainedNetwork:
         """Classify images.
 
         Args:
-            images: `N x C x S x S`, uint8 or floats in [0, 1], or pictures and paths of pictures of any size.
+            images: Array or tensor `N x C x S x S`, uint8 or floats in [0, 1], or pictures and paths of pictures of any
+                size.
 
         Raises:
-            DataError: If images have another size, type or range.
+            DataError: If images have a wrong size, type or range.
         """
         return load(self.folder / NETWORK_FILE).predict(images)
 
 
 class Study:
-    """A search in a run folder.
+    """Search in a run folder.
 
-    Make one with `Study.create` or `Study.open`. Iterating over a study gives its trials.
+    Construct it with `Study.create` or `Study.open`. Iterating over a study yields its trials.
     """
 
     def __init__(self, folder: RunFolder, problem: Problem, make: MakeStrategy | None = None) -> None:
@@ -120,19 +121,19 @@ class Study:
         objective: CostObjective | None = None,
         estimator: Estimator | MakeEstimator | None = None,
     ) -> Self:
-        """Load the images and prepare a new study; nothing is trained yet, and nothing written but its folder.
+        """Load the images and prepare a new study; this trains nothing and creates only the folder.
 
         Args:
             config: YAML file, or a configuration; `None` for scikit-learn's digits.
-            folder: Run folder; by default a new one below `runs/`, made at once.
-            overrides: `section.key=value` strings, as `--set` takes them.
-            train: Training images, in place of those that the configuration names.
+            folder: Run folder; by default a new one below `runs/`.
+            overrides: `section.key=value` strings, as for `--set`.
+            train: Training images, used instead of those that the configuration names.
             test: Test images; `None` takes some of the training images.
-            strategy: Makes the search strategy from space and objectives, such as a class with this constructor; by
-                default what `search.strategy` names.
-            objective: A cost to minimise beside accuracy and average MACs.
-            estimator: Judges networks in place of a supernet, which is not trained then: an estimator of the study's
-                space, or what makes one from that space, such as its class.
+            strategy: Function that constructs the search strategy from space and objectives, such as a class with this
+                constructor; by default the strategy that `search.strategy` names.
+            objective: Additional cost to minimise.
+            estimator: Estimator to use instead of a supernet: an estimator of the study's space, or a function that
+                constructs one from the space, such as its class.
 
         Raises:
             ConfigError: If the configuration, the objective or the estimator is wrong.
@@ -167,25 +168,25 @@ class Study:
         objective: CostObjective | None = None,
         estimator: Estimator | MakeEstimator | None = None,
     ) -> Self:
-        """Open a study to look at it or to go on with it.
+        """Open a study to inspect or resume it.
 
         Args:
             folder: Its run folder.
-            overrides: `section.key=value` strings of what resuming may change, such as `search.budget=300`.
-            train: Training images, if the study was created with images given from Python.
-            test: Test images, likewise.
-            strategy: The strategy, if the study was created with one given from Python.
-            objective: The objective, likewise.
-            estimator: The estimator, likewise.
+            overrides: `section.key=value` strings for settings that resuming may change, such as `search.budget=300`.
+            train: Training images, if the study was created with images passed from Python.
+            test: Test images, if the study was created with test images passed from Python.
+            strategy: The strategy, if the study was created with one passed from Python.
+            objective: The objective, if the study was created with one passed from Python.
+            estimator: The estimator, if the study was created with one passed from Python.
 
         Raises:
             UsageError: If the folder holds no study.
-            ConfigError: If a setting cannot be changed any more, or the estimator is of another space.
+            ConfigError: If a setting can no longer be changed, or the estimator belongs to another space.
             DataError: If the images cannot be read.
         """
         where = RunFolder(Path(folder))
         if not where.holds_study:
-            raise UsageError(f"{folder}: holds no study; make one with Study.create")
+            raise UsageError(f"{folder}: holds no study; create one with Study.create")
         config = resumed_config(where.study, given_config(where, None, overrides), has_file=False, options=overrides)
         problem = Problem.load(config) if train is None else Problem.of(config, given_splits(train, test, config.data))
         made = None if estimator is None else given_estimator(estimator, problem.space)
@@ -203,7 +204,7 @@ class Study:
 
     @property
     def space(self) -> NetworkSpace:
-        """The networks that may be found."""
+        """The network space."""
         return self._problem.space
 
     @property
@@ -243,7 +244,7 @@ class Study:
 
     @property
     def networks(self) -> list[TrainedNetwork]:
-        """The networks that are trained to the end."""
+        """The fully trained networks."""
         return [TrainedNetwork(one.folder, one.description) for one in trained_networks(self._folder)]
 
     def run(
@@ -255,18 +256,18 @@ class Study:
         on_trial: OnTrial | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> Self:
-        """Search, or go on searching; what is finished is not repeated.
+        """Start or resume the search; finished work is not repeated.
 
         Args:
-            budget: Trials in all; by default `search.budget`.
-            time_budget: Time for everything, such as `30m`: search, then train the best networks to the end.
-            quiet: Whether to show no progress.
-            on_trial: Called with every trial that ends.
+            budget: Total number of trials; by default `search.budget`.
+            time_budget: Total time, such as `30m`, for the search and the final training of the best networks.
+            quiet: Whether to hide progress.
+            on_trial: Called with every finished trial.
             on_epoch: Called with the name of the training and its `EpochReport` after every epoch.
 
         Raises:
-            ConfigError: If the budget is none, or a study that has begun is to get another time budget.
-            AebnasError: As the steps do; what was finished is stored.
+            ConfigError: If the budget is invalid, or differs from the time budget of a study that has started.
+            AebnasError: If a step fails; finished results are stored.
         """
         config = self.config
         if budget is not None:
@@ -275,7 +276,7 @@ class Study:
             config = config.model_copy(update={"time_budget": parse_minutes(time_budget)})
         if self._folder.holds_study:
             config, _ = planned_settings(config, self._folder, ())
-            options = settings_with(BY_OPTION)  # all of it is meant
+            options = settings_with(BY_OPTION)  # treat every such setting as given by an option
             config = resumed_config(self._folder.study, config, has_file=True, options=options)
         self._problem = self._problem.with_config(config)
         with self._progress(quiet, on_trial, on_epoch) as progress:
@@ -296,20 +297,20 @@ class Study:
         quiet: bool = False,
         on_epoch: OnEpoch | None = None,
     ) -> TrainedNetwork:
-        """Train a network to the end, tune its thresholds and measure it on the test images.
+        """Train a network fully, tune its thresholds and measure it on the test images.
 
         Args:
             selection: `knee`, `best-accuracy`, `macs<=X` (millions), `latency<=X` (milliseconds), `accuracy>=Y`
                 (percent) or the key of a network.
             seed: Seed of the training; by default the study's.
-            shortlist: First train so many promising networks for a short time, and take the best of them.
+            shortlist: Number of promising networks to train briefly first; the best of them is trained fully.
             overrides: `final_training.key=value` strings.
-            quiet: Whether to show no progress.
-            on_epoch: As for `run`.
+            quiet: Whether to hide progress.
+            on_epoch: See `run`.
 
         Raises:
-            UsageError: If nothing meets the selection.
-            AebnasError: If training fails for good.
+            UsageError: If no network meets the selection.
+            AebnasError: If training fails.
         """
         candidate = choose_candidate(self._folder, parse_selection(selection), overrides, splits=self._problem.splits)
         with self._progress(quiet, None, on_epoch) as progress:
@@ -320,7 +321,7 @@ class Study:
         return TrainedNetwork(training_folder(self._folder, training_of(candidate, chosen)), description)
 
     def plot_front(self) -> go.Figure:
-        """Return the front with all trials and trained networks as a plotly figure.
+        """Plot the front, all trials and trained networks as a plotly figure.
 
         Raises:
             UsageError: If no trial is completed.
@@ -339,7 +340,7 @@ class Study:
         return plotly_figure(drawn.json)
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write one HTML page that shows what was found.
+        """Write the results as one HTML page.
 
         Args:
             out: File to write; by default `report.html` in the run folder.
@@ -350,7 +351,7 @@ class Study:
         return write_report(gather(read_run(self._folder)), Path(out) if out is not None else None)
 
     def _repr_html_(self) -> str:
-        """Return the front as a table, which notebooks show."""
+        """Return the front as an HTML table for notebooks."""
         return str(self.front.to_html())
 
     def __repr__(self) -> str:
@@ -367,7 +368,7 @@ def _configured(config: str | Path | Config | None, overrides: Sequence[str]) ->
 
 
 def _judged_by(problem: Problem, estimator: GivenEstimator) -> Problem:
-    """Return the problem with a user's estimator, whose name goes into the configuration."""
+    """Return the problem with a user's estimator and its name in the configuration."""
     estimation = problem.config.estimation.model_copy(update={"estimator": estimator.name})
     config = problem.config.model_copy(update={"estimation": estimation})
     return replace(problem.with_config(config), estimator=estimator)
@@ -376,7 +377,7 @@ def _judged_by(problem: Problem, estimator: GivenEstimator) -> Problem:
 def _given_problem(
     config: str | Path | Config | None, overrides: Sequence[str], *, train: Images, test: Images | None
 ) -> Problem:
-    """Return the problem of images given from Python; the space suits their size."""
+    """Construct the problem for images passed from Python, with a space that suits their size."""
     started = time.perf_counter()
     settings = ["data.dataset=given", "data.root=null", *overrides]
     splits: Splits = given_splits(train, test, _configured(config, settings).data)

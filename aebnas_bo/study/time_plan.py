@@ -1,7 +1,7 @@
-"""How a run divides its time: each decision is made once, when its phase begins, and stored for resuming.
+"""Time plan of a run: each decision is made once, at the start of its phase, and stored for resuming.
 
-The supernet's epochs are decided before the study exists, for they are part of what it is; the number of trials is what
-the search manages in its time; epochs of short and final trainings follow from what is left.
+The supernet's epochs are decided before the study is created, because they are part of its identity. The number of
+trials follows from the time of the search, and the epochs of short and final trainings from the remaining time.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.training_speed import Speed
 from aebnas_bo.training.settings import TeacherConfig
 
-# Shares of the time that is left when a phase begins; the final trainings get the rest less a reserve.
+# Fractions of the time left at the start of a phase; the final trainings get the rest minus a reserve.
 SUPERNET_SHARE = 0.14
 SEARCH_SHARE = 0.08
 SHORTLIST_SHARE = 0.2
-RESERVE = 0.05  # for measuring, exporting and a machine that is busier than when it was timed
+RESERVE = 0.05  # for evaluation, export and a machine that is busier than during timing
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
-# Networks of each rung and epochs relative to the first, most thorough first; after few epochs all networks look alike.
+# Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
-# What a final training needs; where the time is too short for that, the other phases get less and no list is trained.
+# Time that a final training needs; if there is less, the other phases are shortened and no short list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
-# MACs of a teacher, of the highest budget, most first, and its epochs as shares of those that are enough. A teacher
-# that was trained for long knows the training images by heart: its answers then say no more than the labels.
+# MACs of a teacher per highest budget, largest first, and its epochs as fractions of the sufficient number. A teacher
+# that was trained too long memorises the training images: its outputs then add nothing to the labels.
 TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
-LEAST_SEARCH = 0.3  # of the search's share: the plain networks must be among its trials
+LEAST_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
 
 
 class TimePlan(BaseModel):
-    """What was decided so far.
+    """Decisions made so far.
 
     Args:
         minutes: The time budget.
         speed: Measured speeds.
-        sufficiency: Time of the run as a share of what its final trainings need, at most 1.
-        spent_s: Seconds spent so far, as last noted.
+        sufficiency: Time of the run divided by the time that its final trainings need, at most 1.
+        spent_s: Seconds spent so far, as last stored.
         supernet_epochs: Epochs of the supernet.
-        search_until_s: Seconds spent in all when the search is to end; null until it began.
-        search_trials: Trials of the search; null until it ended.
-        rungs: Networks and epochs of the short list's rungs, none without a short list; null until the search ended.
-        timed_s: Seconds per training image of the networks that may be on the short list, by key, as a few steps took.
-        measured_s: The same of the networks of the short list, as their training took.
-        final_epochs: Epochs of each final training, cheapest budget first; null until the short list ended.
-        teacher: MACs in millions and epochs of the plain network that teaches the others; null for none.
+        search_until_s: Total seconds at which the search ends; null before the search.
+        search_trials: Number of trials of the search; null until its end.
+        rungs: Networks and epochs of the short list's rungs, empty without a short list; null until the search ends.
+        timed_s: Seconds per training image of the candidates for the short list, by key, estimated from a few steps.
+        measured_s: Seconds per training image of the networks on the short list, by key, measured in training.
+        final_epochs: Epochs of each final training, cheapest budget first; null until the short list ends.
+        teacher: MACs in millions and epochs of the plain teacher network; null for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,17 +78,17 @@ class TimePlan(BaseModel):
         """Read a plan.
 
         Raises:
-            CorruptStateError: If the file is missing, damaged or no plan.
+            CorruptStateError: If the file is missing, damaged or not a time plan.
         """
         way_out = "restore it from a copy, or start another run folder"
         try:
             return cls.model_validate(read_sealed(path, way_out))
         except ValidationError as error:
-            raise CorruptStateError(f"{path} is no plan of a run ({first_problem(error)}); {way_out}") from error
+            raise CorruptStateError(f"{path} is not a time plan ({first_problem(error)}); {way_out}") from error
 
 
 def left(plan: TimePlan, spent_s: float) -> float:
-    """Return the seconds left for the phases to come, the reserve taken off."""
+    """Return the seconds left for the remaining phases, minus the reserve."""
     return _left(plan.minutes, spent_s)
 
 
@@ -97,13 +97,13 @@ def _left(minutes: float, spent_s: float) -> float:
 
 
 def sufficiency(minutes: float, *, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
-    """Return the time of a run as a share of what its final trainings need, at most 1.
+    """Return the time of a run divided by the time that its final trainings need, at most 1.
 
     Args:
         minutes: The time budget.
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
-        networks_s: Seconds per training image of each network that will be trained to the end.
+        networks_s: Seconds per training image of each network to train fully.
     """
     needed = _enough(num_images) * num_images * sum(networks_s)
     return min(_left(minutes, spent_s) / needed, 1.0)
@@ -114,7 +114,7 @@ def _enough(num_images: int) -> int:
 
 
 def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, share: float = 1.0) -> int:
-    """Return for how many epochs the supernet is trained.
+    """Return the number of epochs of the supernet.
 
     Args:
         minutes: The time budget.
@@ -128,11 +128,11 @@ def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: S
 
 
 def search_seconds(plan: TimePlan, spent_s: float) -> float:
-    """Return how many seconds the search gets.
+    """Return the seconds allotted to the search.
 
     Args:
-        plan: What was decided so far.
-        spent_s: Seconds spent when it begins.
+        plan: Decisions made so far.
+        spent_s: Seconds spent before the search.
     """
     return max(plan.sufficiency**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
 
@@ -140,15 +140,15 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
 def rungs(
     plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float]
 ) -> tuple[tuple[int, int], ...]:
-    """Return networks and epochs of each rung of the short list; none where final trainings need all of the time.
+    """Return networks and epochs of each rung of the short list; empty if final trainings need all remaining time.
 
-    The epochs are those of a network of average speed: within a rung all networks are trained for the same time.
+    The epochs apply to a network of average speed: within a rung, all networks are trained for the same time.
 
     Args:
-        plan: What was decided so far.
-        spent_s: Seconds spent when the search ended.
+        plan: Decisions made so far.
+        spent_s: Seconds spent until the end of the search.
         num_images: Training images.
-        networks_s: Seconds per training image of the networks that may be on the list.
+        networks_s: Seconds per training image of the candidates.
     """
     if plan.sufficiency < 1.0:
         return ()
@@ -163,14 +163,14 @@ def rungs(
 
 
 def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
-    """Return for how many epochs a network of the short list is trained.
+    """Return the number of epochs of a network on the short list.
 
-    A final training lasts equally long for every network, so a short one does too: in equal epochs large networks would
-    look better than they will be in the end.
+    Final trainings take equal time for all networks, and so do short ones: with equal epochs, large networks would
+    look better than after their final training.
 
     Args:
-        plan: What was decided so far.
-        key: Key of the network; one that was not timed counts as one of average speed.
+        plan: Decisions made so far.
+        key: Key of the network; a network that was not timed is assumed to have average speed.
         epochs: Epochs of the rung.
     """
     if key not in plan.timed_s:
@@ -182,20 +182,21 @@ def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
 def final_epochs(
     plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float], teachers_s: Mapping[float, float]
 ) -> tuple[tuple[int, ...], tuple[float, int] | None]:
-    """Return for how many epochs each chosen network is trained, and its teacher before.
+    """Return the number of epochs of each chosen network and of the teacher.
 
-    All networks are trained for as long, so a small one for more epochs. The teacher has half of the epochs that are
-    enough, or what an equal share of the time allows; it is the largest that gets a quarter of them.
+    All networks are trained for equal time, so small ones for more epochs. The teacher gets half of the sufficient
+    epochs, or as many as an equal share of the time allows; the largest candidate that gets at least a quarter of them
+    is chosen.
 
     Args:
-        plan: What was decided so far.
-        spent_s: Seconds spent when the short list ended.
+        plan: Decisions made so far.
+        spent_s: Seconds spent until the end of the short list.
         num_images: Training images.
         networks_s: Seconds per training image of each chosen network.
-        teachers_s: The same of each possible teacher by its MACs in millions, largest first.
+        teachers_s: Seconds per training image of each candidate teacher by its MACs in millions, largest first.
 
     Returns:
-        The epochs of each network, and MACs and epochs of the teacher; `None` where the time is too short for any.
+        The epochs of each network, and MACs and epochs of the teacher; `None` if the time is too short for a teacher.
     """
     seconds = left(plan, spent_s)
     share = seconds / (len(networks_s) + 1)
@@ -216,9 +217,9 @@ def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:
 
 
 def planned_config(config: Config, plan: TimePlan) -> Config:
-    """Return the configuration with what is decided in the place of its own numbers.
+    """Return the configuration with its numbers replaced by the decisions of the plan.
 
-    Its final training is that of the most expensive network; `final_epochs` of the plan has the others'.
+    Its final training is that of the most expensive network; `TimePlan.final_epochs` holds the others.
     """
     updates: dict[str, object] = {
         "supernet": config.supernet.model_copy(update={"epochs": plan.supernet_epochs}),

@@ -1,4 +1,4 @@
-"""What a run shows at its end: the trained networks, if it trained any, and what to do next."""
+"""Output at the end of a run: trained networks and the next command."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aebnas_bo.study.timed_run import TimedResult
 
 
 def print_timed(console: Console, result: TimedResult) -> None:
-    """Show the short list, if there was one, and the trained networks.
+    """Print the short list, if there is one, and the trained networks.
 
     Args:
-        console: Where to.
-        result: The run.
+        console: Console to print to.
+        result: Result of the run.
     """
     if result.judgements:
         print_shortlist(console, result.judgements)
@@ -38,12 +38,12 @@ def print_timed(console: Console, result: TimedResult) -> None:
 
 
 def next_step(folder: RunFolder, result: TimedResult | None, *, has_front: bool) -> str:
-    """Return the command that a user will want next.
+    """Suggest the next command.
 
     Args:
         folder: The run folder.
-        result: The run, if it had a time budget.
-        has_front: Whether any network meets the limits of the search.
+        result: Result of the run, if it had a time budget.
+        has_front: Whether a network meets the limits of the search.
     """
     path = shlex.quote(str(folder.path))
     if result is not None and result.networks:
@@ -52,6 +52,6 @@ def next_step(folder: RunFolder, result: TimedResult | None, *, has_front: bool)
     if not has_front:
         return f"next: aebnas-bo report {path}, which shows the networks nearest to the limits"
     return (
-        f"next: aebnas-bo train {path} --shortlist 8, which trains the most promising networks for a short time and "
-        "the best of them to the end"
+        f"next: aebnas-bo train {path} --shortlist 8, which trains the most promising networks briefly and the best "
+        "of them fully"
     )

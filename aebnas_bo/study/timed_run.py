@@ -1,4 +1,4 @@
-"""One run within a time budget: search, short list and final trainings, each phase in the time that is left for it."""
+"""Run within a time budget: search, short list and final trainings, each within its share of the time left."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ from aebnas_bo.study.training_speed import Stopwatch, measure_speed, time_networ
 
 @dataclass(frozen=True)
 class TimedResult:
-    """What a run within a time budget leaves.
+    """Result of a run within a time budget.
 
     Args:
         summary: Key figures of the search.
-        judgements: Judgements of the short list.
+        judgements: Evaluations of the short list.
         networks: The trained networks, cheapest budget first.
-        seconds: Seconds the run took, those before an interruption included as far as they were noted.
+        seconds: Duration of the run in seconds, including the stored time before an interruption.
     """
 
     summary: Summary
@@ -68,17 +68,17 @@ class TimedResult:
 def run_in_time(
     problem: Problem, folder: RunFolder, progress: RunProgress, *, resume: bool, make: MakeStrategy | None = None
 ) -> TimedResult:
-    """Run a study within `time_budget`, or go on with one, and train networks for several budgets of MACs.
+    """Run or resume a study within `time_budget`, and train networks for several budgets of MACs.
 
     Args:
-        problem: What is searched; its configuration has a time budget.
+        problem: The search problem; its configuration has a time budget.
         folder: The run folder.
-        progress: Shows what happens.
+        progress: Progress display.
         resume: Whether the folder may hold a study.
-        make: As for `run_study`.
+        make: See `run_study`.
 
     Raises:
-        AebnasError: As the steps do; what was finished is stored all the same.
+        AebnasError: If a step fails; finished results are stored.
     """
     check_given(problem, make)
     if folder.holds_study:
@@ -96,24 +96,25 @@ def run_in_time(
         summary = run.search(resume, make)
         judgements, networks = run.train()
     except RunFolderInUseError:
-        raise  # the plan is the other process's to write
+        raise  # only the other process may write the plan
     except BaseException:
-        with suppress(StorageError):  # must not hide why the run ends
+        with suppress(StorageError):  # must not hide the original error
             run.note_time()
         raise
     return TimedResult(summary, judgements, networks, watch.seconds)
 
 
 def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) -> tuple[Config, list[str]]:
-    """Return a configuration with what a run's time budget has decided, so that the two compare equal on resuming.
+    """Apply the decisions of a run's time plan to a configuration, so that it equals the stored one on resuming.
 
     Args:
-        config: What file and options say.
+        config: The configuration from file and options.
         folder: The run folder.
         options: The `section.key=value` options.
 
     Returns:
-        The configuration, and a line for each option that a decision overrules; nothing changes without a time plan.
+        The configuration, and a line for each option that a decision overrides; without a time plan, the configuration
+        is unchanged.
 
     Raises:
         CorruptStateError: If the time plan is damaged.
@@ -130,9 +131,9 @@ def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) 
 
 
 def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> TimePlan:
-    """Time a few steps, decide how long the supernet is trained, and forecast the run."""
+    """Time a few steps, decide the epochs of the supernet, and forecast the run."""
     config = problem.config
-    torch.set_num_threads(config.num_threads)  # what is timed must run as it will
+    torch.set_num_threads(config.num_threads)  # time under the conditions of the run
     speed = measure_speed(problem)
     minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
     highest = config.search.max_average_macs or millions(problem.space.middle_macs)
@@ -152,7 +153,7 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
 
 
 class _TimedRun:
-    """The phases of one run; every decision is stored before it is acted on."""
+    """Phases of one run; every decision is stored before it takes effect."""
 
     def __init__(
         self, problem: Problem, folder: RunFolder, plan: TimePlan, *, watch: Stopwatch, progress: RunProgress
@@ -177,9 +178,9 @@ class _TimedRun:
         return summary
 
     def _is_search_over(self) -> bool:
-        """Say whether the search's share of the time is spent; when it ends is decided the first time."""
+        """Return whether the search's share of the time is spent; the first call decides the end of the search."""
         if self._plan.search_trials is not None:
-            return False  # decided: the search goes on to this number
+            return False  # the number of trials is already decided
         now = self._watch.seconds
         until = self._plan.search_until_s
         if until is None:
@@ -189,12 +190,12 @@ class _TimedRun:
         return now >= until
 
     def note_time(self) -> None:
-        """Note how many seconds are spent, for resuming."""
+        """Store the seconds spent, for resuming."""
         self._plan = self._plan.model_copy(update={"spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
 
     def train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
-        """Train the short list, then the chosen networks to the end."""
+        """Train the short list, then the chosen networks fully."""
         with RunLock(self._folder.path):
             judgements, networks = self._train()
             self.note_time()
@@ -227,7 +228,7 @@ class _TimedRun:
         return judgements, networks
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
-        """Time the networks that may be on the short list, and decide how many are trained for how long."""
+        """Time the candidates for the short list, and decide networks and epochs of its rungs."""
         likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if self._plan.sufficiency >= 1.0 else []
         skeleton = self._problem.space.skeleton
         timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
@@ -237,7 +238,7 @@ class _TimedRun:
         self._decide(rungs=found)
 
     def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
-        """Train a network of the short list and note how long an image takes, if all of the training was here."""
+        """Train a network of the short list and store its time per image, unless its training was resumed."""
         started = None if is_begun(ground, contender, epochs) else self._watch.seconds
         table = short_training(ground, contender, epochs, progress=self._progress)
         if started is not None:
@@ -248,7 +249,7 @@ class _TimedRun:
         return table
 
     def _winners(self, ground: Ground, goals: Sequence[TuningGoal]) -> tuple[list[Contender], list[Judgement]]:
-        """Return the network for each goal: the short list's winner or, without one, its first contender."""
+        """Return the network for each goal: the winner of the short list or, without one, the first contender."""
         if not self._plan.rungs:
             return [choose_shortlist(ground, [goal], 1)[0] for goal in goals], []
         contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
@@ -261,18 +262,18 @@ class _TimedRun:
         )
 
     def _network_seconds(self, ground: Ground, contender: Contender) -> float:
-        """Return the seconds per training image of a network: those of its short training, else of a few steps."""
+        """Return a network's seconds per training image, from its short training or else from a few steps."""
         if contender.key in self._plan.measured_s:
             return self._plan.measured_s[contender.key]
         return time_network(ground.problem, contender.architecture, ground.problem.space.skeleton)
 
     def _teachers_seconds(self, candidate: Candidate, highest: float) -> dict[float, float]:
-        """Return the MACs in millions of plain networks that may teach, and their seconds per training image.
+        """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
 
-        Empty where the configuration names a teacher itself, or learns confidences, for which a teacher has no answers.
+        Empty if the configuration names a teacher, or confidences are learned, for which a teacher has no outputs.
 
         Args:
-            candidate: One of the networks to be trained.
+            candidate: One of the networks to train.
             highest: Highest budget of average MACs in millions.
         """
         recipe, has_joint_loss = final_recipe(candidate.problem), self._config.supernet.joint_loss is not None
@@ -295,7 +296,7 @@ class _TimedRun:
         final_epochs: tuple[int, ...] | None = None,
         teacher: tuple[float, int] | None = None,
     ) -> None:
-        """Store a decision, and the seconds spent so far, in the plan and in the study's configuration."""
+        """Store a decision and the seconds spent in the plan and in the study's configuration."""
         decided = {"search_trials": search_trials, "rungs": rungs, "final_epochs": final_epochs, "teacher": teacher}
         made = {name: value for name, value in decided.items() if value is not None}
         self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
@@ -334,7 +335,7 @@ def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
 
 
 def _goals(config: Config, observed: Sequence[Observation]) -> list[TuningGoal]:
-    """Return the budgets of average MACs; the highest is the limit of the search, else the most that was seen."""
+    """Return the budgets of average MACs; the highest is the limit of the search or, without one, of all trials."""
     seen = [one.metrics["average_macs"] for one in observed]
     highest = config.search.max_average_macs or max(seen, default=1.0)
     return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))

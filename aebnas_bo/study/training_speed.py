@@ -1,4 +1,4 @@
-"""How fast this machine trains: a few steps of the supernet and of single networks, timed before a run begins."""
+"""Training speed of this machine, from a few timed steps of the supernet and of single networks."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
 from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
 
-STEPS = 10  # of the supernet that are timed, after as many that are not
-NETWORK_STEPS = 20  # of each single network, likewise
-NETWORKS = 3  # cheap, middle and expensive
+STEPS = 10  # timed steps of the supernet, after equally many warm-up steps
+NETWORK_STEPS = 20  # timed steps of each single network, after equally many warm-up steps
+NETWORKS = 3  # a cheap, a medium and an expensive one
 
 
 class Speed(BaseModel):
     """Measured speeds of training.
 
     Args:
-        supernet_s: Seconds per training image of the supernet, all networks of a step together.
-        network_s: Seconds per training image of one network, whatever its size.
-        network_s_per_mac: Seconds per training image and MAC of one network.
+        supernet_s: Seconds per training image of the supernet, summed over the networks of a step.
+        network_s: Constant part of a single network's seconds per training image.
+        network_s_per_mac: Seconds per training image and MAC of a single network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,15 +42,19 @@ class Speed(BaseModel):
     network_s_per_mac: float
 
     def network_seconds(self, macs: int) -> float:
-        """Return the seconds per training image of a network with so many MACs to its final classifier."""
+        """Return the seconds per training image of a network.
+
+        Args:
+            macs: MACs up to its final classifier.
+        """
         return self.network_s + self.network_s_per_mac * macs
 
 
 def measure_speed(problem: Problem) -> Speed:
-    """Time a few training steps, which takes some seconds.
+    """Time a few training steps; this takes some seconds.
 
     Args:
-        problem: The networks, their images and how they are trained.
+        problem: The network space, the images and the training settings.
     """
     config, space = problem.config, problem.space
     training = with_budget(capped(config), config, space)
@@ -60,7 +64,7 @@ def measure_speed(problem: Problem) -> Speed:
     macs = np.array([exit_costs(one, space.skeleton).cumulative[-1] for one in networks], dtype=np.float64)
     seconds = np.array([time_network(problem, one, space.skeleton) for one in networks])
     slope, offset = np.polyfit(macs, seconds, 1)
-    if slope < 0 or offset < 0:  # the noise of a busy machine
+    if slope < 0 or offset < 0:  # noise of a busy machine
         slope, offset = 0.0, float(seconds.mean())
     return Speed(
         supernet_s=len(step_networks(training)) / images_per_s,
@@ -70,7 +74,7 @@ def measure_speed(problem: Problem) -> Speed:
 
 
 def _networks(space: NetworkSpace, pool: BackbonePool) -> list[Architecture]:
-    """Return a cheap, a middle and an expensive network of a pool, with all exits and random branches."""
+    """Return a cheap, a medium and an expensive network of a pool, with all exits and random branches."""
     last = len(pool.strata) - 1
     chosen = [pool.strata[last * step // (NETWORKS - 1)] for step in range(NETWORKS)]
     found = []
@@ -88,7 +92,7 @@ def _supernet_speed(problem: Problem) -> float:
     data = _few(training_data(problem, training), STEPS * training.batch_size)
     supernet = Supernet(config.space, space.skeleton, config.seed).to(problem.device)
     reports: list[EpochReport] = []
-    for _ in range(2):  # the first time compiles kernels
+    for _ in range(2):  # the first pass compiles kernels
         train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=Recorder(reports.append))
     return reports[-1].images_per_s
 
@@ -97,7 +101,7 @@ def time_network(problem: Problem, network: Architecture, skeleton: Skeleton) ->
     """Time a few steps of one network and return the seconds per training image.
 
     Args:
-        problem: The images and how it is trained.
+        problem: The images and the training settings.
         network: The network.
         skeleton: The fixed part of its space.
     """
@@ -115,7 +119,7 @@ def _few(data: TrainingData, count: int) -> TrainingData:
 
 
 class Stopwatch:
-    """Seconds since it was made, on top of those spent before.
+    """Stopwatch that starts on construction, on top of earlier time.
 
     Args:
         spent_s: Seconds that earlier processes of the same run spent.

@@ -155,5 +155,5 @@ def test_a_search_with_latencies_measured_elsewhere(calls, tmp_path: Path) -> No
     assert "parts of this space" in other.stderr
     assert not (tmp_path / "other").exists()
     assert forbidden.returncode == 3
-    assert "a new search measures it with objectives" in forbidden.stderr
+    assert "start a new search with objectives" in forbidden.stderr
     assert not any("Traceback" in called.stderr for called in (early, made, searched, resumed, other, forbidden))

@@ -111,7 +111,7 @@ MISTAKES = [
     (["predict", "damaged.safetensors", "a.png"], 7, "cannot be read as safetensors"),
     (["predict", "network.h5", "a.png"], 2, "unknown format"),
     (["predict", "damaged.pt2", "a.png"], 2, "aebnas_bo does not load it"),
-    (["latency", "damaged.pt2", "a.png"], 2, "expected a network of the format torch"),
+    (["latency", "damaged.pt2", "a.png"], 2, "expected a network in the format torch"),
     (["latency", "damaged.safetensors", "a.png", "--out", "folder"], 2, "--out folder: cannot be written"),
 ]
 

@@ -114,11 +114,11 @@ def test_a_study_is_opened_and_gone_on_with(study: ab.Study) -> None:
         opened.run(budget=0)
     with pytest.raises(ab.ConfigError, match="time_budget: the study has null"):
         opened.run(time_budget="1m")
-    with pytest.raises(ab.ConfigError, match="the study has 1, --resume cannot make it 7"):
+    with pytest.raises(ab.ConfigError, match="the study has 1, --resume cannot change it to 7"):
         ab.Study.open(study.folder, overrides=["supernet.epochs=7"])
     with pytest.raises(ab.UsageError, match="already holds a study"):
         ab.Study.create(folder=study.folder)
-    with pytest.raises(ab.UsageError, match=r"holds no study; make one with Study\.create"):
+    with pytest.raises(ab.UsageError, match=r"holds no study; create one with Study\.create"):
         ab.Study.open(study.folder / "nowhere")
 
 
@@ -176,7 +176,7 @@ def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
         ab.Study.open(study.folder).run(budget=5, quiet=True)
     other = Weights()
     other.name = "numbers"
-    with pytest.raises(ab.ConfigError, match="optimises accuracy, average_macs, weights, which cannot become"):
+    with pytest.raises(ab.ConfigError, match="optimises accuracy, average_macs, weights, which cannot be changed to"):
         ab.Study.open(study.folder, objective=other).run(budget=5, quiet=True)
     assert len(ab.Study.open(study.folder, objective=Weights()).run(budget=5, quiet=True)) == 5
 
@@ -230,17 +230,17 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     with pytest.raises(ab.ConfigError, match=r"Brightness stands for .*\.Study\.open\(folder, estimator=\.\.\.\)"):
         opened.run(budget=4, quiet=True)
     other = type("Other", (Brightness,), {})
-    with pytest.raises(ab.ConfigError, match="the estimator Brightness, which cannot become Other"):
+    with pytest.raises(ab.ConfigError, match="the estimator Brightness, which cannot be changed to Other"):
         ab.Study.open(folder, estimator=other).run(budget=4, quiet=True)
-    with pytest.raises(ab.ConfigError, match="a supernet, which cannot become Brightness"):
+    with pytest.raises(ab.ConfigError, match="a supernet, which cannot be changed to Brightness"):
         ab.Study.open(study.folder, estimator=Brightness).run(budget=7, quiet=True)
-    with pytest.raises(ab.ConfigError, match="so there is no supernet"):
+    with pytest.raises(ab.ConfigError, match="has no supernet"):
         ab.prepare_study(opened.config)
     for arguments, code, text in (
         (["status"], 0, "Brightness, given from Python"),
         (["report"], 0, "report.html"),
         (["train", "--epochs", "1", "--no-plain"], 0, "trained networks are in"),
-        (["train", "--set", "final_training.start=supernet"], 3, "so there is no supernet"),
+        (["train", "--set", "final_training.start=supernet"], 3, "has no supernet"),
     ):
         result = CliRunner().invoke(app, [arguments[0], str(folder), *arguments[1:]], env={"COLUMNS": "400"})
         assert (result.exit_code, text in result.output) == (code, True), result.output

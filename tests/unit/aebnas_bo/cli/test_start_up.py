@@ -48,7 +48,7 @@ def called(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
         (["train", "nowhere", "--seeds", "b"], 2, "--seeds b: expected numbers"),
         (["export", "nowhere"], 2, "no such folder"),
         (["predict", "nowhere", "picture.png"], 2, "there is no such file"),
-        (["latency", "nowhere", "picture.png"], 2, "expected a network of the format torch"),
+        (["latency", "nowhere", "picture.png"], 2, "expected a network in the format torch"),
         (["compare", "nowhere.yaml"], 3, "cannot be read"),
         (["latency-table", "nowhere.yaml", "--out", "table.json"], 3, "cannot be read"),
     ],

@@ -22,7 +22,7 @@ def test_files_of_earlier_versions_are_read(make_network) -> None:
 def test_answers_class_by_class_are_of_all_classes(make_network) -> None:
     document = json.loads(make_network()[1].to_json())
     document["test"]["by_class"] = {"images": [2, 1], "right": [2, 1], "confusions": []}
-    with pytest.raises(NetworkFileError, match="answers class by class must be of 4 classes"):
+    with pytest.raises(NetworkFileError, match="predictions by class must have 4 classes"):
         NetworkDescription.from_json(json.dumps(document), "file")
 
 
@@ -39,15 +39,15 @@ def test_another_version_is_named(make_network) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"key": "0" * 12}, "the file says 000000000000"),
-        ({"class_names": ["cat", "dog"]}, "4 classes need as many names, got 2"),
-        ({"mean": [0.5]}, "3 channels need as many means"),
+        ({"key": "0" * 12}, "the file states 000000000000"),
+        ({"class_names": ["cat", "dog"]}, "expected 4 class names, got 2"),
+        ({"mean": [0.5]}, "expected mean and standard deviation of 3 channels"),
         ({"std": [0.2, 0.0, 0.1]}, "greater than 0"),
         ({"confidence": "hope"}, "confidence"),
         ({"outputs": []}, "outputs"),
         ({"surprise": 1}, "surprise"),
         ({"é" * 1000: 1}, r"\(é{40}: Extra inputs are not permitted\)"),
-        ({"confidence": "learned"}, "the confidence is learned, and no exit has an output for it"),
+        ({"confidence": "learned"}, "the confidence is learned, but no exit has an output for it"),
         ({"image_size": 1 << 40}, "image_size: Input should be less than or equal to 4096"),
     ],
 )
@@ -80,7 +80,7 @@ def test_every_output_but_the_last_needs_a_threshold_and_the_last_none(make_netw
     for last, at, threshold in ((2, 0, None), (2, 2, 0.5), (1, 1, 0.25)):
         wrong = [dict(output) for output in outputs]
         wrong[at]["threshold"] = threshold
-        with pytest.raises(NetworkFileError, match="every output but the last has a threshold, the last has none"):
+        with pytest.raises(NetworkFileError, match="every output except the last must have a threshold"):
             NetworkDescription.from_json(changed(description, outputs=wrong[: last + 1]), "file")
 
 
@@ -88,7 +88,7 @@ def test_every_output_but_the_last_needs_a_threshold_and_the_last_none(make_netw
 def test_figures_are_of_the_outputs_in_use(split, make_network) -> None:
     document = json.loads(make_network()[1].to_json())
     del document[split]["outputs"][1]
-    with pytest.raises(NetworkFileError, match="figures must be of the outputs in use, in their order"):
+    with pytest.raises(NetworkFileError, match="figures must match the outputs in use, in their order"):
         NetworkDescription.from_json(json.dumps(document), "file")
 
 
@@ -105,5 +105,5 @@ def test_a_network_too_large_to_be_built_is_refused(make_network) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "no json", "[" * 100_000])
 def test_what_is_no_description_is_refused(text) -> None:
-    with pytest.raises(NetworkFileError, match="file describes no network of ours"):
+    with pytest.raises(NetworkFileError, match="file has no valid description of a network"):
         NetworkDescription.from_json(text, "file")

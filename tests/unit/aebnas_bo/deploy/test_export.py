@@ -49,13 +49,13 @@ def test_a_file_that_lacks_a_head_it_needs_is_refused(make_network, tmp_path) ->
     subnet, description = make_network()
     subnet.head = torch.nn.Sequential()
     save_network(tmp_path / "network.safetensors", subnet, description)
-    with pytest.raises(NetworkFileError, match="weights and architecture do not fit"):
+    with pytest.raises(NetworkFileError, match="weights and architecture do not match"):
         load_network(tmp_path / "network.safetensors")
 
 
 def test_the_folder_of_the_training_is_not_exported_to(make_network, tmp_path) -> None:
     save_network(tmp_path / "network.safetensors", *make_network(thresholds=(0.5, 0.0)))
-    with pytest.raises(UsageError, match="is the folder of the training; give another folder"):
+    with pytest.raises(UsageError, match="is the folder of the training; use another folder"):
         export_network(tmp_path / "network.safetensors", "torch", tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_card_names_figures_classes_and_limits(make_network) -> None:
     _, description = make_network()
     card = model_card(description, "network.onnx")
     for part in ("**90.00 %**", "0.02 M MACs", "exit1 | 0.5000", "final classifier | –", "\\<b\\>emu", "10 x 10",
-                 "looked at in 8 x 8", 'load("network.onnx")', "2 early exits", "1.00"):  # fmt: skip
+                 "processed at 8 x 8", 'load("network.onnx")', "2 early exits", "1.00"):  # fmt: skip
         assert part in card, part
     _, plain = make_network(thresholds=(None, None))
     assert "It has no early exits." in model_card(plain, "network.onnx")

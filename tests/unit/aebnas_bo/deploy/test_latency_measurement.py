@@ -63,9 +63,9 @@ def test_a_file_is_measured_on_pictures(make_network, tmp_path, monkeypatch) -> 
     for path in (tmp_path, tmp_path / "network.safetensors"):
         rows = measure_file(path, [tmp_path / "red.png"], Workload([1], 2, 1))
         assert {row.runtime for row in rows} == {"torch"}
-    with pytest.raises(UsageError, match="expected a network of the format torch"):
+    with pytest.raises(UsageError, match="expected a network in the format torch"):
         measure_file(tmp_path / "red.png", [tmp_path], Workload([1], 2, 1))
-    with pytest.raises(DataError, match="there is no such picture"):
+    with pytest.raises(DataError, match="no such picture"):
         measure_file(tmp_path, [tmp_path / "blue.png"], Workload([1], 2, 1))
 
 

@@ -38,5 +38,5 @@ def test_weights_that_do_not_fit_are_refused_unread(change: str, make_network, t
         tensors["other" if change == "one more" else name] = others[change]
     save_tensors(tmp_path / "n.safetensors", tensors, {"fingerprint": FINGERPRINT, "network": description.to_json()})
     monkeypatch.setattr(network_file, "load_tensors", lambda *_: pytest.fail("the weights were read"))
-    with pytest.raises(NetworkFileError, match="weights and architecture do not fit"):
+    with pytest.raises(NetworkFileError, match="weights and architecture do not match"):
         load_network(tmp_path / "n.safetensors")

@@ -67,7 +67,7 @@ def test_weights_outside_of_the_file_are_refused_before_onnxruntime_sees_them(
     (folder / "network.onnx").write_bytes(sealed(model))
     opened: list[object] = []
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *given, **_: opened.append(given))
-    with pytest.raises(NetworkFileError, match=r"network\.onnx is no ONNX network .*weights outside of itself.*export"):
+    with pytest.raises(NetworkFileError, match=r"network\.onnx is not an ONNX network .*external weights.*export"):
         load(folder)
     assert opened == []
 
@@ -136,14 +136,14 @@ def two_descriptions(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (in_an_attribute, "weights outside of itself"),
-        (in_a_branch, "weights outside of itself"),
+        (in_an_attribute, "external weights"),
+        (in_a_branch, "external weights"),
         (in_a_function, "part of the unknown type FunctionProto"),
         (an_operator_of_others, "unknown operator com.exampleAdd"),
-        (others_imported, "operators of others"),
+        (others_imported, "operators of another domain"),
         (repetition, "unknown operator Loop"),
         (sparse_weights, "part of the unknown type SparseTensorProto"),
-        (promised_weights, r"weights of 16 bytes where their shape is \[1099511627776\]"),
+        (promised_weights, r"weights of 16 bytes for the shape \[1099511627776\]"),
         (weights_in_another_field, "weights of an unknown type"),
         (negative_size, "weights of an unknown type"),
         (text, "weights of an unknown type"),
@@ -155,7 +155,9 @@ def two_descriptions(model: onnx.ModelProto) -> None:
 def test_what_no_network_of_ours_has_is_refused(change: Callable[[onnx.ModelProto], None], problem: str) -> None:
     model = made_model()
     change(model)
-    with pytest.raises(NetworkFileError, match=rf"net\.onnx is no ONNX network that aebnas_bo reads \(it.*{problem}"):
+    with pytest.raises(
+        NetworkFileError, match=rf"net\.onnx is not an ONNX network that aebnas_bo can read \(it.*{problem}"
+    ):
         checked_model(model.SerializeToString(), "net.onnx")
 
 

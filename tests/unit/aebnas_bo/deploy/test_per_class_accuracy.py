@@ -38,8 +38,8 @@ def test_confusion_text_names_both_classes_and_the_share() -> None:
         ((0, 0), (0, 0), (), "must add up"),
         ((), (), (), "must add up"),
         ((2, 1), (1, 1, 0), ((0, 1, 1),), "argument"),
-        ((2, 1), (1, 1), ((0, 0, 1),), "class 0 cannot be taken for 0"),
-        ((2, 1), (1, 1), ((0, 2, 1),), "class 0 cannot be taken for 2"),
+        ((2, 1), (1, 1), ((0, 0, 1),), "invalid confusion of class 0 with class 0"),
+        ((2, 1), (1, 1), ((0, 2, 1),), "invalid confusion of class 0 with class 2"),
     ],
 )
 def test_class_answers_that_contradict_themselves_are_refused(images, right, confusions, problem) -> None:

@@ -63,7 +63,7 @@ def test_class_lines_name_confusions_and_references() -> None:
     assert confusions_line(right, NAMES) == "most frequent confusions: none"
     largest = class_answers(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]), 4)
     assert reference_text(largest, NAMES) == (
-        "for reference: chance 25.00 %, always answering 'dog' (the largest class) 75.00 %"
+        "for reference: chance 25.00 %, always predicting 'dog' (the largest class) 75.00 %"
     )
 
 
@@ -79,7 +79,7 @@ def test_confusion_csv_has_a_row_per_class_and_answer(network, make_network, tmp
 def test_model_card_has_classes_confusions_and_the_largest_class(network, make_network) -> None:
     card = model_card(network, "network.onnx")
     for part in (
-        "| for reference | always answering cat, the largest class, is right for 33.33 % of the test images; chance is "
+        "| for reference | predicting the largest class, cat, for every image is correct for 33.33 % of the test images; chance is "
         "25.00 % |",
         "| \\<b\\>emu\\</b\\> | 10 | 80.00 |\n| dog | 10 | 90.00 |\n| cat | 10 | 100.00 |",
         "* \\<b\\>emu\\</b\\> taken for cat: 2 of 10",

@@ -150,7 +150,7 @@ def test_a_network_is_taught_by_none_smaller_than_itself(ground: PlainGround, ca
     own = ground_of(ground.folder, f"final_training.teacher={{macs: {ground.macs_of(2)}}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     train_plain(own, 2, 0, progress=shown)
-    assert "is no larger than the network itself" in capsys.readouterr().err
+    assert "is not larger than the network" in capsys.readouterr().err
     assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
 
 

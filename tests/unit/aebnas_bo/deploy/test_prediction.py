@@ -28,7 +28,7 @@ def test_folders_give_their_pictures_in_order(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such picture or folder"):
+    with pytest.raises(DataError, match="no such picture or folder"):
         picture_files([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="holds no pictures"):
         picture_files([tmp_path])

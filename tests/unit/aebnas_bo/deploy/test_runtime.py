@@ -249,7 +249,7 @@ def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None
     folder = copied("onnx-segments")
     for names in (["segment2.onnx", "segment1.onnx", "segment3.onnx"], ["segment1.onnx"], []):
         (folder / "manifest.json").write_text(json.dumps({"segments": names}))
-        with pytest.raises(NetworkFileError, match="not the segments of one network in order"):
+        with pytest.raises(NetworkFileError, match="not the ordered segments of one network"):
             load(folder)
     with pytest.raises(UsageError, match="is one segment of a network"):
         load(folder / "segment1.onnx")
@@ -260,7 +260,7 @@ def test_segments_of_another_network_or_out_of_order_are_refused(copied) -> None
 )
 def test_a_manifest_of_something_else_is_refused(tmp_path, text) -> None:
     (tmp_path / "manifest.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(NetworkFileError, match=r"manifest\.json is damaged or no manifest of ours") as caught:
+    with pytest.raises(NetworkFileError, match=r"manifest\.json is damaged or not a valid manifest") as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -291,7 +291,7 @@ def test_damaged_weights_do_not_become_answers(make_network, pixels, tmp_path) -
     for format_ in ("torch", "onnx-segments"):
         (tmp_path / format_).mkdir()
         network = load(write(tmp_path / format_, format_, (subnet, description)))
-        with pytest.raises(NetworkFileError, match="the network answers with NaN or infinity"):
+        with pytest.raises(NetworkFileError, match="the network returns NaN or infinity"):
             network.predict(pixels, leaves_early=False)
 
 
@@ -308,7 +308,7 @@ def test_unknown_places_and_formats_are_named(tmp_path) -> None:
 @pytest.mark.slow
 def test_files_that_stop_by_themselves_cannot_be_told_not_to(pixels, exported) -> None:
     network = load(exported("onnx"))
-    with pytest.raises(UsageError, match="stops early by itself"):
+    with pytest.raises(UsageError, match="early exits are built into this file"):
         network.predict(pixels, leaves_early=False)
 
 
@@ -329,7 +329,7 @@ def test_what_callers_pass_by_mistake_is_named(make_network, tmp_path) -> None:
     cut = Image.open(io.BytesIO(data.getvalue()[:2000]))
     for images, message in (
         (picture, "got a single picture; put it into a list"),
-        ([np.zeros((20, 20, 3), np.uint8)], "got ndarray; give arrays as one"),
+        ([np.zeros((20, 20, 3), np.uint8)], "got ndarray; pass arrays as one"),
         ([data.getvalue()], "got bytes; give arrays"),
         ([cut], "a picture of 200x200 pixels cannot be read"),
     ):
@@ -342,7 +342,7 @@ def test_what_callers_pass_by_mistake_is_named(make_network, tmp_path) -> None:
 def test_a_device_that_is_not_there_is_named(make_network, tmp_path, monkeypatch) -> None:
     save_network(tmp_path / "network.safetensors", *make_network())
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UsageError, match="device cuda: PyTorch sees no CUDA device here; use cpu"):
+    with pytest.raises(UsageError, match="device cuda: PyTorch finds no CUDA device; use cpu"):
         load(tmp_path / "network.safetensors", "cuda")
-    with pytest.raises(UsageError, match="device gpu: there is no such device"):
+    with pytest.raises(UsageError, match="device gpu: unknown device"):
         load(tmp_path / "network.safetensors", "gpu")

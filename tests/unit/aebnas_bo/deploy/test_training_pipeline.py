@@ -133,7 +133,7 @@ def test_a_file_copied_over_that_of_another_training_is_refused(own_run) -> None
     target.write_bytes(source.read_bytes())
     with pytest.raises(NetworkFileError, match=f"holds network {first.key} with seed 1 from another training; delete"):
         train(own_run)
-    with pytest.raises(NetworkFileError, match=f"its folder is of another; move it to a folder {first.key}-seed1, or"):
+    with pytest.raises(NetworkFileError, match=f"unlike its folder; move it to a folder {first.key}-seed1, or"):
         trained_networks(own_run)
     target.unlink()  # as both say
     assert train(own_run) == first.model_copy(update={"earlier_test_looks": 1})

@@ -90,5 +90,5 @@ def test_what_is_no_estimator_is_refused(space: NetworkSpace, given) -> None:
 
 def test_an_estimator_of_another_space_is_refused(space: NetworkSpace) -> None:
     other = NetworkSpace(load_config(None, ["space.exits=[]"]).space, 1, 10)
-    with pytest.raises(ConfigError, match="Constant judges points of another space"):
+    with pytest.raises(ConfigError, match="Constant has a search space other than"):
         given_estimator(Constant(other), space)

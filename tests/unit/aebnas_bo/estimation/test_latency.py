@@ -101,7 +101,7 @@ def test_tables_survive_a_file_and_refuse_damage(tmp_path: Path) -> None:
     assert LatencyTable.read(path) == table
     for text in ("", "{}", path.read_text().replace('"format":1', '"format":2'), path.read_text()[:200]):
         path.write_text(text)
-        with pytest.raises(ConfigError, match=r"is no table of latencies of this version"):
+        with pytest.raises(ConfigError, match=r"is not a latency table of this version"):
             LatencyTable.read(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         LatencyTable.read(tmp_path / "missing.json")

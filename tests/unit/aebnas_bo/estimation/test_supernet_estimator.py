@@ -242,5 +242,5 @@ def test_the_goal_comes_from_the_limits_or_the_middle_of_the_space(parts) -> Non
     assert goal("search.max_average_macs=0.2").value == pytest.approx(0.2e6)
     assert goal("search.max_average_macs=0.2", "estimation.tuning.value=0.1").value == pytest.approx(0.1e6)
     assert goal("estimation.tuning.goal=min_accuracy", "search.min_accuracy=90").value == 90.0
-    with pytest.raises(ConfigError, match="needs an accuracy"):
+    with pytest.raises(ConfigError, match="set an accuracy"):
         goal("estimation.tuning.goal=min_accuracy")

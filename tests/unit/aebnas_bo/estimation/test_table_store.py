@@ -49,7 +49,7 @@ def test_a_file_copied_over_that_of_another_network_is_not_used(tmp_path, caplog
     (tmp_path / "def.safetensors").write_bytes((tmp_path / "abc.safetensors").read_bytes())
     with caplog.at_level(logging.WARNING):
         assert store.load("def") is None
-    assert "holds what was measured of network abc; delete it" in caplog.text
+    assert "holds the evaluation of network abc; delete it" in caplog.text
     store.save("def", NETWORK)
     assert store.load("def") is not None
 
@@ -57,9 +57,9 @@ def test_a_file_copied_over_that_of_another_network_is_not_used(tmp_path, caplog
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"fingerprint": "mine"}, "a network that an older version did not name"),
-        ({"fingerprint": "mine", "key": "abc"}, "holds no table"),
-        ({"fingerprint": "mine", "key": "abc", "network": "{}"}, "holds no table"),
+        ({"fingerprint": "mine"}, "a network without a key"),
+        ({"fingerprint": "mine", "key": "abc"}, "does not hold an exit table"),
+        ({"fingerprint": "mine", "key": "abc", "network": "{}"}, "does not hold an exit table"),
     ],
 )
 def test_a_file_without_key_or_table_is_not_used(tmp_path, caplog, metadata: dict[str, str], message: str) -> None:

@@ -47,7 +47,7 @@ def test_a_given_table_is_copied_into_the_folder_and_nothing_is_measured(given, 
     assert prepare_latencies(problem, folder, PROGRESS) == found
     assert stored_latencies(problem.config, problem.space, folder) == found
     folder.latencies.write_text("{}")
-    with pytest.raises(CorruptStateError, match=r"latencies.json: is no table of latencies .*; restore it from a copy"):
+    with pytest.raises(CorruptStateError, match=r"latencies.json: is not a latency table .*; restore it from a copy"):
         prepare_latencies(problem, folder, PROGRESS)
     folder.latencies.unlink()
     with pytest.raises(CorruptStateError, match=r"latencies.json: cannot be read .*; restore it from a copy"):
@@ -63,7 +63,7 @@ def test_the_table_of_a_study_is_known_by_its_key(given, tmp_path) -> None:
     name = next(iter(table.nanoseconds))
     changed = table.model_copy(update={"nanoseconds": {**table.nanoseconds, name: table.nanoseconds[name] + 1}})
     for other in (LatencyPrices(changed, space.skeleton, "max_softmax"), None):
-        with pytest.raises(CorruptStateError, match=r"latencies.json is not the table that the study was begun with"):
+        with pytest.raises(CorruptStateError, match=r"latencies.json is not the table the study was created with"):
             check_latencies(other, table.key, RunFolder(tmp_path))
 
 

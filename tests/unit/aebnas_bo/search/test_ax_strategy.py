@@ -101,12 +101,12 @@ def complete(client, index: int, point) -> None:
 
 @pytest.mark.parametrize("design_trials", [4, 2])
 def test_a_space_that_is_used_up_ends_the_loop_with_a_clear_error(objectives, design_trials: int) -> None:
-    with pytest.raises(SpaceExhaustedError, match="all of them were proposed; end the loop"):
+    with pytest.raises(SpaceExhaustedError, match="all points were proposed; end the loop"):
         loop(objectives, design_trials, complete)
 
 
 def test_a_design_without_a_completed_trial_is_said(objectives) -> None:
-    with pytest.raises(TooManyFailedTrialsError, match="of 2 trials none was completed"):
+    with pytest.raises(TooManyFailedTrialsError, match="none of 2 trials was completed"):
         loop(objectives, 2, lambda client, index, _: client.mark_trial_abandoned(index))
 
 

@@ -20,7 +20,7 @@ from aebnas_bo.search.machine_failures import machine_failure
         (sqlite3.OperationalError("database is locked"), StorageError, "database is locked"),
         (sqlalchemy.exc.OperationalError("INSERT", {}, Exception("readonly database")), StorageError, "readonly"),
         (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), StorageError, "failed wr"),
-        (MemoryError(), OutOfMemoryError, "out of memory; end other programs"),
+        (MemoryError(), OutOfMemoryError, "out of memory; close programs"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), OutOfMemoryError, "CUDA out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemoryError, "can't allocate"),
     ],

@@ -34,7 +34,7 @@ def points(trials):
 
 def test_plain_networks_are_no_strategy(estimator, objectives, settings) -> None:
     plain = settings.model_copy(update={"strategy": "plain"})
-    with pytest.raises(ConfigError, match=r"search.strategy: plain searches nothing; .*--methods plain"):
+    with pytest.raises(ConfigError, match=r"search.strategy: plain does not search; .*--methods plain"):
         make_strategy(estimator.search_space, objectives, plain, seed=0)
 
 

@@ -140,7 +140,7 @@ def test_a_lack_of_memory_proposes_no_other_point(estimator, objectives, setting
         raise MemoryError
 
     monkeypatch.setattr(SurrogateStrategy, "_attempt", fail)
-    with pytest.raises(OutOfMemoryError, match="end other programs"):
+    with pytest.raises(OutOfMemoryError, match="close programs"):
         SurrogateStrategy(estimator.search_space, objectives, settings, seed=0).propose([], 1)
 
 

@@ -244,7 +244,9 @@ def test_what_cannot_be_is_found_though_its_hash_is_right(five: Path, monkeypatc
     with TrialStore.open(five) as store:
         store.add_running(replace(RUNNING, number=5))
         store.finish(with_metrics(replace(DONE, number=5), average_macs=-1.0, accuracy=1e6))
-        with pytest.raises(CorruptStateError, match=r"trial 5 cannot be: accuracy is 1000000.0.*\[0, 100\]"):
+        with pytest.raises(
+            CorruptStateError, match=r"trial 5 has impossible values: accuracy is 1000000.0.*\[0, 100\]"
+        ):
             store.trials()
 
 

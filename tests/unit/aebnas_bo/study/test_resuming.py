@@ -64,7 +64,7 @@ def test_a_file_that_differs_is_refused(study: Path) -> None:
 
 
 def test_a_refusal_names_values_as_a_file_would(study: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the study has null, --resume cannot make it 1\.0; start"):
+    with pytest.raises(ConfigError, match=r"the study has null, --resume cannot change it to 1\.0; start"):
         resume(study, "search.max_average_macs=1")
 
 
@@ -78,5 +78,5 @@ def test_the_images_may_have_moved_and_the_final_recipe_may_change(study: Path) 
 def test_only_what_has_no_effect_on_trials_may_differ(tmp_path: Path) -> None:
     stored = load_config(None)
     check_same_trials(stored, load_config(None, ["data.root=elsewhere", "fidelity.top_k=[2]", "device=cpu"]), tmp_path)
-    with pytest.raises(UsageError, match=r"begun with other settings \(data.split_seed, seed\)"):
+    with pytest.raises(UsageError, match=r"created with other settings \(data.split_seed, seed\)"):
         check_same_trials(stored, load_config(None, ["data.root=x", "data.split_seed=1", "seed=1"]), tmp_path)

@@ -127,7 +127,7 @@ def test_a_plan_is_read_as_it_was_written_and_a_damaged_one_is_refused(tmp_path:
         with pytest.raises(CorruptStateError, match=r"time_plan.json .* start another run folder"):
             TimePlan.read(path)
     write_sealed(path, {"minutes": 5.0})
-    with pytest.raises(CorruptStateError, match=r"time_plan.json is no plan of a run .* start another run folder"):
+    with pytest.raises(CorruptStateError, match=r"time_plan.json is not a time plan .* start another run folder"):
         TimePlan.read(path)
     with pytest.raises(CorruptStateError, match="cannot be read"):
         TimePlan.read(tmp_path / "none.json")

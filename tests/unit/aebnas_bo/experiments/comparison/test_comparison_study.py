@@ -108,7 +108,7 @@ def test_what_is_finished_is_read_and_not_run_again(finished, monkeypatch) -> No
 def test_a_result_of_other_settings_is_not_taken(finished) -> None:
     folder, _ = finished
     other = {"static": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.budget=7"])}
-    with pytest.raises(UsageError, match=r"begun with other settings \(.*search.budget"):
+    with pytest.raises(UsageError, match=r"created with other settings \(.*search.budget"):
         run_comparison(other, [0], folder, progress=silent())
 
 
@@ -134,7 +134,7 @@ def test_an_unfinished_study_of_other_settings_is_not_continued(finished, tmp_pa
     (tmp_path / "aebnas-seed0" / study.RESULT_FILE).unlink()
     other = {"aebnas": load_config(CONFIGS / "digits.yaml", [*SMALL, "search.max_average_macs=0.1"],
                                    PACKAGE_METHODS / "aebnas.yaml")}  # fmt: skip
-    with pytest.raises(UsageError, match=r"begun with other settings \(search.max_average_macs\)"):
+    with pytest.raises(UsageError, match=r"created with other settings \(search.max_average_macs\)"):
         run_comparison(other, [0], tmp_path, progress=silent())
 
 
