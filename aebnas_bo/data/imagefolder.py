@@ -35,7 +35,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     """
     if config.image_size is None:
         raise DataError("data.image_size is null; imagefolder needs the side in pixels all images are resized to")
-    root = Path(config.root or "").expanduser()
+    root = config.folder
     places = list_images(root)
     listed = {split: sorted(member for member in places if member.split == split) for split in SPLITS}
     class_names = _class_names(root, listed)[: config.max_classes]
