@@ -91,6 +91,21 @@ def parse_limit(text: str, flag: str) -> Selection | None:
     return Selection(kind, value)
 
 
+def parse_tuned_limit(text: str) -> Selection:
+    """Read the limit that thresholds are to be tuned for.
+
+    Args:
+        text: `macs<=X` (millions) or `accuracy>=Y` (percent).
+
+    Raises:
+        UsageError: If it is anything else, MACs of 0 or more than 100 percent.
+    """
+    limit = parse_limit(text, "--tune-for")
+    if limit is None or limit.kind not in ("macs", "accuracy"):
+        raise UsageError(f"--tune-for {text[:LONGEST]}: expected macs<=X (millions) or accuracy>=Y (percent)")
+    return limit
+
+
 def preference(accuracy: float, average_macs: float) -> tuple[float, float]:
     """Return the sort key of networks, the best highest: accuracy, then fewer MACs."""
     return accuracy, -average_macs

@@ -22,7 +22,9 @@ from aebnas_bo.cli.options import (
 from aebnas_bo.cli.reporting import reported_errors, show
 
 if TYPE_CHECKING:
+    from aebnas_bo.analysis.selection import Selection
     from aebnas_bo.deploy.description import NetworkDescription
+    from aebnas_bo.storage.run_folder import RunFolder
 
 
 def train(
@@ -66,16 +68,11 @@ def train(
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
     options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
-        from aebnas_bo.analysis.selection import parse_selection
-        from aebnas_bo.analysis.stored_choice import stored_choice
         from aebnas_bo.seeding import parse_seeds
-        from aebnas_bo.shortlist.shortlist_request import check_shortlist
         from aebnas_bo.storage.run_folder import RunFolder
 
-        chosen = parse_selection(selection)
         given_seeds = None if seeds is None else parse_seeds(seeds)
-        check_shortlist(shortlist, chosen)
-        stored_choice(RunFolder(run), chosen)
+        chosen = _choose(RunFolder(run), selection, shortlist=shortlist, tune_for=tune_for)
 
         from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal
@@ -122,6 +119,20 @@ def train(
             "shortlist": [judgement_row(one) for one in judgements],
         }
         show(document, draw, as_json=as_json)
+
+
+def _choose(folder: RunFolder, selection: str, *, shortlist: int | None, tune_for: str | None) -> Selection:
+    """Return what is selected once everything about it that needs no PyTorch is checked."""
+    from aebnas_bo.analysis.selection import parse_selection, parse_tuned_limit
+    from aebnas_bo.analysis.stored_choice import stored_choice
+    from aebnas_bo.shortlist.shortlist_request import check_shortlist
+
+    chosen = parse_selection(selection)
+    check_shortlist(shortlist, chosen)
+    if tune_for is not None:
+        parse_tuned_limit(tune_for)
+    stored_choice(folder, chosen)
+    return chosen
 
 
 def _print_training(

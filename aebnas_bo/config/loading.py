@@ -243,7 +243,7 @@ def _suitable_epochs(config: Config, tree: Tree) -> dict[str, int]:
     if not unset or "dataset" not in _section(tree, "data"):
         return {}
     data = config.data
-    place = Path(data.root).expanduser() if data.root is not None else None
+    place = data.folder if data.root is not None else None
     count = num_training_images(data.dataset, place, max_images=data.max_train_images, max_classes=data.max_classes)
     if count is None:
         return {}

@@ -6,6 +6,7 @@ numbers, keys are text as it is written, and an alias stands for a copy, so that
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import yaml
 
 from aebnas_bo.config.problems import config_error, cut, printable
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.storage.regular_files import read_regular
 
 if TYPE_CHECKING:
     from yaml._yaml import Mark as CMark
@@ -77,22 +79,29 @@ def read_yaml_file(path: Path) -> object:
     Raises:
         ConfigError: If it cannot be read, or as `read_yaml`.
     """
+    return read_yaml(yaml_text(path), printable(str(path)))
+
+
+def yaml_text(path: Path) -> str:
+    """Return the text of a YAML file.
+
+    Args:
+        path: The file, UTF-8 with or without a byte order mark.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     name = printable(str(path))
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        text = content[:MOST_BYTES].decode("utf-8-sig")
+        return read_regular(path, MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _too_large(name) from error
         raise ConfigError(f"{name}: cannot be read ({error.strerror}); give a YAML file") from error
     except UnicodeDecodeError as error:
-        if len(content) > MOST_BYTES:
-            raise _too_large(name) from error
         raise ConfigError(f"{name}: cannot be read (not UTF-8 text); save it as UTF-8") from error
     except ValueError as error:  # a NUL in the path
         raise ConfigError(f"{name}: cannot be read ({error}); give a YAML file") from error
-    if len(content) > MOST_BYTES:
-        raise _too_large(name)
-    return read_yaml(text, name)
 
 
 def _too_large(origin: str) -> ConfigError:

@@ -123,7 +123,7 @@ def _digits() -> Dataset:
 
 
 def _torchvision(config: DataConfig) -> Dataset:
-    root = Path(config.root or "").expanduser()
+    root = config.folder
     readers: dict[str, Callable[[Path, bool], Dataset]] = {
         "cifar10": _cifar10,
         "cifar100": _cifar100,

@@ -10,6 +10,9 @@ from pydantic import Field, ValidationError
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.frozen_model import FrozenModel
+from aebnas_bo.storage.regular_files import read_regular
+
+MOST_BYTES = 1 << 20
 
 
 class ImageShape(FrozenModel):
@@ -36,7 +39,7 @@ class ImageShape(FrozenModel):
         """
         way_out = "restore it from a copy, or start another run folder"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_regular(path, MOST_BYTES))
         except OSError as error:
             raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
         except ValidationError as error:

@@ -41,7 +41,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
     """
     if config.image_size is None:
         raise DataError("data.image_size is null; imagefolder needs the side in pixels all images are resized to")
-    root = Path(config.root or "").expanduser()
+    root = config.folder
     listing = look_through(root)
     listed = {split: sorted(member for member in listing.places if member.split == split) for split in SPLITS}
     check_class_names(sorted({member.class_name for member in listing.places}), f"data.root: {root}")

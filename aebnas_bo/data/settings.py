@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from aebnas_bo.data.picture_conversion import Fit
+from aebnas_bo.errors import DataError
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -79,6 +81,21 @@ class DataConfig(Section):
             if self.dataset != "imagefolder" and getattr(self, name) is not None:
                 raise ValueError(f"{name} needs image files; set dataset: imagefolder or {name}: null")
         return self
+
+    @property
+    def folder(self) -> Path:
+        """The root, with the home folder in the place of `~`.
+
+        Raises:
+            DataError: If no home folder is known.
+        """
+        try:
+            return Path(self.root or "").expanduser()
+        except RuntimeError as error:
+            raise DataError(
+                f"data.root: no home folder is known for the ~ of {self.root}; give the folder with "
+                "--set data.root=PATH"
+            ) from error
 
     @field_validator("group_pattern")
     @classmethod

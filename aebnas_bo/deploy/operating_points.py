@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aebnas_bo.analysis.selection import LONGEST, Selection, parse_limit
+from aebnas_bo.analysis.selection import Selection, parse_tuned_limit
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
@@ -67,12 +67,10 @@ def parse_goal(text: str) -> TuningGoal:
     Raises:
         UsageError: If the text is invalid, the MACs are 0 or the accuracy is above 100 percent.
     """
-    limit = parse_limit(text, "--tune-for")
-    if limit is not None and limit.kind == "macs":
+    limit = parse_tuned_limit(text)
+    if limit.kind == "macs":
         return TuningGoal("max_macs", MACS_PER_MILLION * limit.value)
-    if limit is not None and limit.kind == "accuracy":
-        return TuningGoal("min_accuracy", limit.value)
-    raise UsageError(f"--tune-for {text[:LONGEST]}: expected macs<=X (millions) or accuracy>=Y (percent)")
+    return TuningGoal("min_accuracy", limit.value)
 
 
 def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:

@@ -41,9 +41,11 @@ from aebnas_bo.space.plan import (
 )
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.frozen_model import FrozenModel
+from aebnas_bo.storage.regular_files import read_regular
 from aebnas_bo.supernet.subnet import BackboneBlock, BranchLayerModule, ConvNorm, PooledClassifier, activation_module
 
 NANOSECONDS_PER_MS = 1e6
+MOST_BYTES = 1 << 26  # of a table
 SHOWN = 3  # missing parts that a message names
 
 
@@ -91,7 +93,7 @@ class LatencyTable(FrozenModel):
             ConfigError: If the file cannot be read, or is not a latency table.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_regular(path, MOST_BYTES))
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a latency table") from error
         except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Self
 from aebnas_bo.errors import DataError, SearchSpaceError
 from aebnas_bo.estimation.estimate import Estimate, Measurement
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, Point, SearchSpace
+from aebnas_bo.storage.regular_files import read_regular
+
+MOST_BYTES = 1 << 30
 
 
 class TabularEstimator:
@@ -75,9 +79,9 @@ class TabularEstimator:
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and the non-empty lines after it, each with its line number."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheet programs write a byte-order mark
-            reader = csv.reader(file)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+        text = read_regular(path, MOST_BYTES).decode("utf-8-sig")  # spreadsheets write a byte-order mark
+        reader = csv.reader(io.StringIO(text, newline=""))
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV text ({error})") from error
     columns = lines.pop(0)[1] if lines else []

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.regular_files import read_regular
 
 SEAL = "sha256"
+MOST_BYTES = 1 << 28
 
 
 def write_sealed(path: Path, document: Mapping[str, object]) -> None:
@@ -35,7 +37,7 @@ def read_sealed(path: Path, way_out: str) -> dict[str, object]:
         CorruptStateError: If it cannot be read or does not match its hash.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path, MOST_BYTES))
     except OSError as error:
         raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out}") from error
     except (ValueError, RecursionError) as error:

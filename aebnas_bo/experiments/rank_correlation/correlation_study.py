@@ -14,6 +14,7 @@ from aebnas_bo.analysis.summary import package_versions, peak_memory_mb
 from aebnas_bo.config.effects import STATISTICS_ONLY, effect_of
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
+from aebnas_bo.config.yaml_reader import yaml_text
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
@@ -144,7 +145,7 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
         raise UsageError(
             f"--out {folder.path}: already holds a study; add --resume to go on with it, or give another folder"
         )
-    stored = parse_config(folder.config.read_text(encoding="utf-8"), str(folder.config))
+    stored = parse_config(yaml_text(folder.config), str(folder.config))
     problems = [
         f"{name}: the study has {json.dumps(was)}, --resume cannot make it {json.dumps(wanted)}; start another folder"
         for name, (was, wanted) in sorted(differing_settings(stored, config).items())

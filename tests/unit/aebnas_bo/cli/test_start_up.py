@@ -46,6 +46,8 @@ def called(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
         (["train", "nowhere"], 2, "no such folder"),
         (["train", "nowhere", "--select", "best"], 2, "--select best: expected knee"),
         (["train", "nowhere", "--seeds", "b"], 2, "--seeds b: expected numbers"),
+        (["train", "nowhere", "--tune-for", "accuracy>=200"], 2, "--tune-for accuracy>=200: is in percent"),
+        (["train", "nowhere", "--tune-for", "best"], 2, "--tune-for best: expected macs<=X (millions) or accuracy>=Y"),
         (["export", "nowhere"], 2, "no such folder"),
         (["predict", "nowhere", "picture.png"], 2, "there is no such file"),
         (["latency", "nowhere", "picture.png"], 2, "expected a network in the format torch"),

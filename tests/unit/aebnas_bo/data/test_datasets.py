@@ -28,6 +28,20 @@ def test_missing_torchvision_data_names_path_and_flag(name: str, tmp_path: Path)
         load_dataset(DataConfig(dataset=name, root=str(tmp_path / "nowhere")))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["imagefolder", "cifar10"])
+def test_a_home_folder_that_nobody_has_is_said(name: str) -> None:
+    config = DataConfig(dataset=name, root="~nobody-has-it/images", image_size=8)  # type: ignore[arg-type]
+    with pytest.raises(
+        DataError, match=r"^data\.root: no home folder is known for the ~ of ~nobody-has-it/images; give"
+    ):
+        load_dataset(config)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert DataConfig(dataset="cifar10", root="~/images").folder == tmp_path / "images"
+
+
 @pytest.mark.slow
 def test_real_cifar10_subset(cifar10: Path) -> None:
     config = DataConfig(

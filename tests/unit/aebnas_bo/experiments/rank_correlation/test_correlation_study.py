@@ -110,6 +110,9 @@ def test_a_folder_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"final_training\.epochs: the study has 2"):
         study(tmp_path / "study", "final_training.epochs=3", resume=True)
     study(tmp_path / "study", "fidelity.bootstrap_samples=150", "data.root=elsewhere", resume=True)
+    (tmp_path / "study/config.yaml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"study/config\.yaml: cannot be read \(not UTF-8 text\)"):
+        study(tmp_path / "study", resume=True)
     search = tmp_path / "search"
     search.mkdir()
     (search / "study.db").touch()

@@ -1,0 +1,50 @@
+"""No file that a user or a run folder names is waited for: a pipe in its place is an error at once.
+
+Where the check is missing, a reader waits for ever; the alarm turns that into a failure.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aebnas_bo.config.loading import is_declaration, load_config
+from aebnas_bo.data.image_shape import ImageShape
+from aebnas_bo.errors import AebnasError
+from aebnas_bo.estimation.latency import LatencyTable
+from aebnas_bo.estimation.tabular_estimator import TabularEstimator
+from aebnas_bo.storage.sealed_json import read_sealed
+from aebnas_bo.storage.tensor_file import load_tensors
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "configuration": load_config,
+    "declaration": is_declaration,
+    "method": lambda path: load_config(None, (), path),
+    "table of results": lambda path: TabularEstimator.from_csv(path, ("accuracy", "macs")),
+    "table of latencies": LatencyTable.read,
+    "shape of images": ImageShape.read,
+    "sealed": lambda path: read_sealed(path, "delete it"),
+    "weights": lambda path: load_tensors(path, "anything"),
+}
+
+
+@pytest.fixture(autouse=True)
+def alarm() -> Iterator[None]:
+    def fail(number: int, frame: object) -> None:
+        raise TimeoutError("waits for a writer")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "pipe.yaml"
+    os.mkfifo(path)
+    with pytest.raises(AebnasError, match=r"pipe\.yaml.* cannot be read .*it is a pipe"):
+        READERS[name](path)
