@@ -21,7 +21,7 @@ from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.image_shape import ImageShape
-from aebnas_bo.errors import ConfigError, CorruptStateError, StorageError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
@@ -278,7 +278,6 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
-    folder.remove_leftovers()
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # of a run that was stopped before its study began
     write_text(folder.config, dump_config(config))
@@ -286,12 +285,8 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
-    try:
-        with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-            pass  # a killed process leaves a whole study or none
-    except StorageError:
-        folder.remove_leftovers()  # the database has files of its own beside it
-        raise
+    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
+        pass  # a killed process leaves a whole study or none
     return TrialStore.open(folder.study)
 
 
