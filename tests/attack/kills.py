@@ -35,9 +35,9 @@ from tests.tiny_run import write_tiny_run
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STOPPED = {-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT}  # -SIGTERM: before it listens
 SMALL = (
-    "--set=supernet.epochs=3", "--set=supernet.random_subnets=1", "--set=search.design_trials=5",
+    "--set=supernet.epochs=2", "--set=supernet.random_subnets=1", "--set=search.design_trials=5",
     "--set=search.mc_samples=16", "--set=search.pool_size=16", "--set=search.rounds=1",
-    "--set=data.max_train_images=600",
+    "--set=data.max_train_images=300",
 )  # fmt: skip
 SHORT = ("--set=final_training.epochs=2",)
 # What these hold besides times is in the tables and in summary.json; the page says when it was written.
@@ -101,7 +101,7 @@ def scenarios(ready: Path, trained: Path) -> list[Scenario]:
     formats = ("--format", "torch", "--format", "onnx-segments", "--out", "exported")
     methods = ("--methods", "static,aebnas-bo", "--budget", "5", "--out", "run")
     return [
-        Scenario("run", lambda folder: ("run", *SMALL, "--budget", "8", "--out", "run", *resumed(folder))),
+        Scenario("run", lambda folder: ("run", *SMALL, "--budget", "7", "--out", "run", *resumed(folder))),
         Scenario("train", lambda _: ("train", "run", "--no-plain", *SHORT), of(ready)),
         Scenario("train --shortlist", lambda _: ("train", "run", *shortlist, "--no-plain", *SHORT), of(ready)),
         Scenario("export", lambda _: ("export", "run", *formats), of(trained)),
