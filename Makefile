@@ -7,8 +7,10 @@ CONFIG ?= configs/cifar10.yaml
 CIFAR10 ?= runs/cifar10
 FIDELITY ?=
 METHODS := static edanas nachos aebnas aebnas-bo
+ATTACK_SCALE ?= 1
+SEED ?= 0
 
-.PHONY: run test test-fast coverage cifar10 cifar10-reduced format clean
+.PHONY: run test test-fast coverage attack cifar10 cifar10-reduced format clean
 
 run: $(STAMP)
 	$(VENV)/bin/python -m aebnas_bo.run --budget 200 $(ARGS)
@@ -30,6 +32,22 @@ test-fast: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit $(ARGS)
+
+# Random mistakes and accidents, about three minutes on two idle cores: `make attack ATTACK_SCALE=20 SEED=$$RANDOM` for a night.
+# These are the cases of each campaign at scale 1; `make attack-kills` runs one.
+attack-configuration: CASES := 700
+attack-databases: CASES := 40
+attack-files: CASES := 60
+attack-full_disk: CASES := 3
+attack-kills: CASES := 7
+CAMPAIGNS := attack-configuration attack-databases attack-files attack-full_disk attack-kills
+
+attack: $(STAMP)
+	@echo "seed $(SEED), scale $(ATTACK_SCALE)"
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync $(CAMPAIGNS)
+
+attack-%: $(STAMP)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.attack.$* --count $$(($(CASES) * $(ATTACK_SCALE))) --seed $(SEED)
 
 # docs/results.md from the beginning; what was stopped goes on from there with the same command. ARGS: `--set` options.
 cifar10: $(STAMP)

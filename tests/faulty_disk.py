@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from safetensors import SafetensorError
 from sqlalchemy.engine.default import DefaultDialect
 
 READS = ("SELECT", "PRAGMA")
@@ -25,8 +24,6 @@ class FaultyDisk:
         full.sqlite_errorcode = sqlite3.SQLITE_FULL
         for name in ("do_execute", "do_commit"):
             self._watch(patch, DefaultDialect, name, full)
-        failed = SafetensorError('Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "…" })')
-        self._watch(patch, __import__("aebnas_bo.storage.tensor_file", fromlist=["save_file"]), "save_file", failed)
 
     def _watch(self, patch: pytest.MonkeyPatch, owner: object, name: str, error: Exception) -> None:
         original = getattr(owner, name)

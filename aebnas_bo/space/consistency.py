@@ -7,6 +7,7 @@ in which single fields are wrong. Each problem begins with the path of its field
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 Raw = Mapping[str, object]
 
@@ -48,7 +49,7 @@ def exit_problems(exit_: Raw) -> list[str]:
     problems = []
     depths, layers = _integers(exit_.get("depths")), exit_.get("layers", [])
     needed = max([*depths, 1]) - 1
-    if depths and isinstance(layers, Sequence) and len(layers) != needed:
+    if depths and _is_list(layers) and len(layers) != needed:
         problems.append(
             f"layers: needs {needed} entries, for depths go up to {max(depths)}, the classifier included; got "
             f"{len(layers)}"
@@ -111,14 +112,18 @@ def _pooled_sides(layers: Sequence[Raw], side: int, stride: int) -> Iterator[tup
         upsamples = _integers(options.get("upsamples", [0]))
         side = -(-min((size or side for size in upsamples), default=side) // stride)
         pools = options.get("pools")
-        if isinstance(pools, Sequence) and True in pools:
+        if _is_list(pools) and True in pools:
             yield number, side
             side = max(side // 2, 1)
 
 
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def _entries(value: object) -> list[Raw]:
     """Return the entries of a list, an empty one in the place of each that is none."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not _is_list(value):
         return []
     return [entry if isinstance(entry, Mapping) else {} for entry in value]
 
@@ -129,7 +134,7 @@ def _integer(value: object) -> int | None:
 
 def _integers(value: object) -> list[int]:
     """Return a list of integers; none if it is no such list."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not _is_list(value):
         return []
     numbers = [one for one in map(_integer, value) if one is not None]
     return numbers if len(numbers) == len(value) else []
@@ -137,7 +142,7 @@ def _integers(value: object) -> list[int]:
 
 def _numbers(value: object) -> list[float]:
     """Return a list of numbers; none if it is no such list."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not _is_list(value):
         return []
     numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
     return numbers if len(numbers) == len(value) else []

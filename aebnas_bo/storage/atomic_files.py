@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+import socket
+import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from aebnas_bo.storage.storage_failures import storage_error
 
-# `NAME.PID.tmp`; SQLite adds files of its own to that of a study.
-TEMPORARY = re.compile(r"(?P<name>.+)\.[1-9][0-9]*\.tmp(-journal|-wal|-shm)?", flags=re.DOTALL)
+DATABASE_SUFFIXES = ("", "-journal", "-wal", "-shm")  # of the files that SQLite has beside that of a study
 
 
 @contextmanager
@@ -20,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of a file; the file is replaced at the end of the block.
 
     If the block fails, the file stays as it is, and the temporary file is removed. What was written is on the disk
-    before it gets the name of the file, so that after a power failure the file is whole too.
+    before it gets the name of the file, so that after a power failure the file is whole too. Temporary files that
+    killed writers of the same file left are removed first.
 
     Args:
         path: The file.
@@ -28,7 +32,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: If it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    _remove_leftovers(path)
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -36,7 +41,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):  # a file system that became read-only must not hide why
-            temporary.unlink(missing_ok=True)
+            for suffix in DATABASE_SUFFIXES:
+                temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise storage_error(path, error) from error
         raise
@@ -46,13 +52,15 @@ def replacing(path: Path) -> Iterator[Path]:
 def filling(folder: Path) -> Iterator[Path]:
     """Give a temporary folder; at the end of the block its files get into a folder, replacing those of their names.
 
-    If the block fails, the folder stays as it is, or absent, and nothing temporary is left.
+    If the block fails, the folder stays as it is, or absent, and nothing temporary is left. Temporary folders that
+    killed writers of the same folder left are removed first.
 
     Args:
         folder: The folder; made, with those above it, if it is not there.
     """
+    _remove_leftovers(folder, is_folder=True)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    temporary = _temporary(folder)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -78,15 +86,30 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def remove_leftovers(folder: Path, names: Collection[str]) -> None:
-    """Remove the temporary files of writers that were killed. Folders, links and all other files stay.
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{_host()}-{os.getpid()}.tmp")
 
-    Args:
-        folder: The folder; no other process may be writing these files.
-        names: Names of the files that the writers were to replace.
-    """
-    with os.scandir(folder) as entries:
-        found = [(entry, TEMPORARY.fullmatch(entry.name)) for entry in entries]
-    for entry, match in found:
-        if match and match["name"] in names and entry.is_file(follow_symlinks=False):
-            Path(entry.path).unlink()
+
+def _host() -> str:
+    """Return a short number for this machine: processes of several may write into one folder."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _remove_leftovers(path: Path, *, is_folder: bool = False) -> None:
+    """Remove what writers of a file or folder left that were killed on this machine; all else stays."""
+    host = f"{_host()}-" if is_folder else f"(?:{_host()}-)?"  # earlier versions named no machine
+    pattern = re.compile(rf"{re.escape(path.name)}\.{host}([1-9][0-9]{{0,8}})\.tmp(?:{'|'.join(DATABASE_SUFFIXES)})")
+    with suppress(OSError):  # what cannot be removed holds nothing up
+        with os.scandir(path.parent) as entries:
+            found = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
+        for leftover, match in found:
+            if leftover.is_symlink() or leftover.is_dir() != is_folder or _is_alive(int(match[1])):
+                continue
+            if not is_folder:
+                leftover.unlink()
+            elif not any(one.is_dir() for one in leftover.iterdir()):  # of a user, whatever its name
+                shutil.rmtree(leftover)
+
+
+def _is_alive(process: int) -> bool:
+    return process != os.getpid() and psutil.pid_exists(process)  # of its own number, an earlier process left it

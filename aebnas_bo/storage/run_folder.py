@@ -11,16 +11,9 @@ from itertools import count, takewhile
 from pathlib import Path
 
 from aebnas_bo.errors import UsageError
-from aebnas_bo.storage.atomic_files import remove_leftovers
 from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 RUNS = Path("runs")
-# Files in a run folder, without those of its sub-folders. Earlier versions began study.db under the name `study`.
-FILES = frozenset({
-    "config.yaml", "study.db", "study", "latencies.json", "supernet.safetensors", "supernet.training.safetensors",
-    "images.json", "trials.csv", "settings.csv", "pareto_front.csv", "hypervolume.csv", "surrogate.csv",
-    "hypervolume.png", "pareto_front.png", "summary.json", "method.json", "report.html", "time_plan.json",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,10 +107,6 @@ class RunFolder:
             raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); give another folder") from error
         if not os.access(self.path, os.W_OK):
             raise UsageError(f"--out {self.path}: cannot be written to; give another folder")
-
-    def remove_leftovers(self) -> None:
-        """Remove the temporary files that a killed process left; all other files stay."""
-        remove_leftovers(self.path, FILES)
 
     @property
     def holds_study(self) -> bool:

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.storage.atomic_files import replacing
-from aebnas_bo.storage.storage_failures import storage_error
+from aebnas_bo.storage.atomic_files import write_bytes
 from aebnas_bo.storage.tensor_metadata import check_readable, way_out
 from aebnas_bo.storage.version import TENSOR_FORMAT
 
@@ -37,12 +36,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {**metadata, "format_version": TENSOR_FORMAT}
     header["sha256"] = _hash(plain, header)
-    with replacing(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata=header)
-        except SafetensorError as error:
-            raise storage_error(path, error) from error
-        temporary.chmod(0o644)  # safetensors leaves it to its owner alone
+    write_bytes(path, save(plain, metadata=header))  # `save_file` has a temporary file of its own, which kills leave
 
 
 def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -21,7 +21,7 @@ from aebnas_bo.analysis.tables import write_tables
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.image_shape import ImageShape
-from aebnas_bo.errors import ConfigError, CorruptStateError, StorageError, UsageError
+from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
 from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
@@ -279,7 +279,6 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         store.set_config(dump_config(config))
         write_text(folder.config, dump_config(config))
         return store
-    folder.remove_leftovers()
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # left by a run that stopped before its study was created
     write_text(folder.config, dump_config(config))

@@ -8,11 +8,12 @@ import argparse
 import csv
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,17 +171,20 @@ def attack(place: Path, draw: random.Random, *, whole: Whole, caches: Path, tall
         sys.stderr.write(f"{first}: {sorted(files ^ whole.files)} {calls}\n")
 
 
-def main() -> None:
-    """Attack, and end with 1 if anything was found."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Attack; return 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20, help="disks that are too small")
     parser.add_argument("--seed", type=int, default=0, help="seed of the limits that are drawn")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if os.geteuid() and (unshare := shutil.which("unshare")):  # a user may mount in a name space of his own
+        own = [sys.executable, "-m", "tests.attack.full_disk", f"--count={options.count}", f"--seed={options.seed}"]
+        os.execv(unshare, [unshare, "--user", "--map-root-user", "--mount", *own])
 
     import aebnas_bo.deploy.front_with_trained
     import aebnas_bo.study.timed_run  # noqa: F401  before the first fork, so that no point pays for it
 
-    draw, tally = random.Random(arguments.seed), Tally()
+    draw, tally = random.Random(options.seed), Tally()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -189,13 +193,13 @@ def main() -> None:
             with small_disk(place, "size=1m"):
                 pass
         except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"full disk: needs the right to mount ({error}); try: unshare --user --map-root-user --mount")
+            sys.exit(f"full disk: needs the right to mount ({error})")
         whole = undisturbed(folder / "whole")
-        for _ in range(arguments.count):
+        for _ in range(options.count):
             attack(place, draw, whole=whole, caches=folder / "whole/cache", tally=tally)
     sys.stdout.write(f"{tally}\n")
-    sys.exit(bool(tally.tracebacks or tally.wrong or tally.lost))
+    return int(tally.tracebacks + tally.wrong + tally.lost > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -111,7 +111,8 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (flipped, ex
 @pytest.mark.parametrize("name", [name for name in SAVED if name != "AVIF" or name in decoding._formats()])
 def test_a_mutated_picture_is_decoded_or_refused_with_one_line(name) -> None:
     count = int(os.environ.get("AEBNAS_BO_MUTATIONS", "100"))
-    whole, generator, messages = saved(name), random.Random(0), []
+    generator = random.Random(int(os.environ.get("AEBNAS_BO_SEED", "0")))
+    whole, messages = saved(name), []
     for _ in range(count):
         data = bytearray(whole)
         generator.choice(MUTATIONS)(data, generator)

@@ -80,6 +80,9 @@ def test_what_cannot_be_read_is_passed_over(wrong: object) -> None:
         space_problems(changed(stages=[{**STAGE, name: wrong}] * 3))
     for name in ("after_stage", "depths", "layers", "threshold", "threshold_values"):
         space_problems(changed(exits=[exit_after(1, **{name: wrong}) if name != "after_stage" else exit_after(wrong)]))
+    for name in ("pools", "upsamples", "kinds"):
+        space_problems(changed(exits=[exit_after(1, depths=[0, 2], layers=[{"pools": [True], name: wrong}])]))
+    assert exit_problems(exit_after(1, depths=[0, 3], layers="no")) == []
 
 
 def test_all_mistakes_of_a_file_are_named_at_once() -> None:

@@ -1,9 +1,11 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from aebnas_bo.storage.atomic_files import remove_leftovers, replacing, write_bytes, write_text
+from aebnas_bo.storage.atomic_files import filling, replacing, write_bytes, write_text
 
 
 def test_replacing_shows_the_file_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -50,30 +52,74 @@ def test_a_file_is_written_over_another(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_remove_leftovers_knows_the_names_that_replacing_gives(tmp_path: Path) -> None:
-    with replacing(tmp_path / "a.csv") as temporary:
-        name = temporary.name
+DEAD = 999_999_999  # above any process number
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from aebnas_bo.storage.atomic_files import filling, replacing
+with replacing(Path(sys.argv[1])) as temporary, filling(Path(sys.argv[2])) as folder:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        temporary.with_name(temporary.name + suffix).touch()
+    (folder / "network").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_of_the_same_name(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.csv", tmp_path / "exported"], check=False)
+    assert len(list(tmp_path.iterdir())) == 5
+    write_text(tmp_path / "b.csv", "")
+    assert len(list(tmp_path.iterdir())) == 6
+    write_text(tmp_path / "a.csv", "")
+    with filling(tmp_path / "exported") as folder:
+        (folder / "network").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "b.csv", "exported"}
+
+
+def test_what_is_being_written_stays(tmp_path: Path) -> None:
+    parent = os.getppid()
+    with replacing(tmp_path / "a.csv") as temporary, filling(tmp_path / "exported") as folder:
         temporary.touch()
-    for leftover in (name, "a.csv.1234.tmp", "study.1234.tmp", "study.1234.tmp-wal", "study.1234.tmp-shm"):
-        (tmp_path / leftover).touch()
-    remove_leftovers(tmp_path, {"a.csv", "study"})
+        names = {path.name.replace(str(os.getpid()), str(parent)) for path in (temporary, folder)}
+    (tmp_path / min(names)).touch()
+    (tmp_path / max(names)).mkdir()
+    write_text(tmp_path / "a.csv", "")
+    with filling(tmp_path / "exported"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "exported", *names}
+
+
+def test_leftovers_of_earlier_versions_are_removed(tmp_path: Path) -> None:
+    for name in (f"a.csv.{DEAD}.tmp", f"a.csv.{DEAD}.tmp-wal"):
+        (tmp_path / name).touch()
+    write_text(tmp_path / "a.csv", "")
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv"}
 
 
 @pytest.mark.parametrize(
     "name",
-    ["notes.tmp.txt", "x.tmp", "a.csv", "a.csv.tmp", "a.csv.12a.tmp", "a.csv.1234.tmp.txt", "b.csv.1234.tmp",
-     "my a.csv.1234.tmp", "a.csv.1234.tmp-old", "a.tmp.csv"],
+    ["notes.tmp.txt", "x.tmp", "a.csv.tmp", "a.csv.12a.tmp", f"a.csv.{DEAD}.tmp.txt", f"b.csv.{DEAD}.tmp",
+     f"my a.csv.{DEAD}.tmp", f"a.csv.{DEAD}.tmp-old", f"aXcsv.{DEAD}.tmp", f"a.csv.0000abcd-{DEAD}.tmp", "a.tmp.csv"],
 )  # fmt: skip
-def test_remove_leftovers_leaves_other_files(tmp_path: Path, name: str) -> None:
+def test_other_files_stay(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    remove_leftovers(tmp_path, {"a.csv"})
+    write_text(tmp_path / "a.csv", "")
     assert (tmp_path / name).exists()
 
 
-def test_remove_leftovers_leaves_folders_and_links(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.1.tmp").mkdir()
-    (tmp_path / "target").touch()
-    (tmp_path / "a.csv.2.tmp").symlink_to(tmp_path / "target")
-    remove_leftovers(tmp_path, {"a.csv"})
-    assert {path.name for path in tmp_path.iterdir()} == {"a.csv.1.tmp", "a.csv.2.tmp", "target"}
+def test_folders_links_and_folders_with_folders_stay(tmp_path: Path) -> None:
+    with filling(tmp_path / "out") as folder:
+        names = [folder.name.replace(str(os.getpid()), str(DEAD - number)) for number in range(3)]
+    (tmp_path / "out").rmdir()
+    (tmp_path / f"a.csv.{DEAD}.tmp").mkdir()
+    (tmp_path / "target").mkdir()
+    (tmp_path / f"a.csv.{DEAD - 1}.tmp").symlink_to(tmp_path / "target")
+    (tmp_path / names[0]).touch()
+    (tmp_path / names[1] / "of a user").mkdir(parents=True)
+    (tmp_path / names[2]).symlink_to(tmp_path / "target")
+    before = {path.name for path in tmp_path.iterdir()}
+    write_text(tmp_path / "a.csv", "")
+    with filling(tmp_path / "out"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == before | {"a.csv", "out"}
