@@ -286,12 +286,8 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
-    try:
-        with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-            pass  # a killed process leaves a complete study or none
-    except StorageError:
-        folder.remove_leftovers()  # SQLite adds files next to the database
-        raise
+    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
+        pass  # a killed process leaves a complete study or none
     return TrialStore.open(folder.study)
 
 
