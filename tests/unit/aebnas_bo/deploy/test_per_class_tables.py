@@ -79,8 +79,8 @@ def test_confusion_csv_has_a_row_per_class_and_answer(network, make_network, tmp
 def test_model_card_has_classes_confusions_and_the_largest_class(network, make_network) -> None:
     card = model_card(network, "network.onnx")
     for part in (
-        "| for reference | predicting the largest class, cat, for every image is correct for 33.33 % of the test images; chance is "
-        "25.00 % |",
+        "| for reference | predicting the largest class, cat, for every image is correct for 33.33 % of the test "
+        "images; chance is 25.00 % |",
         "| \\<b\\>emu\\</b\\> | 10 | 80.00 |\n| dog | 10 | 90.00 |\n| cat | 10 | 100.00 |",
         "* \\<b\\>emu\\</b\\> taken for cat: 2 of 10",
     ):  # fmt: skip
