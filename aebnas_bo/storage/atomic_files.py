@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: the temporary names, and the removal of what a killed process left."""
+"""Atomic writing of files, and removal of temporary files that a killed process left."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from aebnas_bo.storage.storage_failures import storage_error
 
-# `NAME.PID.tmp`; SQLite adds files of its own to that of a study.
+# `NAME.PID.tmp`; SQLite adds suffixes to the file of a study.
 TEMPORARY = re.compile(r"(?P<name>.+)\.[1-9][0-9]*\.tmp(-journal|-wal|-shm)?", flags=re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of a file; the file is replaced at the end of the block.
+    """Yield a temporary path in the folder of a file; the file is replaced at the end of the block.
 
-    If the block fails, the file stays as it is, and the temporary file is removed. What was written is on the disk
-    before it gets the name of the file, so that after a power failure the file is whole too.
+    If the block fails, the file is unchanged and the temporary file is removed. Contents are flushed to disk before the
+    file is renamed, so that the file is complete after a power failure too.
 
     Args:
         path: The file.
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
-        with suppress(OSError):  # a file system that became read-only must not hide why
+        with suppress(OSError):  # must not hide the original error, for example on a file system turned read-only
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise storage_error(path, error) from error
@@ -44,12 +44,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder; at the end of the block its files get into a folder, replacing those of their names.
+    """Yield a temporary folder; at the end of the block its files are moved to a folder, replacing existing ones.
 
-    If the block fails, the folder stays as it is, or absent, and nothing temporary is left.
+    If the block fails, the folder is unchanged and the temporary folder is removed.
 
     Args:
-        folder: The folder; made, with those above it, if it is not there.
+        folder: The folder; it and its parents are created if needed.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
@@ -63,27 +63,27 @@ def filling(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         for path in made:
-            with suppress(OSError):  # not empty, or never made
+            with suppress(OSError):  # not empty, or never created
                 path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def remove_leftovers(folder: Path, names: Collection[str]) -> None:
-    """Remove the temporary files of writers that were killed. Folders, links and all other files stay.
+    """Remove the temporary files of killed writers. Folders, links and other files stay.
 
     Args:
-        folder: The folder; no other process may be writing these files.
-        names: Names of the files that the writers were to replace.
+        folder: The folder; no other process may write these files.
+        names: Names of the files that the writers would have replaced.
     """
     with os.scandir(folder) as entries:
         found = [(entry, TEMPORARY.fullmatch(entry.name)) for entry in entries]
