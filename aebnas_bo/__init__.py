@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aebnas_bo.storage.version import __version__ as __version__
 
-# Imported where they are first used: PyTorch and Ax take seconds.
+# Imported on first use, because PyTorch and Ax take seconds to import.
 _PLACES = {
     "Architecture": "aebnas_bo.space.architecture",
     "Arrays": "aebnas_bo.data.given_images",
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 __all__ = sorted([*_PLACES, *_ERRORS])  # noqa: PLE0605
 
 
-if not TYPE_CHECKING:  # a type checker knows the names from above, and shall refuse others
+if not TYPE_CHECKING:  # type checkers know the names above and should reject others
 
     def __getattr__(name: str) -> object:
         place = "aebnas_bo.errors" if name in _ERRORS else _PLACES.get(name)

@@ -1,4 +1,4 @@
-"""The errors a user can provoke, each with the exit code the command line ends with."""
+"""Errors that users can cause, each with its exit code on the command line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-LONGEST_TEXT = 2000  # characters of an error that are kept
+LONGEST_TEXT = 2000  # maximum characters of an error
 
 
 class AebnasError(Exception):
-    """Base of all errors of this package; `exit_code` is what the command line returns for it."""
+    """Base class of all errors of this package; `exit_code` is the exit code of the command line."""
 
     exit_code: int = 1
 
 
 class UsageError(AebnasError, ValueError):
-    """The call itself is wrong: a flag, or a run folder that already holds a study."""
+    """Raised for a wrong call, such as a wrong flag or a run folder that already holds a study."""
 
     exit_code = 2
 
 
 class ConfigError(AebnasError, ValueError):
-    """One or more settings are wrong; all of them are reported at once.
+    """Raised for invalid settings, all of which are reported together.
 
     Args:
         problems: One sentence per problem, each beginning with the setting's dotted path.
@@ -36,71 +36,71 @@ class ConfigError(AebnasError, ValueError):
 
 
 class SearchSpaceError(ConfigError):
-    """A search space is declared inconsistently, or a point does not belong to it."""
+    """Raised if a search space is inconsistent, or a point does not belong to it."""
 
 
 class DataError(AebnasError, ValueError):
-    """Images are missing, unreadable or unsuitable."""
+    """Raised if images are missing, unreadable or unsuitable."""
 
     exit_code = 4
 
 
 class RunFolderInUseError(AebnasError, RuntimeError):
-    """Another process works in the run folder."""
+    """Raised if another process uses the run folder."""
 
     exit_code = 5
 
 
 class TooManyFailedTrialsError(AebnasError, RuntimeError):
-    """More trials failed than `search.max_failed_trials` allows."""
+    """Raised if more trials failed than `search.max_failed_trials` allows."""
 
     exit_code = 6
 
 
 class SpaceExhaustedError(AebnasError, RuntimeError):
-    """Every point of the search space was tried."""
+    """Raised if every point of the search space was evaluated."""
 
     exit_code = 6
 
 
 class TrainingDivergedError(AebnasError, RuntimeError):
-    """Supernet training kept producing non-finite losses after every allowed roll-back."""
+    """Raised if the training loss stays non-finite after all allowed roll-backs."""
 
     exit_code = 6
 
 
 class CorruptStateError(AebnasError, RuntimeError):
-    """A file of the run folder cannot be read or does not match its own hash."""
+    """Raised if a file of the run folder cannot be read or does not match its hash."""
 
     exit_code = 7
 
 
 class StorageError(AebnasError, OSError):
-    """A file or a database cannot be written or read: a full disk, a missing permission, too many open files.
+    """Raised if a file or database cannot be written or read: full disk, missing permission, too many open files.
 
-    Nothing is wrong with what was computed; once the cause is removed, a run goes on where it stopped.
+    Computed results are intact; once the cause is removed, the run can be resumed.
     """
 
     exit_code = 8
 
     def __str__(self) -> str:
-        return str(self.args[0])  # the message alone, also where `errno` and `strerror` are set
+        return str(self.args[0])  # only the message, even if `errno` and `strerror` are set
 
 
 class OutOfMemoryError(AebnasError, MemoryError):
-    """The memory of the machine, or of its GPU, is used up; a run goes on where it stopped."""
+    """Raised if the memory of the machine or its GPU is exhausted; the run can be resumed."""
 
     exit_code = 8
 
 
 class EstimationError(AebnasError, ArithmeticError):
-    """An architecture could not be judged; its trial fails and the search goes on."""
+    """Raised if an architecture cannot be evaluated; its trial fails and the search continues."""
 
 
 class StopRequested(BaseException):
-    """A signal asked the run to stop; everything finished so far is stored.
+    """Raised to stop a run after a signal; finished results are stored.
 
-    Derived from `BaseException` so that no handler of errors takes it for a failed trial.
+    Derived from `BaseException`, so that error handlers do not treat it as a failed trial.
 
     Args:
         signal_number: The POSIX signal number (2 for SIGINT, 15 for SIGTERM).
@@ -112,7 +112,7 @@ class StopRequested(BaseException):
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return the first thing wrong with a file's content, as `place: reason`, and how many there are."""
+    """Return the first validation error of a file's contents as `place: reason`, with the number of errors."""
     first = error.errors()[0]
     place = ".".join(str(part)[:40] for part in first["loc"][:10])
     others = f" ({error.error_count()} problems in all)" if error.error_count() > 1 else ""
@@ -120,7 +120,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return the type and the text of an error of somebody else's code, which may be of any kind or none.
+    """Return type and text of an error in third-party code, whose text may be empty or raise an error itself.
 
     Args:
         error: The error.
@@ -133,12 +133,12 @@ def error_text(error: BaseException) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the text of another library's error in one line, or its type's name where it has no text."""
+    """Return the text of a library's error as one line, or the name of its type if the text is empty."""
     return one_line(str(error)) or type(error).__name__
 
 
 def one_line(text: str) -> str:
-    """Return a text in a line of limited length that every database, file and terminal takes.
+    """Return a text as one line of limited length that is valid in every database, file and terminal.
 
     Args:
         text: Any text.

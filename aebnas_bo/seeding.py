@@ -1,4 +1,4 @@
-"""Named random streams: every consumer draws from its own child of the run's seed, never from a global one."""
+"""Named random streams: every consumer has its own child seed of the run's seed; there is no global seeding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_SEED = 2**32
-MOST_SEEDS = 1000  # of one command: a longer range is a slip
+MOST_SEEDS = 1000  # per command; a longer range is probably a mistake
 
 
 def child_seed(seed: int, *names: str | int) -> int:
@@ -44,13 +44,13 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of a text such as `0-4` or `0,3,7-9`, ascending and distinct.
+    """Parse seeds from a text such as `0-4` or `0,3,7-9`, ascending and distinct.
 
     Raises:
-        UsageError: If it is anything else, or names a seed above `LARGEST_SEED` or more than `MOST_SEEDS` of them.
+        UsageError: If the text is invalid, or has a seed above `LARGEST_SEED` or more than `MOST_SEEDS` seeds.
     """
     seeds: set[int] = set()
-    too_many = f"one command takes {MOST_SEEDS} seeds at most, such as 0-{MOST_SEEDS - 1}"
+    too_many = f"expected at most {MOST_SEEDS} seeds, such as 0-{MOST_SEEDS - 1}"
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part, flags=re.ASCII)
         ends = [end.lstrip("0") or "0" for end in (found[1], found[2] or found[1])] if found else []

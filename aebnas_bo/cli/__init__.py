@@ -1,8 +1,8 @@
-"""The command line."""
+"""Command line interface."""
 
 
 def main() -> None:
-    """Run the console script; an interrupt before a command begins ends it without a trace too."""
+    """Run the console script; an interrupt before a command starts does not print a traceback either."""
     try:
         from aebnas_bo.cli.app import app
     except KeyboardInterrupt:

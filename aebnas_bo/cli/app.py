@@ -1,4 +1,4 @@
-"""The console script `aebnas-bo`: all commands."""
+"""Console script `aebnas-bo` with all commands."""
 
 from __future__ import annotations
 

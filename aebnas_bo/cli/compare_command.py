@@ -1,4 +1,4 @@
-"""`aebnas-bo compare`: several methods on the same images."""
+"""`aebnas-bo compare`: compare methods on the same images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aebnas_bo.cli.reporting import reported_errors, show
 def compare(
     config: Annotated[Path, typer.Argument(help="YAML file with the images and the space.")],
     methods: Annotated[
-        str, typer.Option(help="Names or paths, separated by commas; methods/ beside CONFIG precedes the package.")
+        str, typer.Option(help="Names or paths, separated by commas; the folder methods/ next to CONFIG comes first.")
     ] = "plain,static,edanas,nachos,aebnas,aebnas-bo",
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0-4 or 0,3,7-9.")] = "0",
     budget: BudgetOption = None,
@@ -38,19 +38,19 @@ def compare(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run several methods on the same images and budgets and write one table; what is finished is not run again."""
+    """Run several methods on the same images and budgets and write one table; finished runs are not repeated."""
     options = all_settings(
         settings,
         {**limit_flags(budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy), "device": device},
     )
-    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
+    with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.experiments.comparison.method_files import method_files
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RUNS
 
         wanted = parse_seeds(seeds)
-        load_config(config)  # a mistake there is none of the methods'
+        load_config(config)  # report its errors before those of the methods
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
         configs = {name: load_config(config, options, path) for name, path in files.items()}
 
@@ -65,7 +65,7 @@ def compare(
 
         def draw(stdout: Console) -> None:
             print_table(stdout, terminal_table(runs))
-            stdout.print(f"everything is in {folder}", highlight=False, soft_wrap=True)
+            stdout.print(f"results are in {folder}", highlight=False, soft_wrap=True)
 
         document = {"folder": str(folder), "runs": [asdict(run) for run in runs]}
         show(document, draw, as_json=as_json, width=200)

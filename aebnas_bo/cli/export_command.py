@@ -22,20 +22,22 @@ def export(
     selection: SelectOption = "knee",
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="torch, onnx, onnx-segments or torch-export; repeatable. Without it: torch."),
+        typer.Option("--format", help="torch, onnx, onnx-segments or torch-export; repeatable. By default torch."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Which training; else the best on validation images.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training; by default the best one.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe of the training, as train shows it; else the best on validation images.")
+        str | None, typer.Option(help="Recipe of the training, as train prints it; by default the best one.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder, one below it per format; by default in RUN/exported, named as in RUN/trained."),
+        typer.Option(
+            help="Output folder with a folder per format; by default RUN/exported/NAME, NAME as in RUN/trained."
+        ),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a trained network to files that run without the run folder."""
+    """Export a trained network to files that do not need the run folder."""
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.analysis.selection import parse_selection
         from aebnas_bo.analysis.stored_choice import stored_choice

@@ -1,4 +1,4 @@
-"""`aebnas-bo latency` and `latency-table`: time networks and their parts on this machine."""
+"""`aebnas-bo latency` and `latency-table`: measure latencies of networks and their parts on this machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def latency(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network, format torch: a file or its folder.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Network exported as torch: a file or its folder.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
-    batch_sizes: Annotated[str, typer.Option(help="Images run together, separated by commas.")] = "1,64",
-    batches: Annotated[int, typer.Option(min=1, help="Batches timed of each variant.")] = 100,
+    batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,64",
+    batches: Annotated[int, typer.Option(min=1, help="Batches to time per variant.")] = 100,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
     out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Time an exported network on real pictures: early exits beside none, in PyTorch and, if it is there, ONNX."""
+    """Time an exported network on real pictures, with and without early exits, in PyTorch and ONNX (if installed)."""
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.deploy.exported_files import file_of_weights, picture_files
         from aebnas_bo.storage.run_folder import make_folder_of
@@ -59,7 +59,7 @@ def latency_table(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Time every part of a space's networks on this machine, for searches with latency_ms among their objectives."""
+    """Time every part of a space's networks on this machine, for searches with the objective latency_ms."""
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.storage.count_text import counted

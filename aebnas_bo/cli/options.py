@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings they stand for."""
+"""Options shared by several commands, and the settings they set."""
 
 from __future__ import annotations
 
@@ -11,32 +11,28 @@ import typer
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
 ]
-BudgetOption = Annotated[int | None, typer.Option(min=1, help="Evaluated trials, the first design included.")]
-MaxMacsOption = Annotated[
-    float | None, typer.Option(min=0.0, help="Most average MACs, in millions, of an admissible network.")
-]
+BudgetOption = Annotated[int | None, typer.Option(min=1, help="Number of trials, including the initial design.")]
+MaxMacsOption = Annotated[float | None, typer.Option(min=0.0, help="Upper limit of average MACs in millions.")]
 MinAccuracyOption = Annotated[
-    float | None, typer.Option(min=0.0, max=100.0, help="Least accuracy, in percent, of an admissible network.")
+    float | None, typer.Option(min=0.0, max=100.0, help="Lower limit of accuracy in percent.")
 ]
 MaxLatencyOption = Annotated[
-    float | None, typer.Option(min=0.0, help="Most average milliseconds, where latency_ms is an objective.")
+    float | None, typer.Option(min=0.0, help="Upper limit of average milliseconds, if latency_ms is an objective.")
 ]
 TimeOption = Annotated[
     str | None,
     typer.Option(
         "--time-budget",
         metavar="TIME",
-        help="Time for everything, such as 30m or 2h: search, then train the best networks to the end.",
+        help="Total time, such as 30m or 2h, for the search and the full training of the best networks.",
     ),
 ]
-DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Where networks run.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
-ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on with the study in the folder, which must hold one.")
-]
+DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Device to run networks on.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study in the folder, which must hold one.")]
 StartOption = Annotated[
-    bool, typer.Option("--resume-or-start", help="Go on with the study in the folder, or begin one there.")
+    bool, typer.Option("--resume-or-start", help="Resume the study in the folder, or start one there.")
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
@@ -56,7 +52,7 @@ def limit_flags(
     min_accuracy: float | None,
     max_latency_ms: float | None = None,
 ) -> dict[str, float | None]:
-    """Return the settings that the flags of budget and limits stand for."""
+    """Return the settings for the flags of budget and limits."""
     return {
         "search.budget": budget,
         "search.max_average_macs": max_average_macs,
@@ -66,5 +62,5 @@ def limit_flags(
 
 
 def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:
-    """Return what `--set` said, followed by the settings whose own flag was given."""
+    """Return the settings given by `--set`, followed by those given by their own flags."""
     return [*(settings or []), *(f"{name}={value}" for name, value in flags.items() if value is not None)]

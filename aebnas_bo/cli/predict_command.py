@@ -16,7 +16,7 @@ from aebnas_bo.cli.reporting import reported_errors, show
 def predict(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network: a file or its folder.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where a .safetensors network runs.")] = "cpu",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Device of a .safetensors network.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures with an exported network."""

@@ -1,4 +1,4 @@
-"""`aebnas-bo fidelity`: estimates against networks trained alone."""
+"""`aebnas-bo fidelity`: compare estimates with networks trained separately."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 def fidelity(
-    config: Annotated[Path | None, typer.Argument(help="YAML file; without it the embedded default.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="YAML file; by default the embedded digits.")] = None,
     num_architectures: Annotated[
-        int | None, typer.Option("--num-architectures", min=4, help="Networks drawn and trained alone.")
+        int | None, typer.Option("--num-architectures", min=4, help="Number of networks to draw and train.")
     ] = None,
     band: Annotated[
         str | None,
-        typer.Option(metavar="LOW,HIGH", help="Only networks of these average MACs in millions, such as 1.8,2.6."),
+        typer.Option(metavar="LOW,HIGH", help="Range of average MACs in millions, such as 1.8,2.6."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of draws and training.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of drawing and training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
     resume: ResumeOption = False,
     resume_or_start: StartOption = False,
@@ -44,14 +44,14 @@ def fidelity(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare estimates, and MACs alone, with networks trained alone: rank correlations with intervals."""
+    """Compare estimates, and MACs as a baseline, with separately trained networks by rank correlation."""
     flags: dict[str, object] = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.storage.run_folder import check_resumable, choose_run_folder, remove_if_empty
 
         goes_on = resume or resume_or_start
-        loaded = load_config(config, all_settings(settings, flags))  # before PyTorch, so that mistakes show at once
+        loaded = load_config(config, all_settings(settings, flags))  # before importing PyTorch, to report errors fast
         folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", goes_on)
         if resume and not resume_or_start:
             check_resumable(folder, is_begun=folder.config.exists())
@@ -74,7 +74,7 @@ def fidelity(
             print_table(stdout, tau_table(report.agreements))
             stdout.print(f"\n{verdict(report.agreements)}\n", highlight=False)
             print_table(stdout, correlation_table(report.agreements))
-            stdout.print(f"everything is in {folder.path}", highlight=False, soft_wrap=True)
+            stdout.print(f"results are in {folder.path}", highlight=False, soft_wrap=True)
 
         document = {
             "folder": str(folder.path),
@@ -86,7 +86,7 @@ def fidelity(
 
 
 def _way_on(folder: RunFolder) -> str:
-    """Say how to go on once a signal has stopped the study."""
+    """Return how to continue after a signal stopped the study."""
     if folder.config.exists():
-        return f"The same command goes on with --out {shlex.quote(str(folder.path))} --resume."
+        return f"To resume, run the same command with --out {shlex.quote(str(folder.path))} --resume."
     return f"Nothing is stored yet. {STARTS_OVER}"

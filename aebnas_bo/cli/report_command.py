@@ -1,4 +1,4 @@
-"""`aebnas-bo report`: one page that shows what a search has found."""
+"""`aebnas-bo report`: write the results of a search as one page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def report(
     selections: SelectionsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one page that shows what a search has found, to be opened in any browser, without a network."""
+    """Write the results of a search as one page for any browser; it works offline."""
     with reported_errors(as_json, quiet=False, way_on="The same command writes the page."):
         from aebnas_bo.analysis.selection import parse_selection, select
         from aebnas_bo.report.stored_run import read_run
@@ -39,7 +39,7 @@ def report(
         if out is not None:
             make_folder_of(out)
         stored = read_run(RunFolder(run))
-        for selection in wanted:  # before PyTorch, so that mistakes show at once
+        for selection in wanted:  # before importing PyTorch, to report errors fast
             select(stored.trials, stored.study.objectives, selection)
 
         from aebnas_bo.report.contents import gather

@@ -1,8 +1,8 @@
-"""How every command ends: results on stdout, problems on stderr, an exit code.
+"""End of every command: results on stdout, errors on stderr, an exit code.
 
-Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (the message says how to go on), 141 nobody
-reads the result any more.
+Exit codes: 0 success, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
+corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (the message says how to continue), 141
+stdout was closed by its reader.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from aebnas_bo.preparation.progress import RunProgress
 
 STARTS_OVER = "The same command starts over."
-WIDTH = 140  # of tables that go into a file or a pipe
+WIDTH = 140  # characters per line of tables in a file or a pipe
 
 
 @dataclass
 class Command:
-    """A command at work.
+    """Running command.
 
     Args:
-        stderr: Where it shows progress and problems.
-        stop: The signals that end it.
-        as_json: Whether it writes its result as a JSON document on stdout.
-        quiet: Whether it shows nothing but errors.
-        way_on: Says how to go on once it was stopped; a command may replace it by what it knows better.
-        at_end: What is done when the command ends, however it does.
+        stderr: Console for progress and errors.
+        stop: Handler of the signals that end it.
+        as_json: Whether it prints its result as a JSON document to stdout.
+        quiet: Whether it prints only errors.
+        way_on: Message on how to continue after a signal; a command may replace it by a more specific one.
+        at_end: Called when the command ends, with or without an error.
     """
 
     stderr: Console
@@ -54,7 +54,7 @@ class Command:
     _running: RunProgress | None = None
 
     def progress(self) -> RunProgress:
-        """Return what shows how far it is, and ends it where a signal came."""
+        """Return a progress display that ends the command after a signal."""
         from aebnas_bo.preparation.progress import RunProgress
 
         self._running = RunProgress(self.stderr, self.quiet, self.stop.check)
@@ -62,18 +62,18 @@ class Command:
 
     @property
     def position(self) -> str:
-        """How far it is, in words; empty before the first step."""
+        """Progress as text; empty before the first step."""
         return self._running.position if self._running is not None else ""
 
 
 @contextmanager
 def reported_errors(as_json: bool, quiet: bool, way_on: str = STARTS_OVER) -> Iterator[Command]:
-    """Run a command; errors and signals become messages and exit codes.
+    """Run a command and turn errors and signals into messages and exit codes.
 
     Args:
-        as_json: Whether to write the error as a JSON document on stdout too.
-        quiet: Whether nothing but errors is logged.
-        way_on: How to go on once a signal has stopped it.
+        as_json: Whether to also print errors as a JSON document to stdout.
+        quiet: Whether to log only errors.
+        way_on: Message on how to continue after a signal.
     """
     stop = StopSignals()
     stop.install()
@@ -103,7 +103,7 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = STARTS_OVER) -> It
 
 
 def _machine_failure(error: Exception) -> AebnasError | None:
-    from aebnas_bo.search.machine_failures import machine_failure  # takes a while to import
+    from aebnas_bo.search.machine_failures import machine_failure  # slow to import
 
     return machine_failure(error)
 
@@ -122,7 +122,7 @@ def _end_with(problems: list[str], error: AebnasError, command: Command) -> NoRe
 
 
 def _keep_kernels() -> None:
-    """Let oneDNN keep the kernels of all layers a supernet may use; with its own limit, 1024, it recompiles them."""
+    """Raise oneDNN's limit of cached kernels; with the default, 1024, it recompiles layers of the supernet."""
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
 
 
@@ -140,7 +140,7 @@ def _set_up_logging(stderr: Console, quiet: bool) -> None:
     level = "ERROR" if quiet or wanted not in logging.getLevelNamesMapping() else wanted
     handler = RichHandler(console=stderr, show_path=False, show_time=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
-    # Libraries warn of their own deprecations and greet on import, past any level; who debugs can see it.
+    # Libraries print deprecation warnings and messages on import regardless of log levels; show them when debugging.
     logging.captureWarnings(True)
     if level not in {"INFO", "DEBUG"}:
         logging.disable(logging.INFO)
@@ -148,16 +148,16 @@ def _set_up_logging(stderr: Console, quiet: bool) -> None:
 
 
 def show(document: Mapping[str, object], draw: Callable[[Console], None], *, as_json: bool, width: int = WIDTH) -> None:
-    """Show a result on stdout, either to a program or to a reader.
+    """Print a result to stdout, as JSON or for readers.
 
     Args:
-        document: The result as one JSON document; a number that is not finite is an error.
-        draw: Draws it, in the terminal or, into a file or a pipe, in lines of a fixed width.
-        as_json: Whether the JSON document is asked for.
-        width: Characters per line of a file or a pipe.
+        document: The result as one JSON document, with finite numbers only.
+        draw: Function that prints the result to a console.
+        as_json: Whether to print the JSON document.
+        width: Characters per line in a file or a pipe.
 
     Raises:
-        BrokenPipeError: If whoever read it has left.
+        BrokenPipeError: If the reader of stdout has closed it.
         StorageError: If it cannot be written.
     """
     if as_json:
@@ -168,7 +168,7 @@ def show(document: Mapping[str, object], draw: Callable[[Console], None], *, as_
 
 
 def terminal(width: int = WIDTH) -> Console:
-    """Return where results are shown: the terminal or, into a file or a pipe, lines of a fixed width.
+    """Return the console for results, with lines of a fixed width in a file or a pipe.
 
     Args:
         width: Characters per line of a file or a pipe.

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    config: Annotated[Path | None, typer.Option(help="YAML file; without it the embedded digits run.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file; by default the embedded digits.")] = None,
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
     max_average_macs: MaxMacsOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_latency_ms: MaxLatencyOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, design and proposals.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, initial design and proposals.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
     resume: ResumeOption = False,
     resume_or_start: StartOption = False,
@@ -52,7 +52,7 @@ def run(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Search early-exit networks with the best trade-off between accuracy and average MACs."""
+    """Search for early-exit networks with the best trade-off between accuracy and average MACs."""
     limits = limit_flags(
         budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy, max_latency_ms=max_latency_ms
     )
@@ -70,7 +70,7 @@ def run(
 def _choose(
     config_path: Path | None, options: list[str], out: Path | None, *, resume: bool, may_start: bool
 ) -> tuple[RunFolder, Config]:
-    """Return the run folder and what file and options say, without PyTorch, so that mistakes show at once."""
+    """Return the run folder and the configuration, without importing PyTorch, to report errors fast."""
     from aebnas_bo.config.loading import load_config
     from aebnas_bo.storage.run_folder import RunFolder, check_resumable, choose_run_folder
     from aebnas_bo.study.resuming import given_config
@@ -87,16 +87,16 @@ def _choose(
 
 
 def _way_on(folder: RunFolder) -> str:
-    """Say how to go on once a signal has stopped the run."""
+    """Return how to continue after a signal stopped the run."""
     from aebnas_bo.storage.run_folder import resume_command
 
     if folder.holds_study:
-        return f"Go on with {resume_command(folder)}."
+        return f"Resume with {resume_command(folder)}."
     return f"Nothing is stored yet. {STARTS_OVER}"
 
 
 def _run(config: Config, folder: RunFolder, command: Command, *, options: list[str], has_file: bool) -> None:
-    # Imported here: PyTorch and Ax take seconds to import, and --help or a wrong flag should not wait for them.
+    # Imported here because PyTorch and Ax take seconds to import, which --help and usage errors need not wait for.
     from aebnas_bo.deploy.front_with_trained import draw_front
     from aebnas_bo.preparation.problem import Problem
     from aebnas_bo.study.resuming import resumed_config
@@ -117,7 +117,7 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
         else:
             timed = run_in_time(Problem.load(config), folder, progress, resume=is_begun)
             summary = timed.summary
-    draw_front(folder)  # again, with the networks that were trained
+    draw_front(folder)  # redraw with the trained networks
     trained = [json.loads(network.to_json()) for network in timed.networks] if timed is not None else []
     document = {"folder": str(folder.path), **asdict(summary), **({"trained": trained} if timed else {})}
     print_result = partial(_print_result, command, folder, summary=summary, timed=timed)
@@ -147,8 +147,8 @@ def _print_result(
         stdout.print(limits, highlight=False, soft_wrap=True)
     stdout.print(
         f"hypervolume {summary.hypervolume_with_settings:.4f} after {counted(sum(summary.trials.values()), 'trial')} "
-        f"({summary.hypervolume:.4f} at their own thresholds alone); "
-        f"everything is in {folder.path}",
+        f"({summary.hypervolume:.4f} at the proposed thresholds only); "
+        f"results are in {folder.path}",
         highlight=False,
         soft_wrap=True,
     )
@@ -162,5 +162,5 @@ def _print_result(
 
 
 def main() -> None:
-    """Run the command; its exit code is the process's."""
+    """Run the command as the main program."""
     typer.run(run)

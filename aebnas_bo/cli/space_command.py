@@ -1,4 +1,4 @@
-"""`aebnas-bo space`: describe a search space, or print a preset to begin an own one with."""
+"""`aebnas-bo space`: describe a search space, or print a preset as a template."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def space(
         Path | None,
         typer.Argument(
             metavar="FILE",
-            help="YAML file: a space of your own, or a configuration; without it the embedded default.",
+            help="YAML file: a space of your own, or a configuration; by default the embedded one.",
         ),
     ] = None,
     show: Annotated[
         PresetName | None,
-        typer.Option(help="Print this preset, written out and commented, to change it."),
+        typer.Option(help="Print this preset with comments, as a template."),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=4, max=512, help="With --show auto: side of the images in pixels.")
     ] = None,
     max_average_macs: MaxMacsOption = None,
-    parameters: Annotated[bool, typer.Option("--parameters", help="List every parameter of the search, too.")] = False,
+    parameters: Annotated[bool, typer.Option("--parameters", help="Also list every parameter of the search.")] = False,
 ) -> None:
-    """Describe a search space: its size, its cheapest and its most expensive network, and what is wrong with it.
+    """Describe a search space: its size, its cheapest and most expensive networks, and its problems.
 
     To declare one of your own: `aebnas-bo space --show cifar32 > mine.yaml`, change the file, check it with
     `aebnas-bo space mine.yaml`, and write `space: mine.yaml` into your configuration.

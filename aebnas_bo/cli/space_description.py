@@ -1,4 +1,4 @@
-"""A search space in words and numbers, for `aebnas-bo space`."""
+"""Description of a search space, for `aebnas-bo space`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter
 from aebnas_bo.storage.count_text import counted
 
 SAMPLES = 500
-IN_CHANNELS, NUM_CLASSES = 3, 10  # of the images that a declaration without a configuration is described for
+IN_CHANNELS, NUM_CLASSES = 3, 10  # images assumed for a declaration without a configuration
 
 
 def describe_space(path: Path | None, lists_parameters: bool = False) -> RenderableType:
-    """Return what a space holds: its size, its extreme networks, its stages and exits, and remarks.
+    """Describe a space: size, extreme networks, stages, exits and remarks.
 
     Args:
-        path: YAML file, a configuration or a declaration alone; `None` for the embedded default.
-        lists_parameters: Whether every parameter is listed.
+        path: YAML file, a configuration or only a declaration; `None` for the embedded default.
+        lists_parameters: Whether to list every parameter.
 
     Raises:
         AebnasError: If the declaration, the configuration or its images are wrong.
     """
     space, images = _read(path)
     parts: list[RenderableType] = [_heading(space, path), "", _extremes(space)]
-    parts += [Text(f"MACs of an image that passes every exit, branches included; {images}.", style="dim")]
+    parts += [Text(f"MACs of an image that passes every exit, including branches; {images}.", style="dim")]
     parts += ["", _stages(space)]
     if space.declaration.exits:
         parts += ["", _exits(space)]
@@ -46,15 +46,15 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> Rendera
     parts.append("")
     found = remarks(space)
     parts += [Text.assemble(("remark: ", "bold yellow"), remark) for remark in found]
-    parts += [] if found else [Text("No mistakes, no remarks.", style="dim")]
+    parts += [] if found else [Text("No problems, no remarks.", style="dim")]
     return Group(*parts)
 
 
 def _read(path: Path | None) -> tuple[NetworkSpace, str]:
-    """Return the space of a file, and a sentence that says for which images its costs are."""
+    """Return the space of a file, and a text on the images that its costs refer to."""
     if path is None or not is_declaration(path):
         config = load_config(path)
-        from aebnas_bo.preparation.problem import Problem  # takes seconds to import, which mistakes need not wait for
+        from aebnas_bo.preparation.problem import Problem  # slow to import; errors should be reported fast
 
         space = Problem.load(config).space
         channels, classes = space.skeleton.in_channels, space.skeleton.num_classes
@@ -65,11 +65,11 @@ def _read(path: Path | None) -> tuple[NetworkSpace, str]:
         space = NetworkSpace(declaration, IN_CHANNELS, NUM_CLASSES)
     except ConfigError as error:
         raise ConfigError([_of_file(problem, path) for problem in error.problems]) from error
-    return space, f"colour images of {NUM_CLASSES} classes; give a configuration for its own"
+    return space, f"colour images of {NUM_CLASSES} classes; give a configuration for other images"
 
 
 def _of_file(problem: str, path: Path) -> str:
-    """Return a problem of a configuration's space as one of the file that declares it."""
+    """Rewrite a problem of a configuration's space as one of the file that declares it."""
     hint = "; `aebnas-bo space --show tiny` shows every field" if problem.endswith("is missing") else ""
     return f"{path}: {problem.removeprefix('space.')}{hint}"
 

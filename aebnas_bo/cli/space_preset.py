@@ -1,4 +1,4 @@
-"""A preset as a file to change, for `aebnas-bo space --show`."""
+"""Preset as a template file, for `aebnas-bo space --show`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from aebnas_bo.space.presets import AUTO, PresetName
 
 
 def preset_text(name: PresetName, file: Path | None, *, image_size: int | None, max_average_macs: float | None) -> str:
-    """Return a preset as a commented declaration.
+    """Return a preset as a declaration with comments.
 
     Args:
-        name: Which.
-        file: Configuration whose images and limit `auto` is for; `None` takes the two options.
-        image_size: Side of the images in pixels, instead of that of the configuration.
-        max_average_macs: Limit in millions, instead of that of the configuration.
+        name: Name of the preset.
+        file: Configuration with images and limit for `auto`; `None` takes the two options.
+        image_size: Side of the images in pixels, instead of the one in the configuration.
+        max_average_macs: Limit in millions, instead of the one in the configuration.
 
     Raises:
-        UsageError: If `auto` does not know the size of the images, or a configuration goes with another preset.
+        UsageError: If `auto` lacks the size of the images, or another preset is combined with a configuration.
         ConfigError: If the configuration is wrong.
     """
     if name != AUTO:
         if file is not None:
-            raise UsageError(f"--show {name} is the same for all images; leave out {file}")
+            raise UsageError(f"--show {name} does not depend on images; leave out {file}")
         return declaration_text(load_config(None, [f"space={name}"]).space, f"The preset {name}, written out.")
     if file is not None:
         given = {"data.image_size": image_size, "search.max_average_macs": max_average_macs}

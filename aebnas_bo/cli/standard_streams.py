@@ -1,4 +1,4 @@
-"""The standard streams of a command: checked before its work, so that no result is lost for want of a place."""
+"""Standard streams of a command, checked at its start so that no result is lost."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aebnas_bo.errors import StorageError, UsageError
 from aebnas_bo.preparation.consoles import UnfailingStream
 from aebnas_bo.storage.storage_failures import storage_error
 
-PIPE_CLOSED = 141  # as a shell reports a program that SIGPIPE ended
+PIPE_CLOSED = 141  # exit code of a program that SIGPIPE ended, as shells report it
 
 
 def check_streams() -> None:
-    """See that stdout can be written to, and let progress on stderr never end a command.
+    """Check that stdout is writable, and make errors in writing to stderr harmless.
 
-    Text that stdout cannot encode is written with backslashes; paths that are not UTF-8, with their own bytes.
+    Characters that stdout cannot encode are written as backslash escapes; paths that are not UTF-8 keep their bytes.
 
     Raises:
         UsageError: If stdout is closed.
@@ -34,19 +34,19 @@ def check_streams() -> None:
         sys.stderr = cast(io.TextIOWrapper, UnfailingStream(sys.stderr))
     if is_closed:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  likewise
-        raise UsageError("stdout is closed, and the result goes there; redirect it to a file or to /dev/null")
+        raise UsageError("stdout is closed, but the result is written to it; redirect it to a file or to /dev/null")
     if isinstance(sys.stdout, io.TextIOWrapper):
         is_utf8 = sys.stdout.encoding.lower().replace("_", "-") in {"utf-8", "utf8"}
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
-    with suppress(io.UnsupportedOperation):  # no file of the operating system
+    with suppress(io.UnsupportedOperation):  # not a file of the operating system
         _check_space(sys.stdout.fileno())
 
 
 def write_stdout(text: str) -> None:
-    """Write text to stdout at once.
+    """Write text to stdout and flush it.
 
     Raises:
-        BrokenPipeError: If whoever read it has left.
+        BrokenPipeError: If the reader of stdout has closed it.
         StorageError: If it cannot be written.
     """
     try:
@@ -59,7 +59,7 @@ def write_stdout(text: str) -> None:
 
 
 def drop_stdout() -> None:
-    """Send to nowhere what is still to be written to stdout, so that the end of the process does not fail too."""
+    """Redirect stdout to the null device, so that flushing at the end of the process does not fail."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -67,7 +67,7 @@ def drop_stdout() -> None:
 
 
 def _fill_descriptors() -> None:
-    """Open closed standard streams, or the first file that is opened would receive what is written to them."""
+    """Open closed standard streams; otherwise the next opened file would get their number and their output."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
@@ -75,7 +75,7 @@ def _fill_descriptors() -> None:
 
 def _check_space(descriptor: int) -> None:
     try:
-        os.write(descriptor, b"")  # a full device refuses even that
+        os.write(descriptor, b"")  # fails on a full device
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             space = os.fstatvfs(descriptor)
             free = space.f_bfree if os.geteuid() == 0 else space.f_bavail

@@ -1,4 +1,4 @@
-"""`aebnas-bo status`: where a search stands."""
+"""`aebnas-bo status`: print the status of a search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Say where a search stands, also while it runs; nothing in its folder is touched."""
+    """Print the status of a search, which may be running; its folder is not changed."""
     with reported_errors(as_json, quiet=False, way_on="Ask again."):
         from aebnas_bo.report.status import run_status, status_rows
         from aebnas_bo.report.stored_run import read_run

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an exception that ends a run in order."""
+"""Conversion of SIGINT and SIGTERM to an exception that ends a run cleanly."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import FrameType
 from aebnas_bo.errors import StopRequested
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAME_S = 1.0  # signals this close are one wish to stop: a process group and its leader are often signalled both
+SAME_S = 1.0  # signals within this time count as one: often both a process group and its leader are signalled
 
 
 class StopSignals:
-    """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
+    """Raises `StopRequested` on a signal, and again at the next check if a library swallowed it.
 
-    An exception that strikes within a finaliser or a C callback is printed and dropped by Python; a run would go on.
-    Signals sent at the same time strike once, not into what ends the run in order.
+    Python prints and drops exceptions raised within a finaliser or a C callback, so the run would continue. Signals
+    sent at the same time raise once, so that they do not interrupt the clean end of the run.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class StopSignals:
         self._struck = -math.inf
 
     def install(self) -> None:
-        """Handle the signals from now on."""
+        """Install the signal handlers."""
         for number in SIGNALS:
             signal.signal(number, self._stop)
 
     def check(self) -> None:
-        """Raise if a signal came.
+        """Raise if a signal was received.
 
         Raises:
             StopRequested: With the number of the signal.

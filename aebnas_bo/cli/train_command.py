@@ -1,4 +1,4 @@
-"""`aebnas-bo train`: train networks of a search to the end."""
+"""`aebnas-bo train`: train networks of a search fully."""
 
 from __future__ import annotations
 
@@ -35,22 +35,19 @@ def train(
         typer.Option(
             min=2,
             metavar="N",
-            help="First train the N most promising networks for a short time (shortlist.rungs), then the best of them "
-            "to the end.",
+            help="First train the N most promising networks briefly (shortlist.rungs), then the best of them fully.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of final_training.epochs.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the study's own.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; by default final_training.epochs.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-2; by default the seed of the study.")] = None,
     tune_for: Annotated[
         str | None,
         typer.Option(
-            help="macs<=X (millions) or accuracy>=Y (percent): what thresholds are tuned for; by default what the "
-            "network is chosen by. Of a network that is trained, thresholds alone change.",
+            help="Goal of threshold tuning: macs<=X (millions) or accuracy>=Y (percent); by default the limit of "
+            "--select. For a trained network, only its thresholds change.",
         ),
     ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Train again what was trained with the same settings.")
-    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat a finished training with the same settings.")] = False,
     plain: Annotated[
         bool | None,
         typer.Option(
@@ -64,10 +61,10 @@ def train(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a network of a finished search to the end, tune its thresholds and measure it on the test images."""
+    """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
     options = all_settings(settings, flags)
-    with reported_errors(as_json, quiet, way_on="The same command goes on.") as command:
+    with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
 
@@ -145,8 +142,8 @@ def _print_training(
     """Print the tables of trained networks.
 
     Args:
-        stdout: Where to.
-        networks: One architecture, trained by one recipe with one seed or several.
+        stdout: Console to print to.
+        networks: One architecture, trained by one recipe with one or more seeds.
         plains: Plain networks trained by the same recipe.
         every: All trainings of the architecture.
     """

@@ -1,1 +1,1 @@
-"""The whole configuration: its schema, and reading it from YAML files and options."""
+"""Configuration: schema, and loading from YAML files and options."""

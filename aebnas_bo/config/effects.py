@@ -1,4 +1,4 @@
-"""What each setting changes, read from where it is declared (`Section.affects` and `Affects`)."""
+"""Effects of settings on results, read from their declarations (`Section.affects` and `Affects`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 SEARCH_KEEPS: frozenset[Effect] = frozenset({"trainings", "statistics", "nothing"})
-"""Effects of settings that no trial of a search depends on."""
+"""Effects of settings that do not influence the trials of a search."""
 BY_OPTION: frozenset[Effect] = frozenset({"budget", "machine"})
-"""Effects of settings that leave finished trials as they are; on resuming only an option changes them."""
+"""Effects of settings that do not influence finished trials; on resuming, only an option can change them."""
 AFTER_SEARCH: frozenset[Effect] = frozenset({"trainings", "machine", "nothing"})
 """Effects of settings that a training after the search may change."""
 STATISTICS_ONLY: frozenset[Effect] = frozenset({"statistics", "machine", "nothing"})
@@ -22,10 +22,10 @@ STATISTICS_ONLY: frozenset[Effect] = frozenset({"statistics", "machine", "nothin
 
 
 def effect_of(path: str) -> Effect:
-    """Return the first result that a setting changes.
+    """Return the effect of a setting: the first result that it changes.
 
     Args:
-        path: Dotted path such as `final_training.teacher.macs`; what lies below a section's lists counts as the list.
+        path: Dotted path such as `final_training.teacher.macs`; entries of a list have the effect of the list.
 
     Raises:
         KeyError: If there is no such setting.
@@ -46,7 +46,7 @@ def settings_with(effects: Collection[Effect]) -> list[str]:
 
 
 def values_with(section: Section, effects: Collection[Effect]) -> dict[str, object]:
-    """Return those settings of a section, as JSON values, that have one of these effects.
+    """Return the settings of a section that have one of these effects, as JSON values.
 
     Args:
         section: A section of the whole configuration, such as `config.supernet`.
@@ -58,7 +58,7 @@ def values_with(section: Section, effects: Collection[Effect]) -> dict[str, obje
 
 
 def check_after_search(options: Sequence[str]) -> None:
-    """See that options change only what a finished search does not depend on.
+    """Check that options change only settings that a finished search does not depend on.
 
     Args:
         options: `section.key=value` strings.
@@ -68,23 +68,25 @@ def check_after_search(options: Sequence[str]) -> None:
     """
     refused = [one for one in options if (effect := _effect_of_option(one)) is not None and effect not in AFTER_SEARCH]
     if refused:
-        sections = ("final_training", "shortlist", "fidelity")  # named whole, or no part of a training
+        sections = ("final_training", "shortlist", "fidelity")  # listed as a whole, or not part of a training
         others = [path for path in settings_with(AFTER_SEARCH) if not path.startswith(sections)]
         allowed = f"final_training.*, shortlist.*, {', '.join(others)}"
-        raise config_error([f"--set {cut(one)}: the study is made; what can change is {allowed}" for one in refused])
+        raise config_error(
+            [f"--set {cut(one)}: fixed by the study; settings that can change: {allowed}" for one in refused]
+        )
 
 
 def _effect_of_option(option: str) -> Effect | None:
-    """Return the effect of the setting or section that an option names, `None` if there is no such setting."""
+    """Return the effect of the setting or section that an option names, or `None` if it is unknown."""
     path = option.partition("=")[0].strip()
     try:
         return effect_of(path)
     except KeyError:
-        return None  # the message about an unknown setting names the closest one
+        return None  # the error for an unknown setting suggests the closest one
 
 
 def settings_of(path: str) -> dict[str, Effect]:
-    """Return the effects of a section's own settings by name; sections within it, which have their own, are left out.
+    """Return the effects of a section's settings by name, without those of nested sections.
 
     Args:
         path: Dotted path of the section, empty for the whole configuration.
@@ -98,12 +100,12 @@ def settings_of(path: str) -> dict[str, Effect]:
 
 
 def all_settings() -> Iterator[tuple[str, Effect]]:
-    """Yield dotted path and effect of every setting; the space, a tree of its own, counts as one."""
+    """Yield dotted path and effect of every setting; the space counts as one setting."""
     yield from _settings(Config, "", Config.affects)
 
 
 def nested_section(field: FieldInfo) -> type[Section] | None:
-    """Return the section that a field holds, `None` for a plain setting."""
+    """Return the section that a field holds, or `None` for a plain setting."""
     candidates = [field.annotation, *get_args(field.annotation)]
     return next((one for one in candidates if isinstance(one, type) and issubclass(one, Section)), None)
 

@@ -1,4 +1,4 @@
-"""What a study needs from Python, beside its configuration, to go on."""
+"""Objects from Python that a study needs in addition to its configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aebnas_bo.config.schema import Config
 
 
 def given_objects(config: Config) -> tuple[str, ...]:
-    """Return the arguments of `aebnas_bo.Study.open` that a study needs to search on; none if the command line will do.
+    """Return the arguments of `aebnas_bo.Study.open` that are needed to resume a study; empty if none are needed.
 
     Args:
         config: The configuration of the study.

@@ -1,4 +1,4 @@
-"""How many training images a configuration stands for, before any of them is read."""
+"""Number of training images of a configuration, without reading the images."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 from aebnas_bo.data.image_sources import list_images
 from aebnas_bo.errors import DataError
 
-SIZES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}  # training images of data sets known by name
+SIZES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}  # training images of built-in data sets
 
 
 def num_training_images(
     dataset: str, root: Path | None, *, max_images: int | None, max_classes: int | None
 ) -> int | None:
-    """Return the number of training images, those set aside for validation included.
+    """Return the number of training images, including those set aside for validation.
 
     Args:
         dataset: Name of the data set.
-        root: Where the images of `imagefolder` are.
+        root: Folder of the images of `imagefolder`.
         max_images: `data.max_train_images`.
         max_classes: `data.max_classes`.
 
     Returns:
-        The number, or `None` if the images cannot be found; loading them reports that.
+        The number, or `None` if the images cannot be found; loading them reports the error.
     """
     count = SIZES.get(dataset)
     if dataset == "imagefolder" and root is not None:

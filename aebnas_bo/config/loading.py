@@ -1,4 +1,4 @@
-"""From a YAML file and `--set` options to a checked `Config`; every problem is reported at once."""
+"""Loading of a YAML file and `--set` options into a validated `Config`; all problems are reported together."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from aebnas_bo.training.settings import FinalTrainingConfig
 Tree = dict[str, object]
 Checked = TypeVar("Checked", bound=FrozenModel)
 
-NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, of data sets with a fixed size
+NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, for data sets with a fixed size
 GREY = ("digits",)
-PATHS = (("data", "root"), ("estimation", "latency_table"))  # that count from the configuration file
-EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images seen, least and most epochs
+PATHS = (("data", "root"), ("estimation", "latency_table"))  # resolved from the folder of the configuration file
+EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images, minimum and maximum epochs
 OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
-LONGEST_NAME = 255  # bytes of the name of a file, on nearly all systems
+LONGEST_NAME = 255  # bytes of a file name, on nearly all systems
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -45,12 +45,12 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     """Read a configuration.
 
     Args:
-        path: YAML file that holds what differs from the defaults; `None` for the embedded default (digits).
+        path: YAML file with the settings that differ from the defaults; `None` for the embedded default (digits).
         settings: `section.key=value` strings, applied after the files.
-        method: YAML file of a method, laid over the first: how it encodes, trains, tunes and searches.
+        method: YAML file of a method, whose settings override those of the first file.
 
     Returns:
-        The checked configuration, all defaults filled in.
+        The validated configuration with all defaults.
 
     Raises:
         ConfigError: With one sentence per problem, each beginning with the setting's dotted path.
@@ -59,8 +59,8 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     tree = _read_file(path, problems) if path is not None else {}
     if method is not None:
         _lay_over(tree, _read_file(method, problems))
-    # The preset must be laid out before `--set space.stages.0.widths=[8,16]` can reach into it.
-    # So must `data` and `search`, which the preset `auto` depends on.
+    # Expand the preset first, so that `--set space.stages.0.widths=[8,16]` can be applied to it.
+    # Apply options of `data` and `search` before, because the preset `auto` depends on them.
     within_space = [setting for setting in settings if _is_within_space(setting)]
     apply_options(tree, [setting for setting in settings if setting not in within_space], problems)
     _anchor_paths(tree, problems)
@@ -70,21 +70,21 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error(problems)
-    epochs = _suitable_epochs(config, tree)  # last, as it lists the images
+    epochs = _suitable_epochs(config, tree)  # last, because it lists the images
     sections = {name: getattr(config, name).model_copy(update={"epochs": count}) for name, count in epochs.items()}
     return config.model_copy(update=sections)
 
 
 def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config:
-    """Check a configuration that was written by `dump_config`.
+    """Parse a configuration written by `dump_config`.
 
     Args:
-        text: What was written.
-        origin: Where it stands, for messages.
+        text: Output of `dump_config`.
+        origin: Name of the file, for messages.
         settings: `section.key=value` strings to apply to it.
 
     Raises:
-        ConfigError: If it does not fit this version's settings.
+        ConfigError: If it does not match the settings of this version.
     """
     problems: list[str] = []
     tree = _as_tree(read_yaml(text, origin), origin)
@@ -99,12 +99,12 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
 
 
 def dump_config(config: Config) -> str:
-    """Return the whole configuration as YAML, defaults written out."""
+    """Return the configuration as YAML, including defaults."""
     return write_yaml(config.model_dump(mode="json"))
 
 
 def is_declaration(path: Path) -> bool:
-    """Say whether a YAML file holds the declaration of a space alone, not a whole configuration.
+    """Return whether a YAML file holds only the declaration of a space, not a configuration.
 
     Args:
         path: The file.
@@ -133,7 +133,7 @@ def _read_tree(path: Path) -> Tree:
 
 
 def _anchor_paths(tree: Tree, problems: list[str]) -> None:
-    """Make paths absolute: those of options count from the current folder, which may be another one on resuming."""
+    """Make paths absolute; paths in options are relative to the current folder, which may differ on resuming."""
     for name, key in PATHS:
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
@@ -141,19 +141,19 @@ def _anchor_paths(tree: Tree, problems: list[str]) -> None:
 
 
 def _without_tilde(text: str, setting: str, problems: list[str]) -> Path:
-    """Return a path with the home folder in the place of `~`."""
+    """Return a path with `~` expanded."""
     if any(len(name.encode()) > LONGEST_NAME for name in text.split("/")):
-        problems.append(f"{setting}: names of files have {LONGEST_NAME} bytes at most, got {shown(text)}")
+        problems.append(f"{setting}: expected file names of at most {LONGEST_NAME} bytes, got {shown(text)}")
         return Path()
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        problems.append(f"{setting}: no home folder is known for the ~ of {shown(text)}; write the folder out")
+        problems.append(f"{setting}: ~ in {shown(text)} cannot be expanded without a home folder; write the full path")
         return Path()
 
 
 def _named_space(name: str, folder: Path, problems: list[str]) -> Tree:
-    """Return what `space: NAME` stands for: a preset or, with the ending of YAML, the declaration in a file."""
+    """Return the space that `space: NAME` names: a preset or, with a YAML suffix, the declaration in a file."""
     if not name.endswith((".yaml", ".yml")):
         return {"preset": name}
     try:
@@ -161,12 +161,12 @@ def _named_space(name: str, folder: Path, problems: list[str]) -> Tree:
     except ConfigError as error:
         problems += error.problems
         return {}
-    # the stages of a preset must not stand in for those of a file that forgot them
+    # a file without stages must not get those of a preset
     return declaration if "preset" in declaration else {"stages": [], **declaration}
 
 
 def _lay_over(tree: Tree, other: Tree) -> None:
-    """Put another tree's values in the place of a tree's own, section by section."""
+    """Override values of a tree by those of another one, recursively."""
     for key, value in other.items():
         own = tree.get(key)
         if isinstance(own, dict) and isinstance(value, dict):
@@ -184,13 +184,13 @@ def _as_tree(value: object, origin: str) -> Tree:
 
 
 def _is_within_space(setting: str) -> bool:
-    """Say whether a setting changes a declaration that must be complete first."""
+    """Return whether a setting lies within the declaration of the space."""
     path = option_path(setting)
     return path.startswith("space.") and path not in UNFOLDED
 
 
 def _resolve_space(tree: Tree, problems: list[str]) -> None:
-    """Replace `space: {preset: NAME, ...}` by the preset with the given keys laid over it."""
+    """Replace `space: {preset: NAME, ...}` by the preset, overridden by the given keys."""
     default = _default_preset(tree)
     space, names = tree.get("space", {"preset": default}), (AUTO, *PRESETS)
     if isinstance(space, str):
@@ -215,12 +215,12 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
 
 
 def _default_preset(tree: Tree) -> str:
-    """Return the preset of a configuration that names none: `auto`, except for the embedded digits."""
-    return "tiny" if _data_setting(tree, "dataset") in (None, "digits") else AUTO  # or of a wrong type
+    """Return the default preset: `auto`, except for the embedded digits."""
+    return "tiny" if _data_setting(tree, "dataset") in (None, "digits") else AUTO  # None also for a wrong type
 
 
 def _auto_space(tree: Tree) -> Tree:
-    """Build the space of the preset `auto`; settings of a wrong type, which are reported later, count as absent."""
+    """Construct the space of the preset `auto`; settings of a wrong type are ignored here and reported later."""
     dataset, size = _data_setting(tree, "dataset") or "digits", _data_setting(tree, "image_size")
     channels, limit = _data_setting(tree, "channels"), _section(tree, "search").get("max_average_macs")
     is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 4
@@ -233,11 +233,11 @@ def _auto_space(tree: Tree) -> Tree:
 
 
 def _suitable_epochs(config: Config, tree: Tree) -> dict[str, int]:
-    """Return the epochs, by section, that nobody set and that the number of training images suggests.
+    """Return epochs by section that suit the number of training images, for sections without given epochs.
 
     Args:
-        config: The checked configuration, with the default epochs.
-        tree: What was given; epochs of data sets that it does not name are the defaults.
+        config: The validated configuration, with default epochs.
+        tree: The given settings; without a named data set, the default epochs are kept.
     """
     unset = [name for name in EPOCHS if "epochs" not in _section(tree, name)]
     if not unset or "dataset" not in _section(tree, "data"):
@@ -252,7 +252,7 @@ def _suitable_epochs(config: Config, tree: Tree) -> dict[str, int]:
 
 
 def _complete_augmentation(tree: Tree) -> None:
-    """Fill in what the augmentation of a training leaves out: the settings of the study's section."""
+    """Complete the augmentation of each training by the settings of the study's augmentation."""
     for name in ("supernet", "final_training"):
         own = _section(tree, name).get("augmentation")
         if isinstance(own, dict):
@@ -260,7 +260,7 @@ def _complete_augmentation(tree: Tree) -> None:
 
 
 def _part(section: type[Checked], tree: Tree, name: str) -> Checked | None:
-    """Return a section that is right in itself."""
+    """Return a section if it is valid on its own."""
     try:
         return section.model_validate_json(to_json(tree.get(name, {}), inf_nan_mode="constants"))
     except ValidationError:
@@ -278,11 +278,11 @@ def _data_setting(tree: Tree, name: str) -> object:
 
 def _validate(tree: Tree, problems: list[str]) -> Config | None:
     try:
-        # JSON mode: strict about types, yet lists may stand for tuples, as in any YAML file.
+        # JSON mode: strict types, but lists are accepted as tuples.
         return Config.model_validate_json(to_json(tree, inf_nan_mode="constants"))
     except ValidationError as error:
         found = [sentence for details in error.errors() for sentence in sentences(details)]
-        # rules between fields and between sections, which are not looked at where single ones are wrong
+        # rules between fields and sections, which pydantic skips if single fields are invalid
         found += [f"space.{problem}" for problem in space_problems(_section(tree, "space"))]
         found += problems_between(
             _part(NetworkSpaceDeclaration, tree, "space"),

@@ -1,4 +1,4 @@
-"""The search spaces that come with the package, as the YAML files they are."""
+"""YAML files of the search spaces in the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems of a configuration as short lines: what is echoed is cut, and so is their number."""
+"""Problems of a configuration as short lines; long values and long lists of problems are truncated."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from aebnas_bo.errors import ConfigError
 
-LONGEST_VALUE = 120  # characters of a value or a name that is echoed
+LONGEST_VALUE = 120  # characters of a quoted value or name
 LONGEST_PROBLEM = 600
-LONGEST_REPORT = 1900  # characters of all problems together
+LONGEST_REPORT = 1900  # characters of all problems
 
 
 def config_error(problems: Sequence[str]) -> ConfigError:
-    """Return the error of these problems; what would fill screens is cut, and how many there are is said.
+    """Return an error with these problems; a long list is truncated and its length stated.
 
     Args:
         problems: One sentence per problem.
@@ -23,22 +23,22 @@ def config_error(problems: Sequence[str]) -> ConfigError:
     for problem in distinct:
         length += len(problem) + 1
         if shown and length > LONGEST_REPORT:
-            shown.append(f"and {len(distinct) - len(shown)} more; mend these first")
+            shown.append(f"and {len(distinct) - len(shown)} more; fix these first")
             break
         shown.append(problem)
     return ConfigError(shown)
 
 
 def shown(value: object) -> str:
-    """Return a value as it is echoed, cut where it is long."""
+    """Format a value for a message, truncated if it is long."""
     return cut(repr(value))
 
 
 def cut(text: str, most: int = LONGEST_VALUE) -> str:
-    """Return a text, its middle left out where it is longer than so many characters, and then how long it is."""
+    """Shorten a long text in its middle and append its length."""
     return text if len(text) <= most else f"{text[: most - 50]}…{text[-20:]} ({len(text):,} characters)"
 
 
 def printable(text: str) -> str:
-    """Return a text in one line, with escapes for what a terminal would not show as it is."""
+    """Return a text as one line, with escapes for characters that terminals do not print."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""The whole configuration; the settings of each section stand in the package that they configure."""
+"""Schema of the configuration; the settings of each section are declared in the package that they configure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
 
 class Config(Section):
-    """A whole run.
+    """Configuration of a run.
 
     Args:
-        name: Name of the study; it begins the name of its run folder, so path separators and the like are refused.
-        seed: Seed of training, design and proposals.
-        device: Where networks run.
+        name: Name of the study and prefix of its run folder, so path separators and similar characters are invalid.
+        seed: Seed of training, initial design and proposals.
+        device: Device to run networks on.
         num_threads: CPU threads of training and evaluation; proposals always use one.
-        time_budget: Minutes that a run may take from start to trained networks; it divides them between supernet,
-            search, short list and final trainings, in place of `supernet.epochs`, `search.budget`, the epochs of
-            `shortlist.rungs` and `final_training.epochs`. Null searches `search.budget` trials and trains no network.
-        space: The networks that may be found: a preset (`space: auto`), or a declaration.
+        time_budget: Minutes from the start of a run to its trained networks, divided between supernet, search, short
+            list and final trainings. It overrides `supernet.epochs`, `search.budget`, the epochs of `shortlist.rungs`
+            and `final_training.epochs`. null searches `search.budget` trials and trains no network.
+        space: Search space: a preset (`space: auto`), or a declaration.
     """
 
     affects: ClassVar[Effect] = "supernet"
@@ -50,7 +50,7 @@ class Config(Section):
     search: SearchConfig = SearchConfig()
 
     def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
-        """Return how a training changes its images: as its own section says, else as the study's does.
+        """Return the augmentation of a training: that of its own section, or else that of the study.
 
         Args:
             training: Section of the training.
@@ -62,7 +62,7 @@ class Config(Section):
     def _check_name(cls, name: str) -> str:
         problem = folder_name_problem(name)
         if problem is not None:
-            raise ValueError(f"{problem}; it names the run folder: take letters, digits, - and _")
+            raise ValueError(f"{problem}; it names the run folder: use letters, digits, - and _")
         return name
 
     @model_validator(mode="after")
@@ -78,12 +78,12 @@ def problems_between(
     *,
     final_training: FinalTrainingConfig | None,
 ) -> list[str]:
-    """Return what is inconsistent between sections; one that is wrong in itself is `None` and passed over."""
+    """Return inconsistencies between sections; an invalid section is `None` and skipped."""
     problems: list[str] = []
     if estimation is not None and estimation.confidence == "learned":
         if space is not None and not space.learned_confidence:
             problems.append(
-                "estimation.confidence: learned needs exits with such an output; set space.learned_confidence: true"
+                "estimation.confidence: learned needs a confidence output; set space.learned_confidence: true"
             )
         if supernet is not None and supernet.joint_loss is None:
             problems.append("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
@@ -98,11 +98,11 @@ def _problems_of_training(name: str, training: TrainingConfig, space: NetworkSpa
     weights = training.exit_weights
     if training.joint_loss is not None and space is not None and not space.learned_confidence:
         problems.append(
-            f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or no {name}.joint_loss"
+            f"{name}.joint_loss trains confidences: set space.learned_confidence: true, or remove {name}.joint_loss"
         )
     if training.joint_loss is not None and (weights is not None or training.exit_distillation):
         problems.append(
-            f"{name}.joint_loss weighs outputs itself; set {name}.exit_weights: null and "
+            f"{name}.joint_loss determines the weights of outputs; set {name}.exit_weights: null and "
             f"{name}.exit_distillation: false"
         )
     expected = None if space is None else len(space.exits) + 1

@@ -1,4 +1,4 @@
-"""Applying `section.key=value` options to a configuration that is not checked yet."""
+"""Application of `section.key=value` options to a configuration before validation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aebnas_bo.errors import ConfigError
 
 Tree = dict[str, object]
 
-LONGEST_POSITION = 4  # digits of a place in a list
+LONGEST_POSITION = 4  # digits of a list index
 
 
 def apply_options(tree: Tree, options: Sequence[str], problems: list[str]) -> None:
-    """Put the values of options into a tree, in place.
+    """Set the values of options in a tree, in place.
 
     Args:
-        tree: The configuration as its files say it.
+        tree: The configuration from the files.
         options: `section.key=value` strings; entries of lists are counted from 0 (`space.stages.0.widths=[8, 16]`).
         problems: Receives one sentence per option that cannot be applied.
     """
@@ -57,7 +57,7 @@ def _apply(tree: Tree, option: str, problems: list[str]) -> None:
 
 
 def _child(node: object, key: str) -> object:
-    """Return what stands below a node; a section that is absent, or null in a stored configuration, begins empty."""
+    """Return the child of a node; a section that is missing or null becomes an empty one."""
     if isinstance(node, dict):
         if node.get(key) is None:
             node[key] = {}
@@ -68,6 +68,6 @@ def _child(node: object, key: str) -> object:
 
 
 def _position(key: str, entries: list[object]) -> int | None:
-    """Return the place in a list that a key names, `None` if it names none."""
+    """Return the list index that a key names, or `None` if it is not an index."""
     is_number = key.isdecimal() and len(key) <= LONGEST_POSITION
     return int(key) if is_number and int(key) < len(entries) else None

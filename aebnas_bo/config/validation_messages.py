@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in sentences that begin with its dotted path and end with the way out."""
+"""Messages for invalid settings, which begin with the dotted path and end with the way out."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from aebnas_bo.config.schema import Config
 REPLACED = {"final_training.distillation": "write final_training.teacher: {source: network} or null"}
 BOOLEAN_WORDS = {"yes": "true", "on": "true", "true": "true", "1": "true",
                  "no": "false", "off": "false", "false": "false", "0": "false"}  # fmt: skip
-SIMILAR = 0.75  # of a name to the one that is suggested for it, as `difflib` counts
+SIMILAR = 0.75  # minimum similarity of a suggested name, by `difflib`
 
 
 def sentences(details: ErrorDetails) -> list[str]:
-    """Return what is wrong in an error of pydantic, a sentence per problem; none if others say it.
+    """Convert an error of pydantic to sentences, one per problem; empty if other errors cover it.
 
     Args:
         details: The error.
     """
-    if details["type"] == "fields":  # several, each with its field
+    if details["type"] == "fields":  # several problems, each with its field
         return [".".join(map(str, (*details["loc"], line))) for line in details["msg"].splitlines()]
     if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
-        return []  # only because wrong entries, which are reported, do not count
+        return []  # follows from invalid entries, which are reported themselves
     return [_sentence(details)]
 
 
 def closest(name: str, names: Sequence[str]) -> str:
-    """Return a question whether one of the names that exist was meant by another one; empty if none resembles it.
+    """Suggest the closest existing name as a question; empty if none is similar.
 
     Args:
-        name: What was given.
-        names: What exists.
+        name: The given name.
+        names: The existing names.
     """
     matches = [] if len(name) > LONGEST_VALUE else difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
     return f"; did you mean {matches[0]}?" if matches else ""
@@ -55,9 +55,9 @@ def _sentence(details: ErrorDetails) -> str:
         case "finite_number":
             words = f"must be a finite number, got {value}"
         case "too_short" if isinstance(value, list):
-            words = f"needs at least {details['ctx']['min_length']} entries, got {len(value)}"
+            words = f"must have at least {details['ctx']['min_length']} entries, got {len(value)}"
         case "model_type":
-            words = f"must be a section with settings of its own, got {shown(value)}{_settings_in(location)}"
+            words = f"must be a section, got {shown(value)}{_settings_in(location)}"
         case "tuple_type":
             words = f"must be a list, got {shown(value)}"
         case "value_error" if isinstance(value, dict | list):
@@ -69,11 +69,11 @@ def _sentence(details: ErrorDetails) -> str:
 
 def _settings_in(location: tuple[int | str, ...]) -> str:
     names = _siblings(location)
-    return f"; there is {', '.join(names)}" if names else ""
+    return f"; its settings are {', '.join(names)}" if names else ""
 
 
 def _meant(location: tuple[int | str, ...]) -> str:
-    """Return which setting an unknown one may stand for: one of another section, or one with a similar name."""
+    """Suggest a setting for an unknown one: one of another section, or one with a similar name."""
     path, name = ".".join(map(str, location)), str(location[-1])
     if path in REPLACED:
         return f"; {REPLACED[path]}"
@@ -83,14 +83,14 @@ def _meant(location: tuple[int | str, ...]) -> str:
 
 
 def _settings_named(name: str) -> list[str]:
-    """Return the settings of this name that stand on the highest level of the configuration."""
+    """Return the settings of this name in the sections of the configuration."""
     found = [path for path, _ in all_settings() if path.rpartition(".")[2] == name]
     highest = min((path.count(".") for path in found), default=0)
     return [path for path in found if path.count(".") == highest]
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    """Return the settings that exist where an unknown one was given."""
+    """Return the existing settings next to an unknown one."""
     model: type[BaseModel] = Config
     for part in location:
         if isinstance(part, int):
@@ -110,7 +110,7 @@ def _models_in(annotation: object) -> list[type[BaseModel]]:
 
 
 def _advice(value: object, kind: str) -> str:
-    """Return how a value is spelt that YAML took for another type; nothing where no spelling helps."""
+    """Return how to write a value that YAML parsed as another type; empty if there is no way."""
     if kind in {"int_type", "int_from_float", "float_type"} and (number := _number(value, kind)) is not None:
         return f" (write {number}, without quotes)" if isinstance(value, str) else f" (write {number})"
     if kind == "bool_type" and not isinstance(value, bool) and str(value).lower() in BOOLEAN_WORDS:
@@ -123,7 +123,7 @@ def _advice(value: object, kind: str) -> str:
 
 
 def _number(value: object, kind: str) -> str | None:
-    """Return the number that a text or a fraction without digits stands for, as YAML has it."""
+    """Return the number that a text or a float without decimals represents, in YAML syntax."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The one reader of YAML: plain mappings, lists and scalars within bounds, every mistake with its line.
+"""YAML reader for plain mappings, lists and scalars of limited size; errors state the line.
 
-It reads less than YAML has: no tags, no key twice, no dates, no numbers to the base 8 or 60. Numbers such as `1e-3` are
-numbers, keys are text as it is written, and an alias stands for a copy, so that what it multiplies counts.
+It reads a subset of YAML: no tags, duplicate keys, dates, or numbers to the base 8 or 60. `1e-3` is a number, keys are
+text as written, and an alias stands for a copy, which counts towards the limits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from yaml._yaml import Mark as CMark
 
 MOST_BYTES = 200_000
-MOST_VALUES = 20_000  # of a file, those that aliases repeat included
+MOST_VALUES = 20_000  # values in a file, including those repeated by aliases
 MOST_LEVELS = 32
 LONGEST_NUMBER = 64  # characters
 MERGE = "<<"
@@ -34,33 +34,33 @@ NON_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
 
 
 class YamlSyntaxError(ConfigError):
-    """A text is no YAML at all."""
+    """Raised if a text is not YAML."""
 
 
 def read_yaml(text: str, origin: str) -> object:
-    """Return what a YAML text says: `dict` with text as keys, `list`, `str`, `int`, `float`, `bool` or `None`.
+    """Parse a YAML text into `dict` with text keys, `list`, `str`, `int`, `float`, `bool` or `None`.
 
     Args:
         text: The text.
-        origin: Where it stands, for messages.
+        origin: Name of the file, for messages.
 
     Raises:
-        YamlSyntaxError: If it is no YAML.
-        ConfigError: If it has what configurations must not have: a key twice (all of them are named), an alias within
-            its own anchor, a tag, more than `MOST_BYTES` bytes, `MOST_VALUES` values or `MOST_LEVELS` levels.
+        YamlSyntaxError: If it is not YAML.
+        ConfigError: If it has duplicate keys (all are listed), an alias within its own anchor, a tag, or more than
+            `MOST_BYTES` bytes, `MOST_VALUES` values or `MOST_LEVELS` levels.
     """
     return _Document(text, origin).value()
 
 
 def read_option(text: str, origin: str) -> object:
-    """Return the value of a `--set` option: as in a file, but what is no YAML is text, and there are no comments.
+    """Parse the value of a `--set` option: as in a file, but invalid YAML is text and there are no comments.
 
     Args:
-        text: What stands behind `=`.
+        text: Text after `=`.
         origin: The option, for messages.
 
     Raises:
-        ConfigError: As `read_yaml`, but for the syntax.
+        ConfigError: See `read_yaml`; syntax errors are not raised.
     """
     document = _Document(text, origin)
     try:
@@ -71,13 +71,13 @@ def read_option(text: str, origin: str) -> object:
 
 
 def read_yaml_file(path: Path) -> object:
-    """Return what a YAML file says.
+    """Parse a YAML file.
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
 
     Raises:
-        ConfigError: If it cannot be read, or as `read_yaml`.
+        ConfigError: If it cannot be read; see also `read_yaml`.
     """
     return read_yaml(yaml_text(path), printable(str(path)))
 
@@ -109,14 +109,14 @@ def _too_large(origin: str) -> ConfigError:
 
 
 class _RefusedError(Exception):
-    """Something that YAML has and configurations have not; begins with its place."""
+    """Raised for valid YAML that configurations must not contain; the message begins with its position."""
 
     def __init__(self, problem: str, where: yaml.Node | yaml.Event) -> None:
         super().__init__(f"{_place(where.start_mark)}{problem}")
 
 
 class _Composer(yaml.BaseLoader):
-    """Builds the nodes of a document, within bounds."""
+    """Composes the nodes of a document within limits."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -135,7 +135,7 @@ class _Composer(yaml.BaseLoader):
 
 
 class _Document:
-    """A text on its way to values; collects the keys that stand in it twice."""
+    """Conversion of a text to values, which collects duplicate keys."""
 
     def __init__(self, text: str, origin: str) -> None:
         self.text, self.origin, self.end = text, origin, 0
@@ -186,7 +186,7 @@ class _Document:
         lines: dict[str, list[int]] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _RefusedError("a key must be a word, not a list or a mapping", key_node)
+                raise _RefusedError("a key must be text, not a list or a mapping", key_node)
             key = _text(key_node)
             lines.setdefault(key, []).append(key_node.start_mark.line + 1)
             value = self._value(value_node, _below(path, key))
@@ -207,7 +207,7 @@ def _below(path: str, key: str) -> str:
 
 
 def _merged(value: object, where: yaml.Node) -> dict[str, object]:
-    """Return what `<<` puts below the keys of a mapping: the keys of another one or of several, the first first."""
+    """Return the values that `<<` merges into a mapping: those of one or more mappings, of which the first wins."""
     merged: dict[str, object] = {}
     for one in reversed(value if isinstance(value, list) else [value]):
         if not isinstance(one, dict):
@@ -248,7 +248,7 @@ def _text(node: yaml.ScalarNode) -> str:
 
 
 def _plain(node: yaml.ScalarNode) -> object:
-    """Return what a text without quotes stands for."""
+    """Return the value of a scalar without quotes."""
     text = _text(node)
     if text in NULLS:
         return None
@@ -256,7 +256,7 @@ def _plain(node: yaml.ScalarNode) -> object:
         return BOOLEANS[text.lower()]
     if len(text) > LONGEST_NUMBER:
         if text.lstrip("-+").isdecimal():
-            problem = f"a number of {len(text)} digits; expected {LONGEST_NUMBER} at most, or quotes around a text"
+            problem = f"a number of {len(text)} digits; expected at most {LONGEST_NUMBER}, or quotes around a text"
             raise _RefusedError(problem, node)
         return text
     if INTEGER.match(text):
@@ -267,7 +267,7 @@ def _plain(node: yaml.ScalarNode) -> object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around every text that this reader would take for a number, and escapes for what is no letter."""
+    """Quotes every text that this reader would parse as a number, and escapes special characters."""
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -1,1 +1,1 @@
-"""What a run has come to: a page to read, and its status while it works. Nothing here changes a study."""
+"""Report page and status of a run; read-only access to the study."""

@@ -1,4 +1,4 @@
-"""Everything a report shows, gathered from a run folder."""
+"""Contents of a report, collected from a run folder."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from aebnas_bo.supernet.supernet_file import images_of_supernet
 
 @dataclass(frozen=True)
 class LargestClass:
-    """The most frequent class of a split.
+    """Most frequent class of a split.
 
     Args:
         name: Its name.
-        accuracy: Accuracy of always answering it, in percent.
+        accuracy: Accuracy of always predicting it, in percent.
     """
 
     name: str
@@ -50,15 +50,16 @@ class LargestClass:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What `summary.json` says of the images.
+    """Facts about the images from `summary.json`.
 
     Args:
         dataset: Name of the data set.
         hash: Hash over all splits.
         classes: Names of the classes.
         images: Number of images of each split.
-        chance_accuracy: Percent; `None` in folders of earlier versions, as is the next.
-        largest_class: Most frequent class of the validation and of the test images.
+        chance_accuracy: Chance accuracy in percent; `None` in folders of earlier versions.
+        largest_class: Most frequent class of the validation and of the test images; `None` in folders of earlier
+            versions.
     """
 
     dataset: str
@@ -71,18 +72,18 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Networks:
-    """What is known of the networks of a study that has evaluated some.
+    """Networks of a study with at least one completed trial.
 
     Args:
-        space: Their space.
+        space: The network space.
         observed: All observations.
-        front: The admissible ones that are not dominated, cheapest first.
-        hypervolume: What they dominate.
-        chosen: Those that are shown in detail.
+        front: The feasible non-dominated observations, cheapest first.
+        hypervolume: Hypervolume of the front.
+        chosen: Networks shown in detail.
         largest_macs: MACs of the largest network without exits, in millions.
-        limits: How the limits of the search are met, in words; empty without limits.
-        effects: What each parameter does; `None` while too few networks are known.
-        surrogates: What the surrogates know, by metric; none where they could not be fitted.
+        limits: Text on how the limits of the search are met; empty without limits.
+        effects: Effects of the parameters; `None` if too few networks are evaluated.
+        surrogates: Report of the surrogate of each metric; empty if they could not be fitted.
     """
 
     space: NetworkSpace
@@ -98,17 +99,17 @@ class Networks:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything a report shows.
+    """Contents of a report.
 
     Args:
-        run: The run as it lies in its folder.
-        networks: What it found; `None` while no trial is completed.
-        summary: What the latest call wrote when it ended; `None` before the first has.
-        data: What that says of the images.
-        trained: Networks that were trained to the end.
+        run: The stored run.
+        networks: Evaluated networks; `None` until a trial is completed.
+        summary: Summary that the latest call wrote at its end; `None` before the first.
+        data: Facts about the images, from the summary.
+        trained: Fully trained networks.
         plain: Plain networks that were trained by the same recipe.
-        points: What is known of all trained networks on the validation images, those of short lists included.
-        test_looks: How many networks were measured on the test images, each seed, recipe and tuning counted.
+        points: Points of all trained networks on the validation images, including short lists.
+        test_looks: Number of networks measured on the test images, counting seeds, recipes and thresholds.
     """
 
     run: StoredRun
@@ -122,20 +123,20 @@ class Contents:
 
     @property
     def corrected(self) -> Mapping[Place, float]:
-        """Corrected accuracy of points of the front, by their places."""
+        """Corrected accuracy of the points of the front, by place."""
         return {} if self.summary is None else corrected_accuracies(self.summary)
 
 
 def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
-    """Gather everything a report shows.
+    """Collect the contents of a report.
 
     Args:
         run: The run.
-        selections: Networks to show in detail; by default the knee, the most accurate one and, if the search has a
-            limit of MACs, the best within it.
+        selections: Networks to show in detail; by default the knee, the most accurate network and, if the search has a
+            limit of MACs, the most accurate network within it.
 
     Raises:
-        UsageError: If a selection is given that nothing meets.
+        UsageError: If no network meets a given selection.
         CorruptStateError: If a file of the run is damaged or missing.
     """
     torch.set_num_threads(run.config.num_threads)
@@ -176,24 +177,24 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
 
 
 def _space(run: StoredRun) -> NetworkSpace:
-    """Return the space of networks for the images of a run, which are not loaded."""
+    """Return the network space of a run without loading its images."""
     if run.config.estimation.estimator is not None:
         shape = ImageShape.read(run.folder.images)
         return NetworkSpace(run.config.space, shape.channels, shape.classes)
     if not run.has_supernet:
         raise CorruptStateError(
-            f"{run.folder.supernet} is missing, which says what the networks are made for; "
+            f"{run.folder.supernet} is missing, which holds the shape of the images; "
             f"{resume_command(run.folder)} trains it again"
         )
     return NetworkSpace(run.config.space, *images_of_supernet(run.folder.supernet, run.study.fingerprint))
 
 
 def _check_networks(run: StoredRun, space: NetworkSpace) -> None:
-    """Refuse a study whose trials are not of its space."""
+    """Check that the trials of a study belong to its space."""
     check_points(run.trials, space.search_space, run.folder.study)
     is_given = (
         run.config.estimation.estimator is not None
-    )  # a user's estimator has its own keys and need not know rates
+    )  # a user's estimator has its own keys and may leave out exit rates
     for one in observations(run.trials):
         architecture, rates = space.architecture(one.parameters), one.point.exit_rates
         problems = [f"rate of {name}: missing" for name in space.output_names if name not in rates]
@@ -242,8 +243,8 @@ def _title(selection: Selection) -> str:
         "best-accuracy": "most accurate",
         "macs": f"most accurate within {selection.value:g} M average MACs",
         "latency": f"most accurate within {selection.value:g} ms",
-        "accuracy": f"cheapest of at least {selection.value:g} %",
-        "key": "chosen by its key",
+        "accuracy": f"cheapest with at least {selection.value:g} %",
+        "key": "chosen by key",
     }[selection.kind]
 
 

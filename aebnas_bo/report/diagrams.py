@@ -1,7 +1,7 @@
-"""Diagrams of networks as inline SVG: what is computed in which order, what it costs, who leaves where.
+"""Diagrams of networks as inline SVG: layers in order, their cost and exit rates.
 
-The trunk runs from top to bottom, its thickness the share of the images still on the way; a branch leaves it to the
-right. Colours are classes of the page's style sheet.
+The trunk runs from top to bottom, and branches leave it to the right. The thickness of a line shows the fraction of
+images that pass it. Colours are classes of the page's style sheet.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ WIDTH = 420.0
 TRUNK_X = 26.0
 STAGE_X, EXIT_X = 52.0, 84.0
 TITLE_HEIGHT, LINE_HEIGHT, PADDING, GAP = 19.0, 16.0, 8.0, 16.0
-OVERLAP = 0.6  # of a piece of the trunk with the one above, so that no seam shows
-THICKEST = 22.0  # of the trunk, where all images are on the way
-MOST_CHARACTERS = 44  # of a line
+OVERLAP = 0.6  # overlap of trunk pieces, to hide the seam between them
+THICKEST = 22.0  # thickness of the trunk before the first exit
+MOST_CHARACTERS = 44  # per line
 ARROW = " → "
 UNNAMED = "inverted_residual"  # the usual kind of block
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One box.
+    """Box of a diagram.
 
     Args:
-        title: What it is.
-        lines: What it consists of.
-        macs: What it costs.
-        output: Who leaves here; `None` of a part of the backbone.
-        kind: Class in the style sheet.
+        title: Title of the box.
+        lines: Layers of the part.
+        macs: MACs of the part.
+        output: Output at this part; `None` for a part of the backbone.
+        kind: CSS class.
     """
 
     title: str
@@ -53,7 +53,7 @@ class _Part:
 
 
 def network_diagram(network: ShownNetwork) -> Markup:
-    """Return the diagram of a network.
+    """Draw the diagram of a network.
 
     Args:
         network: The network.
@@ -118,8 +118,8 @@ def _exit_part(output: ShownOutput, branch: BranchPlan, macs: int) -> _Part:
 def _leaving_text(output: ShownOutput) -> str:
     share = "" if output.exit_rate is None else percent_text(output.exit_rate)
     if output.threshold is None:
-        return f"{share} of the images come here" if share else "all images that are left come here"
-    return f"certainty ≥ {output.threshold:.3f}{f': {share} leave' if share else ''}"
+        return f"{share} of the images leave here" if share else "all remaining images leave here"
+    return f"confidence ≥ {output.threshold:.3f}{f': {share} leave' if share else ''}"
 
 
 def _block_text(block: BlockPlan) -> str:
@@ -137,7 +137,7 @@ def _layer_text(layer: BranchLayer) -> str:
 
 
 def _lines(items: Sequence[str]) -> tuple[str, ...]:
-    """Return items in a row with arrows between them, on as many lines as they need."""
+    """Join items with arrows and wrap them into lines."""
     lines: list[str] = []
     for item in items:
         if lines and len(lines[-1]) + len(ARROW) + len(item) <= MOST_CHARACTERS:
@@ -158,7 +158,7 @@ def _arm(y: float, share: float, end: float) -> Markup:
 
 
 def _thickness(share: float) -> float:
-    """Return a line's thickness; even where nobody comes by there is a line."""
+    """Return the thickness of a line, at least the minimum thickness."""
     return max(THICKEST * share, 1.0)
 
 

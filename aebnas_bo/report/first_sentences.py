@@ -1,4 +1,4 @@
-"""The sentences on top of a report: what was searched, on what, and what came of it."""
+"""Opening sentences of a report: search problem, progress and result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aebnas_bo.storage.count_text import counted
 
 
 def opening(contents: Contents) -> tuple[str, ...]:
-    """Return the sentences, as plain text."""
+    """Return the sentences as plain text."""
     sentences = [_question(contents), _progress(contents)]
     if contents.networks is not None:
         sentences += _answer(contents.networks)
@@ -23,11 +23,11 @@ def _question(contents: Contents) -> str:
     classes = f", {counted(len(data.classes), 'class', 'classes')}" if data is not None else ""
     images = f"{config.data.dataset}{classes}"
     if not config.space.exits:
-        return f"This study searched networks that classify images ({images}), accurate and cheap, without early exits."
+        return f"This study searches for accurate and cheap image classifiers without early exits ({images})."
     return (
-        f"This study searched early-exit networks that classify images ({images}): an image that an exit on the way is "
-        "sure of leaves there and costs less. What was wanted is high accuracy at few MACs (multiply-accumulate "
-        f"operations){' and in little time' if config.search.has_latency else ''} per image on average."
+        f"This study searches for early-exit networks that classify images ({images}): an image leaves at the first "
+        "exit that is confident, which saves the cost of later layers. The goal is high accuracy with few average MACs "
+        f"(multiply-accumulate operations){' and low latency' if config.search.has_latency else ''} per image."
     )
 
 
@@ -36,8 +36,8 @@ def _progress(contents: Contents) -> str:
     done, budget = len(run.ended), run.config.search.budget
     trials = f"{done} of {counted(budget, 'trial')}"
     text = {
-        "training supernet": "The supernet, whose weights all networks share, is being trained; no network is judged.",
-        "searching": f"The search is at work: {trials} are done.",
+        "training supernet": "The supernet, whose weights all networks share, is in training; no network is evaluated.",
+        "searching": f"The search is running: {trials} are done.",
         "writing results": f"{counted(done, 'trial')} of {budget} done; results are being written.",
         "finished": f"The search is finished after {counted(done, 'trial')}.",
         "stopped": f"The search was stopped after {trials}.",
@@ -49,23 +49,23 @@ def _progress(contents: Contents) -> str:
     images = f" on {contents.data.images['validation']} validation images" if contents.data is not None else ""
     judged = f",{images} with the shared weights of one supernet"
     if run.config.estimation.estimator is not None:
-        judged = f", with the estimator {run.config.estimation.estimator}, which was given from Python"
+        judged = f", with the estimator {run.config.estimation.estimator}, passed from Python"
     possible = power_text(networks.space.search_space.num_discrete)
-    return f"{text} It judged {num_networks} different networks, out of about {possible} possible ones{judged}."
+    return f"{text} It evaluated {num_networks} different networks out of about {possible}{judged}."
 
 
 def _answer(networks: Networks) -> list[str]:
     if not networks.front:
-        return [f"Nothing found meets the limits: {networks.limits}."]
+        return [f"No network found meets the limits: {networks.limits}."]
     best, knee = max(networks.front, key=lambda one: one.metrics["accuracy"]), _knee(networks)
-    takes = _latency(best, "; an image takes")
+    takes = _latency(best, "; its latency is")
     sentences = [
-        f"The most accurate network found is right on {_accuracy(best)} of the images at {_macs(best)} MACs on "
-        f"average, {_share(best, networks)} of what the largest network without exits costs{takes}."
+        f"The most accurate network found has {_accuracy(best)} accuracy at {_macs(best)} average MACs, "
+        f"{_share(best, networks)} of the cost of the largest network without exits{takes}."
     ]
     if knee is not None and knee is not best:
         sentences.append(
-            f"A good compromise, the knee of the front, is right on {_accuracy(knee)} at {_macs(knee)} MACs "
+            f"A good compromise, the knee of the front, has {_accuracy(knee)} accuracy at {_macs(knee)} average MACs "
             f"({_share(knee, networks)}){_latency(knee, ' and')}."
         )
     if networks.limits:
@@ -86,7 +86,7 @@ def _macs(observed: Observation) -> str:
 
 
 def _latency(observed: Observation, before: str) -> str:
-    """Return the latency with what leads up to it; nothing where it is no objective."""
+    """Return the latency after a connecting text; empty if latency is not an objective."""
     return f"{before} {observed.metrics['latency_ms']:.3g}{SPACE}ms" if "latency_ms" in observed.metrics else ""
 
 

@@ -1,21 +1,21 @@
-r"""What each parameter does to each metric, over the networks a study evaluated.
+r"""Effects of parameters on metrics, over the evaluated networks of a study.
 
-A search looks mostly at good networks, and good values come together in them: the plain mean of all networks with, say,
-24 channels says little of those channels. So all parameters are fitted at once, by an additive model
+A search evaluates mostly good networks, in which good values occur together. The mean over all networks with, say, 24
+channels is therefore confounded with other parameters. So all parameters are fitted jointly, by an additive model
 
 .. math::
     y_i = \beta_0 + \sum_p \sum_{l} \beta_{pl} \, a_{ip} \, ([x_{ip} = l] - s_{pl}) + \varepsilon_i,
 
-where :math:`a_{ip}` says whether parameter :math:`p` is switched on in observation :math:`i` and :math:`s_{pl}` is the
-share of level :math:`l` among the observations in which it is. What is reported of a level,
-:math:`\beta_{pl} - \sum_k s_{pk} \beta_{pk}`, is then how much better or worse networks with it are than the average
-one in which the parameter is on, all else equal and interactions left out; what switching an exit or a block on does
-stands at its depth. Ranges such as thresholds are cut into `BINS` equal parts.
+where :math:`a_{ip}` is 1 if parameter :math:`p` is active in observation :math:`i` and 0 otherwise, and :math:`s_{pl}`
+is the fraction of level :math:`l` among the observations in which the parameter is active. The reported effect of a
+level, :math:`\beta_{pl} - \sum_k s_{pk} \beta_{pk}`, is its difference from the average network in which the parameter
+is active, with other parameters held fixed and without interactions. The effect of switching on an exit or a block is
+reported at its depth. Ranges such as thresholds are divided into `BINS` equal bins.
 
-The model is a Bayesian linear regression: coefficients have the variance of one observation's noise a priori, so that a
-level seen once is trusted half, and the noise is estimated from the residuals. Intervals are of 95 %. Every network
-counts once, its operating points in equal shares. Accuracy is fitted as it is, in points of percent; a metric
-without bounds, such as average MACs, by its logarithm, so that effects are percent of itself.
+The model is a Bayesian linear regression. The prior variance of a coefficient is the noise variance of one observation,
+so an effect observed once is shrunk by half, and the noise is estimated from the residuals. Intervals are 95 %
+intervals. Every network has weight one, divided equally between its operating points. Accuracy is fitted in percentage
+points; a metric without bounds, such as average MACs, on a log scale, so that effects are relative changes.
 
 References:
     C. M. Bishop. Pattern Recognition and Machine Learning. Springer, 2006, section 3.3.
@@ -38,7 +38,7 @@ from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, P
 
 BINS = 4
 FEWEST_NETWORKS = 8
-Z = 1.959963984540054  # of a 95 % interval
+Z = 1.959963984540054  # normal quantile of a 95 % interval
 SMALLEST_VARIANCE = 1e-12
 
 Array = npt.NDArray[np.float64]
@@ -46,10 +46,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effect:
-    """What a level does to a metric.
+    """Effect of a level on a metric.
 
     Args:
-        mean: Points of percent, or percent of the metric itself.
+        mean: Effect in percentage points, or in percent of the metric.
         lower: Lower end of the 95 % interval.
         upper: Its upper end.
     """
@@ -60,18 +60,18 @@ class Effect:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval leaves no doubt about the direction."""
+        """Whether the interval excludes zero."""
         return self.lower > 0.0 or self.upper < 0.0
 
 
 @dataclass(frozen=True)
 class LevelEffect:
-    """One value of a parameter.
+    """Effects of one value of a parameter.
 
     Args:
-        level: The value, or the part of a range.
-        num_networks: Networks with it.
-        effects: Its effect on each metric.
+        level: The value, or the bin of a range.
+        num_networks: Number of networks with this value.
+        effects: Effect on each metric.
     """
 
     level: str
@@ -81,13 +81,13 @@ class LevelEffect:
 
 @dataclass(frozen=True)
 class GeneEffect:
-    """One parameter.
+    """Effects of one parameter.
 
     Args:
-        name: Its name.
-        condition: When it is switched on, in words; empty if always.
+        name: Name of the parameter.
+        condition: Condition under which it is active, as text; empty if always.
         levels: Its values that occur.
-        strength: Largest share of the spread of any metric that it accounts for, as a ratio of standard deviations.
+        strength: Ratio of the standard deviation of its effects to that of the metric; maximum over metrics.
     """
 
     name: str
@@ -98,12 +98,12 @@ class GeneEffect:
 
 @dataclass(frozen=True)
 class GeneEffects:
-    """What all parameters do.
+    """Effects of all parameters.
 
     Args:
-        genes: The parameters that take at least two values, strongest first.
-        explained: Share of each metric's variance over the networks that the additive model explains.
-        num_networks: Networks it was fitted to.
+        genes: Parameters with at least two values, strongest first.
+        explained: Fraction of each metric's variance that the additive model explains.
+        num_networks: Number of networks in the fit.
     """
 
     genes: tuple[GeneEffect, ...]
@@ -122,11 +122,11 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
 
     Args:
         trials: All trials.
-        space: What is searched.
+        space: The search space.
         objectives: The metrics.
 
     Returns:
-        The effects; `None` while fewer than `FEWEST_NETWORKS` networks are known.
+        The effects; `None` for fewer than `FEWEST_NETWORKS` networks.
     """
     observed = observations(trials)
     points_of = Counter(one.key for one in observed)
@@ -174,7 +174,7 @@ def gene_effects(trials: Sequence[Trial], space: SearchSpace, objectives: Sequen
 
 
 def _levels(space: SearchSpace, point: Point) -> dict[str, str]:
-    """Return the level of every parameter that is switched on at a canonical point."""
+    """Return the level of every parameter that is active at a canonical point."""
     levels: dict[str, str] = {}
     for parameter in space.parameters:
         condition = parameter.active_when
@@ -202,7 +202,7 @@ def _edges(parameter: ContinuousParameter) -> Array:
 
 
 def _design(space: SearchSpace, levels: Sequence[dict[str, str]], weights: Array) -> tuple[list[_Column], Array]:
-    """Return the columns of the model, of levels that occur, and their centred values, `n x d`."""
+    """Return the columns of the model, one per occurring level, and their centred values, `n x d`."""
     columns, values = [], []
     for parameter in space.parameters:
         is_on = np.array([parameter.name in one for one in levels])
@@ -234,7 +234,7 @@ class _Fit:
 
 
 def _fit(design: Array, values: Array, weights: Array, *, num_networks: int) -> _Fit:
-    """Fit the regression; a centred response needs no intercept beside what weighted centring takes out."""
+    """Fit the regression; a response centred by the weighted mean needs no intercept."""
     total = weights.sum()
     X, y = design - weights @ design / total, values - weights @ values / total
     gram = (X * weights[:, None]).T @ X

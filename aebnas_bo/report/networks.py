@@ -1,4 +1,4 @@
-"""The networks a report shows in detail: what each part costs, who leaves where, what other thresholds would do."""
+"""Networks shown in detail in a report: cost of parts, exit rates, and the effect of other thresholds."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import NetworkPlan, network_plan
 
-SWEEP_STEPS = 101  # thresholds from 0 to 1, and as many quantiles of the certainties
+SWEEP_STEPS = 101  # thresholds from 0 to 1, and equally many quantiles of the confidences
 
 
 @dataclass(frozen=True)
 class ShownOutput:
-    """One place where images leave a network.
+    """Output of a shown network.
 
     Args:
         name: `Exit 1` ... by position in the space, or `Final classifier`.
-        threshold: Certainty from which on an image leaves here; `None` at the last output.
+        threshold: Confidence from which images leave here; `None` for the last output.
         macs: MACs of an image that leaves here.
-        exit_rate: Share of the images that do, `None` where it was not measured.
-        outcome: What is right here, `None` where the network's table is not at hand.
+        exit_rate: Fraction of images that leave here; `None` if it was not measured.
+        outcome: Accuracy at this output; `None` if the network's exit table is not available.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ShownOutput:
 
 @dataclass(frozen=True)
 class ThresholdSweep:
-    """What a network comes to while the threshold of one exit moves and those of the others stay.
+    """Figures of a network as the threshold of one exit varies and the others stay fixed.
 
     Args:
         name: Name of the exit.
@@ -60,19 +60,19 @@ class ThresholdSweep:
 
 @dataclass(frozen=True)
 class ShownNetwork:
-    """A network of the study, with what the report says of it.
+    """Network of the study that the report shows in detail.
 
     Args:
-        title: Why it was chosen.
+        title: Reason of its selection.
         observed: The observation.
-        architecture: The network, without the exits that tuning switched off or that lie behind the end.
-        switched_off: Names of those that tuning switched off.
-        last_stage: Last stage, from 0, that is computed.
+        architecture: The network, without exits that tuning switched off or that lie behind its end.
+        switched_off: Names of the exits that tuning switched off.
+        last_stage: Last stage, from 0, that is run.
         costs: Its MACs.
         plan: Its convolutions.
         outputs: Outputs in use in order; the last is the final classifier, or an exit at which the network ends.
-        sweeps: One per exit in use; none where the network's table is not at hand.
-        has_table: Whether what was measured of the network is at hand.
+        sweeps: One per exit in use; empty if the network's exit table is not available.
+        has_table: Whether the network's exit table is available.
     """
 
     title: str
@@ -88,18 +88,18 @@ class ShownNetwork:
 
     @property
     def ends_at_exit(self) -> bool:
-        """Whether the last output is an exit, so that nothing behind it is computed."""
+        """Whether the last output is an exit, so that later layers are not run."""
         return len(self.outputs) == len(self.costs.exits)
 
 
 def show_network(title: str, observed: Observation, space: NetworkSpace, *, measured: ExitTable | None) -> ShownNetwork:
-    """Work out what is shown of a network.
+    """Collect the figures of a network to show.
 
     Args:
-        title: Why it was chosen.
+        title: Reason of its selection.
         observed: The observation.
-        space: Its space.
-        measured: Its table with all its exits, or `None`.
+        space: The network space.
+        measured: Its exit table with all its exits, or `None`.
     """
     whole = space.architecture(observed.parameters)
     whole_costs, thresholds = exit_costs(whole, space.skeleton), thresholds_of(observed, space)
@@ -141,7 +141,7 @@ def _sweeps(table: ExitTable, names: Sequence[str], chosen: Sequence[float]) -> 
     sweeps = []
     for position, threshold in enumerate(chosen):
         grids = [torch.tensor([one], dtype=torch.float64) for one in chosen]
-        quantiles = torch.quantile(certainty[position], steps)  # where certainties crowd, small steps matter
+        quantiles = torch.quantile(certainty[position], steps)  # finer steps where confidences are dense
         grids[position] = torch.cat([steps, quantiles, grids[position]]).unique()  # type: ignore[no-untyped-call]
         outcome = evaluate_grid(table, grids)
         sweeps.append(

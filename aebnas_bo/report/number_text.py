@@ -1,14 +1,14 @@
-"""Numbers as a reader wants them."""
+"""Formatting of numbers for readers."""
 
 from __future__ import annotations
 
-SPACE = "\u00a0"  # keeps a number and its unit on one line
+SPACE = "\u00a0"  # no-break space between a number and its unit
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-ROUNDS_UP = 0.9995  # to three digits
+ROUNDS_UP = 0.9995  # fraction from which three digits round up to 100 %
 
 
 def macs_text(macs: float) -> str:
-    """Return a number of MACs with three digits: `986`, `17.6 k`, `1.46 M`."""
+    """Format a number of MACs with three digits: `986`, `17.6 k`, `1.46 M`."""
     for scale, unit in SCALES:
         if macs >= ROUNDS_UP * scale:
             return f"{macs / scale:.{_decimals(macs / scale)}f}{SPACE}{unit}"
@@ -16,12 +16,12 @@ def macs_text(macs: float) -> str:
 
 
 def percent_text(share: float) -> str:
-    """Return a share of 1 as percent with three digits: `93.5 %`, `0.262 %`."""
+    """Format a fraction as percent with three digits: `93.5 %`, `0.262 %`."""
     return f"{100.0 * share:.3g}{SPACE}%" if share < ROUNDS_UP else f"{100.0 * share:.0f}{SPACE}%"
 
 
 def signed_text(value: float, decimals: int) -> str:
-    """Return a number with its sign, a true minus: `+1.20`, `−0.35`; zero has none."""
+    """Format a number with its sign, using a typographic minus: `+1.20`, `−0.35`; zero has no sign."""
     text = f"{abs(value):.{decimals}f}"
     if float(text) == 0.0:
         return text
@@ -29,7 +29,7 @@ def signed_text(value: float, decimals: int) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a time with two figures that matter: `0.05 s`, `8 s`, `2 min 40 s`, `3 h 5 min`."""
+    """Format a duration with its two largest units: `0.05 s`, `8 s`, `2 min 40 s`, `3 h 5 min`."""
     if seconds < 9.995:
         return f"{seconds:.2f} s"
     whole = round(seconds)

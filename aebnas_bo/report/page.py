@@ -1,7 +1,7 @@
-"""The report as one self-contained HTML page.
+"""Report as one self-contained HTML page.
 
-Whatever comes from a run is escaped by Jinja; the page's own two scripts are named by their hashes in a policy that
-forbids every other script and all network access, should something slip through.
+Jinja escapes all contents of a run. As a second protection, a content security policy allows only the page's two
+scripts, by their hashes, and forbids network access.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import make_folder_of
 
 FRONT_ROWS = 30
-MOST_IN_MATRIX = 20  # classes; of more the page lists the worst
+MOST_IN_MATRIX = 20  # classes; for more, the page lists those with the lowest accuracy
 MOST_CLASSES = 20
-SHOWN_GENES = 10  # the strongest; the others unfold
+SHOWN_GENES = 10  # strongest parameters; the others are collapsed
 SECOND_CHOICES = tuple(f"{fallback}: " for fallback in FALLBACKS)
 METRIC_NAMES = {"accuracy": "Accuracy", "average_macs": "Average MACs", "latency_ms": "Average latency"}
 UNSAFE_IN_SCRIPTS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
@@ -56,12 +56,12 @@ UNSAFE_IN_SCRIPTS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 @dataclass(frozen=True)
 class Phase:
-    """Time spent on one kind of work.
+    """Time spent in one phase.
 
     Args:
-        name: What was done.
-        seconds: How long it took.
-        note: What counts.
+        name: Name of the phase.
+        seconds: Its duration in seconds.
+        note: Calls that are included.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Phase:
 
 
 def write_report(contents: Contents, out: Path | None = None) -> Path:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Args:
-        contents: What it shows.
+        contents: Contents of the report.
         out: The file; by default `report.html` in the run folder.
 
     Returns:
@@ -90,11 +90,11 @@ def write_report(contents: Contents, out: Path | None = None) -> Path:
 
 
 def render(contents: Contents, now: datetime | None = None) -> str:
-    """Return the page.
+    """Render the page.
 
     Args:
-        contents: What it shows.
-        now: When it is written; the present by default.
+        contents: Contents of the report.
+        now: Time of writing; by default the current time.
     """
     environment = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -169,7 +169,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
 
 
 def _effect_scale(networks: Networks | None) -> list[float]:
-    """Return the largest effect on each metric, which a bar of full length stands for."""
+    """Return the largest effect on each metric, which has a bar of full length."""
     genes = networks.effects.genes if networks is not None and networks.effects is not None else ()
     effects = [level.effects for gene in genes for level in gene.levels]
     return [max(abs(effect.mean) for effect in column) or 1.0 for column in zip(*effects, strict=True)]
@@ -202,23 +202,23 @@ def _phases(contents: Contents) -> list[Phase]:
 
 
 def _commands(contents: Contents) -> list[tuple[str, str]]:
-    """Return what to do next, each with its command."""
+    """Return possible next steps with their commands."""
     folder, config = contents.run.folder, contents.run.config
     path, again = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
     settings, budget = shlex.quote(str(folder.config)), 2 * config.search.budget
     found = [
         ("search again, from the same configuration", f"aebnas-bo run --config {settings} --out {again}"),
-        ("go on with this study", f"aebnas-bo run --out {path} --resume --budget {budget}"),
+        ("resume this study", f"aebnas-bo run --out {path} --resume --budget {budget}"),
     ]
     needed = given_objects(config)
     if needed:
         arguments = ", ".join([repr(str(folder.path)), *(f"{name}=..." for name in needed)])
-        found = [("go on with this study, in Python", f"aebnas_bo.Study.open({arguments}).run(budget={budget})")]
+        found = [("resume this study in Python", f"aebnas_bo.Study.open({arguments}).run(budget={budget})")]
     if contents.networks is not None and contents.networks.chosen:
         key = contents.networks.chosen[0].observed.key
         in_python = f"aebnas_bo.Study.open({str(folder.path)!r}, train=...).train({key!r})"
         command = in_python if "train" in needed else f"aebnas-bo train {path} --select {key}"
-        found.append(("train a network to the end", command))
+        found.append(("train a network fully", command))
     return [*found, ("write this page again", f"aebnas-bo report {path}")]
 
 
@@ -236,7 +236,7 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def script_json(json: str) -> Markup:
-    """Return JSON that no HTML parser sees a tag in; its strings stay what they are."""
+    """Escape JSON for use in a script element; its strings keep their values."""
     for character, escaped in UNSAFE_IN_SCRIPTS.items():
         json = json.replace(character, escaped)
     return Markup(json)

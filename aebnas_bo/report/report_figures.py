@@ -1,4 +1,4 @@
-"""The interactive figures of a report: plotly figures without any style that the page can give them itself."""
+"""Interactive plotly figures of a report; the page sets their style where possible."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation, Trial
 
-# Readable on white and on dark grey alike; colours of text and grid are the page's.
+# Readable on white and on dark grey; the page sets the colours of text and grid.
 MODEL = "#2f88c4"
 CHOSEN = "#e08a00"
 COLOURS = (MODEL, FRONT, "#2e9e5b", "#8e5bc0", CHOSEN, "#5f7683")
 SHADE = "rgba(200, 16, 46, 0.08)"
 MARGIN = {"l": 56, "r": 12, "t": 12, "b": 40}
 TRAINED_NOTE = (
-    " Triangles and diamonds: plain networks and networks of the search, trained alone and measured on validation "
+    " Triangles and diamonds: plain networks and networks of the search, trained separately and measured on validation "
     "images (hollow: short trainings); all other points are estimates with shared weights."
 )
-STANDOFF = 6  # of a title from the numbers of its axis
+STANDOFF = 6  # distance of an axis title from its numbers
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the page.
+    """Figure of the page.
 
     Args:
-        name: Identifier of its place in the page.
-        caption: What it shows, as plain text.
+        name: Identifier of its position in the page.
+        caption: Caption as plain text.
         json: The figure as plotly's JSON.
     """
 
@@ -60,7 +60,7 @@ class MarkedNetworks:
 
     Args:
         chosen: Networks of the search.
-        trained: Trained networks, drawn beside the estimates where the cost is average MACs.
+        trained: Trained networks, drawn if the cost is average MACs.
     """
 
     chosen: Sequence[ShownNetwork] = ()
@@ -76,21 +76,21 @@ def front_figure(
     design_trials: int,
     marked: MarkedNetworks,
 ) -> Figure:
-    """Draw all observations, the front and the chosen networks over accuracy and one cost.
+    """Plot accuracy against one cost for all observations, the front and the chosen networks.
 
     Args:
         observed: All observations.
-        front: The admissible ones that are not dominated.
+        front: The feasible non-dominated observations.
         objectives: The metrics, accuracy first.
-        right: The cost; the line is the front in accuracy and this cost alone.
-        design_trials: Size of the first design.
+        right: The cost; the line is the front in accuracy and this cost only.
+        design_trials: Size of the initial design.
         marked: Networks to mark.
     """
     chosen = marked.chosen
     data = front_data(observed, front, objectives, right=right, design_trials=design_trials, trained=marked.trained)
     up = data.up
     groups = (
-        ("first design", DESIGN, "circle-open", data.design),
+        ("initial design", DESIGN, "circle-open", data.design),
         ("proposed afterwards", MODEL, "circle", data.proposed),
         ("further thresholds", MODEL, "x-thin-open", data.further),
     )
@@ -130,8 +130,8 @@ def front_figure(
     has_exits = len(observed[0].point.exit_rates) > 1
     here = " in this cost" if len(objectives) > 2 else ""
     caption = (
-        f"Every point is a network{' at one setting of its thresholds' * has_exits}, as the search estimates it. "
-        f"The line is the front: nothing found is both more accurate and cheaper{here}."
+        f"Every point is the search's estimate of a network{' at one operating point' * has_exits}. "
+        f"The line is the front: no network found is both more accurate and cheaper{here}."
         f"{f' Stars: {numbers}.' if numbers else ''}"
         f"{f' {hidden} of the trials lie below.' if hidden else ''}"
         f"{TRAINED_NOTE if data.trained else ''}"
@@ -165,24 +165,24 @@ def _points(observed: Sequence[Observation], objectives: Sequence[Objective], ri
 
 def _hover(one: Observation, objectives: Sequence[Objective]) -> str:
     up, *costs = objectives
-    setting = f", further setting {one.index}" if one.index else ""
+    setting = f", operating point {one.index}" if one.index else ""
     lines = [
         f"<b>{escape(one.key)}</b> (trial {one.number}{setting})",
         f"{one.metrics[up.name]:.2f} ± {one.sems[up.name]:.2f} {up.unit}",
         *(f"{axis_label(cost)}: {one.metrics[cost.name]:.4g}" for cost in costs),
     ]
     if len(one.point.exit_rates) > 1:
-        lines += [f"leaving (%): {exit_rates_text(one)}", f"thresholds: {thresholds_text(one)}"]
+        lines += [f"exit rates (%): {exit_rates_text(one)}", f"thresholds: {thresholds_text(one)}"]
     return "<br>".join(lines)
 
 
 def hypervolume_figure(trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> Figure:
-    """Draw the hypervolume after each trial.
+    """Plot the hypervolume after each trial.
 
     Args:
         trials: All trials in order.
         objectives: Directions and reference point.
-        design_trials: Size of the first design.
+        design_trials: Size of the initial design.
     """
     data = hypervolume_data(trials, objectives, design_trials)
     figure = go.Figure()
@@ -191,27 +191,27 @@ def hypervolume_figure(trials: Sequence[Trial], objectives: Sequence[Objective],
         figure.add_scatter(
             x=data.numbers, y=data.alone, mode="lines", name="as proposed", line={**line, "color": DESIGN}
         )
-    name = "with further thresholds" if data.has_settings else "hypervolume"
+    name = "with further operating points" if data.has_settings else "hypervolume"
     figure.add_scatter(x=data.numbers, y=data.whole, mode="lines", name=name, line={**line, "color": FRONT})
     figure.update_yaxes(title="Hypervolume", range=[data.bottom, data.top])
     figure.update_xaxes(title="Evaluated trials", range=[0, 1.02 * len(trials)])
     figure.add_vrect(x0=0, x1=data.design_end, fillcolor=DESIGN, opacity=0.15, line_width=0)
     caption = (
-        f"The area between the front and the reference point ({data.reference}), after each trial: the higher, the "
-        f"better. Shaded: the first design, before anything is learned."
+        f"The area between the front and the reference point ({data.reference}) after each trial; higher is better. "
+        f"Shaded: the initial design."
     )
     return _figure("hypervolume", caption, figure, height=320)
 
 
 def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
-    """Draw how many images leave a network at each output and how many of them it gets right.
+    """Plot exit rate and accuracy of each output of a network.
 
     Args:
         network: The network.
         number: Its number in the page.
 
     Returns:
-        The figure; `None` of a network without exits, or whose exit rates were not measured.
+        The figure; `None` for a network without exits or without measured exit rates.
     """
     rates = [output.exit_rate for output in network.outputs if output.exit_rate is not None]
     if len(rates) < 2:
@@ -235,19 +235,19 @@ def exits_figure(network: ShownNetwork, number: int) -> Figure | None:
     )  # fmt: skip
     figure.update_yaxes(title="Accuracy (%)", row=1, col=1)
     figure.update_yaxes(title="Images (%)", range=[0, 118], tickvals=[0, 50, 100], row=2, col=1)
-    caption = "Above: how many images each output classifies right. Below: the share of the images that leave there."
+    caption = "Above: accuracy of each output. Below: fraction of images that leave there."
     return _figure(f"exits-{number}", caption, figure, height=330)
 
 
 def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
-    """Draw what a network comes to when one threshold moves.
+    """Plot accuracy and average MACs of a network as one threshold varies.
 
     Args:
         network: The network.
         number: Its number in the page.
 
     Returns:
-        The figure; `None` of a network without exits, or whose table is not at hand.
+        The figure; `None` for a network without exits or without an exit table.
     """
     if not network.sweeps:
         return None
@@ -269,17 +269,17 @@ def sweep_figure(network: ShownNetwork, number: int) -> Figure | None:
     figure.update_yaxes(title="MACs (M)", row=2, col=1)
     figure.update_xaxes(title="Threshold", range=[-0.02, 1.02], row=2, col=1)
     caption = (
-        "What happens when the threshold of one exit moves and the others stay: a higher threshold lets fewer images "
-        "leave. Stars mark the thresholds of this network."
+        "Accuracy and average MACs as the threshold of one exit varies and the others stay fixed: with a higher "
+        "threshold, fewer images leave. Stars mark the thresholds of this network."
     )
     return _figure(f"sweep-{number}", caption, figure, height=350)
 
 
 def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
-    """Draw what the surrogate predicts of networks that were left out, over what was observed.
+    """Plot the surrogate's predictions of left-out networks against their observations.
 
     Args:
-        report: The surrogate of one metric.
+        report: Report of the surrogate of one metric.
         objective: The metric.
     """
     observed = [prediction.observed.metrics[report.metric] for prediction in report.predictions]
@@ -307,17 +307,17 @@ def predictions_figure(report: SurrogateReport, objective: Objective) -> Figure:
         figure.update_xaxes(**axis)
         figure.update_yaxes(**axis)
     caption = (
-        f"{label}: each network predicted by the surrogate from all other networks, with its 95 % interval. On the "
-        "dotted line a prediction is right."
+        f"{label}: each network predicted by the surrogate from all other networks, with its 95 % interval. "
+        "Predictions on the dotted line are exact."
     )
     return _figure(f"predictions-{report.metric}", caption, figure, height=340)
 
 
 def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
-    """Draw how much each part of a network matters to the surrogates: the inverse of its length-scale.
+    """Plot the relevance of each part of a network to the surrogates: the inverse of its length-scale.
 
     Args:
-        reports: The surrogates of metrics that are not certain anyway.
+        reports: Reports of the surrogates of metrics that are not known exactly.
     """
     figure = go.Figure()
     for colour, report in zip(COLOURS, reports, strict=False):
@@ -330,15 +330,15 @@ def relevance_figure(reports: Sequence[SurrogateReport]) -> Figure:
     figure.update_xaxes(title="1 / length-scale")
     figure.update_yaxes(automargin=True)
     figure.update_layout(barmode="group")
-    caption = "How much each part of a network matters to the surrogates: the inverse of its length-scale."
+    caption = "Relevance of each part of a network to the surrogates: the inverse of its length-scale."
     return _figure("relevance", caption, figure, height=120 + 30 * len(reports[0].lengthscales))
 
 
 def seconds_figure(trials: Sequence[Trial]) -> Figure:
-    """Draw the seconds spent proposing and evaluating each trial.
+    """Plot the seconds spent on proposing and evaluating each trial.
 
     Args:
-        trials: Trials that ended.
+        trials: Completed and failed trials.
     """
     figure = go.Figure()
     numbers = [trial.number + 1 for trial in trials]
@@ -355,7 +355,7 @@ def seconds_figure(trials: Sequence[Trial]) -> Figure:
 
 
 def _logarithmic(values: Sequence[float]) -> dict[str, object]:
-    """Return a logarithmic axis with numbers at 1, 2 and 5."""
+    """Return a logarithmic axis with ticks at 1, 2 and 5."""
     decades = range(math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1)
     ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

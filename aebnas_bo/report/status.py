@@ -1,4 +1,4 @@
-"""Where a run stands, for `aebnas-bo status`."""
+"""Status of a run, for `aebnas-bo status`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from aebnas_bo.search.trial import Observation, Trial
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.tensor_metadata import load_metadata
 
-RECENT_TRIALS = 20  # whose median time stands for that of the trials to come
+RECENT_TRIALS = 20  # trials whose median time is the estimate for later ones
 
 
 @dataclass(frozen=True)
 class FoundNetwork:
-    """One observation on the front.
+    """Observation on the front.
 
     Args:
         key: Key of the network.
@@ -40,13 +40,13 @@ class FoundNetwork:
 
 @dataclass(frozen=True)
 class LastTrial:
-    """The last trial that ended.
+    """Last finished trial.
 
     Args:
         number: Its number.
-        status: How it ended.
-        proposal_s: Seconds spent proposing it.
-        evaluation_s: Seconds spent evaluating it.
+        status: Its status.
+        proposal_s: Seconds spent on the proposal.
+        evaluation_s: Seconds spent on the evaluation.
     """
 
     number: int
@@ -57,28 +57,28 @@ class LastTrial:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Where a run stands; field names are the keys of the JSON document.
+    """Status of a run; field names are the keys of the JSON document.
 
     Args:
         folder: The run folder.
         name: Name of the study.
-        state: What is going on.
-        process: The process at work, in words; `None` if there is none.
-        estimator: Name of the estimator that was given from Python; `None` where a supernet judges.
-        supernet_epoch: Epochs of supernet training that are safe; `None` once it is trained, or before the first.
-        supernet_epochs: Epochs there are to be.
-        trials: Trials that ended.
-        budget: Trials there are to be.
-        failed: Trials that failed.
-        hypervolume: Hypervolume so far, further settings of thresholds included.
-        front_size: Observations on the front.
-        most_accurate: The most accurate one; `None` while nothing is admissible.
-        knee: The knee of the front, likewise.
-        limits: How the limits of the search are met, in words; empty without limits.
-        last_trial: The last trial that ended.
-        last_change_s: Seconds since the study or the supernet's checkpoint was written to.
-        seconds_left: Estimated seconds until the budget is spent, from the trials last proposed; `None` where there is
-            nothing to estimate it from: before the first proposal that follows the design, or if nobody is at work.
+        state: State of the run.
+        process: Description of the running process; `None` if there is none.
+        estimator: Name of the estimator passed from Python; `None` if the study uses a supernet.
+        supernet_epoch: Epochs of supernet training in the checkpoint; `None` after training, or before the first epoch.
+        supernet_epochs: Total epochs of supernet training.
+        trials: Number of finished trials.
+        budget: Total number of trials.
+        failed: Number of failed trials.
+        hypervolume: Hypervolume so far, including further operating points.
+        front_size: Number of observations on the front.
+        most_accurate: The most accurate observation; `None` if no network is feasible.
+        knee: The knee of the front; `None` if no network is feasible.
+        limits: Text on how the limits of the search are met; empty without limits.
+        last_trial: The last finished trial.
+        last_change_s: Seconds since the last write to the study or to the supernet's checkpoint.
+        seconds_left: Estimated seconds until the budget is spent, from the latest trials; `None` before the first
+            proposal after the initial design, or if no process is running.
     """
 
     folder: str
@@ -102,7 +102,7 @@ class RunStatus:
 
 
 def run_status(run: StoredRun) -> RunStatus:
-    """Return where a run stands."""
+    """Return the status of a run."""
     objectives, ended = run.study.objectives, run.ended
     front = pareto_front(run.trials, objectives)
     return RunStatus(
@@ -128,10 +128,10 @@ def run_status(run: StoredRun) -> RunStatus:
 
 
 def status_rows(status: RunStatus) -> list[tuple[str, str]]:
-    """Return a status as rows of a name and a text."""
+    """Format a status as rows of name and text."""
     rows = [("study", status.name), ("state", f"{status.state}{f': {status.process}' if status.process else ''}")]
     if status.estimator is not None:
-        rows.append(("estimator", f"{status.estimator}, given from Python"))
+        rows.append(("estimator", f"{status.estimator}, passed from Python"))
     if status.supernet_epoch is not None:
         rows.append(("supernet", f"epoch {status.supernet_epoch} of {status.supernet_epochs}"))
     rows.append(("trials", f"{status.trials} of {status.budget}, {status.failed} failed"))
@@ -168,7 +168,7 @@ def _last(trial: Trial) -> LastTrial:
 def _safe_epoch(run: StoredRun) -> int | None:
     try:
         return int(load_metadata(run.folder.checkpoint)["epoch"])
-    except (CorruptStateError, KeyError, ValueError):  # not written yet, or just being replaced
+    except (CorruptStateError, KeyError, ValueError):  # not written yet, or being replaced
         return None
 
 
@@ -181,7 +181,7 @@ def _seconds_since_change(run: StoredRun) -> float:
 def _time_written(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # not written yet, or gone since it was trained or closed
+    except FileNotFoundError:  # not written yet, or removed after training
         return 0.0
 
 

@@ -1,4 +1,4 @@
-"""A run as it lies in its folder, read without touching it, also while a process works there."""
+"""Read-only view of a run folder, which may be in use by a running process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ RunState = Literal["training supernet", "searching", "writing results", "finishe
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What a run folder holds.
+    """Contents of a run folder.
 
     Args:
         folder: The folder.
-        config: The configuration of the latest call, whose budget may have grown since the study began, as the study
-            has it; `config.yaml` is there to be read and copied, and may have been edited.
-        study: What the study is.
+        config: The configuration of the latest call, as stored in the study. The budget may have grown since its
+            creation, and `config.yaml` may have been edited.
+        study: Record of the study.
         trials: Its trials so far, in order.
-        process: The process at work in the folder, in words; `None` if there is none.
+        process: Description of the running process; `None` if there is none.
         has_supernet: Whether the supernet is trained.
     """
 
@@ -39,17 +39,17 @@ class StoredRun:
 
     @property
     def ended(self) -> tuple[Trial, ...]:
-        """Trials that are not being evaluated."""
+        """Completed and failed trials."""
         return tuple(trial for trial in self.trials if trial.status != "RUNNING")
 
     @property
     def awaits_supernet(self) -> bool:
-        """Whether networks cannot be judged until a supernet is trained; an estimator given from Python needs none."""
+        """Whether the search waits for its supernet; an estimator passed from Python needs none."""
         return not self.has_supernet and self.config.estimation.estimator is None
 
     @property
     def state(self) -> RunState:
-        """What is going on; a run is finished once its budget is spent and nobody is at work."""
+        """State of the run; it is finished once its budget is spent and no process is running."""
         is_spent = len(self.ended) >= self.config.search.budget
         if self.process is None:
             return "finished" if is_spent else "stopped"
@@ -70,7 +70,7 @@ def read_run(folder: RunFolder) -> StoredRun:
         CorruptStateError: If its study cannot be read.
     """
     folder.require_study()
-    # Who is at work is asked first: a run that ends in between is then called running once more, never stopped.
+    # Look up the process first: a run that ends in between is then reported as running, never as stopped.
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, tuple(store.trials())

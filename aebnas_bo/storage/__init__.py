@@ -1,1 +1,1 @@
-"""Files of a run: where they lie, how they are written and locked."""
+"""Files of a run: paths, atomic writing and locking."""

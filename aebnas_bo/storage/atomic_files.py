@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: the temporary names, and the removal of what a killed process left."""
+"""Atomic writing of files, and removal of temporary files that a killed process left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATABASE_SUFFIXES = ("", "-journal", "-wal", "-shm")  # of the files that SQLite
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of a file; the file is replaced at the end of the block.
+    """Yield a temporary path in the folder of a file; the file is replaced at the end of the block.
 
     If the block fails, the file stays as it is, and the temporary file is removed. What was written is on the disk
     before it gets the name of the file, so that after a power failure the file is whole too. Temporary files that
@@ -50,13 +50,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder; at the end of the block its files get into a folder, replacing those of their names.
+    """Yield a temporary folder; at the end of the block its files are moved to a folder, replacing existing ones.
 
     If the block fails, the folder stays as it is, or absent, and nothing temporary is left. Temporary folders that
     killed writers of the same folder left are removed first.
 
     Args:
-        folder: The folder; made, with those above it, if it is not there.
+        folder: The folder; it and its parents are created if needed.
     """
     _remove_leftovers(folder, is_folder=True)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -71,17 +71,17 @@ def filling(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         for path in made:
-            with suppress(OSError):  # not empty, or never made
+            with suppress(OSError):  # not empty, or never created
                 path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

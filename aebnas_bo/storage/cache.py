@@ -1,4 +1,4 @@
-"""What is kept between runs to save time: used where it can be read, written where it can be, never needed."""
+"""Cache between runs; it is optional, so errors in reading or writing it are not fatal."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path | None:
-    """Return where things are kept: `AEBNAS_BO_CACHE`, else the user's cache folder; `None` without a home folder."""
+    """Return the cache folder: `AEBNAS_BO_CACHE`, or the user's cache folder; `None` without a home folder."""
     named = os.environ.get("AEBNAS_BO_CACHE")
     try:
         folder = Path(named).expanduser() if named else user_cache_path("aebnas_bo", appauthor=False)
     except RuntimeError:
         return None
-    return None if folder.parts[:1] == ("~",) else folder  # as earlier versions of platformdirs say it
+    return None if folder.parts[:1] == ("~",) else folder  # earlier versions of platformdirs return `~` then
 
 
 def cached_file(kind: str, name: str) -> Path | None:
-    """Return where something is kept, whether it is there or not; `None`, with a warning, if it is nowhere.
+    """Return the path of a cached file, which may not exist; return `None` with a warning without a cache folder.
 
     Args:
         kind: Folder within the cache.
@@ -41,7 +41,7 @@ def cached_file(kind: str, name: str) -> Path | None:
 
 
 def can_keep(path: Path) -> bool:
-    """Say whether a file can be kept, and warn if it cannot; to be asked before the work whose result it is.
+    """Return whether a file can be cached, and warn if not; call it before computing the contents.
 
     Args:
         path: The file, as `cached_file` returns it.
@@ -57,11 +57,11 @@ def can_keep(path: Path) -> bool:
 
 
 def keep(path: Path, save: Callable[[], None]) -> None:
-    """Keep a file; where that fails there is a warning and nothing is lost.
+    """Cache a file; a failure is logged as a warning.
 
     Args:
         path: The file.
-        save: Writes it.
+        save: Function that writes it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,4 +71,4 @@ def keep(path: Path, save: Callable[[], None]) -> None:
 
 
 def _warn(reason: str) -> None:
-    logger.warning("nothing is kept for other runs (%s, or name a folder in AEBNAS_BO_CACHE)", reason)
+    logger.warning("nothing is cached for other runs (%s, or set AEBNAS_BO_CACHE to a folder)", reason)

@@ -1,4 +1,4 @@
-"""Rows of CSV files that are read again: the last cell of each is a short hash of the others."""
+"""CSV rows with a checksum: the last cell is a short hash of the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIGITS = 8
 
 
 def checked_row(cells: Sequence[object]) -> list[object]:
-    """Return a row with its hash, to be written by `csv.writer`.
+    """Return a row with its hash, for `csv.writer`.
 
     Args:
         cells: Texts and numbers.
@@ -25,18 +25,18 @@ def read_checked_rows(lines: Iterable[str], header: Sequence[str]) -> list[list[
 
     Args:
         lines: Lines of the file.
-        header: Names of the columns, without that of the hashes.
+        header: Names of the columns, without the column of hashes.
 
     Raises:
-        ValueError: If the header is another, or a row does not match its hash.
+        ValueError: If the header differs, or a row does not match its hash.
     """
     try:
         rows = list(csv.reader(lines, strict=True))
     except csv.Error as error:
-        raise ValueError(f"it is no CSV text: {error}") from error
+        raise ValueError(f"it is not CSV text: {error}") from error
     found = rows.pop(0) if rows else []
     if found != [*header, CHECK]:
-        raise ValueError("its columns are others")
+        raise ValueError("it has unexpected columns")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(found) or row[-1] != _hash(row[:-1]):
             raise ValueError(f"line {number} was changed")

@@ -1,15 +1,15 @@
-"""Names that may become part of a folder's name, on any system."""
+"""Validation of names for folders on all operating systems."""
 
 from __future__ import annotations
 
 SEPARATORS = frozenset("/\\")
 FORBIDDEN = frozenset(':*?"<>|')  # on Windows, whose disks are often shared
 DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(1, 10))}
-MOST_BYTES = 200  # of the 255 that file systems allow; seed and number follow
+MOST_BYTES = 200  # file systems allow 255 bytes; seed and number are appended
 
 
 def folder_name_problem(name: str) -> str | None:
-    """Return why a name cannot begin the name of a folder, or `None` if it can.
+    """Return why a name is invalid as a prefix of a folder name, or `None` if it is valid.
 
     Args:
         name: The name.

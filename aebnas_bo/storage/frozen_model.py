@@ -1,4 +1,4 @@
-"""The base of all checked data; sections of a configuration also say what their settings change."""
+"""Base classes of validated data; sections of a configuration also declare the effects of their settings."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
 Effect = Literal["images", "supernet", "estimates", "trials", "budget", "trainings", "statistics", "machine", "nothing"]
-"""The first result that another value of a setting changes; all that follows from that result changes with it.
+"""The first result that a setting changes; all results that depend on it change too.
 
-`images`: the images and their splits. `supernet`: its weights. `estimates`: what a network is estimated at. `trials`:
-which networks a search tries. `budget`: only how many. `trainings`: networks trained alone, the short list included,
-but no trial. `statistics`: how the networks of a rank correlation study are summed up. `machine`: where and how fast
-things are computed, and with that the rounding of numbers. `nothing`: no number at all.
+`images`: the images and their splits. `supernet`: its weights. `estimates`: the estimates of networks. `trials`: the
+networks that a search evaluates. `budget`: only the number of trials. `trainings`: separate trainings of networks,
+including the short list, but no trial. `statistics`: the statistics of a rank correlation study. `machine`: device and
+speed, and through them the rounding of numbers. `nothing`: no result.
 """
 
 
 @dataclass(frozen=True)
 class Affects:
-    """Marks a field of a section that changes something else than the rest of its section.
+    """Annotation of a field whose effect differs from that of its section.
 
     Args:
-        effect: The first result that it changes.
+        effect: The first result that the field changes.
     """
 
     effect: Effect
@@ -36,13 +36,13 @@ class FrozenModel(BaseModel):
 
 
 def refuse(problems: list[str]) -> None:
-    """Refuse values that contradict each other, from within a validator; all problems at once.
+    """Raise all inconsistencies between values from within a validator.
 
     Args:
-        problems: A sentence per problem, each beginning with the path of its field; none to accept the values.
+        problems: One sentence per problem, each beginning with the path of its field; empty if the values are valid.
 
     Raises:
-        PydanticCustomError: Of the type `fields`, with a line per problem.
+        PydanticCustomError: If there are problems; its type is `fields`, with a line per problem.
     """
     if problems:
         raise PydanticCustomError("fields", "{problems}", {"problems": "\n".join(problems)})
@@ -51,7 +51,7 @@ def refuse(problems: list[str]) -> None:
 class Section(FrozenModel):
     """Base of the sections of a configuration.
 
-    A section states once, in `affects`, what its settings change; a section within another one may leave that to it.
+    The class variable `affects` declares the effect of its settings; a nested section may inherit it.
     """
 
     affects: ClassVar[Effect | None] = None

@@ -1,4 +1,4 @@
-"""Reading a file that somebody else may have made: no device, pipe or socket, and never more than a limit."""
+"""Reading of untrusted files: regular files only, up to a limit of bytes."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ def read_regular(path: Path, limit: int) -> bytes:
 
     Args:
         path: The file.
-        limit: Most bytes to read.
+        limit: Maximum number of bytes to read.
 
     Raises:
-        OSError: If it is no regular file, holds more than `limit` bytes, or cannot be read; `strerror` says why.
+        OSError: If it is not a regular file, holds more than `limit` bytes, or cannot be read; `strerror` states why.
     """
     with open(path, "rb", opener=_open_at_once) as file:
         size = _checked_size(os.fstat(file.fileno()), path, limit)
         data = file.read(size + 1)
-    if len(data) != size:  # it is being written, or one of /proc, which state no size
-        raise OSError(errno.EINVAL, f"it states {size} bytes and has another number of them", str(path))
+    if len(data) != size:  # the file is being written, or is in /proc, which states no sizes
+        raise OSError(errno.EINVAL, f"its size is stated as {size} bytes but differs", str(path))
     return data
 
 
 def check_regular(path: Path, limit: int | None = None) -> None:
-    """Check what is to be read by a library that opens files itself.
+    """Check a file before a library opens it.
 
     Args:
         path: The file.
-        limit: Most bytes it may hold; `None` for any number.
+        limit: Maximum number of bytes; `None` for no limit.
 
     Raises:
-        OSError: If there is no such file, it is no regular file, or holds more than `limit` bytes.
+        OSError: If the file does not exist, is not a regular file, or holds more than `limit` bytes.
     """
     _checked_size(path.stat(), path, limit)
 
 
 def size_text(num_bytes: int) -> str:
-    """Return a number of bytes for readers, such as `512 MiB`."""
+    """Format a number of bytes, such as `512 MiB`."""
     for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
         if num_bytes >= size:
             return f"{num_bytes / size:.4g} {unit}"
@@ -56,14 +56,14 @@ def size_text(num_bytes: int) -> str:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting, as opening a pipe waits for a writer; what was opened can then be looked at."""
+    """Open without blocking, because opening a pipe blocks until it has a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _checked_size(found: os.stat_result, path: Path, limit: int | None) -> int:
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_kind, name in KINDS if is_kind(found.st_mode)), "special file")
-        raise OSError(errno.EINVAL, f"it is a {kind}, not a file with contents of its own", str(path))
+        raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
     if limit is not None and found.st_size > limit:
         raise OSError(errno.EFBIG, f"it holds {size_text(found.st_size)}, more than {size_text(limit)}", str(path))
     return found.st_size

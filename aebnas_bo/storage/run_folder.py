@@ -1,4 +1,4 @@
-"""What lies where in a run folder, and how a run comes by its folder."""
+"""Layout of a run folder, and choice of the folder of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunFolder:
 
     @property
     def study(self) -> Path:
-        """The trials; a folder that has it holds a study."""
+        """The database of trials; a folder with this file holds a study."""
         return self.path / "study.db"
 
     @property
@@ -39,7 +39,7 @@ class RunFolder:
 
     @property
     def images(self) -> Path:
-        """Channels and classes of the images, where there is no supernet to tell them."""
+        """Channels and classes of the images, for studies without a supernet."""
         return self.path / "images.json"
 
     @property
@@ -49,32 +49,32 @@ class RunFolder:
 
     @property
     def estimates(self) -> Path:
-        """What was measured of each network under shared weights, one file per architecture."""
+        """Evaluations of networks with shared weights, one file per architecture."""
         return self.path / "estimates"
 
     @property
     def latencies(self) -> Path:
-        """Measured latencies of the parts of networks, where latency is an objective."""
+        """Measured latencies of the parts of networks, if latency is an objective."""
         return self.path / "latencies.json"
 
     @property
     def networks(self) -> Path:
-        """What was measured of each network trained alone, one file per architecture."""
+        """Evaluations of separately trained networks, one file per architecture."""
         return self.path / "networks"
 
     @property
     def shortlist(self) -> Path:
-        """What was measured of networks trained for a short time, one folder per number of epochs."""
+        """Evaluations of briefly trained networks, one folder per number of epochs."""
         return self.path / "shortlist"
 
     @property
     def time_plan(self) -> Path:
-        """How a run with a time budget divides it."""
+        """Time plan of a run with a time budget."""
         return self.path / "time_plan.json"
 
     @property
     def trained(self) -> Path:
-        """Networks trained to the end, one folder per architecture, seed and recipe."""
+        """Fully trained networks, one folder per architecture, seed and recipe."""
         return self.path / "trained"
 
     @property
@@ -84,7 +84,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page that shows all of it."""
+        """The report page."""
         return self.path / "report.html"
 
     @property
@@ -93,10 +93,10 @@ class RunFolder:
         return self.path / "summary.json"
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            UsageError: If it cannot be made or written to.
+            UsageError: If it cannot be created or written to.
             StorageError: If the disk is full.
         """
         try:
@@ -104,20 +104,20 @@ class RunFolder:
         except OSError as error:
             if error.errno in EXHAUSTED:
                 raise storage_error(self.path, error) from error
-            raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); give another folder") from error
+            raise UsageError(f"--out {self.path}: cannot be created ({error.strerror}); use another folder") from error
         if not os.access(self.path, os.W_OK):
-            raise UsageError(f"--out {self.path}: cannot be written to; give another folder")
+            raise UsageError(f"--out {self.path}: cannot be written to; use another folder")
 
     @property
     def holds_study(self) -> bool:
-        """Whether a run was started here."""
+        """Whether the folder holds a study."""
         return self.study.exists()
 
     def require_study(self) -> None:
-        """See that a run was started here.
+        """Check that the folder holds a study.
 
         Raises:
-            UsageError: If there is no such folder or it holds no study.
+            UsageError: If the folder does not exist or holds no study.
         """
         if not self.holds_study:
             problem = "holds no study" if self.path.is_dir() else "no such folder"
@@ -125,41 +125,41 @@ class RunFolder:
 
 
 def resume_command(folder: RunFolder) -> str:
-    """Return the command that goes on with a run, for messages."""
+    """Return the command that resumes a run, for messages."""
     return f"`aebnas-bo run --out {shlex.quote(str(folder.path))} --resume`"
 
 
 def check_resumable(folder: RunFolder, *, is_begun: bool) -> None:
-    """Refuse to resume what was never begun: a slip in a name must not begin another study.
+    """Check that there is something to resume, so that a misspelled name does not start another study.
 
     Args:
-        folder: The folder that was named, or the latest of this name.
-        is_begun: Whether it holds what is to be resumed.
+        folder: The named folder, or the latest of this name.
+        is_begun: Whether it holds work to resume.
 
     Raises:
-        UsageError: If it does not.
+        UsageError: If it holds none.
     """
     if not is_begun:
-        problem = "holds no study" if folder.path.is_dir() else "there is no such folder"
+        problem = "holds no study" if folder.path.is_dir() else "no such folder"
         raise UsageError(
-            f"nothing to resume: {folder.path}: {problem}; name the folder of a study with --out, or begin one with "
+            f"nothing to resume: {folder.path}: {problem}; name the folder of a study with --out, or start one with "
             "--resume-or-start"
         )
 
 
 def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
-    """Choose where a run lives; a new folder without a name of its own is made at once, so that no other run takes it.
+    """Choose the folder of a run; a new numbered folder is created at once, so that no other run takes it.
 
     Args:
-        out: Folder the user named, or `None` for `runs/STEM`, numbered from the second on.
+        out: Folder named by the user, or `None` for `runs/STEM`, numbered from the second on.
         stem: Name of the study with its seed.
-        resume: Whether to go on with what is there.
+        resume: Whether to resume an existing study.
 
     Returns:
-        The folder; with `resume` and no `out` the latest of this name.
+        The folder; with `resume` and without `out`, the latest of this name.
 
     Raises:
-        UsageError: If the named folder holds a study and `resume` is off, is no folder, or none can be made.
+        UsageError: If the named folder is a file, holds a study without `resume`, or cannot be created.
     """
     if out is None:
         latest = _latest(stem) if resume else None
@@ -168,32 +168,32 @@ def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; give a folder")
     if folder.holds_study and not resume:
-        raise UsageError(f"--out {out}: already holds a study; add --resume to go on with it, or give another folder")
+        raise UsageError(f"--out {out}: already holds a study; add --resume to resume it, or use another folder")
     return folder
 
 
 def _numbered(stem: str) -> Iterator[RunFolder]:
-    """Return the folders that may be a run's, in order."""
+    """Yield the candidate folders of a run in order."""
     yield RunFolder(RUNS / stem)
     for number in count(2):
         yield RunFolder(RUNS / f"{stem}-{number}")
 
 
 def _latest(stem: str) -> RunFolder | None:
-    """Return the last folder of a name that is not empty."""
+    """Return the last folder of this name that is not empty."""
     there = takewhile(lambda folder: folder.path.exists(), _numbered(stem))
     return next((one for one in reversed(list(there)) if one.path.is_dir() and any(one.path.iterdir())), None)
 
 
 def _claim(stem: str) -> RunFolder:
-    """Make the first folder of a name that nobody has."""
+    """Create the first unused folder of this name."""
     for folder in _numbered(stem):
         try:
             folder.path.mkdir(parents=True)
             return folder
         except FileExistsError:
-            if not RUNS.is_dir():  # a file, or a link to nowhere
-                raise UsageError(f"{RUNS}: is no folder; remove it, or name a run folder with --out") from None
+            if not RUNS.is_dir():  # a file, or a broken link
+                raise UsageError(f"{RUNS}: is not a folder; remove it, or name a run folder with --out") from None
         except OSError as error:
             if error.errno in EXHAUSTED:
                 raise storage_error(folder.path, error) from error
@@ -204,22 +204,22 @@ def _claim(stem: str) -> RunFolder:
 
 
 def remove_if_empty(folder: RunFolder) -> None:
-    """Remove a folder that was claimed and not used."""
+    """Remove a folder that was created but not used."""
     with suppress(OSError):
         folder.path.rmdir()
 
 
 def make_folder_of(path: Path) -> None:
-    """Make the folder of a file that is to be written after long work.
+    """Create the folder of an output file before a long computation.
 
     Raises:
-        UsageError: If there is none and it cannot be made, or the file is a folder.
+        UsageError: If it cannot be created, or the file is a folder.
     """
     if path.is_dir():
         raise UsageError(f"--out {path}: is a folder; give a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another file") from error
+        raise UsageError(f"--out {path}: cannot be written ({error.strerror}); use another file") from error
     if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--out {path}: cannot be written (its folder is not writable); give another file")
+        raise UsageError(f"--out {path}: cannot be written (its folder is not writable); use another file")

@@ -1,4 +1,4 @@
-"""One process per run folder."""
+"""Lock of a run folder, so that only one process uses it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 
 class RunLock:
-    """Holds a run folder while the process lives; the operating system frees it even after `kill -9`.
+    """Lock of a run folder, which the operating system releases even after `kill -9`.
 
-    On a network file system the lock reaches as far as `flock` does there: NFS passes it on to the server, so that
-    other machines are refused too. Where files cannot be locked at all, the folder is refused.
+    On a network file system, the scope of the lock is that of `flock`: NFS forwards it to the server, so that it holds
+    across machines. A folder on a file system without locks is rejected.
 
     Args:
         folder: An existing folder; `run.lock` in it names the holder.
@@ -29,28 +29,28 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "run.lock"
-        # Kept when freed: another process may have opened the file already.
+        # Not deleted on release: another process may have opened the file already.
         self._lock = FileLock(self._path, blocking=False, thread_local=False, preserve_lock_file=True)
 
     def __enter__(self) -> Self:
-        """Take the folder.
+        """Acquire the lock.
 
         Raises:
-            RunFolderInUseError: If another process has it; the message names that process.
-            UsageError: If files cannot be locked there.
-            StorageError: If it cannot be said who holds it, such as on a full disk.
+            RunFolderInUseError: If another process holds it; the message names that process.
+            UsageError: If the file system does not support locks.
+            StorageError: If the holder cannot be recorded, for example on a full disk.
         """
         try:
             self._lock.acquire()
         except Timeout as error:
             process = _describe(self._path.read_text(encoding="utf-8", errors="replace"))
             raise RunFolderInUseError(
-                f"{self._path.parent} is in use by {process}; wait for it to end, or give another --out"
+                f"{self._path.parent} is in use by {process}; wait for it to end, or use another --out"
             ) from error
         except OSError as error:
             if error.errno in EXHAUSTED:
                 raise storage_error(self._path, error) from error
-            raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); give another --out") from error
+            raise UsageError(f"{self._path.parent} cannot be locked ({error.strerror}); use another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
         own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
         try:
@@ -67,10 +67,10 @@ class RunLock:
 
 
 def process_at_work(folder: Path) -> str | None:
-    """Return which process holds a run folder, `None` if none does, without touching the lock.
+    """Return a description of the process that holds a run folder, or `None`, without using the lock.
 
-    A process that releases the folder empties the lock file; of a killed process its name stays behind, so that on this
-    machine the process is looked up. One on another machine cannot be, and is taken at its word.
+    A process that releases the folder empties the lock file, but a killed process leaves its entry. A process on this
+    machine is therefore looked up; a process on another machine is assumed to be running.
 
     Args:
         folder: The run folder.
@@ -89,13 +89,13 @@ def process_at_work(folder: Path) -> str | None:
 
 
 def _holds_open(pid: int, path: Path) -> bool:
-    """Say whether a process lives and has a file open; numbers of processes are used again, open files are not."""
+    """Return whether a process is running and has a file open; the check of the file excludes reused process ids."""
     try:
         return any(Path(file.path).samefile(path) for file in psutil.Process(pid).open_files())
-    except (psutil.NoSuchProcess, ValueError):  # a damaged number is no process either
+    except (psutil.NoSuchProcess, ValueError):  # ValueError: the id is damaged
         return False
     except (psutil.AccessDenied, OSError):
-        return True  # somebody else's process: that it lives must do
+        return True  # another user's process: assume that it has the file open
 
 
 def _describe(text: str) -> str:

@@ -1,4 +1,4 @@
-"""JSON files with a hash of their own, written whole or not at all: a changed digit is found before it is used."""
+"""JSON files with an embedded hash, written atomically, so that changes are detected on reading."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def write_sealed(path: Path, document: Mapping[str, object]) -> None:
 
     Args:
         path: The file.
-        document: What it holds; numbers must be finite.
+        document: The contents; numbers must be finite.
     """
-    plain = json.loads(json.dumps(document, allow_nan=False))  # as it will be read
+    plain = json.loads(json.dumps(document, allow_nan=False))  # equal to the document as read
     write_text(path, json.dumps({**plain, SEAL: _hash(plain)}, indent=2) + "\n")
 
 
 def read_sealed(path: Path, way_out: str) -> dict[str, object]:
-    """Read what `write_sealed` wrote.
+    """Read a file written by `write_sealed`.
 
     Args:
         path: The file.
-        way_out: What to do where it is damaged, for the message.
+        way_out: Advice for a damaged file, for the message.
 
     Raises:
         CorruptStateError: If it cannot be read or does not match its hash.

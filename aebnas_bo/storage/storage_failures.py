@@ -1,4 +1,4 @@
-"""What to do about a file that cannot be written or read."""
+"""Errors of storage, with advice on how to fix them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aebnas_bo.errors import StorageError
 
-IN_LIBRARY = re.compile(r"(?:os error |code: )(?P<number>[0-9]+)")  # as libraries written in Rust name the cause
+IN_LIBRARY = re.compile(r"(?:os error |code: )(?P<number>[0-9]+)")  # error number in messages of Rust libraries
 WAYS_OUT = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there, or have the quota raised",
@@ -21,15 +21,15 @@ WAYS_OUT = {
     errno.ENFILE: "close other programs: the machine has too many open files",
     errno.EIO: "check the disk",
 }
-EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}  # another folder may be no better
+EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO}  # another folder may not help
 
 
 def storage_error(path: Path | str | None, error: BaseException) -> StorageError:
     """Return an error that names the file, the reason and the way out.
 
     Args:
-        path: The file; `None` takes the one that the error names, if it does.
-        error: What the operating system or a library said.
+        path: The file; `None` takes the file that the error names, if any.
+        error: Error of the operating system or a library.
     """
     if isinstance(error, StorageError):
         return error

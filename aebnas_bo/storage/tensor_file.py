@@ -1,7 +1,6 @@
-"""Weights on disk: safetensors with a hash of their own, written atomically.
+"""Files of tensors: safetensors with an embedded hash, written atomically.
 
-A flipped bit in a safetensors file loads silently, and a killed process can leave half a file: both are
-caught here.
+The hash detects flipped bits, which safetensors does not, and atomic writing prevents incomplete files.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from aebnas_bo.storage.version import TENSOR_FORMAT
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors with metadata; the file appears whole or not at all.
+    """Write tensors with metadata atomically.
 
     Args:
-        path: Where to.
-        tensors: What; moved to the CPU and made contiguous.
-        metadata: Texts kept in the file's header.
+        path: The file.
+        tensors: The tensors, which are moved to the CPU and made contiguous.
+        metadata: Texts for the file's header.
 
     Raises:
         StorageError: If it cannot be written.
@@ -40,7 +39,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `save_tensors` wrote and check it.
+    """Load and check a file written by `save_tensors`.
 
     Args:
         path: The file.
@@ -62,17 +61,17 @@ def load_tensors(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[
         raise CorruptStateError(f"{path} cannot be read as safetensors ({error}); {advice}") from error
     _check_version(path, metadata)
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
-        raise CorruptStateError(f"{path} does not match its own hash: it is damaged; {advice}")
+        raise CorruptStateError(f"{path} is damaged: it does not match its hash; {advice}")
     _check_fingerprint(path, metadata, fingerprint)
     return tensors, metadata
 
 
 Layout = dict[str, tuple[str, tuple[int, ...]]]
-"""The type of each tensor, as safetensors names it (`F32`, `I64` ...), and its shape."""
+"""Dtype, as named by safetensors (`F32`, `I64` ...), and shape of each tensor."""
 
 
 def load_layout(path: Path, fingerprint: str) -> tuple[Layout, dict[str, str]]:
-    """Read the header of what `save_tensors` wrote; no weight is read or checked.
+    """Load the header of a file written by `save_tensors`, without reading or checking tensors.
 
     Args:
         path: The file.
@@ -101,7 +100,7 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
     """Check that a file holds tensors of the expected names and shapes, before any of them is used.
 
     Raises:
-        CorruptStateError: If one is missing, superfluous or of another shape.
+        CorruptStateError: If a tensor is missing, unexpected or of another shape.
     """
     missing, foreign = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     shared = sorted(expected.keys() & found.keys())
@@ -109,7 +108,8 @@ def check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Te
     for problem, names in (("lacks", missing), ("has unknown", foreign), ("has a misshapen", misshapen)):
         if names:
             raise CorruptStateError(
-                f"{path} does not fit this search space: it {problem} {names[0]} ({len(names)} in all); {way_out(path)}"
+                f"{path} does not match this search space: it {problem} {names[0]} ({len(names)} in all); "
+                f"{way_out(path)}"
             )
 
 
@@ -130,7 +130,7 @@ def _check_fingerprint(path: Path, metadata: Mapping[str, str], fingerprint: str
 
 
 def _hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Return the SHA-256 of all a file holds; metadata too, or a flipped epoch would go unnoticed."""
+    """Return the SHA-256 of tensors and metadata, so that changed metadata is detected too."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -1,4 +1,4 @@
-"""The metadata of files of weights, read without PyTorch."""
+"""Reading of metadata of tensor files without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aebnas_bo.storage.regular_files import check_regular
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of what `save_tensors` wrote, which costs nothing but is not checked.
+    """Load the metadata of a file written by `save_tensors`; this is fast but does not check the hash.
 
     Raises:
         CorruptStateError: If the file cannot be read.
@@ -25,22 +25,24 @@ def load_metadata(path: Path) -> dict[str, str]:
 
 
 def check_readable(path: Path) -> None:
-    """Check that a file is a regular one and can be opened; safetensors calls every other file missing.
+    """Check that a file is regular and can be opened; safetensors reports all other files as missing.
 
     Raises:
-        CorruptStateError: If it cannot.
+        CorruptStateError: If it is not regular or cannot be opened.
     """
     try:
-        check_regular(path)  # opening a pipe would wait for its writer
+        check_regular(path)  # opening a pipe would block
         path.open("rb").close()
     except FileNotFoundError as error:
         raise CorruptStateError(f"{path} is missing; resuming the run trains it again") from error
     except PermissionError as error:
-        raise CorruptStateError(f"{path} may not be read ({error.strerror}); allow it, with chmod u+r") from error
+        raise CorruptStateError(
+            f"{path} is not readable ({error.strerror}); allow reading it, with chmod u+r"
+        ) from error
     except OSError as error:
         raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {way_out(path)}") from error
 
 
 def way_out(path: Path) -> str:
-    """Return what to do about a file of weights that cannot be used."""
+    """Return the advice for an unusable file of weights."""
     return f"delete {path} to train again, or start another run folder"

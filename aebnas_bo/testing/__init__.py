@@ -1,1 +1,1 @@
-"""Contract tests and tiny fixtures for those who extend the package."""
+"""Contract tests and small fixtures for extensions of the package."""

@@ -1,4 +1,4 @@
-"""Tests that every `CostObjective` must pass; inherit the class and give it an `objective` fixture."""
+"""Contract tests for `CostObjective`: inherit the class and define the fixture `objective`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ NUM_NETWORKS = 20
 
 
 class CostObjectiveContract:
-    """Tests for an implementation of `CostObjective`. The fixture `objective` returns one.
+    """Contract tests for an implementation of `CostObjective`, which the fixture `objective` returns.
 
     Attributes:
-        space: Settings of the space whose networks are tried.
+        space: Settings of the space of the tested networks.
     """
 
     space = "space=tiny"
 
     def test_name_and_reference_can_be_used(self, objective: CostObjective) -> None:
-        """The name is a Python identifier that no metric has yet, the reference is finite, the unit is text."""
+        """The name is an unused Python identifier, the reference value is finite and the unit is text."""
         check_cost(objective)
         assert isinstance(objective.unit, str)
 
     def test_every_output_has_one_finite_cost(self, objective: CostObjective) -> None:
-        """So it is for networks with all, some and none of their exits."""
+        """This holds for networks with all, some and none of their exits."""
         space, networks = self._networks()
         for network in networks:
             assert len(costs_of(objective, network, space.skeleton)) == len(network.active_exits) + 1
 
     def test_equal_networks_cost_the_same(self, objective: CostObjective) -> None:
-        """Costs depend on the network alone, so that a study can be resumed."""
+        """Costs depend only on the network, so that a study can be resumed."""
         (space, networks), (_, again) = self._networks(), self._networks()
         for one, other in zip(networks, again, strict=True):
             assert costs_of(objective, one, space.skeleton) == costs_of(objective, other, space.skeleton)

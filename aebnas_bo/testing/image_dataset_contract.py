@@ -1,4 +1,4 @@
-"""Tests that every `ImageDataset` must pass; inherit the class and give it a `dataset` fixture."""
+"""Contract tests for `ImageDataset`: inherit the class and define the fixture `dataset`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from aebnas_bo.data.settings import DataConfig
 
 
 class ImageDatasetContract:
-    """Tests for an implementation of `ImageDataset`; the fixture `dataset` should have few images, some of each class.
+    """Contract tests for an implementation of `ImageDataset`, which the fixture `dataset` returns.
+
+    The data set should be small and have images of every class.
 
     Attributes:
-        image_size: Side in pixels to which images are resized, as in `data.image_size`; `None` keeps their size.
+        image_size: Side in pixels that images are resized to, see `data.image_size`; `None` keeps their size.
     """
 
     image_size: int | None = None
@@ -23,24 +25,24 @@ class ImageDatasetContract:
         return given_dataset(dataset, None, DataConfig(dataset="given", image_size=self.image_size))
 
     def test_every_image_is_read(self, dataset: ImageDataset) -> None:
-        """There are as many images as `len` says, all of one shape."""
+        """The number of images equals `len`, and all have equal shapes."""
         assert len(self.read(dataset).train) == len(dataset) > 0
 
     def test_every_class_has_a_name_and_images(self, dataset: ImageDataset) -> None:
-        """Labels count from 0 without gaps; names are distinct."""
+        """Labels run from 0 without gaps, and names are distinct."""
         found = self.read(dataset)
         assert set(found.train.labels.tolist()) == set(range(len(found.class_names)))
         assert len(set(found.class_names)) == len(found.class_names) >= 2
 
     def test_images_depend_on_their_index_alone(self, dataset: ImageDataset) -> None:
-        """In whatever order and however often they are read: a data set augments nothing and shuffles nothing."""
+        """Images do not depend on the order or number of reads: the data set neither augments nor shuffles."""
         forwards, backwards = self.read(dataset).train, self.read(_Backwards(dataset)).train
         assert torch.equal(forwards.images, backwards.images.flip(0))
         assert torch.equal(forwards.labels, backwards.labels.flip(0))
 
 
 class _Backwards:
-    """The rows of a data set from the last to the first."""
+    """Rows of a data set in reverse order."""
 
     def __init__(self, dataset: ImageDataset) -> None:
         self._dataset = dataset

@@ -1,4 +1,4 @@
-"""Tests that every `Strategy` must pass; inherit the class and give it a `make_strategy` fixture."""
+"""Contract tests for `Strategy`: inherit the class and define the fixture `make_strategy`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", 
 
 
 class StrategyContract:
-    """Tests for an implementation of `Strategy`.
+    """Contract tests for an implementation of `Strategy`.
 
-    The fixture `make_strategy` returns what `Study.create(strategy=...)` takes: a function, or a class, that makes a
-    new strategy from a space and its objectives. Two strategies made from the same arguments must propose the same.
+    The fixture `make_strategy` returns a value for `Study.create(strategy=...)`: a function or class that constructs a
+    strategy from a space and its objectives. Two strategies constructed with equal arguments must make equal proposals.
 
     Attributes:
-        design_trials: Trials after which the strategy learns from results; the tests tell a few more.
-        batch_size: Most points the tests ask for at once.
+        design_trials: Number of initial trials before the strategy uses results; the tests run a few more.
+        batch_size: Maximum number of points that the tests request at once.
     """
 
     design_trials = 8
@@ -48,14 +48,14 @@ class StrategyContract:
                 assert all(SPACE.canonical(one.parameters) == one.parameters for one in proposals)
 
     def test_no_point_is_proposed_twice(self, make_strategy: MakeStrategy) -> None:
-        """Neither within a batch nor again in a later one, as long as the space has other points."""
+        """Points are distinct within and between batches, as long as the space has other points."""
         strategy = make_strategy(SPACE, OBJECTIVES)
         trials = run_trials(strategy, self.design_trials)
         trials = run_trials(strategy, self.design_trials + 2 * self.batch_size, trials, batch_size=self.batch_size)
         assert len({SPACE.key(trial.parameters) for trial in trials}) == len(trials)
 
     def test_proposals_depend_on_what_is_told_alone(self, make_strategy: MakeStrategy) -> None:
-        """A strategy that was asked before proposes what a new one proposes, so that a study can be resumed."""
+        """A strategy that made proposals before and a new one make equal proposals, so that a study can be resumed."""
         strategy = make_strategy(SPACE, OBJECTIVES)
         trials = run_trials(strategy, self.design_trials + 2)
         first, again = (strategy.propose(trials, 1) for _ in range(2))
@@ -73,13 +73,13 @@ class StrategyContract:
 def run_trials(
     strategy: Strategy, num_trials: int, trials: Sequence[Trial] = (), *, batch_size: int = 1
 ) -> list[Trial]:
-    """Continue a search until there are at least so many trials, all completed.
+    """Run a search until it has at least the given number of trials, all completed.
 
     Args:
-        strategy: Proposes points of `SPACE`.
-        num_trials: Trials in all.
+        strategy: Strategy for points of `SPACE`.
+        num_trials: Total number of trials.
         trials: Earlier trials.
-        batch_size: Points proposed together.
+        batch_size: Number of points proposed together.
     """
     done = list(trials)
     while len(done) < num_trials:
@@ -89,7 +89,7 @@ def run_trials(
 
 
 def completed(number: int, point: Point) -> Trial:
-    """Return a trial with made-up results: wide stages cost more and help less and less; an exit saves cost."""
+    """Return a trial with synthetic results: width costs more with diminishing returns, and an exit saves cost."""
     widths = sum(int(point[f"stage{stage}_width"]) for stage in (1, 2, 3))
     accuracy, macs = 100.0 * (1.0 - math.exp(-widths / 20.0)), float(widths)
     if point["exit1_depth"] != 0:
@@ -101,5 +101,5 @@ def completed(number: int, point: Point) -> Trial:
 
 
 def failed(trial: Trial) -> Trial:
-    """Return a trial as it would stand had its evaluation failed."""
+    """Return a trial with a failed evaluation."""
     return Trial(trial.number, "", "FAILED", trial.parameters, reason="RuntimeError: made to fail")

@@ -112,7 +112,7 @@ def test_methods_are_compared_from_the_command_line(calls, tmp_path: Path) -> No
     document = json.loads(result.stdout)
     assert [run["method"] for run in document["runs"]] == ["static", "aebnas"]
     assert "| static | 1 |" in (tmp_path / "all" / "comparison.md").read_text(encoding="utf-8")
-    assert "everything is in" in again.stdout
+    assert "results are in" in again.stdout
     assert "trials" not in again.stderr  # nothing is run again
     assert wrong.returncode == 2
     assert "the package has aebnas, aebnas-bo, edanas, nachos, plain, static" in wrong.stderr

@@ -247,8 +247,8 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     result = CliRunner().invoke(app, ["run", "--out", str(folder), "--resume"])
     assert (result.exit_code, "Study.open(folder, estimator=...)" in result.output) == (3, True)
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "all images that are left come here" in page  # exit rates are not known
-    assert "with the estimator Brightness, which was given from Python" in page
+    assert "all remaining images leave here" in page  # exit rates are not known
+    assert "with the estimator Brightness, passed from Python" in page
     assert f"Study.open(&#39;{folder}&#39;, estimator=...).run(budget=6)" in page
     assert not list(folder.glob("supernet*"))
 

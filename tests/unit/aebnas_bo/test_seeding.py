@@ -35,9 +35,9 @@ def test_seeds_that_are_a_slip_are_refused_before_they_are_listed() -> None:
         ("0-999999999999", "the largest seed is 4294967296"),
         ("4294967297", "the largest seed is 4294967296"),
         ("9" * 5000, "the largest seed is 4294967296"),
-        ("0-1000", "one command takes 1000 seeds at most, such as 0-999"),
-        ("0-4294967296", "one command takes 1000 seeds at most"),
-        ("0-999,1000-1999", "one command takes 1000 seeds at most"),
+        ("0-1000", "expected at most 1000 seeds, such as 0-999"),
+        ("0-4294967296", "expected at most 1000 seeds"),
+        ("0-999,1000-1999", "expected at most 1000 seeds"),
     ):
         with pytest.raises(UsageError, match=reason) as caught:
             parse_seeds(wrong)

@@ -94,7 +94,7 @@ def test_a_stopped_run_says_how_far_it_was_and_how_to_go_on(invoke, tmp_path: Pa
         stopped = invoke("--budget", "2", "--set=supernet.epochs=2")
     assert stopped.exit_code == 130
     text = " ".join(stopped.output.split())
-    assert "stopped by signal 2 with 0 of 2 supernet epochs done. Go on with `aebnas-bo run --out" in text
+    assert "stopped by signal 2 with 0 of 2 supernet epochs done. Resume with `aebnas-bo run --out" in text
     assert "stored" not in text
     # the command that it names, run as it stands
     command = shlex.split(text.split("`")[1])

@@ -47,7 +47,8 @@ def test_a_closed_stdout_is_found_before_the_work(json: tuple[str, ...]) -> None
     result = call(">&-", "a", *json)
     assert result.returncode == 2
     assert (
-        result.stderr == b"error: stdout is closed, and the result goes there; redirect it to a file or to /dev/null\n"
+        result.stderr
+        == b"error: stdout is closed, but the result is written to it; redirect it to a file or to /dev/null\n"
     )
 
 

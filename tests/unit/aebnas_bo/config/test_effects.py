@@ -66,7 +66,7 @@ def test_after_a_search_only_trainings_and_the_machine_can_change() -> None:
         ["final_training.epochs=3", "shortlist.rungs=[[2,1]]", "data.root=x", "device=cpu", "num_threads=2"]
     )
     with pytest.raises(
-        ConfigError, match=r"--set search\.budget=3: the study is made; what can change is final_training"
+        ConfigError, match=r"--set search\.budget=3: fixed by the study; settings that can change: final_training"
     ):
         check_after_search(["search.budget=3"])
     check_after_search(["search.budgets=3"])  # unknown: the configuration names the closest setting

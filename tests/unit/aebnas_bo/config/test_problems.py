@@ -11,7 +11,7 @@ def test_few_problems_are_all_named_once() -> None:
 def test_what_would_fill_screens_is_cut_and_counted() -> None:
     problems = config_error([f"a.{number}: is missing" for number in range(5000)]).problems
     assert sum(map(len, problems)) < LONGEST_REPORT + 100
-    assert problems[-1] == f"and {5000 - len(problems) + 1} more; mend these first"
+    assert problems[-1] == f"and {5000 - len(problems) + 1} more; fix these first"
     [one] = config_error(["x" * 200_000]).problems
     assert len(one) < 700
     assert one.endswith("(200,000 characters)")

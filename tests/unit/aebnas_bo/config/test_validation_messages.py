@@ -88,7 +88,9 @@ def test_nothing_is_suggested_for_what_resembles_nothing() -> None:
 
 @pytest.mark.parametrize("value", ["3", "null", "[a]", "x"])
 def test_a_section_that_is_a_value_says_what_belongs_there(value: str) -> None:
-    assert re.match(r"search: must be a section .*; there is objectives, strategy, budget", refusal(f"search={value}"))
+    assert re.match(
+        r"search: must be a section .*; its settings are objectives, strategy, budget", refusal(f"search={value}")
+    )
 
 
 @pytest.mark.parametrize(

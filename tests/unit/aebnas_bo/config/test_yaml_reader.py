@@ -73,7 +73,7 @@ def test_keys_given_twice_are_named_with_their_lines_at_any_depth() -> None:
         ('a: "\\0"', "line 1, column 4: text must not contain the character NUL"),
         ('a: "\\ud800"', "half a character"),
         ("a: 1\nb: \x01", "line 2: the character U+0001 is not allowed"),
-        ("[a]: 1", "a key must be a word"),
+        ("[a]: 1", "a key must be text"),
         ("a: {<<: 3}", "<< takes a mapping"),
         ("a: 1\n---\nb: 2", "not valid YAML: line 2, column 1: expected a single document"),
         ("a: [1\nb: 2", "not valid YAML: line 2, column 2"),

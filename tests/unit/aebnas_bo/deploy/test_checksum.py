@@ -10,7 +10,7 @@ def test_a_seal_fits_what_was_sealed_and_nothing_else() -> None:
     assert len(sealed) == len(data)
     check_seal(sealed, "file")
     for damaged in (sealed.replace(b"before", b"befora"), sealed[:-1] + b"x", sealed + b" "):
-        with pytest.raises(NetworkFileError, match="file does not match its own hash"):
+        with pytest.raises(NetworkFileError, match="file is damaged: it does not match its hash"):
             check_seal(damaged, "file")
 
 

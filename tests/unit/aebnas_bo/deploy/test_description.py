@@ -41,7 +41,7 @@ def test_another_version_is_named(make_network) -> None:
     [
         ({"key": "0" * 12}, "the file states 000000000000"),
         ({"class_names": ["cat", "dog"]}, "expected 4 class names, got 2"),
-        ({"mean": [0.5]}, "expected mean and standard deviation of 3 channels"),
+        ({"mean": [0.5]}, "a mean and a standard deviation for each of 3 channels"),
         ({"std": [0.2, 0.0, 0.1]}, "greater than 0"),
         ({"confidence": "hope"}, "confidence"),
         ({"outputs": []}, "outputs"),

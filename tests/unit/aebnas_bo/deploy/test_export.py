@@ -144,7 +144,11 @@ def test_card_names_figures_classes_and_limits(make_network) -> None:
     assert "It has no early exits." in model_card(plain, "network.onnx")
     _, ended = make_network(thresholds=(0.5, 0.0))
     card = model_card(ended, "network.onnx")
-    for part in ("1 early exit:", "The network ends at exit2, which takes every", "exit2, where the network ends | –"):
+    for part in (
+        "1 early exit:",
+        "The network ends at exit2, which takes all remaining",
+        "exit2, where the network ends | –",
+    ):
         assert part in card, part
     assert "final classifier" not in card
 

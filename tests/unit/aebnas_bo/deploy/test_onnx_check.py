@@ -149,7 +149,7 @@ def two_descriptions(model: onnx.ModelProto) -> None:
         (text, "weights of an unknown type"),
         (large_number, "number above 65536"),
         (large_attribute, "number above 65536"),
-        (two_descriptions, "a key twice"),
+        (two_descriptions, "a duplicate key"),
     ],
 )
 def test_what_no_network_of_ours_has_is_refused(change: Callable[[onnx.ModelProto], None], problem: str) -> None:

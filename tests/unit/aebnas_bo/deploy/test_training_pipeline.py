@@ -207,7 +207,7 @@ def test_seed_start_and_teacher_matter(own_run) -> None:
 
 def test_only_the_final_training_may_be_changed(own_run) -> None:
     with pytest.raises(
-        ConfigError, match=r"--set search.budget=3: the study is made; what can change is final_training"
+        ConfigError, match=r"--set search.budget=3: fixed by the study; settings that can change: final_training"
     ):
         choose_candidate(own_run, KNEE, ["search.budget=3"])
     with pytest.raises(ConfigError, match=r"final_training.epochs"):

@@ -57,7 +57,7 @@ def test_without_a_usable_cache_a_run_warns_before_its_training_and_keeps_its_ow
     folder.path.mkdir()
     assert prepare(folder)[1] == "trained"
     assert (warned, len(caplog.records)) == ([1], 1)
-    assert f"nothing is kept for other runs ({tmp_path}/file" in caplog.text
+    assert f"nothing is cached for other runs ({tmp_path}/file" in caplog.text
     assert folder.supernet.exists()
 
 

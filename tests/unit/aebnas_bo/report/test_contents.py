@@ -43,7 +43,7 @@ def test_one_network_chosen_twice_is_shown_once(tiny_runs) -> None:
     assert contents.networks is not None
     places = [network.observed.place for network in contents.networks.chosen]
     assert len(places) == len(set(places))
-    assert "cheapest of at least 0 %" in " ".join(network.title for network in contents.networks.chosen)
+    assert "cheapest with at least 0 %" in " ".join(network.title for network in contents.networks.chosen)
     with pytest.raises(UsageError, match="no network found meets it"):
         gather(run, [parse_selection("macs<=0.000001")])
 

@@ -46,7 +46,7 @@ def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
         for output in network.outputs:
             assert output.name in texts
             if output.threshold is not None:
-                assert any(f"certainty ≥ {output.threshold:.3f}" in text for text in texts)
+                assert any(f"confidence ≥ {output.threshold:.3f}" in text for text in texts)
 
 
 def test_blocks_name_their_kind_and_how_far_they_expand() -> None:
@@ -95,7 +95,7 @@ def test_what_lies_behind_the_end_of_a_network_is_not_drawn() -> None:
     assert sorted(found) == sorted(macs_text(macs) for macs in (costs.stem, *stages, *costs.branches))
     texts = [element.text or "" for element in root if element.tag == "text"]
     assert "Final classifier" not in texts
-    assert any(f"{percent_text(0.6)} of the images come here" in text for text in texts)
+    assert any(f"{percent_text(0.6)} of the images leave here" in text for text in texts)
     *_, arm = (line for line in root if line.get("class") == "arm")
     *_, box = (one for one in root if "box" in (one.get("class") or "").split())
     assert arm.get("x2") == box.get("x")

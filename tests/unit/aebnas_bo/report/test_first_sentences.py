@@ -18,23 +18,23 @@ def test_a_stranger_learns_what_was_searched_and_found(tiny_runs) -> None:
         "early-exit",
         "finished after 14 trials",
         "382 validation images",
-        "10⁷ possible",
+        "out of about 10⁷",
     ):
         assert part in found
-    assert "The most accurate network found is right on" in found
+    assert "The most accurate network found has" in found
 
 
 def test_plain_networks_are_not_said_to_have_exits(tiny_runs) -> None:
     found = text(read_run(tiny_runs("space.exits=[]")))
     assert "without early exits" in found
-    assert "leaves there" not in found
+    assert "leaves at" not in found
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"process": "process 1", "has_supernet": False, "trials": ()}, "is being trained"),
-        ({"trials": "half", "process": "process 1"}, "at work: 7 of 14 trials"),
+        ({"process": "process 1", "has_supernet": False, "trials": ()}, "is in training"),
+        ({"trials": "half", "process": "process 1"}, "is running: 7 of 14 trials"),
         ({"trials": "half"}, "stopped after 7 of 14 trials"),
         ({"process": "process 1"}, "results are being written"),
     ],
@@ -47,4 +47,4 @@ def test_what_is_going_on_is_said(tiny_runs, changes: dict[str, object], expecte
 
 
 def test_limits_that_nothing_meets_are_the_answer(tiny_run) -> None:
-    assert "Nothing found meets the limits" in text(read_run(tiny_run("search.min_accuracy=99.9")))
+    assert "No network found meets the limits" in text(read_run(tiny_run("search.min_accuracy=99.9")))

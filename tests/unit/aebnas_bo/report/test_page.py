@@ -78,7 +78,7 @@ def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
     shown = show_network("knee", Observation(trial), space, measured=None)
     page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
     assert "The network ends at Exit 2, which takes every image that is left" in page
-    assert f"An image that never leaves early costs {macs_text(shown.outputs[-1].macs)}." in page
+    assert f"An image that does not leave early costs {macs_text(shown.outputs[-1].macs)}." in page
 
 
 def test_a_third_objective_has_a_figure_a_column_and_its_own_network(tiny_runs) -> None:
@@ -87,7 +87,7 @@ def test_a_third_objective_has_a_figure_a_column_and_its_own_network(tiny_runs) 
     page = without_plotly(render(found))
     for text in ("data-front-average_macs", "data-front-latency_ms", '<th class="n">Latency (ms)</th>'):
         assert text in page
-    assert "nothing found is both more accurate and cheaper in this cost" in " ".join(page.split())
+    assert "no network found is both more accurate and cheaper in this cost" in " ".join(page.split())
     assert "most accurate within 1.5 ms" in page
     assert found.networks is not None
     assert [report.metric for report in found.networks.surrogates] == ["accuracy", "average_macs", "latency_ms"]
@@ -135,7 +135,7 @@ def test_whatever_comes_from_the_run_is_escaped(contents: Contents) -> None:
 def test_failures_second_attempts_and_times_are_listed(contents: Contents) -> None:
     body = without_plotly(render(contents))
     assert "1 proposals were not made" not in body
-    assert "One proposal was not made at the first attempt" in body
+    assert "One proposal was made by a fallback" in body
     assert "second attempt: no luck" in body
     assert "1 min 15 s" not in body  # below two minutes seconds are counted
     assert "75 s" in body
@@ -144,7 +144,7 @@ def test_failures_second_attempts_and_times_are_listed(contents: Contents) -> No
 def test_a_study_that_has_just_begun_has_a_page(contents: Contents) -> None:
     run = replace(contents.run, trials=(), process="process 1", has_supernet=False)
     body = without_plotly(render(Contents(run, None)))
-    assert "is being trained" in body
+    assert "is in training" in body
     assert '<section id="front">' not in body
     assert "No trial has ended yet" in body
 
@@ -181,12 +181,12 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert "So far 2 networks were measured on them" in two
     assert found.data is not None
     assert found.data.largest_class is not None
-    assert f"is right for {found.data.largest_class['test'].accuracy:.2f} % of the test images" in section
+    assert f"is correct for {found.data.largest_class['test'].accuracy:.2f} % of the test images" in section
     assert f"Classes of {network.key}, seed 3" in section
     assert network.test.by_class is not None
-    assert f"class 0, answer 0: {network.test.by_class.right[0]} of {network.test.by_class.images[0]}" in section
-    assert "Test images were not looked at" not in body
-    assert "Test images were not looked at" in without_plotly(render(contents))
+    assert f"class 0, prediction 0: {network.test.by_class.right[0]} of {network.test.by_class.images[0]}" in section
+    assert "Test images were not used" not in body
+    assert "Test images were not used" in without_plotly(render(contents))
 
 
 def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
@@ -260,4 +260,4 @@ def test_trained_accuracies_stand_beside_the_estimates(contents: Contents) -> No
     assert '<td class="n">12.25</td><td class="n">500\u00a0k</td><td class="n">37 (short)</td>' in row
     others = [trial for trial in contents.networks.front if trial.key != key]
     assert section.count('<td class="n">–</td><td class="n">–</td><td class="n">–</td>') == len(others)
-    assert "not trained, the row is an estimate alone" in section
+    assert "not trained, only estimated" in section

@@ -47,7 +47,7 @@ def test_the_front_marks_all_kinds_of_points(contents: Contents, networks: Netwo
     figure = drawn(networks, objectives)
     found = traces(figure)
     completed = [trial for trial in contents.run.trials if trial.status == "COMPLETED"]
-    assert len(found["first design"]["x"]) + len(found["proposed afterwards"]["x"]) == len(completed)
+    assert len(found["initial design"]["x"]) + len(found["proposed afterwards"]["x"]) == len(completed)
     assert len(found["further thresholds"]["x"]) == len(networks.observed) - len(completed)
     assert found["Pareto front"]["y"] == [trial.metrics["accuracy"] for trial in networks.front]
     assert found["chosen"]["text"] == [str(number + 1) for number in range(len(networks.chosen))]
@@ -73,9 +73,9 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     low, high = json.loads(figure.json)["layout"]["yaxis"]["range"]
     assert 1.0 < low < 6.0  # the short training is left out
     assert high > 99.0
-    assert "trained alone and measured on validation images" in figure.caption
+    assert "trained separately and measured on validation images" in figure.caption
     unmarked = drawn(networks, objectives)
-    assert "trained alone" not in unmarked.caption
+    assert "trained separately" not in unmarked.caption
     latency = replace(objectives[1], name="latency_ms")
     alone = [one.trial for one in networks.observed if one.index == 0]
     timed = observations([with_metrics(as_proposed(one), latency_ms=1.0) for one in alone])

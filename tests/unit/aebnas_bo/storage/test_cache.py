@@ -35,7 +35,7 @@ def test_without_a_home_nothing_is_kept_and_no_folder_named_by_a_tilde_is_made(
     monkeypatch.setenv("AEBNAS_BO_CACHE", named)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert cached_file("supernets", "a") is None
-    assert "nothing is kept for other runs (there is no home folder, or name a folder" in caplog.text
+    assert "nothing is cached for other runs (there is no home folder, or name a folder" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,7 +51,7 @@ def test_a_folder_that_takes_files_can_keep_and_is_left_as_it_is(tmp_path: Path)
 def test_a_folder_that_takes_none_is_a_warning(caplog) -> None:
     assert not can_keep(Path("/proc/self/kind/a"))
     keep(Path("/proc/self/kind/a"), lambda: None)
-    assert caplog.text.count("nothing is kept for other runs (/proc/self/kind") == 2
+    assert caplog.text.count("nothing is cached for other runs (/proc/self/kind") == 2
 
 
 def test_a_failing_write_is_a_warning(tmp_path: Path, caplog) -> None:

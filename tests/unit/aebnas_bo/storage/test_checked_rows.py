@@ -18,7 +18,7 @@ def test_what_was_written_is_read() -> None:
     text = written(["a, b", 0.1 + 0.2], ["c", 3])
     assert read_checked_rows(io.StringIO(text), HEADER) == [["a, b", str(0.1 + 0.2)], ["c", "3"]]
     assert read_checked_rows(io.StringIO(written()), HEADER) == []
-    with pytest.raises(ValueError, match="columns are others"):
+    with pytest.raises(ValueError, match="unexpected columns"):
         read_checked_rows([], HEADER)
 
 
@@ -26,8 +26,8 @@ def test_what_was_written_is_read() -> None:
     ("old", "new", "message"),
     [
         (",3,", ",4,", "line 3 was changed"),
-        ("name", "nama", "columns are others"), ("\nc", "c", "line 2 was changed"),
-        ("\nc", '\n"c', "no CSV text"), ("\nc,", "\nc,,", "line 3 was changed"),
+        ("name", "nama", "unexpected columns"), ("\nc", "c", "line 2 was changed"),
+        ("\nc", '\n"c', "not CSV text"), ("\nc,", "\nc,,", "line 3 was changed"),
     ],
 )  # fmt: skip
 def test_a_changed_letter_is_found(old: str, new: str, message: str) -> None:

@@ -94,7 +94,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch) -> 
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(UsageError, match=r"cannot be locked \(.*\); give another --out"), RunLock(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot be locked \(.*\); use another --out"), RunLock(tmp_path):
         pass
 
 

@@ -241,7 +241,7 @@ def test_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[-10] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(CorruptStateError, match="does not match its own hash"):
+    with pytest.raises(CorruptStateError, match="is damaged: it does not match its hash"):
         _train(_toy_data(), path=path)
 
 
