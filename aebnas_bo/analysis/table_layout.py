@@ -10,13 +10,15 @@ from rich.text import Text
 
 WIDE = 10_000  # columns of no terminal
 FOLDED = 16  # columns that a cell which may be folded has at least
+LONGEST_WORD = 24  # columns of a word that is not folded
 
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table so that no figure is cut.
 
     Where it is too wide, its headings are wrapped between words. Where that is not enough, columns go into further
-    tables below, each beginning with the first column. Columns that may be folded (`overflow="fold"`) are.
+    tables below, each beginning with the first column. Columns that may be folded (`overflow="fold"`) are, between
+    words where these are no longer than `LONGEST_WORD`.
 
     Args:
         console: Where to.
@@ -76,9 +78,15 @@ def _widths(columns: Sequence[Column], room: int) -> list[int]:
 
 def _least(column: Column) -> int:
     """Return the least width of a column at which no word of its heading and no cell is cut."""
-    words = [Text(word).cell_len for word in _text(column.header).plain.split()]
     cells = [_text(cell).cell_len for cell in column.cells]
-    return max([*words, *([min(max(cells), FOLDED)] if cells and column.overflow == "fold" else cells), 1])
+    if cells and column.overflow == "fold":
+        words = [width for cell in column.cells for width in _words(cell) if width <= LONGEST_WORD]
+        cells = [min(max(cells), max([FOLDED, *words]))]
+    return max([*_words(column.header), *cells, 1])
+
+
+def _words(value: object) -> list[int]:
+    return [Text(word).cell_len for word in _text(value).plain.split()]
 
 
 def _most(column: Column) -> int:

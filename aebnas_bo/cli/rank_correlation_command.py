@@ -48,13 +48,12 @@ def fidelity(
     flags: dict[str, object] = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
-        from aebnas_bo.storage.run_folder import check_resumable, choose_run_folder, remove_if_empty
+        from aebnas_bo.storage.run_folder import choose_run_folder, remove_if_empty
 
         goes_on = resume or resume_or_start
         loaded = load_config(config, all_settings(settings, flags))  # before importing PyTorch, to report errors fast
-        folder = choose_run_folder(out, f"{loaded.name}-fidelity-seed{loaded.seed}", goes_on)
-        if resume and not resume_or_start:
-            check_resumable(folder, is_begun=folder.config.exists())
+        stem, may_start = f"{loaded.name}-fidelity-seed{loaded.seed}", resume_or_start or not resume
+        folder = choose_run_folder(out, stem, goes_on, may_start=may_start, is_begun=_is_begun)
         command.at_end.callback(remove_if_empty, folder)
         command.way_on = partial(_way_on, folder)
 
@@ -83,6 +82,11 @@ def fidelity(
             "seconds": report.seconds,
         }
         show(document, draw, as_json=as_json, width=160)
+
+
+def _is_begun(folder: RunFolder) -> bool:
+    """Say whether a study of rank correlations, or what its command refuses by name, was begun in a folder."""
+    return folder.config.exists()
 
 
 def _way_on(folder: RunFolder) -> str:

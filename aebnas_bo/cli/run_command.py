@@ -72,7 +72,7 @@ def _choose(
 ) -> tuple[RunFolder, Config]:
     """Return the run folder and the configuration, without importing PyTorch, to report errors fast."""
     from aebnas_bo.config.loading import load_config
-    from aebnas_bo.storage.run_folder import RunFolder, check_resumable, choose_run_folder
+    from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
     from aebnas_bo.study.resuming import given_config
 
     goes_on = resume or may_start
@@ -80,10 +80,8 @@ def _choose(
         config = given_config(RunFolder(out), config_path, options)
     else:
         config = load_config(config_path, options)
-    folder = choose_run_folder(out, f"{config.name}-seed{config.seed}", goes_on)
-    if resume and not may_start:
-        check_resumable(folder, is_begun=folder.holds_study)
-    return folder, config
+    stem = f"{config.name}-seed{config.seed}"
+    return choose_run_folder(out, stem, goes_on, may_start=may_start or not resume), config
 
 
 def _way_on(folder: RunFolder) -> str:

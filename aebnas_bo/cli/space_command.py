@@ -45,6 +45,6 @@ def space(
 
             write_stdout(preset_text(show, file, image_size=image_size, max_average_macs=max_average_macs))
         else:
-            from aebnas_bo.cli.space_description import describe_space
+            from aebnas_bo.cli.space_description import describe_space, print_description
 
-            terminal().print(describe_space(file, lists_parameters=parameters))
+            print_description(terminal(), describe_space(file, lists_parameters=parameters))

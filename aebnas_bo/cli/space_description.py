@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from aebnas_bo.analysis.table_layout import print_table
 from aebnas_bo.config.loading import is_declaration, load_config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Architecture
@@ -25,7 +26,7 @@ SAMPLES = 500
 IN_CHANNELS, NUM_CLASSES = 3, 10  # images assumed for a declaration without a configuration
 
 
-def describe_space(path: Path | None, lists_parameters: bool = False) -> RenderableType:
+def describe_space(path: Path | None, lists_parameters: bool = False) -> list[RenderableType]:
     """Describe a space: size, extreme networks, stages, exits and remarks.
 
     Args:
@@ -47,7 +48,21 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> Rendera
     found = remarks(space)
     parts += [Text.assemble(("remark: ", "bold yellow"), remark) for remark in found]
     parts += [] if found else [Text("No problems, no remarks.", style="dim")]
-    return Group(*parts)
+    return parts
+
+
+def print_description(console: Console, parts: Sequence[RenderableType]) -> None:
+    """Print what `describe_space` returned; tables fit the terminal.
+
+    Args:
+        console: Where to.
+        parts: What to print.
+    """
+    for part in parts:
+        if isinstance(part, Table):
+            print_table(console, part)
+        else:
+            console.print(part)
 
 
 def _read(path: Path | None) -> tuple[NetworkSpace, str]:
@@ -123,7 +138,7 @@ def _exits(space: NetworkSpace) -> Table:
             for name in ("kinds", "kernels", "expansions")
         ]
         values = _list(exit_.threshold_values) or (
-            "tuned" if exit_.threshold is None else "{} … {}".format(*exit_.threshold)
+            "tuned" if exit_.threshold is None else "{} to {}".format(*exit_.threshold)
         )
         table.add_row(str(number), str(exit_.after_stage), _list(exit_.depths), *layers, values)
     return table
@@ -135,7 +150,7 @@ def _parameters(space: NetworkSpace) -> Table:
         values = (
             _list(parameter.values)
             if isinstance(parameter, ChoiceParameter)
-            else f"{parameter.lower} … {parameter.upper}"
+            else f"{parameter.lower} to {parameter.upper}"
         )
         condition = parameter.active_when
         when = f"{condition.parameter}: {_list(condition.values)}" if condition else ""
@@ -146,7 +161,9 @@ def _parameters(space: NetworkSpace) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in {"M MACs", "parameters", "resolution"} else "left")
+        table.add_column(
+            column, justify="right" if column in {"M MACs", "parameters", "resolution"} else "left", overflow="fold"
+        )
     return table
 
 

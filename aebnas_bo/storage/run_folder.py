@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -129,47 +129,51 @@ def resume_command(folder: RunFolder) -> str:
     return f"`aebnas-bo run --out {shlex.quote(str(folder.path))} --resume`"
 
 
-def check_resumable(folder: RunFolder, *, is_begun: bool) -> None:
-    """Check that there is something to resume, so that a misspelled name does not start another study.
-
-    Args:
-        folder: The named folder, or the latest of this name.
-        is_begun: Whether it holds work to resume.
-
-    Raises:
-        UsageError: If it holds none.
-    """
-    if not is_begun:
-        problem = "holds no study" if folder.path.is_dir() else "no such folder"
-        raise UsageError(
-            f"nothing to resume: {folder.path}: {problem}; name the folder of a study with --out, or start one with "
-            "--resume-or-start"
-        )
+def holds_study(folder: RunFolder) -> bool:
+    """Return whether a folder holds a study."""
+    return folder.holds_study
 
 
-def choose_run_folder(out: Path | None, stem: str, resume: bool) -> RunFolder:
+def choose_run_folder(
+    out: Path | None,
+    stem: str,
+    resume: bool,
+    *,
+    may_start: bool = True,
+    is_begun: Callable[[RunFolder], bool] = holds_study,
+) -> RunFolder:
     """Choose the folder of a run; a new numbered folder is created at once, so that no other run takes it.
 
     Args:
         out: Folder named by the user, or `None` for `runs/STEM`, numbered from the second on.
         stem: Name of the study with its seed.
         resume: Whether to resume an existing study.
+        may_start: Whether a run may start where there is nothing to resume; a misspelled name must not start one.
+        is_begun: Returns whether a folder holds work to resume.
 
     Returns:
-        The folder; with `resume` and without `out`, the latest of this name.
+        The folder; with `resume` and no `out` the latest of this name that can be resumed.
 
     Raises:
-        UsageError: If the named folder is a file, holds a study without `resume`, or cannot be created.
+        UsageError: If the named folder holds a study and `resume` is off, is no folder, none can be made, or there is
+            nothing to resume.
     """
-    if out is None:
-        latest = _latest(stem) if resume else None
-        return _claim(stem) if latest is None else latest
-    folder = RunFolder(out)
-    if out.exists() and not out.is_dir():
+    if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file; give a folder")
-    if folder.holds_study and not resume:
+    named = None if out is None else RunFolder(out)
+    found = named
+    if resume:
+        found = _latest(stem, is_begun) if named is None else named if is_begun(named) else None
+    elif named is not None and named.holds_study:
         raise UsageError(f"--out {out}: already holds a study; add --resume to resume it, or use another folder")
-    return folder
+    if found is None and not may_start:
+        place = out or RUNS / stem
+        problem = "holds no study" if place.is_dir() else "there is no such folder"
+        raise UsageError(
+            f"nothing to resume: {place}: {problem}; name the folder of a study with --out, or start one with "
+            "--resume-or-start"
+        )
+    return found or named or _claim(stem)
 
 
 def _numbered(stem: str) -> Iterator[RunFolder]:
@@ -179,10 +183,10 @@ def _numbered(stem: str) -> Iterator[RunFolder]:
         yield RunFolder(RUNS / f"{stem}-{number}")
 
 
-def _latest(stem: str) -> RunFolder | None:
-    """Return the last folder of this name that is not empty."""
+def _latest(stem: str, is_begun: Callable[[RunFolder], bool]) -> RunFolder | None:
+    """Return the last folder of this name that can be resumed."""
     there = takewhile(lambda folder: folder.path.exists(), _numbered(stem))
-    return next((one for one in reversed(list(there)) if one.path.is_dir() and any(one.path.iterdir())), None)
+    return next(filter(is_begun, reversed(list(there))), None)
 
 
 def _claim(stem: str) -> RunFolder:

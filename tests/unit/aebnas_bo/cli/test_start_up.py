@@ -51,6 +51,7 @@ def called(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
         (["export", "nowhere"], 2, "no such folder"),
         (["predict", "nowhere", "picture.png"], 2, "there is no such file"),
         (["latency", "nowhere", "picture.png"], 2, "expected a network in the format torch"),
+        (["compare", "nowhere.yaml", "--seeds", "0-9999999999999"], 2, "the largest seed is 4294967296"),
         (["compare", "nowhere.yaml"], 3, "cannot be read"),
         (["latency-table", "nowhere.yaml", "--out", "table.json"], 3, "cannot be read"),
     ],

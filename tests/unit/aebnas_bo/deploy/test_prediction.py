@@ -9,6 +9,7 @@ from aebnas_bo.deploy.exported_files import picture_files
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.deploy.prediction import prediction_rows, prediction_table
 from aebnas_bo.errors import DataError
+from tests.fitting import check_fit
 
 
 def make_pictures(folder: Path) -> list[Path]:
@@ -74,3 +75,13 @@ def test_folders_hold_the_pictures_that_training_would_find(tmp_path: Path) -> N
     (tmp_path / "pictures/README").write_text("no picture")
     found = [str(path.relative_to(tmp_path / "pictures")) for path in picture_files([tmp_path / "pictures"])]
     assert found == ["a", "b.jfif", "linked/c.png"]
+
+
+def test_the_table_fits_a_terminal_and_only_long_paths_are_folded(make_network, tmp_path: Path) -> None:
+    subnet, description = make_network()
+    save_network(tmp_path / "network.safetensors", subnet, description)
+    row = {"file": "/photographs/2024/" * 6 + "a picture.png", "label": 2, "class_name": "northern hawk-owl",
+           "confidence": 0.5, "exit": "exit1", "macs": 123_456_789}  # fmt: skip
+    text = check_fit(prediction_table(load(tmp_path), [row]))
+    assert "hawk-owl" in text
+    assert text.count("│ 123.5 │") == 1

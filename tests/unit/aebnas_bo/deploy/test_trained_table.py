@@ -5,7 +5,15 @@ import pytest
 from rich.console import Console
 
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.trained_table import other_recipes, training_table, write_outputs_csv
+from aebnas_bo.deploy.latency_measurement import EARLY, FORCED, PLAIN, Latency
+from aebnas_bo.deploy.trained_table import (
+    latency_table,
+    other_recipes,
+    outputs_table,
+    training_table,
+    write_outputs_csv,
+)
+from tests.fitting import check_fit
 
 
 @pytest.fixture
@@ -50,3 +58,15 @@ def test_outputs_csv_tells_recipes_apart(networks, tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "key.csv").open()))
     assert len(rows) == 3 * 2 * 3  # networks, splits, outputs
     assert {(row["seed"], row["recipe"]) for row in rows} == {("0", "aaa111"), ("1", "aaa111"), ("0", "bbb222")}
+
+
+def test_tables_fit_a_terminal_and_nothing_of_them_is_cut(networks) -> None:
+    spread = networks[1].test.model_copy(update={"accuracy": 92.0})
+    several = [networks[0], networks[1].model_copy(update={"test": spread})]
+    assert "plain network, mean" in check_fit(training_table(several, several))
+    check_fit(outputs_table(networks[0]))
+    times = [
+        Latency("onnx", 256, variant, 123.456, 234.567, 125.0, macs)
+        for variant, macs in ((EARLY, 123.4), (FORCED, 234.5), (PLAIN, 345.6))
+    ]
+    check_fit(latency_table(times))

@@ -23,6 +23,23 @@ def test_unnamed_folders_are_made_at_once_and_the_latest_that_is_used_is_resumed
     assert choose_run_folder(None, "b-seed0", resume=True).path == Path("runs/b-seed0")
 
 
+def test_the_latest_folder_that_holds_a_study_is_resumed_and_without_one_nothing_is_made(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"nothing to resume: runs/a-seed0: there is no such folder; name .* or begin"):
+        choose_run_folder(None, "a-seed0", resume=True, may_start=False)
+    assert not Path("runs").exists()
+    folders = [choose_run_folder(None, "a-seed0", resume=False) for _ in range(3)]
+    (folders[2].path / "run.lock").touch()  # a run that ended before it began a study
+    with pytest.raises(UsageError, match="nothing to resume: runs/a-seed0: holds no study"):
+        choose_run_folder(None, "a-seed0", resume=True, may_start=False)
+    folders[0].study.touch()
+    folders[1].study.touch()
+    assert choose_run_folder(None, "a-seed0", resume=True, may_start=False).path == folders[1].path
+    assert len(list(Path("runs").iterdir())) == 3
+
+
 def test_runs_that_start_together_get_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:

@@ -18,6 +18,7 @@ from aebnas_bo.experiments.rank_correlation.correlation_tables import (
 )
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import AgainstMacs, Agreement, Interval
+from tests.fitting import check_fit
 
 QUANTITIES = ("accuracy", "average_macs", "final", "exit1")
 
@@ -102,6 +103,7 @@ def test_the_tables_fit_into_100_columns() -> None:
         assert sum("whole network" in line and "]" in line for line in printed(table, 100)) == 1
         assert not any(line.strip().startswith("[") for line in printed(table, 100))
         assert max(map(len, map(str.rstrip, printed(table, 200)))) <= 100
+        check_fit(table, 80)
 
 
 def test_the_figure_is_drawn(tmp_path: Path) -> None:
