@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from aebnas_bo.errors import StopRequested
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME_S = 1.0  # signals this close are one wish to stop: a process group and its leader are often signalled both
@@ -16,8 +21,8 @@ SAME_S = 1.0  # signals this close are one wish to stop: a process group and its
 class StopSignals:
     """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
 
-    An exception that strikes within a finaliser or a C callback is printed and dropped by Python; a run would go on.
-    Signals sent at the same time strike once, not into what ends the run in order.
+    Python drops an exception that strikes within a finaliser or a C callback; a run would go on. Signals sent at the same
+    time strike once, not into what ends the run in order.
     """
 
     def __init__(self) -> None:
@@ -28,6 +33,7 @@ class StopSignals:
         """Handle the signals from now on."""
         for number in SIGNALS:
             signal.signal(number, self._stop)
+        sys.unraisablehook = _without_stops
 
     def check(self) -> None:
         """Raise if a signal came.
@@ -44,3 +50,9 @@ class StopSignals:
         self._number, self._struck = number, now
         if not is_same:
             self.check()
+
+
+def _without_stops(dropped: UnraisableHookArgs) -> None:
+    """Show what Python drops, except requests to stop: they are raised again at the next check."""
+    if not isinstance(dropped.exc_value, StopRequested):
+        sys.__unraisablehook__(dropped)
