@@ -21,8 +21,8 @@ SAME_S = 1.0  # signals this close are one wish to stop: a process group and its
 class StopSignals:
     """Raises `StopRequested` where a signal strikes and, should a library below swallow it, at the next check.
 
-    Python drops an exception that strikes within a finaliser or a C callback; a run would go on. Signals sent at the same
-    time strike once, not into what ends the run in order.
+    Python drops an exception that strikes within a finaliser or a C callback; a run would go on. Signals sent at the
+    same time strike once, not into what ends the run in order.
     """
 
     def __init__(self) -> None:
