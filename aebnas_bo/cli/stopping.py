@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from aebnas_bo.errors import StopRequested
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAME_S = 1.0  # signals within this time count as one: often both a process group and its leader are signalled
@@ -16,7 +21,7 @@ SAME_S = 1.0  # signals within this time count as one: often both a process grou
 class StopSignals:
     """Raises `StopRequested` on a signal, and again at the next check if a library swallowed it.
 
-    Python prints and drops exceptions raised within a finaliser or a C callback, so the run would continue. Signals
+    Python drops exceptions raised within a finaliser or a C callback, so the run would continue. Signals
     sent at the same time raise once, so that they do not interrupt the clean end of the run.
     """
 
@@ -28,6 +33,7 @@ class StopSignals:
         """Install the signal handlers."""
         for number in SIGNALS:
             signal.signal(number, self._stop)
+        sys.unraisablehook = _without_stops
 
     def check(self) -> None:
         """Raise if a signal was received.
@@ -44,3 +50,9 @@ class StopSignals:
         self._number, self._struck = number, now
         if not is_same:
             self.check()
+
+
+def _without_stops(dropped: UnraisableHookArgs) -> None:
+    """Show what Python drops, except requests to stop: they are raised again at the next check."""
+    if not isinstance(dropped.exc_value, StopRequested):
+        sys.__unraisablehook__(dropped)

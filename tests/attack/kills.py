@@ -27,9 +27,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
 from aebnas_bo.cli.app import app
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.training import training_loop
 from tests.tiny_run import write_tiny_run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -40,10 +42,11 @@ SMALL = (
     "--set=data.max_train_images=300",
 )  # fmt: skip
 SHORT = ("--set=final_training.epochs=2",)
-# What these hold besides times is in the tables and in summary.json; the page says when it was written.
-UNEQUAL = {"run.lock", "study.db", "report.html"}
+# What these hold besides times is in the tables and in summary.json.
+UNEQUAL = {"run.lock", "study.db", "report.html", "comparison.md"}
 TIMES = ("_s", "seconds", "images_per_s", "peak_memory_mb")  # ends of the names of columns and keys
 HASHES = ("sha256",)
+SOURCES = ("supernet",)  # whether it was trained or found in the folder
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,10 @@ def _content(path: Path) -> str:
         return repr([[row[number] for number in kept] for row in rows])
     if path.suffix == ".json":
         return repr(_without_times(json.loads(path.read_text(encoding="utf-8"))))
+    if path.suffix == ".safetensors":  # texts in the header have no order
+        with safe_open(path, framework="pt") as file:
+            weights = hashlib.sha256(b"".join(file.get_tensor(name).numpy().tobytes() for name in sorted(file.keys())))
+            return repr((weights.hexdigest(), _without_times(dict(sorted(file.metadata().items())))))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -177,8 +184,8 @@ def _without_times(document: object) -> object:
         return [_without_times(one) for one in document]
     if not isinstance(document, dict):
         return document
-    kept = {name: part for name, part in document.items() if not name.endswith((*TIMES, *HASHES))}
-    return {name: _without_times(part) for name, part in kept.items()}
+    kept = [name for name in document if not name.endswith((*TIMES, *HASHES)) and name not in SOURCES]
+    return {name: _without_times(document[name]) for name in kept}
 
 
 @dataclass(frozen=True)
@@ -239,8 +246,16 @@ def attack(
     found = contents(folder)
     for name in sorted(found.keys() | reference.files.keys()):
         if found.get(name) != reference.files.get(name):
-            what = "differs" if name in found and name in reference.files else "is missing or left over"
+            what = "is missing" if name not in found else "is left over"
+            if name in found and name in reference.files:
+                what = f"differs: {_difference(reference.files[name], found[name])}"
             tally.wrong.append(f"{folder.name} {scenario.name}: {name} {what}")
+
+
+def _difference(one: str, other: str) -> str:
+    places = (place for place, (old, new) in enumerate(zip(one, other, strict=False)) if old != new)
+    start = max(next(places, min(len(one), len(other))) - 80, 0)
+    return f"{one[start : start + 160]!r} became {other[start : start + 160]!r}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -251,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", help="name of one command")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    training_loop.CHECKPOINT_SECONDS = 0.0  # else these short trainings are never taken up
     random, tally = np.random.default_rng(options.seed), Tally()
     with tempfile.TemporaryDirectory() as path:
         base = Path(path)

@@ -79,7 +79,7 @@ def test_resuming_nothing_begins_no_other_search(call, pictures, tmp_path) -> No
             result = call("run", *arguments, "--resume", *out)
             assert result.returncode == 2
             assert "nothing to resume" in result.stderr
-            assert "begin one with --resume-or-start" in result.stderr
+            assert "start one with --resume-or-start" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 

@@ -1,6 +1,8 @@
 import contextlib
 import os
 import signal
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +11,8 @@ from aebnas_bo.errors import StopRequested
 
 
 @pytest.fixture
-def stop():
+def stop(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     signals = StopSignals()
     signals.install()
@@ -40,3 +43,20 @@ def test_a_signal_that_was_swallowed_strikes_at_the_next_check(stop) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(StopRequested):
         stop.check()
+
+
+class Finalised:
+    def __init__(self, end: Callable[[], object]) -> None:
+        self._end = end
+
+    def __del__(self) -> None:
+        self._end()
+
+
+def test_a_signal_that_strikes_within_a_finaliser_is_not_shown(stop, capsys: pytest.CaptureFixture[str]) -> None:
+    Finalised(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(StopRequested):
+        stop.check()
+    Finalised(lambda: int("no number"))
+    assert "no number" in capsys.readouterr().err
