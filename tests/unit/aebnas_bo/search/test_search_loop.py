@@ -1,3 +1,4 @@
+import io
 import logging
 import sqlite3
 from dataclasses import replace
@@ -228,6 +229,16 @@ def raising(error: BaseException):
     return estimate
 
 
+@pytest.fixture
+def debug_log(monkeypatch) -> io.StringIO:
+    """Take the log of the search, tracebacks included; pytest cannot pass some of them between processes."""
+    log, logger = io.StringIO(), logging.getLogger("aebnas_bo.search.search_loop")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(log)])
+    return log
+
+
 @pytest.mark.parametrize(
     ("estimate", "reason"),
     [
@@ -268,14 +279,11 @@ def raising(error: BaseException):
     ids=lambda value: ascii(value)[1:40] if isinstance(value, str) else "estimate",
 )  # fmt: skip
 def test_whatever_an_estimator_does_fails_a_trial_with_a_reason(
-    estimate, reason, store, estimator, settings, caplog
+    estimate, reason, store, estimator, settings, debug_log
 ) -> None:
     estimator.estimate = estimate
     settings = settings.model_copy(update={"budget": 1})
-    with caplog.at_level(logging.DEBUG):  # which writes the traceback too
-        [trial] = run_search(
-            store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None
-        )
+    [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
     assert (trial.status, trial.points, trial.key) == ("FAILED", (), "")
     assert reason in trial.reason
     assert store.trials() == [trial]
