@@ -1,4 +1,4 @@
-"""Tables that fit their terminal: headings wrap, and columns that have no room go into further tables below."""
+"""Layout of tables for narrow terminals: headings wrap, and surplus columns move to further tables below."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FOLDED = 16  # columns that a cell which may be folded has at least
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table so that no figure is cut.
+    """Print a table without truncating numbers.
 
-    Where it is too wide, its headings are wrapped between words. Where that is not enough, columns go into further
-    tables below, each beginning with the first column. Columns that may be folded (`overflow="fold"`) are.
+    If it is too wide, its headings are wrapped between words, and columns with `overflow="fold"` are folded. If that is
+    not enough, columns move to further tables below, each of which repeats the first column.
 
     Args:
-        console: Where to.
+        console: Console to print to.
         table: The table; cells are texts.
     """
     if console.measure(table, options=console.options.update(width=WIDE)).maximum <= console.width:
@@ -46,7 +46,7 @@ def _part(table: Table, columns: Sequence[Column], widths: Sequence[int]) -> Tab
 
 
 def _frame(table: Table, count: int) -> int:
-    """Return the columns of the terminal that lines and padding of a table take."""
+    """Return the width of a table's lines and padding in terminal columns."""
     return count * (table.padding[1] + table.padding[3]) + (count + 1 if table.box is not None else 0)
 
 
@@ -64,7 +64,7 @@ def _groups(table: Table, width: int) -> list[list[Column]]:
 
 
 def _widths(columns: Sequence[Column], room: int) -> list[int]:
-    """Share the room: what the columns need, and the rest to headings and folded cells that want more."""
+    """Distribute the width: minimum widths first, the rest to wrapped headings and folded cells."""
     widths = [_least(column) for column in columns]
     left = room - sum(widths)
     for at, column in enumerate(columns):
@@ -75,7 +75,7 @@ def _widths(columns: Sequence[Column], room: int) -> list[int]:
 
 
 def _least(column: Column) -> int:
-    """Return the least width of a column at which no word of its heading and no cell is cut."""
+    """Return the minimum width of a column without truncated cells or words of its heading."""
     words = [Text(word).cell_len for word in _text(column.header).plain.split()]
     cells = [_text(cell).cell_len for cell in column.cells]
     return max([*words, *([min(max(cells), FOLDED)] if cells and column.overflow == "fold" else cells), 1])
