@@ -1,8 +1,8 @@
 """Successive halving over a short list: every rung trains fewer networks for longer.
 
-Each rung trains its networks from fresh weights with a whole learning-rate schedule, measures them on the validation
-images and keeps the best for each goal. Differences are paired: both networks answer the same images. After a short
-training networks of other shapes can look better than they will be, so a plain network within the goal leads unless
+Each rung trains its networks from random weights with a complete learning-rate schedule, measures them on the
+validation images and keeps the best for each goal. Differences are paired over images. After a short training, other
+networks can look better than after full training, so a plain network that meets the goal leads unless
 another is more accurate by `PLAIN_STANDARD_ERRORS` standard errors of the paired difference.
 
 Source: successive halving, Jamieson and Talwalkar, AISTATS 2016, algorithm 1.
@@ -24,13 +24,13 @@ from aebnas_bo.shortlist.contenders import Contender, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import exit_costs, millions
 
-PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one to replace it
+PLAIN_STANDARD_ERRORS = 1.0  # lead over a plain network that is needed to replace it
 
 TrainShort = Callable[[Contender, int], ExitTable]
-"""Takes a contender and a number of epochs; gives its table over the validation images."""
+"""Function from a contender and a number of epochs to its exit table over the validation images."""
 
 EpochsOf = Callable[[Contender, int], int]
-"""Takes a contender and the epochs of its rung; gives the epochs that this contender is trained for."""
+"""Function from a contender and the epochs of its rung to the epochs of this contender."""
 
 
 def equal_epochs(_: Contender, epochs: int) -> int:
@@ -40,21 +40,21 @@ def equal_epochs(_: Contender, epochs: int) -> int:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One network of a rung at the thresholds that are best for one goal.
+    """Evaluation of one network of a rung, with thresholds tuned for one goal.
 
     Args:
         rung: Rung, from 0.
-        epochs: Epochs it was trained for.
+        epochs: Epochs of its training.
         key: Key of the architecture.
-        goal: What thresholds were tuned for.
-        estimate: Accuracy in percent that the search estimated, at its best thresholds for the goal.
+        goal: Goal of threshold tuning.
+        estimate: Accuracy in percent as estimated by the search, at its best thresholds for the goal.
         accuracy: Accuracy on the validation images in percent.
         average_macs: Average MACs there in millions.
-        behind: By how many points it is behind the network that leads the rung for this goal; negative where a plain
-            network leads because no other is clearly better.
+        behind: Accuracy of the leader of the rung for this goal minus its own, in percentage points; negative if a
+            plain network leads because no other is significantly better.
         behind_sem: Standard error of that paired difference.
         is_met: Whether it meets the goal.
-        is_kept: Whether the next rung takes it or, on the last rung, whether it is chosen for this goal.
+        is_kept: Whether it is on the next rung or, on the last rung, chosen for this goal.
     """
 
     rung: int
@@ -72,7 +72,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Tuned:
-    """A contender's figures for one goal, MACs as they are, and which images it is right on."""
+    """Figures of a contender for one goal, with MACs per image and correctness of each image."""
 
     contender: Contender
     accuracy: float
@@ -95,18 +95,18 @@ def climb(
     train: TrainShort,
     epochs_of: EpochsOf = equal_epochs,
 ) -> tuple[list[Contender], list[Judgement]]:
-    """Train rung after rung and return the winner for each goal, with all judgements.
+    """Train all rungs and return the winner for each goal, with all evaluations.
 
     Args:
         contenders: The short list.
-        goals: What the networks are wanted for.
+        goals: Goals of threshold tuning.
         rungs: Networks and epochs of each rung.
         skeleton: The fixed part of the space.
-        train: Trains a network for a short time; asked again for the same network and epochs it gives the same table.
-        epochs_of: Epochs of each network of a rung; by default all are trained for the epochs of the rung.
+        train: Function for a short training; equal arguments must give equal tables.
+        epochs_of: Epochs of each network of a rung; by default the epochs of the rung.
 
     Returns:
-        One network per goal (one network may win several), and one judgement per rung, goal and network.
+        One network per goal (a network may win several), and one evaluation per rung, goal and network.
     """
     left, judgements = list(contenders), []
     for number, (count, epochs) in enumerate(rungs):
@@ -127,7 +127,7 @@ def climb(
 
 
 def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
-    """Return networks best first; the best plain one precedes them unless the best is clearly better."""
+    """Sort networks, best first; the best plain one leads unless another is significantly better."""
     ranked = sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
     plain = next((one for one in ranked if one.contender.is_plain and one.meets(goal)), None)
     if plain is None or goal.kind != "max_macs":
@@ -139,7 +139,7 @@ def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
 
 
 def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
-    """Return the paired difference in accuracy of two networks and its standard error, as shares."""
+    """Return the paired difference in accuracy of two networks and its standard error, as fractions."""
     difference = one.is_right - other.is_right
     spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return float(difference.mean()), spread
