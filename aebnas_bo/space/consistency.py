@@ -1,7 +1,7 @@
 """Rules between the fields of a declaration.
 
-They read plain lists and dictionaries and pass over what cannot be read, so that they also find the mistakes of a file
-in which single fields are wrong. Each problem begins with the path of its field.
+They read plain lists and dictionaries and skip invalid values, so that they also find problems in a file with other
+invalid fields. Each problem begins with the path of its field.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _pooled_sides(layers: Sequence[Raw], side: int, stride: int) -> Iterator[tup
 
 
 def _entries(value: object) -> list[Raw]:
-    """Return the entries of a list, an empty one in the place of each that is none."""
+    """Return the entries of a list, with invalid ones replaced by empty ones."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return []
     return [entry if isinstance(entry, Mapping) else {} for entry in value]
@@ -128,7 +128,7 @@ def _integer(value: object) -> int | None:
 
 
 def _integers(value: object) -> list[int]:
-    """Return a list of integers; none if it is no such list."""
+    """Return a list of integers; empty if the value is not such a list."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return []
     numbers = [one for one in map(_integer, value) if one is not None]
@@ -136,7 +136,7 @@ def _integers(value: object) -> list[int]:
 
 
 def _numbers(value: object) -> list[float]:
-    """Return a list of numbers; none if it is no such list."""
+    """Return a list of numbers; empty if the value is not such a list."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return []
     numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]

@@ -54,7 +54,11 @@ def test_hand_computed_grid() -> None:
 
 @pytest.mark.parametrize(
     ("grids", "message"),
-    [([], "1 exits need"), ([torch.tensor([])], "exit 1 must be ascending"), ([torch.tensor([0.5, 0.5])], "ascending")],
+    [
+        ([], "for each of 1 exits"),
+        ([torch.tensor([])], "exit 1 must be ascending"),
+        ([torch.tensor([0.5, 0.5])], "ascending"),
+    ],
 )
 def test_bad_grids_are_refused(grids: list[torch.Tensor], message: str) -> None:
     table = a_table(torch.Generator().manual_seed(0), 2, 5)
