@@ -79,7 +79,7 @@ def run_comparison(
         if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
             progress.message(
                 f"note: the initial design of {name} has {counted(config.search.design_trials, 'network')}, so it does "
-                f"not use results within {config.search.budget} trials (search.design_trials)"
+                f"not use results within {counted(config.search.budget, 'trial')} (search.design_trials)"
             )
     data_hash = cache(lambda: load_splits(next(iter(configs.values())).data).data_hash)  # of what all methods share
     wanted = [(name, seed) for seed in seeds for name in configs]
