@@ -49,7 +49,7 @@ from surrogates.outcomes import NO_INFORMATION
 
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
 
-MOST_BASELINE_POINTS = 64  # of the best fronts that may be on the true one; what a joint draw costs grows with its cube
+MOST_BASELINE_POINTS = 64  # points of the best fronts; the cost of a joint posterior draw is cubic in their number
 NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
 
@@ -60,7 +60,7 @@ class OutcomeConstraint:
 
     Args:
         outcome: Position of the outcome.
-        sign: 1 where the outcome must be at least the limit, -1 where it must be at most that.
+        sign: 1 for a lower limit of the outcome, -1 for an upper limit.
         limit: The limit, in the outcome's units.
     """
 
@@ -69,7 +69,7 @@ class OutcomeConstraint:
     limit: float
 
     def in_units_of(self, spread: float) -> Callable[[Tensor], Tensor]:
-        """Return what maps outcomes, `... x m`, to violations in units of a spread: negative where feasible."""
+        """Return a function from outcomes, `... x m`, to scaled constraint violations (negative: feasible)."""
         return lambda Y: self.sign * (self.limit - Y[..., self.outcome]) / spread
 
 
@@ -207,7 +207,7 @@ def noisy_hypervolume_acquisition(
         ref_point: Reference point in the objective's direction (larger is better) and units, `m`.
         objective: Turns outcomes into objectives to be maximised.
         X_pending: Rows under evaluation, `p x d`, or `None`.
-        constraints: Limits on outcomes; what breaks one counts for nothing.
+        constraints: Limits of outcomes; infeasible points do not contribute.
         mc_samples: Monte Carlo samples, `S`.
         seed: Seed of the quasi-random samples.
 
@@ -258,7 +258,7 @@ def noisy_hypervolume_acquisition(
 
 
 def _spread(values: Tensor) -> Tensor:
-    """Return the standard deviation of each column, 1 where it is constant."""
+    """Return the standard deviation of each column, or 1 for a constant column."""
     spread = values.std(dim=0, correction=0)
     return torch.where(spread > 0.0, spread, 1.0)
 

@@ -25,8 +25,8 @@ class CanonicalFeatures(InputTransform, Module):
     that switched it off. A column with children and more than two levels also gets an indicator of being at a
     level that switches something on, because a thing's absence is more than one step away from its smallest form.
 
-    A feature behind gates is multiplied by them: what few inputs reach matters little, what none reaches not at all.
-    Where costs are known, a threshold counts, as a gate and by itself, as the share of inputs that go on at it.
+    A feature behind gates is multiplied by them, so that parts reached by few inputs have little influence. If costs
+    are known, a threshold enters, as a gate and as a feature, as the fraction of inputs that do not leave there.
 
     The first known cost adds the logarithms of the least and of the expected average cost and, behind all gates, that
     of the ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, of every known cost its

@@ -1,6 +1,6 @@
 r"""Prior knowledge of an average cost: the cost of leaving at each exit.
 
-An input leaves a network at the first exit that is sure enough. With :math:`c_k` the cost of leaving at exit :math:`k`
+An input leaves a network at the first confident exit. With :math:`c_k` the cost of leaving at exit :math:`k`
 and :math:`o_k` the share of those inputs reaching exit :math:`k` that go on, the average cost is
 
 .. math::
@@ -142,7 +142,7 @@ def first_exit_costs(costs: Tensor, is_active: Tensor) -> Tensor:
 
 
 def logit_of_share(cost: Tensor, least: Tensor, width: Tensor) -> Tensor:
-    """Return the logit of a cost's share of its range; 0 where the range is a point."""
+    """Return the logit of a cost's position in its range; 0 for a range of zero width."""
     is_point = width <= 0.0
     return squeezed_logit(torch.where(is_point, 0.5, (cost - least) / torch.where(is_point, 1.0, width)))
 

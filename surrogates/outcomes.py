@@ -40,7 +40,7 @@ class OutcomeScaling(Standardize):
     the expected logit, as `CanonicalFeatures` writes them.
 
     Args:
-        bounds: Lower and upper bound of each of the `m` outcomes, `None` where there are none.
+        bounds: Lower and upper bound of each of the `m` outcomes, or `None` for an unbounded one.
         cost_outcomes: Positions of the outcomes whose range is known at every input, in the order of those columns.
     """
 
@@ -63,7 +63,7 @@ class OutcomeScaling(Standardize):
         margin = torch.zeros_like(Y) if Yvar is None else (0.5 * Yvar.sqrt()).clamp_max(0.5)
         inside = torch.minimum(torch.maximum(share, margin), 1.0 - margin)
         latent = torch.where(self._is_bounded, squeezed_logit(inside), share) - expected
-        # What is certain takes no part in the standardisation, unless there is nothing else.
+        # Standardisation ignores exactly known values, unless all values are known exactly.
         values = torch.where(is_certain & ~is_certain.all(dim=-2, keepdim=True), torch.nan, latent)
         if Yvar is not None:
             slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the way back

@@ -35,8 +35,8 @@ class LeftOut:
 
     Args:
         median: `n x m` predictions.
-        lower: Lower end of the 95 % interval of what would be observed, noise included, `n x m`.
-        upper: Its upper end; equal to the lower one where a cost is certain.
+        lower: Lower end of the 95 % prediction interval, including noise, `n x m`.
+        upper: Upper end of the 95 % prediction interval, `n x m`; equal to the lower end for an exactly known cost.
     """
 
     median: Tensor
@@ -102,7 +102,7 @@ def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
 
 
 def quality(observed: Tensor, predicted: LeftOut, outcome: int) -> Quality | None:
-    """Compare observations with predictions of one outcome; `None` where fewer than three are uncertain.
+    """Compare observations with predictions of one outcome; return `None` if fewer than three are uncertain.
 
     Args:
         observed: `n x m` observations in natural units.

@@ -8,10 +8,10 @@ from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 
 
 def exit_columns(space: NetworkSpace, has_calibrations: bool) -> tuple[str, ...]:
-    """Return the names of the columns of a space: rates, thresholds that are no parameters, then calibrations.
+    """Return the column names of a space: exit rates, tuned thresholds, then calibrations.
 
     Args:
-        space: The space of networks.
+        space: The network space.
         has_calibrations: Whether outputs are calibrated.
     """
     *exits, final = space.output_names
@@ -21,5 +21,5 @@ def exit_columns(space: NetworkSpace, has_calibrations: bool) -> tuple[str, ...]
 
 
 def exit_figures(observed: Observation) -> dict[str, float]:
-    """Return exit rates, calibrations and thresholds that are no parameters, by the names of their columns."""
+    """Return exit rates, calibrations and tuned thresholds by column name."""
     return {name: value for name, value in observed.point.exit_figures.items() if name not in observed.parameters}

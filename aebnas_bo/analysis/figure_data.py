@@ -11,21 +11,21 @@ from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation, Trial
 
-NUM_STEEP = 5  # first points of a curve that rise from zero and would flatten everything that follows
+NUM_STEEP = 5  # first points of a curve, which are left out of the axis range because they rise steeply from zero
 
 
 @dataclass(frozen=True)
 class HypervolumeData:
-    """The hypervolume after each of `n` trials.
+    """Hypervolume after each of `n` trials.
 
     Args:
-        alone: That of the trials as proposed, `n`.
-        whole: The same with further settings of their thresholds, `n`.
-        has_settings: Whether there are any.
-        design_end: Where the first design ends on the axis of trials.
-        bottom: Where the axis of the hypervolume begins.
-        top: Where it ends.
-        reference: The reference point, in words.
+        alone: Hypervolume of the proposed operating points, `n`.
+        whole: Hypervolume including further operating points, `n`.
+        has_settings: Whether there are further operating points.
+        design_end: End of the initial design on the axis of trials.
+        bottom: Lower end of the axis of the hypervolume.
+        top: Upper end of that axis.
+        reference: The reference point as text.
     """
 
     alone: tuple[float, ...]
@@ -43,7 +43,7 @@ class HypervolumeData:
 
 
 def hypervolume_data(trials: Sequence[Trial], objectives: Sequence[Objective], design_trials: int) -> HypervolumeData:
-    """Return the curves of a study.
+    """Compute the hypervolume curves of a study.
 
     Args:
         trials: All trials in order.
@@ -69,17 +69,17 @@ def hypervolume_data(trials: Sequence[Trial], objectives: Sequence[Objective], d
 
 @dataclass(frozen=True)
 class FrontData:
-    """Observations and their front over one metric, upwards, and one cost, to the right.
+    """Observations and their front in one metric (vertical axis) and one cost (horizontal axis).
 
     Args:
         up: The metric.
         right: The cost.
-        design: Completed trials of the first design.
-        proposed: Completed trials after it.
+        design: Completed trials of the initial design.
+        proposed: Completed trials after the initial design.
         further: Further operating points of both.
         front: The front in all metrics.
-        line: The front in these two alone, cheapest first.
-        trained: Trained networks, where the cost is average MACs.
+        line: The front in these two metrics, cheapest first.
+        trained: Trained networks, if the cost is average MACs.
     """
 
     up: Objective
@@ -93,19 +93,19 @@ class FrontData:
 
     @property
     def trials(self) -> tuple[Observation, ...]:
-        """All completed trials, as proposed."""
+        """All completed trials at their proposed operating points."""
         return (*self.design, *self.proposed)
 
     def visible(self, otherwise: Sequence[Observation]) -> tuple[float, float]:
         """Return the range of the metric that shows the front, the points near it and trained networks.
 
         Args:
-            otherwise: What it shows where there is no front.
+            otherwise: Observations to show without a front.
         """
         return trained_range(self.trained, *visible_range(self.trials, self.front or otherwise, self.up.name))
 
     def num_below(self, bottom: float) -> int:
-        """Return how many trials lie below a value of the metric."""
+        """Return the number of trials below a value of the metric."""
         return sum(trial.metrics[self.up.name] < bottom for trial in self.trials)
 
 
@@ -118,14 +118,14 @@ def front_data(
     design_trials: int,
     trained: Sequence[TrainedPoint],
 ) -> FrontData:
-    """Sort observations into the groups that a figure shows.
+    """Group observations for a figure.
 
     Args:
         observed: All observations, in order.
-        front: The admissible ones that are not dominated.
+        front: The feasible non-dominated observations.
         objectives: The metrics, accuracy first.
         right: The cost.
-        design_trials: Size of the first design.
+        design_trials: Size of the initial design.
         trained: Trained networks.
     """
     proposed = [one for one in observed if one.index == 0]
@@ -142,19 +142,19 @@ def front_data(
 
 
 def line_of(observed: Sequence[Observation], objectives: Sequence[Objective], cost: Objective) -> list[Observation]:
-    """Return the front in accuracy and one cost, cheapest first, of the observations that meet all limits.
+    """Return the feasible front in accuracy and one cost, cheapest first.
 
     Args:
         observed: All observations.
         objectives: All metrics, accuracy first.
-        cost: The one cost.
+        cost: The cost.
     """
     able = admissible(observed, objectives)
     return [able[position] for position in front_positions([one.metrics for one in able], [objectives[0], cost])]
 
 
 def visible_range(trials: Sequence[Observation], front: Sequence[Observation], metric: str) -> tuple[float, float]:
-    """Return the range of a metric that shows the front and the points near it; much worse points lie below it."""
+    """Return a range of a metric that includes the front and points near it, without much worse points."""
     low = min(trial.metrics[metric] for trial in front)
     high = max(trial.metrics[metric] for trial in front)
     lowest = min(trial.metrics[metric] for trial in (*trials, *front))

@@ -1,14 +1,15 @@
-"""Accuracy of the front corrected for selection: chosen on one half of the validation images, scored on the other.
+"""Accuracy of the front corrected for selection bias: select on one half of the validation images, score on the other.
 
-The search tunes thresholds and picks networks by the same images it reports accuracy on, so the best look better than
-they are. Two corrections need nothing but the exit tables of the validation images, each a mean over `NUM_HALVINGS`
-random halvings with both halves in both parts:
+The search tunes thresholds and selects networks on the images that it reports accuracy on, so accuracies of the best
+are biased upwards. Two corrections use only the exit tables of the validation images. Each is a mean over
+`NUM_HALVINGS` random halvings, with each half in both roles:
 
-* thresholds: a front network is tuned on one half to the average MACs the search found for it, and scored on the other;
-* choice: the front of all observations is picked by accuracy on one half, and scored on the other. Thresholds stay.
+* thresholds: a front network is tuned on one half for its average MACs in the search, and scored on the other;
+* choice: the front of all observations is selected by accuracy on one half, and scored on the other, with fixed
+  thresholds.
 
-Halves are noisier than the whole, so both overstate the optimism of the whole somewhat. Neither corrects the supernet
-or the proposals, which have seen the accuracies of all earlier trials.
+Halves are noisier than the whole, so both overestimate its optimism slightly. Neither corrects for the proposals, which
+depend on the accuracies of all earlier trials, or for the supernet.
 
 Legend: `B` images, `E` outputs.
 """
@@ -44,8 +45,8 @@ class CorrectedPoint:
     """A front network with thresholds tuned on one half of the validation images.
 
     Args:
-        accuracy: Percent of the other half that is right.
-        tuned_accuracy: Percent of the half the thresholds were tuned on.
+        accuracy: Accuracy in percent on the other half.
+        tuned_accuracy: Accuracy in percent on the half that thresholds were tuned on.
         average_macs: Mean MACs in millions on the other half.
     """
 
@@ -59,10 +60,10 @@ class FrontCorrection:
     """The front corrected for selection.
 
     Args:
-        points: Each point of the front by its place.
-        threshold_optimism: Mean over the front of accuracy where thresholds were tuned less accuracy on the other half,
-            in points of percent; `None` without a front.
-        choice_optimism: The same of the front picked on one half; `None` without a front.
+        points: Corrected points of the front by place.
+        threshold_optimism: Mean over the front of the accuracy on the half used for tuning minus that on the other, in
+            percentage points; `None` without a front.
+        choice_optimism: The same difference for a front selected on one half; `None` without a front.
     """
 
     points: Mapping[Place, CorrectedPoint]
@@ -78,8 +79,8 @@ def correct_front(
     Args:
         trials: All trials.
         objectives: The metrics.
-        space: The space of networks.
-        table_of: Returns the table of a network over the validation images, all its exits.
+        space: The network space.
+        table_of: Function from an architecture to its exit table over the validation images, with all its exits.
         seed: Seed of the halvings.
     """
     front = pareto_front(trials, objectives)
@@ -130,7 +131,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
     Args:
         table: The network's table over `B` images, all exits.
         costs: Its MACs.
-        most_macs: Average MACs that the half tuned on stays within.
+        most_macs: Limit of average MACs on the half used for tuning.
         halves: Pairs of the half to tune on and the half to score.
     """
     goal = TuningGoal("max_macs", most_macs)
@@ -152,16 +153,16 @@ def choice_optimism(
     *,
     halves: Halves,
 ) -> float | None:
-    """Return by how many points a front is more accurate on the half it was picked with than on the other half.
+    """Return the accuracy of a front on the half used for its selection minus that on the other, in percentage points.
 
     Args:
-        observed: All observations; their costs are taken as they are.
-        right_answers: Whether an observation answers each image right, `B` booleans.
+        observed: All observations; their costs are kept.
+        right_answers: Function from an observation to the correctness of each image, `B` booleans.
         objectives: The metrics.
-        halves: Pairs of the half to pick by and the half to score.
+        halves: Pairs of the half for selection and the half for scoring.
 
     Returns:
-        The mean over fronts; `None` if no half has one, as limits can bring about.
+        The mean over fronts; `None` if no half has a feasible front.
     """
     right = [100.0 * right_answers(one).double() for one in observed]
     gaps = []
@@ -185,7 +186,7 @@ def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | N
         space: Its space.
 
     Returns:
-        One per exit; `None` of one that tuning switched off, 0 of one at which the network ends.
+        One per exit; `None` for exits that tuning switched off, 0 for an exit at which the network ends.
     """
     active = space.architecture(observed.parameters).active_exits
     return tuple(observed.point.thresholds.get(threshold_name(position)) for position in active)

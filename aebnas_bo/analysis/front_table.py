@@ -1,4 +1,4 @@
-"""The front as a table for a terminal."""
+"""Table of the front for the terminal."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def front_table(
     *,
     trained: Sequence[TrainedPoint] = (),
 ) -> Table:
-    """Return key, objectives, exit rates and thresholds of the front, all of them estimates.
+    """Return a table of the front with key, objectives, exit rates and thresholds, which are estimates.
 
     Args:
-        front: The front, in the order of the rows; at most 30 rows are shown.
+        front: The front in the order of the rows; at most 30 rows are shown.
         objectives: The metrics, in the order of the columns.
-        corrected: Accuracy corrected for selection, by place of the observation; a column behind accuracy.
-        trained: Trained networks; a column behind the estimates where one of them is on the front.
+        corrected: Accuracy corrected for selection by place, for a column after accuracy.
+        trained: Trained networks, for a column after the estimates if one of them is on the front.
     """
     shown = evenly(front, MOST_ROWS)
     note = f", {len(shown)} of them shown" if len(shown) < len(front) else ""
     num_networks = len({one.key for one in front})
-    settings = f" at {len(front)} settings of their thresholds" if num_networks < len(front) else ""
+    settings = f" at {len(front)} operating points" if num_networks < len(front) else ""
     table = Table(
         title=f"Pareto front: {counted(num_networks, 'network')}{settings}{note}, as estimated",
         title_justify="left",
@@ -70,35 +70,35 @@ def front_table(
 
 
 def optimism_text(optimism: Mapping[str, float]) -> str:
-    """Return a sentence that explains corrected accuracies and says how large the optimism of selection is.
+    """Return a note on corrected accuracies and the optimism of selection.
 
     Args:
-        optimism: Points of percent by what was chosen, as `summary.json` has them; empty text without any.
+        optimism: Optimism in percentage points by kind, see `Summary.optimism`; the note is empty if this is empty.
     """
     if "thresholds" not in optimism:
         return ""
     choice = f", of choosing the front {optimism['choice']:+.2f}" if "choice" in optimism else ""
     return (
-        "corrected: thresholds tuned on one half of the validation images for the same average MACs, accuracy on the "
-        f"other half; mean optimism of tuning {optimism['thresholds']:+.2f} points{choice}"
+        "corrected: thresholds tuned for the same average MACs on one half of the validation images, accuracy measured "
+        f"on the other; mean optimism of tuning {optimism['thresholds']:+.2f} points{choice}"
     )
 
 
 def evenly(front: Sequence[Observation], count: int) -> list[Observation]:
-    """Return at most `count` observations of a front, its ends among them, spread evenly over it."""
+    """Return at most `count` observations spread evenly over a front, including its ends."""
     if len(front) <= count:
         return list(front)
     return [front[round(i * (len(front) - 1) / (count - 1))] for i in range(count)]
 
 
 def exit_rates_text(observed: Observation) -> str:
-    """Return the percentage of images leaving at each exit and at the end, a dash for an exit that is off."""
+    """Return the exit rate of each output in percent, with a dash for an exit that is switched off."""
     rates = observed.point.exit_rates.items()
     return " / ".join(f"{100 * rate:.0f}" if _exists(observed, output) else "–" for output, rate in rates)
 
 
 def thresholds_text(observed: Observation) -> str:
-    """Return the threshold of every exit, a dash for one that is off or not run."""
+    """Return the threshold of every exit, with a dash for an exit that is switched off or not run."""
     known = observed.point.thresholds
     names = [f"{output}_threshold" for output in observed.point.exit_rates if output != "final"] or list(known)
     return " / ".join(f"{known[name]:.2f}" if name in known else "–" for name in names)
@@ -110,11 +110,11 @@ def _exists(observed: Observation, output: str) -> bool:
 
 
 def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str:
-    """Return how many observations meet the limits or, if none does, the nearest one and how far it is off.
+    """Return a text on the observations that meet the limits or, if none does, on the nearest one.
 
     Args:
         trials: All trials.
-        objectives: The metrics; empty text if none of them has a limit.
+        objectives: The metrics; the text is empty if none of them has a limit.
     """
     limited = [objective for objective in objectives if objective.limit is not None]
     if not limited:
@@ -122,7 +122,7 @@ def limits_text(trials: Sequence[Trial], objectives: Sequence[Objective]) -> str
     limits = " and ".join(f"{o.name} {'>=' if o.maximize else '<='} {o.limit:g}" for o in limited)
     nearest = nearest_to_admissible(trials, objectives)
     if nearest is None:
-        return f"nothing was measured that could be {limits}"
+        return f"no network was evaluated to meet {limits}"
     missed = misses(nearest.metrics, objectives)
     if not missed:
         observed = observations(trials)

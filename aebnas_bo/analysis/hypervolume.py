@@ -1,4 +1,4 @@
-"""Hypervolume of a set of trials and its curve over a study."""
+"""Hypervolume of a set of trials, and its curve over a study."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aebnas_bo.search.trial import Trial, observations
 
 
 def hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective], has_settings: bool = False) -> float:
-    """Return the hypervolume of the admissible completed trials over the reference point, in natural units.
+    """Return the hypervolume of the feasible completed trials, in natural units.
 
     Args:
         trials: Trials in order.
         objectives: Directions and reference point.
-        has_settings: Whether further settings of the trials' thresholds count.
+        has_settings: Whether to include further operating points.
     """
     curve = hypervolume_curve(trials, objectives, has_settings)
     return curve[-1][1] if curve else 0.0
@@ -30,12 +30,12 @@ def hypervolume_curve(
     """Return the hypervolume after each trial.
 
     Args:
-        trials: Trials in order; one that is not completed, or misses a limit, adds nothing.
+        trials: Trials in order; only completed, feasible trials contribute.
         objectives: Directions and reference point.
-        has_settings: Whether further settings of the trials' thresholds count.
+        has_settings: Whether to include further operating points.
 
     Returns:
-        `(trial number, hypervolume)` per trial; the values never fall.
+        `(trial number, hypervolume)` per trial; the values are non-decreasing.
     """
     reference = reference_to_maximize(objectives)
     front = np.empty((0, len(objectives)))
@@ -59,7 +59,7 @@ def _is_dominated(point: NDArray[np.float64], front: NDArray[np.float64]) -> boo
 
 
 def _volume(points: NDArray[np.float64]) -> float:
-    """Return the volume that points dominate over the origin, by slices along the last objective.
+    """Return the hypervolume of points with the origin as reference point, by slices along the last objective.
 
     Args:
         points: `n x m` positive values; larger is better.

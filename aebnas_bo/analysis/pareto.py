@@ -1,4 +1,4 @@
-"""Non-dominated observations, and observations that meet the limits."""
+"""Non-dominated and feasible observations."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aebnas_bo.search.trial import Observation, Trial, observations
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Observation]:
-    """Return the admissible non-dominated observations, cheapest first: trials at any of their operating points.
+    """Return the feasible non-dominated observations of trials at all operating points, cheapest first.
 
     Args:
         trials: Trials of any status.
-        objectives: The objectives; the front is sorted by the first that is a cost.
+        objectives: The objectives; the front is sorted by the first cost.
 
     Returns:
         Non-dominated observations; of several with equal metrics, the earliest.
@@ -26,7 +26,7 @@ def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> li
 
 
 def front_positions(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
-    """Return which rows of metrics are admissible and not dominated, cheapest first.
+    """Return the indices of feasible non-dominated rows of metrics, cheapest first.
 
     Args:
         metrics: Metrics of `n` observations.
@@ -42,9 +42,9 @@ def front_positions(metrics: Sequence[Mapping[str, float]], objectives: Sequence
 
 
 def non_dominated(points: NDArray[np.float64]) -> list[int]:
-    """Return the rows that no other row dominates, in their order; of equal rows the first.
+    """Return the indices of non-dominated rows in order; of equal rows, only the first.
 
-    BoTorch has such a function, but PyTorch takes seconds to import and `status` has to answer at once.
+    BoTorch has such a function, but importing PyTorch takes seconds, and `status` must be fast.
 
     Args:
         points: `n x m` values; larger is better.
@@ -67,7 +67,7 @@ def admissible(observed: Sequence[Observation], objectives: Sequence[Objective])
 
 
 def nearest_to_admissible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Observation | None:
-    """Return the observation that misses the limits by least, the cheapest of several; `None` if there is none."""
+    """Return the observation with the smallest constraint violation, the cheapest of several; `None` if none exists."""
     cost = _first_cost(objectives)
     return min(
         observations(trials),

@@ -1,4 +1,4 @@
-"""Figures of a run folder, drawn without changing matplotlib's global state."""
+"""Matplotlib figures of a run folder; matplotlib's global state is not changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRONT = "#c8102e"
 DESIGN = "#9aa5b1"
 SHADE = "#f4d7dc"
 WIDTH_INCHES, HEIGHT_INCHES, DPI = 8.0, 5.0, 200
-LOG_SPAN = 10.0  # axes that span more than this factor are logarithmic
+LOG_SPAN = 10.0  # axes with a larger ratio of their ends are logarithmic
 LABELS = {"accuracy": "Accuracy", "average_macs": "Average MACs per image", "latency_ms": "Average latency per image"}
 UNITS = {"M": "millions"}
 TRAINED_STYLES: Mapping[TrainingKind, tuple[str, str, str]] = {  # colour, symbol in matplotlib and in plotly
@@ -36,13 +36,13 @@ TRAINED_STYLES: Mapping[TrainingKind, tuple[str, str, str]] = {  # colour, symbo
 def plot_hypervolume(
     path: Path, trials: Sequence[Trial], objectives: Sequence[Objective], *, design_trials: int
 ) -> None:
-    """Draw the hypervolume after each trial.
+    """Plot the hypervolume after each trial.
 
     Args:
         path: PNG file to write.
         trials: All trials in order.
         objectives: Directions and reference point.
-        design_trials: Size of the space-filling design, marked in the figure.
+        design_trials: Size of the initial design, which is marked.
     """
     figure, [axes] = _figure()
     data = hypervolume_data(trials, objectives, design_trials)
@@ -52,12 +52,12 @@ def plot_hypervolume(
     else:
         axes.axvspan(0, data.design_end, color="#eef1f4", zorder=0)
         axes.annotate(
-            "first design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
+            "initial design", (0, 1), (5, -5), xycoords="axes fraction", textcoords="offset points",
             ha="left", va="top", fontsize=9, color="#66717d",
         )  # fmt: skip
         if data.has_settings:
             axes.plot(numbers, data.alone, color=DESIGN, linewidth=1.6, drawstyle="steps-post", label="as proposed")
-        label = "with further thresholds of the same networks" if data.has_settings else None
+        label = "with further operating points" if data.has_settings else None
         axes.plot(numbers, values, color=FRONT, linewidth=2, drawstyle="steps-post", label=label)
         axes.plot(numbers[-1], values[-1], "o", color=FRONT, markersize=6)
         axes.annotate(
@@ -86,16 +86,16 @@ def plot_pareto_front(
     design_trials: int,
     trained: Sequence[TrainedPoint] = (),
 ) -> None:
-    """Draw all trials and their front: accuracy upwards, a cost to the right, side by side where there are several.
+    """Plot accuracy against each cost for all trials and their front, with one panel per cost.
 
-    With several costs, the line in each panel is the front of accuracy and that cost alone.
+    The line in each panel is the front in accuracy and that cost only.
 
     Args:
         path: PNG file to write.
         trials: All trials in order.
         objectives: The objectives, accuracy first.
-        design_trials: Size of the space-filling design, drawn in another colour.
-        trained: Trained networks, drawn beside the estimates over average MACs.
+        design_trials: Size of the initial design, which has another colour.
+        trained: Trained networks, drawn in the panel of average MACs.
     """
     vertical, *costs = objectives
     figure, panels = _figure(len(costs))
@@ -111,7 +111,7 @@ def plot_pareto_front(
             if front:
                 _draw_front(axes, data)
             else:
-                _say(axes, "no admissible network yet")
+                _say(axes, "no feasible network yet")
             _draw_trained(axes, data.trained)
             _zoom(axes, data)
         axes.set_xlabel(axis_label(horizontal))
@@ -133,7 +133,7 @@ def plot_pareto_front(
 
 
 def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
-    """Draw trained networks over average MACs; those of short trainings are hollow, and small on the earlier rungs."""
+    """Draw trained networks over average MACs; short trainings have hollow symbols, smaller ones for earlier rungs."""
     longest = max((point.epochs for point in trained if point.kind == "short"), default=0)
     for training, points in by_training(trained).items():
         colour, symbol, _ = TRAINED_STYLES[points[0].kind]
@@ -149,7 +149,7 @@ def _draw_trials(figure: Figure | None, axes: Axes, data: FrontData) -> None:
     up, right, model = data.up.name, data.right.name, data.proposed
     axes.scatter(
         [t.metrics[right] for t in data.design], [t.metrics[up] for t in data.design],
-        s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="first design", zorder=2,
+        s=16, facecolors="none", edgecolors=DESIGN, linewidths=1, label="initial design", zorder=2,
     )  # fmt: skip
     if model:
         points = axes.scatter(
@@ -181,11 +181,11 @@ def _draw_front(axes: Axes, data: FrontData) -> None:
 
 
 def _zoom(axes: Axes, data: FrontData) -> None:
-    """Show the front, the points near it and trained networks; say how many trials lie outside."""
+    """Set the range to the front, the points near it and trained networks, and note the number of hidden trials."""
     drawn = (*data.trials, *data.front)
     x = [*(trial.metrics[data.right.name] for trial in drawn), *(point.average_macs for point in data.trained)]
     bottom, high = data.visible(data.trials)
-    height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a single trial still needs some room
+    height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a positive height even for a single trial
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
     if needs_logarithm(x):
         axes.set_xscale("log")
@@ -204,7 +204,7 @@ def _zoom(axes: Axes, data: FrontData) -> None:
 
 
 def needs_logarithm(values: Sequence[float]) -> bool:
-    """Return whether values span so wide a range that their axis should be logarithmic."""
+    """Return whether the range of values is so wide that their axis should be logarithmic."""
     return min(values) > 0 and max(values) / min(values) > LOG_SPAN
 
 
@@ -237,11 +237,11 @@ def _say(axes: Axes, text: str) -> None:
 
 
 def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG file whole or not at all.
+    """Write a figure as a PNG file atomically.
 
     Args:
         path: The file.
-        figure: What it shows, at its own resolution.
+        figure: The figure.
     """
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

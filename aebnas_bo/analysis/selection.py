@@ -1,4 +1,4 @@
-"""Choosing one network of a study, by words such as `knee` or `macs<=0.05`."""
+"""Selection of one network of a study, by texts such as `knee` or `macs<=0.05`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked for.
+    """Selection of a network.
 
     Args:
-        kind: `knee`: the point of the front that lies furthest beyond the line between its ends, metrics scaled to the
-            ends (Das 1999) and several costs averaged; `best-accuracy`; `macs`: the most accurate within `value`
-            million average MACs; `latency`: within `value` milliseconds; `accuracy`: the least MACs of at least `value`
-            percent; `key`: the network of this key, at the most accurate setting of its thresholds.
+        kind: `knee`: the point of the front farthest beyond the line between its ends, with metrics scaled to the ends
+            (Das 1999) and several costs averaged; `best-accuracy`; `macs`: the most accurate network within `value`
+            million average MACs; `latency`: the most accurate within `value` milliseconds; `accuracy`: the one with the
+            fewest MACs and at least `value` percent; `key`: the network with this key at its most accurate operating
+            point.
         value: Limit of `macs`, `latency` and `accuracy`.
         key: Key, or its first digits.
     """
@@ -49,13 +50,13 @@ class Selection:
 
 
 def parse_selection(text: str) -> Selection:
-    """Read a selection.
+    """Parse a selection.
 
     Args:
-        text: `knee`, `best-accuracy`, `macs<=X`, `latency<=X`, `accuracy>=Y` or a key (four digits or more of it).
+        text: `knee`, `best-accuracy`, `macs<=X`, `latency<=X`, `accuracy>=Y` or a key (at least its first four digits).
 
     Raises:
-        UsageError: If it is anything else, or a limit that is no number above 0 or more than 100 percent.
+        UsageError: If the text is invalid, or the limit is not a positive number or is above 100 percent.
     """
     words = text.strip().lower()
     if words == "knee":
@@ -70,11 +71,11 @@ def parse_selection(text: str) -> Selection:
 
 
 def parse_limit(text: str, flag: str) -> Selection | None:
-    """Read a limit; `None` if it is none.
+    """Parse a limit; return `None` if the text is not a limit.
 
     Args:
         text: `macs<=X`, `latency<=X` or `accuracy>=Y`.
-        flag: The option that it was given by, for messages.
+        flag: The command line option, for messages.
 
     Raises:
         UsageError: If it is more than 100 percent, or a cost that is not finite and above 0.
@@ -85,7 +86,7 @@ def parse_limit(text: str, flag: str) -> Selection | None:
     kind, value = cast(SelectionKind, limit[1] or limit[2]), float(limit[3])
     option = f"{flag} {text[:LONGEST]}"
     if kind == "accuracy" and value > MOST_PERCENT:
-        raise UsageError(f"{option}: is in percent; expected {MOST_PERCENT:g} at most")
+        raise UsageError(f"{option}: expected a percentage of at most {MOST_PERCENT:g}")
     if kind != "accuracy" and not 0.0 < value < math.inf:
         raise UsageError(f"{option}: expected a finite number above 0")
     return Selection(kind, value)
@@ -107,17 +108,17 @@ def parse_tuned_limit(text: str) -> Selection:
 
 
 def preference(accuracy: float, average_macs: float) -> tuple[float, float]:
-    """Return the sort key of networks, the best highest: accuracy, then fewer MACs."""
+    """Return a sort key of networks that is larger for better ones: accuracy, then fewer MACs."""
     return accuracy, -average_macs
 
 
 def within_budget(found: Sequence[T], budget: float, *, figures: Callable[[T], tuple[float, float]]) -> T:
-    """Return the best network whose average MACs are within a budget; without one, the cheapest of all.
+    """Return the best network within a budget of average MACs or, if there is none, the cheapest network.
 
     Args:
-        found: The networks, one at least.
+        found: The networks, at least one.
         budget: Average MACs in millions.
-        figures: Gives accuracy and average MACs in millions of a network.
+        figures: Function from a network to its accuracy and its average MACs in millions.
     """
     within = [one for one in found if figures(one)[1] <= budget]
     if not within:
@@ -126,7 +127,7 @@ def within_budget(found: Sequence[T], budget: float, *, figures: Callable[[T], t
 
 
 def some_observations(trials: Sequence[Trial]) -> list[Observation]:
-    """Return all observations, of which there must be some.
+    """Return all observations and check that there is at least one.
 
     Args:
         trials: All trials.
@@ -136,12 +137,12 @@ def some_observations(trials: Sequence[Trial]) -> list[Observation]:
     """
     observed = observations(trials)
     if not observed:
-        raise UsageError("no trial was completed; there is nothing to choose from")
+        raise UsageError("no trial was completed, so there is no network to select")
     return observed
 
 
 def figures_of(observed: Observation) -> tuple[float, float]:
-    """Return accuracy in percent and millions of average MACs of an observation, as `within_budget` compares them."""
+    """Return accuracy in percent and average MACs in millions of an observation, for `within_budget`."""
     return observed.metrics["accuracy"], observed.metrics["average_macs"]
 
 
@@ -150,11 +151,12 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
 
     Args:
         trials: All trials.
-        objectives: The metrics; those of the limits of a search are respected by all but `key`.
-        selection: What is asked for.
+        objectives: The metrics; all selections except `key` respect their limits.
+        selection: The selection.
 
     Raises:
-        UsageError: If nothing was completed or is admissible, or nothing meets the selection; says what is nearest.
+        UsageError: If no trial is completed or feasible, or no network meets the selection; the message names the
+            nearest one.
     """
     observed = some_observations(trials)
     if selection.kind == "key":
@@ -169,7 +171,7 @@ def select(trials: Sequence[Trial], objectives: Sequence[Objective], selection: 
     if selection.kind in COSTS:
         cost = COSTS[selection.kind]
         if cost not in front[0].metrics:
-            raise UsageError(f"--select {selection}: {cost} is no objective of this search")
+            raise UsageError(f"--select {selection}: {cost} is not an objective of this search")
         within = [one for one in front if one.metrics[cost] <= selection.value]
         cheapest = min(front, key=lambda one: one.metrics[cost])
         return _best(within, _most_accurate, selection=selection, nearest=cheapest, name="the cheapest")
@@ -224,5 +226,5 @@ def _of_key(observed: Sequence[Observation], key: str) -> Observation:
     if not keys:
         raise UsageError(f"--select {key}: no evaluated network has this key; trials.csv of the run lists them all")
     if len(keys) > 1:
-        raise UsageError(f"--select {key}: this is the beginning of {', '.join(keys)}; give more digits")
+        raise UsageError(f"--select {key}: is ambiguous: {', '.join(keys)}; give more digits")
     return max(found, key=_most_accurate)

@@ -1,4 +1,4 @@
-"""Whether a run holds what a command selects; answered from its trials alone, before PyTorch is imported."""
+"""Selection of a network in a stored run, without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aebnas_bo.storage.run_folder import RunFolder
 
 
 def stored_choice(folder: RunFolder, selection: Selection) -> Observation:
-    """Return what a selection means in a stored run.
+    """Return the observation that a selection refers to in a stored run.
 
     Args:
         folder: The run folder.
-        selection: Which network.
+        selection: The selection.
 
     Raises:
-        UsageError: If the folder holds no study, or nothing meets the selection.
+        UsageError: If the folder holds no study, or no network meets the selection.
         CorruptStateError: If the study cannot be read.
     """
     folder.require_study()

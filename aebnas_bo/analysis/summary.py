@@ -41,26 +41,26 @@ class Summary:
         seed: Its seed.
         is_finished: Whether the budget is spent.
         trials: Trials by status.
-        fallbacks: Trials whose first proposal failed, by what took its place: second attempt, surrogates not fitted,
-            drawn at random.
-        reference_point: Reference of the hypervolume, in natural units.
+        fallbacks: Trials whose first proposal failed, by fallback: second attempt, surrogates not fitted, drawn at
+            random.
+        reference_point: Reference point of the hypervolume, in natural units.
         limits: Limits of the metrics that have one.
-        nearest_to_limits: Where no observation meets them, the one that misses them by least, with its `misses` in
-            natural units; null otherwise.
-        hypervolume: Final hypervolume of the trials as proposed.
-        hypervolume_with_settings: The same with the further settings of their thresholds.
+        nearest_to_limits: If no observation is feasible, the one with the smallest constraint violation, with its
+            `misses` in natural units; null otherwise.
+        hypervolume: Final hypervolume of the proposed operating points.
+        hypervolume_with_settings: Final hypervolume including further operating points.
         front: Trial, setting, key, metrics, exit rates and parameters of every point on the front.
         seconds: Seconds of this call by phase; `generation_median` and `evaluation_median` per trial of the study.
         peak_memory_mb: Largest resident size of the process.
-        supernet: Where the supernet came from.
-        data: Name, hash and sizes of the splits; per split the most frequent class and the accuracy of always answering
-            it, in percent, and chance accuracy.
-        device: Where networks ran.
-        versions: Versions of what matters.
-        optimism: Points of percent by which accuracy on the half of the validation images that something was chosen by
-            exceeds accuracy on the other half, means over the front: `thresholds`, `choice` of the networks.
-        plain_tau: Kendall's tau between MACs and estimated accuracy of the search's plain networks; null where there
-            are fewer than five.
+        supernet: Source of the supernet.
+        data: Name, hash and sizes of the splits, chance accuracy, and for each split the most frequent class with the
+            accuracy of always predicting it, in percent.
+        device: Device that networks ran on.
+        versions: Versions of the packages that results depend on.
+        optimism: Accuracy on the half of the validation images used for selection minus that on the other half, in
+            percentage points, averaged over the front: for `thresholds` and for the `choice` of networks.
+        plain_tau: Kendall's tau between MACs and estimated accuracy of the search's plain networks; null for fewer than
+            five.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Args:
-        trials: All its trials.
+        trials: All trials.
         objectives: The metrics, accuracy first.
-        correction: The front at corrected estimates; `None` leaves it out.
+        correction: The front corrected for selection, if computed.
         plain_tau: Kendall's tau between MACs and estimated accuracy of its plain networks, if known.
     """
 
@@ -155,7 +155,7 @@ def write_summary(
 
 
 def read_summary(path: Path) -> Summary:
-    """Read what `write_summary` wrote.
+    """Read a summary written by `write_summary`.
 
     Raises:
         CorruptStateError: If it is damaged or of another version.
@@ -235,7 +235,7 @@ def _nearest_row(trials: Sequence[Trial], objectives: Sequence[Objective]) -> di
 
 def peak_memory_mb() -> float:
     """Return the largest resident size of this process so far, in megabytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 

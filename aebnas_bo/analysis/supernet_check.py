@@ -1,7 +1,7 @@
-"""Whether a supernet is trained enough to rank: its estimates of plain networks should grow with their size.
+"""Check of a supernet: its estimates of plain networks should increase with their size.
 
-A plain network trained alone is more accurate the wider it is, up to sizes that a search has no use for. Where the
-estimates of a ladder of plain networks do not follow, those of other networks tell as little.
+The accuracy of separately trained plain networks increases with their width, up to sizes beyond those of a search. If
+the estimates of plain networks do not, the supernet is unlikely to rank other networks correctly.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
         return None
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in seen]
     tau = float(stats.kendalltau(macs, [best[one.key] for one in seen]).statistic)
-    return 0.0 if math.isnan(tau) else tau  # undefined where all estimates are equal
+    return 0.0 if math.isnan(tau) else tau  # undefined if all estimates are equal
 
 
 def supernet_warning(tau: float | None) -> str:
-    """Return a warning about a supernet whose estimates do not rank networks; empty for one whose estimates do.
+    """Return a warning about a supernet whose estimates do not rank networks; empty if they do.
 
     Args:
-        tau: As `plain_tau` gives it.
+        tau: Result of `plain_tau`.
     """
     if tau is None or tau >= TOO_LITTLE:
         return ""
     return (
-        f"warning: the estimates of plain networks do not grow with their size (Kendall tau {tau:.2f}), so those of "
-        "other networks tell as little; train the supernet longer (supernet.epochs, or --time-budget), or choose by "
-        "short trainings (aebnas-bo train --shortlist 8)"
+        f"warning: the estimates of plain networks do not increase with their size (Kendall tau {tau:.2f}), so the "
+        "supernet may not rank other networks either; train it longer (supernet.epochs, or --time-budget), or select "
+        "by short trainings (aebnas-bo train --shortlist 8)"
     )

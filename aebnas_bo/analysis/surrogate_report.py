@@ -1,4 +1,4 @@
-"""Leave-one-network-out quality of the surrogates and their length-scales: the content of `surrogate.csv`."""
+"""Leave-one-network-out quality and length-scales of the surrogates, for `surrogate.csv`."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ MOST_FURTHER = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """One observation and the surrogate's prediction without any observation of its network.
+    """Observation with the surrogate's prediction from all other networks.
 
     Args:
         observed: The observation.
         predicted: Median of the prediction, in natural units.
-        lower: Lower end of the 95 % interval of what would be observed.
-        upper: Its upper end.
+        lower: Lower end of the 95 % prediction interval.
+        upper: Upper end of the 95 % prediction interval.
     """
 
     observed: Observation
@@ -57,11 +57,11 @@ class SurrogateReport:
 
     Args:
         metric: Name of the metric.
-        quality: How well it predicts networks that were left out; `None` where too few predictions are uncertain.
-        lengthscales: Length-scale of each group of features, which are in [-1, 1] but for logarithms of costs: the
-            shorter, the more it matters.
-        predictions: Every trial as proposed and, evenly spread, up to `MOST_FURTHER` of their further operating points,
-            each predicted from all other networks.
+        quality: Quality of leave-one-network-out predictions; `None` if too few predictions are uncertain.
+        lengthscales: Length-scale of each group of features, which are in [-1, 1] except for logarithms of costs.
+            Groups with shorter length-scales are more relevant.
+        predictions: Predictions of every proposed operating point and of up to `MOST_FURTHER` evenly spread further
+            ones, each from all other networks.
     """
 
     metric: str
@@ -114,25 +114,25 @@ def surrogate_reports(
 
     Args:
         trials: All trials.
-        space: What is searched.
+        space: The search space.
         objectives: The metrics.
-        known_costs: What is known of costs at every point.
+        known_costs: Costs that can be computed for every point.
 
     Returns:
-        One report per metric; none while fewer than 8 networks are known or if no fit succeeds.
+        One report per metric; empty for fewer than 8 networks, or if no fit succeeds.
     """
     observed = _fitted(observations(trials))
     if len({one.key for one in observed}) < FEWEST_TRIALS:
         return ()
     try:
         return _reports(observed, space, objectives, known_costs=known_costs)
-    except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical trouble must not end a run
+    except (ModelFittingError, RuntimeError, ValueError) as error:  # numerical problems must not end a run
         logger.warning("no surrogate report: %s", error)
         return ()
 
 
 def _fitted(observed: Sequence[Observation]) -> list[Observation]:
-    """Return the observations that surrogates are fitted to, in order."""
+    """Return the observations to fit surrogates to, in order."""
     further = [position for position, one in enumerate(observed) if one.index > 0]
     kept = further
     if len(further) > MOST_FURTHER:

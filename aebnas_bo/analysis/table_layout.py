@@ -1,4 +1,4 @@
-"""Tables that fit their terminal: headings wrap, and columns that have no room go into further tables below."""
+"""Layout of tables for narrow terminals: headings wrap, and surplus columns move to further tables below."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LONGEST_WORD = 24  # columns of a word that is not folded
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table so that no figure is cut.
+    """Print a table without truncating numbers.
 
     Where it is too wide, its headings are wrapped between words. Where that is not enough, columns go into further
     tables below, each beginning with the first column. Columns that may be folded (`overflow="fold"`) are, between
     words where these are no longer than `LONGEST_WORD`.
 
     Args:
-        console: Where to.
+        console: Console to print to.
         table: The table; cells are texts.
     """
     if console.measure(table, options=console.options.update(width=WIDE)).maximum <= console.width:
@@ -48,7 +48,7 @@ def _part(table: Table, columns: Sequence[Column], widths: Sequence[int]) -> Tab
 
 
 def _frame(table: Table, count: int) -> int:
-    """Return the columns of the terminal that lines and padding of a table take."""
+    """Return the width of a table's lines and padding in terminal columns."""
     return count * (table.padding[1] + table.padding[3]) + (count + 1 if table.box is not None else 0)
 
 
@@ -66,7 +66,7 @@ def _groups(table: Table, width: int) -> list[list[Column]]:
 
 
 def _widths(columns: Sequence[Column], room: int) -> list[int]:
-    """Share the room: what the columns need, and the rest to headings and folded cells that want more."""
+    """Distribute the width: minimum widths first, the rest to wrapped headings and folded cells."""
     widths = [_least(column) for column in columns]
     left = room - sum(widths)
     for at, column in enumerate(columns):

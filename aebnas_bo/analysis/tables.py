@@ -1,4 +1,4 @@
-"""The CSV files of a run folder."""
+"""CSV files of a run folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_tables(
     """Write `trials.csv`, `settings.csv` (all operating points), `pareto_front.csv` and `hypervolume.csv`.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         trials: All trials in order.
         objectives: The metrics, in the order of their columns.
         parameter_names: Columns of parameters.
-        exit_names: Columns of exit rates and the like, as `exit_columns` names them.
-        corrected: Points of the front corrected for selection; two more columns of `pareto_front.csv`.
+        exit_names: Columns of exit rates, thresholds and calibrations, see `exit_columns`.
+        corrected: Points of the front corrected for selection, for two more columns of `pareto_front.csv`.
     """
     header = ["trial", "key", "status", "reason"]
     for objective in objectives:
@@ -74,7 +74,7 @@ def write_tables(
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file whole or not at all; floats keep all their digits, missing values stay empty."""
+    """Write a CSV file atomically; floats keep all digits, missing values are empty."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

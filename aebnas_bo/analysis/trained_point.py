@@ -1,4 +1,4 @@
-"""Figures of a trained network, shown next to the search's estimates of it."""
+"""Figures of a trained network, for comparison with its estimates."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TRAININGS: dict[TrainingKind, str] = {
 
 @dataclass(frozen=True)
 class TrainedPoint:
-    """A trained network on the validation images, at the thresholds tuned for one goal.
+    """Trained network on the validation images, with thresholds tuned for one goal.
 
     Args:
         key: Key of the architecture.
-        kind: Trained for a short list or to the end; or a plain network, which is none of the search.
-        epochs: Epochs it was trained for.
+        kind: Short training for a short list, full training, or plain network.
+        epochs: Epochs of the training.
         accuracy: Accuracy in percent.
         average_macs: Average MACs in millions.
-        name: What it is, for a reader.
+        name: Display name.
     """
 
     key: str
@@ -38,12 +38,12 @@ class TrainedPoint:
 
     @property
     def training(self) -> str:
-        """How the network was trained, in words."""
+        """Kind and length of the training as text."""
         return f"{TRAININGS[self.kind]}, {counted(self.epochs, 'epoch')}"
 
 
 def by_training(points: Sequence[TrainedPoint]) -> dict[str, list[TrainedPoint]]:
-    """Return trained networks by how they were trained: short trainings first, plain networks last, by epochs."""
+    """Group trained networks by kind and epochs: short trainings first, plain networks last."""
     kinds = list(TRAININGS)
     found: dict[str, list[TrainedPoint]] = {}
     for point in sorted(points, key=lambda one: (kinds.index(one.kind), one.epochs)):
@@ -52,7 +52,7 @@ def by_training(points: Sequence[TrainedPoint]) -> dict[str, list[TrainedPoint]]
 
 
 def trained_range(points: Sequence[TrainedPoint], low: float, high: float) -> tuple[float, float]:
-    """Return a range of accuracies that includes networks trained to the end; a short training may lie below.
+    """Return a range of accuracies that includes fully trained networks; short trainings may lie below it.
 
     Args:
         points: All trained networks.
@@ -64,7 +64,7 @@ def trained_range(points: Sequence[TrainedPoint], low: float, high: float) -> tu
 
 
 def nearest_trained(points: Sequence[TrainedPoint], key: str, average_macs: float) -> TrainedPoint | None:
-    """Return the training of a network to show beside an estimate: to the end, then longest, then nearest in MACs.
+    """Return the training of a network to compare with an estimate: full first, then longest, then nearest in MACs.
 
     Args:
         points: All trained networks.

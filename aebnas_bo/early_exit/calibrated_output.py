@@ -1,4 +1,4 @@
-"""How an output of a network was calibrated: three numbers that trials store, read without PyTorch."""
+"""Calibration of an output, as stored with trials; does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Calibration:
-    """How one output was calibrated.
+    """Calibration of one output.
 
     Args:
         temperature: Divisor of its logits.
-        error_before: Expected calibration error of its probabilities as they are, in percent.
-        error_after: The same once its logits are divided; both on images that the temperature was not fitted to.
+        error_before: Expected calibration error in percent before temperature scaling.
+        error_after: Expected calibration error in percent after it; both on images not used to fit the temperature.
     """
 
     temperature: float

@@ -19,20 +19,20 @@ from torch import Tensor
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.settings import ConfidenceName
 
-MOST = 20.0  # a temperature lies between its inverse and it
+MOST = 20.0  # temperatures lie in [1 / MOST, MOST]
 NUM_BINS = 15  # as in Guo et al.
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, name: ConfidenceName, num_classes: int) -> float:
-    """Return the temperature that maximises the likelihood of held-out labels; 1 where all answers are right.
+    """Return the temperature that maximises the likelihood of held-out labels; 1 if all predictions are correct.
 
-    Without a wrong answer no certainty is too great, and a temperature near 0 would leave nothing to tell images apart.
+    Without wrong predictions the likelihood has its maximum near temperature 0, where all confidences are equal.
 
     Args:
-        logits: `B x K`, or `B x (K + 1)` with a learned confidence's logit behind them.
-        labels: The right classes, `B`.
-        name: Confidence measure; of a learned one, what is likeliest is whether the answer is right.
-        num_classes: `K`.
+        logits: `B x K`, or `B x (K + 1)` with the logit of a learned confidence as the last column.
+        labels: The true classes, `B`.
+        name: Confidence measure; for a learned one, the likelihood is that of correctness instead of labels.
+        num_classes: Number of classes, `K`.
     """
     logits = logits.double()
     if bool((logits[:, :num_classes].argmax(dim=-1) == labels).all()):
@@ -54,11 +54,10 @@ def calibration_error(logits: Tensor, labels: Tensor, *, name: ConfidenceName, n
     """Return the expected calibration error in percent: the mean distance of confidence and accuracy over bins.
 
     Args:
-        logits: As for `fit_temperature`.
-        labels: The right classes, `B`.
-        name: Confidence measure; a learned one is itself a probability, for any other the largest softmax probability
-            is looked at.
-        num_classes: `K`.
+        logits: See `fit_temperature`.
+        labels: The true classes, `B`.
+        name: Confidence measure; `learned` uses the learned confidence, all others the largest softmax probability.
+        num_classes: Number of classes, `K`.
     """
     has_own = name == "learned" and logits.shape[-1] > num_classes
     sure = confidence(logits.double(), "learned" if has_own else "max_softmax", num_classes)

@@ -1,9 +1,9 @@
-"""Probability that each output is right, estimated from confidences; thresholds are tuned by it where images are few.
+"""Probability that each output is correct, estimated from confidences, to tune thresholds on few images.
 
-The accuracy of a setting of the thresholds, counted over a few hundred images, jumps by whole images, and the best of
-many counts is partly luck. The expected accuracy varies less: a logistic regression of right and wrong on the logits of
-the confidences of the output and of all exits before it (after Platt 1999, with his targets, which keep a little doubt
-where all images are right). The exits before it matter, since images that come late are the hard ones.
+The accuracy at given thresholds on a few hundred images is a noisy count, and the best of many counts is partly luck.
+The expected accuracy varies less. It comes from a logistic regression of correctness on the logits of the confidences
+of the output and of all earlier exits, with the smoothed targets of Platt (1999). Earlier exits are included because
+late images are the hard ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import Tensor
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, tune_thresholds
 
-MARGIN = 1e-3  # confidences are kept so far from 0 and 1
-REGULARIZATION = 10.0  # C of scikit-learn: weak
+MARGIN = 1e-3  # confidences are clamped to [MARGIN, 1 - MARGIN]
+REGULARIZATION = 10.0  # scikit-learn's C: weak regularisation
 
 
 def with_chances(table: ExitTable) -> ExitTable:
-    """Return a table with the probability that each of its `E` outputs is right for each of its `B` images.
+    """Return a table with the probability that each of its `E` outputs is correct for each of its `B` images.
 
     Args:
         table: The table.
@@ -39,28 +39,28 @@ def with_chances(table: ExitTable) -> ExitTable:
 def tune_by_chances(
     table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], goal: TuningGoal
 ) -> TunedThresholds:
-    """Return the best thresholds for a goal, by expected accuracy; an accuracy that is asked for is counted.
+    """Tune thresholds for a goal by expected accuracy; a minimum accuracy refers to counted accuracy.
 
     Args:
         table: The network's table over `B` images.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
-        goal: What counts.
+        goal: The tuning goal.
     """
     judged = table if goal.kind == "min_accuracy" else with_chances(table)
     return tune_thresholds(judged, backbone=backbone, branches=branches, goal=goal)
 
 
 def _chances(logits: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> Tensor:
-    """Return the probability that one output is right, `B`.
+    """Return the probability that one output is correct, `B`.
 
     Args:
-        logits: Logits of the confidences of this output and those before it, `B x k`.
-        is_right: Whether it is right, `B`.
+        logits: Logits of the confidences of this output and earlier ones, `B x k`.
+        is_right: Whether it is correct, `B`.
     """
     num_right, num_wrong = is_right.sum(), (~is_right).sum()
     targets = np.where(is_right, (num_right + 1.0) / (num_right + 2.0), 1.0 / (num_wrong + 2.0))
-    both = np.concatenate([logits, logits])  # every image counts as right by its target and as wrong by the rest
+    both = np.concatenate([logits, logits])  # weights: the target for correct, 1 - target for wrong
     classes = np.repeat([1, 0], len(targets))
     model = LogisticRegression(C=REGULARIZATION).fit(both, classes, np.concatenate([targets, 1.0 - targets]))
     return torch.from_numpy(model.predict_proba(logits)[:, 1])

@@ -14,12 +14,12 @@ def confidence(logits: Tensor, name: ConfidenceName, num_classes: int) -> Tensor
     """Return the confidence of each prediction.
 
     Args:
-        logits: `... x K` scores, or `... x (K + 1)` with a learned confidence's logit behind them.
+        logits: `... x K`, or `... x (K + 1)` with the logit of a learned confidence as the last column.
         name: `score_margin` is the largest minus the second largest softmax probability (AEBNAS, EDANAS);
-            `max_softmax` the largest; `negative_entropy` 1 less the softmax's entropy as a share of the greatest
-            possible (BranchyNet); `learned` the sigmoid of a logit of its own (NACHOS), and 1 where there is none, at
-            the final classifier.
-        num_classes: `K`.
+            `max_softmax` the largest softmax probability; `negative_entropy` 1 minus the normalised entropy of the
+            softmax (BranchyNet); `learned` the sigmoid of a separate logit (NACHOS), or 1 at the final classifier,
+            which has none.
+        num_classes: Number of classes, `K`.
 
     Returns:
         `...` values in [0, 1].

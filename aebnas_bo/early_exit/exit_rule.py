@@ -1,4 +1,4 @@
-"""The exit that each image takes, and the resulting accuracy, exit rates and average MACs.
+"""Exit rule: the exit of each image, and the resulting accuracy, exit rates and average MACs.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -17,20 +17,20 @@ from aebnas_bo.errors import AebnasError
 
 
 class ExitTableError(AebnasError, ValueError):
-    """A table or its thresholds have the wrong shape."""
+    """Raised if a table or its thresholds have a wrong shape."""
 
 
 @dataclass(frozen=True)
 class ExitTable:
-    """Confidences, right answers and costs of a network's outputs, from one forward pass over `B` images.
+    """Confidence, correctness and cost of a network's outputs, from one forward pass over `B` images.
 
     Args:
         confidence: `E x B` confidences in [0, 1].
         is_correct: `E x B` booleans, whether each output's prediction is right.
-        macs: Cost of leaving at each output, `E` integers, earlier active branches included.
-        rule: What thresholds are held against.
-        chance: `E x B` probabilities that each output is right, judged by confidences (`chances.with_chances`). Where
-            they are given, thresholds are tuned on them and not on `is_correct`.
+        macs: MACs of leaving at each output, `E` integers, including earlier active branches.
+        rule: Exit rule, which determines the value compared with thresholds.
+        chance: `E x B` probabilities that each output is correct (`chances.with_chances`). If given, thresholds are
+            tuned on them instead of `is_correct`.
     """
 
     confidence: Tensor
@@ -55,7 +55,7 @@ class ExitTable:
 
     @property
     def worth(self) -> Tensor:
-        """Weight of an image at each output when thresholds are tuned, `E x B` in [0, 1]."""
+        """Value of an image at each output for threshold tuning, `E x B` in [0, 1]."""
         return self.is_correct if self.chance is None else self.chance
 
     @cached_property
@@ -77,7 +77,7 @@ class ExitOutcome:
         accuracy_sem: Its binomial standard error, in percent.
         average_macs: Mean MACs per image.
         average_macs_sem: Its standard error over images.
-        exit_rates: Share of images leaving at each of the `E` outputs.
+        exit_rates: Fraction of images that leave at each of the `E` outputs.
     """
 
     accuracy: float
@@ -88,39 +88,39 @@ class ExitOutcome:
 
 
 def next_certainty(confidence: Tensor, doubt: Tensor, rule: ExitRule) -> tuple[Tensor, Tensor]:
-    """Return the value that is compared with the threshold of the next output.
+    """Compute the value to compare with the threshold of the next output.
 
-    By the rule `each` it is the output's own confidence (AEBNAS, EDANAS); by `cumulative` 1 less the product of all
-    doubts so far, which is the sum of NACHOS's `g_j`.
+    With the rule `each` it is the output's own confidence (AEBNAS, EDANAS). With `cumulative` it is 1 minus the product
+    of `1 - confidence` over all outputs so far, which equals the sum of NACHOS's `g_j`.
 
     Args:
         confidence: The output's confidences in [0, 1], `B`.
-        doubt: Product of 1 less the confidence over all outputs before it, `B`; ones at the first.
-        rule: What thresholds are held against.
+        doubt: Product of `1 - confidence` over all earlier outputs, `B`; ones at the first output.
+        rule: Exit rule.
 
     Returns:
-        The certainties and the `doubt` of the output after it, `B` each.
+        The values to compare and the `doubt` of the following output, `B` each.
     """
     doubt = doubt * (1.0 - confidence)
     return confidence if rule == "each" else 1.0 - doubt, doubt
 
 
 def leaves(certainty: Tensor, threshold: float) -> Tensor:
-    """Return whether images leave at an output, booleans: their certainty reaches its threshold.
+    """Return whether images leave at an output, as booleans.
 
     Args:
-        certainty: Certainties there.
+        certainty: Values of the exit rule at the output.
         threshold: The output's threshold.
     """
     return certainty >= threshold
 
 
 def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
-    """Return the output at which each image leaves: the first whose certainty reaches its threshold.
+    """Return the output at which each image leaves: the first whose threshold the value of the exit rule reaches.
 
     Args:
-        certainty: `E x B`, as an `ExitTable` has it.
-        thresholds: `E - 1` thresholds; the final classifier takes all images that are left.
+        certainty: `E x B` values of the exit rule, see `ExitTable.certainty`.
+        thresholds: `E - 1` thresholds; the final classifier takes all remaining images.
 
     Returns:
         `B` integers from 0 to `E - 1`.
@@ -129,7 +129,7 @@ def exit_indices(certainty: Tensor, thresholds: Sequence[float]) -> Tensor:
         ExitTableError: If the number of thresholds is wrong.
     """
     if len(thresholds) != len(certainty) - 1:
-        raise ExitTableError(f"{len(certainty) - 1} exits need as many thresholds, got {len(thresholds)}")
+        raise ExitTableError(f"expected one threshold for each of {len(certainty) - 1} exits, got {len(thresholds)}")
     leaves_at = torch.full(certainty.shape[1:], len(thresholds), device=certainty.device)
     for position in reversed(range(len(thresholds))):  # the first exit has the last word
         leaves_at.masked_fill_(leaves(certainty[position], thresholds[position]), position)
@@ -144,8 +144,8 @@ def evaluate_thresholds(table: ExitTable, thresholds: Sequence[float]) -> ExitOu
         thresholds: One per active exit.
 
     Returns:
-        Accuracy, cost and exit rates. The binomial standard error is taken at (right + 1) / (B + 2), so that it is
-        not zero where all images are right (Agresti and Coull, 1998).
+        Accuracy, cost and exit rates. The binomial standard error uses the proportion (correct + 1) / (B + 2), so that
+        it is positive if all images are correct (Agresti and Coull, 1998).
 
     Raises:
         ExitTableError: If the number of thresholds is wrong.
@@ -170,7 +170,7 @@ def mean_cost(counts: Sequence[int], costs: Sequence[float]) -> tuple[float, flo
 
     Args:
         counts: Images that leave at each of the `E` outputs.
-        costs: What leaving there costs.
+        costs: Cost of leaving at each output.
     """
     num_images = sum(counts)
     mean = sum(count * cost for count, cost in zip(counts, costs, strict=True)) / num_images
@@ -183,9 +183,9 @@ class OutputOutcome:
     """Figures of one output at given thresholds.
 
     Args:
-        exit_rate: Share of the images that leave there.
+        exit_rate: Fraction of images that leave there.
         accuracy: Top-1 accuracy in percent if every image left there.
-        accuracy_of_leaving: The same of those that do; `None` if none does.
+        accuracy_of_leaving: Top-1 accuracy in percent of the images that leave there; `None` if none does.
     """
 
     exit_rate: float

@@ -1,7 +1,7 @@
-"""The outputs of a network that run at given thresholds, and the cost of leaving at each of them.
+"""Outputs of a network that are run at given thresholds, and the cost of leaving at each of them.
 
-Exits may be switched off, and the network may end at an exit: it takes every image that is left, and nothing behind it
-is computed. A threshold of 0, which every image reaches, stands for that end.
+Exits may be switched off, and the network may end at an exit, which then takes all remaining images; later layers are
+not run. The end is encoded by the threshold 0, which every image reaches.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -18,12 +18,12 @@ END = 0.0  # the threshold of the exit at which a network ends
 
 @dataclass(frozen=True)
 class OutputsInUse:
-    """The outputs of a network that are run at given thresholds.
+    """Outputs of a network that are run at given thresholds.
 
     Args:
-        rows: Their numbers among all `E` outputs, ascending; the last takes every image that is left.
-        table: The table of these outputs alone.
-        thresholds: One per output in use but the last.
+        rows: Their indices among all `E` outputs, ascending; the last takes all remaining images.
+        table: The table of these outputs only.
+        thresholds: One per output in use except the last.
     """
 
     rows: tuple[int, ...]
@@ -34,11 +34,11 @@ class OutputsInUse:
 def outputs_in_use(
     table: ExitTable, thresholds: Sequence[float | None], *, backbone: Sequence[int], branches: Sequence[int]
 ) -> OutputsInUse:
-    """Return the outputs that are run, with a table that charges for them alone.
+    """Return the outputs in use, with a table that includes only their costs.
 
     Args:
         table: The network's table over `B` images, all `E` outputs.
-        thresholds: One per exit, `E - 1`; `None` of an exit that is switched off, 0 of one at which the network ends.
+        thresholds: One per exit, `E - 1`; `None` for an exit that is switched off, 0 for one at which the network ends.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
     """
@@ -49,10 +49,10 @@ def outputs_in_use(
 
 
 def rows_in_use(thresholds: Sequence[float | None]) -> tuple[int, ...]:
-    """Return the numbers, from 0, of the outputs that are run.
+    """Return the indices of the outputs in use.
 
     Args:
-        thresholds: One per exit, as for `outputs_in_use`.
+        thresholds: One per exit, see `outputs_in_use`.
     """
     rows = []
     for row, threshold in enumerate(thresholds):
@@ -66,11 +66,11 @@ def rows_in_use(thresholds: Sequence[float | None]) -> tuple[int, ...]:
 def keep_outputs(
     table: ExitTable, rows: Sequence[int], *, backbone: Sequence[int], branches: Sequence[int]
 ) -> ExitTable:
-    """Return the table of a network with some of its outputs, in which only their branches are charged.
+    """Return the table of a subset of outputs, which includes only the costs of their branches.
 
     Args:
         table: The network's table over `B` images.
-        rows: Numbers of the outputs that stay, ascending.
+        rows: Indices of the outputs to keep, ascending.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
     """

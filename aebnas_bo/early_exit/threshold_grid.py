@@ -1,9 +1,9 @@
-"""Evaluates all combinations of a grid of thresholds at once, from one exit table.
+"""Evaluation of all combinations of a grid of thresholds at once, from one exit table.
 
-An image leaves at exit `k` if its certainty there reaches the threshold and fell short of all earlier ones. With one
-list of thresholds per exit, each image lies in one cell of a grid: per exit, how many of the thresholds its certainty
-reaches. Counting images by cell once and summing along the axes gives what leaves where at every setting of the
-thresholds, so that the cost is that of the grid, not of the grid times the images.
+An image leaves at exit `k` if its confidence reaches the threshold there, but not at earlier exits. With one list of
+thresholds per exit, each image lies in one cell of a grid, whose coordinates are the numbers of thresholds that it
+reaches at each exit. Images are counted per cell once, and cumulative sums along the axes give the exit counts for
+every combination. The run time is therefore proportional to the grid, not to the grid times the images.
 
 Legend: `B` images, `E` outputs, `G_k` thresholds at exit `k`.
 """
@@ -26,11 +26,11 @@ MOST_THRESHOLDS = 64  # per exit
 
 @dataclass(frozen=True)
 class GridOutcome:
-    """Outcomes at every setting, in the order of the product of the exits' lists.
+    """Outcomes of every combination, in the order of the product of the exits' lists.
 
     Args:
         thresholds: `N x (E - 1)` thresholds, `N` the product of all `G_k`.
-        num_right: `N` counts of right answers, int64; their expectation, float64, where the table has chances.
+        num_right: `N` counts of correct predictions, int64, or expected counts, float64, if the table has chances.
         total_macs: `N` sums of MACs over all images.
     """
 
@@ -44,23 +44,23 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
 
     Args:
         table: The network's table over `B` images.
-        grids: For each exit but the last its thresholds, `G_k`, ascending.
+        grids: Thresholds of each exit, `G_k`, ascending.
 
     Returns:
-        The same as `evaluate_thresholds` would give one by one.
+        The results that `evaluate_thresholds` returns for each combination.
 
     Raises:
         ExitTableError: If the number of lists is wrong or one is empty or not ascending.
     """
     if len(grids) != len(table.macs) - 1:
-        raise ExitTableError(f"{len(table.macs) - 1} exits need as many lists of thresholds, got {len(grids)}")
+        raise ExitTableError(f"expected a list of thresholds for each of {len(table.macs) - 1} exits, got {len(grids)}")
     for number, grid in enumerate(grids, start=1):
         if not len(grid) or not (grid.diff() > 0).all():
             raise ExitTableError(f"thresholds of exit {number} must be ascending and at least one, got {grid.tolist()}")
     sizes = [len(grid) for grid in grids]
     num_right = torch.zeros(sizes, dtype=torch.float64)
     total_macs = torch.zeros(sizes, dtype=torch.int64)
-    # Per exit, how many of its thresholds an image reaches: 0 to G_k.
+    # Number of thresholds that an image reaches at each exit: 0 to G_k.
     kind = table.certainty.dtype
     cells = [torch.bucketize(table.certainty[k], grid.to(kind), right=True) for k, grid in enumerate(grids)]
     for k in range(len(grids) + 1):
@@ -75,13 +75,13 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
 
 
 def _leaving(cells: list[Tensor], worth: Tensor, sizes: list[int], *, is_final: bool) -> tuple[Tensor, Tensor]:
-    """Count images that leave at one output, and right answers among them, for all settings of the thresholds up to it.
+    """Count images that leave at one output, and correct predictions among them, for all combinations up to it.
 
     Args:
-        cells: Per exit up to this output the cell of each image, `B`.
-        worth: Whether, or how probably, this output is right, `B`.
+        cells: Cell of each image at each exit up to this output, `B`.
+        worth: Correctness of this output, or its probability, `B`.
         sizes: Number of thresholds of each of these exits.
-        is_final: Whether every image that comes here leaves here.
+        is_final: Whether this output takes all remaining images.
     """
     num_images = len(worth)
     flat, shape = torch.zeros(num_images, dtype=torch.int64), [size + 1 for size in sizes]
@@ -102,21 +102,21 @@ def _leaving(cells: list[Tensor], worth: Tensor, sizes: list[int], *, is_final: 
 
 
 def spread_thresholds(table: ExitTable, ranges: Sequence[tuple[float, float]], count: int) -> list[tuple[float, ...]]:
-    """Return non-dominated settings of the thresholds, spread over the whole range of average MACs.
+    """Return non-dominated combinations of thresholds, spread over the range of average MACs.
 
     Args:
         table: The network's table over `B` images.
-        ranges: For each exit but the last the least and the greatest threshold allowed.
-        count: Most settings to return.
+        ranges: Lower and upper bound of the threshold of each exit.
+        count: Maximum number of combinations.
 
     Returns:
-        Settings of `E - 1` thresholds each, cheapest first, among quantiles of the certainties that occur.
+        Combinations of `E - 1` thresholds, cheapest first, among quantiles of the confidences that occur.
 
     Raises:
         ExitTableError: If the number of ranges is wrong.
     """
     if len(ranges) != len(table.macs) - 1:
-        raise ExitTableError(f"{len(table.macs) - 1} exits need as many ranges of thresholds, got {len(ranges)}")
+        raise ExitTableError(f"expected a range for each of {len(table.macs) - 1} exits, got {len(ranges)}")
     if count < 1 or not ranges:
         return []
     size = max(2, min(MOST_THRESHOLDS, math.floor(MOST_SETTINGS ** (1.0 / len(ranges)))))

@@ -1,10 +1,10 @@
-"""The best thresholds of one network, from its exit table: the whole trade-off, or one setting for one goal.
+"""Threshold tuning of one network from its exit table: the whole trade-off, or the optimum for one goal.
 
-Raising the threshold of an exit past images that are all right there can only lose: they would have left earlier, right
-and for less. So of the certainties that occur only those are worth trying as a threshold that have a wrong image just
-below them; where a table has chances in the place of right and wrong, all of them are. An exit may be switched off,
-which saves its branch, and the network may end at an exit, which saves all that lies behind it. Where the combinations
-that remain are few, all are tried; otherwise a grid of them, refined one exit at a time over all that occur.
+Raising a threshold past images that are all classified correctly there cannot help: they would otherwise leave earlier,
+correct and at lower cost. So the only candidate thresholds are confidences with a wrong image just below them; if a
+table has chances instead of correctness, all confidences are candidates. An exit may be switched off, which saves its
+branch, and the network may end at an exit, which saves all later layers. If few combinations remain, all are tried;
+otherwise a coarse grid is tried and refined one exit at a time over all candidates.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
 """
@@ -26,13 +26,13 @@ from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError, exit_indic
 from aebnas_bo.early_exit.outputs_in_use import END, keep_outputs
 from aebnas_bo.early_exit.threshold_grid import GridOutcome, evaluate_grid
 
-MOST_EXACT = 2_000_000  # combinations, all subsets of the outputs together, that are tried one by one
+MOST_EXACT = 2_000_000  # combinations for exhaustive search, over all subsets of outputs
 MOST_COARSE = 20_000  # combinations per subset of the outputs in the first, coarse pass
 MOST_REFINED = 4  # subsets of the outputs, the best of the coarse pass, that are refined
 MOST_PASSES = 8  # of refinement over all exits
 TARGET_WEIGHT = 0.1  # accuracy points per percent above the target, as in AEBNAS
-# The network ends before a tail that gains no more than this, in standard errors of the paired difference: even a tail
-# without any true gain shows more than half a standard error in three samples of ten.
+# The network ends before later layers that gain no more than this, in standard errors of the paired difference. Even
+# without a true gain, the measured gain exceeds half a standard error in three of ten samples.
 TAIL_STANDARD_ERRORS = 0.5
 
 
@@ -41,10 +41,10 @@ class TunedThresholds:
     """Thresholds with accuracy and average MACs on the images they were tuned on.
 
     Args:
-        thresholds: One per active exit; `None` where the exit is better switched off or lies behind the end, 0 where
-            the network ends: that exit takes every image that is left.
+        thresholds: One per active exit; `None` for exits that are switched off or lie behind the end of the network, 0
+            for an exit at which the network ends.
         accuracy: Top-1 accuracy in percent.
-        average_macs: Mean MACs per image, branches of switched-off exits not counted.
+        average_macs: Mean MACs per image, without branches of switched-off exits.
     """
 
     thresholds: tuple[float | None, ...]
@@ -54,12 +54,12 @@ class TunedThresholds:
 
 @dataclass(frozen=True)
 class TuningGoal:
-    """What thresholds are tuned for.
+    """Goal of threshold tuning.
 
     Args:
-        kind: `target_macs`: accuracy less `TARGET_WEIGHT` points for every percent above the target (a cheaper
-            network is not punished); `max_macs`: the highest accuracy that costs no more, or else the least cost;
-            `min_accuracy`: the least cost that is as accurate, or else the highest accuracy.
+        kind: `target_macs` maximises accuracy with a penalty of `TARGET_WEIGHT` points for every percent above the
+            target; `max_macs` maximises accuracy up to a limit of MACs, or minimises MACs if it cannot be met;
+            `min_accuracy` minimises MACs down to a limit of accuracy, or maximises accuracy if it cannot be met.
         value: MACs per image, or accuracy in percent.
     """
 
@@ -75,7 +75,7 @@ class TuningGoal:
             is_met = average_macs <= self.value
             return torch.where(is_met, accuracy, -average_macs), torch.where(is_met, -average_macs, accuracy)
         is_met = accuracy >= self.value
-        # Where the goal is met the score falls with cost, yet stays above every accuracy that misses it.
+        # If the goal is met, the score decreases with cost but exceeds every accuracy below the goal.
         lifted = torch.where(is_met, 1000.0 - average_macs.log1p(), accuracy)
         return lifted, torch.where(is_met, accuracy, -average_macs)
 
@@ -92,7 +92,7 @@ def pareto_thresholds(
         may_switch_off: Whether exits may be switched off, and the network may end at one.
 
     Raises:
-        ExitTableError: If there are more than `MOST_EXACT` combinations left to try, or costs do not fit the table.
+        ExitTableError: If more than `MOST_EXACT` combinations remain, or costs do not match the table.
     """
     found: list[TunedThresholds] = []
     worst_cases: list[int] = []
@@ -121,22 +121,22 @@ def tune_thresholds(
     grid: Sequence[float] = (),
     may_switch_off: bool = True,
 ) -> TunedThresholds:
-    """Return the best thresholds for a goal: exact if all combinations can be tried, else no worse than a grid.
+    """Tune thresholds for a goal; the result is optimal if all combinations are tried, else no worse than a grid.
 
-    Of settings with the same accuracy and average MACs the one with the cheaper worst case is the best. The network
-    ends even earlier where this costs no more on average and at most `TAIL_STANDARD_ERRORS` of accuracy. Where the
-    table has chances, thresholds are chosen by expected accuracy; the accuracy returned is that of `is_correct`.
+    Ties in accuracy and average MACs go to the cheaper worst case. The network ends earlier if this does not increase
+    average MACs and lowers accuracy by at most `TAIL_STANDARD_ERRORS`. If the table has chances, thresholds are
+    selected by expected accuracy, but the returned accuracy is that of `is_correct`.
 
     Args:
         table: The network's table over `B` images.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
         goal: What counts.
-        grid: Thresholds that are tried at every exit whatever else is.
+        grid: Additional thresholds to try at every exit.
         may_switch_off: Whether exits may be switched off, and the network may end at one.
 
     Raises:
-        ExitTableError: If costs do not fit the table.
+        ExitTableError: If costs do not match the table.
     """
     choices = list(_choices(table, backbone=backbone, branches=branches, may_switch_off=may_switch_off))
     is_exact = sum(math.prod(map(len, values)) for _, values in choices) <= MOST_EXACT
@@ -149,11 +149,11 @@ def tune_thresholds(
 
 @dataclass(frozen=True)
 class _Subset:
-    """A network with some of its outputs, the last of which takes every image that is left.
+    """Network with a subset of its outputs, the last of which takes all remaining images.
 
     Args:
         table: Table of these outputs.
-        rows: Their numbers among all outputs.
+        rows: Their indices among all outputs.
         num_exits: Number of exits of the whole network.
     """
 
@@ -168,7 +168,7 @@ class _Subset:
         return outcome, 100.0 * outcome.num_right.double() / num_images, outcome.total_macs.double() / num_images
 
     def settings(self, outcome: GridOutcome) -> list[TunedThresholds]:
-        """Return settings with a place for every exit of the whole network."""
+        """Return the combinations with an entry for every exit of the whole network."""
         num_images = self.table.confidence.shape[1]
         settings = []
         columns = (outcome.thresholds.tolist(), outcome.num_right.tolist(), outcome.total_macs.tolist())
@@ -181,7 +181,7 @@ class _Subset:
 
 @dataclass(frozen=True)
 class _Found:
-    """A setting of one subset of outputs, with its score for a goal."""
+    """Thresholds of one subset of outputs, with their score for a goal."""
 
     subset: _Subset
     setting: list[float]
@@ -193,13 +193,13 @@ class _Found:
 
     @cached_property
     def is_right(self) -> Tensor:
-        """Whether, or how probably, each image is answered rightly, `B`."""
+        """Correctness of each image, or its probability, `B`."""
         table = self.subset.table
         return table.worth.gather(0, exit_indices(table.certainty, self.setting)[None])[0].double()
 
 
 _Choice = tuple[_Subset, list[Tensor]]
-"""A subset of the outputs and the thresholds worth trying at each of its outputs but the last, ascending."""
+"""Subset of outputs with the candidate thresholds of each of its outputs except the last, ascending."""
 
 
 def _choices(
@@ -224,8 +224,8 @@ def _choices(
 
 
 def _candidates_of(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
-    """Return for each output but the last the thresholds worth trying, ascending."""
-    # By the cumulative rule an exit that nobody leaves is not one that is off: it adds to the certainty of later ones.
+    """Return the candidate thresholds of each output except the last, ascending."""
+    # With the cumulative rule, an exit that no image takes differs from one switched off: it affects later exits.
     needs_unreachable = not may_switch_off or table.rule == "cumulative"
     is_safe = table.is_correct if table.chance is None else torch.zeros_like(table.is_correct)
     rows = zip(table.certainty[:-1], is_safe[:-1], strict=True)
@@ -233,10 +233,10 @@ def _candidates_of(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
 
 
 def _candidates(certainty: Tensor, is_correct: Tensor, *, needs_unreachable: bool, may_end: bool) -> Tensor:
-    """Return the certainties, ascending, that have a wrong image just below them.
+    """Return the confidences, ascending, that have a wrong image just below them.
 
-    The lowest of all, at which every image leaves, is one of them unless the network may end there instead. Where a
-    threshold is needed that nobody reaches, 1 is one of them.
+    They include the lowest confidence, at which every image leaves, unless the network may end there instead. They
+    include 1 if a threshold that no image reaches is needed.
     """
     values, group = certainty.double().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     has_wrong = torch.zeros(len(values), dtype=torch.bool)
@@ -247,12 +247,12 @@ def _candidates(certainty: Tensor, is_correct: Tensor, *, needs_unreachable: boo
 
 
 def _search(choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[float] | None) -> _Found:
-    """Return the best setting of several subsets.
+    """Return the best thresholds over several subsets.
 
     Args:
         choices: The subsets with their thresholds.
         goal: What counts.
-        coarse: `None` to try all combinations; else thresholds that the first, coarse pass tries too.
+        coarse: `None` to try all combinations; otherwise additional thresholds for the coarse pass.
     """
     ranked = []
     for subset, values in choices:
@@ -270,8 +270,8 @@ def _without_idle_tail(
 ) -> _Found:
     """Return the shortest network whose score equals the best, or the best one.
 
-    It has to be as cheap on average, cheaper in the worst case and, of images in pairs, less accurate by at most
-    `TAIL_STANDARD_ERRORS`; an accuracy that is asked for and met stays met.
+    It must be as cheap on average, cheaper in the worst case, and less accurate by at most `TAIL_STANDARD_ERRORS` of
+    the paired difference. A minimum accuracy stays met.
     """
     [longest] = best.subset.settings(best.outcome)
     budget = TuningGoal("max_macs", longest.average_macs)
@@ -290,13 +290,13 @@ def _without_idle_tail(
 
 def _is_as_accurate(shorter: _Found, longer: _Found) -> bool:
     lost = longer.is_right - shorter.is_right
-    # at least an image's: expected accuracies may differ by less, which says nothing
+    # at least one image: smaller differences of expected accuracies are not significant
     standard_error = max(float(lost.std(correction=0)) / math.sqrt(len(lost)), 1.0 / len(lost))
     return float(lost.mean()) <= TAIL_STANDARD_ERRORS * standard_error
 
 
 def _thinned(values: Tensor, num_exits: int, grid: Sequence[float]) -> Tensor:
-    """Return evenly spread candidates and the grid, so few that a coarse pass can try all combinations."""
+    """Return evenly spread candidates and the grid, few enough for a coarse pass over all combinations."""
     size = max(2, math.floor(MOST_COARSE ** (1.0 / num_exits)) - len(grid))
     rows = torch.linspace(0, len(values) - 1, min(size, len(values))).round().long()
     merged: Tensor = torch.cat([values[rows], torch.tensor(list(grid), dtype=values.dtype)]).unique()  # type: ignore[no-untyped-call]
@@ -312,7 +312,7 @@ def _best(subset: _Subset, grids: Sequence[Tensor], goal: TuningGoal) -> _Found:
 
 
 def _refine(found: _Found, grids: Sequence[Tensor], goal: TuningGoal) -> _Found:
-    """Move one exit at a time to the best of all its candidates until nothing gets better."""
+    """Optimise one exit at a time over all its candidates until the score stops improving."""
     for _ in range(MOST_PASSES):
         before = found
         for position, values in enumerate(grids):
@@ -327,5 +327,5 @@ def _refine(found: _Found, grids: Sequence[Tensor], goal: TuningGoal) -> _Found:
 
 
 def _singles(setting: Sequence[float]) -> list[Tensor]:
-    """Return one list of a single threshold per exit."""
+    """Return a list of one threshold for each exit."""
     return [torch.tensor([threshold], dtype=torch.float64) for threshold in setting]

@@ -1,1 +1,1 @@
-"""Short trainings that decide which networks of a search are trained to the end."""
+"""Short trainings that select the networks of a search for full training."""

@@ -19,19 +19,19 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM
 
-PLAIN_MACS = 1.2  # to a plain network's end, of a budget of average MACs: a part of the images leaves before
-PLAIN_SHARE = 0.75  # of the short list
-LOWEST_BUDGET = 0.1  # of the highest, where several budgets are served
+PLAIN_MACS = 1.2  # MACs of a whole plain network relative to the budget of average MACs: some images exit early
+PLAIN_SHARE = 0.75  # maximum fraction of plain networks on the short list
+LOWEST_BUDGET = 0.1  # lowest of several budgets relative to the highest
 Score = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A network of the short list.
+    """Candidate for short training.
 
     Args:
         architecture: The network.
-        observations: The observation of it that meets each goal best.
+        observations: Its best observation for each goal.
         is_plain: Whether it is a plain network.
     """
 
@@ -46,10 +46,10 @@ class Contender:
 
 
 def score(goal: TuningGoal, accuracy: float, average_macs: float) -> Score:
-    """Return how well figures meet a goal; larger is better.
+    """Return a score of accuracy and MACs for a goal; larger is better.
 
     Args:
-        goal: What counts.
+        goal: The tuning goal.
         accuracy: Accuracy in percent.
         average_macs: Average MACs of an image.
     """
@@ -68,21 +68,21 @@ def choose_contenders(
     objectives: Sequence[Objective],
     plain: Sequence[Architecture] = (),
 ) -> list[Contender]:
-    """Choose the short list: the goals take turns, each adding its best network by estimate that is not listed yet.
+    """Choose the short list: the goals take turns in adding their best estimated network that is not listed yet.
 
-    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and no
-    list may be worse than what a practitioner would have typed. For a budget of MACs these are the plain network with
+    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and the
+    result should not be worse than a hand-designed network. For a budget of MACs these are the plain network with
     exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget;
     the largest one whose backbone is within the budget, so that it needs no exit; and those of the other resolutions
     nearest to `PLAIN_MACS` times the budget. Budgets below `EXITS_FROM` have the largest one without exits within the
     budget first, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds
-    alone count as one. If any network meets the limits of the search, only networks that do are chosen.
+    as one. If any network is feasible, only feasible ones are chosen.
 
     Args:
         trials: All trials of a search.
         space: Its space.
-        goals: What the networks are wanted for.
-        count: Length of the list; fewer where the search found fewer networks.
+        goals: Goals of threshold tuning.
+        count: Length of the list; it is shorter if the search found fewer networks.
         objectives: The metrics of the search with their limits.
         plain: The plain networks of the space.
 
@@ -91,7 +91,7 @@ def choose_contenders(
     """
     observed = eligible(trials, objectives)
     if not observed:
-        raise UsageError("no trial was completed; there is nothing to choose from")
+        raise UsageError("no trial was completed, so there is no network to select")
     best = [_best_by_network(observed, goal) for goal in goals]
     seen = [one for one in plain if one.key in best[0]]
     of_goals = [_plain_for(goal, seen, ranking=ranking, space=space) for goal, ranking in zip(goals, best, strict=True)]
@@ -109,7 +109,7 @@ def choose_contenders(
 def _plain_for(
     goal: TuningGoal, plain: Sequence[Architecture], *, ranking: Mapping[str, Observation], space: NetworkSpace
 ) -> list[str]:
-    """Return the keys of the plain networks that a goal asks for, of some that were observed, most wanted first."""
+    """Return the keys of the observed plain networks for a goal, best first."""
     if goal.kind == "max_macs":
         return _plain_within(goal.value, plain, space=space)
     by_key = {one.key: one for one in plain}
@@ -146,7 +146,7 @@ def _first_of_each_resolution(networks: Sequence[Architecture]) -> list[Architec
 
 
 def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Observation]:
-    """Return all observations that meet the limits of a search, or all of them where none does."""
+    """Return the feasible observations, or all observations if none is feasible."""
     observed = observations(trials)
     return admissible(observed, objectives) or observed
 
@@ -171,12 +171,12 @@ def _contender(
 
 
 def budget_goals(highest: float, count: int, cheapest: float = 0.0) -> list[TuningGoal]:
-    """Return goals of most average MACs, evenly on a logarithmic scale down to a tenth, cheapest first.
+    """Return goals with limits of average MACs, evenly on a log scale down to a tenth, cheapest first.
 
     Args:
         highest: Highest budget in millions.
         count: Number of budgets.
-        cheapest: Average MACs in millions that no network found falls below, nor any budget.
+        cheapest: Average MACs in millions of the cheapest network found, which is the lowest budget.
     """
     lowest = min(max(LOWEST_BUDGET, cheapest / highest), 1.0)
     shares = [lowest ** (step / max(count - 1, 1)) for step in reversed(range(count))]

@@ -30,10 +30,10 @@ PLAIN_STANDARD_ERRORS = 1.0  # by which a network must be ahead of a plain one t
 SIZE_STANDARD_ERRORS = 2.0  # by which a plain network must be ahead of a larger one to replace it
 
 TrainShort = Callable[[Contender, int], ExitTable]
-"""Takes a contender and a number of epochs; gives its table over the validation images."""
+"""Function from a contender and a number of epochs to its exit table over the validation images."""
 
 EpochsOf = Callable[[Contender, int], int]
-"""Takes a contender and the epochs of its rung; gives the epochs that this contender is trained for."""
+"""Function from a contender and the epochs of its rung to the epochs of this contender."""
 
 
 def equal_epochs(_: Contender, epochs: int) -> int:
@@ -43,21 +43,21 @@ def equal_epochs(_: Contender, epochs: int) -> int:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One network of a rung at the thresholds that are best for one goal.
+    """Evaluation of one network of a rung, with thresholds tuned for one goal.
 
     Args:
         rung: Rung, from 0.
-        epochs: Epochs it was trained for.
+        epochs: Epochs of its training.
         key: Key of the architecture.
-        goal: What thresholds were tuned for.
-        estimate: Accuracy in percent that the search estimated, at its best thresholds for the goal.
+        goal: Goal of threshold tuning.
+        estimate: Accuracy in percent as estimated by the search, at its best thresholds for the goal.
         accuracy: Accuracy on the validation images in percent.
         average_macs: Average MACs there in millions.
-        behind: By how many points it is behind the network that leads the rung for this goal; negative where a plain
-            network leads because no other is clearly better.
+        behind: Accuracy of the leader of the rung for this goal minus its own, in percentage points; negative if a
+            plain network leads because no other is significantly better.
         behind_sem: Standard error of that paired difference.
         is_met: Whether it meets the goal.
-        is_kept: Whether the next rung takes it or, on the last rung, whether it is chosen for this goal.
+        is_kept: Whether it is on the next rung or, on the last rung, chosen for this goal.
     """
 
     rung: int
@@ -102,18 +102,18 @@ def climb(
     train: TrainShort,
     epochs_of: EpochsOf = equal_epochs,
 ) -> tuple[list[Contender], list[Judgement]]:
-    """Train rung after rung and return the winner for each goal, with all judgements.
+    """Train all rungs and return the winner for each goal, with all evaluations.
 
     Args:
         contenders: The short list.
-        goals: What the networks are wanted for.
+        goals: Goals of threshold tuning.
         rungs: Networks and epochs of each rung.
         skeleton: The fixed part of the space.
-        train: Trains a network for a short time; asked again for the same network and epochs it gives the same table.
-        epochs_of: Epochs of each network of a rung; by default all are trained for the epochs of the rung.
+        train: Function for a short training; equal arguments must give equal tables.
+        epochs_of: Epochs of each network of a rung; by default the epochs of the rung.
 
     Returns:
-        One network per goal (one network may win several), and one judgement per rung, goal and network.
+        One network per goal (a network may win several), and one evaluation per rung, goal and network.
     """
     left, judgements = list(contenders), []
     for number, (count, epochs) in enumerate(rungs):
@@ -151,7 +151,7 @@ def _is_ahead(one: _Tuned, other: _Tuned, standard_errors: float) -> bool:
 
 
 def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
-    """Return the paired difference in accuracy of two networks and its standard error, as shares."""
+    """Return the paired difference in accuracy of two networks and its standard error, as fractions."""
     difference = one.is_right - other.is_right
     spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return float(difference.mean()), spread

@@ -12,14 +12,15 @@ PositiveCount = Annotated[int, Field(ge=1, le=10000)]
 
 
 class ShortlistConfig(Section):
-    """Short trainings that decide which networks of a search are trained to the end (successive halving).
+    """Short trainings that select the networks of a search for full training (successive halving).
 
     Args:
-        rungs: Networks and epochs of each rung, for example `[[8, 8], [3, 20]]`: eight networks for 8 epochs, the best
-            three of them for 20. Rungs are trained as `final_training` says, from fresh weights and without a teacher.
-        budgets: Budgets of average MACs that networks are chosen for, evenly on a logarithmic scale down to a tenth of
-            the highest, but not below the cheapest network found. Only of runs with a time budget; `aebnas-bo train
-            --shortlist` serves the goal it is given.
+        rungs: Networks and epochs of each rung, for example `[[8, 8], [3, 20]]`: eight networks for 8 epochs, then the
+            best three of them for 20. Trainings use the settings of `final_training`, random initial weights and no
+            teacher.
+        budgets: Number of budgets of average MACs to choose networks for, evenly on a log scale down to a tenth of the
+            highest, but not below the cheapest network found. Only used in runs with a time budget; `aebnas-bo train
+            --shortlist` has a single goal.
     """
 
     affects: ClassVar[Effect] = "trainings"
@@ -31,5 +32,5 @@ class ShortlistConfig(Section):
     def _check(self) -> ShortlistConfig:
         counts = [count for count, _ in self.rungs]
         if counts != sorted(counts, reverse=True):
-            raise ValueError(f"rungs must not grow in networks, got {counts}")
+            raise ValueError(f"the number of networks must not increase over rungs, got {counts}")
         return self

@@ -1,4 +1,4 @@
-"""What a short list can be asked for, checked before PyTorch is imported."""
+"""Check of the arguments of a short list, without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from aebnas_bo.errors import UsageError
 
 
 def check_shortlist(count: int | None, selection: Selection) -> None:
-    """Refuse a short list for a selection that names one network.
+    """Check that the selection for a short list does not name a single network.
 
     Args:
-        count: Networks asked for; `None` for no short list.
-        selection: Which network is wanted.
+        count: Number of networks on the short list; `None` for no short list.
+        selection: The selection.
 
     Raises:
         UsageError: If it is a key.

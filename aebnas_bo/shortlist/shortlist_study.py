@@ -1,4 +1,4 @@
-"""The short list of a run: chosen, trained for a short time and judged; finished trainings are kept."""
+"""Short list of a run: selection, short trainings and evaluation; finished trainings are stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ground:
     """Run folder and problem, shared by all short trainings of a run.
 
     Args:
-        folder: The run folder; tables are kept in `shortlist/`.
+        folder: The run folder, which stores tables in `shortlist/`.
         problem: Its images and space, and its configuration: rungs, recipe, seed.
     """
 
@@ -38,12 +38,12 @@ class Ground:
 
 
 def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
-    """Return the networks of a run that a short list for some goals begins with.
+    """Return the networks of the first rung of a short list.
 
     Args:
         ground: The run.
-        goals: What networks are wanted for.
-        count: Number of networks; fewer where the search found fewer.
+        goals: Goals of threshold tuning.
+        count: Number of networks; fewer are returned if the search found fewer.
 
     Raises:
         UsageError: If no trial was completed.
@@ -65,14 +65,14 @@ def run_shortlist(
     """Train a short list and write `shortlist/shortlist.csv`; finished trainings are not repeated.
 
     Args:
-        ground: Where, what and how.
+        ground: Run folder and problem.
         contenders: The networks of the first rung.
-        goals: What networks are wanted for.
-        train: Trains one of them: `short_training` on this ground.
+        goals: Goals of threshold tuning.
+        train: Function that trains one of them, see `short_training`.
         epochs_of: Epochs of each network of a rung; by default those of the rung.
 
     Returns:
-        The winner for each goal, and all judgements.
+        The winner for each goal, and all evaluations.
 
     Raises:
         RunFolderInUseError: If another process trains a short list of this run.
@@ -89,16 +89,16 @@ def run_shortlist(
 
 
 def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) -> tuple[Candidate, list[Judgement]]:
-    """Train the most promising networks of a search for a candidate's goal, each for a short time, and take the best.
+    """Train the most promising networks for a candidate's goal briefly and return the best one.
 
     Args:
-        candidate: The selected network, whose goal counts.
-        count: Networks of the first rung; the other rungs have as many as configured, at most `count`. `None` for no
-            short list: the candidate stays.
+        candidate: The selected network with its goal.
+        count: Networks of the first rung; the other rungs have at most `count` networks. `None` trains no short list
+            and returns the candidate.
         progress: Shows the epochs.
 
     Returns:
-        The best network in the place of the selected one, and all judgements.
+        The best network as a candidate, and all evaluations.
 
     Raises:
         RunFolderInUseError: If another process trains a short list of this run.
@@ -120,12 +120,12 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
 
 
 def short_training(ground: Ground, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
-    """Train a network of a short list, unless it is trained; return its table over the validation images.
+    """Train a network of a short list, if it is not trained yet, and return its exit table over the validation images.
 
     Args:
         ground: Where, what and how.
         contender: The network.
-        epochs: Epochs of the training, its whole learning-rate schedule.
+        epochs: Epochs of the training and of its learning-rate schedule.
         progress: Shows the epochs.
 
     Raises:
@@ -140,7 +140,7 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
 
 
 def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
-    """Say whether a short training is finished or has left a checkpoint."""
+    """Return whether a short training is finished or has a checkpoint."""
     return _networks(ground, epochs).is_begun(contender.architecture)
 
 

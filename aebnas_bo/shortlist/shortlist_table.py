@@ -21,14 +21,14 @@ LEAST_RANKED, TOO_LITTLE = 4, 0.3  # networks; Kendall tau
 
 
 def goal_text(goal: TuningGoal) -> str:
-    """Return a goal as it is written on the command line."""
+    """Format a goal as on the command line."""
     if goal.kind == "min_accuracy":
         return f"accuracy>={goal.value:g}"
     return f"macs<={millions(goal.value):.6g}"
 
 
 def judgement_row(judgement: Judgement) -> dict[str, object]:
-    """Return a judgement by the names of `HEADER`; accuracies in percent, MACs in millions, rungs from 1."""
+    """Return an evaluation as a row with the columns of `HEADER`; accuracies in percent, MACs in millions."""
     values = [
         judgement.rung + 1, judgement.epochs, goal_text(judgement.goal), judgement.key, judgement.estimate,
         judgement.accuracy, judgement.average_macs, judgement.behind, judgement.behind_sem, int(judgement.is_met),
@@ -38,20 +38,20 @@ def judgement_row(judgement: Judgement) -> dict[str, object]:
 
 
 def ranking_text(judgements: Sequence[Judgement]) -> str:
-    """Return a sentence on how well the estimates rank the networks of the first rung, for the highest budget.
+    """Return a note on the rank correlation of estimates with the first rung, for the highest budget.
 
     Args:
         judgements: All judgements of a short list.
 
     Returns:
-        A sentence; nothing where fewer than four networks, or equal figures, leave nothing to rank.
+        The note; empty for fewer than four networks or equal figures.
     """
     first = [one for one in judgements if one.rung == 0 and one.goal == judgements[-1].goal]
     estimates, macs, trained = zip(*((one.estimate, one.average_macs, one.accuracy) for one in first), strict=True)
     if len(first) < LEAST_RANKED or any(len(set(values)) == 1 for values in (estimates, macs, trained)):
         return ""
     tau, of_macs = (float(stats.kendalltau(values, trained).statistic) for values in (estimates, macs))
-    advice = "" if tau > TOO_LITTLE else "; the supernet is trained too little to rank, more time helps"
+    advice = "" if tau > TOO_LITTLE else "; the supernet needs longer training to rank networks"
     goal = goal_text(first[0].goal)
     return (
         f"ranking of {len(first)} short trainings, {goal}: Kendall tau of the estimates {tau:.2f}, of average MACs "
@@ -63,7 +63,7 @@ def print_shortlist(console: Console, judgements: Sequence[Judgement]) -> None:
     """Show a short list: its table, then how well the estimates rank it.
 
     Args:
-        console: Where to.
+        console: Console to print to.
         judgements: All judgements of the short list.
     """
     print_table(console, shortlist_table(judgements))
@@ -72,7 +72,7 @@ def print_shortlist(console: Console, judgements: Sequence[Judgement]) -> None:
 
 
 def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
-    """Write a row per rung, goal and network; rows that earlier short lists left for other goals stay.
+    """Write a row per rung, goal and network; rows of earlier short lists for other goals are kept.
 
     Args:
         folder: Folder of the short list.

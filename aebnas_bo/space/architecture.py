@@ -1,8 +1,8 @@
-"""The architecture of one network: a frozen value with a stable key.
+"""Architecture of one network: a frozen value with a stable key.
 
-An `Architecture` holds only what is switched on: blocks beyond a stage's depth, layers beyond a branch's depth and
-absent exits do not exist in it. Equal networks are therefore equal values with equal keys. What never varies
-inside a search space (stem, strides, head, classes) lives in `Skeleton`.
+An `Architecture` holds only active parts, without blocks beyond a stage's depth, layers beyond a branch's depth and
+absent exits. Equal networks are therefore equal values with equal keys. `Skeleton` holds the parts that are fixed
+within a search space (stem, strides, head, classes).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Activation = Literal["relu", "hardswish"]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The fixed part of every network of a space.
+    """Fixed part of all networks of a space.
 
     Args:
         in_channels: Channels of an input image.
@@ -28,7 +28,7 @@ class Skeleton:
         stem_channels: Output channels of the 3x3 stem convolution; `None` takes half the first stage's width.
         stem_stride: Stride of the stem.
         stage_strides: Stride of the first block of each stage.
-        exit_stages: For each exit position, the stage (counted from 0) after which its branch sits.
+        exit_stages: Stage (counted from 0) before the branch of each exit position.
         branch_stride: Stride of the spatial convolution of every branch layer.
         head_channels: Channels of the 1x1 convolution before the final pooling; 0 for none.
         activation: Non-linearity used throughout the backbone; branches use ReLU.
@@ -56,12 +56,12 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class Block:
-    """One block of the backbone; the input is added to its output wherever both have the same shape.
+    """Block of the backbone, with a residual connection if input and output have equal shapes.
 
     Args:
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier inside kinds that expand, such as an inverted residual; 1 for the others.
-        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`).
+        kind: Kind of block (`block_and_layer_kinds.LAYER_KINDS`).
     """
 
     kernel: int
@@ -85,13 +85,12 @@ class BranchLayer:
     """One layer of an exit branch.
 
     Args:
-        kind: What it consists of (`block_and_layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` write
-            `expansion` times the channels they read; kinds that expand inside, such as `inverted_residual`, keep the
-            channels.
+        kind: Kind of layer (`block_and_layer_kinds.LAYER_KINDS`). `dense` and `depthwise_separable` multiply the number
+            of channels by `expansion`; kinds that expand inside, such as `inverted_residual`, keep it.
         kernel: Kernel size of the spatial convolution.
         expansion: Channel multiplier.
         pool: Whether a 2x2 max-pool follows.
-        upsample: Side in pixels to which the input is first resized (bicubic); 0 leaves it as it is.
+        upsample: Side in pixels that the input is resized to first (bicubic); 0 for no resizing.
     """
 
     kind: LayerKind
@@ -115,7 +114,7 @@ class Architecture:
     Args:
         resolution: Side in pixels to which images are resized.
         stages: The backbone.
-        exits: One entry per exit position of the skeleton; `None` where there is no exit. The final classifier
+        exits: One entry per exit position of the skeleton; `None` for an absent exit. The final classifier
             always exists and is not listed.
     """
 

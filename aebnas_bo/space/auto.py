@@ -1,10 +1,10 @@
-"""The preset `auto`: a space built for the size of the images and the limit on average MACs.
+"""Preset `auto`: a space constructed for the size of the images and the limit of average MACs.
 
-Every number of channels is a multiple of one unit, as in a network typed by hand: the stem has one unit of channels,
-the first stage two, and every later stage twice as many as the one before, each behind a stride of 2. The widths to
-choose from are those of six units, whose plain networks have 0.1, 0.18, 0.32, 0.56, 1 and 1.8 times the limit, less a
-little: so one of them just fits each of the budgets that a run with a time budget serves, and needs no exit. The
-largest one is there because early exits make a network cheaper on average than its whole depth.
+Numbers of channels are multiples of one unit, as in hand-designed networks: the stem has one unit of channels, the
+first stage two, and every later stage twice as many as the previous one and a stride of 2. The choices of widths stem
+from six units, whose plain networks have slightly less than 0.1, 0.18, 0.32, 0.56, 1 and 1.8 times the limit. So one
+of them fits each budget of a run with a time budget without an exit. The largest one is included because early exits
+lower average MACs below those of the whole network.
 """
 
 from __future__ import annotations

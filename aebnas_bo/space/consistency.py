@@ -1,7 +1,7 @@
 """Rules between the fields of a declaration.
 
-They read plain lists and dictionaries and pass over what cannot be read, so that they also find the mistakes of a file
-in which single fields are wrong. Each problem begins with the path of its field.
+They read plain lists and dictionaries and skip invalid values, so that they also find problems in a file with other
+invalid fields. Each problem begins with the path of its field.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class ExitChoices(Declaration):
 
     Args:
         after_stage: The stage, counted from 1, after whose last block the branch sits.
-        depths: Layers of the branch, its linear classifier included: 0 is no exit, 1 the classifier alone.
+        depths: Layers of the branch, including its linear classifier: 0 is no exit, 1 only the classifier.
         layers: Choices of each layer before the classifier, in order; as many as `max(depths) - 1`.
         threshold: Range of the exit's confidence threshold; null leaves it out of the space, to be tuned instead.
         threshold_values: The only values it may take, ascending; empty for any in the range.
@@ -117,7 +117,7 @@ class ExitChoices(Declaration):
 
     @property
     def has_one_branch(self) -> bool:
-        """Whether an exit, where there is one, always has the same branch."""
+        """Whether all networks with this exit have the same branch."""
         options = (getattr(layer, name) for layer in self.layers for name in type(layer).model_fields)
         return len(set(self.depths) - {0}) <= 1 and all(len(values) == 1 for values in options)
 

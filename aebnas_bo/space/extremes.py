@@ -1,7 +1,7 @@
 """The cheapest and the most expensive network of a space, exactly, without enumerating it.
 
-MACs add up stage by stage, and what a stage costs depends on what comes before only through the channels and the side
-of the maps that it reads. So the best way to reach each number of channels is kept, and nothing else.
+MACs are summed over stages, and the cost of a stage depends on earlier stages only through the channels and the side of
+its input. Dynamic programming therefore keeps only the best path to each number of channels.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
 
 
 def possible_macs(space: NetworkSpace) -> tuple[int, int]:
-    """Return MACs that an image of any network takes at least, those of the cheapest stem, and at most.
+    """Return a lower bound (cheapest stem) and an upper bound of the MACs of an image in any network.
 
     Args:
         space: The space.

@@ -1,7 +1,7 @@
-"""Cost of a network, part by part, from its architecture alone; above all multiply-accumulate operations (MACs).
+"""Cost of the parts of a network from its architecture, mainly in multiply-accumulate operations (MACs).
 
-Of MACs convolutions and linear layers count, nothing else: exactly half of what `torch.utils.flop_counter` reports for
-the plain network. Other prices of the same parts, such as nanoseconds, add up in the same way.
+MACs include only convolutions and linear layers, and equal half of the count of `torch.utils.flop_counter` for the
+plain network. Other prices of parts, such as nanoseconds, are summed in the same way.
 """
 
 from __future__ import annotations
@@ -108,15 +108,15 @@ class ExitCosts:
 
     @cached_property
     def cumulative_without_earlier_branches(self) -> tuple[int, ...]:
-        """The same without the branches passed on the way, as NACHOS and EDANAS count."""
+        """Cost of leaving at each output without the branches of earlier exits, as NACHOS and EDANAS count."""
         return tuple(backbone + own for backbone, own in zip(self.backbone, (*self.branches, 0), strict=True))
 
     def breakdown(self, charges_earlier_branches: bool = True) -> tuple[dict[str, int], ...]:
         """Return the cost of every part up to each output: `stem`, `stage1`, `exit1` ..., `head`, counted from 1.
 
         Args:
-            charges_earlier_branches: Whether branches passed on the way count, as in `cumulative`; otherwise only the
-                output's own, as in `cumulative_without_earlier_branches`. Either is the sum of what is returned.
+            charges_earlier_branches: Whether to include the branches of earlier exits, so that the sum is `cumulative`;
+                otherwise the sum is `cumulative_without_earlier_branches`.
         """
         parts = []
         for output in range(len(self.branches) + 1):
@@ -149,7 +149,7 @@ def priced(architecture: Architecture, skeleton: Skeleton, prices: PartPrices) -
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
-        prices: What each part costs.
+        prices: Price of each part.
     """
     plan = network_plan(architecture, skeleton)
     active = architecture.active_exits

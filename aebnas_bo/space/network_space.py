@@ -2,7 +2,7 @@
 
 Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kind` (`_kernel`, `_expansion`),
 `exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`), `exit1_threshold`; all counted
-from 1. What has a single choice is no parameter.
+from 1. Values with a single choice are not parameters.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class NetworkSpace:
     """A declared space of early-exit networks for given images.
 
     Args:
-        declaration: What may vary.
+        declaration: The declared choices.
         in_channels: Channels of the images.
         num_classes: Number of classes.
 
     Raises:
-        SearchSpaceError: If nothing varies.
+        SearchSpaceError: If the space has a single point.
     """
 
     def __init__(self, declaration: NetworkSpaceDeclaration, in_channels: int, num_classes: int) -> None:
@@ -190,7 +190,7 @@ class NetworkSpace:
             SearchSpaceError: If the space leaves thresholds to be tuned.
         """
         if self.tunes_thresholds:
-            raise SearchSpaceError("thresholds are no part of this space: they are tuned network by network")
+            raise SearchSpaceError("thresholds are not part of this space: they are tuned per network")
         genes = self.search_space.canonical(point)
         return tuple(
             float(genes.get(threshold_name(position), (exit_.threshold_values or (1.0,))[0]))
@@ -200,17 +200,17 @@ class NetworkSpace:
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
-        """Names of all places where an image can leave: `exit1`, `exit2` ... and `final`."""
+        """Names of all outputs: `exit1`, `exit2` ... and `final`."""
         return (*(f"exit{number}" for number in range(1, len(self.declaration.exits) + 1)), "final")
 
     @cached_property
     def tunes_thresholds(self) -> bool:
-        """Whether a threshold is left out of the space, to be tuned network by network; then all are."""
+        """Whether thresholds are tuned per network instead of searched."""
         return any(exit_.threshold is None for exit_ in self.declaration.exits)
 
     @cached_property
     def has_free_thresholds(self) -> bool:
-        """Whether the threshold of every exit there may be is a continuous parameter."""
+        """Whether the thresholds of all exits are continuous parameters."""
         return all(exit_.has_free_threshold for exit_ in self.declaration.exits if max(exit_.depths) > 0)
 
     @cached_property
@@ -269,7 +269,7 @@ def _choice(
     behind: tuple[str, ...] = (),
     is_ordered: bool = True,
 ) -> tuple[ChoiceParameter, ...]:
-    """Return a parameter, or none where there is only one choice."""
+    """Return a parameter; empty if there is only one choice."""
     return (ChoiceParameter(name, tuple(values), is_ordered, group, condition, behind),) if len(values) > 1 else ()
 
 

@@ -1,7 +1,8 @@
 """The convolutions of a network, with all channels and sizes.
 
-The one place where shape rules live: MACs are summed over this plan, plain networks are built from it, and the
-supernet slices by it. Padding is `kernel // 2`, so a convolution of stride `s` turns a side `n` into `ceil(n / s)`.
+This is the only implementation of shape rules: MACs are summed over this plan, plain networks are constructed from it,
+and the supernet slices by it. Padding is `kernel // 2`, so a convolution of stride `s` maps a side `n` to
+`ceil(n / s)`.
 """
 
 from __future__ import annotations

@@ -11,18 +11,17 @@ from aebnas_bo.training.settings import TrainingConfig
 
 
 class SupernetConfig(TrainingConfig):
-    """How the weight-sharing supernet is trained; the losses of a step's networks are added.
+    """Training of the weight-sharing supernet; the losses of a step's networks are added.
 
     Args:
-        sandwich: Whether every step takes the largest and the smallest network; else random ones in their place.
-        random_subnets: Random sub-networks per step beside those two.
-        distillation: Whether all other networks learn from the largest one's final exit in place of the labels.
-        balanced_branches: Whether every choice of a branch is trained as often as every other, at any backbone.
-        stratified: Whether random networks are spread evenly over log MACs; else every choice is drawn uniformly.
-        max_macs: Most MACs in millions, up to the final classifier, of a network that is trained, the teacher
-            included. Null takes two and a half times `search.max_average_macs` and, where that is null too, the whole
-            space. Needs `stratified`.
-        cache: Whether an equally configured supernet trained before is reused.
+        sandwich: Whether every step trains the largest and the smallest network; otherwise it trains random ones.
+        random_subnets: Random sub-networks per step, in addition to those two.
+        distillation: Whether the other networks are trained on the largest one's outputs instead of labels.
+        balanced_branches: Whether all choices of a branch are trained equally often, for every backbone.
+        stratified: Whether random networks are spread evenly over log MACs; otherwise choices are drawn uniformly.
+        max_macs: Maximum MACs in millions, up to the final classifier, of trained networks including the teacher. null
+            takes two and a half times `search.max_average_macs` or, without that, sets no maximum. Needs `stratified`.
+        cache: Whether to reuse a supernet trained earlier with equal settings.
     """
 
     affects: ClassVar[Effect] = "supernet"
@@ -49,7 +48,7 @@ class SupernetConfig(TrainingConfig):
             raise ValueError("max_macs chooses among stratified draws; set stratified: true or max_macs: null")
         if self.distillation and self.joint_loss is not None:
             raise ValueError(
-                "by joint_loss the final exit learns from the images that get there alone, which makes it no teacher; "
-                "set distillation: false"
+                "distillation cannot be combined with joint_loss, because the final exit then learns hard images "
+                "only; set distillation: false"
             )
         return self

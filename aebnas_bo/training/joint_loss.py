@@ -5,9 +5,9 @@ With :math:`h_i` the confidence of exit :math:`i`, an image leaves at output :ma
 .. math::
     g_i = h_i \prod_{j < i} (1 - h_j), \qquad h_{\text{last}} = 1.
 
-Four terms are weighed and added: the cross-entropies of all outputs, each image's weighted by :math:`g`; whether each
-confidence knows if its exit is right; how far the expected cost exceeds a budget; and how far confidences stray from
-what each exit gets right of the image's class.
+The loss is a weighted sum of four terms: the cross-entropy of all outputs, weighted per image by :math:`g`; the
+cross-entropy between confidence and correctness of each exit; the expected cost above a budget; and the distance of
+confidences from the per-class accuracy of each exit.
 
 Legend: `B` images, `K` classes, `E` outputs (active exits in order, then the final classifier).
 
@@ -34,12 +34,12 @@ from aebnas_bo.training.settings import JointLossConfig
 
 @dataclass(frozen=True)
 class JointTerms:
-    """The terms of the joint loss before weighting, each a scalar.
+    """Terms of the joint loss before weighting, each a scalar.
 
     Args:
         classes: Expected cross-entropy at the output where an image leaves.
-        confidence: Cross-entropy of each confidence with whether its exit is right, summed over the exits.
-        cost: Expected MACs above the budget, as a share of the most that is possible.
+        confidence: Cross-entropy between confidence and correctness, summed over the exits.
+        cost: Expected MACs above the budget, as a fraction of the maximum MACs.
         peak: Squared distance of confidences from the exits' accuracies on the image's class, summed over the exits.
     """
 
@@ -86,12 +86,12 @@ def joint_terms(
     Args:
         outputs: `B x (K + 1)` logits of each exit, the last column that of its confidence; `B x K` of the final
             classifier.
-        targets: What outputs shall learn, and what is right.
+        targets: Training targets and true classes.
         macs: Cost of leaving at each of the `E` outputs.
         max_macs: Budget of the expected cost.
         support_accuracy: Accuracy of each exit on the images of each class, `K x (E - 1)`, on images held out of
             training; `None` leaves the peak term at 0.
-        label_smoothing: Share of the labels' weight spread over all classes.
+        label_smoothing: Label smoothing.
     """
     num_classes = outputs[-1].shape[-1]
     kind = torch.promote_types(outputs[-1].dtype, torch.float32)
@@ -150,13 +150,13 @@ def joint_loss(
 def support_accuracy(
     networks: Sequence[Callable[[Tensor], Sequence[Tensor]]], images: Tensor, labels: Tensor, *, batch_size: int
 ) -> Tensor:
-    """Return how often each exit is right on each class, averaged over networks with equally many exits.
+    """Return the accuracy of each exit on each class, averaged over networks with equally many exits.
 
     Args:
-        networks: Each maps images to the outputs of its exits and of its final classifier.
-        images: Images that weights are not trained on, `N x C x H x W`, normalised.
+        networks: Functions from images to the outputs of the exits and of the final classifier.
+        images: Normalised images held out of training, `N x C x H x W`.
         labels: Their classes, `N`.
-        batch_size: Most images per forward pass; batches are of equal size up to one image.
+        batch_size: Maximum images per forward pass; batch sizes differ by at most one image.
 
     Returns:
         A `K x (E - 1)` tensor.

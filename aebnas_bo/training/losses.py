@@ -19,7 +19,7 @@ def output_weights(architecture: Architecture, weights: Sequence[float] | None) 
 
     Args:
         architecture: The network.
-        weights: One weight per exit position of the space, then the final classifier's; all alike if `None`.
+        weights: One weight per exit position of the space, then the final classifier's; `None` for equal weights.
     """
     given = weights or (1.0,) * (len(architecture.exits) + 1)
     chosen = [*(given[position] for position in architecture.active_exits), given[-1]]
@@ -45,7 +45,7 @@ def exit_loss(
         image_weights: `B` weights of the images; `None` weighs them alike.
 
     Returns:
-        A scalar; 0 where no output has a weight.
+        A scalar; 0 if no output has a weight.
     """
     losses = [
         weight * _cross_entropy(logits.float(), target, label_smoothing=label_smoothing, image_weights=image_weights)
@@ -119,7 +119,7 @@ def output_targets(
     Args:
         outputs: `B x K` logits of each of the `E` outputs.
         targets: `B` labels or `B x K` probabilities.
-        has_exit_distillation: Whether early exits learn, in equal parts, from the network's own final exit too.
+        has_exit_distillation: Whether targets of early exits are averaged with the outputs of the final exit.
         label_smoothing: Smoothing of labels.
     """
     if not has_exit_distillation:

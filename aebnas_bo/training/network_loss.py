@@ -1,4 +1,4 @@
-"""The loss of one network in a training step, for every kind of loss that can be configured."""
+"""Loss of one network in a training step, for all configurable kinds of losses."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SUPPORT_BATCH = 256
 
 Network = Callable[[Tensor], Sequence[Tensor]]
 Supervision = Sequence[Tensor | None]
-"""For each active exit the logits that train the backbone in its branch's place, `None` where the branch does."""
+"""Auxiliary logits of each active exit that train the backbone; `None` if the branch itself trains it."""
 
 
 class NetworkLoss(Protocol):
-    """The loss of one network on a batch."""
+    """Interface for the loss of one network on a batch."""
 
     def __call__(
         self, architecture: Architecture, outputs: Sequence[Tensor], *, supervision: Supervision, targets: Targets
     ) -> Tensor:
-        """Take a network, its outputs, their supervision and what they shall learn; return a scalar."""
+        """Return the loss, a scalar, from a network, its outputs, their supervision and their targets."""
         ...
 
 
@@ -43,11 +43,11 @@ def make_network_loss(
     """Return the loss of an epoch.
 
     Args:
-        config: Which loss, and its settings.
+        config: Settings of the loss.
         skeleton: The fixed part of the networks' space.
-        data: Holds the support set, if the loss needs one.
-        networks: Gives those that stand for all in what exits get right on the support set as the epoch begins; asked
-            only where there is one.
+        data: Training data, with a support set if the loss needs one.
+        networks: Returns the sub-networks used to estimate per-class exit accuracy on the support set; called only if
+            there is one.
     """
     loss = _loss(config, skeleton, data, networks=networks)
     class_weights = data.class_weights
@@ -116,7 +116,7 @@ def _supervision_loss(
     supervision: Supervision,
     targets: Targets,
 ) -> Tensor:
-    """Return the loss of the auxiliary heads that train the backbone in place of branches, weighted as their exits."""
+    """Return the loss of the auxiliary heads that train the backbone, with the weights of their exits."""
     weights = output_weights(architecture, config.exit_weights)
     in_use = [(logits, weight) for logits, weight in zip(supervision, weights, strict=False) if logits is not None]
     logits = _classes([logits for logits, _ in in_use], outputs)
@@ -127,6 +127,6 @@ def _supervision_loss(
 
 
 def _classes(logits: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the logits of the classes alone; an untrained confidence's stays out."""
+    """Return the logits of the classes, without the logit of an untrained confidence."""
     num_classes = outputs[-1].shape[-1]
     return [one[:, :num_classes] for one in logits]

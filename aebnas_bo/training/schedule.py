@@ -6,8 +6,8 @@ import math
 
 from aebnas_bo.training.settings import TrainingConfig
 
-MOST_WARMUP = 0.2  # of all epochs; a short training that warms up for half of them learns little
-FIRST_STEP = 1e-2  # epochs; the very first step must move a little
+MOST_WARMUP = 0.2  # maximum fraction of all epochs, which limits the warm-up of short trainings
+FIRST_STEP = 1e-2  # epochs; gives the first step a positive learning rate
 
 
 def learning_rate(epoch: float, config: TrainingConfig) -> float:

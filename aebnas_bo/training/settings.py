@@ -1,4 +1,4 @@
-"""Settings of training: what supernets and single networks share, and the final recipe."""
+"""Settings of training: those shared by supernets and single networks, and the final recipe."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class JointLossConfig(Section):
     Args:
         class_weight: Weight of the classes' term; that of the confidences is 1.
         cost_weight: Weight of expected MACs above the budget; 0 leaves the term out.
-        peak_weight: Weight of confidences' distance from what each exit gets right of each class; 0 leaves it out.
+        peak_weight: Weight of the distance of confidences from per-class exit accuracies; 0 leaves it out.
         max_macs: Budget of the expected MACs in millions; null takes `search.max_average_macs` or, without that, the
             geometric mean of the space's cheapest and most expensive backbone.
-        support_fraction: Share of the training images, equally many of each class but no more than half of any, that
-            say what exits get right. Weights are not trained on them. Only taken where `peak_weight` is not 0.
+        support_fraction: Fraction of training images held out to estimate per-class exit accuracies, equally many of
+            each class, but at most half of each. Only used if `peak_weight` is not 0.
     """
 
     class_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
@@ -37,27 +37,28 @@ class TrainingConfig(Section):
     """Settings shared by supernet training and final training.
 
     Args:
-        epochs: Passes over the training split. Where a configuration names images and sets no epochs, few images get
-            more than many: 300,000 divided by their number for supernets (15 to 100), 800,000 for final trainings (60
-            to 200).
+        epochs: Passes over the training split. If a configuration names images and sets no epochs, they depend on the
+            number of images: 300,000 divided by it for supernets (15 to 100), 800,000 divided by it for final trainings
+            (60 to 200).
         batch_size: Images per step.
         learning_rate: Peak of the warm-up and cosine schedule.
         warmup_epochs: Epochs of linear warm-up.
         momentum: Nesterov momentum of SGD.
         weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
         label_smoothing: Label smoothing of the cross-entropy.
-        exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null weighs all
-            alike. Those of a network's outputs are divided by their mean, so that no exit slows the others.
+        exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null gives equal
+            weights. Weights of a network's outputs are divided by their mean, so that the number of exits does not
+            change the scale of the loss.
         exit_distillation: Whether early exits also learn from the final exit of their own network.
         joint_loss: Trains learned confidences too, in place of the weighted cross-entropies; null does not.
         class_weights: `balanced` weighs the loss of each image by the inverse frequency of its class among the training
             images, so that rare classes count as much as common ones; null weighs all images alike.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
         gradient_clip: Maximal gradient norm of a step.
-        max_rollbacks: How often a non-finite loss may roll training back before it stops.
+        max_rollbacks: Maximum number of roll-backs after a non-finite loss before training stops.
         precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
-        augmentation: Random changes of the images in this training; null takes the study's section `augmentation`.
-            Settings left out are those of that section.
+        augmentation: Augmentation of this training; null takes the study's section `augmentation`, which also completes
+            missing settings.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10000)] = 80
@@ -79,14 +80,14 @@ class TrainingConfig(Section):
 
 
 class TeacherConfig(Section):
-    """Network whose answers a final training learns from, in equal parts with the labels.
+    """Teacher of a final training, whose outputs are averaged with the labels.
 
     Args:
-        source: `network` is a plain network without exits, trained first by the same recipe from labels alone.
-            `supernet` is the largest network that the supernet was trained on; it is used only if it is more accurate
-            than the trained network itself after a short training.
-        macs: MACs in millions of the plain network. Null takes twice `search.max_average_macs` or, where that is null
-            too, twice the MACs of the trained network.
+        source: `network` is a plain network without exits, trained first by the same recipe on labels only. `supernet`
+            is the largest network that the supernet trained; it is used only if it is more accurate than the network
+            itself after a short training.
+        macs: MACs in millions of the plain network. null takes twice `search.max_average_macs` or, without that, twice
+            the MACs of the network.
         epochs: Epochs of the plain network's training; null takes `final_training.epochs`.
     """
 
@@ -102,16 +103,16 @@ class TeacherConfig(Section):
 
 
 class FinalTrainingConfig(TrainingConfig):
-    """The final recipe: how one network is trained to the end, all its exits together.
+    """Final training of one network with all its exits.
 
     Args:
-        start: Whether training begins with the network's weights in the `supernet` or from `scratch`.
-        teacher: Network whose answers are learned too; null learns from labels alone.
-        train_on_validation: Whether images that only the search needed are trained on too: the calibration images and
-            three quarters of the validation images; thresholds are tuned on the others.
+        start: Initial weights: those of the `supernet`, or random ones (`scratch`).
+        teacher: Teacher for distillation; null trains on labels only.
+        train_on_validation: Whether to also train on images reserved for the search: the calibration images and three
+            quarters of the validation images; thresholds are tuned on the rest.
         compile: Whether `torch.compile` may speed up training on CUDA.
         plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
-            scratch; the supernet does not teach it.
+            scratch and without the supernet as teacher.
     """
 
     affects: ClassVar[Effect] = "trainings"
@@ -132,5 +133,5 @@ class FinalTrainingConfig(TrainingConfig):
 
     @property
     def teacher_source(self) -> TeacherSource | None:
-        """What kind of network teaches; `None` for none."""
+        """Kind of the teacher; `None` for none."""
         return None if self.teacher is None else self.teacher.source

@@ -1,6 +1,6 @@
 """The training loop: resumes bit for bit, rolls back after a non-finite loss, averages weights.
 
-What a step does with a batch is its caller's: a supernet takes several of its networks, a plain network itself.
+The caller defines the step on a batch: a supernet trains several of its networks, a single network only itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aebnas_bo.training.settings import TrainingConfig
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 2.0  # at most so often; an epoch of a tiny network takes less than writing it
+CHECKPOINT_SECONDS = 2.0  # minimum interval; an epoch of a tiny network takes less time than writing a checkpoint
 ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]

@@ -1,4 +1,4 @@
-"""A comparison from configurations to results: one study per method and seed, resumable, then one table."""
+"""Comparison of methods: one resumable study per method and seed, then one table."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ RESULT_FILE = "method.json"
 
 @dataclass(frozen=True)
 class MethodRun:
-    """One method with one seed, done.
+    """Result of one method with one seed.
 
     Args:
         method: Its name.
         seed: Its seed.
-        curve: Hypervolume after each trial, with further settings of thresholds where the method has them; empty of
-            plain networks, whose accuracies are no estimates with shared weights.
+        curve: Hypervolume after each trial, including further operating points if the method has them; empty for plain
+            networks, whose accuracies are not estimates with shared weights.
         network: The network of choice.
-        max_average_macs: Budget in millions it was chosen under.
-        seconds: Seconds of proposing and evaluating all trials; `None` of plain networks.
+        max_average_macs: Budget of its selection in millions.
+        seconds: Seconds of proposing and evaluating all trials; `None` for plain networks.
     """
 
     method: str
@@ -58,19 +58,19 @@ class MethodRun:
 def run_comparison(
     configs: Mapping[str, Config], seeds: Sequence[int], folder: Path, *, progress: RunProgress
 ) -> list[MethodRun]:
-    """Run every method with every seed; what is finished with the same images and version is not run again.
+    """Run every method with every seed; runs finished with equal images and version are not repeated.
 
     Args:
         configs: Configuration of each method.
         seeds: Seeds.
-        folder: Holds one run folder per method and seed.
-        progress: Shows what happens.
+        folder: Folder of the run folders, one per method and seed.
+        progress: Progress display.
 
     Raises:
         ConfigError: If the methods do not share images, backbones, supernet epochs, budget or reference point, or a
             strategy needs an extra that is missing.
         UsageError: If the folder is a file, or holds runs of other settings.
-        AebnasError: As the steps do; studies finished so far are kept.
+        AebnasError: If a step fails; finished studies are kept.
     """
     _check(configs)
     if folder.exists() and not folder.is_dir():
@@ -78,8 +78,8 @@ def run_comparison(
     for name, config in configs.items():
         if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
             progress.message(
-                f"note: {name} draws its first {counted(config.search.design_trials, 'network')} without learning, so "
-                f"it learns nothing in {config.search.budget} (search.design_trials)"
+                f"note: the initial design of {name} has {counted(config.search.design_trials, 'network')}, so it does "
+                f"not use results within {counted(config.search.budget, 'trial')} (search.design_trials)"
             )
     data_hash = cache(lambda: load_splits(next(iter(configs.values())).data).data_hash)  # of what all methods share
     wanted = [(name, seed) for seed in seeds for name in configs]
@@ -123,14 +123,14 @@ def _check(configs: Mapping[str, Config]) -> None:
 
 
 def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
-    """Check that a study was begun with the same settings; take over changes that do not affect its trials."""
+    """Check that a study was created with equal settings; apply changes that do not affect its trials."""
     text = dump_config(config)
     with TrialStore.open(folder.study) as store:
         is_changed = store.study.config != text
         if is_changed:
             check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
         if store.study.fingerprint != supernet_fingerprint(config, data_hash):
-            raise UsageError(f"{folder.path}: was begun with other images or another version; give another --out")
+            raise UsageError(f"{folder.path}: was created with other images or another version; use another --out")
         if is_changed:
             store.set_config(text)
             write_text(folder.config, text)

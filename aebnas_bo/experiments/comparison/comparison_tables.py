@@ -1,4 +1,4 @@
-"""The table, the CSV and the figure of a comparison."""
+"""Table, CSV file and figure of a comparison."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COLUMNS: tuple[Figures, ...] = (
 
 
 def comparison_rows(runs: Sequence[MethodRun]) -> list[list[str]]:
-    """Return a row of text per method: mean and, of several seeds, standard deviation.
+    """Return a row of text per method: mean and, for several seeds, standard deviation.
 
     The best mean hypervolume comes first; plain networks, which have none, come last.
     """
@@ -90,7 +90,7 @@ def terminal_table(runs: Sequence[MethodRun]) -> Table:
 
 
 def caption(runs: Sequence[MethodRun]) -> str:
-    """Return a caption that says what was compared."""
+    """Return the caption of a comparison."""
     trials = max(len(run.curve) for run in runs)
     evaluated = f"Methods after {counted(trials, 'evaluated network')}" if trials else "Methods"
     chosen = f"the most accurate network within {runs[0].max_average_macs:.4g} M average MACs"

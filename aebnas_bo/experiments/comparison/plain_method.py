@@ -1,4 +1,4 @@
-"""The method `plain` of comparisons: plain networks of five widths up to the budget, each trained alone."""
+"""Method `plain` of comparisons: separately trained plain networks of five widths up to the budget."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ NUM_WIDTHS = 5
 
 
 def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress: RunProgress) -> ChosenNetwork:
-    """Train the plain networks of several widths alone and return the one of choice; trained ones are read.
+    """Train plain networks of several widths and return the best one; finished trainings are loaded.
 
     Args:
         problem: The images and the configuration of the method.
-        folder: Keeps the trained networks.
+        folder: Run folder for the trained networks.
         budget: Average MACs in millions.
         progress: Shows the trainings.
 
     Returns:
-        The network with the highest validation accuracy within the budget; without one, the cheapest.
+        The network with the highest validation accuracy within the budget or, if there is none, the cheapest.
 
     Raises:
-        AebnasError: As training does.
+        AebnasError: If training fails.
     """
     folder.create()
     write_text(folder.config, dump_config(problem.config))
@@ -53,8 +53,8 @@ def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:
         budget: Average MACs in millions.
 
     Returns:
-        `NUM_WIDTHS` widths, ascending; fewer where whole numbers do not tell as many apart. None costs more than the
-        budget, except the least of all, 1.
+        `NUM_WIDTHS` widths, ascending; fewer if rounding makes some equal. None costs more than the budget, except
+        width 1.
     """
     widths = {ground.width_of(float(macs)) for macs in np.geomspace(min(least, budget), budget, NUM_WIDTHS)}
     widths = {width - (width > 1 and ground.macs_of(width) > budget) for width in widths}  # nearest may lie above

@@ -1,4 +1,4 @@
-"""Comparison of a network with shared weights and the same network trained alone."""
+"""Comparison of a network with shared weights and the same network trained separately."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from aebnas_bo.space.search_space import Point
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of a network with shared weights and trained alone.
+    """Figures of a network with shared weights and after separate training.
 
     Args:
         point: Its parameters and thresholds.
         key: The architecture's key.
         macs: MACs of leaving at each output, in millions: `exit1` ... and `final`.
-        estimates: By quantity, under shared weights: `accuracy` (percent) and `average_macs` (millions) at the
-            point's thresholds, and the accuracy of each output alone, `exit1` ... and `final`.
-        alone: The same of the network trained alone.
+        estimates: Quantities with shared weights: `accuracy` (percent) and `average_macs` (millions) at the point's
+            thresholds, and the accuracy of each output, `exit1` ... and `final`.
+        alone: The same quantities after separate training.
     """
 
     point: Point
@@ -49,8 +49,8 @@ def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, a
     Args:
         space: The network's space.
         point: The network with its thresholds.
-        estimate: Its table under shared weights.
-        alone: Its table after being trained alone.
+        estimate: Its exit table with shared weights.
+        alone: Its exit table after separate training.
     """
     architecture, thresholds = space.architecture(point), space.thresholds(point)
     names = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
@@ -66,7 +66,7 @@ def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, a
 
 
 def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
-    """Return the quantities that networks of a space may have, in the order of tables."""
+    """Return the quantities of a space's networks, in the order of tables."""
     exits = (f"exit{number}" for number in range(1, len(space.skeleton.exit_stages) + 1))
     return ("accuracy", "average_macs", "final", *exits)
 
@@ -78,11 +78,11 @@ def agreements(
     config: FidelityConfig,
     generator: np.random.Generator,
 ) -> list[Agreement]:
-    """Return how estimates agree with the networks trained alone, quantity by quantity.
+    """Return the agreement of estimates with separately trained networks for each quantity.
 
     Args:
         comparisons: The networks.
-        quantities: What to compare; a quantity too few networks have is left out.
+        quantities: Quantities to compare; those of too few networks are left out.
         config: Sizes of the short lists and number of resamples.
         generator: Source of the resamples.
     """

@@ -1,8 +1,8 @@
 """Networks whose estimated average MACs lie in a band, spread over their worst-case MACs.
 
-A network can lie in a band if leaving at its first output costs no more than the band's upper end and leaving at its
-last one no less than its lower end. Raising thresholds raises average MACs, so one forward pass and bisection are
-enough to find thresholds that bring such a network into the band.
+A network can lie in a band if its first output costs at most the upper end of the band and its last output at least
+the lower end. Average MACs increase with thresholds, so one forward pass and bisection suffice to find thresholds
+for which such a network lies in the band.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from aebnas_bo.space.search_space import ContinuousParameter, ParameterValue, Po
 Band = tuple[float, float]  # millions of average MACs
 DRAWS_PER_POINT = 256
 ESTIMATES_PER_POINT = 8
-HALVINGS = 40  # of the way from the lowest to the highest thresholds
+HALVINGS = 40  # bisection steps between the lowest and the highest thresholds
 
 
 def parse_band(text: str) -> Band:
-    """Return the band of a text such as `1.8,2.6`.
+    """Parse a band from a text such as `1.8,2.6`.
 
     Raises:
-        UsageError: If it is anything else.
+        UsageError: If the text is invalid.
     """
     try:
         low, high = (float(part) for part in text.split(","))
@@ -56,7 +56,7 @@ def band_candidates(space: NetworkSpace, count: int, *, band: Band, generator: n
         Canonical points, at least `count`, cheapest first.
 
     Raises:
-        SearchSpaceError: If so many were not found.
+        SearchSpaceError: If fewer were found.
     """
     draws = DRAWS_PER_POINT * count
     by_key: dict[str, tuple[int, Point]] = {}
@@ -94,14 +94,14 @@ def points_in_band(
         candidates: Points from `band_candidates`.
         count: Number of points.
         band: Lowest and highest average MACs in millions.
-        table_of: Estimates an architecture; called once for each network that is tried.
+        table_of: Function from an architecture to its exit table; called once for each network.
         generator: Source of randomness.
 
     Returns:
         Canonical points, spread evenly over the logarithm of their worst-case MACs, cheapest first.
 
     Raises:
-        SearchSpaceError: If thresholds that do so were found for too few networks.
+        SearchSpaceError: If such thresholds were found for too few networks.
     """
     left = [(_log_worst_case(space, point), point) for point in candidates]
     chosen: list[tuple[float, Point]] = []

@@ -61,7 +61,7 @@ def test_limits_are_put_into_words(trials, objectives) -> None:
         "no network found has accuracy >= 95 and average_macs <= 1; trial 0 (key key0) is nearest and misses "
         "accuracy by 45 % and average_macs by 1 M"
     )
-    assert "nothing was measured" in limits_text([], hard)
+    assert "no network was evaluated" in limits_text([], hard)
 
 
 def test_corrected_accuracies_have_a_column_behind_accuracy(trials, objectives) -> None:

@@ -47,7 +47,7 @@ def test_trials_are_drawn_where_none_is_admissible(trials, objectives, monkeypat
     monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure.axes[0]))
     limited = (replace(objectives[0], limit=99.99), *objectives[1:])
     plot_pareto_front(Path(), trials, limited, design_trials=2)
-    assert [text.get_text() for text in shown[0].texts] == ["no admissible network yet"]
+    assert [text.get_text() for text in shown[0].texts] == ["no feasible network yet"]
     completed = [trial for trial in trials if trial.status == "COMPLETED"]
     assert sum(len(points.get_offsets()) for points in shown[0].collections) == len(completed)
 

@@ -57,7 +57,10 @@ def test_rungs_can_be_changed_for_one_training(invoke, run: RunFolder) -> None:
     [
         (["--shortlist", "1"], "--shortlist"),
         (["--shortlist", "4", "--select", "41e7c0"], "leave out --shortlist, or select knee"),
-        (["--shortlist", "4", "--set", "shortlist.rungs=[[2,1],[4,1]]"], "rungs must not grow in networks"),
+        (
+            ["--shortlist", "4", "--set", "shortlist.rungs=[[2,1],[4,1]]"],
+            "the number of networks must not increase over rungs",
+        ),
     ],
 )
 def test_mistakes_of_a_short_list_are_named(invoke, run: RunFolder, arguments, message: str) -> None:

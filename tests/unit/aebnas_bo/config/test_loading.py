@@ -103,7 +103,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
         ("final_training.teacher=supernet", "expected {source: network}, {source: supernet} or null, got 'supernet'"),
         ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
-        ("supernet.joint_loss={}", "which makes it no teacher; set distillation: false"),
+        ("supernet.joint_loss={}", "because the final exit then learns hard images only; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
         ("estimation.confidence=learned", "set space.learned_confidence: true"),
         (
@@ -246,7 +246,7 @@ def test_a_file_of_a_space_is_not_completed_by_a_preset(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "run.yaml")
     assert "space.stem_channels: is missing" in caught.value.problems
-    assert "space.stages: needs at least 2 entries, got 0" in caught.value.problems
+    assert "space.stages: must have at least 2 entries, got 0" in caught.value.problems
     (tmp_path / "run.yaml").write_text("space: other.yaml\n")
     with pytest.raises(ConfigError, match=r"other\.yaml: cannot be read"):
         load_config(tmp_path / "run.yaml")
@@ -314,7 +314,7 @@ def test_paths_and_patterns_that_cannot_be_are_refused(text: str, message: str, 
 
 @pytest.mark.parametrize("name", ["data.root", "estimation.latency_table"])
 def test_a_path_in_an_option_is_checked_too(name: str) -> None:
-    assert f"{name}: ~ in ~nobody-of-this-name/x cannot be expanded" in problems([f"{name}=~nobody-of-this-name/x"])
+    assert f"{name}: ~ in '~nobody-of-this-name/x' cannot be expanded" in problems([f"{name}=~nobody-of-this-name/x"])
     with pytest.raises(ConfigError, match="without a home folder"):
         parse_config(dump_config(load_config(None)), "stored", [f"{name}=~nobody-of-this-name/x"])
 

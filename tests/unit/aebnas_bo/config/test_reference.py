@@ -14,7 +14,7 @@ def test_the_page_is_what_the_declarations_say() -> None:
 
 def test_a_row_has_range_default_effect_and_meaning() -> None:
     assert (
-        "| `max_rollbacks` | whole number ≥ 0, ≤ 20 | `3` | supernet | How often a non-finite loss" in settings_page()
+        "| `max_rollbacks` | whole number ≥ 0, ≤ 20 | `3` | supernet | Maximum number of roll-backs" in settings_page()
     )
 
 

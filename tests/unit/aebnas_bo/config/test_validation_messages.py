@@ -80,7 +80,7 @@ def test_a_setting_that_was_replaced_is_followed_to_its_place() -> None:
 
 
 def test_nothing_is_suggested_for_what_resembles_nothing() -> None:
-    assert "there is epochs, batch_size" in refusal("final_training.teaching=3")
+    assert "its settings are epochs, batch_size" in refusal("final_training.teaching=3")
     assert "did you mean" not in refusal(f"final_training.{'epoch' * 20_000}=3")
     assert refusal("space.preset=huge") == "space.preset: must be one of auto, tiny, cifar, cifar32, aebnas, got 'huge'"
     assert refusal("space.preset=cifar23").endswith("; did you mean cifar32?")
@@ -89,7 +89,7 @@ def test_nothing_is_suggested_for_what_resembles_nothing() -> None:
 @pytest.mark.parametrize("value", ["3", "null", "[a]", "x"])
 def test_a_section_that_is_a_value_says_what_belongs_there(value: str) -> None:
     assert re.match(
-        r"search: must be a section .*; its settings are objectives, strategy, budget", refusal(f"search={value}")
+        r"search: must be a section, .*; its settings are objectives, strategy, budget", refusal(f"search={value}")
     )
 
 

@@ -69,7 +69,7 @@ def test_keys_given_twice_are_named_with_their_lines_at_any_depth() -> None:
         ("a: *b", "not valid YAML: line 1, column 4: found undefined alias"),
         ("\n" + "[" * 200, f"line 2, column {MOST_LEVELS + 1}: nested more than {MOST_LEVELS} levels deep"),
         ("- " * 200, "nested more than"),
-        ("a: " + "9" * 5000, "line 1, column 4: a number of 5000 digits; expected 64 at most"),
+        ("a: " + "9" * 5000, "line 1, column 4: a number of 5000 digits; expected at most 64"),
         ('a: "\\0"', "line 1, column 4: text must not contain the character NUL"),
         ('a: "\\ud800"', "half a character"),
         ("a: 1\nb: \x01", "line 2: the character U+0001 is not allowed"),

@@ -143,6 +143,9 @@ def test_a_goal_is_macs_or_accuracy() -> None:
         with pytest.raises(UsageError, match=f"--tune-for {text}: expected macs<=X"):
             parse_goal(text)
     assert parse_goal("accuracy>=100").value == 100.0
-    for text, reason in (("accuracy>=200", "in percent; expected 100 at most"), ("macs<=0", "a finite number above 0")):
+    for text, reason in (
+        ("accuracy>=200", "expected a percentage of at most 100"),
+        ("macs<=0", "a finite number above 0"),
+    ):
         with pytest.raises(UsageError, match=f"--tune-for {text}: .*{reason}"):
             parse_goal(text)

@@ -73,7 +73,7 @@ def test_cumulative_certainty_is_the_sum_of_leaving_probabilities() -> None:
 
 
 def test_wrong_number_of_thresholds_is_refused() -> None:
-    with pytest.raises(ExitTableError, match="2 exits need as many"):
+    with pytest.raises(ExitTableError, match="for each of 2 exits"):
         evaluate_thresholds(TABLE, (0.5,))
 
 

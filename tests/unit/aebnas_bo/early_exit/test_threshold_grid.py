@@ -54,7 +54,11 @@ def test_hand_computed_grid() -> None:
 
 @pytest.mark.parametrize(
     ("grids", "message"),
-    [([], "1 exits need"), ([torch.tensor([])], "exit 1 must be ascending"), ([torch.tensor([0.5, 0.5])], "ascending")],
+    [
+        ([], "for each of 1 exits"),
+        ([torch.tensor([])], "exit 1 must be ascending"),
+        ([torch.tensor([0.5, 0.5])], "ascending"),
+    ],
 )
 def test_bad_grids_are_refused(grids: list[torch.Tensor], message: str) -> None:
     table = a_table(torch.Generator().manual_seed(0), 2, 5)
@@ -94,5 +98,5 @@ def test_spread_settings_keep_to_their_ranges() -> None:
         assert 0.5 <= setting[1] <= 0.9
     assert spread_thresholds(table, [(0.0, 1.0)] * 2, 0) == []
     assert spread_thresholds(a_table(torch.Generator().manual_seed(1), 1, 60), [], 3) == []
-    with pytest.raises(ExitTableError, match="2 exits need as many ranges"):
+    with pytest.raises(ExitTableError, match="expected a range for each of 2 exits"):
         spread_thresholds(table, [(0.0, 1.0)], 3)

@@ -77,7 +77,7 @@ def test_a_network_that_ends_at_an_exit_is_said_to(tiny_runs) -> None:
     trial = completed(0, "abc", point, metrics, sems=sems, exit_rates=rates, thresholds=thresholds)
     shown = show_network("knee", Observation(trial), space, measured=None)
     page = without_plotly(render(replace(found, networks=replace(found.networks, chosen=(shown,)))))
-    assert "The network ends at Exit 2, which takes every image that is left" in page
+    assert "The network ends at Exit 2, which takes all remaining images" in page
     assert f"An image that does not leave early costs {macs_text(shown.outputs[-1].macs)}." in page
 
 

@@ -93,7 +93,7 @@ def test_a_single_observation_is_a_front(contents: Contents, networks: Networks)
 
 def test_the_hypervolume_ends_where_the_run_does(contents: Contents, networks: Networks) -> None:
     figure = hypervolume_figure(contents.run.trials, contents.run.study.objectives, 8)
-    curve = traces(figure)["with further thresholds"]["y"]
+    curve = traces(figure)["with further operating points"]["y"]
     assert (len(curve), curve[-1]) == (len(contents.run.trials), networks.hypervolume)
 
 

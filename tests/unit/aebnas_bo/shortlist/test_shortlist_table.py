@@ -67,7 +67,7 @@ def test_ranking_of_the_estimates_stands_beside_that_of_macs() -> None:
         "ranking of 4 short trainings, macs<=2: Kendall tau of the estimates 1.00, of average MACs alone 0.67"
     )
     poor = ranked((4.0, 1.0, 60.0), (3.0, 3.0, 70.0), (2.0, 2.0, 80.0), (1.0, 4.0, 90.0))
-    assert ranking_text(poor).endswith("; the supernet is trained too little to rank, more time helps")
+    assert ranking_text(poor).endswith("; the supernet needs longer training to rank networks")
 
 
 def test_nothing_is_said_of_a_ranking_of_few_networks() -> None:

@@ -35,7 +35,7 @@ def test_without_a_home_nothing_is_kept_and_no_folder_named_by_a_tilde_is_made(
     monkeypatch.setenv("AEBNAS_BO_CACHE", named)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert cached_file("supernets", "a") is None
-    assert "nothing is cached for other runs (there is no home folder, or name a folder" in caplog.text
+    assert "nothing is cached for other runs (there is no home folder, or set AEBNAS_BO_CACHE" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ NOUNS = "trials|epochs|networks|images|seeds|points|parts|threads"
 
 NEVER_ONE = (  # sentences whose number is a list, a figure with digits, or more than one
     "tuning {} points", "{} images[", "of {} images", "got {} {} images", "{}: {} images in {} classes",
-    "costs and {} images", "of {} networks tried", "of {} trials none", "about {} networks", "{} networks, by",
+    "costs and {} images", "of {} networks tried", "none of {} trials", "about {} networks", "{} networks, by",
     "{}{} points {}", "{} seeds, standard error", "{} images/s", "at most {} seeds",
     "final trainings: {} epochs", "Classifies {} images",
 )  # fmt: skip

@@ -45,7 +45,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, monkeypatch:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_a_file_that_states_no_size_is_refused() -> None:
-    with pytest.raises(OSError, match="states 0 bytes"):
+    with pytest.raises(OSError, match="stated as 0 bytes"):
         read_regular(Path("/proc/self/status"), 100)
 
 

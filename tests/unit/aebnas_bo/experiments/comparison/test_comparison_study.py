@@ -124,7 +124,7 @@ def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monke
     monkeypatch.setattr(study, "supernet_fingerprint", lambda *_: "of other images")
     back = {"static": load_config(file, [*SMALL], method)}
     for given in (back, moved):  # other settings, and the very same
-        with pytest.raises(UsageError, match="begun with other images"):
+        with pytest.raises(UsageError, match="created with other images"):
             run_comparison(given, [0], tmp_path, progress=silent())
 
 
