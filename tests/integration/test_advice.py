@@ -54,20 +54,20 @@ def halve_training(folder: RunFolder) -> None:
 
 # What is damaged, the command that notices (RUN stands for the folder), and the advice in its message.
 ADVICE = {
+    "a trial": (change_last_trial, "status RUN", "delete this trial and "),
+    "half a training": (halve_training, "run --out RUN --resume --quiet", "delete .* to train again"),
+    "short list": (write("shortlist/shortlist.csv", b"half"), "report RUN", "delete it, and the command"),
+    "looks": (write("trained/test_looks.csv", b"half"), "report RUN", r"test_looks\.csv .*delete it"),
+    "no folder": (
+        lambda folder: shutil.rmtree(folder.path),
+        "run --out RUN --resume --quiet --budget 2 --set search.design_trials=2 --set supernet.epochs=1",
+        "one with --resume-or-start",
+    ),
     "summary": (write("summary.json", b"{}"), "report RUN", "delete it, then `aebnas-bo run --out"),
     "no supernet": (remove("supernet.safetensors"), "report RUN", "`aebnas-bo run --out .* trains it again"),
     "half a supernet": (write("supernet.safetensors", b"half"), "report RUN", "delete .* to train again"),
     "configuration": (write("config.yaml", b"\xff"), "status RUN", "`aebnas-bo run --out .* writes it again"),
     "holds a study": (lambda folder: None, "run --out RUN", "add --resume to go on with it"),
-    "a trial": (change_last_trial, "status RUN", "delete this trial and those after it, which --resume does again"),
-    "half a training": (halve_training, "run --out RUN --resume --quiet", "delete .* to train again"),
-    "short list": (write("shortlist/shortlist.csv", b"half"), "report RUN", "delete it, and the command"),
-    "looks": (write("trained/test_looks.csv", b"half"), "report RUN", "delete it, the networks"),
-    "no folder": (
-        lambda folder: shutil.rmtree(folder.path),
-        "run --out RUN --resume --quiet --budget 2 --set search.design_trials=2 --set supernet.epochs=1",
-        "begin one with --resume-or-start",
-    ),
     "not trained": (lambda folder: None, "export RUN", "first: aebnas-bo train"),
 }
 

@@ -49,7 +49,7 @@ def test_a_write_that_fails_names_path_and_way_out_and_the_run_goes_on(call, pic
     assert failed.returncode == 8, failed.stderr
     assert "error: full/supernet" in failed.stderr
     assert "File too large; allow larger files (ulimit -f), or use another folder." in failed.stderr
-    assert "Go on with `aebnas-bo run --out full --resume`." in failed.stderr
+    assert "with `aebnas-bo run --out full --resume`." in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not list((tmp_path / "full").glob("*.tmp*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -79,7 +79,7 @@ def test_resuming_nothing_begins_no_other_search(call, pictures, tmp_path) -> No
             result = call("run", *arguments, "--resume", *out)
             assert result.returncode == 2
             assert "nothing to resume" in result.stderr
-            assert "begin one with --resume-or-start" in result.stderr
+            assert "one with --resume-or-start" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
