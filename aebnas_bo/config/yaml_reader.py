@@ -197,7 +197,7 @@ class _Document:
         for key, found in lines.items():
             if len(found) > 1:
                 name = cut(printable(_below(path, key)))
-                sentence = f"{name} is given {_times(len(found))}, {_in_lines(found)}; keep one of them"
+                sentence = f"{name} is given {_times(len(found))}, {_in_lines(found)}; write it once"
                 self._twice.append((found[0], sentence))
         return {**merged, **values}
 

@@ -5,6 +5,10 @@ A new message with a way out belongs into `ADVICE`.
 
 import re
 import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +28,7 @@ def call(*arguments: str) -> Result:
 
 def write(name: str, data: bytes) -> Callable[[RunFolder], None]:
     def damage(folder: RunFolder) -> None:
+        (folder.path / name).parent.mkdir(exist_ok=True)
         (folder.path / name).write_bytes(data)
 
     return damage
@@ -36,8 +41,28 @@ def remove(name: str) -> Callable[[RunFolder], None]:
     return damage
 
 
+def change_last_trial(folder: RunFolder) -> None:
+    with sqlite3.connect(folder.study) as connection:
+        connection.execute("UPDATE trials SET generation_s = generation_s + 1 WHERE number = 13")
+    connection.close()
+
+
+def halve_training(folder: RunFolder) -> None:
+    folder.supernet.unlink()
+    folder.checkpoint.write_bytes(b"half")
+
+
 # What is damaged, the command that notices (RUN stands for the folder), and the advice in its message.
 ADVICE = {
+    "a trial": (change_last_trial, "status RUN", "delete this trial and "),
+    "half a training": (halve_training, "run --out RUN --resume --quiet", "delete .* to train again"),
+    "short list": (write("shortlist/shortlist.csv", b"half"), "report RUN", "delete it, and the command"),
+    "looks": (write("trained/test_looks.csv", b"half"), "report RUN", r"test_looks\.csv .*delete it"),
+    "no folder": (
+        lambda folder: shutil.rmtree(folder.path),
+        "run --out RUN --resume --quiet --budget 2 --set search.design_trials=2 --set supernet.epochs=1",
+        "one with --resume-or-start",
+    ),
     "summary": (write("summary.json", b"{}"), "report RUN", "delete it, then `aebnas-bo run --out"),
     "no supernet": (remove("supernet.safetensors"), "report RUN", "`aebnas-bo run --out .* trains it again"),
     "half a supernet": (write("supernet.safetensors", b"half"), "report RUN", "delete .* to train again"),
@@ -51,12 +76,17 @@ def follow(message: str, failed: list[str]) -> None:
     """Do what a message says, in its order."""
     text = " ".join(message.split())
     folder = next(Path(word) for word in failed if Path(word).is_absolute())
-    if "delete" in text:
-        path = re.search(r"(/\S+\.(json|safetensors))", text)
+    if program := re.search(r"python -c .*", text):
+        subprocess.run([sys.executable, *shlex.split(program[0])[1:]], check=True)
+    elif "delete" in text:
+        path = re.search(r"(/\S+\.(json|safetensors|csv))", text)
         assert path is not None
         Path(path[1]).unlink()
-        if "`" not in text:
-            assert call("run", "--out", str(folder), "--resume", "--quiet").exit_code == 0
+    if "delete" in text and "`" not in text:
+        resumed = call("run", "--out", str(folder), "--resume", "--quiet")
+        assert resumed.exit_code == 0, resumed.output
+    if "--resume-or-start" in text:
+        failed[failed.index("--resume")] = "--resume-or-start"
     if "add --resume" in text:
         failed.append("--resume")
     commands = re.findall(r"`aebnas-bo ([^`]*)`|first: aebnas-bo (.*)$", text)

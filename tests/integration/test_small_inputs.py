@@ -49,7 +49,7 @@ def test_a_write_that_fails_names_path_and_way_out_and_the_run_goes_on(call, pic
     assert failed.returncode == 8, failed.stderr
     assert "error: full/supernet" in failed.stderr
     assert "File too large; allow larger files (ulimit -f), or use another folder." in failed.stderr
-    assert "Go on with `aebnas-bo run --out full --resume`." in failed.stderr
+    assert "with `aebnas-bo run --out full --resume`." in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not list((tmp_path / "full").glob("*.tmp*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

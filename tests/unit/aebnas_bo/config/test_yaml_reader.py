@@ -51,9 +51,9 @@ def test_keys_given_twice_are_named_with_their_lines_at_any_depth() -> None:
     text = "search:\n  budget: 6\n  'budget': 7\nspace:\n  stages:\n  - {widths: [1],\n     widths: [2]}\n"
     text += "search: 1\nsearch: 2\n"
     assert refusal(text).splitlines() == [
-        "file: search is given 3 times, in lines 1, 8 and 9; keep one of them",
-        "file: search.budget is given twice, in lines 2 and 3; keep one of them",
-        "file: space.stages.0.widths is given twice, in lines 6 and 7; keep one of them",
+        "file: search is given 3 times, in lines 1, 8 and 9; write it once",
+        "file: search.budget is given twice, in lines 2 and 3; write it once",
+        "file: space.stages.0.widths is given twice, in lines 6 and 7; write it once",
     ]
     assert "a is given twice, in line 1" in refusal("{a: 1, a: 2}")
 

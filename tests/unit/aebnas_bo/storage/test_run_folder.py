@@ -27,7 +27,9 @@ def test_the_latest_folder_that_holds_a_study_is_resumed_and_without_one_nothing
     tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"nothing to resume: runs/a-seed0: there is no such folder; name .* or begin"):
+    with pytest.raises(
+        UsageError, match=r"nothing to resume: runs/a-seed0: there is no such folder; name .* one with --resume-or"
+    ):
         choose_run_folder(None, "a-seed0", resume=True, may_start=False)
     assert not Path("runs").exists()
     folders = [choose_run_folder(None, "a-seed0", resume=False) for _ in range(3)]
