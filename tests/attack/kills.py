@@ -37,11 +37,11 @@ from tests.tiny_run import write_tiny_run
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STOPPED = {-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT}  # -SIGTERM: before it listens
 SMALL = (
-    "--set=supernet.epochs=2", "--set=supernet.random_subnets=1", "--set=search.design_trials=5",
+    "--set=supernet.epochs=3", "--set=supernet.random_subnets=1", "--set=search.design_trials=5",
     "--set=search.mc_samples=16", "--set=search.pool_size=16", "--set=search.rounds=1",
     "--set=data.max_train_images=300",
 )  # fmt: skip
-SHORT = ("--set=final_training.epochs=2",)
+SHORT = ("--set=final_training.epochs=3",)
 # What these hold besides times is in the tables and in summary.json.
 UNEQUAL = {"run.lock", "study.db", "report.html", "comparison.md"}
 TIMES = ("_s", "seconds", "images_per_s", "peak_memory_mb")  # ends of the names of columns and keys
