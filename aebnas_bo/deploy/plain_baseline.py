@@ -43,6 +43,7 @@ from aebnas_bo.training.training_loop import Recorder, TrainingData
 
 TEACHER_MACS = 2.0  # MACs of a teacher relative to the limit of average MACs
 EQUAL = 0.05  # widths are integers; MACs within this relative difference count as equal
+LEAST_TAUGHT = 0.1  # MACs of the smallest network that a teacher is used for, as a share of the teacher's
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,9 @@ def taught_by_network(
 ) -> TrainingData:
     """Return training data with the outputs of a plain teacher network; unchanged if the recipe has no such teacher.
 
-    The teacher is trained first if needed. It must be larger than the network.
+    The teacher is trained first if needed. It must be larger than the network, but not by more than a factor of
+    `1 / LEAST_TAUGHT`: small networks learn worse from much larger teachers than from labels (Mirzadeh et al., Improved
+    Knowledge Distillation via Teacher Assistant, AAAI 2020).
 
     Args:
         ground: Images and recipe.
@@ -209,6 +212,9 @@ def taught_by_network(
     width = ground.width_of(teacher_macs(config, macs))
     if ground.macs_of(width) <= macs:
         progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is not larger than the network")
+        return data
+    if macs < LEAST_TAUGHT * ground.macs_of(width):
+        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is too large for {macs:.3g} M MACs")
         return data
     alone = recipe.model_copy(update={"teacher": None, "epochs": recipe.teacher.epochs or recipe.epochs})
     own = replace(ground, problem=problem.with_config(config.model_copy(update={"final_training": alone})))

@@ -93,7 +93,8 @@ def test_an_interrupted_training_goes_on(ground: PlainGround, monkeypatch) -> No
     path.unlink()
 
     def stop() -> None:
-        raise KeyboardInterrupt
+        if path.with_name("training.safetensors").exists():  # the first epoch is over
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_plain(ground, 2, 0, progress=RunProgress(Console(stderr=True), quiet=True, check=stop))
@@ -134,7 +135,7 @@ def test_a_larger_plain_network_teaches_and_is_trained_once(ground: PlainGround,
     teacher, *_ = [one for one in plain_networks(ground.folder) if one.folder.name.startswith("plain-5")]
     assert (teacher.description.origin.epochs, taught.origin.epochs) == (1, 2)
     text = capsys.readouterr().err
-    assert f"right for {teacher.description.validation.accuracy:.1f} % of the validation images" in text
+    assert f"{teacher.description.validation.accuracy:.1f} % validation accuracy" in text
     one, other = (
         load_network(training_folder(ground.folder, plain_training_of(some, 2, 0)) / NETWORK_FILE)[0].state_dict()
         for some in (ground, own)
@@ -151,6 +152,13 @@ def test_a_network_is_taught_by_none_smaller_than_itself(ground: PlainGround, ca
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     train_plain(own, 2, 0, progress=shown)
     assert "is not larger than the network" in capsys.readouterr().err
+    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
+
+
+def test_a_network_is_taught_by_none_that_is_much_larger(ground: PlainGround, capsys) -> None:
+    own = ground_of(ground.folder, f"final_training.teacher={{macs: {12 * ground.macs_of(2)}}}")
+    train_plain(own, 2, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
+    assert "no teacher: one of" in capsys.readouterr().err
     assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
 
 
