@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+LONGEST_REASON = 200  # characters of another library's message within one of ours
 LONGEST_TEXT = 2000  # maximum characters of an error
 
 
@@ -134,7 +135,8 @@ def error_text(error: BaseException) -> str:
 
 def reason_of(error: Exception) -> str:
     """Return the text of a library's error as one line, or the name of its type if the text is empty."""
-    return one_line(str(error)) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def one_line(text: str) -> str:

@@ -66,7 +66,6 @@ ADVICE = {
     "summary": (write("summary.json", b"{}"), "report RUN", "delete it, then `aebnas-bo run --out"),
     "no supernet": (remove("supernet.safetensors"), "report RUN", "`aebnas-bo run --out .* trains it again"),
     "half a supernet": (write("supernet.safetensors", b"half"), "report RUN", "delete .* to train again"),
-    "configuration": (write("config.yaml", b"\xff"), "status RUN", "`aebnas-bo run --out .* writes it again"),
     "holds a study": (lambda folder: None, "run --out RUN", "add --resume to resume it"),
     "not trained": (lambda folder: None, "export RUN", "first: aebnas-bo train"),
 }

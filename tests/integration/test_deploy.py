@@ -99,20 +99,20 @@ MISTAKES = [
     (["train", "nowhere"], 2, "no such folder"),
     (["train", "nowhere", "--select", "best"], 2, "expected knee, best-accuracy"),
     (["train", "nowhere", "--epochs", "0"], 2, "--epochs"),
-    (["train", "nowhere", "--tune-for", "best"], 2, "no such folder"),
+    (["train", "nowhere", "--tune-for", "best"], 2, "--tune-for best: expected macs<=X"),
     (["train", "nowhere", "--seeds", "b"], 2, "--seeds b: expected numbers"),
     (["train", "nowhere", "--shortlist", "1"], 2, "--shortlist"),
     (["train", "nowhere", "--shortlist", "3", "--select", "41e7"], 2, "--select 41e7 names one network"),
     (["export", "nowhere"], 2, "no such folder"),
     (["export", "nowhere", "--format", "h5"], 2, "no such folder"),
     (["export", "nowhere", "--select", "macs<2"], 2, "expected knee, best-accuracy"),
-    (["predict", "nowhere.onnx", "a.png"], 2, "there is no such file"),
+    (["predict", "nowhere.onnx", "a.png"], 2, "no such file"),
     (["predict", "damaged.onnx", "a.png"], 7, "was not written by aebnas_bo, or is damaged"),
     (["predict", "damaged.safetensors", "a.png"], 7, "cannot be read as safetensors"),
     (["predict", "network.h5", "a.png"], 2, "unknown format"),
     (["predict", "damaged.pt2", "a.png"], 2, "aebnas_bo does not load it"),
     (["latency", "damaged.pt2", "a.png"], 2, "expected a network in the format torch"),
-    (["latency", "damaged.safetensors", "a.png", "--out", "folder"], 2, "--out folder: cannot be written"),
+    (["latency", "damaged.safetensors", "a.png", "--out", "folder"], 2, "is a folder; give a file"),
 ]
 
 

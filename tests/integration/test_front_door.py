@@ -227,7 +227,7 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     opened = ab.Study.open(folder)
     key = opened.train("knee", quiet=True).description.key
     assert key in set(opened.front["key"])
-    with pytest.raises(ab.ConfigError, match=r"Brightness stands for .*\.Study\.open\(folder, estimator=\.\.\.\)"):
+    with pytest.raises(ab.ConfigError, match=r"Brightness is an estimator .*\.Study\.open\(folder, estimator=\.\.\.\)"):
         opened.run(budget=4, quiet=True)
     other = type("Other", (Brightness,), {})
     with pytest.raises(ab.ConfigError, match="the estimator Brightness, which cannot be changed to Other"):
@@ -237,7 +237,7 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     with pytest.raises(ab.ConfigError, match="has no supernet"):
         ab.prepare_study(opened.config)
     for arguments, code, text in (
-        (["status"], 0, "Brightness, given from Python"),
+        (["status"], 0, "Brightness, passed from Python"),
         (["report"], 0, "report.html"),
         (["train", "--epochs", "1", "--no-plain"], 0, "trained networks are in"),
         (["train", "--set", "final_training.start=supernet"], 3, "has no supernet"),

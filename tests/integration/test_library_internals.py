@@ -17,6 +17,7 @@ OVERRIDDEN = {
     ("ConditionedLogNEHVI", "botorch", "_set_cell_bounds"),
     ("ConditionedNEHVI", "botorch", "_set_cell_bounds"),
     ("ArchitectureAcquisition", "ax", "_construct_botorch_acquisition"),
+    ("ModelNode", "ax", "_fit"),
 }
 
 

@@ -9,6 +9,7 @@ from aebnas_bo.analysis.summary import SearchResult, corrected_accuracies, major
 from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 
 
 def test_summary_has_chance_and_the_largest_class(tiny_runs) -> None:
@@ -41,9 +42,10 @@ def test_summary_has_corrected_accuracies_of_the_front(tiny_runs, tmp_path) -> N
 
 def test_summary_of_an_earlier_version_is_read(tiny_run) -> None:
     folder = tiny_run()
-    document = json.loads(folder.summary.read_text())
+    document = read_sealed(folder.summary, "")
+    assert isinstance(document, dict)
     del document["optimism"]
-    folder.summary.write_text(json.dumps(document))
+    write_sealed(folder.summary, document)
     assert read_summary(folder.summary).optimism == {}
 
 

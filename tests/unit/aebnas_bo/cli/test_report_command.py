@@ -20,7 +20,7 @@ def invoke(monkeypatch):
         (["--select", "fastest"], 2, "expected knee"),
         (["--select", "macs<=0.000001"], 2, "no network found meets it"),
         (["--out", "."], 2, "is a folder"),
-        (["--out", "nowhere/report.html"], 2, "cannot be written"),
+        (["--out", "/dev/null/report.html"], 2, "cannot be written"),
     ],
 )
 def test_mistakes_are_named_and_leave_no_page(invoke, tiny_run, arguments, code: int, message: str) -> None:
@@ -30,7 +30,7 @@ def test_mistakes_are_named_and_leave_no_page(invoke, tiny_run, arguments, code:
     assert not folder.report.exists()
 
 
-@pytest.mark.parametrize(("damage", "code"), [("study.db", 7), ("config.yaml", 3), ("all", 2)])
+@pytest.mark.parametrize(("damage", "code"), [("study.db", 7), ("all", 2)])
 @pytest.mark.parametrize("command", ["report", "status"])
 def test_damage_is_an_error_with_its_code(invoke, tiny_run, command: str, damage: str, code: int) -> None:
     folder = tiny_run()

@@ -89,7 +89,7 @@ def test_a_path_that_is_not_utf8_keeps_its_bytes() -> None:
 
 def test_a_failure_of_storage_has_one_line_and_a_code_of_its_own() -> None:
     result = call("", "[b]", "--fails", "--as-json")
-    line = "error: [b].csv: No space left on device; free some space there. Go on with --resume.\n"
+    line = "error: [b].csv: No space left on device; free some space there. The same command starts over.\n"
     assert (result.returncode, result.stderr.decode()) == (8, f"works on [b]\n{line}")
     assert b'"error": "StorageError", "exit_code": 8' in result.stdout
 

@@ -110,7 +110,7 @@ def test_names_that_lead_out_of_an_archive_are_not_read(tmp_path: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = 2
             tar.addfile(entry, io.BytesIO(b"ok"))
-    assert names(look_through(archive)) == ["cat/0.jpg"]
+    assert names(look_through(archive)) == ["cat/0.jpg", "cat/3.jpg"]  # unpacking takes the first / off
 
 
 def odd_names(root: Path) -> Path:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aebnas_bo.analysis.selection import Selection
-from aebnas_bo.deploy import load
+from aebnas_bo.deploy import load, training_folders
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.export import check_formats, export_network, trained_network
 from aebnas_bo.deploy.model_card import model_card
@@ -96,7 +96,8 @@ def test_a_folder_that_cannot_be_made_is_named(make_network, tmp_path) -> None:
         export_network(tmp_path / "network.safetensors", "torch", tmp_path / "network.safetensors" / "below")
 
 
-def test_the_best_training_is_taken_unless_a_seed_is_named(make_network, own_run) -> None:
+def test_the_best_training_is_taken_unless_a_seed_is_named(make_network, own_run, monkeypatch) -> None:
+    monkeypatch.setattr(training_folders, "_description", lambda file: load_network(file)[1])  # of any network
     with TrialStore.open(own_run.study) as store:
         key = store.trials()[0].key
     selection = Selection("key", key=key)

@@ -153,30 +153,35 @@ def test_interrupted_training_ends_with_the_same_network(own_run, tmp_path, monk
     expected = weights(own_run, whole.key, seed=1)
     (trained_folder(own_run, whole.key, 1) / "network.safetensors").unlink()
 
+    checkpoint = trained_folder(own_run, whole.key, 1) / "training.safetensors"
+
     def stop() -> None:
-        raise KeyboardInterrupt
+        if checkpoint.exists():  # the first epoch is over
+            raise KeyboardInterrupt
 
     stopping = RunProgress(Console(stderr=True), quiet=True, check=stop)
     with pytest.raises(KeyboardInterrupt):
         train_candidate(choose_candidate(own_run, KNEE), 1, is_again=False, progress=stopping)
-    assert (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
+    assert checkpoint.exists()
     assert train(own_run, seed=1) == whole
     assert same(expected, weights(own_run, whole.key, seed=1))
-    assert not (trained_folder(own_run, whole.key, 1) / "training.safetensors").exists()
+    assert not checkpoint.exists()
 
 
 def test_another_recipe_leaves_an_unfinished_training_alone(own_run, monkeypatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     candidate = choose_candidate(own_run, KNEE)
 
+    begun = trained_folder(own_run, candidate.observed.key, 3) / "training.safetensors"
+
     def stop() -> None:
-        raise KeyboardInterrupt
+        if begun.exists():  # the first epoch is over
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_candidate(
             candidate, 3, is_again=False, progress=RunProgress(Console(stderr=True), quiet=True, check=stop)
         )
-    begun = trained_folder(own_run, candidate.observed.key, 3) / "training.safetensors"
     before = begun.read_bytes()
     other = train(own_run, "final_training.epochs=1", seed=3)
     assert training_folder(own_run, training_of(candidate, 3)) == begun.parent

@@ -70,7 +70,7 @@ def test_a_cache_that_fails_after_the_training_loses_nothing(tmp_path: Path, mon
     folder.path.mkdir()
     assert prepare(folder)[1] == "trained"
     assert folder.supernet.exists()
-    assert "No space left on device; free some space there, or name a folder" in caplog.text
+    assert "No space left on device; free some space there, or set AEBNAS_BO_CACHE" in caplog.text
 
 
 def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:

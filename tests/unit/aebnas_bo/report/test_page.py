@@ -163,7 +163,7 @@ def test_the_page_appears_whole_where_it_is_wanted(contents: Contents, tmp_path:
     with pytest.raises(UsageError, match="is a folder"):
         write_report(contents, tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
-        write_report(contents, tmp_path / "nowhere" / "page.html")
+        write_report(contents, tmp_path / "page.html" / "page.html")
 
 
 def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Contents) -> None:
@@ -205,7 +205,7 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     assert '<td class="key">plain network, width 2</td>' in section
     assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
     assert "from scratch and without a teacher" in section
-    assert "plain network of width 2, seed 3, 1 epochs" in body
+    assert "plain network of width 2, seed 3, 1 epoch" in body
 
 
 def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> None:

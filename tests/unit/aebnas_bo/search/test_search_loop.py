@@ -116,7 +116,7 @@ def test_non_finite_details_fail_a_trial(store, estimator, objectives, settings)
     estimator.estimate = lambda point: Estimate("k", metrics, {"exit1": float("nan")}, further=(further,))
     settings = settings.model_copy(update={"budget": 1})
     [trial] = run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
-    assert trial.reason == "exit1_rate is nan; further setting 1: exit1_rate is inf"
+    assert trial.reason == "exit1_rate is nan; operating point 1: exit1_rate is inf"
 
 
 def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, settings) -> None:
@@ -138,9 +138,9 @@ def test_numbers_of_numpy_and_torch_are_taken(store, estimator, objectives, sett
     ("further", "expected"),
     [
         (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1}),
-         "further setting 1: average_macs is 1.0 with standard error nan"),
+         "operating point 1: average_macs is 1.0 with standard error nan"),
         (OperatingPoint({"accuracy": 50.0}, {"accuracy": 0.1}),
-         "further setting 1: average_macs was not measured"),
+         "operating point 1: average_macs was not measured"),
         (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},
                         thresholds={"exit1_threshold": 7.0}), "exit1_threshold is 7.0, expected a number in [0, 1]"),
         (OperatingPoint({"accuracy": 50.0, "average_macs": 1.0}, {"accuracy": 0.1, "average_macs": 0.0},

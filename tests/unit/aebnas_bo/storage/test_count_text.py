@@ -12,6 +12,8 @@ NEVER_ONE = (  # sentences whose number is a list, a figure with digits, or more
     "tuning {} points", "{} images[", "of {} images", "got {} {} images", "{}: {} images in {} classes",
     "costs and {} images", "of {} networks tried", "none of {} trials", "about {} networks", "{} networks, by",
     "{}{} points {}", "{} seeds, standard error", "{} images/s", "at most {} seeds",
+    "fewer than {} images for", "({} {}, {} {} images)", "one folder for {} images in", "{} images cannot be used",
+    "expected {} images of shape", "{} images of these classes",
     "final trainings: {} epochs", "Classifies {} images",
 )  # fmt: skip
 

@@ -70,7 +70,11 @@ def test_a_refusal_names_values_as_a_file_would(study: Path) -> None:
 
 def test_the_images_may_have_moved_and_the_final_recipe_may_change(study: Path) -> None:
     config = resume(study, "data.root=elsewhere", "final_training.epochs=7")
-    assert (config.data.root, config.final_training.epochs, config.search.mc_samples) == ("elsewhere", 7, 16)
+    assert (config.data.root, config.final_training.epochs, config.search.mc_samples) == (
+        str(Path.cwd() / "elsewhere"),
+        7,
+        16,
+    )
     config = resume(study, "search.mc_samples=16", "final_training.epochs=7", has_file=True)
     assert (config.final_training.epochs, config.search.budget) == (7, 200)
 

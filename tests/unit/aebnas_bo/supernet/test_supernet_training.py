@@ -98,10 +98,10 @@ def _losses_of_a_step(
     targets_seen: list[Sequence[Tensor]] = []
     weights_seen: list[tuple[float, ...]] = []
 
-    def spy(outputs, targets, weights, *, label_smoothing):  # type: ignore[no-untyped-def]
+    def spy(outputs, targets, weights, **others):  # type: ignore[no-untyped-def]
         targets_seen.append(list(targets))
         weights_seen.append(tuple(weights))
-        return exit_loss(outputs, targets, weights, label_smoothing=label_smoothing)
+        return exit_loss(outputs, targets, weights, **others)
 
     monkeypatch.setattr(network_loss, "exit_loss", spy)
     _train(CONFIG.model_copy(update=changes), images=16)

@@ -70,7 +70,7 @@ def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Pat
     [plain] = run_comparison(short, [3], tmp_path, progress=silent())
     network = plain.network
     assert (plain.method, plain.seed, plain.curve, plain.seconds) == ("plain", 3, (), None)
-    assert (network.weights, network.exits, network.exit_rates) == ("trained alone, 1 epochs", 0, (1.0,))
+    assert (network.weights, network.exits, network.exit_rates) == ("trained alone, 1 epoch", 0, (1.0,))
     assert network.average_macs == network.worst_case_macs <= plain.max_average_macs == searched[0].max_average_macs
     trained = [one.description for one in plain_networks(RunFolder(tmp_path / "plain-seed3"))]
     assert len(trained) == 5
@@ -81,11 +81,11 @@ def test_plain_networks_are_trained_alone_and_stand_last(finished, tmp_path: Pat
         write_outputs(tmp_path, runs)
         last = comparison_rows(runs)[-1]
         assert dict(zip(header(runs), last, strict=True))["hypervolume"] == "–"
-        assert last[:3] == ["plain", "1", "trained alone, 1 epochs"]
+        assert last[:3] == ["plain", "1", "trained alone, 1 epoch"]
     assert comparison_rows(runs)[0][2] == "supernet"
     rows = list(csv.DictReader((tmp_path / "comparison.csv").open()))
     assert [(row["method"], row["weights"], row["hypervolume"] == "") for row in rows[:2]] == [
-        ("plain", "trained alone, 1 epochs", True), ("static", "supernet", False)
+        ("plain", "trained alone, 1 epoch", True), ("static", "supernet", False)
     ]  # fmt: skip
     assert caption([plain]).endswith("average MACs, trained alone")
     assert caption(searched).endswith("with the supernet's weights")
@@ -119,7 +119,7 @@ def test_what_has_no_effect_on_trials_may_be_new(finished, tmp_path: Path, monke
     moved = {"static": load_config(file, [*SMALL, "data.root=elsewhere", "final_training.epochs=3"], method)}
     assert run_comparison(moved, [0], tmp_path, progress=silent()) == [runs[0]]
     with TrialStore.open_read_only(tmp_path / "static-seed0" / "study.db") as store:
-        assert "root: elsewhere" in store.study.config
+        assert f"root: {Path.cwd() / 'elsewhere'}" in store.study.config
         assert store.study.config == (tmp_path / "static-seed0" / "config.yaml").read_text()
     monkeypatch.setattr(study, "supernet_fingerprint", lambda *_: "of other images")
     back = {"static": load_config(file, [*SMALL], method)}
