@@ -40,7 +40,7 @@ def test_tuned_thresholds_are_no_parameters() -> None:
     one = space("space.thresholds=tuned")
     assert not any(name.endswith("threshold") for name in one.search_space.names)
     assert one.tunes_thresholds
-    with pytest.raises(SearchSpaceError, match="tuned network by network"):
+    with pytest.raises(SearchSpaceError, match="tuned per network"):
         one.thresholds({p.name: p.values[0] for p in one.search_space.parameters})
 
 
