@@ -206,6 +206,7 @@ def test_setting_below_a_value_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", *CIFAR10])
+@pytest.mark.slow
 def test_shipped_configurations_are_valid(name: str) -> None:
     root = Path(__file__).resolve().parents[4]
     assert load_config(root / "configs" / f"{name}.yaml").name == name

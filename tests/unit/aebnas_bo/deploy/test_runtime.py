@@ -285,6 +285,7 @@ def test_a_folder_of_links_into_one_folder_is_read(copied, tmp_path) -> None:
     assert load(links).description == load(folder).description
 
 
+@pytest.mark.slow
 def test_damaged_weights_do_not_become_answers(make_network, pixels, tmp_path) -> None:
     subnet, description = make_network()
     subnet.head[-1].linear.bias.data[0] = float("nan")

@@ -72,6 +72,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("lasts", [False, True])
+@pytest.mark.slow
 def test_a_full_disk_at_any_write_loses_and_changes_nothing(
     lasts: bool, tmp_path: Path, estimator, objectives, settings, monkeypatch
 ) -> None:

@@ -81,6 +81,7 @@ def counted_once() -> Iterator[None]:
 )
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.usefixtures("counted_once")
+@pytest.mark.slow
 def test_every_method_goes_with_every_data_configuration(data: str, name: str) -> None:
     path = method_files([name], CONFIGS / f"{data}.yaml")[name]
     config = load_config(CONFIGS / f"{data}.yaml", method=path)
