@@ -1,1 +1,0 @@
-"""Campaigns of random mistakes and accidents; `make attack` runs them all."""
