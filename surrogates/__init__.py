@@ -2,6 +2,6 @@
 
 import warnings
 
-with warnings.catch_warnings():  # of what linear_operator does on import; whoever scripts modules is still warned
+with warnings.catch_warnings():  # raised while linear_operator is imported; later calls still warn
     warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
     import linear_operator  # noqa: F401

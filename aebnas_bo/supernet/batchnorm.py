@@ -52,7 +52,7 @@ def average_statistics(subnet: Subnet, batches: Iterable[Tensor]) -> None:
             norm.momentum = len(batch) / num_seen  # running statistics = mean over all images so far
         subnet(batch)
     for norm in norms:
-        norm.momentum = 0.1  # torch's default, for whoever trains the network further
+        norm.momentum = 0.1  # PyTorch's default, for further training
     subnet.eval()
 
 
