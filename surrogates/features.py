@@ -92,7 +92,7 @@ class CanonicalFeatures(InputTransform, Module):
             for value in levels:
                 indicator = indicator + (level == value).to(level)
             features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
-        ranges = [self._range(known, canonical, active, going_on) for known in self._known_costs]
+        ranges = [self._range(known, canonical, active, going_on=going_on) for known in self._known_costs]
         for least, expected, greatest in ranges[:1]:
             features += [least.log(), expected.log(), (greatest / least).log() * of_all]
         for least, expected, greatest in ranges:
@@ -100,7 +100,7 @@ class CanonicalFeatures(InputTransform, Module):
         return torch.stack(features, dim=-1)
 
     def _range(
-        self, known_costs: KnownCosts, canonical: Tensor, active: Tensor, going_on: Tensor
+        self, known_costs: KnownCosts, canonical: Tensor, active: Tensor, *, going_on: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the least, the expected and the greatest average cost, `batch_shape x n` each."""
         rows = canonical.detach().reshape(-1, canonical.shape[-1])

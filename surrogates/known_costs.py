@@ -96,7 +96,7 @@ def last_cost(known_costs: KnownCosts, X: Tensor) -> Tensor:
     return known_costs(X)[:, -1]
 
 
-def fit_exit_shares(X: Tensor, observed: Tensor, layout: ColumnLayout, known_costs: KnownCosts) -> ExitShares:
+def fit_exit_shares(X: Tensor, observed: Tensor, layout: ColumnLayout, *, known_costs: KnownCosts) -> ExitShares:
     """Fit the distribution functions to observed average costs, as shares of their ranges on the logit scale.
 
     Args:

@@ -60,7 +60,9 @@ class ArchitectureGP(SingleTaskGP):
         exit_shares = None
         if known_costs:
             first = rows_to_fit(len(train_X))  # as few changes as there are fits
-            exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, cost_outcomes[0]], layout, known_costs[0])
+            exit_shares = fit_exit_shares(
+                train_X[:first], train_Y[:first, cost_outcomes[0]], layout, known_costs=known_costs[0]
+            )
         features = CanonicalFeatures(layout, known_costs, exit_shares)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()

@@ -92,13 +92,13 @@ def maximize_acquisition(
         parents = rows[: settings.parents] if len(rows) else pool
         mothers = _pick(parents, settings.pool_size, generator)
         fathers = _pick(parents, settings.pool_size, generator)
-        children = mutate(crossover(mothers, fathers, layout, generator), layout, generator)
+        children = mutate(crossover(mothers, fathers, layout, generator=generator), layout, generator)
         fresh, fresh_values = _evaluate(acquisition, new_rows(children, seen))
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
         raise NoCandidateError("every candidate has been tried already: the space is exhausted or the pool too small")
     rows, values = _climb(acquisition, layout, rows, values, seen, settings, cost=cost)
-    refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings)
+    refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings=settings)
     is_new = torch.tensor([key not in tried for key in _keys(refined)], dtype=torch.bool)
     rows, values = _best(torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1, cost=cost)
     if not torch.isfinite(values).all():
@@ -125,7 +125,7 @@ def mutate(rows: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Te
     return layout.canonical(torch.where(chosen, changed, rows))
 
 
-def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Tensor:
+def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, *, generator: torch.Generator) -> Tensor:
     """Take each group of columns whole from one parent, so that a stage or an exit is inherited as it works."""
     groups = list(dict.fromkeys(column.group for column in layout.columns))
     index = torch.tensor([groups.index(column.group) for column in layout.columns])
@@ -214,7 +214,7 @@ def _best(rows: Tensor, values: Tensor, count: int, *, cost: Cost | None = None)
 
 
 def _follow_gradient(
-    acquisition: AcquisitionFunction, layout: ColumnLayout, starts: Tensor, settings: PoolSettings
+    acquisition: AcquisitionFunction, layout: ColumnLayout, starts: Tensor, *, settings: PoolSettings
 ) -> tuple[Tensor, Tensor]:
     """Move the active continuous entries of each start uphill and return the end points with their values."""
     lower, upper = layout.bounds.to(starts)

@@ -440,7 +440,7 @@ def is_sound(found: Found, sound: Found, *, is_sealed: bool) -> bool:
 
 
 def has_less(some: Any, whole: Any) -> bool:
-    """Say whether a list holds what another holds, or nothing in its place."""
+    """Return whether a list holds the items of another, or `None` for some of them."""
     return all(one is None or one == other for one, other in zip(some, whole, strict=True))
 
 

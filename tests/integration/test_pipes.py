@@ -1,4 +1,4 @@
-"""No file that a user or a run folder names is waited for: a pipe in its place is an error at once.
+"""No file that a user or a run folder names is waited for: a pipe is an error at once.
 
 Where the check is missing, a reader waits for ever; the alarm turns that into a failure.
 """

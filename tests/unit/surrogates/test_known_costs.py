@@ -65,7 +65,7 @@ def test_fitted_shares_explain_costs() -> None:
     is_active = LAYOUT.activity(X)[:, [1, 2]]
     costs = first_exit_costs(Costs()(X), is_active)
     _, observed, _ = average_cost(costs, truth.going_on(X[:, [1, 2]], is_active))
-    fitted = fit_exit_shares(X, observed, LAYOUT, Costs())
+    fitted = fit_exit_shares(X, observed, LAYOUT, known_costs=Costs())
     _, expected, _ = average_cost(costs, fitted.going_on(X[:, [1, 2]], is_active))
     _, start, _ = average_cost(costs, ExitShares(torch.zeros(2, 2)).going_on(X[:, [1, 2]], is_active))
     assert (expected - observed).abs().mean() < 0.2 * (start - observed).abs().mean()
@@ -78,7 +78,7 @@ def test_networks_without_exits_teach_nothing() -> None:
         def __call__(self, X: torch.Tensor) -> torch.Tensor:
             return torch.ones(len(X), 3, dtype=torch.float64)
 
-    assert torch.equal(fit_exit_shares(X, torch.ones(1), LAYOUT, Flat()).shapes, torch.zeros(2, 2))
+    assert torch.equal(fit_exit_shares(X, torch.ones(1), LAYOUT, known_costs=Flat()).shapes, torch.zeros(2, 2))
 
 
 def test_squeezed_logits_reach_both_ends() -> None:

@@ -79,7 +79,7 @@ def test_mutation_changes_every_row_and_keeps_it_canonical() -> None:
 
 def test_crossover_inherits_groups_whole() -> None:
     mothers, fathers = torch.zeros(50, 11).double(), torch.full((50, 11), 2.0).double()
-    children = crossover(mothers, LAYOUT.canonical(fathers), LAYOUT, generator())
+    children = crossover(mothers, LAYOUT.canonical(fathers), LAYOUT, generator=generator())
     for group in (slice(0, 3), slice(3, 6), slice(6, 9)):
         part = children[:, group]
         assert (part == part[:, :1]).all()

@@ -34,7 +34,7 @@ def test_a_signal_sent_twice_strikes_once(stop, monkeypatch) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)  # while the first one's exception is on its way
     monkeypatch.setattr("aebnas_bo.cli.stopping.SAME_S", 0.0)
-    with pytest.raises(StopRequested):  # later: whoever is asked to stop does not
+    with pytest.raises(StopRequested):  # a later signal is another request
         os.kill(os.getpid(), signal.SIGTERM)
 
 
