@@ -28,12 +28,16 @@ MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
-# Time that a final training needs; if there is less, the other phases are shortened and no short list is trained.
+# Time that a final training needs; if there is less, the search is brief and no short list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
 # MACs of a teacher per highest budget, largest first, and its epochs as fractions of the sufficient number. A teacher
 # that was trained too long memorises the training images: its outputs then add nothing to the labels.
 TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
-LEAST_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
+# Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
+# than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
+# plain networks.
+RANKING_IMAGES = 100_000
+BRIEF_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
 
 
 class TimePlan(BaseModel):
@@ -42,7 +46,7 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
-        sufficiency: Time of the run divided by the time that its final trainings need, at most 1.
+        is_brief: Whether the search is brief, because its estimates could not rank or final trainings need the time.
         spent_s: Seconds spent so far, as last stored.
         supernet_epochs: Epochs of the supernet.
         search_until_s: Total seconds at which the search ends; null before the search.
@@ -58,7 +62,7 @@ class TimePlan(BaseModel):
 
     minutes: float
     speed: Speed
-    sufficiency: float = 1.0
+    is_brief: bool = False
     spent_s: float = 0.0
     supernet_epochs: int
     search_until_s: float | None = None
@@ -96,34 +100,34 @@ def _left(minutes: float, spent_s: float) -> float:
     return max((1.0 - RESERVE) * 60.0 * minutes - spent_s, 0.0)
 
 
-def sufficiency(minutes: float, *, spent_s: float, num_images: int, networks_s: Sequence[float]) -> float:
-    """Return the time of a run divided by the time that its final trainings need, at most 1.
+def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[float], supernet_s: float | None) -> float:
+    """Return the least time budget in minutes that is not too short for a search; see `TimePlan.is_brief`.
 
     Args:
-        minutes: The time budget.
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
         networks_s: Seconds per training image of each network to train fully.
+        supernet_s: Seconds per training image of the supernet; `None` for an estimator without one.
     """
-    needed = _enough(num_images) * num_images * sum(networks_s)
-    return min(_left(minutes, spent_s) / needed, 1.0)
+    finals_s = _enough(num_images) * num_images * sum(networks_s)
+    ranking_s = RANKING_IMAGES * supernet_s / SUPERNET_SHARE if supernet_s is not None else 0.0
+    return (spent_s + max(finals_s, ranking_s)) / (60.0 * (1.0 - RESERVE))
 
 
 def _enough(num_images: int) -> int:
     return min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
 
 
-def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed, share: float = 1.0) -> int:
-    """Return the number of epochs of the supernet.
+def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed) -> int:
+    """Return the number of epochs of the supernet where the search is not brief.
 
     Args:
         minutes: The time budget.
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
         speed: Measured speeds.
-        share: The run's sufficiency.
     """
-    seconds = share**2 * SUPERNET_SHARE * _left(minutes, spent_s)
+    seconds = SUPERNET_SHARE * _left(minutes, spent_s)
     return _epochs(seconds, num_images * speed.supernet_s, least=1, most=MOST_SUPERNET_EPOCHS)
 
 
@@ -134,13 +138,13 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
         plan: Decisions made so far.
         spent_s: Seconds spent before the search.
     """
-    return max(plan.sufficiency**2, LEAST_SEARCH) * SEARCH_SHARE * left(plan, spent_s)
+    return (BRIEF_SEARCH if plan.is_brief else 1.0) * SEARCH_SHARE * left(plan, spent_s)
 
 
 def rungs(
     plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float]
 ) -> tuple[tuple[int, int], ...]:
-    """Return networks and epochs of each rung of the short list; empty if final trainings need all remaining time.
+    """Return networks and epochs of each rung of the short list; empty if the time does not suffice for one.
 
     The epochs apply to a network of average speed: within a rung, all networks are trained for the same time.
 
@@ -150,16 +154,16 @@ def rungs(
         num_images: Training images.
         networks_s: Seconds per training image of the candidates.
     """
-    if plan.sufficiency < 1.0:
+    if plan.is_brief:
         return ()
     seconds = SHORTLIST_SHARE * left(plan, spent_s)
     epoch_s = sum(networks_s) / max(len(networks_s), 1) * num_images
     for sizes in SHORTLISTS:
         work = sum(count * length for count, length in sizes)
-        first = _epochs(seconds, work * epoch_s, least=LEAST_RUNG_EPOCHS, most=MOST_FINAL_EPOCHS)
+        first = _epochs(seconds, work * epoch_s, least=0, most=MOST_FINAL_EPOCHS)
         if first >= ENOUGH_RUNG_EPOCHS:
-            break
-    return tuple((count, round(first * length)) for count, length in sizes)
+            return tuple((count, round(first * length)) for count, length in sizes)
+    return ()
 
 
 def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:

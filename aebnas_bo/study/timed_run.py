@@ -41,8 +41,8 @@ from aebnas_bo.study.time_plan import (
     planned_config,
     rung_epochs,
     rungs,
+    search_minutes,
     search_seconds,
-    sufficiency,
     supernet_epochs,
 )
 from aebnas_bo.study.training_speed import Stopwatch, measure_speed, time_network
@@ -139,17 +139,24 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     highest = config.search.max_average_macs or millions(problem.space.middle_macs)
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
-    share = sufficiency(minutes, spent_s=watch.seconds, num_images=num_images, networks_s=networks_s)
-    epochs, first = config.supernet.epochs, "search"
-    if problem.estimator is None:
-        epochs = supernet_epochs(minutes, watch.seconds, num_images, speed=speed, share=share)
+    has_supernet = problem.estimator is None
+    least = search_minutes(
+        spent_s=watch.seconds, num_images=num_images, networks_s=networks_s,
+        supernet_s=speed.supernet_s if has_supernet else None,
+    )  # fmt: skip
+    is_brief, epochs, first = minutes < least, config.supernet.epochs, "search"
+    if has_supernet:
+        epochs = 1 if is_brief else supernet_epochs(minutes, watch.seconds, num_images, speed=speed)
         duration = duration_text(epochs * num_images * speed.supernet_s)
         first = f"supernet {counted(epochs, 'epoch')}, about {duration}; then search"
-    then = "short trainings and final trainings" if share == 1.0 else "final trainings (no time for short ones)"
-    progress.message(
-        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: {first}, {then} in the rest"
-    )
-    return TimePlan(minutes=minutes, speed=speed, sufficiency=share, supernet_epochs=epochs, spent_s=watch.seconds)
+    then = "short trainings and final trainings in the rest"
+    if is_brief:
+        then = (
+            "final trainings of plain networks with exits in the rest (a search among other networks needs about "
+            f"{duration_text(60 * least)})"
+        )
+    progress.message(f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: {first}, {then}")
+    return TimePlan(minutes=minutes, speed=speed, is_brief=is_brief, supernet_epochs=epochs, spent_s=watch.seconds)
 
 
 class _TimedRun:
@@ -229,7 +236,7 @@ class _TimedRun:
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
         """Time the candidates for the short list, and decide networks and epochs of its rungs."""
-        likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if self._plan.sufficiency >= 1.0 else []
+        likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
         skeleton = self._problem.space.skeleton
         timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
         self._plan = self._plan.model_copy(update={"timed_s": timed})

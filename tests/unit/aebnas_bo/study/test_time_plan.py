@@ -1,5 +1,6 @@
 """How a run divides its time."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,22 +40,33 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
 
-def test_what_final_trainings_need_follows_from_the_number_of_images() -> None:
+def test_a_search_needs_time_for_final_trainings() -> None:
     networks_s = [1e-4, 3e-4, 6e-4]  # an epoch of all three takes a second per thousand images
-    assert planning.sufficiency(2.0, spent_s=14.0, num_images=1000, networks_s=networks_s) == pytest.approx(1.0)
-    assert planning.sufficiency(1.0, spent_s=7.0, num_images=1000, networks_s=networks_s) == pytest.approx(0.5)
-    assert planning.sufficiency(1.0, spent_s=7.0, num_images=100_000, networks_s=networks_s) == pytest.approx(50 / 800)
+    least = partial(planning.search_minutes, spent_s=14.0, networks_s=networks_s, supernet_s=None)
+    assert least(num_images=1000) == pytest.approx(114 / 60 / 0.95)
+    assert least(num_images=100_000) == pytest.approx(814 / 60 / 0.95)
 
 
-def test_where_final_trainings_need_all_of_the_time_the_other_phases_get_little() -> None:
-    scarce, plan = plan_of(10.0, sufficiency=0.6), plan_of(10.0)
-    assert planning.rungs(scarce, spent_s=60.0, num_images=5000, networks_s=NINE) == ()
-    assert planning.search_seconds(scarce, 60.0) == pytest.approx(0.36 * planning.search_seconds(plan, 60.0))
-    assert planning.search_seconds(plan_of(10.0, sufficiency=0.01), 60.0) > 0.2 * planning.search_seconds(plan, 60.0)
-    few, many = (planning.supernet_epochs(10.0, 5.0, 5000, speed=SPEED, share=share) for share in (0.6, 1.0))
-    assert few == pytest.approx(0.36 * many, abs=1)
+def test_a_search_needs_a_supernet_that_ranks() -> None:
+    speed, images = SPEED.model_copy(update={"supernet_s": 0.003}), 5000
+    minutes = planning.search_minutes(spent_s=14.0, num_images=images, networks_s=[1e-4], supernet_s=0.003)
+    epochs = planning.supernet_epochs(minutes, 14.0, images, speed=speed)
+    assert epochs * images == pytest.approx(planning.RANKING_IMAGES, abs=images)
+
+
+def test_a_brief_search_has_no_short_list_and_little_time() -> None:
+    brief, plan = plan_of(10.0, is_brief=True), plan_of(10.0)
+    assert planning.rungs(plan, spent_s=60.0, num_images=5000, networks_s=NINE)
+    assert planning.rungs(brief, spent_s=60.0, num_images=5000, networks_s=NINE) == ()
+    assert planning.search_seconds(brief, 60.0) == pytest.approx(0.3 * planning.search_seconds(plan, 60.0))
     config = load_config(None)
     assert planned_config(config, plan_of(10.0, rungs=())).shortlist == config.shortlist
+
+
+def test_a_short_list_of_too_few_epochs_is_left_out() -> None:
+    whole = planning.rungs(plan_of(6.0), spent_s=0.0, num_images=5000, networks_s=NINE)
+    assert whole[-1][1] >= planning.ENOUGH_RUNG_EPOCHS
+    assert planning.rungs(plan_of(3.0), spent_s=0.0, num_images=5000, networks_s=NINE) == ()
 
 
 def test_every_final_training_has_as_much_time() -> None:
@@ -86,10 +98,10 @@ def test_a_teacher_is_as_large_as_its_time_allows() -> None:
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
     short, long = (
-        planning.rungs(plan_of(minutes), spent_s=0.0, num_images=5000, networks_s=NINE) for minutes in (2.0, 60.0)
+        planning.rungs(plan_of(minutes), spent_s=0.0, num_images=5000, networks_s=NINE) for minutes in (6.0, 60.0)
     )
     assert len(short) == 1
-    assert short[0][1] >= planning.LEAST_RUNG_EPOCHS
+    assert short[0][1] >= planning.ENOUGH_RUNG_EPOCHS
     assert len(long) == 2
     assert long[0][1] >= planning.ENOUGH_RUNG_EPOCHS
     assert long[1][1] == round(2.5 * long[0][1])
