@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,9 +108,11 @@ def test_functions_take_few_parameters() -> None:
 
 
 def test_no_file_of_the_packages_is_left_out_of_the_installation() -> None:
-    import tomllib
-
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    listed = set(settings["tool"]["setuptools"]["packages"])
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in FILES}
-    assert found == listed
+    assert found == set(settings["packages"])
+    data = settings["package-data"]
+    listed = {path for package, patterns in data.items() for one in patterns for path in (ROOT / package).glob(one)}
+    others = {path for package in data for path in (ROOT / package).rglob("*") if path.is_file()}
+    assert listed == {path for path in others if path.suffix not in {".py", ".pyc"}}
+    assert all(any((ROOT / package).glob(one)) for package, patterns in data.items() for one in patterns)
