@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -38,6 +38,12 @@ def space(
     `aebnas-bo space mine.yaml`, and write `space: mine.yaml` into your configuration.
     """
     with reported_errors(as_json=False, quiet=False):
+        if file is not None and str(file) in get_args(PresetName) and not file.exists():
+            options = f"{file} --image-size PIXELS" if str(file) == AUTO else str(file)
+            raise UsageError(
+                f"{file} is a preset, not a file; run aebnas-bo space --show {options} > {file}.yaml, then "
+                f"aebnas-bo space {file}.yaml"
+            )
         if show != AUTO and (image_size, max_average_macs) != (None, None):
             raise UsageError("--image-size and --max-average-macs go with --show auto, the preset that depends on them")
         if show is not None:

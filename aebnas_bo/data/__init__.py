@@ -1,1 +1,1 @@
-"""Images in memory, frozen splits, batched transforms."""
+"""Data sets in memory, their splits, and batched transforms."""

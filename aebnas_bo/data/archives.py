@@ -1,4 +1,4 @@
-"""Tar archives of somebody else: nothing is extracted, and reading one takes a bounded amount of memory and of data."""
+"""Safe reading of untrusted tar archives: nothing is extracted, and memory and decompressed size are bounded."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ from aebnas_bo.errors import DataError
 from aebnas_bo.storage.regular_files import check_regular, size_text
 
 CHUNK_BYTES = 1 << 20
-MOST_HEADER_BYTES = 1 << 20  # of one member; the format allows any number
-MOST_MEMBERS = 2_000_000  # a gibibyte or two of their headers
-# How far a compressed archive may expand. Pictures, which are compressed themselves, hardly do.
+MOST_HEADER_BYTES = 1 << 20  # headers of one member; the format sets no limit
+MOST_MEMBERS = 2_000_000  # their headers take one to two gibibytes
+# Largest expansion of a compressed archive. Image files are compressed already and hardly expand.
 MOST_TIMES, ALWAYS_ALLOWED = 100, 4 << 30
-# Damage surfaces as the decompressor's own error, which is neither OSError nor TarError, and as errors of any kind that
-# `tarfile` meets in headers; chains of headers are read recursively.
+# A damaged archive raises the decompressor's own error, which is neither OSError nor TarError, or whatever `tarfile`
+# raises on a bad header. It reads chains of headers recursively.
 READ_ERRORS = (tarfile.TarError, OSError, EOFError, ValueError, RecursionError, zlib.error, lzma.LZMAError)
 UNPACK = "if you trust it, unpack it yourself and give the folder"
 
 
 class Archive:
-    """A tar archive that is read front to back.
+    """Tar archive that is read sequentially.
 
     Args:
         tar: The archive.
-        stream: What it reads from.
-        origin: Its path, for messages.
+        stream: Stream that `tar` reads from.
+        origin: Path of the archive, for messages.
     """
 
     def __init__(self, tar: tarfile.TarFile, stream: _BoundedStream, origin: Path) -> None:
         self._tar, self._stream, self._origin = tar, stream, origin
 
     def entries(self) -> Iterator[tarfile.TarInfo]:
-        """Yield the headers of all members, then check that the archive is whole.
+        """Yield the headers of all members, then check that the archive is complete.
 
         Raises:
-            DataError: If a limit is passed.
-            tarfile.TarError: If it is damaged; also the other types of `READ_ERRORS`.
+            DataError: If a limit is exceeded.
+            tarfile.TarError: If the archive is damaged; also the other types of `READ_ERRORS`.
         """
         end = -1
         for number, entry in enumerate(self._tar):
             if number >= MOST_MEMBERS:
                 raise DataError(f"data.root: {self._origin} has more than {MOST_MEMBERS:,} members; {UNPACK}")
-            if entry.size < 0 or entry.offset <= end:  # `tarfile` would read the same members for ever
-                raise tarfile.ReadError("a member has a size below 0")
+            if entry.size < 0 or entry.offset <= end:  # else `tarfile` reads the same members in a loop
+                raise tarfile.ReadError("a member has a negative size")
             end = entry.offset
             yield entry
             self._stream.allow(MOST_HEADER_BYTES)
-        # `tarfile` takes a damaged header for the end. After the true end there is only padding, and reading it makes
-        # the decompressor check its checksum.
+        # `tarfile` takes a damaged header for the end of the archive. Only padding may follow the true end; reading it
+        # makes the decompressor verify its checksum.
         self._stream.allow(None)
         while rest := self._stream.read(CHUNK_BYTES):
             if rest.strip(b"\0"):
-                raise tarfile.ReadError("there is data after a header that cannot be read")
+                raise tarfile.ReadError("data follows an unreadable header")
 
     def contents(self, entry: tarfile.TarInfo) -> bytes:
         """Return the contents of a member.
 
         Raises:
-            DataError: If it is too large, or has holes.
+            DataError: If the member is too large or a sparse file.
         """
         name = f"data.root: {self._origin}: {entry.name}"
         if entry.issparse():
             raise DataError(f"{name} is stored as a sparse file of {size_text(entry.size)}; remove it, or {UNPACK}")
         if entry.size > MOST_BYTES:
-            raise DataError(f"{name} holds {size_text(entry.size)}, more than {size_text(MOST_BYTES)}; remove it")
+            raise DataError(f"{name} has {size_text(entry.size)}, more than {size_text(MOST_BYTES)}; remove it")
         self._stream.allow(None)
         file = self._tar.extractfile(entry)
         return b"" if file is None else file.read()
 
     def start(self, entry: tarfile.TarInfo, num_bytes: int) -> bytes:
-        """Return the first bytes of a member; nothing of one that has holes."""
+        """Return the first bytes of a member; an empty result for a sparse file."""
         self._stream.allow(None)
         file = None if entry.issparse() else self._tar.extractfile(entry)
         return b"" if file is None else file.read(num_bytes)
@@ -87,13 +87,13 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive: `.tar`, or one that gzip, bzip2 or xz compressed.
+    """Open a `.tar` archive, uncompressed or compressed by gzip, bzip2 or xz.
 
     Args:
         path: The file.
 
     Raises:
-        tarfile.TarError: If it is none; also the other types of `READ_ERRORS`.
+        tarfile.TarError: If the file is not an archive; also the other types of `READ_ERRORS`.
     """
     check_regular(path)
     with path.open("rb") as file:
@@ -105,12 +105,12 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
 
 class _BoundedStream:
-    """What `tarfile` reads from: so many bytes at most at once, and no place beyond a limit.
+    """Stream for `tarfile` with a limit on the bytes per read and on the position.
 
     Args:
-        stream: What is read.
-        most_bytes: How far into it.
-        origin: The archive's path, for messages.
+        stream: Stream to read from.
+        most_bytes: Largest position.
+        origin: Path of the archive, for messages.
     """
 
     def __init__(self, stream: BinaryIO, most_bytes: int, origin: Path) -> None:
@@ -118,37 +118,36 @@ class _BoundedStream:
         self._allowed: int | None = MOST_HEADER_BYTES
 
     def allow(self, num_bytes: int | None) -> None:
-        """Set how many bytes may be read before the next call; `None` for any number."""
+        """Set the number of bytes that may be read until the next call; `None` for no limit."""
         self._allowed = num_bytes
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes."""
         if size < 0 or (self._allowed is not None and size > self._allowed):
-            raise tarfile.ReadError(f"a header of a member asks for {size:,} bytes")
+            raise tarfile.ReadError(f"the header of a member has {size:,} bytes")
         if self._allowed is not None:
             self._allowed -= size
         self._check(self._stream.tell() + size)
         return self._stream.read(size)
 
     def seek(self, position: int) -> int:
-        """Go to a place, counted from the beginning."""
+        """Move to a position, counted from the start."""
         self._check(position)
         return self._stream.seek(position)
 
     def tell(self) -> int:
-        """Return the place, counted from the beginning."""
+        """Return the position, counted from the start."""
         return self._stream.tell()
 
     def _check(self, position: int) -> None:
         if position > self._most_bytes:
             raise DataError(
-                f"data.root: {self._origin} expands to more than {size_text(self._most_bytes)}, {MOST_TIMES} times its "
-                f"size; {UNPACK}"
+                f"data.root: {self._origin} would unpack to more than {size_text(self._most_bytes)}; {UNPACK}"
             )
 
 
 def _decompressed(file: io.BufferedReader) -> BinaryIO:
-    """Return what a file holds, decompressed while it is read."""
+    """Return a stream that decompresses a file while it is read."""
     start = file.peek(8)
     if start.startswith(b"\x1f\x8b"):
         return cast(BinaryIO, gzip.GzipFile(fileobj=file))

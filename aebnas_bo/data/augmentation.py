@@ -1,4 +1,4 @@
-"""What happens to a training batch: torchvision's transforms on groups of images, shifts and mirrors per image."""
+"""Augmentation of training batches: torchvision's transforms per group of images, shifts and flips per image."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize, shift_and_flip
 
-GROUP = 16  # images that share one random transform of torchvision, whose parameters are drawn once per call
+GROUP = 16  # images with the same random transform: torchvision draws its parameters once per call
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Prepares a batch of training images; random numbers come from the generator alone.
+    """Normalises and augments a batch of training images; all randomness comes from the given generator.
 
     Args:
-        config: Which transforms.
+        config: Transforms to apply.
         mean: Mean of each channel in [0, 1].
-        std: Standard deviation likewise.
+        std: Standard deviation of each channel.
         num_classes: Number of classes, `K`.
     """
 
@@ -36,11 +36,11 @@ class Augmentation:
 
     @classmethod
     def of(cls, config: AugmentationConfig, splits: Splits) -> Augmentation:
-        """Return the transforms a configuration asks for."""
+        """Return the augmentation of a configuration for given splits."""
         return cls(config, splits.mean, splits.std, splits.num_classes)
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Prepare a batch.
+        """Normalise and augment a batch.
 
         Args:
             images: `B x C x H x W`, uint8.
@@ -48,8 +48,8 @@ class Augmentation:
             generator: Source of randomness (CPU).
 
         Returns:
-            Normalised images, `B x C x H x W`, float32, channels_last, and their targets: the labels, or `B x K`
-            probabilities where images were mixed.
+            Normalised images, `B x C x H x W`, float32, channels_last, and their targets: labels, or `B x K`
+            class probabilities if images were mixed.
         """
         config = self.config
         if config.trivial_augment:
@@ -70,7 +70,7 @@ class Augmentation:
 
 
 class _TrivialAugment(v2.TrivialAugmentWide):
-    """TrivialAugmentWide that shifts by no more than an image's side, where torchvision takes 32 pixels of any."""
+    """TrivialAugmentWide with shifts of at most the side of the image; torchvision shifts by up to 32 pixels."""
 
     _AUGMENTATION_SPACE: ClassVar = {
         **v2.TrivialAugmentWide._AUGMENTATION_SPACE,
@@ -81,7 +81,7 @@ class _TrivialAugment(v2.TrivialAugmentWide):
 
 @contextmanager
 def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Lend torchvision, which knows only the global generator, a state drawn from another one."""
+    """Seed the global generator, the only one that torchvision uses, from a given one; restore it afterwards."""
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

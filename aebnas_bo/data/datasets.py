@@ -1,4 +1,4 @@
-"""Loading data sets into memory."""
+"""Loading of data sets into memory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits, make_splits, stratified_indices
 from aebnas_bo.errors import DataError
 
-DIGITS_MAXIMUM = 16.0  # scikit-learn's digits hold counts of set pixels in 4x4 blocks
-RESIZE_BATCH = 1024  # images turned to floats at once, to bound memory
+DIGITS_MAXIMUM = 16.0  # pixels of scikit-learn's digits count the set pixels of a 4x4 block
+RESIZE_BATCH = 1024  # images converted to floats at a time; bounds memory
 
 
 def load_splits(config: DataConfig) -> Splits:
@@ -38,38 +38,38 @@ def load_dataset(config: DataConfig) -> Dataset:
     """Load a data set.
 
     Args:
-        config: Which one, from where, how much of it and at what size.
+        config: Name and folder of the data set, number of images and their size.
 
     Raises:
-        DataError: If it is missing or unreadable; the message names the path and the flag.
+        DataError: If it is missing or unreadable; the message names the path and the setting.
     """
     if config.dataset == "imagefolder":
         return load_imagefolder(config)
     if config.dataset == "given":
         raise DataError(
-            "data.dataset: given stands for images given from Python; open the study there, with the same images: "
-            "aebnas_bo.Study.open(folder, train=..., test=...)"
+            "data.dataset: given means images that were passed from Python; open the study in Python with the same "
+            "images: aebnas_bo.Study.open(folder, train=..., test=...)"
         )
     dataset = _limited(_digits() if config.dataset == "digits" else _torchvision(config), config)
     return replace(dataset, origin=ImageOrigin(conversion_of(config)))
 
 
 def given_splits(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, config: DataConfig) -> Splits:
-    """Split images that were given from Python.
+    """Split images that were passed from Python.
 
     Args:
         train: Training images, from which calibration and validation images are taken.
-        test: Test images; `None` takes some of the training images.
-        config: Size of the images, how many of them, fractions and seed.
+        test: Test images; `None` to split some off the training images.
+        config: Size and number of images, fractions and seed.
 
     Raises:
-        DataError: If the images do not fit together, or are too few.
+        DataError: If train and test images do not match, or there are too few.
     """
     return make_splits(_limited(given_dataset(train, test, config), config), config)
 
 
 def _limited(dataset: Dataset, config: DataConfig) -> Dataset:
-    """Return a data set with as many images as configured, of the configured channels and size."""
+    """Return a data set with the configured number, channels and size of images."""
     train = _prepared(dataset.train, config.max_train_images, config, split="train")
     test = None if dataset.test is None else _prepared(dataset.test, config.max_test_images, config, split="test")
     return replace(dataset, train=train, test=test)
@@ -87,7 +87,7 @@ def _prepared(images: LabelledImages, limit: int | None, config: DataConfig, *, 
 
 
 def grey(images: Tensor) -> Tensor:
-    """Return images in shades of grey, by the weights of ITU-R 601-2 and rounded as Pillow does.
+    """Convert images to grey with the weights of ITU-R 601-2 and Pillow's rounding.
 
     Args:
         images: `N x 3 x H x W`, uint8.
@@ -133,8 +133,8 @@ def _torchvision(config: DataConfig) -> Dataset:
         return readers[config.dataset](root, config.download)
     except (RuntimeError, OSError, ValueError) as error:
         raise DataError(
-            f"{config.dataset} cannot be read from {root} ({error}); give its folder with --set data.root=PATH or let "
-            "torchvision fetch it with --set data.download=true"
+            f"{config.dataset} cannot be read from {root} ({error}); give its folder with --set data.root=PATH or "
+            "download it with --set data.download=true"
         ) from error
 
 

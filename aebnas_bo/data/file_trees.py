@@ -1,4 +1,4 @@
-"""Folders and tar archives as trees of files, whose links are followed alike and never lead out of an archive."""
+"""One view of folders and tar archives as trees of files; links in an archive never lead out of it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Place = Path | tarfile.TarInfo
 Parts = tuple[str, ...]
 Kind = Literal["file", "folder", "linked folder", "dead link", "other"]
 
-MOST_LINKS = 40  # that one path may lead through, as on Linux
+MOST_LINKS = 40  # links that one path may follow, as on Linux
 
 
 @dataclass(frozen=True)
 class Child:
-    """Something in a folder.
+    """Entry of a folder.
 
     Args:
-        name: Its name.
-        kind: What it is; a link to a file is a file.
-        place: Where a file is read.
-        folder: What a folder is called in its tree.
+        name: Name of the entry.
+        kind: Kind of the entry; a link to a file counts as a file.
+        place: Path or archive member of a file, else `None`.
+        folder: Path of a folder in its tree, else `None`.
     """
 
     name: str
@@ -35,28 +35,28 @@ class Child:
 
 
 class FileTree(Protocol):
-    """Files in folders."""
+    """Interface for trees of files."""
 
     @property
     def root(self) -> Path | Parts:
         """The outermost folder."""
 
     def children(self, folder: Path | Parts) -> list[Child]:
-        """Return what is in a folder, in the order of names."""
+        """Return the entries of a folder, sorted by name."""
 
     def identity(self, folder: Path | Parts) -> Hashable:
-        """Return what is the same for all names that links give a folder."""
+        """Return a value that is equal for all paths to the same folder."""
 
     def start(self, place: Place) -> bytes:
         """Return the first bytes of a file."""
 
 
 class FolderTree:
-    """A folder on the disk; links may lead out of it.
+    """Folder on disk; links may lead out of it.
 
     Args:
         root: The folder.
-        num_bytes: How many bytes `start` returns.
+        num_bytes: Number of bytes that `start` returns.
     """
 
     def __init__(self, root: Path, num_bytes: int) -> None:
@@ -64,7 +64,7 @@ class FolderTree:
         self._num_bytes = num_bytes
 
     def children(self, folder: Path | Parts) -> list[Child]:
-        """Return what is in a folder, in the order of names."""
+        """Return the entries of a folder, sorted by name."""
         with os.scandir(_path(folder)) as entries:
             return [_child_of(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
 
@@ -81,11 +81,11 @@ class FolderTree:
 
 
 class ArchiveTree:
-    """A tar archive.
+    """Tar archive.
 
     Args:
-        entries: Its members; of several with one name the last counts.
-        starts: First bytes of members, by the place of their contents, as far as they are known.
+        entries: Members of the archive; if several have the same name, the last one is used.
+        starts: First bytes of some members, by the offset of their contents.
     """
 
     def __init__(self, entries: Iterable[tarfile.TarInfo], starts: Mapping[int, bytes]) -> None:
@@ -95,7 +95,7 @@ class ArchiveTree:
         self._names: dict[Parts, set[str]] = {(): set()}
         for entry in entries:
             parts = _parts(entry.name)
-            if not parts or ".." in parts:  # unpacking takes the / off names, and leaves others out
+            if not parts or ".." in parts:  # unpacking strips a leading / and skips names with ..
                 continue
             self._members[parts] = entry
             for depth in range(len(parts)):
@@ -104,16 +104,16 @@ class ArchiveTree:
                 self._names.setdefault(parts, set())
 
     def children(self, folder: Path | Parts) -> list[Child]:
-        """Return what is in a folder, in the order of names."""
+        """Return the entries of a folder, sorted by name."""
         assert not isinstance(folder, Path)
         return [self._child(folder, name) for name in sorted(self._names[folder])]
 
     def identity(self, folder: Path | Parts) -> Hashable:
-        """Return the folder, whose own name has no links in it."""
+        """Return the path of the folder, in which links are resolved."""
         return folder
 
     def start(self, place: Place) -> bytes:
-        """Return the first bytes of a file, nothing where they are not known."""
+        """Return the first bytes of a file, or nothing if they are not known."""
         assert isinstance(place, tarfile.TarInfo)
         return self._starts.get(place.offset_data, b"")
 
@@ -129,7 +129,7 @@ class ArchiveTree:
         return Child(name, "file", target) if target.isreg() else Child(name, "other")
 
     def _resolved(self, path: Parts) -> Parts | None:
-        """Return where a path leads, or `None` if that is nothing in the archive."""
+        """Return a path with its links resolved, or `None` if it leads to nothing in the archive."""
         done: Parts = ()
         left, links = deque(path), 0
         while left:
@@ -147,18 +147,18 @@ class ArchiveTree:
             if links > MOST_LINKS or entry.linkname.startswith("/"):
                 return None
             left.extendleft(reversed(_parts(entry.linkname)))
-            done = done if entry.issym() else ()  # a hard link counts from the top of the archive
+            done = done if entry.issym() else ()  # the target of a hard link is relative to the top of the archive
         return done if done in self._members or done in self._names else None
 
 
 def files_below(tree: FileTree, folder: Path | Parts) -> Iterator[tuple[Parts, Child]]:
-    """Yield whatever lies below a folder and is none itself, with its path from there.
+    """Yield every entry below a folder that is not a folder itself, with its relative path.
 
-    Each folder is read once, by its own name rather than by that of a link, so that links in circles end.
+    Each folder is visited once, by its own name rather than through a link, so that cyclic links end.
 
     Args:
-        tree: The tree.
-        folder: The folder.
+        tree: Tree of files.
+        folder: Folder to start from.
     """
     seen: set[Hashable] = set()
     own: deque[tuple[Parts, Path | Parts]] = deque([((), folder)])
@@ -184,7 +184,7 @@ def _child_of(entry: os.DirEntry[str]) -> Child:
             return Child(entry.name, "linked folder" if is_link else "folder", folder=path)
         if entry.is_file():
             return Child(entry.name, "file", path)
-    except OSError:  # links in a circle
+    except OSError:  # cyclic links
         return Child(entry.name, "dead link")
     return Child(entry.name, "dead link" if is_link and not path.exists() else "other")
 

@@ -1,4 +1,4 @@
-"""Images given from Python: arrays, torch data sets, splits of Hugging Face `datasets`, or a class of the user's."""
+"""Images passed from Python: arrays, torch data sets, splits of Hugging Face `datasets` or a user's own class."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ Row = tuple[object, object] | Mapping[str, object]
 
 
 class ImageDataset(Protocol):
-    """Images with their classes.
+    """Interface for data sets: images with their labels.
 
-    A row is an `(image, label)` pair, as torch data sets have it, or a mapping with the keys `image` and `label`, as
-    Hugging Face `datasets` has it. An image is a PIL image, an array `H x W` (uint8 or uint16) or
-    `H x W x C` (uint8), or a tensor `C x H x W` (uint8, or floats in [0, 1]). With 2 or 4 channels the last one
-    says how opaque a pixel is. A label is an integer that counts from 0.
+    A row is an `(image, label)` pair, as in torch data sets, or a mapping with the keys `image` and `label`, as in
+    Hugging Face `datasets`. An image is a PIL image, an array `H x W` (uint8 or uint16) or `H x W x C` (uint8), or a
+    tensor `C x H x W` (uint8, or floats in [0, 1]). With 2 or 4 channels the last one is the alpha channel. A label is
+    an integer from 0.
 
-    Names of classes are read from `class_names`, `classes` or `features["label"].names` if there is one of them.
+    Class names are read from `class_names`, `classes` or `features["label"].names`, if present.
     """
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     def __getitem__(self, index: int, /) -> Row:
         """Return an image with its label.
 
         Args:
-            index: From 0.
+            index: Position of the row, from 0.
         """
 
 
 Arrays = tuple[np.ndarray | Tensor, np.ndarray | Tensor | Sequence[int]]
-"""Images, `N x H x W`, `N x H x W x C` or (a tensor) `N x C x H x W`, and their `N` labels."""
+"""Images, `N x H x W`, `N x H x W x C` or (as a tensor) `N x C x H x W`, and their `N` labels."""
 
 
 def given_dataset(train: ImageDataset | Arrays, test: ImageDataset | Arrays | None, config: DataConfig) -> Dataset:
-    """Return images that were given from Python as a data set.
+    """Convert images that were passed from Python to a data set.
 
     Args:
         train: Training images, from which calibration and validation images are taken.
-        test: Test images; `None` takes some of the training images.
-        config: Size of the images (null keeps theirs), channels, background and fit.
+        test: Test images; `None` to split some off the training images.
+        config: Size of the images (null keeps their own), channels, background and fit.
 
     Raises:
-        DataError: If images have different sizes, other types, or labels that do not fit.
+        DataError: If sizes of images differ, or a type or label is not supported.
     """
     given = {"train": _Given(train, "train"), **({} if test is None else {"test": _Given(test, "test")})}
     size = config.image_size or given["train"].picture(0).width
@@ -75,16 +75,19 @@ def given_dataset(train: ImageDataset | Arrays, test: ImageDataset | Arrays | No
     num_classes = 1 + max(int(one.max()) for one in labels.values())
     names = _class_names(train) or tuple(str(label) for label in range(num_classes))
     if len(names) < num_classes:
-        raise DataError(f"the data set names {len(names)} classes, but its labels go up to {num_classes - 1}")
+        raise DataError(
+            f"expected labels below {len(names)}, the number of class names, got {num_classes - 1}; number the labels "
+            "from 0, or name every class"
+        )
     origin = ImageOrigin(loader.conversion, loader.counts)
     return Dataset("given", names, parts["train"], parts.get("test"), origin=origin)
 
 
 class _Given:
-    """Images of one split, in whatever form they were given.
+    """Images of one split in any of the accepted forms.
 
     Args:
-        source: The images.
+        source: Images with their labels.
         split: `train` or `test`, for messages.
     """
 
@@ -98,14 +101,14 @@ class _Given:
         return len(self._source[0]) if isinstance(self._source, tuple) else len(self._source)
 
     def picture(self, number: int) -> Image.Image:
-        """Return an image."""
+        """Return one image as a PIL image."""
         if isinstance(self._source, tuple):
             return _picture(self._source[0][number], f"{self._split} images[{number}]")
         image, self._labels[number] = _row(self._source[number], self._split)
         return _picture(image, f"{self._split}[{number}]")
 
     def labels(self) -> list[int]:
-        """Return the labels of all images, each of which has been asked for."""
+        """Return the labels of all images; requires a call of `picture` for every image."""
         if not isinstance(self._source, tuple):
             return [self._labels[number] for number in range(len(self))]
         labels = [int(label) for label in self._source[1]]
@@ -116,11 +119,13 @@ class _Given:
 
 def _check_size(picture: Image.Image, size: int, origin: str) -> None:
     if picture.width != picture.height:
-        raise DataError(f"{origin}: is {picture.width}x{picture.height}; set data.image_size, to which all are resized")
+        raise DataError(
+            f"{origin}: is {picture.width}x{picture.height}, not square; set data.image_size to resize all images"
+        )
     if picture.width != size:
         raise DataError(
             f"{origin}: images have different sizes ({size}x{size} and {picture.width}x{picture.height}); set "
-            "data.image_size, to which all are resized"
+            "data.image_size to resize all images"
         )
 
 
@@ -151,12 +156,12 @@ def _label(label: object, split: str) -> int:
 
 
 def _picture(image: object, origin: str) -> Image.Image:
-    """Return an image as a picture, whose mode says what its channels mean."""
+    """Convert an image to a PIL image, whose mode defines its channels."""
     if isinstance(image, Tensor):
         array = image.detach().cpu()
         if array.is_floating_point():
             if not (float(array.min()) >= 0.0 and float(array.max()) <= 1.0):
-                raise DataError(f"{origin}: expected floats in [0, 1]; give images before they are normalised")
+                raise DataError(f"{origin}: expected floats in [0, 1]; pass images that are not normalised")
             array = (array * BYTES).round().to(torch.uint8)
         image = array.numpy().transpose(1, 2, 0) if array.ndim == 3 else array.numpy()
     if isinstance(image, np.ndarray):

@@ -14,11 +14,11 @@ from aebnas_bo.seeding import child_seed
 
 
 def number_groups(names: Sequence[str], pattern: str) -> Tensor:
-    """Return the group of each image, as numbers from 0.
+    """Return the group of each image as a number from 0.
 
     Args:
-        names: Paths of `N` images below the folders of their classes.
-        pattern: Regular expression; what its only group matches names the image's group.
+        names: Paths of `N` images relative to their class folders.
+        pattern: Regular expression with one group; images whose matches of it are equal form one group.
 
     Returns:
         `N` integers, int64.
@@ -32,23 +32,23 @@ def number_groups(names: Sequence[str], pattern: str) -> Tensor:
     if missing:
         raise DataError(
             f"data.group_pattern: expected every file name to match {pattern!r}, {len(missing)} of {len(names)} do "
-            f"not, such as {missing[0]}; change the pattern or rename these files"
+            f"not, for example {missing[0]}; change the pattern or rename these files"
         )
     numbers = {group: number for number, group in enumerate(sorted({str(group) for group in found}))}
     return torch.tensor([numbers[str(group)] for group in found], dtype=torch.int64)
 
 
 def check_groups(labels: Tensor, groups: Tensor, class_names: Sequence[str], *, num_parts: int) -> None:
-    """Refuse classes that have fewer groups than there are parts.
+    """Check that every class has a group for each part.
 
     Args:
         labels: Classes of `N` images.
-        groups: Their groups.
+        groups: Group of each image.
         class_names: Names of the classes, by label.
         num_parts: Parts that the images will be split into.
 
     Raises:
-        DataError: If a class cannot be in every part.
+        DataError: If a class has too few groups.
     """
     counts = {name: len(torch.unique(groups[labels == label])) for label, name in enumerate(class_names)}
     few = [f"{name} ({count})" for name, count in counts.items() if count < num_parts]
@@ -60,16 +60,16 @@ def check_groups(labels: Tensor, groups: Tensor, class_names: Sequence[str], *, 
 
 
 def carve_groups(labels: Tensor, groups: Tensor, share: float, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Split images, class by class, so that no group of a class is on both sides.
+    """Split the groups of each class in two.
 
     Args:
         labels: Classes of `N` images, each with two groups or more.
-        groups: Their groups.
-        share: Share of each class's groups to carve out; at least one group, and never all.
-        seed: Seed of the choice.
+        groups: Group of each image.
+        share: Share of the groups of each class in the second part; at least one group, and never all.
+        seed: Random seed.
 
     Returns:
-        The sorted positions of the images that are left, and of those carved out.
+        Sorted positions of the images of the first and of the second part.
     """
     is_carved = torch.zeros(len(labels), dtype=torch.bool)
     for label in torch.unique(labels).tolist():

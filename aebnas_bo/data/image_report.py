@@ -1,4 +1,4 @@
-"""What a run says of its images before the long work begins: what there is, and what looks like a mistake."""
+"""Summary of the images before a long run: counts, properties, and warnings about likely mistakes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor
 from aebnas_bo.data.names import printable
 from aebnas_bo.data.splits import Splits
 
-NAMED = 5  # classes that a line or warning names
+NAMED = 5  # classes listed in a line or warning
 LEAST_IMAGES = 10  # of a class
-MOST_RATIO = 5.0  # of the largest class to the smallest
-ALIKE = 0.5  # share of images that are one and the same
-LEAST_SPREAD = 2.0  # grey levels that a pixel differs by between images, on average
-SAMPLE = 1000  # images that the spread is measured on
-UNEVEN = 1.05  # ratio of the sides from which on a changed shape is worth a warning
+MOST_RATIO = 5.0  # size of the largest class over that of the smallest
+ALIKE = 0.5  # share of identical images
+LEAST_SPREAD = 2.0  # standard deviation of a pixel over the images, in grey levels, averaged over pixels
+SAMPLE = 1000  # images used to measure the spread
+UNEVEN = 1.05  # ratio of the sides above which a changed aspect ratio is reported
 
 
 def image_line(splits: Splits) -> str:
-    """Return how many images there are of each class, what they are like, and what was passed over.
+    """Return one line on the images: their number, classes and properties, and the ignored files.
 
     Args:
-        splits: The images.
+        splits: Images of all splits.
     """
     counts, conversion = splits.origin.counts, splits.origin.conversion
     side, channels = splits.image_size, splits.in_channels
@@ -35,24 +35,24 @@ def image_line(splits: Splits) -> str:
         f"images: {parts}; {_classes_text(splits)}; {channels} channel{'s' if channels > 1 else ''} of {side}x{side}"
     ]
     if splits.has_own_validation:
-        found.append("validation images are the data set's own")
+        found.append("the data set has its own validation images")
     if counts.not_square and counts.typical_size:
         found.append(f"{counts.not_square} not square, such as {_size(counts.typical_size)} ({conversion.fit})")
     if counts.transparent:
-        found.append(f"{counts.transparent} with transparent parts, on grey level {conversion.background}")
+        found.append(f"{counts.transparent} with transparency, on grey level {conversion.background}")
     if counts.sixteen_bits:
         black, white = conversion.sixteen_bits
-        found.append(f"{counts.sixteen_bits} of 16 bits, {black} to {white} as black to white")
+        found.append(f"{counts.sixteen_bits} with 16 bits, {black} becomes black and {white} white")
     if splits.origin.passed_over:
-        found.append(f"passed over: {', '.join(splits.origin.passed_over)}")
+        found.append(f"ignored: {', '.join(splits.origin.passed_over)}")
     return "; ".join(found)
 
 
 def image_warnings(splits: Splits) -> list[str]:
-    """Return one sentence, with figures and what to do, for whatever looks like a mistake in the images.
+    """Return a warning, with figures and advice, for each likely mistake in the images.
 
     Args:
-        splits: The images.
+        splits: Images of all splits.
     """
     found = [
         _alike(splits.train.images),
@@ -66,7 +66,7 @@ def image_warnings(splits: Splits) -> list[str]:
 
 
 def largest_share(splits: Splits) -> tuple[str, float]:
-    """Return the largest class of the training images, and how often it is right for the test images, in percent."""
+    """Return the largest class of the training images and its share of the test images in percent."""
     label = int(torch.tensor(_class_counts(splits)).argmax())
     return splits.class_names[label], 100.0 * float((splits.test.labels == label).double().mean())
 
@@ -77,7 +77,7 @@ def _named_splits(splits: Splits) -> list[tuple[str, Sequence[object]]]:
 
 
 def _class_counts(splits: Splits) -> list[int]:
-    """Return the images of each class that are not for testing."""
+    """Return the number of images of each class in all splits except test."""
     labels = torch.cat([part.labels for part in (splits.train, splits.calibration, splits.validation)])
     return torch.bincount(labels, minlength=splits.num_classes).tolist()
 
@@ -93,12 +93,12 @@ def _classes_text(splits: Splits) -> str:
 
 
 def _alike(images: Tensor) -> str | None:
-    """Warn where most training images are the same one, or all look nearly alike."""
+    """Warn if most training images are identical, or all are nearly so."""
     pixels = images.cpu().contiguous().numpy()
     (_, most), *_ = Counter(hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in pixels).most_common(1)
-    advice = "look at the files: transparent parts, 16 bits or copies of one picture may be the reason"
+    advice = "look at the files; transparency, 16-bit values or copies of one image are likely causes"
     if len(pixels) > 1 and most >= ALIKE * len(pixels):
-        return f"{most} of {len(pixels)} training images are one and the same picture; {advice}"
+        return f"{most} of {len(pixels)} training images are identical; {advice}"
     spread = float(np.std(pixels[:: -(-len(pixels) // SAMPLE)].astype(np.float32), axis=0).mean())
     if spread < LEAST_SPREAD:
         return f"training images differ by only {spread:.2g} of 255 grey levels on average; {advice}"
@@ -113,7 +113,7 @@ def _few(splits: Splits) -> str | None:
     named = ", ".join(f"{name} {count}" for count, name in few[:NAMED]) + (", ..." if len(few) > NAMED else "")
     return (
         f"{len(few)} of {len(counts)} classes have fewer than {LEAST_IMAGES} images for training and validation "
-        f"together ({named}); estimates of their accuracy are hardly more than chance"
+        f"together ({named}); estimates of their accuracy are unreliable; add images or remove these classes"
     )
 
 
@@ -125,9 +125,9 @@ def _unbalanced(splits: Splits) -> str | None:
     smallest = splits.class_names[counts.index(min(counts))]
     largest, share = largest_share(splits)
     return (
-        f"classes are unbalanced {ratio:.3g}:1 ({largest} {max(counts)}, {smallest} {min(counts)} images); always "
-        f"answering {largest} is right for {share:.1f} % of the test images, so compare accuracies with that; "
-        "supernet.class_weights: balanced and final_training.class_weights: balanced weigh images of rare classes more"
+        f"classes are imbalanced {ratio:.3g}:1 ({largest} {max(counts)}, {smallest} {min(counts)} images); always "
+        f"predicting {largest} has an accuracy of {share:.1f} % on the test images: compare accuracies with that; set "
+        "supernet.class_weights: balanced and final_training.class_weights: balanced to give rare classes more weight"
     )
 
 
@@ -139,14 +139,15 @@ def _shapes(splits: Splits) -> str | None:
     if ratio < UNEVEN:
         return None
     return (
-        f"{counts.not_square} of {counts.pictures} pictures are not square: the typical one has "
+        f"{counts.not_square} of {counts.pictures} images are not square: the typical one has "
         f"{_size(counts.typical_size)} pixels and becomes {side}x{side}, squeezed by "
-        f"{100.0 * (1.0 - 1.0 / ratio):.0f} % in one direction; data.fit: letterbox or data.fit: crop keeps proportions"
+        f"{100.0 * (1.0 - 1.0 / ratio):.0f} % in one direction; set data.fit: letterbox or data.fit: crop to keep the "
+        "aspect ratio"
     )
 
 
 def _grey(splits: Splits) -> str | None:
-    """Warn of colour that is none: it makes the first convolution three times as expensive."""
+    """Warn if all images are grey but have three channels: the first convolution then costs three times the MACs."""
     images = splits.train.images
     if images.shape[1] == 1 or not all(bool((one[:, :1] == one).all()) for one in torch.split(images, SAMPLE)):
         return None
@@ -161,8 +162,8 @@ def _lost_colours(splits: Splits) -> str | None:
     if not counts.lost_colours:
         return None
     return (
-        f"{counts.lost_colours} of {counts.pictures} pictures have colours, which are dropped (data.channels: 1, or "
-        "all training pictures are grey); set data.channels: 3 to keep them"
+        f"{counts.lost_colours} of {counts.pictures} images are converted from colour to grey (data.channels: 1, or "
+        "all training images are grey); set data.channels: 3 to keep the colours"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a space of networks must know of its images."""
+"""Channels and number of classes of a study's images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_BYTES = 1 << 20
 
 
 class ImageShape(FrozenModel):
-    """Channels and classes of a study's images, in a file of its folder.
+    """Channels and number of classes, stored in the run folder.
 
     Args:
         channels: Channels of an image.
@@ -35,9 +35,9 @@ class ImageShape(FrozenModel):
         """Read the file.
 
         Raises:
-            CorruptStateError: If it is missing or damaged.
+            CorruptStateError: If the file is missing or damaged.
         """
-        way_out = "restore it from a copy, or start another run folder"
+        way_out = "restore it from a backup or start a new run folder"
         try:
             return cls.model_validate_json(read_regular(path, MOST_BYTES))
         except OSError as error:

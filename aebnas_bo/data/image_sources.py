@@ -1,4 +1,4 @@
-"""Finding and reading image files in a folder or a tar archive; nothing is ever extracted to disk."""
+"""Finding and reading image files in a folder or a tar archive, without extracting anything to disk."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ SPLIT_FOLDERS = {
     "validation": "validation",
     "test": "test",
 }
-# How pictures begin, for files whose names do not say what they are.
+# First bytes of image files, to recognise files without a suffix.
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 START_BYTES = 16
-MOST_REASONS, MOST_NAMES = 5, 3  # that a line names
+MOST_REASONS, MOST_NAMES = 5, 3  # listed in a line
 
 
 class Member(NamedTuple):
-    """An image file by its place in the layout, the same in a folder and in an archive.
+    """Image file by its position in the layout, the same in a folder and in an archive.
 
     Args:
         split: `train`, `validation` or `test`.
         class_name: Name of the class folder.
-        name: Path below the class folder, with `/`.
+        name: Path relative to the class folder, with `/`.
     """
 
     split: str
@@ -52,14 +52,14 @@ class Member(NamedTuple):
 
 @dataclass
 class Listing:
-    """What a folder or archive holds.
+    """Contents of a folder or archive.
 
     Args:
-        places: Every image file.
-        passed_over: How many other things there are, by what they are.
-        folders: Name of the folder of each split.
-        empty: Class folders without images, as `train/cat`.
-        others: Folders beside those of the splits.
+        places: Path or archive member of every image file.
+        passed_over: Number of ignored entries, by reason.
+        folders: Folder name of each split.
+        empty: Class folders without images, such as `train/cat`.
+        others: Folders next to those of the splits.
     """
 
     places: dict[Member, Place] = field(default_factory=dict)
@@ -70,19 +70,19 @@ class Listing:
 
 
 def list_images(root: Path) -> dict[Member, Place]:
-    """Return every image file of a folder or archive; as `look_through`."""
+    """Return every image file of a folder or archive; see `look_through`."""
     return look_through(root).places
 
 
 def look_through(root: Path) -> Listing:
     """Find every image file of a folder or archive, without reading the images.
 
-    Hidden files (such as the `._*` files of macOS) are passed over, and files without the suffix of an image; files
-    without any suffix count if they begin as images do. Links are followed, in archives within the archive.
+    Hidden files (such as the `._*` files of macOS) and files with other suffixes are ignored; files without a suffix
+    are recognised by their first bytes. Links are followed, in archives within the archive.
 
     Args:
-        root: Holds `train/<class>/*` and perhaps `val/<class>/*` and `test/<class>/*`, at the top or in one enclosing
-            folder.
+        root: Contains `train/<class>/*` and optionally `val/<class>/*` and `test/<class>/*`, at the top level or in
+            one enclosing folder.
 
     Raises:
         DataError: If `root` is missing or damaged, several enclosing folders qualify, or a split has two folders.
@@ -96,10 +96,10 @@ def look_through(root: Path) -> Listing:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """Return every image file below a folder, in the order of their paths; hidden files and folders are passed over.
+    """Return every image file below a folder, sorted by path; hidden files and folders are ignored.
 
     Args:
-        folder: The folder; links are followed.
+        folder: Folder to search; links are followed.
     """
     tree = FolderTree(folder, START_BYTES)
     children = (child for _, child in files_below(tree, folder))
@@ -109,12 +109,12 @@ def pictures_below(folder: Path) -> list[Path]:
 def read_images(
     root: Path, places: Mapping[Member, Place], on_error: Callable[[DataError], None] | None = None
 ) -> Iterator[tuple[Member, bytes]]:
-    """Yield the contents of chosen files; an archive is read once, front to back.
+    """Yield the contents of chosen files; an archive is read once, sequentially.
 
     Args:
-        root: The folder or archive that was listed.
+        root: Folder or archive that was listed.
         places: Chosen entries of `list_images`.
-        on_error: Called for a file that cannot be read, which is left out then.
+        on_error: Called for each file that cannot be read, which is then skipped; `None` to raise.
 
     Raises:
         DataError: If a file or the archive cannot be read.
@@ -136,7 +136,7 @@ def read_images(
         with open_archive(root) as archive:
             offset, data = -1, b""
             for member, entry in sorted(entries.items(), key=lambda item: item[1].offset_data):
-                if entry.offset_data != offset:  # of two links to a file the second must not turn back
+                if entry.offset_data != offset:  # the second of two links to a file must not seek backwards
                     offset, data = entry.offset_data, archive.contents(entry)
                 yield member, data
     except READ_ERRORS as error:
@@ -149,7 +149,7 @@ def _archive_tree(root: Path) -> ArchiveTree:
 
 
 def _archive_entries(root: Path, starts: dict[int, bytes]) -> Iterator[tarfile.TarInfo]:
-    """Yield the members, and note how those begin whose names do not say whether they are images."""
+    """Yield the members, and store the first bytes of those without a suffix."""
     with open_archive(root) as archive:
         for entry in archive.entries():
             yield entry
@@ -158,7 +158,7 @@ def _archive_entries(root: Path, starts: dict[int, bytes]) -> Iterator[tarfile.T
 
 
 def _listing(root: Path, tree: FileTree) -> Listing:
-    """Return what is at the top or, if there are no images, in the one enclosing folder that has some."""
+    """Return the listing of the top level or, if it has no images, of the only folder in it that has some."""
     children = tree.children(tree.root)
     outer = _listing_of(root, tree, children)
     if outer.places:
@@ -179,7 +179,7 @@ def _listing(root: Path, tree: FileTree) -> Listing:
 
 
 def _readable_children(tree: FileTree, folder: Path | Parts) -> list[Child]:
-    """Return what is in a folder that may have nothing to do with images, and be closed to us."""
+    """Return the entries of a folder; none without permission, as it may have nothing to do with images."""
     try:
         return tree.children(folder)
     except PermissionError:
@@ -206,11 +206,11 @@ def _listing_of(root: Path, tree: FileTree, children: list[Child]) -> Listing:
 
 
 def _add_class(listing: Listing, tree: FileTree, *, split: str, child: Child) -> None:
-    """Add the images of a class folder, or note what else there is."""
+    """Add the images of a class folder, and count the ignored entries."""
     folder = listing.folders[split]
     if child.folder is None or child.name.startswith("."):
         reason = _why_not(tree, child)
-        listing.passed_over[reason or f"outside of class folders in {folder}/"] += 1
+        listing.passed_over[reason or f"outside class folders in {folder}/"] += 1
         return
     before = len(listing.places)
     for path, inner in files_below(tree, child.folder):
@@ -224,15 +224,15 @@ def _add_class(listing: Listing, tree: FileTree, *, split: str, child: Child) ->
 
 
 def _why_not(tree: FileTree, child: Child) -> str | None:
-    """Return what something is if it is no image, else `None`."""
+    """Return why an entry is ignored, or `None` for an image."""
     if child.name.startswith("."):
         return "hidden"
     if child.kind == "dead link":
-        return "links that lead nowhere"
+        return "broken links"
     if child.place is None:
-        return "no files"
+        return "not regular files"
     suffix = PurePosixPath(child.name).suffix.lower()
-    if not suffix and isinstance(child.place, tarfile.TarInfo):  # a link may lead to a file whose name says more
+    if not suffix and isinstance(child.place, tarfile.TarInfo):  # the target of a link may have a suffix
         suffix = PurePosixPath(child.place.name).suffix.lower()
     if suffix in SUFFIXES:
         return None
@@ -245,16 +245,16 @@ def _begins_as_image(start: bytes) -> bool:
 
 
 def passed_over(listing: Listing) -> tuple[str, ...]:
-    """Return what was found and is not used, each with its number or name.
+    """Return what was found but not used, each with its number or name.
 
     Args:
-        listing: What was found.
+        listing: Contents of the folder or archive.
     """
     found = [f"{count} {reason}" for reason, count in listing.passed_over.most_common(MOST_REASONS)]
     rest = listing.passed_over.total() - sum(count for _, count in listing.passed_over.most_common(MOST_REASONS))
     found += [f"{rest} others"] if rest else []
     found += [f"{len(listing.empty)} class folders without images ({_some(listing.empty)})"] if listing.empty else []
-    found += [f"folders beside {listing.folders['train']}/ ({_some(listing.others)})"] if listing.others else []
+    found += [f"folders next to {listing.folders['train']}/ ({_some(listing.others)})"] if listing.others else []
     return tuple(found)
 
 
@@ -264,14 +264,18 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _unreadable(root: Path, error: Exception) -> DataError:
+    if isinstance(error, DataError):  # a limit, which is a `ValueError` too
+        return error
     if not root.is_file():
-        return DataError(f"data.root: {root} cannot be read ({error}); allow reading it or give another with data.root")
+        return DataError(f"data.root: {root} cannot be read ({error}); allow reading it or set another data.root")
     if zipfile.is_zipfile(root):
         return DataError(
-            f"data.root: {root} is a zip archive, which is not read; unpack it and give the folder, or pack it as .tar"
+            f"data.root: {root} is a zip archive, which is not supported; unpack it and give the folder, or repack it "
+            "as .tar"
         )
     reason = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
     return DataError(
-        f"data.root: expected a whole .tar, .tar.gz or .tar.xz archive, found a damaged or different file {root} "
-        f"of {root.stat().st_size} bytes ({reason}); copy or download it again, or give its unpacked folder"
+        f"data.root: expected a complete .tar, .tar.gz or .tar.xz archive, but {root} of "
+        f"{root.stat().st_size} bytes is damaged or another kind of file ({reason}); copy or download it again, or "
+        "give the unpacked folder"
     )

@@ -1,4 +1,4 @@
-"""Any folder, or tar archive, of `train/<class>/*`, `val/<class>/*` and `test/<class>/*` images."""
+"""Data set from a folder or tar archive with `train/<class>/*`, `val/<class>/*` and `test/<class>/*` images."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import stratified_indices
 from aebnas_bo.errors import DataError
 
-LAYOUT = "expected train/<class>/<image> and, where there are such splits, val/<class>/* and test/<class>/*"
-NAMED = 3  # images that a message about several names
+LAYOUT = "expected train/<class>/<image> and, if present, val/<class>/<image> and test/<class>/<image>"
+NAMED = 3  # images listed in a message about several
 
 
 def load_imagefolder(config: DataConfig) -> Dataset:
-    """Read a folder or archive of class folders; only the chosen subset is read and decoded.
+    """Load a folder or archive of class folders; only the chosen subset is read and decoded.
 
     Args:
-        config: `root`, `image_size` in pixels, the sizes of subsets and the pattern of groups.
+        config: `root`, `image_size` in pixels, the sizes of subsets and `group_pattern`.
 
     Returns:
-        Images of one channel or three, in the order of their classes and names: the same from a folder and from an
-        archive of it.
+        Images with one or three channels, sorted by class and name. A folder and its archive give the same result.
 
     Raises:
-        DataError: If the place is missing or laid out otherwise, classes differ between the splits or are too few or
-            too small, an image cannot be decoded, or the name of a training image does not match the pattern.
+        DataError: If the folder is missing or has another layout, the classes of the splits differ, there are too few
+            classes or images, an image cannot be decoded, or a training image does not match `group_pattern`.
     """
     if config.image_size is None:
-        raise DataError("data.image_size is null; imagefolder needs the side in pixels all images are resized to")
+        raise DataError(
+            "data.image_size is null, but imagefolder requires it; set it to the side in pixels of all images"
+        )
     root = config.folder
     listing = look_through(root)
     listed = {split: sorted(member for member in listing.places if member.split == split) for split in SPLITS}
@@ -67,7 +68,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
 def _read(
     root: Path, places: Mapping[Member, Place], chosen: Mapping[str, Sequence[Member]], *, loader: PictureLoader
 ) -> None:
-    """Read the chosen images; those whose conversion depends on all are read a second time."""
+    """Read the chosen images; read those a second time whose conversion depends on all images."""
     position = {member: (split, i) for split in SPLITS for i, member in enumerate(chosen[split])}
     errors: list[DataError] = []
 
@@ -91,7 +92,7 @@ def _origin(root: Path, place: Place) -> str:
 
 
 def _all_of(errors: Sequence[DataError]) -> DataError:
-    """Return one error that names the first of several images and says how many there are."""
+    """Return one error that counts the failed images and lists the first of them."""
     if len(errors) == 1:
         return errors[0]
     named = "; ".join(str(error).rpartition(";")[0] for error in errors[:NAMED])
@@ -103,11 +104,13 @@ def _class_names(root: Path, listed: dict[str, list[Member]], folders: Mapping[s
     counts, *others = (Counter(member.class_name for member in listed[split]) for split in SPLITS)
     if len(counts) < 2:
         found = f"images of only one class, {next(iter(counts))}" if counts else "no training images"
-        raise DataError(f"data.root: {LAYOUT}, of two classes or more; {root} has {found}")
+        raise DataError(
+            f"data.root: {LAYOUT}, of at least two classes; {root} has {found}; set data.root to such a folder"
+        )
     small = sorted(name for name, count in counts.items() if count < 2)
     if small:
         raise DataError(
-            f"data.root: expected two or more training images of each class, {root} has one of: {', '.join(small)}; "
+            f"data.root: expected at least two training images of each class, {root} has one of: {', '.join(small)}; "
             "add images or remove these classes"
         )
     for split, found_there in zip(SPLITS[1:], others, strict=True):

@@ -1,4 +1,4 @@
-"""Labelled images in memory: bytes, decoded once."""
+"""Labelled images in memory, decoded once and stored as bytes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from aebnas_bo.data.picture_loading import NO_COUNTS, PictureCounts
 from aebnas_bo.errors import DataError
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+@dataclass(frozen=True, eq=False)  # `==` on tensors is elementwise
 class LabelledImages:
-    """Images with their classes.
+    """Images with their labels.
 
     Args:
-        images: `N x C x H x W`, uint8.
-        labels: `N`, int64.
+        images: Pixels, `N x C x H x W`, uint8.
+        labels: Class of each image, `N`, int64.
         groups: Group of each image, `N`, int64; images of one class and group stay in one split. `None` for no groups.
 
     Raises:
-        DataError: If shapes or types do not fit.
+        DataError: If shapes or types do not match.
     """
 
     images: Tensor
@@ -42,7 +42,7 @@ class LabelledImages:
         if self.groups is not None and self.groups.shape != self.labels.shape:
             raise DataError(f"expected a group for each of {len(self.images)} images, got {tuple(self.groups.shape)}")
         if len(self.labels) and int(self.labels.min()) < 0:
-            raise DataError(f"labels count from 0, got {int(self.labels.min())}")
+            raise DataError(f"expected labels from 0, got {int(self.labels.min())}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,7 +57,7 @@ class LabelledImages:
         return LabelledImages(self.images[indices], self.labels[indices], groups)
 
     def content_hash(self) -> str:
-        """Return a SHA-256 of shapes and contents, as 64 hexadecimal digits."""
+        """Return the SHA-256 of shape, pixels and labels as 64 hexadecimal digits."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         digest.update(self.images.cpu().contiguous().numpy().tobytes())
         digest.update(self.labels.cpu().contiguous().numpy().tobytes())
@@ -66,12 +66,12 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class ImageOrigin:
-    """Where images came from, as far as files tell.
+    """Origin of the images of a data set.
 
     Args:
-        conversion: How pictures became bytes.
-        counts: What the pictures are like.
-        passed_over: What was found and not used, each with its number or name.
+        conversion: Conversion of image files to pixels.
+        counts: Properties of the image files.
+        passed_over: Files and folders that were found but not used, each with its number or name.
     """
 
     conversion: PictureConversion = DEFAULT_CONVERSION
@@ -82,21 +82,21 @@ class ImageOrigin:
 NO_FILES = ImageOrigin()
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+@dataclass(frozen=True, eq=False)  # `==` on tensors is elementwise
 class Dataset:
-    """A data set as it comes: training images, and those of further splits where it has them.
+    """Data set with the splits that it comes with.
 
     Args:
-        name: Its name.
+        name: Name of the data set.
         class_names: Names of the classes, by label.
         train: Training images.
         test: Test images, or `None`.
         validation: Validation images, or `None`.
-        origin: Where they came from.
+        origin: Origin of the images.
 
     Raises:
-        DataError: If a label has no class name, the name of a class is no UTF-8 text, or other images have another
-            shape than training images.
+        DataError: If a label has no class name, a class name is not valid UTF-8, or the splits have images of
+            different shapes.
     """
 
     name: str

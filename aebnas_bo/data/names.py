@@ -1,4 +1,4 @@
-"""Names of classes and files, which may hold bytes that are no text."""
+"""Class and file names that may contain bytes that are not valid UTF-8."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from aebnas_bo.errors import DataError
 
 
 def printable(name: str) -> str:
-    r"""Return a name with escapes such as `\xe9` for bytes that are no UTF-8, which can be neither shown nor stored."""
+    r"""Return a name with bytes that are not valid UTF-8 escaped as in `\xe9`; they can be neither shown nor stored."""
     try:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a character, which no file name gives
+    except UnicodeEncodeError:  # a lone surrogate, which no file name contains
         return ascii(name)
 
 
 def check_class_names(names: Sequence[str], origin: str) -> None:
-    """Refuse names of classes that cannot be stored.
+    """Check that class names can be stored.
 
     Args:
-        names: The names.
-        origin: Where they stand, for the message.
+        names: Names of the classes.
+        origin: Data set, for messages.
 
     Raises:
-        DataError: If one is no UTF-8 text.
+        DataError: If a name is not valid UTF-8.
     """
     refused = [name for name in names if not _is_text(name)]
     if refused:
         raise DataError(
-            f"{origin}: expected names of classes in UTF-8, in which results are stored, got "
+            f"{origin}: expected class names in UTF-8, the encoding of stored results, got "
             f"{', '.join(map(printable, refused))}; rename them"
         )
 

@@ -1,4 +1,4 @@
-"""How pictures of every kind become bytes: channels, transparent parts, 16 bits and shape, the same everywhere."""
+"""Conversion of images to pixels of a network: channels, transparency, 16-bit values, size and aspect ratio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aebnas_bo.data.sixteen_bit_colours import is_wide, wide_colours
 from aebnas_bo.storage.frozen_model import FrozenModel
 
 MODES = {1: "L", 3: "RGB"}
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})  # and all that begin with `I;16`
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})  # and all modes that start with `I;16`
 OPAQUE = 255
 GREYS = 256
 SIXTEEN_BITS = (0, 65535)
@@ -21,15 +21,15 @@ Fit = Literal["squeeze", "letterbox", "crop"]
 
 
 class PictureConversion(FrozenModel):
-    """What turns pictures into bytes, decided once for a data set and kept with every network trained on it.
+    """Settings of the conversion, fixed for a data set and stored with every network trained on it.
 
     Args:
-        background: Grey level behind transparent parts; null keeps the colour that a file has below them, as networks
-            of earlier versions were trained.
+        background: Grey level behind transparent pixels; null keeps the colour stored below them, as for networks
+            trained with earlier versions.
         bars: Grey level of the bars that `letterbox` adds.
-        sixteen_bits: Values of 16-bit pictures that become black and white.
-        fit: What becomes of pictures that are not square: `squeeze` changes their shape, `letterbox` adds bars, `crop`
-            keeps the square in the middle.
+        sixteen_bits: Values of 16-bit images that become black and white.
+        fit: Treatment of images that are not square: `squeeze` changes the aspect ratio, `letterbox` adds bars, `crop`
+            keeps the central square.
     """
 
     background: Annotated[int, Field(ge=0, le=255)] | None = 255
@@ -51,19 +51,19 @@ DEFAULT_CONVERSION = PictureConversion()
 def image_array(
     image: Image.Image, size: int, channels: int, *, conversion: PictureConversion = DEFAULT_CONVERSION
 ) -> np.ndarray:
-    """Turn a picture the right way up, convert and resize it.
+    """Rotate an image as its EXIF data says, convert and resize it.
 
     Args:
-        image: The picture.
+        image: PIL image.
         size: Side in pixels.
         channels: 1 for grey, 3 for colour.
-        conversion: What becomes of transparent parts, 16 bits and other shapes.
+        conversion: Treatment of transparency, 16-bit values and images that are not square.
 
     Returns:
         `channels x size x size`, uint8.
 
     Raises:
-        ValueError: If its numbers are wider than 16 bits.
+        ValueError: If its values have more than 16 bits.
     """
     upright = ImageOps.exif_transpose(image) or image
     converted = _opaque(_eight_bits(upright, image.format, conversion), conversion.background).convert(MODES[channels])
@@ -72,22 +72,22 @@ def image_array(
 
 
 def is_sixteen_bits(image: Image.Image, file_format: str | None) -> bool:
-    """Say whether a picture holds greys or, if it carries their lower bits, colours of 16 bits.
+    """Return whether an image has 16 bits per channel; colours need the low bytes from `sixteen_bit_colours`.
 
     Args:
-        image: The picture.
-        file_format: Format of its file, which `ImageOps` forgets.
+        image: PIL image.
+        file_format: Format of the file, which `ImageOps` does not preserve.
     """
     return is_wide(image) or image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM"))
 
 
 def sixteen_bit_values(image: Image.Image) -> np.ndarray:
-    """Return the greys, `H x W`, or colours, `H x W x 3`, of a picture of 16 bits."""
+    """Return the values of a 16-bit image, `H x W` for grey or `H x W x 3` for colour."""
     return wide_colours(image) if is_wide(image) else np.asarray(image).astype(np.int64)
 
 
 def opacity(image: Image.Image) -> np.ndarray | None:
-    """Return how opaque each pixel is, `H x W` uint8, or `None` of a picture without transparent parts."""
+    """Return the alpha channel, `H x W` uint8, or `None` if all pixels are opaque."""
     if not image.has_transparency_data:
         return None
     if image.mode.startswith("I"):
@@ -99,7 +99,7 @@ def opacity(image: Image.Image) -> np.ndarray | None:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Say whether a picture is stored without colour: in shades of grey, or with a palette of them."""
+    """Return whether an image is stored in grey, directly or with a palette of greys."""
     if image.mode in GREY_MODES or image.mode.startswith("I;16"):
         return True
     if image.mode not in ("P", "PA"):
@@ -109,7 +109,7 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image, file_format: str | None, conversion: PictureConversion) -> Image.Image:
-    """Return a picture of 16 bits with 8, where Pillow would clip; refuse other wide numbers."""
+    """Scale a 16-bit image to 8 bits, where Pillow would clip; raise `ValueError` for wider values."""
     if is_sixteen_bits(image, file_format):
         black, white = conversion.sixteen_bits
         values = sixteen_bit_values(image)
@@ -120,12 +120,12 @@ def _eight_bits(image: Image.Image, file_format: str | None, conversion: Picture
             found.putalpha(Image.fromarray(alpha))
         return found
     if image.mode in ("I", "F"):
-        raise ValueError(f"mode {image.mode}, whose black and white are unknown; save it with 8 or 16 bits")
+        raise ValueError(f"the range of mode {image.mode} is unknown; save it with 8 or 16 bits")
     return image
 
 
 def _opaque(image: Image.Image, background: int | None) -> Image.Image:
-    """Return a picture with its transparent parts before a grey level; unchanged if it has none."""
+    """Composite an image over a grey background; return it unchanged if it is opaque."""
     if background is None or opacity(image) is None:
         return image
     below = Image.new("RGBA", image.size, (background, background, background, OPAQUE))

@@ -1,4 +1,4 @@
-"""Pictures of a data set to bytes, when what becomes of some of them depends on all."""
+"""Conversion of a whole data set, in which channels, background and 16-bit range depend on all training images."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ TRAIN = "train"
 COLOUR = 3
 WHITE, LIGHT = 255, 128
 LEAST_BITS = 8
-LEAST_SHARE = 0.25  # of the greys from black to white that values must span, or they are stretched
+LEAST_SHARE = 0.25  # share of the range that values must span; narrower ranges are stretched
 
 Position = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class PictureCounts:
-    """What the pictures of a data set are like, all splits together.
+    """Properties of the images of a data set, over all splits.
 
     Args:
-        pictures: Number of pictures.
-        grey: Pictures stored in shades of grey.
-        lost_colours: Pictures in colour that were turned into grey ones.
-        sixteen_bits: Pictures with 16 bits.
-        transparent: Pictures with transparent parts.
-        not_square: Pictures that are not square.
-        typical_size: Median width and height of those.
+        pictures: Number of images.
+        grey: Images stored in grey.
+        lost_colours: Colour images that were converted to grey.
+        sixteen_bits: Images with 16 bits per channel.
+        transparent: Images with transparency.
+        not_square: Images that are not square.
+        typical_size: Median width and height of those that are not square.
     """
 
     pictures: int = 0
@@ -56,13 +56,13 @@ NO_COUNTS = PictureCounts()
 
 
 class PictureLoader:
-    """Converts pictures to the bytes of a data set; the training pictures decide how.
+    """Converts the images of a data set; the training images determine the conversion.
 
-    `add` every picture, `decide`, then `add_again` those that `waiting` names.
+    Call `add` for every image, then `decide`, then `add_again` for every position in `waiting`.
 
     Args:
-        counts: Number of pictures of each split.
-        size: Side in pixels to which they are resized.
+        counts: Number of images of each split.
+        size: Side in pixels to which images are resized.
         config: Channels, background and fit.
     """
 
@@ -80,15 +80,15 @@ class PictureLoader:
         self._num_transparent = self._num_sixteen = 0
 
     def add(self, split: str, position: int, image: Image.Image) -> None:
-        """Look at a picture, and convert it if that depends on no other one.
+        """Inspect an image, and convert it unless its conversion depends on other images.
 
         Args:
-            split: Its split.
-            position: Its number in the split.
-            image: The picture.
+            split: Split of the image.
+            position: Position of the image in the split.
+            image: PIL image.
 
         Raises:
-            ValueError: If its numbers are wider than 16 bits.
+            ValueError: If its values have more than 16 bits.
         """
         if image.width != image.height:
             self._sizes.append(image.size)
@@ -109,7 +109,7 @@ class PictureLoader:
             self._convert(split, position, image)
 
     def decide(self) -> None:
-        """Settle channels, the background and the range of 16 bits by the training pictures."""
+        """Choose channels, background and 16-bit range from the training images."""
         update: dict[str, object] = {"sixteen_bits": _range(self._values)}
         if self._config.background == "auto" and self._lightness:
             update["background"] = 0 if float(np.mean(self._lightness)) >= LIGHT else WHITE
@@ -121,18 +121,18 @@ class PictureLoader:
             self.waiting = sorted({*self.waiting, *self._colour})
 
     def add_again(self, split: str, position: int, image: Image.Image) -> None:
-        """Convert a picture that was waiting.
+        """Convert an image that `waiting` lists.
 
         Args:
-            split: As for `add`.
-            position: Likewise.
-            image: Likewise.
+            split: Split of the image.
+            position: Position of the image in the split.
+            image: PIL image.
         """
         self._convert(split, position, image)
 
     @property
     def counts(self) -> PictureCounts:
-        """What the pictures are like."""
+        """Properties of the images added so far."""
         num_pictures = sum(len(pixels) for pixels in self.pixels.values())
         widths, heights = zip(*self._sizes, strict=True) if self._sizes else ((), ())
         return PictureCounts(
@@ -150,7 +150,7 @@ class PictureLoader:
 
 
 def conversion_of(config: DataConfig) -> PictureConversion:
-    """Return what a configuration alone says about the conversion of pictures.
+    """Return the conversion before any image was inspected.
 
     Args:
         config: Background and fit.
@@ -161,7 +161,7 @@ def conversion_of(config: DataConfig) -> PictureConversion:
 
 
 def _range(values: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the values that become black and white: the ends of the bits in use, or of a narrow range itself."""
+    """Return the values that become black and white: 0 and the largest of the bits in use, or a narrow range itself."""
     if not values:
         return SIXTEEN_BITS
     low, high = min(low for low, _ in values), max(high for _, high in values)

@@ -1,4 +1,4 @@
-"""Settings of the images: which they are, how they are split, and how training changes them at random."""
+"""Settings of the data set, its splits and the augmentation."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
 class DataConfig(Section):
-    """Which images, and how they are split.
+    """Data set and its splits.
 
     Args:
-        dataset: Name of the data set; `given` is set where images are given from Python (`aebnas_bo.Study.create`).
-        root: Folder (for `imagefolder` also a `.tar`, `.tar.gz` or `.tar.xz` archive) that holds it; a relative
-            path counts from the configuration file. Not used by `digits`.
+        dataset: Name of the data set; `given` is set for images passed from Python (`aebnas_bo.Study.create`).
+        root: Folder of the data set (for `imagefolder` also a `.tar`, `.tar.gz` or `.tar.xz` archive); a relative
+            path starts at the configuration file. Not used by `digits`.
         download: Whether torchvision may download the data set into `root`.
         image_size: Side in pixels to which every image is resized once on loading; null keeps the native size
-            (`imagefolder` needs it).
-        fit: What becomes of pictures that are not square: `squeeze` changes their shape, `letterbox` adds bars (black,
-            or of the grey level `background`), `crop` keeps the square in the middle.
-        channels: 1 for grey images, 3 for colour. `auto` keeps one channel where all training pictures are stored in
-            shades of grey, else three; `cifar10`, `cifar100` and `svhn` have three, `digits` one. The preset `auto`
-            counts the MACs of three unless this is 1 or the data set is `digits`.
-        background: Grey level, 0 to 255, behind transparent parts of pictures. `auto` is white, or black where what is
-            visible of the training pictures is light.
-        max_classes: Use only the first classes, in the order of their names; null for all. Only `imagefolder`.
-        max_train_images: Stratified subset of the training images to use; null for all.
-        max_test_images: Likewise of the test images.
+            (not with `imagefolder`).
+        fit: Treatment of images that are not square: `squeeze` changes the aspect ratio, `letterbox` adds bars (black,
+            or of the grey level `background`), `crop` keeps the central square.
+        channels: 1 for grey images, 3 for colour. `auto` uses one channel if all training images are stored in grey,
+            else three; `cifar10`, `cifar100` and `svhn` have three, `digits` one. The preset `auto` counts MACs for
+            three channels unless this is 1 or the data set is `digits`.
+        background: Grey level, 0 to 255, behind transparent pixels. `auto` is black if the visible pixels of the
+            training images are light, else white.
+        max_classes: Number of classes to use, the first by name; null for all. Only `imagefolder`.
+        max_train_images: Size of a stratified subset of the training images to use; null for all.
+        max_test_images: Size of a stratified subset of the test images to use; null for all.
         calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
             networks with the supernet's weights.
         validation_fraction: Share of the training images kept for search and thresholds.
         test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
-        group_pattern: Regular expression with one group, searched in the path of each training image below the folder
-            of its class. Images of one class that agree in what the group matches, such as the frames of one video
-            (`'^([0-9]+)_'` for names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null
-            splits image by image. Only `imagefolder`.
-        split_seed: Seed of the split, apart from the run's seed so that test images stay the same.
+        group_pattern: Regular expression with one group, searched in the path of each training image relative to its
+            class folder. Images of one class with the same match, such as the frames of one video (`'^([0-9]+)_'` for
+            names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null splits image by
+            image. Only `imagefolder`.
+        split_seed: Seed of the split. It differs from the run's seed, so that all runs have the same test images.
     """
 
     affects: ClassVar[Effect] = "images"
@@ -70,13 +70,13 @@ class DataConfig(Section):
     def _check(self) -> DataConfig:
         if self.calibration_fraction + self.validation_fraction >= 0.9:
             raise ValueError(
-                "calibration_fraction + validation_fraction must leave at least a tenth for training, got "
+                "calibration_fraction + validation_fraction must be below 0.9, got "
                 f"{self.calibration_fraction} + {self.validation_fraction}"
             )
         if self.dataset not in ("digits", "given") and self.root is None:
             raise ValueError(f"{self.dataset} needs data.root: the folder of the images (--set data.root=FOLDER)")
         if self.dataset == "imagefolder" and self.image_size is None:
-            raise ValueError("imagefolder needs data.image_size: the side in pixels all images are resized to")
+            raise ValueError("imagefolder needs data.image_size: the side in pixels to which all images are resized")
         for name in ("max_classes", "group_pattern"):
             if self.dataset != "imagefolder" and getattr(self, name) is not None:
                 raise ValueError(f"{name} needs image files; set dataset: imagefolder or {name}: null")
@@ -84,16 +84,16 @@ class DataConfig(Section):
 
     @property
     def folder(self) -> Path:
-        """The root, with the home folder in the place of `~`.
+        """The root with `~` expanded.
 
         Raises:
-            DataError: If no home folder is known.
+            DataError: If the home folder is unknown.
         """
         try:
             return Path(self.root or "").expanduser()
         except RuntimeError as error:
             raise DataError(
-                f"data.root: no home folder is known for the ~ of {self.root}; give the folder with "
+                f"data.root: the home folder for ~ in {self.root} is unknown; give the full path with "
                 "--set data.root=PATH"
             ) from error
 
@@ -104,25 +104,25 @@ class DataConfig(Section):
             count = 1 if pattern is None else re.compile(pattern).groups
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(
-                f"expected a regular expression ({error}); write a backslash before a character meant literally"
+                f"expected a regular expression ({error}); escape special characters with a backslash"
             ) from error
         if count != 1:
             raise ValueError(
-                f"expected one group in parentheses, such as '^(.*)_', found {count}; write (?:...) where parentheses "
-                "only join"
+                f"expected one group in parentheses, such as '^(.*)_', found {count}; write (?:...) for "
+                "further parentheses"
             )
         return pattern
 
 
 class AugmentationConfig(Section):
-    """How training images are changed at random, every time they are shown.
+    """Random changes of training images, drawn again each time an image is used.
 
     Args:
-        crop_padding: Shifts by up to this many pixels.
-        horizontal_flip: Mirrors images, left to right, with probability one half.
-        trivial_augment: Applies torchvision's `TrivialAugmentWide`, to groups of images.
+        crop_padding: Largest random shift in pixels.
+        horizontal_flip: Whether to flip images horizontally with probability one half.
+        trivial_augment: Whether to apply torchvision's `TrivialAugmentWide`, to groups of images.
         mixup_alpha: Parameter of torchvision's `MixUp`; 0 for none.
-        cutmix_alpha: Parameter of torchvision's `CutMix`; 0 for none. With both, each batch takes one at random.
+        cutmix_alpha: Parameter of torchvision's `CutMix`; 0 for none. With both, one is drawn for each batch.
     """
 
     crop_padding: Annotated[int, Field(ge=0, le=32)] = 0

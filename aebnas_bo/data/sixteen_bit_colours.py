@@ -1,4 +1,4 @@
-"""Colours of 16 bits, of which Pillow reads the upper eight alone: a second look at the file gives the lower ones."""
+"""16-bit colours: Pillow reads only the high byte of each value, so the low byte is read in a second pass."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import io
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-LOW_BYTES = "aebnas_bo.low_bytes"  # under which a picture carries them
-# Pillow's names of how a file stores its pixels, with the one that takes the other byte of each number.
+LOW_BYTES = "aebnas_bo.low_bytes"  # key in `Image.info`
+# Pillow's raw modes, each with the one that reads the other byte of each value.
 OTHER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "RGB;16L": "RGB;16B", "RGBA;16L": "RGBA;16B"}
-ORIENTATION = 0x0112  # of EXIF
-GREY_WITH_ALPHA = "LA;16B"  # four bytes a pixel, as RGBA has
+ORIENTATION = 0x0112  # EXIF tag
+GREY_WITH_ALPHA = "LA;16B"  # four bytes per pixel, as RGBA
 
 
 def low_bytes(image: Image.Image, data: bytes) -> Image.Image | None:
-    """Return the lower eight bits of a picture's colours, or `None` if it has no more than eight.
+    """Return the low bytes of an image's colours, or `None` if they have at most 8 bits.
 
     Args:
-        image: The picture, opened and not yet decoded.
-        data: Its file.
+        image: Opened image, not decoded yet.
+        data: Contents of its file.
     """
     if not isinstance(image, ImageFile.ImageFile) or image.format is None:
         return None
@@ -38,7 +38,7 @@ def low_bytes(image: Image.Image, data: bytes) -> Image.Image | None:
 
 
 def _stored(tile: ImageFile._Tile) -> str:
-    """Return Pillow's name of how a part of a file stores its pixels."""
+    """Return Pillow's raw mode of a tile."""
     arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
     return str(arguments[0]) if arguments else ""
 
@@ -48,15 +48,15 @@ def _stored_as(tile: ImageFile._Tile, name: str) -> ImageFile._Tile:
 
 
 def is_wide(image: Image.Image) -> bool:
-    """Say whether a picture carries colours of 16 bits."""
+    """Return whether an image has 16-bit colours."""
     return LOW_BYTES in image.info
 
 
 def wide_colours(image: Image.Image) -> np.ndarray:
-    """Return the colours of a picture that carries the lower bits, `H x W x 3` of 0 to 65535, without opacity.
+    """Return the colours of an image with low bytes, `H x W x 3` from 0 to 65535, without the alpha channel.
 
     Args:
-        image: The picture, as it is or turned the right way up.
+        image: Decoded image, before or after `ImageOps.exif_transpose`.
     """
     low: Image.Image = image.info[LOW_BYTES]
     if low.size != image.size or image.getexif().get(ORIENTATION, 1) != low.getexif().get(ORIENTATION, 1):

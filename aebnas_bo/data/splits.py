@@ -1,7 +1,7 @@
-"""Frozen, stratified, seeded splits, each with one purpose.
+"""Stratified, seeded splits, each with one purpose.
 
-Train for weights, calibration for BatchNorm statistics, validation for search and thresholds, test for nothing but
-the final report.
+Train is for weights, calibration for BatchNorm statistics and temperatures, validation for search and thresholds, and
+test only for final results.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
 
-KEPT_SHARE, LEAST_KEPT = 0.25, 200  # of the validation images in a final training
-SMALLEST_STD = 1e-3  # a channel that never varies must not divide by zero
+KEPT_SHARE, LEAST_KEPT = 0.25, 200  # share and smallest number of validation images kept in a final training
+SMALLEST_STD = 1e-3  # avoids division by zero for a constant channel
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The four splits with what normalises them.
+    """Four splits and the statistics for normalisation.
 
     Args:
         train: Images for weights.
-        calibration: Images for BatchNorm statistics.
+        calibration: Images for BatchNorm statistics and temperatures.
         validation: Images for search and thresholds.
-        test: Images for the final report.
+        test: Images for final results.
         class_names: Names of the classes, by label.
         mean: Mean of each channel over the training split, in [0, 1].
-        std: Standard deviation likewise.
-        origin: Where the images came from.
-        has_own_validation: Whether the validation images are a split of the data set itself.
+        std: Standard deviation of each channel over the training split.
+        origin: Origin of the images.
+        has_own_validation: Whether the data set comes with a validation split.
     """
 
     train: LabelledImages
@@ -58,12 +58,12 @@ class Splits:
 
     @property
     def in_channels(self) -> int:
-        """Channels of an image."""
+        """Number of channels, `C`."""
         return self.train.images.shape[1]
 
     @property
     def image_size(self) -> int:
-        """Height of an image in pixels."""
+        """Side of an image in pixels."""
         return self.train.images.shape[2]
 
     @cached_property
@@ -74,12 +74,12 @@ class Splits:
 
 
 def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
-    """Split a data set into four disjoint parts with all classes in each.
+    """Split a data set into four disjoint parts, each with every class.
 
-    Where training images have groups, images of one class and group stay together, and the fractions count groups.
+    If training images have groups, images of one class and group stay in one part, and the fractions count groups.
 
     Args:
-        dataset: What to split; without a test split of its own, one is carved out first.
+        dataset: Data set to split; without a test split, one is split off the training images first.
         config: Fractions and seed. Calibration and validation are fractions of all training images.
 
     Raises:
@@ -109,18 +109,19 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
 
 
 def final_splits(splits: Splits, config: DataConfig) -> Splits:
-    """Return the splits of a final training: images that only the search needed are trained on too.
+    """Return the splits for final training, which also trains on images that only the search needed.
 
-    A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and figures: few
-    numbers need few images. The others and the calibration images join the training images. Groups of images stay
-    together. A data set's own validation images are never trained on.
+    A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and validation
+    results. The others and the calibration images join the training images. Groups of images stay together. Validation
+    images that come with a data set are never trained on.
 
     Args:
-        splits: The splits of the search.
-        config: Holds the seed.
+        splits: Splits of the search.
+        config: Contains the seed.
 
     Returns:
-        The splits, with the kept images for validation and calibration; the given ones where nothing can be spared.
+        The new splits, in which the kept images serve for validation and calibration; the given splits if there are
+        too few validation images.
     """
     validation = splits.validation
     if splits.has_own_validation:
@@ -148,22 +149,22 @@ def _first_of_each_group(images: LabelledImages) -> Tensor:
 
 
 def set_aside(images: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
-    """Set a share of images aside, equally many of each class.
+    """Split a class-balanced support set off some images.
 
     Args:
-        images: All of them.
-        fraction: Share to set aside; no class gives more than half its images.
-        seed: Seed of the choice.
+        images: Images to split.
+        fraction: Share of the support set; at most half the images of each class.
+        seed: Random seed.
 
     Returns:
-        What is left, and what was set aside in random order: BatchNorm over a batch of one class misleads.
+        The remaining images, and the support set in random order: BatchNorm over a batch of one class is biased.
 
     Raises:
-        DataError: If a class has a single image.
+        DataError: If a class has only one image.
     """
     counts = torch.bincount(images.labels).tolist()
     if 1 in counts:
-        raise DataError("a support set needs two images or more of every class; give more images or set peak_weight: 0")
+        raise DataError("a support set needs at least two images of every class; add images or set peak_weight: 0")
     each = max(round(fraction * len(images) / sum(count > 0 for count in counts)), 1)
     generator = torch_generator(seed, "split", "support")
     order = torch.randperm(len(images), generator=generator)
@@ -182,20 +183,22 @@ def stratified_indices(labels: Tensor, count: int, config: DataConfig, *, split:
     Args:
         labels: Classes of all candidates, `N`.
         count: Size of the subset; all positions if it is `N` or more.
-        config: Holds the seed.
-        split: `train` or `test`; names the stream of random numbers and the setting in messages.
+        config: Contains the seed.
+        split: `train` or `test`; selects the random numbers and the setting named in messages.
 
     Returns:
         `min(count, N)` positions, int64.
 
     Raises:
-        DataError: If the subset would be smaller than the number of classes, or a class has a single image.
+        DataError: If the subset is smaller than the number of classes, or a class has only one image.
     """
     if count >= len(labels):
         return torch.arange(len(labels))
     num_classes, num_dropped = len(torch.unique(labels)), len(labels) - count
     if count < num_classes:
-        raise DataError(f"data.max_{split}_images: expected at least one image of {num_classes} classes, got {count}")
+        raise DataError(
+            f"data.max_{split}_images: expected at least {num_classes}, one image of each class, got {count}"
+        )
     if num_dropped < num_classes:
         return _without_few(labels, num_dropped, torch_generator(config.split_seed, "split", f"{split} subset"))
     seed = child_seed(config.split_seed, "split", f"{split} subset") % 2**32
@@ -203,7 +206,7 @@ def stratified_indices(labels: Tensor, count: int, config: DataConfig, *, split:
 
 
 def _without_few(labels: Tensor, num_dropped: int, generator: torch.Generator) -> Tensor:
-    """Drop fewer images than there are classes, which scikit-learn cannot: one by one, from the largest class."""
+    """Drop fewer images than classes, one by one from the largest class; scikit-learn needs one of each class."""
     keep = torch.ones(len(labels), dtype=torch.bool)
     for _ in range(num_dropped):
         largest = torch.bincount(labels[keep]).argmax()
@@ -219,7 +222,7 @@ def _count(fraction: float, images: LabelledImages) -> int:
 def _carve(
     images: LabelledImages, count: int, config: DataConfig, *, name: str, num_left: int = 1
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return what is left and what was carved out; of each class at least `num_left` and one, if it has so many."""
+    """Return remaining and carved-out images, with at least `num_left` and one of each class if there are enough."""
     seed = child_seed(config.split_seed, "split", name) % 2**32
     if images.groups is not None:
         share = count / len(images)
@@ -230,8 +233,8 @@ def _carve(
     if min(count, left) < num_classes:
         change = "raise it" if count < num_classes else "lower it"
         raise DataError(
-            f"data.{name}_fraction: expected at least one image of each of {num_classes} classes on either side, got "
-            f"{count} {name} images and {left} others; {change} or give more images (data.max_train_images)"
+            f"data.{name}_fraction: expected at least one image of each of {num_classes} classes in both parts, got "
+            f"{count} {name} images and {left} others; {change} or use more images (data.max_train_images)"
         )
     left_at, carved_at = _stratified(images.labels, count, seed=seed, setting=f"data.{name}_fraction")
     left_at, carved_at = _with_every_class(images.labels, left_at, carved_at, num_left=num_left)
@@ -239,7 +242,7 @@ def _carve(
 
 
 def _with_every_class(labels: Tensor, left_at: Tensor, carved_at: Tensor, *, num_left: int) -> tuple[Tensor, Tensor]:
-    """Move images of small classes, which a fraction alone would leave out on one side."""
+    """Move images of small classes, which a fraction alone would leave out of one part."""
     for label in torch.unique(labels).tolist():
         left, carved = left_at[labels[left_at] == label], carved_at[labels[carved_at] == label]
         if not len(carved) and len(left) > num_left:
@@ -250,18 +253,18 @@ def _with_every_class(labels: Tensor, left_at: Tensor, carved_at: Tensor, *, num
 
 
 def _check_counts(labels: Tensor, class_names: Sequence[str], num_parts: int) -> None:
-    """Refuse classes that have fewer images than there are splits to be made of the training images."""
+    """Check that every class has an image for each split that is made from the training images."""
     counts = torch.bincount(labels, minlength=len(class_names)).tolist()
     few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < num_parts]
     if few:
         raise DataError(
-            f"expected at least {num_parts} training images of every class, one for each split that is made of them, "
+            f"expected at least {num_parts} training images of every class, one for each split made from them, "
             f"got fewer of: {', '.join(few)}; add images or remove these classes"
         )
 
 
 def _stratified(labels: Tensor, count: int, *, seed: int, setting: str) -> tuple[Tensor, Tensor]:
-    """Return the sorted positions of what is left and of `count` carved out."""
+    """Return the sorted positions of the remaining images and of `count` carved-out ones."""
     try:
         left, carved = train_test_split(
             torch.arange(len(labels)).numpy(), test_size=count, random_state=seed, stratify=labels.numpy()
@@ -269,13 +272,13 @@ def _stratified(labels: Tensor, count: int, *, seed: int, setting: str) -> tuple
     except ValueError as error:
         raise DataError(
             f"{setting}: {len(labels)} images in {len(torch.unique(labels))} classes cannot be split: {error}; "
-            "give more images of the smallest classes (data.max_train_images) or lower the data.*_fraction settings"
+            "use more images of the smallest classes (data.max_train_images) or lower the data.*_fraction settings"
         ) from error
     return torch.from_numpy(left).sort().values, torch.from_numpy(carved).sort().values
 
 
 def _channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel, in [0, 1], from its histogram: exact and small."""
+    """Return mean and standard deviation of each channel, in [0, 1], exactly and with little memory."""
     values = torch.arange(256, dtype=torch.float64) / 255.0
     counts = torch.stack([torch.bincount(c, minlength=256) for c in images.transpose(0, 1).flatten(1)]).double()
     total = counts.sum(dim=1)
@@ -285,14 +288,14 @@ def _channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float,
 
 
 def _check_classes(splits: Splits, has_own_test: bool) -> None:
-    """Refuse splits of the data set itself that lack a class; those that are made here have all."""
-    remedies = {"validation": "give", "test": "raise data.max_test_images or give" if has_own_test else "give"}
+    """Check that splits that come with the data set have every class; the others have by construction."""
+    remedies = {"validation": "add", "test": "raise data.max_test_images or add" if has_own_test else "add"}
     for name, remedy in remedies.items():
         part: LabelledImages = getattr(splits, name)
         missing = sorted(set(range(splits.num_classes)) - set(torch.unique(part.labels).tolist()))
         if missing:
             names = ", ".join(splits.class_names[label] for label in missing)
             raise DataError(
-                f"expected every class in the {name} split, it has no image of: {names}; {remedy} images of "
+                f"expected every class in the {name} split, but it has no image of: {names}; {remedy} images of "
                 "these classes"
             )

@@ -1,4 +1,4 @@
-"""Batched transforms: no Python per image."""
+"""Transforms of whole batches, without a Python loop over images."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from aebnas_bo.errors import DataError
 def normalize(
     images: Tensor, mean: Sequence[float], std: Sequence[float], *, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Scale bytes to zero mean and unit deviation.
+    """Convert bytes to floats with zero mean and unit standard deviation.
 
     Args:
         images: `N x C x H x W`, uint8.
         mean: Mean of each channel in [0, 1].
-        std: Standard deviation likewise.
-        device: Where the result lives.
+        std: Standard deviation of each channel.
+        device: Device of the result.
 
     Returns:
         `N x C x H x W`, float32, channels_last.
 
     Raises:
-        DataError: If there is not one mean and one deviation for each channel.
+        DataError: If the numbers of means, standard deviations and channels differ.
     """
     if not len(mean) == len(std) == images.shape[1]:
         raise DataError(
@@ -39,12 +39,12 @@ def normalize(
 
 
 def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to `crop_padding` pixels and mirror it at random, each independently.
+    """Shift and flip each image at random, independently of the others.
 
     Args:
-        images: `B x C x H x W`, normalised; what is shifted in is zero, the mean of the training images.
-        crop_padding: Largest shift in pixels, 0 or more; 0 for none.
-        horizontal_flip: Whether to mirror each image with probability one half.
+        images: `B x C x H x W`, normalised; shifts fill with zero, the mean of the training images.
+        crop_padding: Largest shift in pixels; 0 for none.
+        horizontal_flip: Whether to flip each image with probability one half.
         generator: Source of randomness (CPU).
 
     Returns:
@@ -63,7 +63,7 @@ def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, 
         images = F.pad(images, (crop_padding,) * 4)
     elif not horizontal_flip:
         return images
-    # Gathering whole pixels of the channels_last layout keeps the memory traffic to one pass.
+    # Gathering whole pixels of the channels_last layout takes one pass over memory.
     pixels = images.permute(0, 2, 3, 1)
     batch = torch.arange(count, device=device).view(-1, 1, 1)
     gathered = pixels[batch, rows.unsqueeze(2), columns.unsqueeze(1)]

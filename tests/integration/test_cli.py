@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_the_installed_command_starts() -> None:
     command = [sys.executable, "-m", "aebnas_bo.cli", "--help"]
@@ -75,6 +77,16 @@ def test_own_spaces_begin_with_a_preset(calls, tmp_path: Path) -> None:
         "error: wrong.yaml: stages.0.widths: must be ascending, got [12, 8]; expected [8, 12]",
         "error: wrong.yaml: exit: no such setting; did you mean exits?",
     ]
+
+
+@pytest.mark.parametrize(("name", "options"), [("tiny", ""), ("auto", " --image-size 16")])
+def test_a_preset_in_place_of_a_file_gets_the_commands_that_describe_it(name, options, call, tmp_path: Path) -> None:
+    refused = call("space", name)
+    advice = " ".join(refused.stderr.split()).replace("PIXELS", "16")
+    assert refused.returncode == 2
+    assert f"run aebnas-bo space --show {name}{options} > {name}.yaml, then aebnas-bo space {name}.yaml" in advice
+    (tmp_path / f"{name}.yaml").write_text(call("space", "--show", *(name + options).split()).stdout)
+    assert call("space", f"{name}.yaml").stdout.startswith(f"{name}.yaml: ")
 
 
 def test_fidelity_from_the_command_line(calls, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_non_finite_numbers_are_reported_once_and_as_given(setting: str, expecte
         ("search: 3\n", "search"),
         ("data: {dataset: cifar10}\n", "data.root"),
         ("data: {dataset: imagefolder, root: x}\n", "image_size"),
-        ("data: {calibration_fraction: 0.5, validation_fraction: 0.5}\n", "leave at least a tenth"),
+        ("data: {calibration_fraction: 0.5, validation_fraction: 0.5}\n", "must be below 0.9, got 0.5 + 0.5"),
         ("space: 3\n", "space: expected"),
         ("search: {budget: true}\n", "search.budget"),
         ("search: {budget: 1.5}\n", "search.budget"),

@@ -76,7 +76,7 @@ def test_a_member_that_is_no_picture_may_be_large_and_a_picture_may_not(tmp_path
             file.write(header(name, size))
             file.truncate(512 + size + 1024)
         assert list(list_images(root)) == kept
-    with pytest.raises(DataError, match=r"train/cat/0\.png holds 600 MiB, more than 512 MiB; remove it"):
+    with pytest.raises(DataError, match=r"^data\.root: \S*/large\.tar: train/cat/0\.png has 600 MiB, more than 512"):
         dict(read_images(root, list_images(root)))
 
 
@@ -95,7 +95,7 @@ DAMAGED = {
 def test_headers_that_ask_for_too_much_are_refused(name: str, tmp_path: Path) -> None:
     before = [member(f"train/dog/{number}.png", b"ok") for number in range(2)]
     root = written(tmp_path / "a.tar", *before, DAMAGED[name])
-    with pytest.raises(DataError, match=r"expected a whole \.tar.*found a damaged or different file"):
+    with pytest.raises(DataError, match=r"expected a complete \.tar.*is damaged|would unpack to more than 4 GiB"):
         list_images(root)
 
 
@@ -107,9 +107,7 @@ def test_an_archive_that_expands_without_end_is_refused(place: str, tmp_path: Pa
     root.write_bytes(gzip.compress(data + bytes(1024)))
     assert list(list_images(root)) == [PICTURE]
     monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 1 << 19)
-    with pytest.raises(
-        DataError, match=r"bomb\.tar\.gz expands to more than 524288 bytes, 100 times.*unpack it yourself"
-    ):
+    with pytest.raises(DataError, match=r"bomb\.tar\.gz would unpack to more than 524288 bytes; .*unpack it yourself"):
         list_images(root)
 
 

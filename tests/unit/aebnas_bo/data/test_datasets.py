@@ -32,7 +32,7 @@ def test_missing_torchvision_data_names_path_and_flag(name: str, tmp_path: Path)
 def test_a_home_folder_that_nobody_has_is_said(name: str) -> None:
     config = DataConfig(dataset=name, root="~nobody-has-it/images", image_size=8)  # type: ignore[arg-type]
     with pytest.raises(
-        DataError, match=r"^data\.root: no home folder is known for the ~ of ~nobody-has-it/images; give"
+        DataError, match=r"^data\.root: the home folder for ~ in ~nobody-has-it/images is unknown; give"
     ):
         load_dataset(config)
 

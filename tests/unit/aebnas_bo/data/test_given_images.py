@@ -109,15 +109,15 @@ def test_test_images_are_read_too() -> None:
     [
         ((PIXELS, [0, 1]), "expected one label for each of 4 images, got 2"),
         ((PIXELS.astype(np.int32), LABELS), r"train images\[0\]: expected uint8"),
-        ((EXPECTED / 64.0, LABELS), r"expected floats in \[0, 1\]; give images before they are normalised"),
-        ((PIXELS[:, :4], LABELS), r"is 6x4; set data\.image_size"),
+        ((EXPECTED / 64.0, LABELS), r"expected floats in \[0, 1\]; pass images that are not normalised"),
+        ((PIXELS[:, :4], LABELS), r"is 6x4, not square; set data\.image_size"),
         (Rows([(PIXELS[0], 0), (PIXELS[1, :3, :3], 1)]), r"different sizes \(6x6 and 3x3\); set data\.image_size"),
         (Rows([{"picture": PIXELS[0], "label": 1}]), "expected rows with the keys image and label, got picture, label"),
         (Rows([PIXELS[0]]), r"expected rows \(image, label\), got ndarray"),
         (Rows([(PIXELS[0], "cat")]), "expected integers from 0 as labels, got 'cat'"),
         (Rows([("cat.png", 0)]), "expected a PIL image, an array or a tensor, got str"),
         (Rows([]), "expected images, got none"),
-        (Rows([(PIXELS[0], 3)], class_names=("a", "b")), "names 2 classes, but its labels go up to 3"),
+        (Rows([(PIXELS[0], 3)], class_names=("a", "b")), "labels below 2, the number of class names, got 3"),
     ],
 )
 def test_what_does_not_fit_is_named(source: object, message: str) -> None:

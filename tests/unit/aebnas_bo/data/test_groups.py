@@ -83,7 +83,7 @@ def test_splits_name_the_classes_of_too_few_groups_and_take_the_advice(folder: P
 
 def test_splits_name_a_file_that_does_not_match(folder: Path) -> None:
     (folder / "train/stop/00000_00000.png").rename(folder / "train/stop/other.png")
-    with pytest.raises(DataError, match=r"'\^\(\\\\d\+\)_', 1 of 90 do not, such as other\.png; change the pattern"):
+    with pytest.raises(DataError, match=r"'\^\(\\\\d\+\)_', 1 of 90 do not, for example other\.png; change"):
         splits_of(folder, "data.group_pattern='^(\\d+)_'")
 
 
@@ -117,7 +117,7 @@ def test_max_classes_takes_the_first_by_name(folder: Path) -> None:
 
 def test_number_groups_reads_folders_and_refuses_an_empty_match() -> None:
     assert number_groups(["b/1.png", "a/2.png", "b/3.png"], "^(.*)/").tolist() == [1, 0, 1]
-    with pytest.raises(DataError, match=r"1 of 2 do not, such as y\.png"):
+    with pytest.raises(DataError, match=r"1 of 2 do not, for example y\.png"):
         number_groups(["x-1.png", "y.png"], "(?:x-(.)|y)")
 
 

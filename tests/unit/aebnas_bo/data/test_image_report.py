@@ -51,11 +51,11 @@ def test_the_line_says_what_pictures_were_like_and_what_was_passed_over() -> Non
     assert image_line(replace(told, has_own_validation=True)).split("; ")[1:] == [
         "8 classes of 34 images without test",
         "3 channels of 8x8",
-        "validation images are the data set's own",
+        "the data set has its own validation images",
         "80 not square, such as 40x56 (crop)",
-        "5 with transparent parts, on grey level 0",
-        "12 of 16 bits, 0 to 4095 as black to white",
-        "passed over: 3 hidden, 4 .txt",
+        "5 with transparency, on grey level 0",
+        "12 with 16 bits, 0 becomes black and 4095 white",
+        "ignored: 3 hidden, 4 .txt",
     ]
     assert image_warnings(told) == []
 
@@ -70,7 +70,7 @@ def alike(images: LabelledImages, count: int) -> LabelledImages:
 def test_copies_of_one_picture_are_counted(count: int, is_warned: bool) -> None:
     ordinary = splits([30, 40])
     found = image_warnings(replace(ordinary, train=alike(ordinary.train, count)))
-    assert found == [] or found[0].startswith("35 of 70 training images are one and the same picture")
+    assert found == [] or found[0].startswith("35 of 70 training images are identical")
     assert bool(found) == is_warned
 
 
@@ -91,8 +91,8 @@ def test_unbalanced_classes_are_named_with_the_share_of_the_largest(train: list[
     found = image_warnings(splits(train, test=[95, 5]))
     assert len(found) == is_warned
     if is_warned:
-        assert "classes are unbalanced 5.06:1 (a 81, b 16 images)" in found[0]
-        assert "always answering a is right for 95.0 % of the test images" in found[0]
+        assert "classes are imbalanced 5.06:1 (a 81, b 16 images)" in found[0]
+        assert "always predicting a has an accuracy of 95.0 % on the test images" in found[0]
         assert "class_weights: balanced" in found[0]
     assert largest_share(splits(train, test=[95, 5])) == ("a", 95.0)
 
@@ -100,8 +100,8 @@ def test_unbalanced_classes_are_named_with_the_share_of_the_largest(train: list[
 def test_squeezed_pictures_are_counted_with_the_way_out() -> None:
     counts = PictureCounts(72, not_square=63, typical_size=(40, 56))
     [found] = image_warnings(splits([30, 40], counts=counts))
-    assert found.startswith("63 of 72 pictures are not square: the typical one has 40x56 pixels and becomes 8x8")
-    assert "squeezed by 29 % in one direction; data.fit: letterbox" in found
+    assert found.startswith("63 of 72 images are not square: the typical one has 40x56 pixels and becomes 8x8")
+    assert "squeezed by 29 % in one direction; set data.fit: letterbox" in found
     assert not image_warnings(splits([30, 40], counts=replace(counts, typical_size=(40, 41))))
 
 
@@ -114,8 +114,8 @@ def test_grey_images_of_three_channels_are_noticed() -> None:
 
 def test_colours_that_are_dropped_are_counted() -> None:
     [found] = image_warnings(splits([30, 40], counts=PictureCounts(72, lost_colours=3)))
-    assert found.startswith("3 of 72 pictures have colours, which are dropped")
-    assert found.endswith("set data.channels: 3 to keep them")
+    assert found.startswith("3 of 72 images are converted from colour to grey")
+    assert found.endswith("set data.channels: 3 to keep the colours")
 
 
 def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:

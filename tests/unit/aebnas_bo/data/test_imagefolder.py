@@ -82,7 +82,7 @@ def test_pictures_of_sixteen_bits_keep_their_greys(suffix: str) -> None:
 def test_pictures_of_fractions_are_refused() -> None:
     file = io.BytesIO()
     Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(file, "TIFF")
-    with pytest.raises(DataError, match="mode F, whose black and white are unknown; save it with 8 or 16 bits"):
+    with pytest.raises(DataError, match="the range of mode F is unknown; save it with 8 or 16 bits"):
         decode_image(file.getvalue(), 8, 3, origin="grey")
 
 

@@ -115,8 +115,8 @@ def test_imagefolder_names_a_truncated_image(tmp_path: Path) -> None:
     ("counts", "message"),
     [
         ({"a": 3, "b": 3}, r"train/<class>/<image>.*has no training images"),
-        ({"train/a": 3}, "two classes or more.*only one class, a"),
-        ({"train/a": 3, "train/b": 1}, "two or more training images of each class.*has one of: b"),
+        ({"train/a": 3}, "at least two classes.*only one class, a"),
+        ({"train/a": 3, "train/b": 1}, "at least two training images of each class.*has one of: b"),
         (
             {"train/a": 2, "train/b": 2, "test/a": 1},
             "same classes in train and test.*only in train: b; only in test: none",

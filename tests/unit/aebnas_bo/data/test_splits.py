@@ -144,7 +144,7 @@ def test_validation_images_of_the_data_set_are_validated_on_and_never_trained_on
 
 
 def test_validation_images_of_the_data_set_must_have_every_class() -> None:
-    with pytest.raises(DataError, match="validation split, it has no image of: class 1; give images"):
+    with pytest.raises(DataError, match="validation split, but it has no image of: class 1; add images"):
         make_splits(with_validation([10]), DataConfig())
 
 
@@ -183,7 +183,7 @@ def test_stratified_indices_drop_fewer_images_than_classes_from_the_largest() ->
 
 
 def test_stratified_indices_refuse_fewer_images_than_classes() -> None:
-    with pytest.raises(DataError, match=r"data\.max_test_images.*3 classes, got 2"):
+    with pytest.raises(DataError, match=r"data\.max_test_images.*at least 3, one image of each class, got 2"):
         stratified_indices(numbered([5, 5, 5]).labels, 2, DataConfig(), split="test")
 
 
@@ -201,7 +201,7 @@ def test_set_aside_takes_no_more_than_half_of_a_class_and_mixes_them() -> None:
     assert torch.bincount(left.labels).tolist() == [2, 39, 39]
     assert torch.bincount(aside.labels).tolist() == [2, 21, 21]
     assert aside.labels.tolist() != aside.labels.sort().values.tolist()
-    with pytest.raises(DataError, match="two images or more of every class"):
+    with pytest.raises(DataError, match="at least two images of every class"):
         set_aside(numbered([1, 50]), 0.5, seed=0)
 
 
