@@ -121,7 +121,16 @@ def test_every_exit_code_is_documented() -> None:
         assert re.search(rf"^\| {code}\b", RUNNING, flags=re.MULTILINE), code
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the names under which the headings of a page can be linked."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_leads_somewhere() -> None:
-    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", file.read_text(encoding="utf-8")):
-            assert (file.parent / target).exists(), f"{file.name}: {target}"
+    for file in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "results" / "README.md"):
+        for target in re.findall(r"\]\((?!http)([^)]+)\)", file.read_text(encoding="utf-8")):
+            path, _, anchor = target.partition("#")
+            page = file.parent / path if path else file
+            assert page.exists(), f"{file.name}: {target}"
+            assert not anchor or anchor in anchors(page), f"{file.name}: {target}"
