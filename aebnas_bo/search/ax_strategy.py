@@ -58,6 +58,7 @@ from surrogates.errors import NoCandidateError
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
+from surrogates.outcomes import Outcome
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
@@ -276,7 +277,7 @@ def generation_strategy(
                         model_options={
                             "layout": layout,
                             "known_costs": known_costs,
-                            "bounds": {o.name: o.bounds for o in objectives if o.bounds is not None},
+                            "outcomes": {o.name: Outcome(o.bounds, o.sign) for o in objectives},
                         },
                         mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,
