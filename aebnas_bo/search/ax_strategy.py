@@ -266,7 +266,7 @@ def generation_strategy(
         objectives: Objectives whose limits and bounds the surrogates use.
         has_fit: Whether to fit the surrogates; otherwise their hyper-parameters keep their prior values.
     """
-    layout = column_layout(space)
+    settings, layout = settings.for_space(space), column_layout(space)
     spec = GeneratorSpec(
         generator_enum=Generators.BOTORCH_MODULAR,
         generator_kwargs={
