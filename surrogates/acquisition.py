@@ -51,6 +51,7 @@ AcquisitionName = Literal["qlognehvi", "qnehvi"]
 
 MOST_BASELINE_POINTS = 64  # points of the best fronts; the cost of a joint posterior draw is cubic in their number
 NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
+ROUNDING = 1e-6  # of a column's largest magnitude: predictions that differ by less are equal
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
 
 
@@ -283,9 +284,13 @@ def noisy_hypervolume_acquisition(
 
 
 def _spread(values: Tensor) -> Tensor:
-    """Return the standard deviation of each column, or 1 for a constant column."""
-    spread = values.std(dim=0, correction=0)
-    return torch.where(spread > 0.0, spread, 1.0)
+    """Return the standard deviation of each column.
+
+    A column that is constant but for rounding has its largest magnitude as spread, a column of zeros 1.
+    """
+    spread, magnitude = values.std(dim=0, correction=0), values.abs().amax(dim=0)
+    magnitude = torch.where(magnitude > 0.0, magnitude, 1.0)
+    return torch.where(spread > ROUNDING * magnitude, spread, magnitude)
 
 
 def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from surrogates.acquisition import (
     OptimizationConfig,
     OutcomeConstraint,
     _first_layers,
+    _spread,
     noisy_hypervolume_acquisition,
 )
 from surrogates.columns import Column, ColumnLayout
@@ -177,6 +178,11 @@ def test_a_limit_far_out_of_reach_leaves_values_finite(problem) -> None:
         values = limited(problem[2].unsqueeze(1))
     assert torch.isfinite(values).all()
     assert values.std() > 0.1  # the hypervolume still tells candidates apart
+
+
+def test_rounding_is_no_spread() -> None:
+    values = torch.tensor([[99.95, 1.0, 0.0, -2e-9], [99.95 + 8e-11, 3.0, 0.0, -1e-9]], dtype=torch.float64)
+    assert _spread(values).tolist() == pytest.approx([99.95, 1.0, 1.0, 5e-10])
 
 
 def test_constraints_have_the_sign_of_their_violation() -> None:
