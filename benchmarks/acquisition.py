@@ -1,8 +1,8 @@
-"""Time one evaluation of qLogNEHVI at 128 candidates: BoTorch's joint posterior against ours, in one run.
+"""Time of one evaluation of qLogNEHVI at 128 candidates: ours and BoTorch's joint posterior, measured in one run.
 
     python -m benchmarks.acquisition > FILE
 
-One thread, the 86 columns of the `aebnas` preset, a synthetic trade-off; ratios and medians count, not single times.
+One thread, the 86 columns of the `aebnas` preset, a synthetic trade-off. Compare ratios and medians, not single times.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Time the box decompositions of one proposal with three objectives: BoTorch's against ours, in one run.
+"""Time of the box decompositions of one proposal with three objectives: ours and BoTorch's, measured in one run.
 
     python -m benchmarks.box_decomposition > FILE
 
-One decomposition for each of 64 draws of a front, one thread; ratios and medians count, not single times.
+One decomposition for each of 64 draws of a front, one thread. Compare ratios and medians, not single times.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     sys.stdout.write("points  botorch_s  ours_s  ratio  boxes_botorch  boxes_ours\n")
     for n in (16, 32, 64):
         fronts = torch.rand(DRAWS, n, 3, generator=generator, dtype=torch.float64) + 0.1
-        fronts = fronts / fronts.norm(dim=-1, keepdim=True)  # on a sphere nothing is dominated
+        fronts = fronts / fronts.norm(dim=-1, keepdim=True)  # no point on a sphere dominates another
         seconds = [
             median_seconds(partial(_decompose, kind, fronts), REPEATS)
             for kind in (FastNondominatedPartitioning, SweptBoxes)

@@ -1,4 +1,4 @@
-"""Compare what `benchmarks.run` wrote: `tables.md`, and one figure per problem.
+"""Comparison of the runs of `benchmarks.run`: writes `tables.md` and one figure per problem.
 
 python -m benchmarks.compare runs/benchmark --out FOLDER --figures FOLDER
 """
@@ -68,7 +68,7 @@ def table(results: Sequence[Result]) -> list[str]:
 
 
 def long_run(runs: Sequence[Run], measure: Measure) -> list[str]:
-    """Say after how many evaluations ours reaches what the loop of AEBNAS reaches at its published length."""
+    """Return a sentence on the evaluations that our search needs to reach the hypervolume of AEBNAS's full loop."""
     name, length = LONG
     finals = [curve_of(r, measure)[length - 1] for r in runs if r.method == name and len(r.trials) >= length]
     ours = [curve_of(r, measure)[: MARKS[-1]] for r in runs if r.method == OURS and len(r.trials) >= MARKS[-1]]

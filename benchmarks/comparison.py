@@ -1,4 +1,4 @@
-"""How methods compare on one problem: hypervolume, distance to the best front known, speed, significance."""
+"""Comparison of methods on one problem: hypervolume, distance to the best known front, speed, significance."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.stats import mannwhitneyu
 from benchmarks.curves import Run, median_seconds
 
 OURS = "qnehvi"
-USES_SETTINGS = (OURS, "qnehvi-q4")  # methods that learn from free threshold settings and so deliver them
-SMALLEST_DIFFERENCE = 1e-3  # of a hypervolume to the best known, below which its logarithm says nothing
-FEWEST_SEEDS = 4  # for a test
+USES_SETTINGS = (OURS, "qnehvi-q4")  # methods that use further operating points, and are measured with them
+SMALLEST_DIFFERENCE = 1e-3  # smallest difference to the best known hypervolume of which the logarithm is taken
+FEWEST_SEEDS = 4  # for a significance test
 
 Measure = Literal["own", "settings"]
 """`own`: what each method delivers, which for ours includes the free threshold settings it uses. `settings`: every
@@ -26,19 +26,19 @@ class Result:
     """One method on one problem at one number of evaluations.
 
     Args:
-        method: Its name.
-        num_seeds: Runs.
-        evaluations: Evaluations of each run.
+        method: Name of the method.
+        num_seeds: Number of runs.
+        evaluations: Number of evaluations of each run.
         mean: Mean hypervolume.
         median: Median hypervolume.
-        low: Its lower quartile.
-        high: Its upper quartile.
-        log_difference: Median of log10 of the difference to the best hypervolume known.
+        low: Lower quartile of the hypervolume.
+        high: Upper quartile of the hypervolume.
+        log_difference: Median of log10 of the difference to the best known hypervolume.
         area: Mean of that difference over all evaluations, averaged over the runs.
-        reached: Median evaluations after which our runs have reached this method's mean; `None` if fewer than half do.
+        reached: Median number of evaluations until our runs reach this method's mean; `None` if fewer than half do.
         seconds: Median seconds per proposal.
-        p_value: Of the Wilcoxon rank-sum test that our hypervolumes are not larger, corrected by Holm; `None` for ours
-            and where there are too few runs.
+        p_value: Wilcoxon rank-sum test with Holm's correction, against the hypothesis that our hypervolumes are not
+            larger. `None` for ours and for too few runs.
     """
 
     method: str
@@ -62,13 +62,13 @@ def curve_of(run: Run, measure: Measure) -> np.ndarray:
 
 
 def compare(runs: Sequence[Run], best: float, evaluations: int, measure: Measure) -> list[Result]:
-    """Compare the methods of one problem, the best mean first; runs that are shorter do not count.
+    """Compare the methods of one problem, sorted by mean; shorter runs are ignored.
 
     Args:
         runs: All runs of the problem.
-        best: Best hypervolume known.
-        evaluations: Evaluations after which methods are compared.
-        measure: Whose settings count.
+        best: Best known hypervolume.
+        evaluations: Number of evaluations after which methods are compared.
+        measure: Which operating points count.
     """
     by_method: dict[str, list[Run]] = {}
     for run in runs:
@@ -99,9 +99,9 @@ def compare(runs: Sequence[Run], best: float, evaluations: int, measure: Measure
 
 
 def evaluations_to_reach(curves: np.ndarray | None, value: float) -> int | None:
-    """Return the median evaluations after which curves, `seeds x evaluations`, reach a value.
+    """Return the median number of evaluations after which curves, `seeds x evaluations`, reach a value.
 
-    `None` where there is no curve or fewer than half of them get there.
+    `None` without curves, or if fewer than half of them reach it.
     """
     if curves is None:
         return None
@@ -120,7 +120,7 @@ def _p_values(finals: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for their number by Holm's step-down procedure."""
+    """Return p-values corrected for multiple tests by Holm's step-down procedure."""
     corrected: dict[str, float] = {}
     largest = 0.0
     for rank, (name, p_value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):

@@ -1,4 +1,4 @@
-"""What a finished run is judged by: its hypervolume curves, checked against a second implementation."""
+"""Hypervolume curves of finished runs, verified with a second implementation."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Run:
         problem: Name of the problem.
         method: Name of the method.
         seed: Seed of the method.
-        trials: Hypervolume after each evaluation, of the trials as proposed.
-        settings: The same with each network's further threshold settings, of any strategy.
-        generation_s: Seconds that each proposal took.
+        trials: Hypervolume after each evaluation, of the proposed operating points.
+        settings: Hypervolume after each evaluation, including further operating points of each network.
+        generation_s: Seconds of each proposal.
     """
 
     problem: str
@@ -41,7 +41,7 @@ def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
     """Read all runs of a folder.
 
     Returns:
-        The runs, and the best hypervolume known of each problem: that of everything observed in any run.
+        The runs, and the best known hypervolume of each problem: that of all observations of all runs.
 
     Raises:
         ValueError: If a file is damaged or hypervolumes disagree.
@@ -67,7 +67,7 @@ def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
 
 
 def check_hypervolume(value: float, observed: Sequence[Observation], objectives: Sequence[Objective]) -> None:
-    """Compare a hypervolume, computed by BoTorch, with pymoo's.
+    """Check a hypervolume computed by BoTorch with pymoo.
 
     Raises:
         ValueError: If they differ by more than rounding.

@@ -1,9 +1,9 @@
-"""Training a depthwise convolution on maps smaller than its kernel, against the library's own gradient of the weights.
+"""Time of training depthwise convolutions on maps smaller than the kernel, with our weight gradient and oneDNN's.
 
     python -m benchmarks.depthwise_speed --out FILE
 
-A step is a forward pass and both gradients, in one thread; the two take turns, times are the processor's own, ratios
-are medians over the turns.
+A step is a forward pass and both gradients, in one thread. The two variants alternate; times are processor times,
+ratios are medians over the turns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from aebnas_bo.supernet.depthwise import depthwise_conv2d
 from benchmarks.records import output_file
 
-CASES = [  # images, channels, side, kernel, stride: last stages of the `cifar` space, and maps where nothing changes
+CASES = [  # images, channels, side, kernel, stride: last stages of the `cifar` space, and maps without our gradient
     *((48, 288, 2, 3, 1), (48, 288, 2, 5, 1), (48, 288, 3, 5, 1), (48, 288, 4, 5, 1), (48, 160, 4, 5, 2)),
     *((32, 288, 4, 5, 1), (32, 288, 4, 7, 1), (48, 288, 3, 3, 1), (48, 160, 8, 5, 1)),
 ]
@@ -28,7 +28,7 @@ def main() -> None:
     """Measure every case and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
-    parser.add_argument("--turns", type=int, default=41, help="turns of each comparison")
+    parser.add_argument("--turns", type=int, default=41, help="number of turns per comparison")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = [f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, milliseconds of a step"]

@@ -1,10 +1,10 @@
-"""Makes a folder of drawn digits, 28x28 pixels: pictures that no setting of this project was chosen for.
+"""Synthetic data set of drawn digits, 28x28 pixels, on which no setting of this project was chosen.
 
     python -m benchmarks.drawn_digits FOLDER --train 3900 --test 2000
 
-Every picture is a digit of strokes between points that are moved at random, drawn with a brush of random width, turned,
-sheared and shifted, on a background with a gradient, blots and noise. The folder has the layout of `data.dataset:
-imagefolder`; equal seeds make equal pictures.
+Every image shows a digit drawn as strokes between randomly moved points, with random brush width, rotation, shear and
+shift, on a background with a gradient, blots and noise. The folder has the layout of `data.dataset: imagefolder`; equal
+seeds give equal images.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDE, SCALE = 28, 6  # pixels of a picture; drawn larger and reduced
-# Strokes of each digit: points on a square of side 100, y downwards. Arcs are broken lines; the reduction smooths them.
+SIDE, SCALE = 28, 6  # pixels of an image, and the factor by which it is drawn larger
+# Strokes of each digit: points on a square of side 100, y downwards. Arcs are polylines, smoothed by the reduction.
 STROKES: dict[int, tuple[str, ...]] = {
     0: ("50,10 25,25 20,50 25,75 50,90 75,75 80,50 75,25 50,10",),
     1: ("30,30 55,10 55,90",),
@@ -32,11 +32,11 @@ STROKES: dict[int, tuple[str, ...]] = {
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="is made; must not exist")
-    parser.add_argument("--train", type=int, default=3900, help="training pictures")
-    parser.add_argument("--test", type=int, default=2000, help="test pictures")
+    parser.add_argument("folder", type=Path, help="new folder")
+    parser.add_argument("--train", type=int, default=3900, help="number of training images")
+    parser.add_argument("--test", type=int, default=2000, help="number of test images")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.folder.exists():
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def draw_digit(digit: int, generator: np.random.Generator) -> Image.Image:
-    """Return a picture of a digit, grey, `SIDE` pixels wide and high.
+    """Return a grey image of a digit, `SIDE x SIDE` pixels.
 
     Args:
         digit: 0 to 9.

@@ -1,9 +1,9 @@
-"""Trained networks on their test images: what leaving early saves in time, beside what it saves in MACs.
+"""Time and MACs saved by early exits: trained networks on their test images.
 
     python -m benchmarks.early_exit_latency RUN --select knee --out FILE
 
-`aebnas-bo train RUN --select ...` has trained the network. PyTorch and, where its packages are installed, onnxruntime,
-one thread, batches of 1 and 64; every batch runs through all variants in turn.
+Train the network first with `aebnas-bo train RUN --select ...`. Runs PyTorch and, if installed, onnxruntime in one
+thread, with batches of 1 and 64; every batch runs through all variants in turn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BYTES = 255.0
 
 
 def main() -> None:
-    """Measure, write a row per runtime, batch size and variant, and print a table."""
+    """Measure, write one row per runtime, batch size and variant, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--select", default="knee")

@@ -1,11 +1,11 @@
-"""What the parts of the final recipe bring: the supernet's weights, its answers, an average of the weights.
+"""Effect of the parts of the final recipe: supernet weights, distillation, moving average of weights.
 
     python -m benchmarks.final_recipe RUN --select knee best-accuracy --seeds 100 101 102 --out FILE
 
-RUN is the folder of a search. Each chosen network is trained under each variant and seed as `aebnas-bo train` trains
-it, thresholds tuned alike, in a temporary copy of what training needs of RUN. Rows that stand in the file are not run
-again. The table gives the mean difference to the default recipe over pairs of one network and seed, with its standard
-error. Recipes are chosen by validation accuracy; test images are only reported.
+RUN is the folder of a search. Each selected network is trained with each variant and seed as by `aebnas-bo train`, with
+equally tuned thresholds, in a temporary copy of the needed files of RUN. Rows that are in the file are not run again.
+The table shows the mean difference to the default recipe over pairs of network and seed, with its standard error.
+Recipes are chosen by validation accuracy; test accuracy is only reported.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Start = Literal["supernet", "scratch"]
 
 @dataclass(frozen=True)
 class Variant:
-    """Settings of the final recipe that are compared; all others are the run's own."""
+    """Compared settings of the final recipe; all others are those of the run."""
 
     start: Start
     teacher: TeacherSource | None
@@ -65,7 +65,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, and what tells its row from others."""
+    """One training and the columns that identify its row."""
 
     candidate: Candidate
     seed: int
@@ -74,11 +74,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant less the default recipe, over pairs of one network and seed.
+    """Difference of a variant to the default recipe, over pairs of network and seed.
 
     Args:
         mean: Mean difference.
-        error: Its standard error, pairs taken for independent; NaN of a single pair.
+        error: Standard error for independent pairs; NaN for a single pair.
         num_pairs: Number of pairs.
     """
 
@@ -93,13 +93,13 @@ DEFAULT = Variant(RECIPE.start, RECIPE.teacher_source, RECIPE.ema_decay)
 
 
 def main() -> None:
-    """Run what is missing, then print a table."""
+    """Run the missing trainings, then print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--select", type=parse_selection, nargs="+", default=[Selection("knee")])
     parser.add_argument("--seeds", type=int, nargs="+", default=[100])
-    parser.add_argument("--epochs", type=int, help="in place of the run's final_training.epochs")
-    parser.add_argument("--ema-decays", type=float, nargs="*", default=EMA_DECAYS, help="per step")
+    parser.add_argument("--epochs", type=int, help="replaces the run's final_training.epochs")
+    parser.add_argument("--ema-decays", type=float, nargs="*", default=EMA_DECAYS, help="decays per step")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as for `aebnas-bo train`")
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
@@ -116,10 +116,10 @@ def main() -> None:
 
 
 def variants(ema_decays: Sequence[float]) -> list[Variant]:
-    """Return the default recipe, every start with every teacher and without one, and averages of the weights.
+    """Return the default recipe, every start with and without every teacher, and moving averages of weights.
 
     Args:
-        ema_decays: Decays per step of the averages, each tried with the default recipe.
+        ema_decays: Decays per step of the averages, each combined with the default recipe.
     """
     teachers: tuple[TeacherSource | None, ...] = (None, "supernet", "network")
     plain = [Variant(start, teacher, 0.0) for start in STARTS for teacher in teachers]
@@ -127,18 +127,18 @@ def variants(ema_decays: Sequence[float]) -> list[Variant]:
 
 
 def copy_of_run(run: RunFolder, target: Path) -> RunFolder:
-    """Copy what training needs of a run.
+    """Copy the files of a run that training needs.
 
     Args:
         run: Folder of a search.
         target: An existing folder.
 
     Raises:
-        UsageError: If there is no search in it.
+        UsageError: If the folder contains no search.
     """
     if not run.holds_study:
         raise UsageError(f"{run.path}: holds no study; give the folder that `aebnas-bo run` wrote")
-    for file in (*run.path.glob(f"{run.study.name}*"), run.supernet):  # a log of SQLite's may lie beside the study
+    for file in (*run.path.glob(f"{run.study.name}*"), run.supernet):  # SQLite may have a log next to the study
         if file.exists():
             shutil.copy2(file, target)
     return RunFolder(target)
@@ -147,16 +147,16 @@ def copy_of_run(run: RunFolder, target: Path) -> RunFolder:
 def choose_networks(
     folder: RunFolder, selections: Sequence[Selection], settings: Sequence[str]
 ) -> dict[str, Candidate]:
-    """Return the networks to train by how they are selected.
+    """Return the networks to train, by selection.
 
     Args:
         folder: The run folder.
-        selections: Which networks.
+        selections: Selections of networks.
         settings: `section.key=value` strings, as for `choose_candidate`.
 
     Raises:
-        UsageError: If two selections mean one network, whose pairs would count twice.
-        AebnasError: As `choose_candidate`.
+        UsageError: If two selections give the same network, whose pairs would count twice.
+        AebnasError: See `choose_candidate`.
     """
     found: dict[str, Candidate] = {}
     for selection in selections:
@@ -170,15 +170,15 @@ def choose_networks(
 
 
 def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: Sequence[int]) -> Iterator[Job]:
-    """Yield all trainings, seed by seed, so that what an interrupted call leaves can be compared.
+    """Yield all trainings, seed by seed, so that the results of an interrupted call can be compared.
 
     Args:
-        candidates: Networks by how they were selected.
+        candidates: Networks by selection.
         compared: Variants of the recipe.
         seeds: Seeds of training.
 
     Raises:
-        ValueError: If a variant's average has no sound decay.
+        ValueError: If the decay of a variant is invalid.
     """
     for seed in seeds:
         for select, chosen in candidates.items():
@@ -200,7 +200,7 @@ def jobs(candidates: dict[str, Candidate], compared: Sequence[Variant], seeds: S
 
 
 def run_missing(planned: Sequence[Job], out: Path, progress: RunProgress) -> None:
-    """Run what the file lacks and append it, row by row.
+    """Run the trainings that are not in the file, and append their rows.
 
     Args:
         planned: All trainings.
@@ -218,7 +218,7 @@ def run_missing(planned: Sequence[Job], out: Path, progress: RunProgress) -> Non
 
 
 def run_job(job: Job, progress: RunProgress) -> list[float]:
-    """Train a network under one variant and return its `FIGURES`.
+    """Train a network with one variant and return its `FIGURES`.
 
     Args:
         job: The training.
@@ -235,12 +235,12 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
 
 
 def paired_difference(rows: Sequence[Row], variant: str, reference: str, figure: str) -> Difference | None:
-    """Return a variant less a reference in one figure, `None` if they share no network and seed.
+    """Return the difference of a variant to a reference; `None` if they share no network and seed.
 
     Args:
         rows: Rows, one per variant, network and seed.
         variant: Name of the variant.
-        reference: Name of what it is held against.
+        reference: Name of the reference variant.
         figure: One of `FIGURES`.
     """
     one, other = (
@@ -260,7 +260,7 @@ def table(rows: Sequence[Row], reference: str = str(DEFAULT)) -> str:
 
     Args:
         rows: Rows, one per variant, network and seed.
-        reference: Name of the variant that all others are held against.
+        reference: Name of the reference variant.
     """
     columns = ["variant", "trainings", *(figure.replace("_", " ") for figure in FIGURES)]
     lines = [f"| {' | '.join([*columns, 'validation difference', 'test difference'])} |", "|---" * 9 + "|"]
@@ -276,7 +276,7 @@ def table(rows: Sequence[Row], reference: str = str(DEFAULT)) -> str:
 
 
 def difference_text(difference: Difference | None) -> str:
-    """Return a difference with its standard error, a dash for none; of a single pair the error is left out."""
+    """Return a difference as text with its standard error, if there are several pairs; a dash without a difference."""
     if difference is None:
         return "–"
     error = "" if math.isnan(difference.error) else f" ± {difference.error:.2f}"

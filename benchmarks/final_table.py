@@ -1,16 +1,16 @@
-"""Trained networks of several searches on the test images, beside a hand-made network and the published figures.
+"""Test results of trained networks of several searches, with a hand-made network and published results.
 
     python -m benchmarks.final_table RUN... --hand-made FILE --budget 2.44 --out FOLDER [--add]
 
-RUN are folders of searches on CIFAR-10 of which networks were trained to the end (`aebnas-bo train`); FILE is what
-`benchmarks.hand_made` wrote. The folder gets `networks.csv` (a row per network and seed), `operating_points.csv` (a row
-per network, seed and budget its thresholds were tuned to), `table.md` (mean and standard deviation over seeds, both
-counting rules) and `front.png`, where a line is one network at all these budgets. `--add` keeps the networks that the
-folder has from earlier calls; without any RUN, table and figure are made again from the two CSV files.
+RUN are folders of searches on CIFAR-10 with fully trained networks (`aebnas-bo train`); FILE is the output of
+`benchmarks.hand_made`. Writes `networks.csv` (one row per network and seed), `operating_points.csv` (one row per
+network, seed and budget of its thresholds), `table.md` (mean and standard deviation over seeds, both counting rules)
+and `front.png`, in which a line is one network at all these budgets. `--add` keeps the networks of earlier calls in the
+folder; without RUN, table and figure are drawn again from the two CSV files.
 
-The published figures start from ImageNet weights and may use the original images; AEBNAS's is inferred from the
-distances it claims to the two others. EDANAS's and NACHOS's leave passed branches out of their MACs. Sources:
-NACHOS (arXiv 2401.13330) for EDANAS and NACHOS, AEBNAS (arXiv 2512.10671).
+The published systems start from ImageNet weights and may use the original images; AEBNAS's result is inferred from its
+stated differences to the two others. EDANAS and NACHOS do not charge earlier branches. Sources: NACHOS (arXiv
+2401.13330) for EDANAS and NACHOS, AEBNAS (arXiv 2512.10671).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from benchmarks.records import read_rows
 
-# Name, average MACs in millions, whether passed branches are charged in them, accuracy in percent.
+# Name, average MACs in millions, whether they include earlier branches, accuracy in percent.
 PUBLISHED = (
     ("EDANAS, published", 2.47, False, 67.78),
     ("NACHOS, published", 2.43, False, 72.65),
@@ -49,9 +49,9 @@ POINT_FIGURES = (
 )
 TICKS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 NETWORKS_FILE = "networks.csv"
-IDENTITY = ("method", "network", "seed", "epochs", "recipe")  # columns that tell a training from all others
+IDENTITY = ("method", "network", "seed", "epochs", "recipe")  # columns that identify a training
 DPI = 160
-PALENESS = 0.45  # how much is left of a colour where training was shorter than the longest in the figure
+PALENESS = 0.45  # strength of the colours of shorter trainings
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ class Row:
     """One network trained with one seed.
 
     Args:
-        method: The search, or `hand-made` with its non-linearity.
-        network: Key of its architecture, or what the hand-made one learned from.
-        seed: Seed of its training.
-        epochs: Epochs of its training.
-        recipe: Short hash of its recipe; empty of an earlier version's and of the hand-made network.
-        estimated_accuracy: What the search took its accuracy for, in percent of the validation images; empty if none.
-        validation_accuracy: Percent.
-        test_accuracy: Percent.
-        average_macs: Millions an image, branches passed on the way charged, on the test images.
-        average_macs_without_passed: The same with only the branch charged where an image leaves.
-        worst_case_macs: Millions of an image that never leaves early.
+        method: Name of the search, or `hand-made` with its activation.
+        network: Key of the architecture, or the targets that the hand-made network learned from.
+        seed: Seed of the training.
+        epochs: Number of epochs.
+        recipe: Short hash of the recipe; empty for earlier versions and for the hand-made network.
+        estimated_accuracy: Estimate of the search, in percent of the validation images; empty if there is none.
+        validation_accuracy: Accuracy on the validation images in percent.
+        test_accuracy: Accuracy on the test images in percent.
+        average_macs: Average MACs in millions on the test images, including earlier branches.
+        average_macs_without_passed: Average MACs in millions, with only the branch at which an image leaves.
+        worst_case_macs: MACs in millions of an image that never leaves early.
         exit_rates: Percent of the test images that leave at each output, the final classifier last.
-        points: What it comes to at each of its budgets, as `operating_points.csv` has it.
+        points: Results at each budget, as in `operating_points.csv`.
     """
 
     method: str
@@ -90,7 +90,7 @@ class Row:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What tells it from all other trainings, as it stands in the files."""
+        """Identifying columns of the row, as in the files."""
         return tuple(str(getattr(self, name)) for name in IDENTITY)
 
 
@@ -102,12 +102,12 @@ class Network:
 
     @property
     def method(self) -> str:
-        """The search it comes from."""
+        """Name of the search."""
         return self.rows[0].method
 
     @property
     def epochs(self) -> int:
-        """Epochs of its trainings."""
+        """Number of epochs."""
         return self.rows[0].epochs
 
     def mean(self, name: str) -> float:
@@ -115,7 +115,7 @@ class Network:
         return statistics.mean(self._values(name))
 
     def text(self, name: str, digits: int) -> str:
-        """Return mean and, of several seeds, standard deviation of a figure; a dash where there is none."""
+        """Return the mean of a figure as text, with the standard deviation over several seeds; a dash for none."""
         values = self._values(name)
         if not values:
             return "–"
@@ -123,7 +123,7 @@ class Network:
         return f"{statistics.mean(values):.{digits}f}{spread}"
 
     def operating_line(self) -> list[tuple[float, float]]:
-        """Return means over the seeds of average MACs and accuracy on the test images, budget by budget."""
+        """Return average MACs and test accuracy at each budget, averaged over the seeds."""
 
         def mean(points: Sequence[dict[str, str]], name: str) -> float:
             return statistics.mean(float(point[name]) for point in points)
@@ -136,13 +136,13 @@ class Network:
 
 
 def main() -> None:
-    """Collect what there is and write it."""
+    """Collect all rows and write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("--hand-made", type=Path, help="rows of the hand-made network")
     parser.add_argument("--budget", type=float, required=True, help="average MACs in millions, marked in the figure")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--add", action="store_true", help="keep what the folder has of other networks and trainings")
+    parser.add_argument("--add", action="store_true", help="keep other networks and trainings of the folder")
     arguments = parser.parse_args()
     rows = [row for run in arguments.runs for row in searched_rows(run)]
     if not rows and (arguments.runs or not arguments.add):
@@ -169,7 +169,7 @@ def main() -> None:
 
 
 def searched_rows(run: Path) -> list[Row]:
-    """Return the trained networks of a search; it is named by its folder, without `-seedN`."""
+    """Return the trained networks of a search, named after its folder without `-seedN`."""
     name, folder = re.sub(r"-seed\d+$", "", run.resolve().name), RunFolder(run)
     return [_searched(name, trained) for trained in trained_networks(folder)]
 
@@ -216,7 +216,7 @@ def hand_made_rows(path: Path) -> list[Row]:
 
 
 def earlier_rows(folder: Path) -> list[Row]:
-    """Return the rows an earlier call wrote into a folder; none if it has not been there."""
+    """Return the rows of an earlier call from a folder, if any."""
     points: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for point in read_rows(folder / OPERATING_POINTS_FILE):
         points.setdefault(_identity(point), []).append(point)
@@ -241,12 +241,12 @@ def earlier_rows(folder: Path) -> list[Row]:
 
 
 def _identity(row: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what tells a row of a file from all others; files of earlier versions name no recipe."""
+    """Return the identifying columns of a row; files of earlier versions have no recipe."""
     return tuple(row.get(name, "") for name in IDENTITY)
 
 
 def by_network(rows: Sequence[Row]) -> list[Network]:
-    """Return the networks with all their seeds, cheapest first."""
+    """Return the networks with all their seeds, by increasing MACs."""
     groups: dict[tuple[str, str, int, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.method, row.network, row.epochs, row.recipe), []).append(row)
@@ -254,7 +254,7 @@ def by_network(rows: Sequence[Row]) -> list[Network]:
 
 
 def table(networks: Sequence[Network]) -> str:
-    """Return a Markdown table, the published figures at its end."""
+    """Return a Markdown table that ends with the published results."""
     head = (
         *("method", "network", "seeds", "epochs", "recipe", "test accuracy (%)", "average MACs (M)"),
         *("same, passed branches free (M)", "worst-case MACs (M)", "leaving at each output (%), first seed"),
@@ -278,14 +278,14 @@ def table(networks: Sequence[Network]) -> str:
 
 
 def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
-    """Draw test accuracy over average MACs: bars are one standard deviation over seeds, lines one network's budgets.
+    """Draw test accuracy over average MACs; bars are one standard deviation over seeds, a line is one network.
 
-    Where trainings are of different lengths, the legend says so and shorter ones are paler.
+    If trainings differ in length, the legend says so, and shorter ones are paler.
 
     Args:
         path: PNG file to write.
-        networks: What was trained.
-        budget: Average MACs in millions to mark.
+        networks: Trained networks.
+        budget: Average MACs in millions that are marked.
     """
     figure = Figure(figsize=(11.0, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -316,7 +316,9 @@ def plot(path: Path, networks: Sequence[Network], budget: float) -> None:
     axes.set_title("Networks trained to the end", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))  # lines may lie anywhere within
+    axes.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )  # outside, because lines can be anywhere inside
     figure.savefig(path, dpi=DPI)
 
 

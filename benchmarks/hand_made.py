@@ -1,14 +1,13 @@
-"""A hand-made static network, trained by a search's final recipe: what searched networks have to beat.
+"""Baseline: a hand-made network without exits, trained by the final recipe of a search.
 
     python -m benchmarks.hand_made RUN --seeds 0 1 2 --out FILE
 
-RUN is the folder of a search, which says what images there are and how networks are trained to the end. The network
-has inverted residuals, two per stage, kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the
-stages, whose strides are 2, 2, 1 and 2: 2.43 M MACs at 32x32. It is trained from fresh weights, without a teacher,
-and where the recipe has one (`teacher: {source: supernet}`) with the supernet's largest network as a teacher too.
-Rows that stand in the file are not run again, and a training that was stopped goes on. Test images are looked at
-once, after training. One file per recipe: means are over all its trainings of one length. With
-`--activation hardswish` the same network has the non-linearity that searched ones may have.
+RUN is the folder of a search, whose images and final recipe are used. The network has two inverted residuals per stage,
+kernel 3, expansion 3, 8 channels in the stem and 12, 20, 32 and 48 in the stages, with strides 2, 2, 1 and 2: 2.43 M
+MACs at 32x32. It is trained from random weights without a teacher, and also with the supernet's largest network as the
+teacher if the recipe has one (`teacher: {source: supernet}`). Rows that are in the file are not run again, and an
+interrupted training resumes. Test images are used once, after training. Use one file per recipe: means are over all
+trainings of equal length. `--activation hardswish` gives the network the activation that searched networks can have.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ HEADER = [*IDENTITY, "epochs", "macs_millions", "validation_accuracy", "test_acc
 
 @dataclass(frozen=True)
 class Ground:
-    """What all trainings share."""
+    """Values shared by all trainings."""
 
     folder: RunFolder
     problem: Problem
@@ -59,12 +58,12 @@ class Ground:
 
 
 def main() -> None:
-    """Train what is missing, then print means."""
+    """Run the missing trainings, then print means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--activation", choices=get_args(Activation), default="relu")
-    parser.add_argument("--set", dest="settings", action="append", default=[], help="of final_training")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="settings of final_training")
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
     folder = RunFolder(arguments.run)
@@ -149,7 +148,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
 
 
 def print_means(rows: Sequence[dict[str, str]]) -> None:
-    """Print mean and standard deviation over seeds, trainings of one kind and length together."""
+    """Print mean and standard deviation over seeds for trainings of equal kind and length."""
     for kind in sorted({_kind(row) for row in rows}):
         found = [float(row["test_accuracy"]) for row in rows if _kind(row) == kind]
         activation, teacher, epochs = kind

@@ -1,11 +1,11 @@
-"""What the terms of the joint loss buy (NACHOS): none, the cost term, the peak term, both.
+"""Effect of the terms of NACHOS's joint loss: none, the cost term, the peak term, both.
 
     python -m benchmarks.joint_loss configs/cifar10-mini.yaml --seeds 0 1 2 --out FILE
 
-One network, the middle of the space with every exit, is trained alone under each variant and seed with the recipe
-`final_training`. Thresholds are tuned on the validation images to a budget of MACs (highest accuracy that costs no
-more, cumulative certainty); accuracy and average MACs are then taken on the test images. Rows that stand in the file
-are not run again.
+One network, from the middle of the space and with every exit, is trained separately with each variant and seed by
+`final_training`. Thresholds are tuned on the validation images to the highest accuracy within a budget of MACs
+(cumulative confidence); accuracy and average MACs are then measured on the test images. Rows that are in the file are
+not run again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from benchmarks.records import appending_rows, output_file, read_rows
 
-BUDGET_SHARE = 0.25  # of the way from leaving at once to never leaving early
+BUDGET_SHARE = 0.25  # of the range from the cheapest exit to the whole network
 METHOD = PACKAGE_METHODS / "nachos.yaml"
 VARIANTS = {"none": (0.0, 0.0), "cost": (1.0, 0.0), "peak": (0.0, 1.0), "both": (1.0, 1.0)}
 HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_error", "test_accuracy",
@@ -44,7 +44,7 @@ HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_
 
 @dataclass(frozen=True)
 class Ground:
-    """What all variants share: a network, its costs, the images and the budget in MACs."""
+    """Values shared by all variants: network, costs, images and budget in MACs."""
 
     problem: Problem
     architecture: Architecture
@@ -53,7 +53,7 @@ class Ground:
 
 
 def main() -> None:
-    """Run what is missing, then print a table."""
+    """Run the missing trainings, then print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -89,7 +89,7 @@ def _ground(config: Config) -> Ground:
 
 
 def _run(ground: Ground, variant: str, seed: int) -> list[float]:
-    """Train the network under one variant and return its figures."""
+    """Train the network with one variant and return its results."""
     cost_weight, peak_weight = VARIANTS[variant]
     problem, config, splits = ground.problem, ground.problem.config, ground.problem.splits
     joint = config.supernet.joint_loss
@@ -99,7 +99,7 @@ def _run(ground: Ground, variant: str, seed: int) -> list[float]:
     )
     recipe = config.final_training.model_copy(update={"joint_loss": joint})
     images = MeasuringImages.of(splits, "cpu")
-    # Every variant goes without the images of the support set, whether it looks at them or not.
+    # No variant trains on the images of the support set, whether it uses the set or not.
     aside = recipe.model_copy(update={"joint_loss": joint.model_copy(update={"peak_weight": 1.0})})
     data = training_data(problem, aside)
     subnet = train_from_scratch(ground.architecture, ground.problem.space.skeleton, data, config=recipe, seed=seed)
@@ -124,7 +124,7 @@ def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable
 
 
 def _expected(table: ExitTable) -> tuple[float, float]:
-    """Return the expected MACs under the confidences alone, and their mean squared distance from being right."""
+    """Return the MACs expected from confidences alone, and the mean squared error of confidences."""
     confidence: Tensor = table.confidence[:-1]
     leaving = leaving_probabilities(confidence).mean(dim=1)
     expected = float(leaving @ torch.tensor(table.macs, dtype=leaving.dtype))

@@ -1,9 +1,9 @@
-"""Latencies added up from measured parts against whole networks, measured in the same run.
+"""Sums of measured parts and measured latencies of whole networks, from one run.
 
     python -m benchmarks.latency_lookup --out FILE
 
-Random networks of each preset, on one thread: a single image passes all exits, each of which works out how sure it is,
-to the last one. The rank correlation, the ratio and its spread count.
+Random networks of each preset run on one thread: a single image passes all exits, including their confidences. The
+results are the rank correlation, the ratio and its spread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADER = ["preset", "network", "macs_millions", "looked_up_ms", "measured_ms"]
 
 @dataclass(frozen=True)
 class Row:
-    """One network, all its exits passed: what its parts add up to, and what it takes."""
+    """One network with all exits passed: sum of its parts, and measured latency."""
 
     preset: str
     key: str
@@ -43,7 +43,7 @@ class Row:
 
 
 def main() -> None:
-    """Measure every preset, write a row per network and print what they agree on."""
+    """Measure every preset, write one row per network and print the agreement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> None:
 
 def _rows(preset: str) -> list[Row]:
     space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, PRESETS[preset], 10)
-    generator = np.random.default_rng(1)  # other networks than those the factor is fitted to
+    generator = np.random.default_rng(1)  # other networks than those used to fit the factor
     architectures = [space.architecture(space.search_space.sample(generator)) for _ in range(NETWORKS)]
     table = measure_space(space, MEASURE, device="cpu", num_threads=1)
     prices, rows = LatencyPrices(table, space.skeleton, MEASURE), []

@@ -1,4 +1,4 @@
-"""Who searches in a benchmark: our strategies as `search.strategy` offers them, variants of ours, and peers."""
+"""Search strategies of the benchmarks: those of `search.strategy`, variants of ours, and other libraries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Peer = Callable[[SearchSpace, Sequence[Objective], int], Strategy]
 
 @dataclass(frozen=True)
 class Method:
-    """One way to search.
+    """Search method.
 
     Args:
         settings: Strategy, design and batches.
-        tells_further: Whether the strategy learns of each network's further threshold settings.
-        peer: Makes a strategy of another library; `None` for those of `settings.strategy`.
+        tells_further: Whether the strategy uses further operating points of each network.
+        peer: Factory of a strategy of another library; `None` for those of `settings.strategy`.
     """
 
     settings: SearchConfig = field(default_factory=SearchConfig)
@@ -40,7 +40,7 @@ class Method:
 
 
 def methods() -> dict[str, Method]:
-    """Return all methods by name; `qnehvi` is the engine as users get it."""
+    """Return all methods by name; `qnehvi` is the default strategy."""
     return {
         "qnehvi": Method(tells_further=True),
         "qnehvi-trials-only": Method(),

@@ -1,11 +1,11 @@
-"""The supernet of one search for methods whose spaces lie within its own: a comparison on the same weights.
+"""Supernets for methods whose spaces are part of another space, with the weights of its supernet.
 
     python -m benchmarks.narrowed_supernet RUN --config CONFIG --methods static aebnas --cache FOLDER
     AEBNAS_BO_CACHE=FOLDER aebnas-bo compare CONFIG --methods static,aebnas ...
 
-RUN is the folder of a search in the space CONFIG declares, METHODS as for `aebnas-bo compare`. What each method's space
-uses of RUN's weights (first channels, centres of kernels) is written to a cache of its own, from which `compare` takes
-it in place of training: an entry is not what the method's own training would have given.
+RUN is the folder of a search in the space of CONFIG; METHODS are those of `aebnas-bo compare`. The part of RUN's
+weights that each method's space uses (first channels, centres of kernels) is written to a separate cache, from which
+`compare` reads it instead of training. The weights differ from those of the method's own training.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ def main() -> None:
 
 
 def narrowed(weights: dict[str, Tensor], wide: Config, config: Config, splits: Splits, name: str) -> Supernet:
-    """Return the supernet of a configuration with the weights that it shares with a wider one.
+    """Return the supernet of a configuration, with weights of the supernet of a wider space.
 
     Args:
-        weights: Those of the wider space's supernet.
-        wide: Its configuration.
-        config: The configuration whose space lies within.
+        weights: Weights of the supernet of the wider space.
+        wide: Configuration of the wider space.
+        config: Configuration of the narrower space.
         splits: The images.
         name: The method, for messages.
 
     Raises:
-        SystemExit: If the images or what all networks share differ, or a weight is not there.
+        SystemExit: If images or the fixed part of the networks differ, or a weight is missing.
     """
     spaces = [NetworkSpace(one.space, splits.in_channels, splits.num_classes) for one in (wide, config)]
     fixed = [replace(space.skeleton, exit_stages=()) for space in spaces]

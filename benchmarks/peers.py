@@ -1,7 +1,7 @@
-"""Peers from other libraries behind our `Strategy` protocol: Optuna's TPE and NSGA-II, pymoo's NSGA-II.
+"""Strategies of other libraries behind our `Strategy` protocol: Optuna's TPE and NSGA-II, pymoo's NSGA-II.
 
-All see the flat parameters and the true estimates of the trials, nothing else. Each is told of the trials in order; one
-that is behind, as after an interruption, replays them from its seed.
+All of them get only the flat parameters and the estimates of the trials, in order. After an interruption, they replay
+the trials from their seed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 
-POPULATION = 20  # of both NSGA-IIs: ten generations in 200 evaluations; their default of 50 or 100 leaves two to four
+POPULATION = 20  # of both NSGA-IIs: ten generations in 200 evaluations; the defaults of 50 and 100 give two to four
 MOST_STALLED = 20  # generations without a new point before a random one is added
 
 Point = dict[str, ParameterValue]
@@ -36,12 +36,12 @@ Losses = list[tuple[float, ...]]
 
 
 class ReplayedPeer:
-    """A peer as a generator of points that reads what its earlier points came to from a list.
+    """Strategy of another library as a generator of points, which reads the losses of earlier points from a list.
 
     Args:
-        converse: Starts the peer anew; given the list of losses (all minimised, in the order of the points), it yields
-            one point after the other and reads the list's new entries in between.
-        space: What is searched.
+        converse: Starts a new search. Takes the list of losses (all minimised, in the order of the points), yields one
+            point after the other, and reads new entries of the list in between.
+        space: Search space.
         objectives: Metrics and directions.
     """
 
@@ -54,7 +54,7 @@ class ReplayedPeer:
         self._asked: list[Point] = []
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
-        """Return the next point; peers are asked for one at a time."""
+        """Return the next point; only one at a time is supported."""
         if count != 1:
             raise ValueError(f"peers propose one point at a time, not {count}")
         while len(self._asked) <= len(trials):
@@ -108,7 +108,7 @@ def _optuna(space: SearchSpace, objectives: Sequence[Objective], sampler: BaseSa
 
 
 def pymoo_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
-    """Return pymoo's NSGA-II on the unit cube, choices as equal intervals; equal networks are not evaluated twice."""
+    """Return pymoo's NSGA-II on the unit cube, with choices as equal intervals and without equal networks."""
     layout = column_layout(space)
     lower, upper = (bound.numpy() for bound in layout.bounds)
     is_discrete = layout.is_discrete.numpy()
@@ -134,7 +134,7 @@ def pymoo_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) 
         while True:
             population = algorithm.ask()
             cube = population.get("X")
-            if stalled > MOST_STALLED:  # a small space in which nothing new is born
+            if stalled > MOST_STALLED:  # a small space without new points
                 cube[-1] = generator.random(len(lower))
                 population.set("X", cube)
             rows = rows_of(cube)

@@ -1,4 +1,4 @@
-"""The figure of one problem: hypervolume and distance to the best front known, over evaluations."""
+"""Figure of one problem: hypervolume and distance to the best known front, over evaluations."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PANELS: tuple[tuple[Measure, str], ...] = (
 
 
 def plot_problem(path: Path, runs: Sequence[Run], best: float) -> None:
-    """Draw medians and quartiles of the distance to the best hypervolume known, once for each measure.
+    """Draw medians and quartiles of the distance to the best known hypervolume, for each measure.
 
     Args:
         path: PNG file.
         runs: Runs of one problem.
-        best: Best hypervolume known.
+        best: Best known hypervolume.
     """
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
     for axes, (measure, title) in zip(panels, PANELS, strict=True):

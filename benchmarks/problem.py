@@ -1,4 +1,4 @@
-"""What is searched in a benchmark: a space, an estimator with one trained supernet shared by all methods, a reference.
+"""Benchmark problems: a search space, an estimator with one supernet shared by all methods, and a reference point.
 
 Names: `digits/tiny`, `cifar10-mini/cifar`, `cifar10-mini/aebnas` (82 genes), or `table:FILE` for a CSV table.
 """
@@ -32,11 +32,11 @@ class Problem:
     """A search problem.
 
     Args:
-        name: Its name.
-        space: What is searched.
-        estimator: Gives the true values; equal points get equal ones.
+        name: Name of the problem.
+        space: Search space.
+        estimator: Returns the true values; equal points have equal values.
         objectives: Metrics, directions and the one reference point of the problem.
-        known_costs: MACs of leaving at each exit, where they are known.
+        known_costs: MACs of leaving at each exit, if known.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Problem:
 
 
 def load_problem(name: str) -> Problem:
-    """Prepare a problem; a supernet that is not in the cache yet is trained.
+    """Prepare a problem; train its supernet if it is not cached.
 
     Args:
-        name: Its name. A table needs the columns `accuracy` and `average_macs`; its reference point is the worst value
-            of each.
+        name: Name of the problem. A table needs the columns `accuracy` and `average_macs`; its reference point is the
+            worst value of each.
 
     Raises:
-        ValueError: If there is no such problem.
-        AebnasError: As its parts do.
+        ValueError: If the problem does not exist.
+        AebnasError: If the configuration, its images or the table are wrong.
     """
     if name.startswith(TABLE_PREFIX):
         return _table(name)

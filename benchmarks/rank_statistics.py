@@ -1,9 +1,9 @@
-"""The statistics of finished studies of estimates against networks trained alone, from their raw rows.
+"""Statistics of finished rank correlation studies, recomputed from their rows.
 
     python -m benchmarks.rank_statistics FOLDER...
 
-Needs no images and no networks: reads `fidelity.csv`, prints the tables and the verdict, and writes `fidelity.json` and
-`fidelity.png` again.
+Reads `fidelity.csv`, prints tables and verdict, and rewrites `fidelity.json` and `fidelity.png`. Needs neither images
+nor networks.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from aebnas_bo.seeding import numpy_generator
 
 
 def compute_again(folder: Path, config: FidelityConfig) -> list[Agreement]:
-    """Compute a study's statistics from its rows and write them and the figure.
+    """Compute the statistics of a study from its rows, and write them with the figure.
 
     Args:
         folder: Folder with `fidelity.csv` and `fidelity.json`.
-        config: Sizes of the short lists and number of resamples.
+        config: Sizes of short lists and number of resamples.
     """
     comparisons, quantities = read_rows(folder / "fidelity.csv")
     facts = json.loads((folder / "fidelity.json").read_text(encoding="utf-8"))

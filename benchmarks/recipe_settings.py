@@ -1,14 +1,14 @@
-"""What a setting of the final recipe brings on a data set, without any search: one plain network with exits.
+"""Effect of a setting of the final recipe on a data set, for one plain network with exits and without a search.
 
     python -m benchmarks.recipe_settings configs/worth/gtsrb.yaml --macs 0.4 --epochs 12 \
         --vary final_training.learning_rate=0.2 --vary final_training.learning_rate=0.8 --seeds 0 1 --out FILE
 
-The network is the plain one of the space (`aebnas_bo.space.plain_points`) whose MACs to its end are nearest to
-`--macs`. Each variant, the configuration's own settings first, trains it from fresh weights on the training split;
-accuracy is that of its final classifier on the validation images, and of the best thresholds at 0.8 times the MACs.
-No image of the validation split is trained on. A teacher (`--vary final_training.teacher={}`: twice as large)
-is trained on the same images; its time is not counted. Rows that stand in the file are not run again. The table has
-the mean difference to the configuration's own settings over seeds, paired, with its standard error.
+The network is the plain network of the space (`aebnas_bo.space.plain_points`) whose total MACs are nearest to `--macs`.
+Each variant, starting with the settings of the configuration, trains it from random weights on the training split,
+without validation images. Accuracy is measured on the validation images, at the final classifier and at the best
+thresholds for 0.8 times the MACs. A teacher (`--vary final_training.teacher={}`: twice as large) is trained on the same
+images; its time is not counted. Rows that are in the file are not run again. The table shows the mean paired difference
+to the settings of the configuration over seeds, with its standard error.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 
 OWN = "own settings"
-SHARE = 0.8  # of the network's MACs, on average, at which its thresholds are tuned
+SHARE = 0.8  # average MACs for tuning thresholds, as a share of the network's MACs
 IDENTITY = ["data", "key", "epochs", "variant", "seed", "settings"]
 FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training, and what tells its row from others."""
+    """One training and the columns that identify its row."""
 
     problem: Problem
     architecture: Architecture
@@ -63,13 +63,13 @@ class Job:
 
 
 def main() -> None:
-    """Run what is missing, then print a table."""
+    """Run the missing trainings, then print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file with the settings of the images")
-    parser.add_argument("--macs", type=float, required=True, help="of the network, to its end, in millions")
+    parser.add_argument("--macs", type=float, required=True, help="total MACs of the network in millions")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument(
-        "--vary", action="append", default=[], help="settings of one variant: SECTION.KEY=VALUE, with commas"
+        "--vary", action="append", default=[], help="comma-separated settings of one variant: SECTION.KEY=VALUE"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)
@@ -92,11 +92,11 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     """Return the training of a variant.
 
     Args:
-        path: The configuration.
-        variant: `OWN`, or settings with commas between them.
+        path: YAML file of the configuration.
+        variant: `OWN`, or comma-separated settings.
         seed: Seed of splits, weights and batches.
         macs: MACs of the network in millions.
-        epochs: Epochs.
+        epochs: Number of epochs.
 
     Raises:
         UsageError: If the space has no plain networks.
@@ -160,7 +160,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return means per variant, and paired differences to the configuration's own settings, as a Markdown table.
+    """Return means per variant and paired differences to the settings of the configuration as a Markdown table.
 
     Args:
         rows: Rows, one per variant and seed.

@@ -1,4 +1,4 @@
-"""One run of a benchmark as a JSON Lines file: a header, then one line per evaluation."""
+"""JSON Lines file of one benchmark run: a header, then one line per evaluation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aebnas_bo.search.trial import Trial
 
 @dataclass(frozen=True)
 class Header:
-    """What a run is; a file with another header is not continued.
+    """Identity of a run; a file with another header is not continued.
 
     Args:
         problem: Name of the problem.
         method: Name of the method.
         seed: Seed of the method.
-        objectives: The problem's objectives with their reference.
+        objectives: Objectives of the problem with their reference values.
     """
 
     problem: str
@@ -38,13 +38,13 @@ def run_path(folder: Path, problem: str, method: str, seed: int) -> Path:
 
 
 def read_run(path: Path) -> tuple[Header, list[Trial]]:
-    """Read a run; a last line that a killed process left incomplete is dropped.
+    """Read a run; an incomplete last line, left by a killed process, is dropped.
 
     Raises:
         ValueError: If the file is damaged elsewhere.
     """
     lines = path.read_text(encoding="utf-8").split("\n")
-    documents = [json.loads(line) for line in lines[:-1]]  # what follows the last newline is incomplete
+    documents = [json.loads(line) for line in lines[:-1]]  # text after the last newline is incomplete
     header = documents[0]
     objectives = tuple(Objective(**objective) for objective in header.pop("objectives"))
     return Header(**header, objectives=objectives), [_trial(row) for row in documents[1:]]
@@ -60,8 +60,8 @@ class RunFile:
     """Appends evaluations to a run's file.
 
     Args:
-        path: The file; created with its folders, or continued.
-        header: What the run is.
+        path: File to create with its folders, or to continue.
+        header: Identity of the run.
 
     Raises:
         ValueError: If the file belongs to another run.
@@ -86,7 +86,7 @@ class RunFile:
 
 
 def _row(trial: Trial) -> dict[str, object]:
-    """Return a trial as the files have it: without exit rates, further operating points in a list of their own."""
+    """Return a trial in the form of the files: without exit rates, further operating points in a separate list."""
     row = asdict(replace(trial, points=()))
     del row["points"]
     seconds = {name: row.pop(name) for name in ("generation_s", "evaluation_s")}
@@ -95,7 +95,7 @@ def _row(trial: Trial) -> dict[str, object]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file that an earlier call wrote, none if there was none."""
+    """Return the rows of a CSV file, or none if it does not exist."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -104,7 +104,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 @contextmanager
 def appending_rows(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[object]], None]]:
-    """Lend a function that appends a row to a CSV file, on disk at once; a new or empty file gets its header first."""
+    """Yield a function that appends a row to a CSV file and flushes it; write the header of a new or empty file."""
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
 
@@ -118,7 +118,7 @@ def appending_rows(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequ
 
 
 def output_file(text: str) -> Path:
-    """Return the path of a file to write, its folder made, so that no hour's work ends without a place to go."""
+    """Return the path of an output file and create its folder, before long work starts."""
     path = Path(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""Run methods on a problem; every run is a file that a second call continues.
+"""Run methods on a problem; every run is a file that the same command continues.
 
 python -m benchmarks.run --problem digits/tiny --method qnehvi sobol --seeds 0-7 --budget 200 --out runs/benchmark
 """
@@ -23,7 +23,7 @@ from benchmarks.records import Header, RunFile, run_path
 
 
 def run(problem: Problem, name: str, method: Method, seed: int, budget: int, folder: Path) -> None:
-    """Run one method once, or go on with it, up to its budget."""
+    """Start or continue one run of a method up to its budget."""
     header = Header(problem.name, name, seed, problem.objectives)
     file = RunFile(run_path(folder, problem.name, name, seed), header)
     strategy = method.strategy(problem, seed)
@@ -35,7 +35,7 @@ def run(problem: Problem, name: str, method: Method, seed: int, budget: int, fol
 
 
 def main() -> None:
-    """Run what the command line names, seed by seed."""
+    """Run the methods of the command line, seed by seed."""
     known = methods()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", required=True)

@@ -1,10 +1,10 @@
-"""Seconds per suggestion on the 82-gene space with 100-200 trials told, ours against Ax as it comes, in one run.
+"""Seconds per suggestion in the 82-gene space after 100-200 trials, for our strategy and Ax's default, in one run.
 
     python -m benchmarks.search_speed runs/benchmark/cifar10-mini-aebnas/qnehvi/seed-0.jsonl --out FILE
     python -m benchmarks.search_speed RUN --memory 1000 --out FILE
 
-Trials are those of a recorded run; ours is also told their further settings. One thread. With `--memory` ours makes so
-many suggestions in a row, each answered by a made-up estimate, and the process's size is noted along the way.
+Trials come from a recorded run; ours also gets their further operating points. One thread. With `--memory N`, ours
+makes N suggestions in a row, each with a synthetic estimate, and the memory of the process is recorded.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from benchmarks.problem import CONFIGURATIONS
 from benchmarks.records import output_file, read_run
 
 TOLD = (100, 125, 150, 175, 199)
-SUGGESTIONS = 3  # of ours at each number of trials
-PEER_SUGGESTIONS = {100: 2, 150: 1, 199: 1}  # of Ax, by trials told: each takes minutes
+SUGGESTIONS = 3  # our suggestions at each number of trials
+PEER_SUGGESTIONS = {100: 2, 150: 1, 199: 1}  # suggestions of Ax by number of trials: each takes minutes
 MEMORY_MARKS = 100
 
 
@@ -53,15 +53,15 @@ def main() -> None:
 
 
 def strategy(space: NetworkSpace, objectives: Sequence[Objective], name: str) -> Strategy:
-    """Return a strategy of ours by name."""
+    """Return one of our strategies by name."""
     settings = SearchConfig.model_validate({"strategy": name})
     return make_strategy(space.search_space, objectives, settings, seed=0, known_costs=[exit_macs(space)])
 
 
 def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:
-    """Time suggestions; the first of each strategy is not counted.
+    """Time suggestions; the first one of each strategy is not counted.
 
-    Then it gets all trials; ours fits, Ax proposes the centre of the space.
+    In the first one, the strategy gets all trials; ours fits its surrogates, Ax proposes the centre of the space.
     """
     lines, ours, peers = [], [], []
     for told in TOLD:
@@ -84,7 +84,7 @@ def speed(space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence
 
 
 def _seconds(engine: Strategy, trials: Sequence[Trial], count: int) -> list[float]:
-    """Return the seconds of suggestions one after another, each answered by the figures of the trial before it."""
+    """Return the seconds of successive suggestions, each with the metrics of the trial before it."""
     told, seconds = list(trials), []
     for _ in range(count):
         started = time.perf_counter()
@@ -98,12 +98,12 @@ def _seconds(engine: Strategy, trials: Sequence[Trial], count: int) -> list[floa
 def memory(
     space: NetworkSpace, objectives: Sequence[Objective], trials: Sequence[Trial], suggestions: int
 ) -> list[str]:
-    """Note the resident size every so many suggestions with always the same number of trials told."""
+    """Record the resident size at regular intervals, always after the same number of trials."""
     lines = []
     told = list(trials[: TOLD[0]])
     for done in range(1, suggestions + 1):
         if done % MEMORY_MARKS == 1:
-            engine = strategy(space, objectives, "qnehvi")  # as a study of so many trials would begin
+            engine = strategy(space, objectives, "qnehvi")  # as at the start of a study of this length
             told = list(trials[: TOLD[0]])
         [proposal] = engine.propose(told, 1)
         told.append(replace(as_proposed(told[-1]), number=len(told), parameters=proposal.parameters))

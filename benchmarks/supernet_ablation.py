@@ -1,12 +1,12 @@
-"""What each part of supernet training buys, against networks trained alone.
+"""Effect of each part of supernet training on the rank correlation with separately trained networks.
 
-Takes the networks of a finished fidelity study and trains one supernet per variant, each variant adding one part to
-the one before; every supernet is judged with and without BatchNorm calibration.
+Uses the networks of a finished rank correlation study and trains one supernet per variant; each variant adds one part
+to the one before. Every supernet is evaluated with and without BatchNorm calibration.
 
     python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out FOLDER
 
-`ablation.csv` there holds one row per variant, `networks.csv` one per variant and network. Variants that stand in the
-first are not run again.
+`ablation.csv` has one row per variant, `networks.csv` one per variant and network. Variants that are in the first file
+are not run again.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ PARTS = {
     "+ late exits teach early ones": ("exit_distillation=true",),
     "+ average of the weights": ("ema_decay=0.998",),
 }
-STATISTICS_NETWORKS = 64  # random networks whose statistics are averaged in place of calibration
+STATISTICS_NETWORKS = 64  # random networks whose statistics are averaged instead of calibration
 HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", "tau_macs", "tau_partial", "tau_final",
           "tau_exits", "rho", "top3_regret", "mean_estimate", "mean_final", "mean_alone", "train_s"]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What all variants share."""
+    """Values shared by all variants."""
 
     problem: Problem
     points: Sequence[Point]
@@ -71,7 +71,7 @@ class Ground:
 
 
 class SharedStatistics:
-    """BatchNorm statistics of no network in particular: averages over random ones, as running averages would be."""
+    """BatchNorm statistics averaged over random networks, as running averages would be."""
 
     def __init__(self, ground: Ground, supernet: Supernet, images: torch.Tensor) -> None:
         self._supernet = supernet
@@ -89,7 +89,7 @@ class SharedStatistics:
                 )
 
     def load(self, subnet: Subnet, architecture: Architecture) -> None:
-        """Give a network its share of the averages."""
+        """Load the averages into a network."""
         for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), self._supernet.parts(architecture), strict=True):
             sums = self._sums.get(elastic, torch.zeros(3, len(elastic.scale)))[:, : plan.out_channels]
             count = sums[2].clamp_min(1.0)
@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--study", type=Path, required=True, help="folder of a finished study of this configuration")
-    parser.add_argument("--out", type=Path, required=True, help="folder, extended variant by variant")
+    parser.add_argument("--out", type=Path, required=True, help="output folder; extended variant by variant")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the study")
     parser.add_argument("--only", default="", help="run the variants whose name contains this")
     arguments = parser.parse_args()
@@ -199,7 +199,7 @@ def _table(
 
 
 def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
-    """Return the figures of a variant, in the order of the header."""
+    """Return the results of a variant, in the order of the header."""
     config = ground.problem.config.fidelity.model_copy(update={"top_k": (3,)})
     found = agreements(
         comparisons, quantities_of(ground.problem.space), config=config, generator=np.random.default_rng(0)

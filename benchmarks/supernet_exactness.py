@@ -1,4 +1,4 @@
-"""Whether extracted networks answer as the supernet does, and cost what is counted: 200 networks of every preset.
+"""Outputs of extracted networks compared with the supernet, and MACs with a counter: 200 networks of every preset.
 
 python -m benchmarks.supernet_exactness --out FILE
 """
@@ -23,7 +23,7 @@ NETWORKS = 200
 
 
 def main() -> None:
-    """Compare all networks and write a line per preset."""
+    """Compare all networks and write one line per preset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()

@@ -1,9 +1,8 @@
-"""How fast supernets train and estimate, each figure against plain PyTorch in the same run.
+"""Speed of supernet training and of estimates, relative to plain PyTorch in the same run.
 
     python -m benchmarks.supernet_speed --out FILE
 
-Times come from one thread; what is compared takes turns, so that a busy machine slows both alike, and ratios are
-medians over the turns.
+One thread. Compared variants alternate, so that other load slows both equally; ratios are medians over the turns.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def main() -> None:
     """Measure everything and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
-    parser.add_argument("--turns", type=int, default=24, help="turns of each comparison")
+    parser.add_argument("--turns", type=int, default=24, help="number of turns per comparison")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines: list[str] = []
@@ -84,7 +83,7 @@ def _macs(preset: str) -> str:
 
 
 def _training(name: str, preset: str, channels: int, side: int, batch_size: int, turns: int) -> str:
-    """Time a step of the supernet against the same sub-networks as plain modules, optimisers included."""
+    """Time a step of the supernet and of the same sub-networks as plain modules, including optimisers."""
     space = _space(preset, channels, side)
     supernet = Supernet(space.declaration, space.skeleton, 0)
     images = torch.randn(batch_size, channels, side, side).contiguous(memory_format=torch.channels_last)
@@ -122,7 +121,7 @@ def _training(name: str, preset: str, channels: int, side: int, batch_size: int,
 def _first_estimate(
     name: str, preset: str, channels: int, side: int, num_calibration: int, num_validation: int, turns: int
 ) -> str:
-    """Time a first estimate against the extracted network's plain forward pass over the same images."""
+    """Time a first estimate and the plain forward pass of the extracted network over the same images."""
     space = _space(preset, channels, side)
     estimator, images = _estimator(space, channels, side, num_calibration, num_validation)
     supernet, generator, pairs = estimator[1], np.random.default_rng(0), []
@@ -136,7 +135,7 @@ def _first_estimate(
 
         @torch.no_grad()
         def plain(subnet: nn.Module = subnet) -> None:
-            for part in (images[:num_calibration], images[num_calibration:]):  # in the estimator's own batches
+            for part in (images[:num_calibration], images[num_calibration:]):  # in the batches of the estimator
                 for batch in torch.split(part, EstimationConfig().batch_size):
                     subnet(batch)
 
@@ -169,7 +168,7 @@ def _further_estimate() -> str:
 def _estimator(
     space: NetworkSpace, channels: int, side: int, num_calibration: int, num_validation: int
 ) -> tuple[tuple[Callable[[], SupernetEstimator], Supernet], Tensor]:
-    """Return what makes estimators that know no network yet, their supernet, and all their images."""
+    """Return a factory of estimators with an empty cache, their supernet, and all their images."""
     supernet = Supernet(space.declaration, space.skeleton, 0)
     images = torch.randn(num_calibration + num_validation, channels, side, side)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -198,7 +197,7 @@ def _step(model: nn.Module, optimizer: torch.optim.SGD) -> None:
 
 
 def _in_turns(one: Callable[[], None], other: Callable[[], None], turn: int) -> tuple[float, float]:
-    """Time both, the first one first every other time, after an untimed call of each."""
+    """Time both in alternating order, after an untimed call of each."""
     one(), other()
     if turn % 2:
         second = _seconds(other)

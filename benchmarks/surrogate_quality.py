@@ -1,9 +1,9 @@
-"""How well the surrogates predict networks left out of real searches, with and without what is known beforehand.
+"""Predictions of left-out networks of real searches by the surrogates, with and without known costs and bounds.
 
     python -m benchmarks.surrogate_quality runs/benchmark --out FILE
 
-Takes the `qnehvi` runs of the image problems; every network is left out with all its settings and predicted from the
-others. Rows that stand in the file are not worked out again.
+Uses the `qnehvi` runs of the image problems; every network is left out with all its operating points and predicted from
+the others. Rows that are in the file are not computed again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIGURES = ("r2", "kendall_tau", "coverage")
 
 
 def main() -> None:
-    """Write a row per run, number of trials, metric and variant that the file lacks, and print medians."""
+    """Write the missing rows, one per run, number of trials, metric and variant, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=output_file, required=True)
@@ -47,7 +47,7 @@ def main() -> None:
     with appending_rows(arguments.out, HEADER) as append:
         for path in sorted(arguments.runs.glob(f"*/{OURS}/*.jsonl")):
             header, trials = read_run(path)
-            if header.problem not in CONFIGURATIONS:  # a table knows no costs
+            if header.problem not in CONFIGURATIONS:  # a table has no known costs
                 continue
             for told, variant in itertools.product((count for count in TOLD if count <= len(trials)), VARIANTS):
                 key = (header.problem, str(header.seed), str(told), variant)
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def print_medians(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print the median over seeds of each figure, by problem, number of trials, metric and variant."""
+    """Print medians over seeds, by problem, number of trials, metric and variant."""
     head = (*HEADER[:1], *HEADER[2:5], "seeds", *FIGURES)
     sys.stdout.write(f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n")
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}

@@ -1,10 +1,10 @@
-"""How good thresholds are that were tuned on few images: by counts of right answers, and by expected accuracy.
+"""Accuracy of thresholds tuned on few images: by counts of right predictions, and by expected accuracy.
 
     python -m benchmarks.threshold_samples CONFIG NETWORK [NETWORK ...] --set data.max_train_images=40000
 
-The validation split of the configuration is the pool: each repeat tunes on some images of it and is judged on all
-others. The networks are files `network.safetensors` of `aebnas-bo train`; none or few of the pool's images may be among
-their training images. Budgets lie evenly, on a logarithmic scale, above the cost of the first exit.
+The pool is the validation split of the configuration: each repeat tunes on some of its images and is evaluated on all
+others. The networks are files `network.safetensors` of `aebnas-bo train`; few or none of the pool's images may be in
+their training images. Budgets are spaced evenly on a logarithmic scale, above the cost of the first exit.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, t
 from aebnas_bo.estimation.measuring import exit_table, output_logits
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way, in log MACs, from the first exit's cost to the whole network's
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the range of log MACs from the first exit to the whole network
 HEADER = ("network", "images", "budget", "counts", "chances", "gain", "gain_sem", "counts_macs", "chances_macs")
 Tune = Callable[..., TunedThresholds]
 
 
 def main() -> None:
-    """Compare, print a row per network, number of images and budget, and write them."""
+    """Compare, and print and write one row per network, number of images and budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("networks", type=Path, nargs="+")
@@ -57,13 +57,13 @@ def main() -> None:
 
 
 def compare(table: ExitTable, costs: ExitCosts, count: int, *, repeats: int) -> list[tuple[float, ...]]:
-    """Return a row per budget, behind the columns `network` and `images` of `HEADER`.
+    """Return one row per budget, without the columns `network` and `images` of `HEADER`.
 
     Args:
-        table: A network's table over the pool.
-        costs: Its MACs.
-        count: Images that thresholds are tuned on.
-        repeats: Draws of such images.
+        table: Exit table of a network over the pool.
+        costs: MACs of its exits.
+        count: Number of images for tuning.
+        repeats: Number of draws of these images.
     """
     cheapest, whole = costs.cumulative[0], costs.cumulative[-1]
     rows = []
@@ -78,7 +78,7 @@ def compare(table: ExitTable, costs: ExitCosts, count: int, *, repeats: int) -> 
 
 
 def _judged(table: ExitTable, costs: ExitCosts, goal: TuningGoal, *, count: int, seed: int) -> list[float]:
-    """Return accuracy and average MACs, in millions, on all other images, tuned by counts and by chances."""
+    """Return accuracy and average MACs in millions on all other images, tuned by counts and by expected accuracy."""
     order = torch.randperm(table.confidence.shape[1], generator=torch.Generator().manual_seed(seed))
     sample, others = _part(table, order[:count]), _part(table, order[count:])
     found = []

@@ -1,9 +1,9 @@
-"""Seconds to tune the thresholds of one network, against a loop over settings and images, in one run.
+"""Time to tune the thresholds of one network, compared with a loop over thresholds and images in one run.
 
     python -m benchmarks.threshold_tuning --out FILE
 
-10,000 images, 4 exits. The loop is timed over all settings of a grid of 4 values; a grid of 10 values has 10,000
-settings, at the same cost each. Ours also tries every exit switched off, and every certainty that occurs. One thread.
+10,000 images, 4 exits, one thread. The loop is timed for all combinations of a grid of 4 values; a grid of 10 values
+has 10,000 combinations of the same cost. Ours also tries every exit switched off, and every confidence that occurs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def make_table() -> ExitTable:
-    """Return a made-up network: later exits are surer and more often right, and so are easy images."""
+    """Return a synthetic exit table: confidence and accuracy are higher at later exits and for easy images."""
     generator = torch.Generator().manual_seed(0)
     skill = torch.linspace(0.5, 2.5, EXITS + 1)[:, None]
     logits = skill + torch.randn(IMAGES, generator=generator)
@@ -74,7 +74,7 @@ def make_table() -> ExitTable:
 
 
 def loop_over_images(table: ExitTable, grid: Sequence[float], goal: TuningGoal) -> tuple[float, ...]:
-    """Return the best setting of a grid, every setting tried on image after image."""
+    """Return the best thresholds of a grid, by a loop over all combinations and images."""
     confidence, is_correct = table.confidence.tolist(), table.is_correct.tolist()
     best, chosen = -float("inf"), (1.0,) * (len(table.macs) - 1)
     for setting in itertools.product(grid, repeat=len(table.macs) - 1):

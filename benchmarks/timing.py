@@ -1,4 +1,4 @@
-"""Timing a call: medians, because single times do not count on a busy machine."""
+"""Timing of calls by medians, because single times are unreliable on a busy machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Return the median of a few timed calls after one that is not counted."""
+    """Return the median time of several calls, after one that is not counted."""
     call()
     seconds = []
     for _ in range(repeats):

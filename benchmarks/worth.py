@@ -1,11 +1,11 @@
-"""What the command is worth: its networks against plain ones of the same MACs, within the same time.
+"""Networks of `aebnas-bo run --time-budget`, compared with plain networks of equal MACs trained in the same time.
 
     python -m benchmarks.worth configs/worth/cifar10-mini.yaml --minutes 30 --seeds 0 1 2 --jobs 2
 
-For each seed three parts have the same time: the command with `--time-budget`, all its phases included; a family of
-plain networks, trained by the final recipe; the same with one exit. docs/worth.md says what is compared and how time is
-counted. `--reference` trains the plain networks by the schedule of an independent script instead, as a check that the
-plain family is not weak. Everything lies in the folder `--out`; what is finished is not run again.
+For each seed, three parts have equal time: the command with `--time-budget`, including all its phases; a family of
+plain networks, trained by the final recipe; and the same family with one exit. docs/worth.md describes the comparison
+and how time is counted. `--reference` trains the plain networks by the schedule of an independent script instead, to
+check that the plain family is a strong baseline. All files are in the folder `--out`; finished jobs are not run again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BUDGETS = {  # average MACs in millions, by name of the configuration
     "trashnet": (0.25, 0.8, 2.5),
     "drawn-digits": (0.12, 0.38, 1.2),
 }
-WIDTHS = {  # of the plain networks' stems, whose MACs reach from the lowest budget to the highest
+WIDTHS = {  # of the stems of plain networks; their MACs span the budgets
     "cifar10-mini": (5, 8, 12, 18, 27),
     "cifar100-20": (4, 6, 10, 15, 22),
     "gtsrb": (3, 5, 8, 13, 20),
@@ -47,13 +47,15 @@ PARTS: tuple[Part, ...] = ("ours", "plain", "exit")
 
 
 def main() -> None:
-    """Run what is missing and write tables and figure."""
+    """Run the missing jobs and write tables and figure."""
     arguments = _arguments()
     try:
         config = load_config(arguments.config)
         budgets, widths = _figures_of(config, arguments.budgets, arguments.widths)
         folder = arguments.out or Path("runs") / "worth" / f"{config.name}-{arguments.minutes:g}"
-        read_results(folder, config, arguments.minutes, widths=widths)  # refuses other settings before hours are spent
+        read_results(
+            folder, config, arguments.minutes, widths=widths
+        )  # raises an error for other settings before the long run
         parts: Sequence[Part] = ("reference",) if arguments.reference else arguments.parts
         jobs = _jobs(arguments, parts, widths, folder=folder, max_macs=max(budgets))
         failed = run_jobs([job for job in jobs if not job.rows.exists()], arguments.jobs)
@@ -67,7 +69,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file with the settings of the images")
-    parser.add_argument("--minutes", type=float, default=30.0, help="time of each part with one seed")
+    parser.add_argument("--minutes", type=float, default=30.0, help="time of each part per seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--reference", action="store_true", help="train the plain networks by the reference's schedule")
@@ -81,10 +83,10 @@ def _arguments() -> argparse.Namespace:
 def _figures_of(
     config: Config, budgets: Sequence[float] | None, widths: Sequence[int] | None
 ) -> tuple[Sequence[float], Sequence[int]]:
-    """Return budgets and widths: those given, or those of a data set in the tables.
+    """Return the given budgets and widths, or the defaults of a data set.
 
     Raises:
-        UsageError: If the data set is in no table and one of them is not given, or a width is not positive.
+        UsageError: If one is not given for a data set without defaults, or a width is not positive.
     """
     budgets, widths = budgets or BUDGETS.get(config.name), widths or WIDTHS.get(config.name)
     if not budgets or not widths:
@@ -113,11 +115,11 @@ def _jobs(
 
 
 def run_jobs(jobs: Sequence[Job], at_once: int) -> int:
-    """Run jobs, each in a process of its own where several run at once; a job that fails does not stop the others.
+    """Run jobs, several at once in separate processes; a failed job does not stop the others.
 
     Args:
-        jobs: What is missing.
-        at_once: Processes.
+        jobs: Missing jobs.
+        at_once: Number of processes.
 
     Returns:
         The number of failed jobs.
@@ -134,13 +136,13 @@ def run_jobs(jobs: Sequence[Job], at_once: int) -> int:
             for future in as_completed(running):
                 failed += _report(running[future], future.result())
         except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)  # else the jobs that wait would begin
+            pool.shutdown(cancel_futures=True)  # otherwise waiting jobs would start
             raise
     return failed
 
 
 def _failure(job: Job) -> str:
-    """Do a job and write its file; return what went wrong, nothing if it is done."""
+    """Run a job and write its file; return the error message of a failure."""
     torch.set_num_threads(1)
     try:
         config = load_config(job.config)
@@ -158,11 +160,11 @@ def _report(job: Job, failure: str) -> int:
 def write_outputs(
     folder: Path, config: Config, minutes: float, *, budgets: Sequence[float], widths: Sequence[int]
 ) -> None:
-    """Write `rows.csv`, `worth.csv`, `worth.md` and `worth.png` from what is finished.
+    """Write `rows.csv`, `worth.csv`, `worth.md` and `worth.png` from the finished jobs.
 
     Args:
         folder: Folder of all jobs.
-        config: The configuration.
+        config: Configuration of the images.
         minutes: Time budget of each part with one seed.
         budgets: Average MACs in millions.
         widths: Widths of the plain families.

@@ -1,4 +1,4 @@
-"""Our part of `benchmarks.worth`: the command as a user calls it, its time and the networks it leaves."""
+"""Our part of `benchmarks.worth`: the command as users call it, its time and its trained networks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TAKEN = ("wall_seconds", "processor_seconds")
 
 
 def run_command(job: Job, config: Config) -> Result:
-    """Search within the time budget; a study that was begun goes on, and the time of all attempts counts.
+    """Search within the time budget; resume an interrupted study, and count the time of all attempts.
 
     Args:
         job: Seed, time and folder.
-        config: The configuration that the command will read.
+        config: Configuration that the command reads.
 
     Raises:
-        UsageError: If the command fails or leaves no trained network.
+        UsageError: If the command fails or trains no network.
     """
     studies = job.folder / "studies"
     studies.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def run_command(job: Job, config: Config) -> Result:
 
 
 def _timed(arguments: Sequence[str], cache: Path, log: Path, *, attempts: Path) -> int:
-    """Run the command, note what it took and return its exit code.
+    """Run the command, store its time and return its exit code.
 
-    A cache of its own keeps supernets of earlier runs from saving time that must count.
+    It has a separate cache, because cached supernets of earlier runs would save time that must count.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "AEBNAS_BO_CACHE": str(cache)}
     wall, processor = time.monotonic(), _children_seconds()
@@ -80,7 +80,7 @@ def _timed(arguments: Sequence[str], cache: Path, log: Path, *, attempts: Path) 
         try:
             return process.wait()
         except KeyboardInterrupt:
-            process.wait()  # the terminal interrupts it as well; it ends in order
+            process.wait()  # the terminal interrupts it too, and it ends cleanly
             raise
         finally:
             append([time.monotonic() - wall, _children_seconds() - processor])

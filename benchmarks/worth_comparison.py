@@ -1,4 +1,4 @@
-"""What our networks are worth: test accuracy at average MACs, next to that of plain networks of the same MACs."""
+"""Test accuracy of our networks, compared with plain networks at equal average MACs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from benchmarks.worth_jobs import Point, Result
 
-MOST_TIME = 1.1  # of the time budget; figures of a command that took longer are refused
+MOST_TIME = 1.1  # of the time budget; results of a longer command are excluded
 FAMILIES = ("plain", "exit")
 Curve = Sequence[Point]
 
 
 @dataclass(frozen=True)
 class Against:
-    """Our network against a family of plain ones at one budget, or at all, over seeds.
+    """Comparison with a family of plain networks over seeds, at one budget or over all budgets.
 
     Args:
         accuracy: The family's mean accuracy in percent.
-        num_seeds: Seeds with figures of both.
-        difference: Mean of our accuracy less theirs, in points, seed by seed.
-        difference_sem: Its standard error over seeds; NaN of one seed.
-        error_ratio: Our mean error divided by theirs; NaN where theirs is zero.
-        num_outside: Comparisons in which our MACs lie outside the family's, whose nearest network is taken.
+        num_seeds: Number of seeds with results of both.
+        difference: Mean paired difference of our accuracy to theirs in points.
+        difference_sem: Standard error of the difference over seeds; NaN for one seed.
+        error_ratio: Our mean error divided by theirs; NaN if theirs is zero.
+        num_outside: Number of comparisons with our MACs outside the family's range; they use its nearest network.
     """
 
     accuracy: float
@@ -39,16 +39,16 @@ class Against:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table.
+    """Line of the table.
 
     Args:
-        budget: Average MACs in millions; `None` of the mean over budgets.
-        num_seeds: Seeds with a network of ours within the budget.
-        num_refused: Seeds whose figures are refused, as the command took too long.
-        num_missing: Seeds without a network within the budget.
-        macs: Mean of our average MACs in millions on test images.
-        accuracy: Our mean accuracy in percent on them.
-        against: By family; families without common seeds are left out.
+        budget: Average MACs in millions; `None` for the mean over budgets.
+        num_seeds: Number of seeds with one of our networks within the budget.
+        num_refused: Number of seeds that are excluded because the command took too long.
+        num_missing: Number of seeds without a network within the budget.
+        macs: Mean of our average MACs in millions on the test images.
+        accuracy: Our mean test accuracy in percent.
+        against: Comparison by family; families without common seeds are omitted.
     """
 
     budget: float | None
@@ -62,7 +62,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Pair:
-    """Our accuracy and a family's with one seed."""
+    """Accuracies of ours and of a family with one seed."""
 
     ours: float
     theirs: float
@@ -70,20 +70,21 @@ class Pair:
 
 
 def chosen(points: Sequence[Point], budget: float) -> Point | None:
-    """Return the most accurate network within a budget, by validation images alone; of equals the cheapest.
+    """Return the most accurate network within a budget on the validation images; the cheapest of equal ones.
 
     Args:
         points: Trained networks at their thresholds.
-        budget: Most average MACs in millions on validation images.
+        budget: Largest average MACs in millions on the validation images.
     """
     within = [point for point in points if point.validation_macs is not None and point.validation_macs <= budget]
     return max(within, key=_merit, default=None)
 
 
 def curve_of(points: Sequence[Point]) -> Curve:
-    """Return what is interpolated between, by MACs on test images.
+    """Return the points for interpolation, sorted by MACs on the test images.
 
-    Networks with thresholds are those that no other beats on validation images; plain networks are all of them.
+    For networks with thresholds these are the points that are non-dominated on the validation images; for plain
+    networks, all points.
 
     Args:
         points: Networks trained with one seed.
@@ -105,7 +106,7 @@ def accuracy_at(curve: Curve, macs: float) -> tuple[float, bool]:
         macs: Average MACs in millions.
 
     Returns:
-        The accuracy in percent, and whether the MACs lie outside the curve, where the nearest end is taken.
+        The accuracy in percent, and whether the MACs are outside the curve, where the nearest end is used.
     """
     known = [point.test_macs for point in curve]
     accuracies = [point.test_accuracy for point in curve]
@@ -113,10 +114,10 @@ def accuracy_at(curve: Curve, macs: float) -> tuple[float, bool]:
 
 
 def curves(results: Sequence[Result], part: str, widths: Sequence[int]) -> dict[int, Curve]:
-    """Return the curve of a part for each seed; of a family, for seeds of which all widths are trained.
+    """Return the curve of a part for each seed; for a family, only for seeds with all widths trained.
 
     Args:
-        results: What finished jobs left.
+        results: Results of finished jobs.
         part: `ours`, `plain`, `exit` or `reference`.
         widths: Widths of a family.
     """
@@ -133,15 +134,15 @@ def curves(results: Sequence[Result], part: str, widths: Sequence[int]) -> dict[
 
 
 def is_refused(result: Result) -> bool:
-    """Return whether the command took longer than it may."""
+    """Return whether the command exceeded its time."""
     return result.part == "ours" and result.wall_seconds > MOST_TIME * 60.0 * result.minutes
 
 
 def compare(results: Sequence[Result], budgets: Sequence[float], widths: Sequence[int]) -> list[Line]:
-    """Compare our networks with plain ones, budget by budget and, where there are several, over all of them.
+    """Compare our networks with plain ones at each budget and, for several budgets, over all of them.
 
     Args:
-        results: What finished jobs left.
+        results: Results of finished jobs.
         budgets: Average MACs in millions.
         widths: Widths of the plain families.
     """
@@ -174,7 +175,7 @@ def _line(
     num_refused: int,
     num_missing: int,
 ) -> Line:
-    """Average over seeds what each seed's points, one per budget, average to."""
+    """Average over budgets, then over seeds."""
     found = {}
     for part, curve_by_seed in families.items():
         pairs = [_pair(points[seed], curve) for seed, curve in curve_by_seed.items() if seed in points]
@@ -220,7 +221,7 @@ def against(pairs: Sequence[Pair]) -> Against:
 
 
 def _merit(point: Point) -> tuple[float, float]:
-    """Order points by validation accuracy, then by low MACs."""
+    """Return a sort key: higher validation accuracy, then lower MACs."""
     if point.validation_accuracy is None or point.validation_macs is None:
         raise ValueError(f"{point.network} was trained on the validation images; it cannot be chosen by them")
     return point.validation_accuracy, -point.validation_macs

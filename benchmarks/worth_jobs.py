@@ -1,4 +1,4 @@
-"""The jobs of `benchmarks.worth`: each is one search or one training, and leaves one CSV file when it is done."""
+"""Jobs of `benchmarks.worth`: each is one search or one training, and writes one CSV file at its end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Job:
 
     Args:
         config: File with the settings of the images.
-        folder: Where everything is written.
-        minutes: Time budget of a part with one seed.
+        folder: Output folder.
+        minutes: Time budget of a part per seed.
         part: `ours` (the command), `plain` networks, `exit` (the same with one exit) or `reference` (plain networks
             trained by another schedule).
-        seed: Seed of all that is random.
+        seed: Random seed.
         width: Channels of the plain network's stem; 0 for the command.
         num_networks: Networks that share the time budget equally: one for the command, else one for each width.
-        max_macs: Limit on average MACs in millions that the command is given: the highest budget.
+        max_macs: Limit of average MACs in millions for the command: the highest budget.
     """
 
     config: Path
@@ -45,31 +45,31 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of its files."""
+        """Name of the files of the job."""
         return "-".join([self.part, *([f"w{self.width}"] if self.width else []), f"seed{self.seed}"])
 
     @property
     def rows(self) -> Path:
-        """The file it leaves."""
+        """Output file of the job."""
         return self.folder / "parts" / f"{self.name}.csv"
 
     @property
     def seconds(self) -> float:
-        """Its time."""
+        """Time of the job in seconds."""
         return 60.0 * self.minutes / self.num_networks
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network at given thresholds.
+    """Network at given thresholds.
 
     Args:
-        network: Key of the network and seed of its training, or `w` and the width of a plain one.
-        epochs: Epochs of its training; `None` for the command, whose run folder has them.
-        validation_macs: Average MACs in millions on validation images; `None` where the network was trained on them.
-        validation_accuracy: Accuracy in percent on them, likewise.
-        test_macs: Average MACs in millions on test images.
-        test_accuracy: Accuracy in percent on them.
+        network: Key of the network and seed of its training, or `w` and the width of a plain network.
+        epochs: Number of epochs; `None` for the command, whose run folder contains it.
+        validation_macs: Average MACs in millions on the validation images; `None` if the network was trained on them.
+        validation_accuracy: Validation accuracy in percent; `None` if the network was trained on these images.
+        test_macs: Average MACs in millions on the test images.
+        test_accuracy: Test accuracy in percent.
     """
 
     network: str
@@ -82,17 +82,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job leaves.
+    """Result of a job.
 
     Args:
         dataset: Name of the configuration.
-        minutes: Time budget of its part.
-        part: As in `Job`.
-        seed: As in `Job`.
-        settings: Key of the settings that its figures depend on.
-        wall_seconds: What it took by the clock.
-        processor_seconds: What it took of the processor.
-        points: Its networks at their thresholds.
+        minutes: Time budget of the part.
+        part: Part of the comparison, as in `Job`.
+        seed: Random seed.
+        settings: Key of the settings that the results depend on.
+        wall_seconds: Wall-clock time.
+        processor_seconds: Processor time.
+        points: Networks at their thresholds.
     """
 
     dataset: str
@@ -110,12 +110,12 @@ OF_POINT = tuple(field.name for field in fields(Point))
 
 
 def settings_key(config: Config, part: str, num_networks: int) -> str:
-    """Return a key of the settings that the figures of a part depend on; where the images are is not among them.
+    """Return a key of the settings that the results of a part depend on; the location of images is not one of them.
 
     Args:
         config: The whole configuration.
-        part: As in `Job`.
-        num_networks: Networks of a plain family, which share the time.
+        part: Part of the comparison, as in `Job`.
+        num_networks: Number of networks of a plain family, which share the time.
     """
     data = config.data.model_dump(mode="json", exclude={"root"})
     if part == "ours":
@@ -125,11 +125,11 @@ def settings_key(config: Config, part: str, num_networks: int) -> str:
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
-    """Write a row per point, whole or not at all.
+    """Write one row per point, atomically.
 
     Args:
         path: CSV file to write.
-        results: What finished jobs left.
+        results: Results of finished jobs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [(*astuple(result)[:-1], *astuple(point)) for result in results for point in result.points]
@@ -137,16 +137,16 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
 
 
 def read_results(folder: Path, config: Config, minutes: float, *, widths: Sequence[int]) -> list[Result]:
-    """Read what finished jobs left, in the order of their files' names.
+    """Read the results of finished jobs, sorted by file name.
 
     Args:
-        folder: The folder of all jobs.
-        config: The configuration they must have had.
-        minutes: The time budget they must have had.
-        widths: Networks of a plain family; others are left out.
+        folder: Folder of all jobs.
+        config: Expected configuration.
+        minutes: Expected time budget.
+        widths: Widths of a plain family; others are ignored.
 
     Raises:
-        UsageError: If a job had other settings or another time.
+        UsageError: If a job had other settings or another time budget.
     """
     results = []
     networks = {f"w{width}" for width in widths}

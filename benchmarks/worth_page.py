@@ -1,4 +1,4 @@
-"""The tables of `benchmarks.worth`: `worth.csv` and `worth.md`."""
+"""Tables of `benchmarks.worth`: `worth.csv` and `worth.md`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def write_table(folder: Path, lines: Sequence[Line]) -> None:
     """Write `worth.csv`.
 
     Args:
-        folder: Where to.
-        lines: Of `compare`.
+        folder: Output folder.
+        lines: Result of `compare`.
     """
     rows = []
     for line in lines:
@@ -42,12 +42,12 @@ def write_table(folder: Path, lines: Sequence[Line]) -> None:
 def write_page(
     folder: Path, results: Sequence[Result], lines: Sequence[Line], *, title: str, widths: Sequence[int]
 ) -> None:
-    """Write `worth.md`: the table, what is wrong with it, the time each part took, and the check of the plain family.
+    """Write `worth.md`: the table, its limitations, the time of each part, and the check of the plain family.
 
     Args:
-        folder: Where to.
-        results: What finished jobs left.
-        lines: Of `compare`.
+        folder: Output folder.
+        results: Results of finished jobs.
+        lines: Result of `compare`.
         title: First line.
         widths: Widths of the plain families.
     """
@@ -113,7 +113,7 @@ def _times(results: Sequence[Result], widths: Sequence[int]) -> Iterator[str]:
 
 
 def _check(results: Sequence[Result], widths: Sequence[int]) -> Iterator[str]:
-    """Compare the plain family with the same networks trained by the reference's schedule, width by width."""
+    """Compare the plain family with the same networks trained by the reference schedule, for each width."""
     accuracies = {
         (result.part, result.seed, point.network): point for result in results for point in result.points
         if result.part in {"plain", "reference"}

@@ -1,4 +1,4 @@
-"""The plain families of `benchmarks.worth`: one network trained alone for its share of processor time."""
+"""Plain families of `benchmarks.worth`: each network is trained separately for its share of processor time."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import Recorder, TrainingData, shuffled_batches
 from benchmarks.worth_jobs import Job, Point, Result, settings_key
 
-TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs that say how long one over all images takes; the first warms up
+TIMED_BATCHES, TIMED_EPOCHS = 30, 6  # short epochs to estimate the time of a full one; the first warms up
 
-# The reference: the schedule of a small script that knows nothing of this package.
+# Reference: the schedule of a small script that does not use this package.
 PEAK, LEAST, WARMUP, BATCH, DECAY, SMOOTHING = 0.2, 1e-4, 0.15, 64, 2e-4, 0.05
-SHIFT = 10  # images are shifted by up to a tenth of their side
+SHIFT = 10  # largest shift of an image: a tenth of its side
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What a training needs.
+    """Inputs of a training.
 
     Args:
-        job: What is trained, and for how long.
-        config: The configuration.
-        splits: The images.
-        images: Those it is trained on.
-        architecture: The network.
-        skeleton: The fixed part of its space.
+        job: Network and training time.
+        config: Configuration of the images.
+        splits: Images of all splits.
+        images: Training images.
+        architecture: Network to train.
+        skeleton: Fixed part of its space.
     """
 
     job: Job
@@ -63,7 +63,7 @@ class Ground:
 def run_plain(job: Job, config: Config) -> Result:
     """Train one network of a plain family and measure it.
 
-    Only thresholds need images that were not trained on: networks without exits are trained on all images but those of
+    Only thresholds need images that were not used for training: networks without exits are trained on all images except
     the test split.
 
     Args:
@@ -71,7 +71,7 @@ def run_plain(job: Job, config: Config) -> Result:
         config: The configuration.
 
     Raises:
-        AebnasError: If images cannot be read or training fails.
+        AebnasError: If images cannot be read, or training fails.
     """
     splits = load_splits(config.data)
     architecture, skeleton = plain_network(
@@ -100,7 +100,7 @@ def run_plain(job: Job, config: Config) -> Result:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and what training took."""
+    """Trained network and its training time."""
 
     subnet: Subnet
     epochs: float
@@ -125,7 +125,7 @@ def _trained_by_recipe(ground: Ground) -> Trained:
 
 
 def _planned_epochs(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> int:
-    """Return how many epochs fit best into the time; stored, so that a training begun again has as many."""
+    """Return the number of epochs that fits the time best; it is stored, so that a restarted training has as many."""
     path = ground.job.folder / "epochs" / f"{ground.job.name}.json"
     identity = [ground.job.minutes, settings_key(ground.config, ground.job.part, ground.job.num_networks)]
     if path.exists():
@@ -154,7 +154,7 @@ def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTraining
 
 
 def _trained_by_reference(ground: Ground) -> Trained:
-    """Train by the reference's schedule until the time is over."""
+    """Train by the reference schedule until the time is over."""
     images, labels, seed = ground.images.images, ground.images.labels, ground.job.seed
     side, splits = ground.splits.image_size, ground.splits
     augmentation = ground.config.augmentation.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
@@ -191,14 +191,14 @@ def _loss(network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, targe
 
 @torch.no_grad()
 def _measured(ground: Ground, subnet: Subnet) -> list[BudgetPoint]:
-    """Return the network at thresholds tuned on validation images: its own figures where it has no exit."""
+    """Return the results of the network; one with exits has thresholds tuned on the validation images."""
     config, splits, costs = ground.config, ground.splits, exit_costs(ground.architecture, ground.skeleton)
 
     def measured(split: LabelledImages) -> MeasuredSplit:
         logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
         table = exit_table(logits, split.labels, macs=costs.cumulative, key=ground.job.name, config=config.estimation)
         answers = torch.stack([one.argmax(dim=-1) for one in logits])
-        errors = (0.0,) * len(logits)  # calibration is not looked at
+        errors = (0.0,) * len(logits)  # calibration is not used
         return MeasuredSplit(table, errors, split.labels, answers, splits.num_classes)
 
     return operating_points(measured(splits.validation), measured(splits.test), costs)

@@ -1,4 +1,4 @@
-"""The figure of `benchmarks.worth`: test accuracy over average MACs, with the spread over seeds."""
+"""Figure of `benchmarks.worth`: test accuracy over average MACs, with the spread over seeds."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ DPI = 160
 def plot_worth(
     path: Path, results: Sequence[Result], budgets: Sequence[float], *, title: str, widths: Sequence[int]
 ) -> None:
-    """Draw each part's mean over seeds, its range, and our networks chosen for the budgets.
+    """Draw mean and range of each part over seeds, and our networks selected for the budgets.
 
     Args:
         path: PNG file.
-        results: What finished jobs left.
+        results: Results of finished jobs.
         budgets: Average MACs in millions.
         title: Title of the figure.
         widths: Widths of the plain families.
@@ -63,7 +63,7 @@ def _draw_part(axes: Axes, by_seed: Mapping[int, Curve], part: str) -> None:
     colour, label = LOOKS[part]
     lowest, highest = (
         bound(curve[at].test_macs for curve in by_seed.values()) for bound, at in ((max, 0), (min, -1))
-    )  # where all seeds have figures
+    )  # where all seeds have results
     if lowest < highest:
         grid = np.geomspace(lowest, highest, GRID)
         heights = np.array([[accuracy_at(curve, macs)[0] for macs in grid] for curve in by_seed.values()])

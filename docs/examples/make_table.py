@@ -1,4 +1,4 @@
-"""Measure every network of a small grid with the digits supernet and write the table the README searches.
+"""Estimate every network of a small grid with the digits supernet, and write the table searched in docs/python.md.
 
 python docs/examples/make_table.py docs/examples/digits_table.csv
 """
@@ -23,7 +23,7 @@ CHOICES = {
 
 
 def main(path: Path) -> None:
-    """Write one row per combination of the choices; every other gene is at its smallest, the threshold at 0.5."""
+    """Write one row per combination of the choices; other parameters have their smallest value, thresholds 0.5."""
     study = prepare_study(load_config(None))
     rest = {p.name: getattr(p, "values", (0.5,))[0] for p in study.space.search_space.parameters}
     rows = []
