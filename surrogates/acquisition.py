@@ -40,6 +40,7 @@ from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
 from botorch.utils.transforms import t_batch_mode_transform
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from surrogates.box_decomposition import SweptBoxes
 from surrogates.errors import SurrogateError
@@ -124,8 +125,12 @@ class _ConditionedPaths:
         scale = model.covar_module.outputscale.reshape(num_outputs, 1)
         standardized, is_certain = self._outcomes.to_standardized(baseline_draws, self._Z[len(train) :])
         jitter = torch.where(is_certain.T, NO_INFORMATION, BASELINE_JITTER * scale)  # m x b
-        covariance = self._covariance(self._Z, self._Z) + torch.diag_embed(torch.cat([noise, jitter], dim=-1))
-        self._cholesky = psd_safe_cholesky(covariance.detach())
+        # Tensors saved for a gradient that is not needed would take some 400 MB at 2,000 rows. Without gradients
+        # GPyTorch rounds differently, and proposals would differ from those of earlier versions.
+        with saved_tensors_hooks(_forget, _forget):
+            covariance = self._covariance(self._Z, self._Z).detach()
+        covariance.diagonal(dim1=-2, dim2=-1).add_(torch.cat([noise, jitter], dim=-1).detach())
+        self._cholesky = psd_safe_cholesky(covariance)
         num_draws = len(baseline_draws)
         observed = targets.unsqueeze(-1).expand(*targets.shape, num_draws)  # m x n x S
         values = torch.cat([observed, standardized.permute(2, 1, 0)], dim=1) - self._mean
@@ -149,6 +154,10 @@ class _ConditionedPaths:
         draws = mean + deviation.unsqueeze(-1) * self._epsilon.T.unsqueeze(-2)
         outcomes: Tensor = self._outcomes.to_natural(draws.permute(2, 1, 0), x)  # S x batch x m
         return outcomes.unsqueeze(-2)
+
+
+def _forget(_: object) -> None:
+    """Keep nothing of a tensor."""
 
 
 class _ConditionedForward:
@@ -217,6 +226,8 @@ def _paths_of(acquisition: Any) -> _ConditionedPaths:
     baseline = acquisition.X_baseline
     with torch.no_grad():
         draws = acquisition.base_sampler(acquisition.model.posterior(baseline))
+    # Predictions need it no more, and it holds 200 MB at 2,000 rows; the model computes it again where it is needed.
+    acquisition.model.prediction_strategy = None
     return _ConditionedPaths(acquisition.model, baseline, draws, seed=acquisition.base_sampler.seed + 1)
 
 

@@ -99,8 +99,12 @@ class ArchitectureGP(SingleTaskGP):
     def predict_median(self, X: Tensor) -> Tensor:
         """Return the posterior median, `n x m`, of rows `n x d`, sparing their `n x n` covariance."""
         self.eval()
+        features = self.transform_inputs(X)
         with gpytorch.settings.skip_posterior_variances():
-            mean = self(features := self.transform_inputs(X)).mean  # m x n, or n for a single outcome
+            self(features[:1])  # prepares the prediction strategy; all rows would also cost their own covariance
+        cross = self.covar_module(features, self.train_inputs[0]).evaluate_kernel()
+        # m x n, or n for a single outcome
+        mean = self.prediction_strategy.exact_predictive_mean(self.mean_module(features), cross)
         median: Tensor = self.outcome_transform.to_natural(mean.reshape(self.num_outputs, -1).T, features)
         return median
 

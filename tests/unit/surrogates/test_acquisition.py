@@ -189,3 +189,13 @@ def test_constraints_have_the_sign_of_their_violation() -> None:
     Y = torch.tensor([[90.0, 3.0], [80.0, 1.0]])
     assert OutcomeConstraint(0, 1.0, 85.0).in_units_of(5.0)(Y).tolist() == [-1.0, 1.0]
     assert OutcomeConstraint(1, -1.0, 2.0).in_units_of(0.5)(Y).tolist() == [2.0, -2.0]
+
+
+def test_nothing_as_large_as_the_covariance_of_the_observations_stays(problem) -> None:
+    saved = [0]
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: saved.append(one.numel()) or one, lambda one: one):
+        acquisition = make(problem, mc_samples=8)
+    num_observations = len(problem[1])
+    assert len(acquisition.X_baseline) < num_observations
+    assert max(saved) < num_observations**2
+    assert problem[0].prediction_strategy is None
