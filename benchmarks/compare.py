@@ -31,14 +31,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--figures", type=Path, required=True)
     arguments = parser.parse_args()
-    for folder in (arguments.out, arguments.figures):
-        folder.mkdir(parents=True, exist_ok=True)
-    runs, best = load_runs(arguments.runs)
+    write_report(arguments.runs, arguments.out, arguments.figures)
+
+
+def write_report(folder: Path, out: Path, figures: Path) -> None:
+    """Write tables and figures of all runs in a folder."""
+    for made in (out, figures):
+        made.mkdir(parents=True, exist_ok=True)
+    runs, best = load_runs(folder)
     lines: list[str] = []
     for problem in best:
         of_problem = [run for run in runs if run.problem == problem]
         slug = problem.replace("/", "-")
-        plot_problem(arguments.figures / f"search-{slug}.png", of_problem, best[problem])
+        plot_problem(figures / f"search-{slug}.png", of_problem, best[problem])
         lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.3f}.", ""]
         for measure, title in TITLES.items():
             for mark in MARKS:
@@ -46,7 +51,7 @@ def main() -> None:
                     lines += [f"After {mark} evaluations, {title}:", "", *table(results)]
             lines += long_run(of_problem, measure)
     text = "\n".join(lines)
-    (arguments.out / "tables.md").write_text(text + "\n", encoding="utf-8")
+    (out / "tables.md").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
 
 

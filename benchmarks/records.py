@@ -24,12 +24,14 @@ class Header:
         method: Name of the method.
         seed: Seed of the method.
         objectives: The problem's objectives with their reference.
+        best_hypervolume: The best hypervolume known of the problem, if it is known without the runs.
     """
 
     problem: str
     method: str
     seed: int
     objectives: tuple[Objective, ...]
+    best_hypervolume: float | None = None
 
 
 def run_path(folder: Path, problem: str, method: str, seed: int) -> Path:
