@@ -99,7 +99,7 @@ def _table(name: str) -> Problem:
 
 
 def _nats(name: str, path: Path | None) -> Problem:
-    """Return a problem whose reference point is that of BoTorch's rule for the exact front: a tenth beyond its nadir."""
+    """Return a table; its reference point is a tenth of the exact front's range beyond its nadir (BoTorch's rule)."""
     if path is None:
         raise UsageError(f"{name} needs the table of NATS-Bench: give it with --table FILE")
     estimator = load_table(path, IMAGE_SETS[name.removeprefix(NATS_PREFIX)])
