@@ -15,9 +15,9 @@ SIGNIFICANT = 0.05
 FEWEST_PROBLEMS = 6  # with fewer the signed-rank test cannot be significant
 ABOVE, BELOW = "▲", "▼"
 LEGEND = (
-    f"Share of the best hypervolume known, mean over seeds with its standard error; {ABOVE}: `{OURS}` is significantly "
-    f"larger, {BELOW}: significantly smaller (Wilcoxon rank-sum test, two-sided, corrected by Holm for the peers of a "
-    f"column, p < {SIGNIFICANT}; from {FEWEST_SEEDS} seeds on)."
+    "The first table of each problem has the share of the best hypervolume known, mean over seeds with its standard "
+    f"error. {ABOVE}: `{OURS}` is significantly larger, {BELOW}: significantly smaller (Wilcoxon rank-sum test, "
+    f"two-sided, corrected by Holm for the peers of a column, p < {SIGNIFICANT}; from {FEWEST_SEEDS} seeds on)."
 )
 
 Shares = dict[str, np.ndarray]
@@ -64,8 +64,6 @@ def share_table(runs: Sequence[Run], best: float) -> list[str]:
         return tuple(-float(by_mark[mark][name].mean()) if name in by_mark[mark] else 1.0 for mark in reversed(MARKS))
 
     lines = [
-        LEGEND,
-        "",
         f"| method | seeds | {' | '.join(map(str, MARKS))} | s per proposal |",
         f"|---|---|{'---|' * len(MARKS)}---|",
     ]
@@ -100,7 +98,7 @@ def overview(runs: Sequence[Run], best: Mapping[str, float]) -> list[str]:
         }
         for mark in MARKS
     }
-    return [f"## {len(best)} problems", "", *_leads(by_mark), *_ranks(by_mark)]
+    return [f"## {len(best)} problems", "", *_leads(by_mark), *_ranks(by_mark), LEGEND, ""]
 
 
 def _leads(by_mark: Mapping[int, Mapping[str, Shares]]) -> list[str]:

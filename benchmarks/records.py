@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Header:
     method: str
     seed: int
     objectives: tuple[Objective, ...]
-    best_hypervolume: float | None = None
+    best_hypervolume: float | None = field(default=None, compare=False)
 
 
 def run_path(folder: Path, problem: str, method: str, seed: int) -> Path:
