@@ -20,7 +20,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.timing import median_seconds
-from surrogates.acquisition import noisy_hypervolume_acquisition
+from surrogates.acquisition import AcquisitionSettings, OptimizationConfig, noisy_hypervolume_acquisition
 from surrogates.models import ArchitectureGP
 
 REPEATS = 5
@@ -41,9 +41,12 @@ def main() -> None:
         cost = (X @ weights) / 40
         Y = torch.stack([torch.tanh(1.3 * cost), -cost], dim=-1)
         Y = (Y - Y.mean(dim=0)) / Y.std(dim=0)
-        model = ArchitectureGP(X, Y, layout, torch.full_like(Y, 0.01))
+        model = ArchitectureGP(X, Y, layout, train_Yvar=torch.full_like(Y, 0.01))
         ours = noisy_hypervolume_acquisition(
-            "qlognehvi", model, X, REFERENCE, IdentityMCMultiOutputObjective(), mc_samples=64
+            model,
+            X,
+            OptimizationConfig(IdentityMCMultiOutputObjective(), REFERENCE),
+            settings=AcquisitionSettings(mc_samples=64),
         )
         theirs = qLogNoisyExpectedHypervolumeImprovement(
             model, REFERENCE, ours.X_baseline, SobolQMCNormalSampler(torch.Size([64]), seed=0), cache_root=False

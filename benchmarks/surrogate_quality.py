@@ -24,7 +24,7 @@ from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
-from surrogates.models import ArchitectureGP, outcome_positions
+from surrogates.models import ArchitectureGP, by_outcome
 from surrogates.validation import Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
@@ -82,10 +82,9 @@ def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) ->
         X,
         Y,
         column_layout(problem.space),
-        sems.square(),
-        known_costs,
-        outcome_positions(known_costs, names),
-        [objective.bounds for objective in problem.objectives] if has_knowledge else None,
+        train_Yvar=sems.square(),
+        known_costs=by_outcome(known_costs, names),
+        bounds=[objective.bounds for objective in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])

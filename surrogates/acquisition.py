@@ -51,6 +51,7 @@ AcquisitionName = Literal["qlognehvi", "qnehvi"]
 
 MOST_BASELINE_POINTS = 64  # points of the best fronts; the cost of a joint posterior draw is cubic in their number
 NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
+ROUNDING = 1e-6  # of a column's largest magnitude: predictions that differ by less are equal
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
 
 
@@ -73,10 +74,40 @@ class OutcomeConstraint:
         return lambda Y: self.sign * (self.limit - Y[..., self.outcome]) / spread
 
 
+@dataclass(frozen=True)
+class OptimizationConfig:
+    """Objectives of a search.
+
+    Args:
+        objective: Turns outcomes into `m` objectives to be maximised.
+        ref_point: Reference point in the direction and units of these objectives, `m`.
+        constraints: Limits of outcomes; infeasible points do not contribute.
+    """
+
+    objective: MCMultiOutputObjective
+    ref_point: Tensor
+    constraints: Sequence[OutcomeConstraint] = ()
+
+
+@dataclass(frozen=True)
+class AcquisitionSettings:
+    """Kind of acquisition function and its Monte Carlo samples.
+
+    Args:
+        name: `qlognehvi` or `qnehvi`.
+        mc_samples: Monte Carlo samples, `S`.
+        seed: Seed of the quasi-random samples.
+    """
+
+    name: AcquisitionName = "qlognehvi"
+    mc_samples: int = 64
+    seed: int = 0
+
+
 class _ConditionedPaths:
     """Draws at single candidates, conditioned on the draws at the baseline that the box decomposition used."""
 
-    def __init__(self, model: ArchitectureGP, X_baseline: Tensor, baseline_draws: Tensor, seed: int) -> None:
+    def __init__(self, model: ArchitectureGP, X_baseline: Tensor, baseline_draws: Tensor, *, seed: int) -> None:
         features = model.input_transform
         if model.training:
             model.eval()
@@ -166,7 +197,9 @@ class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImpro
 
     def _improvement(self, samples: Tensor, X: Tensor) -> Tensor:
         values = self.objective(samples, X=X).squeeze(-2)  # S x batch x m
-        improvement = log_improvement(values, self.cell_lower_bounds, self._log_sides, self.tau_relu, self.tau_max)
+        improvement = log_improvement(
+            values, self.cell_lower_bounds, self._log_sides, tau_relu=self.tau_relu, tau_max=self.tau_max
+        )
         if self.constraints is not None:
             improvement = improvement + compute_smoothed_feasibility_indicator(
                 constraints=self.constraints, samples=samples, eta=self.eta, log=True, fat=self.fat
@@ -188,28 +221,21 @@ def _paths_of(acquisition: Any) -> _ConditionedPaths:
 
 
 def noisy_hypervolume_acquisition(
-    name: AcquisitionName,
     model: ArchitectureGP,
     X_observed: Tensor,
-    ref_point: Tensor,
-    objective: MCMultiOutputObjective,
+    config: OptimizationConfig,
+    *,
+    settings: AcquisitionSettings,
     X_pending: Tensor | None = None,
-    constraints: Sequence[OutcomeConstraint] = (),
-    mc_samples: int = 64,
-    seed: int = 0,
 ) -> ConditionedLogNEHVI | ConditionedNEHVI:
     """Build the acquisition function for one proposal.
 
     Args:
-        name: `qlognehvi` or `qnehvi`.
         model: The fitted surrogate.
         X_observed: Observed rows, `n x d`.
-        ref_point: Reference point in the objective's direction (larger is better) and units, `m`.
-        objective: Turns outcomes into objectives to be maximised.
+        config: Objectives, reference point and constraints.
+        settings: Kind of acquisition function and its samples.
         X_pending: Rows under evaluation, `p x d`, or `None`.
-        constraints: Limits of outcomes; infeasible points do not contribute.
-        mc_samples: Monte Carlo samples, `S`.
-        seed: Seed of the quasi-random samples.
 
     Returns:
         A function of `batch x 1 x d`.
@@ -223,27 +249,27 @@ def noisy_hypervolume_acquisition(
     # user's cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
     logei._load_attempted = True
     medians = model.predict_median(X_observed)
-    expected, units = objective(medians, X=X_observed), _spread(medians).tolist()
-    limits = [constraint.in_units_of(units[constraint.outcome]) for constraint in constraints] or None
+    expected, units = config.objective(medians, X=X_observed), _spread(medians).tolist()
+    limits = [constraint.in_units_of(units[constraint.outcome]) for constraint in config.constraints] or None
     is_feasible = torch.ones(len(medians), dtype=torch.bool)
     for violation in limits or ():
         is_feasible &= violation(medians) <= 0.0
     scale = _spread(expected)
-    objective, ref_point = ScaledObjective(objective, scale), ref_point / scale
+    objective, ref_point = ScaledObjective(config.objective, scale), config.ref_point / scale
     X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS, is_feasible)]
-    sampler = SobolQMCNormalSampler(torch.Size([mc_samples]), seed=seed)
-    with manual_seed(seed):  # pruning draws from the global generator
+    sampler = SobolQMCNormalSampler(torch.Size([settings.mc_samples]), seed=settings.seed)
+    with manual_seed(settings.seed):  # pruning draws from the global generator
         baseline = prune_inferior_points_multi_objective(
             model=model,
             X=X_best,
             ref_point=ref_point,
             objective=objective,
             constraints=limits,
-            num_samples=mc_samples,
+            num_samples=settings.mc_samples,
         )
     if not len(baseline):  # nothing is likely to be feasible
         baseline = X_best
-    cls = ConditionedLogNEHVI if name == "qlognehvi" else ConditionedNEHVI
+    cls = ConditionedLogNEHVI if settings.name == "qlognehvi" else ConditionedNEHVI
     return cls(
         model=model,
         ref_point=ref_point,
@@ -258,9 +284,13 @@ def noisy_hypervolume_acquisition(
 
 
 def _spread(values: Tensor) -> Tensor:
-    """Return the standard deviation of each column, or 1 for a constant column."""
-    spread = values.std(dim=0, correction=0)
-    return torch.where(spread > 0.0, spread, 1.0)
+    """Return the standard deviation of each column.
+
+    A column that is constant but for rounding has its largest magnitude as spread, a column of zeros 1.
+    """
+    spread, magnitude = values.std(dim=0, correction=0), values.abs().amax(dim=0)
+    magnitude = torch.where(magnitude > 0.0, magnitude, 1.0)
+    return torch.where(spread > ROUNDING * magnitude, spread, magnitude)
 
 
 def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def log_side_lengths(lower: Tensor, upper: Tensor) -> Tensor:
     return (upper.clamp_max(LONGEST) - lower).log().clamp_min(LOG_SHORTEST)
 
 
-def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, tau_relu: float, tau_max: float) -> Tensor:
+def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, *, tau_relu: float, tau_max: float) -> Tensor:
     """Return the logarithm of the hypervolume that each candidate adds in each sample.
 
     Args:
@@ -47,13 +47,13 @@ def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, tau_relu: 
     """
     at_once = max(1, ELEMENTS // lower.numel())
     parts = [
-        _log_improvement(part, lower.unsqueeze(1), log_sides.unsqueeze(1), tau_relu, tau_max)
+        _log_improvement(part, lower.unsqueeze(1), log_sides.unsqueeze(1), tau_relu=tau_relu, tau_max=tau_max)
         for part in torch.split(values, at_once, dim=1)
     ]
     return torch.cat(parts, dim=1)
 
 
-def _log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, tau_relu: float, tau_max: float) -> Tensor:
+def _log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, *, tau_relu: float, tau_max: float) -> Tensor:
     reached = log_fatplus(values.unsqueeze(-2) - lower, tau=tau_relu)  # S x n x K x m
     distance = (reached - log_sides).abs() / tau_max
     tail = 2.0 / (2.0 + distance * (2.0 + distance))  # 1 at 0, falling as a square

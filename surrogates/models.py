@@ -36,9 +36,8 @@ class ArchitectureGP(SingleTaskGP):
         train_Y: Observations in natural units, `n x m`.
         layout: Meaning of the columns.
         train_Yvar: Variances of the observations, `n x m`, or `None`.
-        known_costs: What leaving at each exit costs, each with an outcome that is its average. How many inputs go on
-            at an exit is fitted to the first of them.
-        cost_outcomes: Positions of these outcomes.
+        known_costs: Cost of leaving at each exit, by the position of the outcome that is its average. The share of
+            inputs that go on at an exit is fitted to the first of them.
         bounds: Lower and upper bound of each outcome, `None` for one without; none have any by default.
 
     Raises:
@@ -50,20 +49,19 @@ class ArchitectureGP(SingleTaskGP):
         train_X: Tensor,
         train_Y: Tensor,
         layout: ColumnLayout,
+        *,
         train_Yvar: Tensor | None = None,
-        known_costs: Sequence[KnownCosts] = (),
-        cost_outcomes: Sequence[int] = (),
+        known_costs: Mapping[int, KnownCosts] | None = None,
         bounds: Sequence[Bounds] | None = None,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
+        known_costs = dict(known_costs or {})
         exit_shares = None
-        if known_costs:
+        for outcome, costs in [*known_costs.items()][:1]:
             first = rows_to_fit(len(train_X))  # as few changes as there are fits
-            exit_shares = fit_exit_shares(
-                train_X[:first], train_Y[:first, cost_outcomes[0]], layout, known_costs=known_costs[0]
-            )
-        features = CanonicalFeatures(layout, known_costs, exit_shares)
+            exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, outcome], layout, known_costs=costs)
+        features = CanonicalFeatures(layout, tuple(known_costs.values()), exit_shares)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
         kernel = GroupedMaternKernel(features.groups, batch_shape, active_dims=tuple(range(len(features.groups))))
@@ -77,18 +75,25 @@ class ArchitectureGP(SingleTaskGP):
                 outputscale_prior=LogNormalPrior(0.0, 1.0),
                 outputscale_constraint=GreaterThan(SMALLEST_OUTPUTSCALE),
             ),
-            outcome_transform=OutcomeScaling(bounds or (None,) * num_outputs, cost_outcomes),
+            outcome_transform=OutcomeScaling(bounds or (None,) * num_outputs, tuple(known_costs)),
             input_transform=features,
         )
         self.layout = layout
         self.has_known_noise = train_Yvar is not None
         self.observations = (train_X, train_Y) if train_Yvar is None else (train_X, train_Y, train_Yvar)
-        self._knowledge = (known_costs, cost_outcomes, bounds)
+        self._known_costs, self._bounds = known_costs, bounds
 
     def leading_rows(self, count: int) -> ArchitectureGP:
         """Return a model of the first observations, its hyper-parameters as constructed."""
         train_X, train_Y, *train_Yvar = (part[:count] for part in self.observations)
-        return ArchitectureGP(train_X, train_Y, self.layout, next(iter(train_Yvar), None), *self._knowledge)
+        return ArchitectureGP(
+            train_X,
+            train_Y,
+            self.layout,
+            train_Yvar=next(iter(train_Yvar), None),
+            known_costs=self._known_costs,
+            bounds=self._bounds,
+        )
 
     @torch.no_grad()
     def predict_median(self, X: Tensor) -> Tensor:
@@ -104,6 +109,7 @@ class ArchitectureGP(SingleTaskGP):
         cls,
         training_data: SupervisedDataset,
         layout: ColumnLayout,
+        *,
         known_costs: Sequence[KnownCosts] = (),
         bounds: Mapping[str, tuple[float, float]] | None = None,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
@@ -113,8 +119,7 @@ class ArchitectureGP(SingleTaskGP):
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
-            "known_costs": known_costs,
-            "cost_outcomes": outcome_positions(known_costs, training_data.outcome_names),
+            "known_costs": by_outcome(known_costs, training_data.outcome_names),
             "bounds": [(bounds or {}).get(name) for name in training_data.outcome_names],
         }
         if training_data.Yvar is not None:
@@ -122,9 +127,9 @@ class ArchitectureGP(SingleTaskGP):
         return inputs
 
 
-def outcome_positions(known_costs: Sequence[KnownCosts], outcomes: Sequence[str]) -> list[int]:
-    """Return the position of each known cost's outcome among outcomes of these names."""
-    return [list(outcomes).index(known.outcome) for known in known_costs]
+def by_outcome(known_costs: Sequence[KnownCosts], outcomes: Sequence[str]) -> dict[int, KnownCosts]:
+    """Return known costs by the position of their outcome among outcomes of these names."""
+    return {list(outcomes).index(known.outcome): known for known in known_costs}
 
 
 def rows_to_fit(num_rows: int) -> int:

@@ -33,6 +33,19 @@ MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uni
 
 
 @dataclass(frozen=True)
+class Criterion:
+    """Criterion by which candidates are ranked.
+
+    Args:
+        acquisition: Maps `n x 1 x d` to `n` values; differentiable in the continuous columns.
+        cost: Breaks ties between rows of equal value: the lowest cost wins; `None` for the first row found.
+    """
+
+    acquisition: AcquisitionFunction
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True)
 class PoolSettings:
     """Limits on the work of one maximisation.
 
@@ -54,25 +67,23 @@ class PoolSettings:
 
 
 def maximize_acquisition(
-    acquisition: AcquisitionFunction,
+    criterion: Criterion,
     layout: ColumnLayout,
+    settings: PoolSettings,
+    *,
     elites: Tensor,
     excluded: Tensor,
     generator: torch.Generator,
-    settings: PoolSettings,
-    *,
-    cost: Cost | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Find the canonical row of largest acquisition value that has not been tried.
 
     Args:
-        acquisition: Maps `n x 1 x d` to `n` values; differentiable in the continuous columns.
+        criterion: Acquisition function and tie-breaking cost.
         layout: The `d` columns.
+        settings: Limits on the work.
         elites: Good rows to start from, `k x d` with `k >= 0`.
         excluded: Rows that must not be proposed again, `n x d`.
         generator: Source of randomness (CPU).
-        settings: Amount of work.
-        cost: What decides among rows whose values are equal: the least cost wins; `None` for the first row found.
 
     Returns:
         The best row, `1 x d`, and its value, `1`.
@@ -81,6 +92,7 @@ def maximize_acquisition(
         NoCandidateError: If no new row exists.
         SurrogateError: If no value is finite.
     """
+    acquisition = criterion.acquisition
     elites, tried = layout.canonical(elites), set(_keys(layout.canonical(excluded)))
     seen = set(tried)
     half = settings.pool_size // 2
@@ -97,10 +109,12 @@ def maximize_acquisition(
         rows, values = _best(torch.cat([rows, fresh]), torch.cat([values, fresh_values]), settings.pool_size)
     if not len(rows):
         raise NoCandidateError("every candidate has been tried already: the space is exhausted or the pool too small")
-    rows, values = _climb(acquisition, layout, rows, values, seen, settings, cost=cost)
+    rows, values = _climb(criterion, layout, settings, rows=rows, values=values, seen=seen)
     refined, refined_values = _follow_gradient(acquisition, layout, rows[: settings.gradient_starts], settings=settings)
     is_new = torch.tensor([key not in tried for key in _keys(refined)], dtype=torch.bool)
-    rows, values = _best(torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1, cost=cost)
+    rows, values = _best(
+        torch.cat([rows, refined[is_new]]), torch.cat([values, refined_values[is_new]]), 1, cost=criterion.cost
+    )
     if not torch.isfinite(values).all():
         raise SurrogateError("the acquisition function is not finite at any candidate")
     return rows, values
@@ -153,23 +167,22 @@ def neighbours(row: Tensor, layout: ColumnLayout) -> Tensor:
 
 
 def _climb(
-    acquisition: AcquisitionFunction,
+    criterion: Criterion,
     layout: ColumnLayout,
+    settings: PoolSettings,
+    *,
     rows: Tensor,
     values: Tensor,
     seen: set[bytes],
-    settings: PoolSettings,
-    *,
-    cost: Cost | None,
 ) -> tuple[Tensor, Tensor]:
     """Search the neighbourhood of the best row, then of a better or cheaper one found there, until there is none."""
-    rows, values = _best(rows, values, settings.pool_size, cost=cost)
+    rows, values = _best(rows, values, settings.pool_size, cost=criterion.cost)
     for _ in range(settings.climbs):
         around = new_rows(neighbours(rows[0], layout), seen)
-        found, found_values = _evaluate(acquisition, around)
+        found, found_values = _evaluate(criterion.acquisition, around)
         best = rows[0]
         rows, values = torch.cat([rows, found]), torch.cat([values, found_values])
-        rows, values = _best(rows, values, settings.pool_size, cost=cost)
+        rows, values = _best(rows, values, settings.pool_size, cost=criterion.cost)
         if torch.equal(rows[0], best):
             break
     return rows, values

@@ -62,7 +62,6 @@ class Quality:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
     """Predict every group of observations from all others.
 

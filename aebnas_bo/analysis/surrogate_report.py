@@ -22,7 +22,7 @@ from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
-from surrogates.models import ArchitectureGP, outcome_positions
+from surrogates.models import ArchitectureGP, by_outcome
 from surrogates.validation import Quality, leave_out, quality
 
 logger = logging.getLogger(__name__)
@@ -152,9 +152,14 @@ def _reports(
     X = torch.tensor(np.stack([space.encode(one.parameters) for one in observed]))
     Y = torch.tensor([[one.metrics[name] for name in names] for one in observed], dtype=torch.float64)
     sems = torch.tensor([[one.sems[name] for name in names] for one in observed], dtype=torch.float64)
-    cost_outcomes = outcome_positions(known_costs, names)
-    bounds = [objective.bounds for objective in objectives]
-    model = ArchitectureGP(X, Y, column_layout(space), sems.square(), known_costs, cost_outcomes, bounds)
+    model = ArchitectureGP(
+        X,
+        Y,
+        column_layout(space),
+        train_Yvar=sems.square(),
+        known_costs=by_outcome(known_costs, names),
+        bounds=[objective.bounds for objective in objectives],
+    )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])
     kernel = model.covar_module.base_kernel

@@ -47,13 +47,18 @@ from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
-from surrogates.acquisition import OutcomeConstraint, noisy_hypervolume_acquisition
+from surrogates.acquisition import (
+    AcquisitionSettings,
+    OptimizationConfig,
+    OutcomeConstraint,
+    noisy_hypervolume_acquisition,
+)
 from surrogates.columns import ColumnLayout
 from surrogates.errors import NoCandidateError
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
-from surrogates.pool_optimizer import PoolSettings, maximize_acquisition
+from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
@@ -117,15 +122,15 @@ class ArchitectureAcquisition(Acquisition):
         )
         settings: SearchConfig = self.options["settings"]
         return noisy_hypervolume_acquisition(
-            settings.acquisition,
-            model=model,
-            X_observed=self.X_observed,
-            ref_point=self._objective_thresholds,
-            objective=objective,
+            model,
+            self.X_observed,
+            OptimizationConfig(
+                objective,
+                self._objective_thresholds,
+                constraints=[self._constraint(objective) for objective in self.options["limited"]],
+            ),
+            settings=AcquisitionSettings(settings.acquisition, settings.mc_samples, seed=self.options["seed"]),
             X_pending=self.X_pending,
-            constraints=[self._constraint(objective) for objective in self.options["limited"]],
-            mc_samples=settings.mc_samples,
-            seed=self.options["seed"],
         )
 
     def _constraint(self, objective: Objective) -> OutcomeConstraint:
@@ -162,13 +167,12 @@ class ArchitectureAcquisition(Acquisition):
         for _ in range(n):
             try:
                 row, value = maximize_acquisition(
-                    self.acqf,
+                    Criterion(self.acqf, partial(last_cost, known_costs[0]) if known_costs else None),
                     layout,
-                    elites,
-                    excluded,
-                    generator,
                     PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
-                    cost=partial(last_cost, known_costs[0]) if known_costs else None,
+                    elites=elites,
+                    excluded=excluded,
+                    generator=generator,
                 )
             except NoCandidateError as error:
                 raise SpaceExhaustedError(f"no new point is left in the space: {SPENT}") from error

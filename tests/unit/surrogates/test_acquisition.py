@@ -5,7 +5,14 @@ from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputO
 from botorch.sampling import SobolQMCNormalSampler
 from scipy.stats import spearmanr
 
-from surrogates.acquisition import OutcomeConstraint, _first_layers, noisy_hypervolume_acquisition
+from surrogates.acquisition import (
+    AcquisitionSettings,
+    OptimizationConfig,
+    OutcomeConstraint,
+    _first_layers,
+    _spread,
+    noisy_hypervolume_acquisition,
+)
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
 from surrogates.models import ArchitectureGP
@@ -26,15 +33,14 @@ def problem() -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
     X, candidates = LAYOUT.sample(20, generator), LAYOUT.sample(60, generator)
     Y = torch.stack([X.sum(dim=-1) + X[:, 2], -(X[:, 0] ** 2) - X[:, 1]], dim=-1)
     Y = (Y - Y.mean(dim=0)) / Y.std(dim=0)
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.05)), X, candidates
+    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 0.05)), X, candidates
 
 
 def make(problem, name="qlognehvi", mc_samples=512, X_pending=None, constraints=()):
     model, X, _ = problem
-    objective = IdentityMCMultiOutputObjective()
-    return noisy_hypervolume_acquisition(
-        name, model, X, REFERENCE, objective, X_pending, constraints, mc_samples=mc_samples
-    )
+    config = OptimizationConfig(IdentityMCMultiOutputObjective(), REFERENCE, constraints)
+    settings = AcquisitionSettings(name, mc_samples)
+    return noisy_hypervolume_acquisition(model, X, config, settings=settings, X_pending=X_pending)
 
 
 @pytest.mark.slow
@@ -172,6 +178,11 @@ def test_a_limit_far_out_of_reach_leaves_values_finite(problem) -> None:
         values = limited(problem[2].unsqueeze(1))
     assert torch.isfinite(values).all()
     assert values.std() > 0.1  # the hypervolume still tells candidates apart
+
+
+def test_rounding_is_no_spread() -> None:
+    values = torch.tensor([[99.95, 1.0, 0.0, -2e-9], [99.95 + 8e-11, 3.0, 0.0, -1e-9]], dtype=torch.float64)
+    assert _spread(values).tolist() == pytest.approx([99.95, 1.0, 1.0, 5e-10])
 
 
 def test_constraints_have_the_sign_of_their_violation() -> None:

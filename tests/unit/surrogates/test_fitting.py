@@ -24,7 +24,7 @@ def data(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 def make(n: int, has_noise: bool = True) -> ArchitectureGP:
     X, Y = data(n)
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4) if has_noise else None)
+    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4) if has_noise else None)
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_other_rows_are_not_taken_for_remembered_ones() -> None:
     memory = FitMemory()
     fit_surrogate(make(40), memory)
     X, Y = data(40, seed=1)
-    other, alone = (ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4)) for _ in range(2))
+    other, alone = (ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4)) for _ in range(2))
     fit_surrogate(other, memory)
     fit_surrogate(alone)
     assert torch.equal(other.covar_module.base_kernel.lengthscale, alone.covar_module.base_kernel.lengthscale)

@@ -26,7 +26,7 @@ def make_data(n: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.slow
 def test_posterior_has_one_value_per_outcome_and_interpolates() -> None:
     X, Y = make_data()
-    model = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4))
+    model = ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4))
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
     posterior = model.posterior(X)
     assert posterior.mean.shape == Y.shape
@@ -35,7 +35,7 @@ def test_posterior_has_one_value_per_outcome_and_interpolates() -> None:
 
 def test_switched_off_columns_do_not_change_predictions() -> None:
     X, Y = make_data()
-    model = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.01))
+    model = ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 0.01))
     rows = torch.tensor([[0.0, 1.0, 0.2], [0.0, 1.0, 0.9]], dtype=torch.float64)
     one, other = model.posterior(rows).mean
     assert torch.allclose(one, other, atol=1e-10)
@@ -43,7 +43,7 @@ def test_switched_off_columns_do_not_change_predictions() -> None:
 
 def test_exact_observations_stay_invertible() -> None:
     X, Y = make_data()
-    model = ArchitectureGP(X, Y, LAYOUT, torch.zeros_like(Y))
+    model = ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.zeros_like(Y))
     assert torch.isfinite(model.posterior(X).variance).all()
 
 
@@ -68,7 +68,7 @@ def test_rows_of_the_wrong_width_are_refused() -> None:
 
 def test_medians_alone_are_those_of_the_posterior() -> None:
     X, Y = make_data()
-    model = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.01))
+    model = ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 0.01))
     rows = LAYOUT.sample(12, torch.Generator().manual_seed(4))
     assert torch.allclose(model.predict_median(rows), model.posterior(rows).mean)
     assert (model.posterior(rows).variance > 0.0).all()  # what was spared is not remembered

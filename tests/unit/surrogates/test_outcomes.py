@@ -39,7 +39,7 @@ def data(n: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
 
 def model(n: int = 40) -> ArchitectureGP:
     X, Y = data(n)
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), [Costs()], [1])
+    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-6), known_costs={1: Costs()})
 
 
 def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
@@ -86,7 +86,7 @@ def test_costs_that_are_certain_everywhere_leave_a_model_that_predicts() -> None
 
     X, Y = data()
     Y[:, 1] = 2.0 + X[:, 1]
-    one = ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-6), [WithoutExits()], [1])
+    one = ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-6), known_costs={1: WithoutExits()})
     posterior = one.posterior(X[:5])
     assert torch.allclose(posterior.mean[:, 1], Y[:5, 1])
     assert (posterior.variance[:, 1] == 0.0).all()
@@ -98,8 +98,8 @@ def test_known_costs_reach_beyond_what_was_seen() -> None:
     X, Y = data(60)
     seen = X[:, 1] < 3.0  # no network of the largest width
     errors = []
-    for options in ({}, {"known_costs": [Costs()], "cost_outcomes": [1]}):
-        gp = ArchitectureGP(X[seen], Y[seen], LAYOUT, torch.full_like(Y[seen], 1e-6), **options)
+    for options in ({}, {"known_costs": {1: Costs()}}):
+        gp = ArchitectureGP(X[seen], Y[seen], LAYOUT, train_Yvar=torch.full_like(Y[seen], 1e-6), **options)
         fit_gpytorch_mll(ExactMarginalLogLikelihood(gp.likelihood, gp))
         errors.append((gp.posterior(X[~seen]).mean[:, 1] - Y[~seen, 1]).square().mean())
     assert errors[1] < 0.25 * errors[0]
@@ -120,9 +120,11 @@ def test_several_known_costs_keep_to_their_own_ranges() -> None:
     Y = torch.cat([Y, (least + (greatest - least) * X[:, 2].square())[:, None]], dim=-1)
     seen = X[:, 1] < 3.0
     noise = torch.full_like(Y[seen], 1e-6)
-    both = ArchitectureGP(X[seen], Y[seen], LAYOUT, noise, [Costs(), Milliseconds()], [1, 2])
-    swapped = ArchitectureGP(X[seen], Y[seen][:, [0, 2, 1]], LAYOUT, noise, [Costs(), Milliseconds()], [2, 1])
-    alone = ArchitectureGP(X[seen], Y[seen, :2], LAYOUT, noise[:, :2], [Costs()], [1])
+    both = ArchitectureGP(X[seen], Y[seen], LAYOUT, train_Yvar=noise, known_costs={1: Costs(), 2: Milliseconds()})
+    swapped = ArchitectureGP(
+        X[seen], Y[seen][:, [0, 2, 1]], LAYOUT, train_Yvar=noise, known_costs={2: Costs(), 1: Milliseconds()}
+    )
+    alone = ArchitectureGP(X[seen], Y[seen, :2], LAYOUT, train_Yvar=noise[:, :2], known_costs={1: Costs()})
     predicted = both.predict_median(X)
     assert (predicted[:, 2] >= least - 1e-9).all()
     assert (predicted[:, 2] <= greatest + 1e-9).all()
@@ -148,7 +150,7 @@ def bounded(n: int = 40) -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
     X = LAYOUT.sample(n, torch.Generator().manual_seed(0))
     accuracy = 100.0 * torch.sigmoid(1.0 + X[:, 1] + 2.0 * X[:, 2])
     Y = torch.stack([accuracy, X[:, 1]], dim=-1)
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 1e-4), bounds=[(0.0, 100.0), None]), X, Y
+    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4), bounds=[(0.0, 100.0), None]), X, Y
 
 
 def test_bounded_outcomes_are_logits_with_noise_by_the_delta_method() -> None:

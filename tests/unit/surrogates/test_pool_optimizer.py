@@ -5,6 +5,7 @@ from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
 from surrogates.pool_optimizer import (
     NEIGHBOUR_STEPS,
+    Criterion,
     PoolSettings,
     crossover,
     maximize_acquisition,
@@ -33,39 +34,40 @@ def acquisition(X: torch.Tensor) -> torch.Tensor:
     return X[:, :9].sum(-1) - 4 * (X[:, 9] - 1).abs() - 30 * (X[:, 10] - 0.37) ** 2
 
 
+def maximize(function, settings, *, layout=LAYOUT, elites=NOTHING, excluded=NOTHING, cost=None, seed=0):
+    return maximize_acquisition(
+        Criterion(function, cost),
+        layout,
+        settings,
+        elites=elites[:, : len(layout)],
+        excluded=excluded[:, : len(layout)],
+        generator=generator(seed),
+    )
+
+
 def test_finds_the_best_genes_and_threshold() -> None:
-    best, value = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=12))
+    best, value = maximize(acquisition, PoolSettings(rounds=12))
     assert best[0, :10].tolist() == [2.0] * 9 + [1.0]
     assert best[0, 10].item() == pytest.approx(0.37, abs=0.06)
     assert value.shape == (1,)
 
 
 def test_gradient_steps_improve_thresholds() -> None:
-    values = [
-        maximize_acquisition(
-            acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=3, gradient_steps=steps)
-        )[1].item()
-        for steps in (0, 12)
-    ]
+    values = [maximize(acquisition, PoolSettings(rounds=3, gradient_steps=steps))[1].item() for steps in (0, 12)]
     assert values[1] > values[0]
 
 
 def test_excluded_rows_are_never_proposed() -> None:
     small = ColumnLayout((Column("a", "a", 0, 2, True), Column("b", "b", 0, 1, True)))
     everything = torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)).double()
-    best, _ = maximize_acquisition(
-        lambda X: X.sum((-1, -2)), small, everything[:0], everything[1:], generator(), PoolSettings()
-    )
+    best, _ = maximize(lambda X: X.sum((-1, -2)), PoolSettings(), layout=small, excluded=everything[1:])
     assert best.tolist() == [[0.0, 0.0]]
     with pytest.raises(SurrogateError, match="tried already"):
-        maximize_acquisition(lambda X: X.sum((-1, -2)), small, everything, everything, generator(), PoolSettings())
+        maximize(lambda X: X.sum((-1, -2)), PoolSettings(), layout=small, elites=everything, excluded=everything)
 
 
 def test_proposals_are_canonical_and_seeded() -> None:
-    rows = [
-        maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(3), PoolSettings(rounds=2))[0]
-        for _ in range(2)
-    ]
+    rows = [maximize(acquisition, PoolSettings(rounds=2), seed=3)[0] for _ in range(2)]
     assert torch.equal(*rows)
     assert torch.equal(LAYOUT.canonical(rows[0]), rows[0])
 
@@ -95,14 +97,7 @@ def test_new_rows_are_neither_seen_nor_repeated() -> None:
 
 def test_non_finite_acquisition_is_an_error() -> None:
     with pytest.raises(SurrogateError, match="not finite"):
-        maximize_acquisition(
-            lambda X: X.sum((-1, -2)) * float("nan"),
-            LAYOUT,
-            NOTHING,
-            NOTHING,
-            generator(),
-            PoolSettings(rounds=0),
-        )
+        maximize(lambda X: X.sum((-1, -2)) * float("nan"), PoolSettings(rounds=0))
 
 
 def flat_in_some_genes(X: torch.Tensor) -> torch.Tensor:
@@ -117,34 +112,33 @@ def dear(rows: torch.Tensor) -> torch.Tensor:
 
 def test_of_equal_values_the_cheapest_row_wins() -> None:
     settings = PoolSettings(16, 1, climbs=30)
-    best, value = maximize_acquisition(flat_in_some_genes, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    best, value = maximize(flat_in_some_genes, settings, cost=dear)
     assert value.item() == 6.0
     assert best[0, :10].tolist() == [2.0, 2.0, 2.0] + [0.0] * 7
-    again, _ = maximize_acquisition(flat_in_some_genes, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    again, _ = maximize(flat_in_some_genes, settings, cost=dear)
     assert torch.equal(best, again)
 
 
 def test_cost_decides_between_equal_values_only() -> None:
     settings = PoolSettings(rounds=12)
-    plain = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), settings)
-    with_cost = maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), settings, cost=dear)
+    plain = maximize(acquisition, settings)
+    with_cost = maximize(acquisition, settings, cost=dear)
     assert torch.equal(plain[0], with_cost[0])
     # a value that is larger by a millionth is larger, whatever it costs; by rounding errors it is not
     for difference, expected in ((1e-6, 1.0), (1e-13, 0.0)):
         small = ColumnLayout((Column("a", "a", 0, 1, True),))
-        best, _ = maximize_acquisition(
+        best, _ = maximize(
             lambda X, d=difference: -1.0 + d * X.sum((-1, -2)),
-            small, NOTHING[:, :1], NOTHING[:, :1], generator(), PoolSettings(), cost=lambda rows: rows[:, 0],
-        )  # fmt: skip
+            PoolSettings(),
+            layout=small,
+            cost=lambda rows: rows[:, 0],
+        )
         assert best.item() == expected
 
 
 def test_values_that_are_not_finite_are_not_equal_to_each_other_by_cost() -> None:
     with pytest.raises(SurrogateError, match="not finite"):
-        maximize_acquisition(
-            lambda X: X.sum((-1, -2)) * float("nan"),
-            LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(rounds=0), cost=dear,
-        )  # fmt: skip
+        maximize(lambda X: X.sum((-1, -2)) * float("nan"), PoolSettings(rounds=0), cost=dear)
 
 
 def test_neighbours_differ_in_one_active_entry() -> None:
@@ -161,8 +155,5 @@ def test_neighbours_differ_in_one_active_entry() -> None:
 
 
 def test_climbing_finds_what_evolution_alone_misses() -> None:
-    values = [
-        maximize_acquisition(acquisition, LAYOUT, NOTHING, NOTHING, generator(), PoolSettings(16, 1, climbs=climbs))[1]
-        for climbs in (0, 12)
-    ]
+    values = [maximize(acquisition, PoolSettings(16, 1, climbs=climbs))[1] for climbs in (0, 12)]
     assert values[1] > values[0] + 1.0

@@ -28,7 +28,7 @@ def data(n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def make(X: torch.Tensor, Y: torch.Tensor) -> ArchitectureGP:
-    return ArchitectureGP(X, Y, LAYOUT, torch.full_like(Y, 0.0025), [Costs()], [1])
+    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 0.0025), known_costs={1: Costs()})
 
 
 @pytest.mark.slow

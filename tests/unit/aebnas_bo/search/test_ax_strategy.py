@@ -6,6 +6,7 @@ from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, one_thread
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
+from surrogates.pool_optimizer import Criterion
 
 
 class GeneCosts:
@@ -34,9 +35,9 @@ def test_points_of_a_batch_are_pending_while_the_next_ones_are_chosen(
     known, chosen = [], []
     maximize = ax_strategy.maximize_acquisition
 
-    def spy(acquisition, *rest, cost):
-        known.append({tuple(row) for row in acquisition.X_baseline.tolist()})  # pending points among them
-        row, value = maximize(acquisition, *rest, cost=cost)
+    def spy(criterion, *rest, **rows):
+        known.append({tuple(row) for row in criterion.acquisition.X_baseline.tolist()})  # pending points among them
+        row, value = maximize(criterion, *rest, **rows)
         chosen.append(tuple(row[0].tolist()))
         return row, value
 
@@ -56,8 +57,8 @@ def test_points_of_a_batch_are_pending_while_the_next_ones_are_chosen(
 def test_of_candidates_with_equal_acquisition_values_the_cheapest_is_proposed(
     known_costs, estimator, objectives, settings, monkeypatch
 ) -> None:
-    def flat(acquisition, *rest, cost):
-        return maximize(lambda X: 0.0 * X.sum((-1, -2)) - 1.0, *rest, cost=cost)
+    def flat(criterion, *rest, **rows):
+        return maximize(Criterion(lambda X: 0.0 * X.sum((-1, -2)) - 1.0, criterion.cost), *rest, **rows)
 
     maximize = ax_strategy.maximize_acquisition
     monkeypatch.setattr(ax_strategy, "maximize_acquisition", flat)
