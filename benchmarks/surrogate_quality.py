@@ -25,6 +25,7 @@ from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP, by_outcome
+from surrogates.outcomes import Outcome
 from surrogates.validation import Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
@@ -84,7 +85,7 @@ def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) ->
         column_layout(problem.space),
         train_Yvar=sems.square(),
         known_costs=by_outcome(known_costs, names),
-        bounds=[objective.bounds for objective in problem.objectives] if has_knowledge else None,
+        outcomes=[Outcome(one.bounds, one.sign) for one in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])

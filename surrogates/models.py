@@ -18,7 +18,7 @@ from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 from surrogates.known_costs import KnownCosts, fit_exit_shares
-from surrogates.outcomes import Bounds, OutcomeScaling
+from surrogates.outcomes import Outcome, OutcomeScaling
 
 ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
 GROWTH = 1.05  # by which the rows must grow beyond that
@@ -38,7 +38,7 @@ class ArchitectureGP(SingleTaskGP):
         train_Yvar: Variances of the observations, `n x m`, or `None`.
         known_costs: Cost of leaving at each exit, by the position of the outcome that is its average. The share of
             inputs that go on at an exit is fitted to the first of them.
-        bounds: Lower and upper bound of each outcome, `None` for one without; none have any by default.
+        outcomes: Bounds and direction of each outcome; by default none are known.
 
     Raises:
         LayoutError: If `train_X` does not have the layout's columns.
@@ -52,7 +52,7 @@ class ArchitectureGP(SingleTaskGP):
         *,
         train_Yvar: Tensor | None = None,
         known_costs: Mapping[int, KnownCosts] | None = None,
-        bounds: Sequence[Bounds] | None = None,
+        outcomes: Sequence[Outcome] | None = None,
     ) -> None:
         if train_X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, train_X {train_X.shape[-1]}")
@@ -75,13 +75,13 @@ class ArchitectureGP(SingleTaskGP):
                 outputscale_prior=LogNormalPrior(0.0, 1.0),
                 outputscale_constraint=GreaterThan(SMALLEST_OUTPUTSCALE),
             ),
-            outcome_transform=OutcomeScaling(bounds or (None,) * num_outputs, tuple(known_costs)),
+            outcome_transform=OutcomeScaling(outcomes or (Outcome(),) * num_outputs, tuple(known_costs)),
             input_transform=features,
         )
         self.layout = layout
         self.has_known_noise = train_Yvar is not None
         self.observations = (train_X, train_Y) if train_Yvar is None else (train_X, train_Y, train_Yvar)
-        self._known_costs, self._bounds = known_costs, bounds
+        self._known_costs, self._outcomes = known_costs, outcomes
 
     def leading_rows(self, count: int) -> ArchitectureGP:
         """Return a model of the first observations, its hyper-parameters as constructed."""
@@ -92,7 +92,7 @@ class ArchitectureGP(SingleTaskGP):
             self.layout,
             train_Yvar=next(iter(train_Yvar), None),
             known_costs=self._known_costs,
-            bounds=self._bounds,
+            outcomes=self._outcomes,
         )
 
     @torch.no_grad()
@@ -111,16 +111,16 @@ class ArchitectureGP(SingleTaskGP):
         layout: ColumnLayout,
         *,
         known_costs: Sequence[KnownCosts] = (),
-        bounds: Mapping[str, tuple[float, float]] | None = None,
+        outcomes: Mapping[str, Outcome] | None = None,
         categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
     ) -> dict[str, object]:
-        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them; bounds by outcome name."""
+        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them; `outcomes` by name."""
         inputs: dict[str, object] = {
             "train_X": training_data.X,
             "train_Y": training_data.Y,
             "layout": layout,
             "known_costs": by_outcome(known_costs, training_data.outcome_names),
-            "bounds": [(bounds or {}).get(name) for name in training_data.outcome_names],
+            "outcomes": [(outcomes or {}).get(name, Outcome()) for name in training_data.outcome_names],
         }
         if training_data.Yvar is not None:
             inputs["train_Yvar"] = training_data.Yvar

@@ -5,6 +5,8 @@ r"""Transform between outcomes in natural units and standardised values.
 * A **cost of known range** (see `known_costs`) is modelled likewise, with bounds of its own at every input and relative
   to the logit that is expected there. Where the range is a point the observation says nothing and the prediction is
   that point.
+* Of an outcome with a known **direction** the worse tail is compressed (see `yeo_johnson`), so that a few failures do
+  not take resolution from the values that compete. A cost of known range keeps its scale.
 * All values are standardised then.
 
 Legend: `n` observations, `f` features, `m` outcomes, `S` draws.
@@ -12,9 +14,10 @@ Legend: `n` observations, `f` features, `m` outcomes, `S` draws.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from botorch.posteriors import Posterior, TransformedPosterior
@@ -22,6 +25,7 @@ from torch import Tensor
 
 from surrogates.errors import SurrogateError
 from surrogates.known_costs import MARGIN, share_of_logit, squeezed_logit
+from surrogates.yeo_johnson import YeoJohnson
 
 Bounds = tuple[float, float] | None
 
@@ -31,6 +35,20 @@ SHARE_NOISE = 0.005  # the same of its share: near the range's ends a few inputs
 SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
 NUM_RANGE_COLUMNS = 3  # of each known cost: lower end, width, expected logit
 NO_INFORMATION = 1e4  # variance of a standardised observation that says nothing
+NUM_NODES = 16  # of the Gauss-Hermite rule for moments in natural units
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of an outcome.
+
+    Args:
+        bounds: Lower and upper bound, or `None`.
+        sign: 1.0 if larger values are better, -1.0 if smaller ones are; 0.0 leaves both tails as they are.
+    """
+
+    bounds: Bounds = None
+    sign: float = 0.0
 
 
 class OutcomeScaling(Standardize):
@@ -40,13 +58,16 @@ class OutcomeScaling(Standardize):
     the expected logit, as `CanonicalFeatures` writes them.
 
     Args:
-        bounds: Lower and upper bound of each of the `m` outcomes, or `None` for an unbounded one.
+        outcomes: What is known of each of the `m` outcomes.
         cost_outcomes: Positions of the outcomes whose range is known at every input, in the order of those columns.
     """
 
-    def __init__(self, bounds: Sequence[Bounds], cost_outcomes: Sequence[int] = ()) -> None:
-        super().__init__(m=len(bounds))
+    def __init__(self, outcomes: Sequence[Outcome], cost_outcomes: Sequence[int] = ()) -> None:
+        super().__init__(m=len(outcomes))
+        bounds = [outcome.bounds for outcome in outcomes]
         self._cost_outcomes = tuple(cost_outcomes)
+        self._signs = [0.0 if k in self._cost_outcomes else outcome.sign for k, outcome in enumerate(outcomes)]
+        self._warps: list[YeoJohnson | None] = [None] * len(outcomes)
         is_cost = torch.tensor([position in self._cost_outcomes for position in range(len(bounds))])
         is_bounded = is_cost | torch.tensor([bound is not None for bound in bounds])
         lower_and_width = [(0.0, 1.0) if bound is None else (bound[0], bound[1] - bound[0]) for bound in bounds]
@@ -55,7 +76,7 @@ class OutcomeScaling(Standardize):
         self.register_buffer("_fixed_range", torch.tensor(lower_and_width, dtype=torch.float64))  # m x 2
 
     def forward(self, Y: Tensor, Yvar: Tensor | None = None, X: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Turn observations, `n x m`, and their variances into standardised ones; fits the standardisation."""
+        """Turn observations, `n x m`, and their variances into standardised ones; fits warp and standardisation."""
         lower, width, expected, is_certain = self._ranges(X, Y)
         share = (Y - lower) / width
         if Yvar is not None:
@@ -63,12 +84,15 @@ class OutcomeScaling(Standardize):
         margin = torch.zeros_like(Y) if Yvar is None else (0.5 * Yvar.sqrt()).clamp_max(0.5)
         inside = torch.minimum(torch.maximum(share, margin), 1.0 - margin)
         latent = torch.where(self._is_bounded, squeezed_logit(inside), share) - expected
+        if self.training:
+            self._warps = [YeoJohnson.fit(latent[:, k], sign) if sign else None for k, sign in enumerate(self._signs)]
+        steepness, latent = self._slopes(latent), self._warped(latent)
         # Standardisation ignores exactly known values, unless all values are known exactly.
         values = torch.where(is_certain & ~is_certain.all(dim=-2, keepdim=True), torch.nan, latent)
         if Yvar is not None:
             slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the way back
             unexplained = COST_NOISE**2 + (SHARE_NOISE / slope).square()
-            Yvar = OWN_NOISE * Yvar / slope.square() + torch.where(self._is_cost, unexplained, 0.0)
+            Yvar = OWN_NOISE * Yvar * (steepness / slope).square() + torch.where(self._is_cost, unexplained, 0.0)
         standardized, variances = super().forward(values, Yvar)
         if variances is not None:
             variances = torch.where(is_certain, NO_INFORMATION, variances.clamp_min(SMALLEST_VARIANCE))
@@ -77,7 +101,7 @@ class OutcomeScaling(Standardize):
     def to_natural(self, values: Tensor, X: Tensor | None) -> Tensor:
         """Return outcomes, `... x n x m`, for standardised values at features `n x f`."""
         lower, width, expected, is_certain = self._ranges(X, values)
-        latent = expected + self.means + self.stdvs * values
+        latent = expected + self._unwarped(self.means + self.stdvs * values)
         share = torch.where(self._is_bounded, share_of_logit(latent), latent)
         return lower + torch.where(is_certain, 0.0, width) * share
 
@@ -86,42 +110,50 @@ class OutcomeScaling(Standardize):
         lower, width, expected, is_certain = self._ranges(X, outcomes)
         share = (outcomes - lower) / width
         latent = torch.where(self._is_bounded, squeezed_logit(share), share) - expected
-        return torch.where(is_certain, 0.0, (latent - self.means) / self.stdvs), is_certain
+        return torch.where(is_certain, 0.0, (self._warped(latent) - self.means) / self.stdvs), is_certain
+
+    def _warped(self, latent: Tensor) -> Tensor:
+        columns = zip(self._warps, latent.unbind(dim=-1), strict=True)
+        return torch.stack([warp(column) if warp else column for warp, column in columns], dim=-1)
+
+    def _unwarped(self, warped: Tensor) -> Tensor:
+        columns = zip(self._warps, warped.unbind(dim=-1), strict=True)
+        return torch.stack([warp.inverse(column) if warp else column for warp, column in columns], dim=-1)
+
+    def _slopes(self, latent: Tensor) -> Tensor:
+        columns = zip(self._warps, latent.unbind(dim=-1), strict=True)
+        return torch.stack([warp.slope(c) if warp else torch.ones_like(c) for warp, c in columns], dim=-1)
 
     def untransform(
         self, Y: Tensor, Yvar: Tensor | None = None, X: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return outcomes for standardised values at features `X`, with first-order variances."""
-        return self.to_natural(Y, X), None if Yvar is None else self._variance(Y, Yvar, X)
+        """Return outcomes for standardised values at features `X`, and variances of normal values about them."""
+        return self.to_natural(Y, X), None if Yvar is None else self._moments(Y, Yvar, X)[1]
 
     def untransform_posterior(self, posterior: Posterior, X: Tensor | None = None) -> TransformedPosterior:
-        """Return the posterior of the outcomes at features `X`; of a bounded one mean and variance are approximate."""
+        """Return the posterior of the outcomes at features `X`; mean and variance by Gauss-Hermite quadrature."""
         if X is not None and X.ndim > posterior.mean.ndim:  # BoTorch repeats the inputs for each outcome
             X = X.select(-3, 0)
         return TransformedPosterior(
             posterior,
             sample_transform=lambda draws: self.to_natural(draws, X),
-            mean_transform=lambda mean, variance: self._mean(mean, variance, X),
-            variance_transform=lambda mean, variance: self._variance(mean, variance, X),
+            mean_transform=lambda mean, variance: self._moments(mean, variance, X)[0],
+            variance_transform=lambda mean, variance: self._moments(mean, variance, X)[1],
         )
 
     def subset_output(self, idcs: list[int]) -> OutcomeTransform:
         """Refuse: the outcomes of one model stay together."""
         raise NotImplementedError("outcomes with known costs or bounds cannot be taken apart")
 
-    def _mean(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> Tensor:
-        """Return the expected outcomes: MacKay's approximation for the sigmoid of a Gaussian, exact otherwise."""
-        _, _, expected, _ = self._ranges(X, mean)
-        shrink = (1.0 + math.pi / 8.0 * self.stdvs.square() * variance).sqrt()
-        shrunk = (expected + self.means + self.stdvs * mean) / shrink
-        adjusted = torch.where(self._is_bounded, (shrunk - expected - self.means) / self.stdvs, mean)
-        return self.to_natural(adjusted, X)
-
-    def _variance(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> Tensor:
-        _, width, expected, is_certain = self._ranges(X, mean)
-        share = torch.sigmoid(expected + self.means + self.stdvs * mean)
-        slope = torch.where(self._is_bounded, share * (1.0 - share), 1.0) * torch.where(is_certain, 0.0, width)
-        return (slope * self.stdvs).square() * variance
+    def _moments(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of outcomes whose standardised values are normal, both `... x n x m`."""
+        nodes, weights = (torch.from_numpy(part).to(mean) for part in np.polynomial.hermite_e.hermegauss(NUM_NODES))
+        shape = (NUM_NODES, *[1] * mean.ndim)
+        median = self.to_natural(mean, X)
+        deviations = self.to_natural(mean + variance.sqrt() * nodes.reshape(shape), X) - median
+        weights = (weights / weights.sum()).reshape(shape)
+        shift = (weights * deviations).sum(dim=0)
+        return median + shift, (weights * (deviations - shift).square()).sum(dim=0)
 
     def _ranges(self, X: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return lower end and width of each outcome's range, the expected logit, and where the range is a point.

@@ -23,6 +23,7 @@ from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP, by_outcome
+from surrogates.outcomes import Outcome
 from surrogates.validation import Quality, leave_out, quality
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def _reports(
         column_layout(space),
         train_Yvar=sems.square(),
         known_costs=by_outcome(known_costs, names),
-        bounds=[objective.bounds for objective in objectives],
+        outcomes=[Outcome(one.bounds, one.sign) for one in objectives],
     )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])

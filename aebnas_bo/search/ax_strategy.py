@@ -61,6 +61,7 @@ from surrogates.errors import NoCandidateError
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
+from surrogates.outcomes import Outcome
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
@@ -280,7 +281,7 @@ def generation_strategy(
         objectives: Objectives whose limits and bounds the surrogates use.
         has_fit: Whether to fit the surrogates; otherwise their hyper-parameters keep their prior values.
     """
-    layout = column_layout(space)
+    settings, layout = settings.for_space(space), column_layout(space)
     spec = GeneratorSpec(
         generator_enum=Generators.BOTORCH_MODULAR,
         generator_kwargs={
@@ -291,7 +292,7 @@ def generation_strategy(
                         model_options={
                             "layout": layout,
                             "known_costs": known_costs,
-                            "bounds": {o.name: o.bounds for o in objectives if o.bounds is not None},
+                            "outcomes": {o.name: Outcome(o.bounds, o.sign) for o in objectives},
                         },
                         mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,

@@ -6,11 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms", "given"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain", "given"]
 
+FEWEST_DESIGN_TRIALS = 8  # of a small space
+DESIGN_TRIALS_PER_PARAMETER = 2
 FURTHER_OBJECTIVES = ((), ("latency_ms",), ("given",), ("latency_ms", "given"))
 
 
@@ -41,7 +44,8 @@ class SearchConfig(Section):
             `batch_size: 8`). `plain` does not search: `aebnas-bo compare` uses it to train plain networks as a
             baseline.
         budget: Number of evaluated trials, including the initial design.
-        design_trials: Number of trials in the space-filling initial design.
+        design_trials: Number of trials in the space-filling initial design. A small space that is searched from Python
+            takes two per parameter, but at least 8, unless this is set.
         plain_first: Whether the initial design begins with plain networks of the space, for at most three quarters of
             its trials, if the stages of the space can have depthwise separable blocks.
         batch_size: Trials proposed together after the initial design.
@@ -93,3 +97,14 @@ class SearchConfig(Section):
     def has_latency(self) -> bool:
         """Whether latency is an objective."""
         return "latency_ms" in self.objectives
+
+    def for_space(self, space: SearchSpace) -> SearchConfig:
+        """Return settings whose initial design is no larger than a space needs, unless its size was given.
+
+        Args:
+            space: The space to search.
+        """
+        if "design_trials" in self.model_fields_set:
+            return self
+        enough = max(FEWEST_DESIGN_TRIALS, DESIGN_TRIALS_PER_PARAMETER * len(space.parameters))
+        return self.model_copy(update={"design_trials": min(self.design_trials, enough)})

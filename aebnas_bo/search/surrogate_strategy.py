@@ -40,7 +40,8 @@ class SurrogateStrategy:
         seed: int,
         known_costs: Sequence[KnownCosts] = (),
     ) -> None:
-        self._space, self._objectives, self._settings, self._seed = space, tuple(objectives), settings, seed
+        self._space, self._objectives, self._seed = space, tuple(objectives), seed
+        self._settings = settings.for_space(space)
         self._known_costs = known_costs
         self._client: ReplayedClient | None = None
 

@@ -310,11 +310,13 @@ def _search(
     make: MakeStrategy | None,
 ) -> list[Trial]:
     config, objectives = study.problem.config, store.study.objectives
+    # Set explicitly, so that the design has the size that tables and figures assume.
+    settings = config.search.model_copy(update={"design_trials": config.search.design_trials})
     if make is not None:
         strategy = make(study.space.search_space, objectives)
     else:
         strategy = make_strategy(
-            study.space.search_space, objectives, config.search, seed=config.seed, known_costs=study.known_costs
+            study.space.search_space, objectives, settings, seed=config.seed, known_costs=study.known_costs
         )
     if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space

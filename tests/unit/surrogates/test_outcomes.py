@@ -9,7 +9,7 @@ from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
 from surrogates.known_costs import MARGIN
 from surrogates.models import ArchitectureGP
-from surrogates.outcomes import COST_NOISE, NO_INFORMATION, OWN_NOISE, SHARE_NOISE, OutcomeScaling
+from surrogates.outcomes import COST_NOISE, NO_INFORMATION, OWN_NOISE, SHARE_NOISE, Outcome, OutcomeScaling
 
 LAYOUT = ColumnLayout(
     (
@@ -46,7 +46,7 @@ def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
     # The last three features: lower end, width, expected logit.
     features = torch.tensor([[0.0, 1.0, 2.0, 0.5], [0.0, 1.0, 4.0, 0.5], [0.0, 3.0, 0.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[10.0, 2.0], [20.0, 4.0], [30.0, 3.0]], dtype=torch.float64)  # shares 0.5, 0.75, none
-    transform = OutcomeScaling((None, None), cost_outcomes=[1])
+    transform = OutcomeScaling([Outcome()] * 2, cost_outcomes=[1])
     values, variances = transform(Y, torch.full_like(Y, 0.04), features)
     assert torch.allclose(values[:, 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))
     assert torch.allclose(values[:, 1], torch.tensor([-(0.5**0.5), 0.5**0.5, 0.0], dtype=torch.float64))
@@ -62,7 +62,7 @@ def test_outcomes_are_standardised_by_hand_computed_logits() -> None:
 def test_the_ends_of_a_range_are_within_reach() -> None:
     features = torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64)
     Y = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.float64)
-    transform = OutcomeScaling((None,), cost_outcomes=[0])
+    transform = OutcomeScaling([Outcome()], cost_outcomes=[0])
     values, _ = transform(Y, torch.zeros_like(Y), features)
     assert values.isfinite().all()
     assert transform.untransform(values, None, features)[0].flatten().tolist() == pytest.approx([1.0, 3.0, 2.0])
@@ -150,13 +150,17 @@ def bounded(n: int = 40) -> tuple[ArchitectureGP, torch.Tensor, torch.Tensor]:
     X = LAYOUT.sample(n, torch.Generator().manual_seed(0))
     accuracy = 100.0 * torch.sigmoid(1.0 + X[:, 1] + 2.0 * X[:, 2])
     Y = torch.stack([accuracy, X[:, 1]], dim=-1)
-    return ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4), bounds=[(0.0, 100.0), None]), X, Y
+    return (
+        ArchitectureGP(X, Y, LAYOUT, train_Yvar=torch.full_like(Y, 1e-4), outcomes=[Outcome((0.0, 100.0)), Outcome()]),
+        X,
+        Y,
+    )
 
 
 def test_bounded_outcomes_are_logits_with_noise_by_the_delta_method() -> None:
     p = torch.tensor([0.5, 0.9, 1.0], dtype=torch.float64)
     sem = torch.tensor([0.01, 0.01, 0.004], dtype=torch.float64)
-    transform = OutcomeScaling([(0.0, 100.0)])
+    transform = OutcomeScaling([Outcome((0.0, 100.0))])
     values, variances = transform(100.0 * p[:, None], (100.0 * sem[:, None]).square())
     inside = torch.tensor([0.5, 0.9, 0.998], dtype=torch.float64)  # kept from 1 by half a standard error
     logits = torch.logit(MARGIN + (1.0 - 2.0 * MARGIN) * inside)
@@ -189,8 +193,32 @@ def test_mean_and_variance_of_a_bounded_outcome_are_those_of_its_draws() -> None
 
 
 def test_missing_features_are_named() -> None:
-    transform = OutcomeScaling((None, None), cost_outcomes=[1])
+    transform = OutcomeScaling([Outcome()] * 2, cost_outcomes=[1])
     with pytest.raises(SurrogateError, match="X is needed"):
         transform(torch.zeros(3, 2), None, None)
     with pytest.raises(NotImplementedError, match="taken apart"):
         transform.subset_output([0])
+
+
+def test_a_worse_tail_is_compressed_and_predictions_stay_in_natural_units() -> None:
+    good = 88.0 + 5.0 * torch.rand(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    Y = torch.cat([good, torch.tensor([45.0, 50.0, 70.0], dtype=torch.float64)])[:, None]
+    shares = {}
+    for sign in (0.0, 1.0):
+        transform = OutcomeScaling([Outcome((0.0, 100.0), sign)])
+        values, variances = transform(Y, torch.full_like(Y, 0.09))
+        shares[sign] = float((values[:40].max() - values[:40].min()) / (values.max() - values.min()))
+        back, _ = transform.untransform(values)
+        assert torch.allclose(back, Y)
+        again, _ = transform.to_standardized(Y, None)
+        assert torch.allclose(again, values)
+        slope = (transform.to_standardized(Y + 1e-5, None)[0] - transform.to_standardized(Y - 1e-5, None)[0]) / 2e-5
+        assert torch.allclose(variances, OWN_NOISE * 0.09 * slope.square(), rtol=0.05)
+    assert shares[1.0] > 2.0 * shares[0.0]
+
+
+def test_a_cost_of_known_range_is_not_warped() -> None:
+    features = torch.tensor([[0.0, 1.0, 2.0, 0.5]] * 8, dtype=torch.float64)
+    Y = torch.linspace(1.1, 2.9, 8, dtype=torch.float64)[:, None] ** 0.2 + 1.0
+    plain, signed = (OutcomeScaling([Outcome(sign=sign)], cost_outcomes=[0]) for sign in (0.0, -1.0))
+    assert torch.equal(plain(Y, None, features)[0], signed(Y, None, features)[0])
