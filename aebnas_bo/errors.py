@@ -22,6 +22,10 @@ class UsageError(AebnasError, ValueError):
     exit_code = 2
 
 
+class MissingMetricError(UsageError):
+    """Raised if a trial was completed without a finite value of every metric."""
+
+
 class ConfigError(AebnasError, ValueError):
     """Raised for invalid settings, all of which are reported together.
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.comparison import OURS, Measure, Result, compare, curve_of, evaluations_to_reach
+from benchmarks.comparison import OURS, Measure, Result, compare, curve_of, evaluations_to_reach, has_settings
 from benchmarks.curves import Run, load_runs
+from benchmarks.overview import overview, share_table
 from benchmarks.plots import plot_problem
 
 MARKS = (100, 200)
@@ -30,23 +31,37 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--figures", type=Path, required=True)
+    parser.add_argument("--dev", action="store_true", help="the runs with seeds from 100 on, instead of the others")
     arguments = parser.parse_args()
-    for folder in (arguments.out, arguments.figures):
-        folder.mkdir(parents=True, exist_ok=True)
-    runs, best = load_runs(arguments.runs)
-    lines: list[str] = []
+    write_report(arguments.runs, arguments.out, arguments.figures, is_dev=arguments.dev)
+
+
+def write_report(folder: Path, out: Path, figures: Path, *, is_dev: bool = False) -> None:
+    """Write tables and figures of the runs in a folder.
+
+    Args:
+        folder: Files of the runs.
+        out: Folder of `tables.md`.
+        figures: Folder of one PNG per problem.
+        is_dev: Whether to compare the runs on which constants are chosen, instead of the others.
+    """
+    for made in (out, figures):
+        made.mkdir(parents=True, exist_ok=True)
+    runs, best = load_runs(folder, is_dev)
+    lines: list[str] = overview(runs, best)
     for problem in best:
         of_problem = [run for run in runs if run.problem == problem]
         slug = problem.replace("/", "-")
-        plot_problem(arguments.figures / f"search-{slug}.png", of_problem, best[problem])
-        lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.3f}.", ""]
-        for measure, title in TITLES.items():
+        plot_problem(figures / f"search-{slug}.png", of_problem, best[problem])
+        lines += [f"## {problem}", "", f"Best hypervolume known: {best[problem]:.6g}.", ""]
+        lines += share_table(of_problem, best[problem])
+        for measure, title in list(TITLES.items())[: 2 if has_settings(of_problem) else 1]:
             for mark in MARKS:
                 if results := compare(of_problem, best[problem], mark, measure):
                     lines += [f"After {mark} evaluations, {title}:", "", *table(results)]
             lines += long_run(of_problem, measure)
     text = "\n".join(lines)
-    (arguments.out / "tables.md").write_text(text + "\n", encoding="utf-8")
+    (out / "tables.md").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
 
 

@@ -57,8 +57,13 @@ class Result:
 
 def curve_of(run: Run, measure: Measure) -> np.ndarray:
     """Return a run's hypervolume after each evaluation."""
-    has_settings = measure == "settings" or run.method in USES_SETTINGS
-    return np.array(run.settings if has_settings else run.trials)
+    is_with_settings = measure == "settings" or run.method in USES_SETTINGS
+    return np.array(run.settings if is_with_settings else run.trials)
+
+
+def has_settings(runs: Sequence[Run]) -> bool:
+    """Whether further threshold settings count in any run, so that the two measures differ."""
+    return any(run.trials != run.settings for run in runs)
 
 
 def compare(runs: Sequence[Run], best: float, evaluations: int, measure: Measure) -> list[Result]:

@@ -13,7 +13,9 @@ from pymoo.indicators.hv import HV
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
 from aebnas_bo.search.trial import Observation, Trial, observations
-from benchmarks.records import read_run
+from benchmarks.records import Header, read_run
+
+FIRST_DEV_SEED = 100
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,26 @@ class Run:
     generation_s: tuple[float, ...]
 
 
-def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
-    """Read all runs of a folder.
+def load_runs(folder: Path, is_dev: bool = False) -> tuple[list[Run], dict[str, float]]:
+    """Read the runs of a folder.
+
+    Args:
+        folder: The folder.
+        is_dev: Whether to read the runs on which constants are chosen, whose seeds begin at 100, or the others.
 
     Returns:
-        The runs, and the best known hypervolume of each problem: that of all observations of all runs.
+        The runs, and the best hypervolume known of each problem: that of its exact front or the one published, and
+        otherwise that of everything observed in these runs.
 
     Raises:
         ValueError: If a file is damaged or hypervolumes disagree.
     """
     runs: list[Run] = []
-    observed: dict[str, tuple[Sequence[Objective], list[Trial]]] = {}
+    observed: dict[str, tuple[Header, list[Trial]]] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         header, trials = read_run(path)
+        if (header.seed >= FIRST_DEV_SEED) != is_dev:
+            continue
         plain, whole = (
             tuple(value for _, value in hypervolume_curve(trials, header.objectives, has_settings))
             for has_settings in (False, True)
@@ -58,10 +67,10 @@ def load_runs(folder: Path) -> tuple[list[Run], dict[str, float]]:
             check_hypervolume(whole[-1], observations(trials), header.objectives)
         generation_s = tuple(trial.generation_s for trial in trials)
         runs.append(Run(header.problem, header.method, header.seed, plain, whole, generation_s))
-        observed.setdefault(header.problem, (header.objectives, []))[1].extend(trials)
+        observed.setdefault(header.problem, (header, []))[1].extend(trials)
     best = {
-        problem: hypervolume_curve(trials, objectives, has_settings=True)[-1][1]
-        for problem, (objectives, trials) in observed.items()
+        problem: header.best_hypervolume or hypervolume_curve(trials, header.objectives, has_settings=True)[-1][1]
+        for problem, (header, trials) in observed.items()
     }
     return runs, best
 

@@ -10,7 +10,7 @@ from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Strategy
 from aebnas_bo.search.strategy_registry import make_strategy
 from aebnas_bo.space.search_space import SearchSpace
-from benchmarks.peers import optuna_nsga2, optuna_tpe, pymoo_nsga2
+from benchmarks.peers import optuna_gp, optuna_nsga2, optuna_tpe, pymoo_nsga2
 from benchmarks.problem import Problem
 
 Peer = Callable[[SearchSpace, Sequence[Objective], int], Strategy]
@@ -50,6 +50,7 @@ def methods() -> dict[str, Method]:
         "aebnas": Method(SearchConfig(strategy="aebnas", design_trials=100, batch_size=8)),
         "ax-default": Method(SearchConfig(strategy="ax-default")),
         "optuna-tpe": Method(peer=optuna_tpe),
+        "optuna-gp": Method(peer=optuna_gp),
         "optuna-nsga2": Method(peer=optuna_nsga2),
         "pymoo-nsga2": Method(peer=pymoo_nsga2),
     }

@@ -1,4 +1,4 @@
-"""Strategies of other libraries behind our `Strategy` protocol: Optuna's TPE and NSGA-II, pymoo's NSGA-II.
+"""Strategies of other libraries behind our `Strategy` protocol: samplers of Optuna, pymoo's NSGA-II.
 
 All of them get only the flat parameters and the estimates of the trials, in order. After an interruption, they replay
 the trials from their seed.
@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
@@ -70,6 +70,11 @@ class ReplayedPeer:
 def optuna_tpe(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
     """Return Optuna's multi-objective TPE with its defaults."""
     return _optuna(space, objectives, TPESampler(seed=child_seed(seed, "optuna") % 2**32))
+
+
+def optuna_gp(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
+    """Return Optuna's sampler with Gaussian processes and log expected hypervolume improvement, with its defaults."""
+    return _optuna(space, objectives, GPSampler(seed=child_seed(seed, "optuna") % 2**32))
 
 
 def optuna_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:

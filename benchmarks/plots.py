@@ -1,4 +1,4 @@
-"""Figure of one problem: hypervolume and distance to the best known front, over evaluations."""
+"""The figure of one problem: share of the best hypervolume known that is missing, over evaluations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmarks.comparison import OURS, SMALLEST_DIFFERENCE, Measure, curve_of
+from benchmarks.comparison import OURS, Measure, curve_of, has_settings
 from benchmarks.curves import Run
 
 COLOURS = {
@@ -18,35 +18,41 @@ COLOURS = {
     "qnehvi-q4": "#7b1fa2",
     "aebnas": "#1565c0",
     "optuna-tpe": "#2e7d32",
+    "optuna-gp": "#00838f",
     "optuna-nsga2": "#9e9d24",
     "pymoo-nsga2": "#ef6c00",
     "sobol": "#757575",
     "random": "#bdbdbd",
     "ax-default": "#000000",
 }
-PANELS: tuple[tuple[Measure, str], ...] = (
-    ("own", "what each method delivers"),
-    ("settings", "all given the free threshold settings"),
-)
+SMALLEST_SHARE = 1e-4  # of the best hypervolume, drawn where less is missing
+PANELS: dict[Measure, str] = {
+    "own": "what each method delivers",
+    "settings": "all given the free threshold settings",
+}
 
 
 def plot_problem(path: Path, runs: Sequence[Run], best: float) -> None:
-    """Draw medians and quartiles of the distance to the best known hypervolume, for each measure.
+    """Draw medians and quartiles of the share of the best hypervolume that is missing, a panel for each measure.
 
     Args:
         path: PNG file.
-        runs: Runs of one problem.
-        best: Best known hypervolume.
+        runs: Runs of one problem; where none has further threshold settings, there is a single panel.
+        best: Best hypervolume known.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
-    for axes, (measure, title) in zip(panels, PANELS, strict=True):
+    measures = list(PANELS)[: 2 if has_settings(runs) else 1]
+    size = (5.6 * len(measures), 4.2)
+    figure, grid = plt.subplots(1, len(measures), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    panels = list(grid[0])
+    for axes, measure in zip(panels, measures, strict=True):
         _draw(axes, runs, best, measure)
-        axes.set_title(title, fontsize=10)
         axes.set_xlabel("evaluations")
-    panels[0].set_ylabel("hypervolume short of the best known")
-    panels[1].legend(frameon=False, fontsize=8, ncols=2)
-    figure.suptitle(f"{runs[0].problem}: median and quartiles over seeds; lower is better", fontsize=11)
-    figure.savefig(path, dpi=130)
+        if len(measures) > 1:
+            axes.set_title(PANELS[measure], fontsize=10)
+    panels[0].set_ylabel("share of the best hypervolume missing")
+    panels[-1].legend(frameon=False, fontsize=8, ncols=2)
+    figure.suptitle(f"{runs[0].problem}: median and quartiles over seeds; lower is better", fontsize=10)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
@@ -56,8 +62,8 @@ def _draw(axes: Axes, runs: Sequence[Run], best: float, measure: Measure) -> Non
         length = min(map(len, curves))
         if length == 0:
             continue
-        difference = np.maximum(best - np.stack([curve[:length] for curve in curves]), SMALLEST_DIFFERENCE)
-        low, middle, high = np.quantile(difference, [0.25, 0.5, 0.75], axis=0)
+        missing = np.maximum(1.0 - np.stack([curve[:length] for curve in curves]) / best, SMALLEST_SHARE)
+        low, middle, high = np.quantile(missing, [0.25, 0.5, 0.75], axis=0)
         x = np.arange(1, length + 1)
         is_ours = name == OURS
         axes.plot(x, middle, color=COLOURS[name], lw=2.2 if is_ours else 1.2, zorder=3 if is_ours else 2, label=name)

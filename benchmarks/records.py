@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ class Header:
         problem: Name of the problem.
         method: Name of the method.
         seed: Seed of the method.
-        objectives: Objectives of the problem with their reference values.
+        objectives: The problem's objectives with their reference.
+        best_hypervolume: The best hypervolume known of the problem, if it is known without the runs.
     """
 
     problem: str
     method: str
     seed: int
     objectives: tuple[Objective, ...]
+    best_hypervolume: float | None = field(default=None, compare=False)
 
 
 def run_path(folder: Path, problem: str, method: str, seed: int) -> Path:

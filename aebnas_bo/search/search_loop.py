@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from aebnas_bo.errors import TooManyFailedTrialsError, error_text, one_line
+from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, error_text, one_line
 from aebnas_bo.estimation.estimate import Estimate, OperatingPoint
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.search.machine_failures import machine_failure
@@ -54,6 +54,7 @@ def run_search(
 
     Raises:
         TooManyFailedTrialsError: If more than `settings.max_failed_trials` failed.
+        SpaceExhaustedError: If every point of the space has a trial, and the budget is not spent.
         StorageError: If reading or writing fails; the current trial stays RUNNING.
         OutOfMemoryError: If memory runs out; the current trial stays RUNNING.
         CorruptStateError: If stored trials are damaged or belong to another space.
@@ -68,6 +69,7 @@ def run_search(
     _check_failures(trials, settings)
     on_trial(trials)
     while len(trials) < settings.budget and not (is_time_up() and _has_completed(trials)):
+        _check_points_left(trials, estimator.search_space)
         for trial in propose_trials(strategy, trials, settings)[: settings.budget - len(trials)]:
             store.add_running(trial)
             trials.append(evaluate_trial(trial, estimator, objectives))
@@ -141,10 +143,20 @@ def _has_completed(trials: Sequence[Trial]) -> bool:
     return any(trial.status == "COMPLETED" for trial in trials)
 
 
+def _check_points_left(trials: Sequence[Trial], space: SearchSpace) -> None:
+    points = space.num_points
+    if points is not None and len(trials) >= points and len({space.key(one.parameters) for one in trials}) >= points:
+        raise SpaceExhaustedError(
+            f"all {counted(points, 'point')} of the search space have a trial, and all results are stored; set "
+            f"search.budget = {len(trials)} to end the search here, or declare a larger space"
+        )
+
+
 def _check_failures(trials: Sequence[Trial], settings: SearchConfig) -> None:
     failed = [trial for trial in trials if trial.status == "FAILED"]
     if len(failed) > settings.max_failed_trials:
         raise TooManyFailedTrialsError(
             f"{len(failed)} of {counted(len(trials), 'trial')} failed, more than search.max_failed_trials = "
-            f"{settings.max_failed_trials}; the last one: {failed[-1].reason}"
+            f"{settings.max_failed_trials}; remove the cause and resume with a larger search.max_failed_trials; the "
+            f"last one: {failed[-1].reason}"
         )

@@ -218,6 +218,11 @@ class SearchSpace:
 
         return math.prod(count(root) for root in children.get(None, []))
 
+    @property
+    def num_points(self) -> int | None:
+        """Number of canonical points; `None` if there are ranges, which have any number of values."""
+        return self.num_discrete if all(isinstance(one, ChoiceParameter) for one in self.parameters) else None
+
     def encode(self, point: Point) -> np.ndarray:
         """Return the canonical point as `d` floats: level index of a choice, natural value of a range."""
         canonical = self.canonical(point)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
+from aebnas_bo.errors import MissingMetricError, SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, one_thread
 from aebnas_bo.search.settings import SearchConfig
@@ -109,6 +109,60 @@ def test_a_space_that_is_used_up_ends_the_loop_with_a_clear_error(objectives, de
 def test_a_design_without_a_completed_trial_is_said(objectives) -> None:
     with pytest.raises(TooManyFailedTrialsError, match="none of 2 trials was completed"):
         loop(objectives, 2, lambda client, index, _: client.mark_trial_abandoned(index))
+
+
+FEW = SearchSpace((ChoiceParameter("a", (1, 2, 3)), ChoiceParameter("b", (1, 2, 3))))
+QUICK = SearchConfig(design_trials=2, mc_samples=16, pool_size=16, rounds=1)
+
+
+def test_a_design_without_a_completed_trial_goes_on_with_a_point_of_the_user(objectives) -> None:
+    client = ax_client(FEW, objectives, QUICK, seed=0)
+    for _ in range(2):
+        [index] = client.get_next_trials(max_trials=1)
+        client.mark_trial_abandoned(index)
+    with pytest.raises(TooManyFailedTrialsError, match=r"client\.attach_trial takes a point of your own"):
+        client.get_next_trials(max_trials=1)
+    complete(client, client.attach_trial({"a": 2, "b": 1}), {"a": 2})
+    assert len(client.get_next_trials(max_trials=1)) == 1
+
+
+def test_points_that_are_left_are_proposed_one_by_one_as_the_error_says(objectives) -> None:
+    client = ax_client(FEW, objectives, QUICK, seed=0)
+    for _ in range(8):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            complete(client, index, point)
+    with pytest.raises(SpaceExhaustedError, match="if several trials were requested at once, request one"):
+        client.get_next_trials(max_trials=2)
+    [(index, point)] = client.get_next_trials(max_trials=1).items()
+    complete(client, index, point)
+    with pytest.raises(SpaceExhaustedError, match="all points were proposed"):
+        client.get_next_trials(max_trials=1)
+
+
+@pytest.mark.parametrize("accuracy", [None, float("nan")], ids=["no value", "not a number"])
+def test_a_metric_that_never_arrives_is_named_and_can_be_added(accuracy, objectives) -> None:
+    client = ax_client(FEW, objectives, QUICK, seed=0)
+    for _ in range(2):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            found = {} if accuracy is None else {"accuracy": (accuracy, 0.0)}
+            client.complete_trial(index, raw_data={"average_macs": (point["a"], 0.0), **found})
+    with pytest.raises(MissingMetricError, match="trial 0 was completed without a finite value of accuracy"):
+        client.get_next_trials(max_trials=1)
+    for index in range(2):
+        client.attach_data(index, {"accuracy": (50.0 + index, 0.0)})
+    assert len(client.get_next_trials(max_trials=1)) == 1
+
+
+@pytest.mark.parametrize("is_abandoned", [False, True], ids=["running", "abandoned"])
+def test_a_part_of_the_metrics_of_an_unfinished_trial_is_not_used(is_abandoned, objectives) -> None:
+    client = ax_client(FEW, objectives, QUICK, seed=0)
+    [(index, point)] = client.get_next_trials(max_trials=1).items()
+    complete(client, index, point)
+    [index] = client.get_next_trials(max_trials=1)
+    client.attach_data(index, {"accuracy": (50.0, 0.0)})
+    if is_abandoned:
+        client.mark_trial_abandoned(index)
+    assert len(client.get_next_trials(max_trials=1)) == 1
 
 
 def test_a_snapshot_is_refused_and_an_earlier_one_stays(objectives, tmp_path) -> None:

@@ -12,17 +12,19 @@ from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.errors import (
     CorruptStateError,
     OutOfMemoryError,
+    SpaceExhaustedError,
     StopRequested,
     StorageError,
     TooManyFailedTrialsError,
 )
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
 from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.random_strategy import RandomStrategy
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.strategy import Proposal, batch_start
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.space.search_space import SearchSpace
+from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 
 
 class Counting:
@@ -88,6 +90,28 @@ def test_too_many_failures_stop_the_search(store, estimator, objectives, setting
     estimator.fail_at = set(range(20))
     with pytest.raises(TooManyFailedTrialsError, match=r"3 of 3 trials failed.*made to fail"):
         run_search(store, Counting(estimator.search_space), estimator, settings=settings, on_trial=lambda t: None)
+
+
+def test_a_search_whose_trials_failed_goes_on_as_the_error_says(store, estimator, objectives, settings) -> None:
+    estimator.fail_at = {0, 1, 2}
+    strategy = Counting(estimator.search_space)
+    with pytest.raises(TooManyFailedTrialsError, match=r"resume with a larger search\.max_failed_trials"):
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    more = settings.model_copy(update={"max_failed_trials": 3})
+    assert len(run_search(store, strategy, estimator, settings=more, on_trial=lambda t: None)) == settings.budget
+
+
+def test_a_space_that_is_used_up_ends_the_search(store, estimator, objectives, settings) -> None:
+    estimator.search_space = SearchSpace((ChoiceParameter("a", (1, 2)), ChoiceParameter("b", (1, 2))))
+    estimator.metrics = lambda point: (50.0 + point["a"], float(point["b"]))
+    estimator.further_thresholds = lambda point: ()
+    strategy = RandomStrategy(estimator.search_space, seed=0)
+    with pytest.raises(SpaceExhaustedError, match="all 4 points of the search space have a trial") as caught:
+        run_search(store, strategy, estimator, settings=settings, on_trial=lambda t: None)
+    assert len(store.trials()) == 4
+    assert "set search.budget = 4 to end" in str(caught.value)
+    fewer = settings.model_copy(update={"budget": 4})
+    assert len(run_search(store, strategy, estimator, settings=fewer, on_trial=lambda t: None)) == 4
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -46,6 +46,11 @@ def test_num_discrete_counts_canonical_combinations() -> None:
     assert SPACE.num_discrete == 9
 
 
+def test_num_points_counts_spaces_of_choices_only() -> None:
+    assert SPACE.num_points is None  # it has a threshold
+    assert SearchSpace(tuple(p for p in SPACE.parameters if isinstance(p, ChoiceParameter))).num_points == 9
+
+
 @given(st.data())
 def test_the_canonical_form_is_canonical(data: st.DataObject) -> None:
     space = data.draw(search_spaces())
