@@ -156,8 +156,9 @@ class _ConditionedPaths:
         return outcomes.unsqueeze(-2)
 
 
-def _forget(_: object) -> None:
-    """Keep nothing of a tensor."""
+def _forget(_: object) -> Tensor:
+    """Return an empty tensor in place of a saved one."""
+    return torch.empty(0)
 
 
 class _ConditionedForward:
