@@ -130,7 +130,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
 
     Args:
         table: The network's table over `B` images, all exits.
-        costs: Its MACs.
+        costs: MACs of the network.
         most_macs: Limit of average MACs on the half used for tuning.
         halves: Pairs of the half to tune on and the half to score.
     """

@@ -86,9 +86,9 @@ def write_surrogate_report(
             are known or no fit succeeds. `leave_one_out_...` are number of observations, R2, Kendall tau and share
             within the 95 % interval.
         trials: All trials.
-        space: What is searched.
+        space: Search space.
         objectives: The metrics.
-        known_costs: What is known of costs at every point.
+        known_costs: Costs that are known for every point.
     """
     rows: list[tuple[str, str, str, float]] = []
     for report in surrogate_reports(trials, space, objectives, known_costs=known_costs):

@@ -85,7 +85,7 @@ def fidelity(
 
 
 def _is_begun(folder: RunFolder) -> bool:
-    """Say whether a study of rank correlations, or what its command refuses by name, was begun in a folder."""
+    """Return whether a folder contains a rank correlation study, or other files that its command refuses."""
     return folder.config.exists()
 
 

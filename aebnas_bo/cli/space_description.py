@@ -55,8 +55,8 @@ def print_description(console: Console, parts: Sequence[RenderableType]) -> None
     """Print what `describe_space` returned; tables fit the terminal.
 
     Args:
-        console: Where to.
-        parts: What to print.
+        console: Terminal to print to.
+        parts: Parts to print.
     """
     for part in parts:
         if isinstance(part, Table):

@@ -91,6 +91,8 @@ def look_through(root: Path) -> Listing:
         raise DataError(f"data.root: {root} does not exist; give the folder or archive with --set data.root=PATH")
     try:
         return _listing(root, FolderTree(root, START_BYTES) if root.is_dir() else _archive_tree(root))
+    except DataError:  # not damage; it is a `ValueError` too
+        raise
     except READ_ERRORS as error:
         raise _unreadable(root, error) from error
 
@@ -139,6 +141,8 @@ def read_images(
                 if entry.offset_data != offset:  # the second of two links to a file must not seek backwards
                     offset, data = entry.offset_data, archive.contents(entry)
                 yield member, data
+    except DataError:  # not damage; it is a `ValueError` too
+        raise
     except READ_ERRORS as error:
         raise _unreadable(root, error) from error
 
@@ -264,8 +268,6 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _unreadable(root: Path, error: Exception) -> DataError:
-    if isinstance(error, DataError):  # a limit, which is a `ValueError` too
-        return error
     if not root.is_file():
         return DataError(f"data.root: {root} cannot be read ({error}); allow reading it or set another data.root")
     if zipfile.is_zipfile(root):

@@ -68,7 +68,7 @@ def network_outcome(table: ExitTable, costs: ExitCosts, thresholds: Sequence[flo
 
     Args:
         table: Its exit table over `B` images and all `E` outputs.
-        costs: Its MACs.
+        costs: MACs of the network.
         thresholds: One per exit, `E - 1`; `None` for an exit that is switched off, 0 for one at which the network ends.
     """
     used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)
@@ -85,7 +85,7 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
 
     Args:
         measured: Its predictions on `B` images at all `E` outputs.
-        costs: Its MACs.
+        costs: MACs of the network.
         thresholds: One per exit, `E - 1`; `None` for an exit that is switched off, 0 for one at which the network ends.
     """
     network = network_outcome(measured.table, costs, thresholds)

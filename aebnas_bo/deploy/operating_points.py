@@ -79,7 +79,7 @@ def check_goal(goal: TuningGoal, key: str, costs: ExitCosts) -> None:
     Args:
         goal: Goal of threshold tuning.
         key: Key of the network.
-        costs: Its MACs.
+        costs: MACs of the network.
 
     Raises:
         UsageError: If no thresholds can meet the goal.
@@ -112,7 +112,7 @@ def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> 
 
     Args:
         table: The network's exit table over the validation images.
-        costs: Its MACs.
+        costs: MACs of the network.
         goal: Goal of threshold tuning.
     """
     tuned = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
@@ -173,7 +173,7 @@ def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float 
 
     Args:
         table: The network's exit table, with all exits, that the thresholds were tuned on.
-        costs: Its MACs.
+        costs: MACs of the network.
         thresholds: One per exit, `None` for exits that are switched off, 0 for an exit at which the network ends.
     """
     used = outputs_in_use(table, thresholds, backbone=costs.backbone, branches=costs.branches)

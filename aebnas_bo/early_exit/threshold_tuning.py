@@ -131,7 +131,7 @@ def tune_thresholds(
         table: The network's table over `B` images.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
-        goal: What counts.
+        goal: Goal of tuning.
         grid: Additional thresholds to try at every exit.
         may_switch_off: Whether exits may be switched off, and the network may end at one.
 
@@ -153,7 +153,7 @@ class _Subset:
 
     Args:
         table: Table of these outputs.
-        rows: Their indices among all outputs.
+        rows: Indices of the outputs among all outputs.
         num_exits: Number of exits of the whole network.
     """
 
@@ -251,7 +251,7 @@ def _search(choices: Sequence[_Choice], goal: TuningGoal, *, coarse: Sequence[fl
 
     Args:
         choices: The subsets with their thresholds.
-        goal: What counts.
+        goal: Goal of tuning.
         coarse: `None` to try all combinations; otherwise additional thresholds for the coarse pass.
     """
     ranked = []

@@ -28,7 +28,7 @@ class MeasuringImages:
         calibration_images: Images for BatchNorm statistics and temperatures, `N x C x H x W`.
         calibration_labels: Their classes, `N`.
         images: Images for accuracy, `B x C x H x W`.
-        labels: Their classes, `B`.
+        labels: Class of each image, `B`.
     """
 
     calibration_images: Tensor

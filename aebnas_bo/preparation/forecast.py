@@ -20,7 +20,7 @@ def opening_lines(problem: Problem) -> list[str]:
     """Return what there is to work with, a line each: images, what looks like a mistake, and the space.
 
     Args:
-        problem: What is searched.
+        problem: Search problem.
     """
     warnings = [*image_warnings(problem.splits), *resolution_warnings(problem)]
     return [image_line(problem.splits), *(f"warning: {one}" for one in warnings), space_text(problem.space)]

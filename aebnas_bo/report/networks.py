@@ -68,7 +68,7 @@ class ShownNetwork:
         architecture: The network, without exits that tuning switched off or that lie behind its end.
         switched_off: Names of the exits that tuning switched off.
         last_stage: Last stage, from 0, that is run.
-        costs: Its MACs.
+        costs: MACs of the network.
         plan: Its convolutions.
         outputs: Outputs in use in order; the last is the final classifier, or an exit at which the network ends.
         sweeps: One per exit in use; empty if the network's exit table is not available.

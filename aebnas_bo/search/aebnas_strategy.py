@@ -58,7 +58,7 @@ class AebnasStrategy:
     """Surrogate-assisted NSGA-II; one round proposes as many points as requested (8 as published).
 
     Args:
-        space: What to search.
+        space: Search space.
         objectives: Metrics and directions.
         design_trials: Random points before the first round (100 as published).
         seed: Random seed.

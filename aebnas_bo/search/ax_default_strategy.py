@@ -21,7 +21,7 @@ class AxDefaultStrategy:
     spaces with many parameters.
 
     Args:
-        space: What to search.
+        space: Search space.
         objectives: Metrics, directions and reference point.
         settings: Sizes of the initial design and of batches.
         seed: Random seed.

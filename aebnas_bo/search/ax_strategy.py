@@ -329,7 +329,7 @@ def ax_client(
     """Return an Ax client that searches a space with our strategy inside.
 
     Args:
-        space: What to search.
+        space: Search space.
         objectives: At least two metrics, with direction and reference point.
         settings: Settings of the search.
         seed: Random seed.

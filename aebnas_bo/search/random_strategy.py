@@ -16,7 +16,7 @@ class RandomStrategy:
     """Draws every parameter uniformly over its choices or its interval.
 
     Args:
-        space: What to search.
+        space: Search space.
         seed: Seed of the draws.
     """
 

@@ -16,7 +16,7 @@ class SobolStrategy:
     """Strategy that follows a scrambled Sobol sequence, and draws random points once the sequence has no new ones.
 
     Args:
-        space: What to search.
+        space: Search space.
         seed: Seed of the scrambling.
     """
 

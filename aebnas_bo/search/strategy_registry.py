@@ -50,7 +50,7 @@ def make_strategy(
     """Return the strategy that `settings.strategy` names.
 
     Args:
-        space: What to search.
+        space: Search space.
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Random seed.

@@ -24,7 +24,7 @@ class SurrogateStrategy:
     """Strategy that maximises qLogNEHVI over Gaussian processes; its state can be rebuilt from the trials.
 
     Args:
-        space: What to search.
+        space: Search space.
         objectives: Metrics, directions, limits and reference point.
         settings: Settings of the search.
         seed: Random seed.

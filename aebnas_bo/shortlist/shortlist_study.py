@@ -123,7 +123,7 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     """Train a network of a short list, if it is not trained yet, and return its exit table over the validation images.
 
     Args:
-        ground: Where, what and how.
+        ground: Folder, problem and settings of the study.
         contender: The network.
         epochs: Epochs of the training and of its learning-rate schedule.
         progress: Shows the epochs.

@@ -47,7 +47,7 @@ def backbone_pool(space: NetworkSpace, seed: int, max_macs: float | None) -> Bac
     Args:
         space: The space.
         seed: Seed of the draws.
-        max_macs: Most MACs in millions, up to the final classifier and without exits; `None` for any.
+        max_macs: Largest MACs in millions, up to the final classifier and without exits; `None` for no limit.
 
     Raises:
         ConfigError: If no network of the space costs so little.

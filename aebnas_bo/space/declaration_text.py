@@ -55,7 +55,7 @@ def declaration_text(declaration: NetworkSpaceDeclaration, title: str) -> str:
 
     Args:
         declaration: The space.
-        title: One line that says what it is.
+        title: Title of the text, one line.
     """
     tree = declaration.model_dump(mode="json")
     lines = [f"# {title}", f"# {GENERAL}", ""]

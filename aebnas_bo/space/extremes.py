@@ -38,7 +38,7 @@ def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
 
     Args:
         space: The space.
-        which: Which end of its costs.
+        which: End of the range of costs.
     """
     search = _Search(space, which)
     found = [(search.at(resolution), resolution) for resolution in space.declaration.resolutions]

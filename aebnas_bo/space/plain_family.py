@@ -76,7 +76,7 @@ def plain_network_of(
         image_size: Side of the images in pixels.
         in_channels: Channels of an image.
         num_classes: Number of classes, `K`.
-        has_exit: As for `plain_network`.
+        has_exit: Whether the network has an exit, as for `plain_network`.
     """
 
     def network(width: int) -> tuple[Architecture, Skeleton]:

@@ -69,7 +69,7 @@ class BlockPlan:
         convolutions: Its convolutions, in the order of its kind.
         has_residual: Whether its input is added to its output.
         squeeze: Squeeze-and-excitation behind its depthwise convolution, if it has one.
-        kind: What it is.
+        kind: Kind of the block.
     """
 
     convolutions: tuple[ConvPlan, ...]

@@ -47,7 +47,7 @@ class TrainingSampler:
         """Return the largest, the smallest or a random network.
 
         Args:
-            which: Which backbone. The smallest has the shallowest branches that still exist, unless they are balanced.
+            which: Network to return. The smallest has the shallowest existing branches, unless branches are balanced.
         """
         point: dict[str, ParameterValue] = {}
         backbone = self._backbone(which)

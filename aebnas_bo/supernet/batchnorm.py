@@ -21,7 +21,7 @@ def calibrate_batchnorm(subnet: Subnet, images: Tensor, batch_size: int) -> None
     Args:
         subnet: The network, changed in place.
         images: `N x C x H x W`, normalised; at least 2.
-        batch_size: Most images per batch; 3 where fewer would leave a single image.
+        batch_size: Largest number of images per batch; 3 if a smaller one would leave a single image.
 
     Raises:
         DataError: If there are fewer than 2 images.

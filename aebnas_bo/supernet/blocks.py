@@ -20,8 +20,8 @@ class ElasticBlock(nn.Module):
     """A backbone block of maximal size with separate weights for each kind.
 
     Args:
-        in_channels: Most input channels.
-        choices: What may vary in its stage.
+        in_channels: Largest number of input channels.
+        choices: Choices of the stage.
         is_squeezed: Whether it has squeeze-and-excitation.
         generator: Source of the initial weights.
     """
@@ -65,9 +65,9 @@ class LayerSizes:
     """Largest sizes of a block or a branch layer.
 
     Args:
-        in_channels: Most input channels.
-        hidden: Most channels inside kinds that expand.
-        out_channels: Most output channels.
+        in_channels: Largest number of input channels.
+        hidden: Largest number of hidden channels of kinds that expand.
+        out_channels: Largest number of output channels.
         kernel: Largest kernel of the spatial convolution.
     """
 
@@ -85,8 +85,8 @@ def convolutions_of(kind: LayerKind, sizes: LayerSizes, generator: torch.Generat
     """Return the convolutions of a block or a branch layer, in the order of its plan.
 
     Args:
-        kind: What it is.
-        sizes: Its largest sizes.
+        kind: Kind of the block or layer.
+        sizes: Largest sizes of the block or layer.
         generator: Source of the initial weights.
     """
     convolutions, inputs = nn.ModuleList(), sizes.in_channels

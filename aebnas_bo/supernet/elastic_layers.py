@@ -42,8 +42,8 @@ class ElasticConvNorm(nn.Module):
     BatchNorm always normalises by the batch: running statistics belong to one network, not to a supernet.
 
     Args:
-        in_channels: Most input channels.
-        out_channels: Most output channels.
+        in_channels: Largest number of input channels.
+        out_channels: Largest number of output channels.
         kernel: Largest kernel size.
         is_depthwise: Whether every channel has its own kernel; then both channel counts agree.
         generator: Source of the initial weights, which have the spread of PyTorch's own layers: BatchNorm takes their
@@ -70,12 +70,12 @@ class ElasticConvNorm(nn.Module):
         return self.weight[: plan.out_channels, :inputs, margin:end, margin:end]
 
     def forward(self, features: Tensor, plan: ConvPlan, activation: Activation | None) -> Tensor:
-        """Apply the convolution a plan asks for, BatchNorm over the batch, and the non-linearity.
+        """Apply the convolution of a plan, BatchNorm over the batch, and the activation.
 
         Args:
             features: `B x in x H x W`.
-            plan: What to slice.
-            activation: Non-linearity, or `None`.
+            plan: Convolution to apply.
+            activation: Activation function, or `None`.
 
         Returns:
             `B x out x H' x W'`.
@@ -130,7 +130,7 @@ class ElasticClassifier(nn.Module):
     """Global average pooling and a linear layer that reads the first channels.
 
     Args:
-        channels: Most input channels.
+        channels: Largest number of input channels.
         num_outputs: Number of outputs, `O`.
         generator: Source of the initial weights.
     """

@@ -19,8 +19,8 @@ class ElasticBranchLayer(nn.Module):
     """A branch layer of maximal size with separate weights for each kind.
 
     Args:
-        channels: Most input channels.
-        choices: What may vary.
+        channels: Largest number of input channels.
+        choices: Choices of the branch.
         generator: Source of the initial weights.
     """
 
@@ -61,8 +61,8 @@ class ElasticBranch(nn.Module):
     Source of classifiers that train what is below them: Deeply-Supervised Nets (Lee et al., AISTATS 2015), section 2.
 
     Args:
-        channels: Most channels of the stage it follows.
-        choices: What may vary.
+        channels: Largest number of channels of the stage before it.
+        choices: Choices of the branch.
         num_outputs: Outputs of its classifier: the `K` classes, and the confidence's logit if it has one.
         generator: Source of the initial weights.
     """
@@ -95,7 +95,7 @@ class ElasticBranch(nn.Module):
         """Return the logits of the branch of a plan, and those of the auxiliary head that trains the backbone.
 
         Args:
-            features: What the stage gives, `B x C x H x W`.
+            features: Output of the stage, `B x C x H x W`.
             plan: The branch.
 
         Returns:

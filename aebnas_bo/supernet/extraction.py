@@ -17,7 +17,7 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
 
     Args:
         supernet: The trained supernet.
-        architecture: Which network.
+        architecture: Network to use.
 
     Returns:
         The network, in training mode, on the supernet's device.

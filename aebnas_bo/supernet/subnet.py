@@ -111,7 +111,7 @@ class Subnet(nn.Module):
     """An early-exit network with its own weights.
 
     Args:
-        architecture: What it is made of.
+        architecture: Architecture of the network.
         skeleton: The fixed part of its space.
     """
 

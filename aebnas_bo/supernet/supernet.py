@@ -82,7 +82,7 @@ class Supernet(nn.Module):
 
         Args:
             images: `B x C x H x W`, normalised.
-            architecture: Which network.
+            architecture: Network to use.
 
         Returns:
             `B x K` logits of each active exit in order, then of the final classifier; those of exits with a learned

@@ -54,9 +54,9 @@ class Targets:
     """Targets of the outputs for a batch.
 
     Args:
-        taught: What they shall answer: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
+        taught: Targets of the outputs: `B` labels (which are smoothed) or `B x K` probabilities (which are not),
             such as a teacher's.
-        labels: What is right, `B`, or `B x K` probabilities of mixed images, of which the likeliest class is.
+        labels: True classes, `B`, or `B x K` probabilities of mixed images, whose likeliest class counts as true.
         weights: Weight of the classes' loss of each image, `B`; `None` weighs them alike.
     """
 
@@ -155,7 +155,7 @@ def support_accuracy(
     Args:
         networks: Functions from images to the outputs of the exits and of the final classifier.
         images: Normalised images held out of training, `N x C x H x W`.
-        labels: Their classes, `N`.
+        labels: Class of each image, `N`.
         batch_size: Maximum images per forward pass; batch sizes differ by at most one image.
 
     Returns:

@@ -61,7 +61,7 @@ class TrainingData:
 
     Args:
         images: Training images, `N x C x H x W`, of whatever type `augment` takes.
-        labels: Their classes, `N`.
+        labels: Class of each image, `N`.
         augment: Turns a batch and its labels into normalised images and targets (labels, or `B x K` probabilities).
         support: Normalised images that weights are not trained on, and their classes; `None` if no loss asks for them.
         class_weights: Weight of the images of each class, `K`; `None` weighs all images alike.
@@ -81,7 +81,7 @@ class TrainingRun:
     Args:
         model: The weights; changed in place.
         make_backward: Makes an epoch's step from the epoch's own random stream.
-        networks_per_step: How many networks see every batch.
+        networks_per_step: Number of networks trained on each batch.
         name: Names the random streams and messages.
         section: Section of the configuration, for messages.
         seed: The run's seed.
@@ -188,10 +188,10 @@ def train(
     taken up from its checkpoint ends with the same weights as training that was not.
 
     Args:
-        run: What to train.
+        run: Training to run.
         data: The images.
         config: Settings.
-        recorder: Where its epochs and checkpoints go.
+        recorder: Stores epochs and checkpoints.
 
     Raises:
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
@@ -271,7 +271,7 @@ def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generato
     """Return shuffled indices in batches of equal size; an incomplete one is dropped unless it is the only one.
 
     Args:
-        num_images: How many images there are.
+        num_images: Number of images.
         batch_size: Images per batch.
         generator: Source of randomness (CPU).
     """

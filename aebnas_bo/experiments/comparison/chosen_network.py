@@ -29,7 +29,7 @@ class ChosenNetwork:
         worst_case_macs: Millions of MACs of an image that never leaves early.
         exits: Early exits in use, without one at which the network ends.
         exit_rates: Share of the test images leaving at each output in use.
-        weights: Where its weights come from, in words.
+        weights: Origin of the weights as text.
     """
 
     key: str

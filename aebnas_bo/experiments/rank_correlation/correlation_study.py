@@ -64,7 +64,7 @@ def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: R
         The comparisons and how well they agree.
 
     Raises:
-        AebnasError: As the steps do; networks finished so far are kept.
+        AebnasError: If a step fails; networks finished so far are kept.
     """
     torch.set_num_threads(config.num_threads)
     problem = Problem.load(config)

@@ -58,7 +58,7 @@ def pearson_rs(counts: Values, first: Values, second: Values) -> Values:
     Args:
         counts: `R x n` counts.
         first: `n` values, or `R x n`.
-        second: Likewise.
+        second: `n` values, or `R x n`.
     """
     shares = counts / counts.sum(axis=1, keepdims=True)
     one, other = (side - np.sum(shares * side, axis=1, keepdims=True) for side in (first, second))

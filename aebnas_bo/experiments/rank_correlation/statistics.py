@@ -51,14 +51,14 @@ class AgainstMacs:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How estimates of one quantity agree with the networks trained alone.
+    """Agreement of estimates of one quantity with separately trained networks.
 
     Args:
-        quantity: What was estimated: `accuracy` or `average_macs` of the whole network, `final` or `exit1` ... for the
+        quantity: Estimated quantity: `accuracy` or `average_macs` of the whole network, `final` or `exit1` ... for the
             accuracy of one output.
         num_networks: Networks that have it.
         kendall_tau: Kendall's tau-b.
-        against_macs: What estimates add to MACs; `None` where the quantity is no accuracy or all MACs are equal.
+        against_macs: Comparison with MACs alone; `None` if the quantity is not an accuracy or all MACs are equal.
         spearman_rho: Spearman's rank correlation.
         pearson_r: Pearson's correlation.
         top_k_regret: For each k, how much the best of the k networks with the highest estimates falls short of the best
@@ -89,7 +89,7 @@ def agreement(
         quantity: Name of what is compared.
         estimates: `n` estimates.
         truths: `n` values of the networks trained alone.
-        macs: What the quantity costs in each of the `n` networks, positive; `None` if it is no accuracy.
+        macs: MACs of the output in each of the `n` networks, positive; `None` if the quantity is not an accuracy.
         config: Sizes of the short lists and number of resamples.
         generator: Source of the resamples.
 

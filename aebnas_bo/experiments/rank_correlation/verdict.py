@@ -1,4 +1,4 @@
-"""What a study found about the whole networks, in words."""
+"""Verdict of a study on the estimates of whole networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aebnas_bo.experiments.rank_correlation.statistics import AgainstMacs, Agree
 
 
 def verdict(found: Sequence[Agreement]) -> str:
-    """Say whether estimates rank whole networks better than their MACs alone, and networks of equal MACs at all.
+    """Return whether estimates rank whole networks better than MACs alone, and networks of equal MACs at all.
 
     Args:
         found: The agreements of a study.

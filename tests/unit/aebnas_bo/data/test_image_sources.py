@@ -91,8 +91,9 @@ def test_list_images_prefers_the_outermost_folder(tmp_path: Path) -> None:
 def test_list_images_refuses_two_enclosing_folders(tmp_path: Path) -> None:
     fill(tmp_path / "one")
     fill(tmp_path / "two")
-    with pytest.raises(DataError, match=r"expected one folder.*one, two.*--set data\.root"):
+    with pytest.raises(DataError, match=r"^data\.root: expected one folder.*one, two.*--set data\.root") as caught:
         list_images(tmp_path)
+    assert caught.value.__cause__ is None  # it is not reported as an unreadable file
 
 
 def test_list_images_names_a_missing_place(tmp_path: Path) -> None:
