@@ -43,7 +43,7 @@ from torch import Tensor
 from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
@@ -57,8 +57,8 @@ from surrogates.errors import NoCandidateError
 from surrogates.feasibility import OutcomeConstraint
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
+from surrogates.log_objective import LogObjective
 from surrogates.models import ArchitectureGP
-from surrogates.outcomes import Outcome
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
@@ -104,8 +104,8 @@ class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
     Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed`, `limited` (the objectives that
-    have a limit) and `known_costs`. Ties in the acquisition value go to the candidate with the lowest first known cost
-    when no image exits early.
+    have a limit), `on_log_scale` (those on the log scale) and `known_costs`. Ties in the acquisition value go to the
+    candidate with the lowest first known cost when no image exits early.
     """
 
     def _construct_botorch_acquisition(
@@ -122,12 +122,16 @@ class ArchitectureAcquisition(Acquisition):
             X_observed=self.X_observed,
         )
         settings: SearchConfig = self.options["settings"]
+        outcomes = self.surrogate.outcomes
+        scaled = LogObjective(
+            objective, {outcomes.index(one.name): one.smallest for one in self.options["on_log_scale"]}
+        )
         return noisy_hypervolume_acquisition(
             model,
             self.X_observed,
             OptimizationConfig(
-                objective,
-                self._objective_thresholds,
+                scaled,
+                scaled.reference(self._objective_thresholds),
                 constraints=[self._constraint(objective) for objective in self.options["limited"]],
             ),
             settings=AcquisitionSettings(settings.acquisition, settings.mc_samples, seed=self.options["seed"]),
@@ -303,7 +307,7 @@ def generation_strategy(
                         model_options={
                             "layout": layout,
                             "known_costs": known_costs,
-                            "outcomes": {o.name: Outcome(o.bounds, o.sign) for o in objectives},
+                            "outcomes": {o.name: known_outcome(o) for o in objectives},
                         },
                         mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,
@@ -316,6 +320,7 @@ def generation_strategy(
                 "settings": settings,
                 "seed": child_seed(seed, "acquisition") % 2**31,
                 "limited": tuple(objective for objective in objectives if objective.limit is not None),
+                "on_log_scale": tuple(objective for objective in objectives if objective.scale == "log"),
                 "known_costs": known_costs,
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
