@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.trial import Trial, observations
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP, by_outcome
-from surrogates.outcomes import Outcome
 from surrogates.validation import Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
@@ -85,7 +84,7 @@ def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) ->
         column_layout(problem.space),
         train_Yvar=sems.square(),
         known_costs=by_outcome(known_costs, names),
-        outcomes=[Outcome(one.bounds, one.sign) for one in problem.objectives] if has_knowledge else None,
+        outcomes=[known_outcome(one) for one in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])

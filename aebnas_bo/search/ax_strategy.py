@@ -46,22 +46,22 @@ from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, Usag
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.metric_arrival import check_metrics
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 from surrogates.acquisition import (
     AcquisitionSettings,
     OptimizationConfig,
-    OutcomeConstraint,
     noisy_hypervolume_acquisition,
 )
 from surrogates.columns import ColumnLayout
 from surrogates.errors import NoCandidateError
+from surrogates.feasibility import OutcomeConstraint
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
+from surrogates.log_objective import LogObjective
 from surrogates.models import ArchitectureGP
-from surrogates.outcomes import Outcome
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
@@ -110,8 +110,8 @@ class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
     Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed`, `limited` (the objectives that
-    have a limit) and `known_costs`. Ties in the acquisition value go to the candidate with the lowest first known cost
-    when no image exits early.
+    have a limit), `on_log_scale` (those on the log scale) and `known_costs`. Ties in the acquisition value go to the
+    candidate with the lowest first known cost when no image exits early.
     """
 
     def _construct_botorch_acquisition(
@@ -128,12 +128,16 @@ class ArchitectureAcquisition(Acquisition):
             X_observed=self.X_observed,
         )
         settings: SearchConfig = self.options["settings"]
+        outcomes = self.surrogate.outcomes
+        scaled = LogObjective(
+            objective, {outcomes.index(one.name): one.smallest for one in self.options["on_log_scale"]}
+        )
         return noisy_hypervolume_acquisition(
             model,
             self.X_observed,
             OptimizationConfig(
-                objective,
-                self._objective_thresholds,
+                scaled,
+                scaled.reference(self._objective_thresholds),
                 constraints=[self._constraint(objective) for objective in self.options["limited"]],
             ),
             settings=AcquisitionSettings(settings.acquisition, settings.mc_samples, seed=self.options["seed"]),
@@ -170,11 +174,15 @@ class ArchitectureAcquisition(Acquisition):
         generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
         elites = self.acqf.X_baseline  # the points that are non-dominated in at least one posterior draw
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
+        cost = partial(last_cost, known_costs[0]) if known_costs else None
+        thresholds = known_costs[0].thresholds if known_costs else ()
         rows, values = [], []
         for _ in range(n):
+            pending = [X for X in (self.X_pending, *rows) if X is not None]
+            acquisition = of_other_networks(self.acqf, torch.cat(pending), thresholds) if pending else self.acqf
             try:
                 row, value = maximize_acquisition(
-                    Criterion(self.acqf, partial(last_cost, known_costs[0]) if known_costs else None),
+                    Criterion(acquisition, cost),
                     layout,
                     PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
                     elites=elites,
@@ -187,9 +195,31 @@ class ArchitectureAcquisition(Acquisition):
             values.append(value)
             excluded = torch.cat([excluded, row])
             if len(rows) < n:
-                pending = [X for X in (self.X_pending, *rows) if X is not None]
-                self.acqf.set_X_pending(torch.cat(pending))
+                self.acqf.set_X_pending(torch.cat([*pending, row]))
         return torch.cat(rows), torch.cat(values), torch.ones(n, dtype=self.dtype)
+
+
+def of_other_networks(
+    acquisition: Callable[[Tensor], Tensor], taken: Tensor, thresholds: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """Return an acquisition function that is minus infinity at rows which differ from others in thresholds only.
+
+    The evaluation of a network yields its metrics at all thresholds.
+
+    Args:
+        acquisition: Maps `n x 1 x d` to `n` values.
+        taken: Canonical rows, `k x d`.
+        thresholds: Columns of thresholds; without any the function is returned as it is.
+    """
+    if not thresholds:
+        return acquisition
+    rest = [column for column in range(taken.shape[-1]) if column not in thresholds]
+
+    def elsewhere(X: Tensor) -> Tensor:
+        is_taken = (X[..., rest] == taken[:, rest]).all(dim=-1).any(dim=-1)  # n x k before the last step
+        return torch.where(is_taken, -torch.inf, acquisition(X))
+
+    return elsewhere
 
 
 class SobolDesignNode(ExternalGenerationNode):
@@ -292,7 +322,7 @@ def generation_strategy(
                         model_options={
                             "layout": layout,
                             "known_costs": known_costs,
-                            "outcomes": {o.name: Outcome(o.bounds, o.sign) for o in objectives},
+                            "outcomes": {o.name: known_outcome(o) for o in objectives},
                         },
                         mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,
@@ -305,6 +335,7 @@ def generation_strategy(
                 "settings": settings,
                 "seed": child_seed(seed, "acquisition") % 2**31,
                 "limited": tuple(objective for objective in objectives if objective.limit is not None),
+                "on_log_scale": tuple(objective for objective in objectives if objective.scale == "log"),
                 "known_costs": known_costs,
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
