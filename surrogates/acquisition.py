@@ -43,6 +43,7 @@ from torch import Tensor
 
 from surrogates.box_decomposition import SweptBoxes
 from surrogates.errors import SurrogateError
+from surrogates.feasibility import LogFeasibility, OutcomeConstraint
 from surrogates.log_improvement import log_improvement, log_side_lengths
 from surrogates.models import ArchitectureGP
 from surrogates.outcomes import NO_INFORMATION
@@ -53,25 +54,6 @@ MOST_BASELINE_POINTS = 64  # points of the best fronts; the cost of a joint post
 NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
 ROUNDING = 1e-6  # of a column's largest magnitude: predictions that differ by less are equal
 BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
-
-
-@dataclass(frozen=True)
-class OutcomeConstraint:
-    """A limit on one outcome.
-
-    Args:
-        outcome: Position of the outcome.
-        sign: 1 for a lower limit of the outcome, -1 for an upper limit.
-        limit: The limit, in the outcome's units.
-    """
-
-    outcome: int
-    sign: float
-    limit: float
-
-    def in_units_of(self, spread: float) -> Callable[[Tensor], Tensor]:
-        """Return a function from outcomes, `... x m`, to scaled constraint violations (negative: feasible)."""
-        return lambda Y: self.sign * (self.limit - Y[..., self.outcome]) / spread
 
 
 @dataclass(frozen=True)
@@ -227,8 +209,8 @@ def noisy_hypervolume_acquisition(
     *,
     settings: AcquisitionSettings,
     X_pending: Tensor | None = None,
-) -> ConditionedLogNEHVI | ConditionedNEHVI:
-    """Build the acquisition function for one proposal.
+) -> ConditionedLogNEHVI | ConditionedNEHVI | LogFeasibility:
+    """Build the acquisition function for one proposal: the probability of feasibility while nothing is feasible.
 
     Args:
         model: The fitted surrogate.
@@ -254,6 +236,8 @@ def noisy_hypervolume_acquisition(
     is_feasible = torch.ones(len(medians), dtype=torch.bool)
     for violation in limits or ():
         is_feasible &= violation(medians) <= 0.0
+    if not is_feasible.any():
+        return LogFeasibility(model, config.constraints, X_observed, most=MOST_BASELINE_POINTS)
     scale = _spread(expected)
     objective, ref_point = ScaledObjective(config.objective, scale), config.ref_point / scale
     X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS, is_feasible)]

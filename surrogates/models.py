@@ -104,6 +104,13 @@ class ArchitectureGP(SingleTaskGP):
         median: Tensor = self.outcome_transform.to_natural(mean.reshape(self.num_outputs, -1).T, features)
         return median
 
+    def predict_standardized(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean and variance of standardised outcomes, `n x m` each, and the features of rows `n x d`."""
+        self.eval()
+        predicted = self(features := self.transform_inputs(X))
+        mean, variance = (part.reshape(self.num_outputs, -1).T for part in (predicted.mean, predicted.variance))
+        return mean, variance, features
+
     @classmethod
     def construct_inputs(
         cls,

@@ -53,11 +53,11 @@ from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, Search
 from surrogates.acquisition import (
     AcquisitionSettings,
     OptimizationConfig,
-    OutcomeConstraint,
     noisy_hypervolume_acquisition,
 )
 from surrogates.columns import ColumnLayout
 from surrogates.errors import NoCandidateError
+from surrogates.feasibility import OutcomeConstraint
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.models import ArchitectureGP
@@ -170,11 +170,15 @@ class ArchitectureAcquisition(Acquisition):
         generator = torch.Generator().manual_seed(child_seed(self.options["seed"], "pool", len(excluded)))
         elites = self.acqf.X_baseline  # the points that are non-dominated in at least one posterior draw
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
+        cost = partial(last_cost, known_costs[0]) if known_costs else None
+        thresholds = known_costs[0].thresholds if known_costs else ()
         rows, values = [], []
         for _ in range(n):
+            pending = [X for X in (self.X_pending, *rows) if X is not None]
+            acquisition = of_other_networks(self.acqf, torch.cat(pending), thresholds) if pending else self.acqf
             try:
                 row, value = maximize_acquisition(
-                    Criterion(self.acqf, partial(last_cost, known_costs[0]) if known_costs else None),
+                    Criterion(acquisition, cost),
                     layout,
                     PoolSettings(pool_size=settings.pool_size, rounds=settings.rounds),
                     elites=elites,
@@ -187,9 +191,31 @@ class ArchitectureAcquisition(Acquisition):
             values.append(value)
             excluded = torch.cat([excluded, row])
             if len(rows) < n:
-                pending = [X for X in (self.X_pending, *rows) if X is not None]
-                self.acqf.set_X_pending(torch.cat(pending))
+                self.acqf.set_X_pending(torch.cat([*pending, row]))
         return torch.cat(rows), torch.cat(values), torch.ones(n, dtype=self.dtype)
+
+
+def of_other_networks(
+    acquisition: Callable[[Tensor], Tensor], taken: Tensor, thresholds: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """Return an acquisition function that is minus infinity at rows which differ from others in thresholds only.
+
+    The evaluation of a network yields its metrics at all thresholds.
+
+    Args:
+        acquisition: Maps `n x 1 x d` to `n` values.
+        taken: Canonical rows, `k x d`.
+        thresholds: Columns of thresholds; without any the function is returned as it is.
+    """
+    if not thresholds:
+        return acquisition
+    rest = [column for column in range(taken.shape[-1]) if column not in thresholds]
+
+    def elsewhere(X: Tensor) -> Tensor:
+        is_taken = (X[..., rest] == taken[:, rest]).all(dim=-1).any(dim=-1)  # n x k before the last step
+        return torch.where(is_taken, -torch.inf, acquisition(X))
+
+    return elsewhere
 
 
 class SobolDesignNode(ExternalGenerationNode):

@@ -1,20 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling import SobolQMCNormalSampler
-from scipy.stats import spearmanr
 
 from surrogates.acquisition import (
     AcquisitionSettings,
     OptimizationConfig,
-    OutcomeConstraint,
     _first_layers,
     _spread,
     noisy_hypervolume_acquisition,
 )
 from surrogates.columns import Column, ColumnLayout
 from surrogates.errors import SurrogateError
+from surrogates.feasibility import LogFeasibility, OutcomeConstraint
 from surrogates.models import ArchitectureGP
 
 LAYOUT = ColumnLayout(
@@ -160,32 +161,12 @@ def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:
     assert limited[is_bad].max() < limited[~is_bad].max() - 2.0
 
 
-@pytest.mark.parametrize("outcome", [0, 1])
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_limits_that_nothing_meets_rank_candidates_by_their_distance(problem, outcome, sign) -> None:
-    model, _, candidates = problem
-    limited = make(problem, constraints=[OutcomeConstraint(outcome, sign, limit=sign * 2.5)])
-    with torch.no_grad():
-        values = limited(candidates.unsqueeze(1))
-        nearness = sign * model.posterior(candidates).mean[:, outcome]
-    assert nearness.max() < 2.0  # spreads, so that no candidate meets the limit
-    assert spearmanr(values, nearness).statistic > 0.8
-
-
-def test_a_limit_far_out_of_reach_leaves_values_finite(problem) -> None:
-    limited = make(problem, constraints=[OutcomeConstraint(outcome=0, sign=1.0, limit=100.0)])
-    with torch.no_grad():
-        values = limited(problem[2].unsqueeze(1))
-    assert torch.isfinite(values).all()
-    assert values.std() > 0.1  # the hypervolume still tells candidates apart
+def test_without_feasible_observations_feasibility_is_maximised(problem) -> None:
+    limit = OutcomeConstraint(outcome=0, sign=1.0, limit=2.5)  # spreads from the mean, more than any observation has
+    assert isinstance(make(problem, constraints=[limit]), LogFeasibility)
+    assert not isinstance(make(problem, constraints=[replace(limit, limit=0.0)]), LogFeasibility)
 
 
 def test_rounding_is_no_spread() -> None:
     values = torch.tensor([[99.95, 1.0, 0.0, -2e-9], [99.95 + 8e-11, 3.0, 0.0, -1e-9]], dtype=torch.float64)
     assert _spread(values).tolist() == pytest.approx([99.95, 1.0, 1.0, 5e-10])
-
-
-def test_constraints_have_the_sign_of_their_violation() -> None:
-    Y = torch.tensor([[90.0, 3.0], [80.0, 1.0]])
-    assert OutcomeConstraint(0, 1.0, 85.0).in_units_of(5.0)(Y).tolist() == [-1.0, 1.0]
-    assert OutcomeConstraint(1, -1.0, 2.0).in_units_of(0.5)(Y).tolist() == [2.0, -2.0]

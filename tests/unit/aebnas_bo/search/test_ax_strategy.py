@@ -3,7 +3,7 @@ import torch
 
 from aebnas_bo.errors import MissingMetricError, SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
-from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, one_thread
+from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, of_other_networks, one_thread
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 from surrogates.pool_optimizer import Criterion
@@ -69,6 +69,31 @@ def test_of_candidates_with_equal_acquisition_values_the_cheapest_is_proposed(
     [parameters] = client.get_next_trials(max_trials=1).values()
     genes = sum(int(parameters[f"gene{i}"]) for i in range(6))
     assert (genes == 0) == bool(known_costs)
+
+
+def test_points_of_a_batch_are_different_networks(estimator, objectives, settings, monkeypatch) -> None:
+    def by_genes(criterion, *rest, **rows):  # the best network is the same for all points, at any threshold
+        def genes(X):
+            is_left_out = torch.isinf(criterion.acquisition(X))
+            return torch.where(is_left_out, -torch.inf, X[..., :6].sum((-1, -2)))
+
+        return maximize(Criterion(genes, criterion.cost), *rest, **rows)
+
+    maximize = ax_strategy.maximize_acquisition
+    monkeypatch.setattr(ax_strategy, "maximize_acquisition", by_genes)
+    client = ax_client(estimator.search_space, objectives, settings, seed=0, known_costs=(GeneCosts(),))
+    for _ in range(8):
+        for index, parameters in client.get_next_trials(max_trials=1).items():
+            client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
+    batch = client.get_next_trials(max_trials=3).values()
+    networks = {tuple((name, value) for name, value in one.items() if name != "exit1_threshold") for one in batch}
+    assert len(networks) == 3
+
+
+def test_rows_that_differ_in_thresholds_only_are_left_out() -> None:
+    taken = torch.tensor([[1.0, 0.3], [2.0, 0.3]])
+    acquisition = of_other_networks(lambda X: X[:, 0, 0], taken, thresholds=(1,))
+    assert acquisition(torch.tensor([[[1.0, 0.8]], [[3.0, 0.3]]])).tolist() == [-float("inf"), 3.0]
 
 
 def test_ax_parameters_mirror_the_space(estimator) -> None:
