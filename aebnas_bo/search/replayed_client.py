@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from aebnas_bo.search.ax_strategy import AxClient
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.further_points import nearest_to_front, num_allowed
+from aebnas_bo.search.objectives import Objective, to_maximize
 from aebnas_bo.search.strategy import batch_start
 from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
-
-MOST_FURTHER = 1000  # further operating points passed to Ax: the time of a Gaussian process is cubic in its rows
 
 
 class ReplayedClient:
@@ -41,6 +42,7 @@ class ReplayedClient:
         self._told: set[int] = set()
         self._num_further = 0  # trials whose further operating points were passed on
         self._further_told = 0
+        self._metrics = np.empty((0, len(self._objectives)))  # of the operating points of these trials
         self._seen: set[str] = set()
 
     def is_ahead_of(self, trials: Sequence[Trial]) -> bool:
@@ -70,14 +72,17 @@ class ReplayedClient:
             self._tell_further(trials)
 
     def _tell_further(self, trials: Sequence[Trial]) -> None:
-        for trial in trials[self._num_further :]:
-            for observed in observations([trial])[1:]:
-                key = self._space.key(observed.parameters)
-                # Another trial of the same network may have added this point already.
-                if key not in self._seen and self._further_told < MOST_FURTHER:
-                    self._further_told += 1
-                    self._complete(self._client.attach_trial(dict(observed.parameters)), observed)
-                    self._seen.add(key)
+        for number, trial in enumerate(trials[self._num_further :], start=self._num_further):
+            observed = observations([trial])
+            metrics = to_maximize([one.metrics for one in observed], self._objectives)
+            self._metrics = np.concatenate([self._metrics, metrics])
+            # Another trial of the same network may have added a point already.
+            new = {key: one for one in observed[1:] if (key := self._space.key(one.parameters)) not in self._seen}
+            room = num_allowed(number + 1) - self._further_told
+            for one in nearest_to_front([*new.values()], self._metrics, self._objectives, count=room):
+                self._further_told += 1
+                self._complete(self._client.attach_trial(dict(one.parameters)), one)
+                self._seen.add(self._space.key(one.parameters))
         self._num_further = max(self._num_further, len(trials))
 
     def _tell(self, index: int, trial: Trial) -> None:

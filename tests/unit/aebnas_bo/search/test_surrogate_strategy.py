@@ -184,7 +184,7 @@ def test_limits_draw_the_search_to_admissible_points(estimator, objectives, sett
 
 
 def test_only_so_many_further_settings_are_told(estimator, objectives, settings, monkeypatch) -> None:
-    monkeypatch.setattr("aebnas_bo.search.replayed_client.MOST_FURTHER", 3)
+    monkeypatch.setattr("aebnas_bo.search.replayed_client.num_allowed", lambda num_trials: 3 * num_trials // 8)
     estimator.has_further = True
     plain = run(estimator, objectives, settings, 8)
     assert sum(len(trial.points) - 1 for trial in plain) > 3
