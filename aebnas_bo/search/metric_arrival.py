@@ -33,10 +33,10 @@ def trials_with_all_metrics(data: pd.DataFrame, completed: Collection[int], metr
 def _missing(
     trial: int, missing: Collection[str], *, num_incomplete: int, metrics: Collection[str]
 ) -> MissingMetricError:
-    all_in_all = f" ({num_incomplete} such trials in all)" if num_incomplete > 1 else ""
+    in_all = f" ({num_incomplete} such trials in all)" if num_incomplete > 1 else ""
     values = ", ".join(f"'{name}': (mean, standard error)" for name in missing)
     return MissingMetricError(
-        f"trial {trial} was completed without a finite value of {', '.join(missing)}{all_in_all}; every completed "
-        f"trial needs all metrics ({', '.join(sorted(metrics))}): add it with client.attach_data({trial}, {{{values}}}), "
-        "and give back trials that fail with client.mark_trial_abandoned(trial_index)"
+        f"trial {trial} was completed without a finite value of {', '.join(missing)}{in_all}; every completed trial "
+        f"needs {', '.join(sorted(metrics))}: add what is missing with client.attach_data({trial}, {{{values}}}), and "
+        "give back trials that fail with client.mark_trial_abandoned(trial_index)"
     )
