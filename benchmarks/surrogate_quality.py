@@ -1,9 +1,12 @@
-"""Predictions of left-out networks of real searches by the surrogates, with and without known costs and bounds.
+"""Predictions by the surrogates of networks of real searches: those left out, and those proposed next.
 
     python -m benchmarks.surrogate_quality runs/benchmark --out FILE
+    python -m benchmarks.surrogate_quality runs/benchmark --out FILE --table FILE
 
-Uses the `qnehvi` runs of the image problems; every network is left out with all its operating points and predicted from
-the others. Rows that are in the file are not computed again.
+Uses the `qnehvi` runs. On the image problems every network is left out with all its operating points and predicted from
+the others, with and without known costs and bounds. On all problems a surrogate of the first trials predicts the up to
+40 trials that were proposed after them (`next trials`), which is what the search needs; leaving out flatters. Rows that
+are in the file are not computed again.
 """
 
 from __future__ import annotations
@@ -17,18 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
-from aebnas_bo.search.trial import Trial, observations
+from aebnas_bo.search.trial import Observation, Trial, as_proposed, observations
 from benchmarks.comparison import OURS
-from benchmarks.problem import CONFIGURATIONS, Problem, load_problem
+from benchmarks.problem import CONFIGURATIONS, PROBLEMS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP, by_outcome
-from surrogates.validation import Quality, leave_out, quality
+from surrogates.validation import COVERAGE_Z, LeftOut, Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
-VARIANTS = {"with what is known": True, "from nothing": False}
+VARIANTS = {"with what is known": True, "from nothing": False}  # of networks left out
+NEXT = "next trials"
+MOST_NEXT, FEWEST_NEXT = 40, 10
 HEADER = ["problem", "seed", "trials", "metric", "surrogate", "r2", "kendall_tau", "coverage"]
 FIGURES = ("r2", "kendall_tau", "coverage")
 
@@ -38,23 +44,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--out", type=output_file, required=True)
+    parser.add_argument("--table", type=Path, help="the table of NATS-Bench, a CSV file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = read_rows(arguments.out)
-    known = {(row["problem"], row["seed"], row["trials"], row["surrogate"]) for row in rows}
+    known = {(row["problem"], row["seed"], row["trials"], row["surrogate"]) for row in read_rows(arguments.out)}
     problems: dict[str, Problem] = {}
     with appending_rows(arguments.out, HEADER) as append:
         for path in sorted(arguments.runs.glob(f"*/{OURS}/*.jsonl")):
             header, trials = read_run(path)
-            if header.problem not in CONFIGURATIONS:  # a table has no known costs
+            if header.problem not in PROBLEMS:
                 continue
-            for told, variant in itertools.product((count for count in TOLD if count <= len(trials)), VARIANTS):
+            variants = (*VARIANTS, NEXT) if header.problem in CONFIGURATIONS else (NEXT,)  # a table knows no costs
+            for told, variant in itertools.product(TOLD, variants):
                 key = (header.problem, str(header.seed), str(told), variant)
-                if key in known:
+                if key in known or len(trials) < told + (FEWEST_NEXT if variant == NEXT else 0):
                     continue
-                problem = problems.setdefault(header.problem, load_problem(header.problem))
-                for metric, found in qualities(problem, trials[:told], VARIANTS[variant]).items():
-                    append([*key[:3], metric, variant, *(f"{getattr(found, name):.4f}" for name in FIGURES)])
+                problem = problems.setdefault(header.problem, load_problem(header.problem, arguments.table))
+                if variant == NEXT:
+                    found = next_qualities(problem, trials[:told], trials[told : told + MOST_NEXT])
+                else:
+                    found = qualities(problem, trials[:told], VARIANTS[variant])
+                for metric, one in found.items():
+                    append([*key[:3], metric, variant, *(f"{getattr(one, name):.4f}" for name in FIGURES)])
     print_medians(read_rows(arguments.out))
 
 
@@ -73,22 +84,56 @@ def print_medians(rows: Sequence[Mapping[str, str]]) -> None:
 def qualities(problem: Problem, trials: Sequence[Trial], has_knowledge: bool) -> dict[str, Quality]:
     """Return the leave-one-network-out quality of each metric."""
     observed = observations(trials)
+    left_out = leave_out(_surrogate(problem, observed, has_knowledge), [one.key for one in observed])
+    return _by_metric(problem, observed, left_out)
+
+
+def next_qualities(problem: Problem, trials: Sequence[Trial], following: Sequence[Trial]) -> dict[str, Quality]:
+    """Return the quality of each metric's predictions of trials that were proposed later, at their own thresholds.
+
+    Args:
+        problem: The problem.
+        trials: Trials that the surrogate is fitted to.
+        following: The trials that it predicts.
+    """
+    model = _surrogate(problem, observations(trials), has_knowledge=True)
+    coming = observations([as_proposed(trial) for trial in following])
+    with torch.no_grad():
+        mean, variance, features = model.predict_standardized(_rows(problem, coming))
+        noise = model.likelihood.noise.reshape(model.num_outputs, -1).mean(dim=-1)
+    half, to_natural = COVERAGE_Z * (variance + noise).sqrt(), model.outcome_transform.to_natural
+    return _by_metric(
+        problem, coming, LeftOut(*(to_natural(values, features) for values in (mean, mean - half, mean + half)))
+    )
+
+
+def _surrogate(problem: Problem, observed: Sequence[Observation], has_knowledge: bool) -> ArchitectureGP:
     names = [objective.name for objective in problem.objectives]
-    X = torch.tensor(np.stack([problem.space.encode(one.parameters) for one in observed]))
-    Y = torch.tensor([[one.metrics[name] for name in names] for one in observed], dtype=torch.float64)
     sems = torch.tensor([[one.sems[name] for name in names] for one in observed], dtype=torch.float64)
-    known_costs = problem.known_costs if has_knowledge else ()
     model = ArchitectureGP(
-        X,
-        Y,
+        _rows(problem, observed),
+        _values(problem, observed),
         column_layout(problem.space),
         train_Yvar=sems.square(),
-        known_costs=by_outcome(known_costs, names),
+        known_costs=by_outcome(problem.known_costs if has_knowledge else (), names),
         outcomes=[known_outcome(one) for one in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
-    left_out = leave_out(model, [one.key for one in observed])
-    found = {name: quality(Y, left_out, outcome) for outcome, name in enumerate(names)}
+    return model
+
+
+def _rows(problem: Problem, observed: Sequence[Observation]) -> Tensor:
+    return torch.tensor(np.stack([problem.space.encode(one.parameters) for one in observed]))
+
+
+def _values(problem: Problem, observed: Sequence[Observation]) -> Tensor:
+    names = [objective.name for objective in problem.objectives]
+    return torch.tensor([[one.metrics[name] for name in names] for one in observed], dtype=torch.float64)
+
+
+def _by_metric(problem: Problem, observed: Sequence[Observation], predicted: LeftOut) -> dict[str, Quality]:
+    Y = _values(problem, observed)
+    found = {one.name: quality(Y, predicted, outcome) for outcome, one in enumerate(problem.objectives)}
     return {name: one for name, one in found.items() if one is not None}
 
 

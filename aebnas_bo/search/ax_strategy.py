@@ -14,7 +14,6 @@ from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
-import numpy as np
 import torch
 
 import aebnas_bo.search.quiet_ax  # noqa: F401
@@ -44,7 +43,7 @@ from torch import Tensor
 
 from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search.design import sobol_points
-from aebnas_bo.search.metric_arrival import check_metrics
+from aebnas_bo.search.metric_arrival import trials_with_all_metrics
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
@@ -67,10 +66,7 @@ from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisit
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
 MODEL_NODE = "qNEHVI"
 DESIGN_NODE = "Sobol"
-SPENT = (
-    "all points were proposed; end the loop, or declare a larger space (if several trials were requested at once, "
-    "request one)"
-)
+SPENT = "all points were proposed; end the loop, or declare a larger space (if you requested several, request one)"
 
 
 def ax_parameters(space: SearchSpace) -> list[ChoiceParameterConfig | RangeParameterConfig]:
@@ -176,7 +172,8 @@ class ArchitectureAcquisition(Acquisition):
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         cost = partial(last_cost, known_costs[0]) if known_costs else None
         thresholds = known_costs[0].thresholds if known_costs else ()
-        rows, values = [], []
+        rows: list[Tensor] = []
+        values: list[Tensor] = []
         for _ in range(n):
             pending = [X for X in (self.X_pending, *rows) if X is not None]
             acquisition = of_other_networks(self.acqf, torch.cat(pending), thresholds) if pending else self.acqf
@@ -260,19 +257,14 @@ class ModelNode(GenerationNode):
 
     def _fit(self, experiment: Experiment, data: Data | None = None, **kwargs: object) -> None:
         known = data if data is not None else experiment.lookup_data()
-        finite = known.df[np.isfinite(known.df["mean"])]
-        arrived = {int(index): set(names) for index, names in finite.groupby("trial_index")["metric_name"]}
-        metrics = experiment.optimization_config.metric_names
         completed = experiment.trial_indices_by_status[TrialStatus.COMPLETED]
-        check_metrics(arrived, completed, metrics)
-        whole = [index for index, names in arrived.items() if names >= metrics]
+        whole = trials_with_all_metrics(known.df, completed, experiment.optimization_config.metric_names)
         if len(whole) < known.df["trial_index"].nunique():  # some running trials have a part of their metrics
             data = known.filter(trial_indices=whole)
         if not whole:
             raise TooManyFailedTrialsError(
-                f"none of {len(experiment.trials)} trials was completed, but surrogates need completed trials: "
-                "complete at least one (client.attach_trial takes a point of your own), or begin again with a larger "
-                "search.design_trials"
+                f"none of {len(experiment.trials)} trials was completed, but surrogates need one: complete one "
+                "(client.attach_trial takes a point of your own), or begin again with a larger search.design_trials"
             )
         super()._fit(experiment=experiment, data=data, **kwargs)
 

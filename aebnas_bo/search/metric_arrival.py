@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
 
 from aebnas_bo.errors import MissingMetricError
 
 
-def check_metrics(arrived: Mapping[int, Collection[str]], completed: Collection[int], metrics: Collection[str]) -> None:
-    """Check that no completed trial lacks a metric.
+def trials_with_all_metrics(data: pd.DataFrame, completed: Collection[int], metrics: Collection[str]) -> list[int]:
+    """Return the indices of the trials that have a finite value of every metric.
 
     Args:
-        arrived: Names of the metrics that have a finite value, by index of the trial.
+        data: Data of an Ax experiment, one row per trial and metric (`trial_index`, `metric_name`, `mean`).
         completed: Indices of the completed trials.
-        metrics: Names of all metrics of the experiment.
+        metrics: Names of all metrics.
 
     Raises:
         MissingMetricError: If a completed trial lacks one.
     """
-    lacking = {index: set(metrics) - set(arrived.get(index, ())) for index in sorted(completed)}
+    finite = data[np.isfinite(data["mean"].astype(float))]
+    arrived = {int(str(index)): set(names) for index, names in finite.groupby("trial_index")["metric_name"]}
+    lacking = {index: sorted(set(metrics) - arrived.get(index, set())) for index in sorted(completed)}
     incomplete = [index for index, missing in lacking.items() if missing]
-    if not incomplete:
-        return
-    first = incomplete[0]
-    missing = ", ".join(sorted(lacking[first]))
-    rest = f" ({len(incomplete)} such trials in all)" if len(incomplete) > 1 else ""
-    values = ", ".join(f"'{name}': (mean, standard error)" for name in sorted(lacking[first]))
-    raise MissingMetricError(
-        f"trial {first} was completed without a finite value of {missing}{rest}; every completed trial "
-        f"needs all metrics ({', '.join(sorted(metrics))}): add it with client.attach_data({first}, {{{values}}}), "
-        "and give back trials that fail with client.mark_trial_abandoned(trial_index)"
+    if incomplete:
+        raise _missing(incomplete[0], lacking[incomplete[0]], num_incomplete=len(incomplete), metrics=metrics)
+    return [index for index, names in arrived.items() if names.issuperset(metrics)]
+
+
+def _missing(
+    trial: int, missing: Collection[str], *, num_incomplete: int, metrics: Collection[str]
+) -> MissingMetricError:
+    in_all = f" ({num_incomplete} such trials in all)" if num_incomplete > 1 else ""
+    values = ", ".join(f"'{name}': (mean, standard error)" for name in missing)
+    return MissingMetricError(
+        f"trial {trial} was completed without a finite value of {', '.join(missing)}{in_all}; every completed trial "
+        f"needs {', '.join(sorted(metrics))}: add what is missing with client.attach_data({trial}, {{{values}}}), and "
+        "give back trials that fail with client.mark_trial_abandoned(trial_index)"
     )

@@ -156,7 +156,7 @@ def test_points_that_are_left_are_proposed_one_by_one_as_the_error_says(objectiv
     for _ in range(8):
         for index, point in client.get_next_trials(max_trials=1).items():
             complete(client, index, point)
-    with pytest.raises(SpaceExhaustedError, match="if several trials were requested at once, request one"):
+    with pytest.raises(SpaceExhaustedError, match="if you requested several, request one"):
         client.get_next_trials(max_trials=2)
     [(index, point)] = client.get_next_trials(max_trials=1).items()
     complete(client, index, point)
