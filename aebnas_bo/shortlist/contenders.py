@@ -135,7 +135,7 @@ def _plain_within(budget: float, plain: Sequence[Architecture], *, space: Networ
     nearest = _first_of_each_resolution(sorted(able, key=by_distance))
     fitting = [one for one in able if exit_costs(one, space.skeleton).backbone[-1] <= budget]  # its exits switched off
     within = sorted(fitting, key=largest_first)
-    return list(dict.fromkeys(one.key for one in (*nearest[:1], *within[:1], *nearest[1:])))
+    return list(dict.fromkeys(one.key for one in (*within[:1], *nearest)))
 
 
 def _first_of_each_resolution(networks: Sequence[Architecture]) -> list[Architecture]:

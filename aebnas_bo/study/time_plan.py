@@ -54,7 +54,7 @@ class TimePlan(BaseModel):
         rungs: Networks and epochs of the short list's rungs, empty without a short list; null until the search ends.
         timed_s: Seconds per training image of the candidates for the short list, by key, estimated from a few steps.
         measured_s: Seconds per training image of the networks on the short list, by key, measured in training.
-        final_epochs: Epochs of each final training, cheapest budget first; null until the short list ends.
+        final_epochs: Epochs of the final trainings that have begun, by key, in this order.
         teacher: MACs in millions and epochs of the plain teacher network; null for none.
     """
 
@@ -70,7 +70,7 @@ class TimePlan(BaseModel):
     rungs: tuple[tuple[int, int], ...] | None = None
     timed_s: dict[str, float] = {}
     measured_s: dict[str, float] = {}
-    final_epochs: tuple[int, ...] | None = None
+    final_epochs: dict[str, int] = {}
     teacher: tuple[float, int] | None = None
 
     def write(self, path: Path) -> None:
@@ -185,8 +185,8 @@ def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
 
 def final_epochs(
     plan: TimePlan, *, spent_s: float, num_images: int, networks_s: Sequence[float], teachers_s: Mapping[float, float]
-) -> tuple[tuple[int, ...], tuple[float, int] | None]:
-    """Return the number of epochs of each chosen network and of the teacher.
+) -> tuple[int, tuple[float, int] | None]:
+    """Return the number of epochs of the next final training, and of the teacher.
 
     All networks are trained for equal time, so small ones for more epochs. The teacher gets half of the sufficient
     epochs, or as many as an equal share of the time allows; the largest candidate that gets at least a quarter of them
@@ -194,26 +194,22 @@ def final_epochs(
 
     Args:
         plan: Decisions made so far.
-        spent_s: Seconds spent until the end of the short list.
+        spent_s: Seconds spent so far.
         num_images: Training images.
-        networks_s: Seconds per training image of each chosen network.
+        networks_s: Seconds per training image of each network that is not trained yet, the next one first.
         teachers_s: Seconds per training image of each candidate teacher by its MACs in millions, largest first.
 
     Returns:
-        The epochs of each network, and MACs and epochs of the teacher; `None` if the time is too short for a teacher.
+        The epochs, and MACs and epochs of the teacher; `None` if the time is too short for a teacher.
     """
-    seconds = left(plan, spent_s)
+    seconds, teacher = left(plan, spent_s), None
     share = seconds / (len(networks_s) + 1)
     for macs, one_s in teachers_s.items():
         epochs = _epochs(share, num_images * one_s, least=0, most=math.ceil(MOST_TO_TEACH * _enough(num_images)))
         if epochs >= LEAST_TO_TEACH * _enough(num_images):
-            rest = (seconds - epochs * num_images * one_s) / max(len(networks_s), 1)
-            return _each(rest, num_images, networks_s), (macs, epochs)
-    return _each(seconds / max(len(networks_s), 1), num_images, networks_s), None
-
-
-def _each(seconds: float, num_images: int, networks_s: Sequence[float]) -> tuple[int, ...]:
-    return tuple(_epochs(seconds, num_images * one_s, least=1, most=MOST_FINAL_EPOCHS) for one_s in networks_s)
+            seconds, teacher = seconds - epochs * num_images * one_s, (macs, epochs)
+            break
+    return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS), teacher
 
 
 def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:
@@ -223,7 +219,7 @@ def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:
 def planned_config(config: Config, plan: TimePlan) -> Config:
     """Return the configuration with its numbers replaced by the decisions of the plan.
 
-    Its final training is that of the most expensive network; `TimePlan.final_epochs` holds the others.
+    Its final training is that of the first network; `TimePlan.final_epochs` holds the others.
     """
     updates: dict[str, object] = {
         "supernet": config.supernet.model_copy(update={"epochs": plan.supernet_epochs}),
@@ -232,8 +228,8 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
         updates["search"] = config.search.model_copy(update={"budget": plan.search_trials})
     if plan.rungs:
         updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
-    if plan.final_epochs is not None:
-        recipe = config.final_training.model_copy(update={"epochs": plan.final_epochs[-1]})
+    if plan.final_epochs:
+        recipe = config.final_training.model_copy(update={"epochs": next(iter(plan.final_epochs.values()))})
         if plan.teacher is not None:
             macs, epochs = plan.teacher
             recipe = recipe.model_copy(update={"teacher": TeacherConfig(macs=macs, epochs=epochs)})

@@ -217,22 +217,33 @@ class _TimedRun:
             ground = Ground(self._folder, self._problem)
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
-        candidates = [self._candidate(ground, winner, goal) for winner, goal in chosen.values()]
-        if self._plan.final_epochs is None:
-            num_images = len(candidates[0].problem.for_final_training.splits.train)
-            speeds = [self._network_seconds(ground, winner) for winner, _ in chosen.values()]
-            teachers = self._teachers_seconds(candidates[0], millions(goals[-1].value))
-            epochs, teacher = final_epochs(
-                self._plan, spent_s=self._watch.seconds, num_images=num_images, networks_s=speeds, teachers_s=teachers
-            )
-            self._decide(final_epochs=epochs, teacher=teacher)
-            candidates = [replace(candidate, problem=self._problem) for candidate in candidates]
-        counts = self._plan.final_epochs or ()
-        networks = [
-            train_candidate(_with_epochs(candidate, count), self._config.seed, is_again=False, progress=self._progress)
-            for candidate, count in zip(candidates, counts, strict=True)
-        ]
-        return judgements, networks
+        networks: list[NetworkDescription] = []
+        left = list(reversed(chosen.values()))  # the teacher, if any, is trained with the most expensive network
+        while left:
+            winner, goal = left[0]
+            if winner.key not in self._plan.final_epochs:
+                self._plan_final(ground, [one for one, _ in left], millions(goals[-1].value))
+            candidate = Candidate(self._folder, self._problem, winner.observations[goal], goal)
+            candidate = _with_epochs(candidate, self._plan.final_epochs[winner.key])
+            networks.append(train_candidate(candidate, self._config.seed, is_again=False, progress=self._progress))
+            del left[0]
+        return judgements, networks[::-1]
+
+    def _plan_final(self, ground: Ground, left: Sequence[Contender], highest: float) -> None:
+        """Decide the epochs of the next final training and, before the first one, the teacher.
+
+        Args:
+            ground: Folder and problem.
+            left: Networks that are not trained yet, the next one first.
+            highest: Highest budget of average MACs in millions.
+        """
+        speeds = [self._network_seconds(ground, one) for one in left]
+        teachers = {} if self._plan.final_epochs else self._teachers_seconds(highest)
+        num_images = len(self._problem.for_final_training.splits.train)
+        epochs, teacher = final_epochs(
+            self._plan, spent_s=self._watch.seconds, num_images=num_images, networks_s=speeds, teachers_s=teachers
+        )
+        self._decide(final_epochs={**self._plan.final_epochs, left[0].key: epochs}, teacher=teacher)
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
         """Time the candidates for the short list, and decide networks and epochs of its rungs."""
@@ -274,33 +285,29 @@ class _TimedRun:
             return self._plan.measured_s[contender.key]
         return time_network(ground.problem, contender.architecture, ground.problem.space.skeleton)
 
-    def _teachers_seconds(self, candidate: Candidate, highest: float) -> dict[float, float]:
+    def _teachers_seconds(self, highest: float) -> dict[float, float]:
         """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
 
         Empty if the configuration names a teacher, or confidences are learned, for which a teacher has no outputs.
 
         Args:
-            candidate: One of the networks to train.
             highest: Highest budget of average MACs in millions.
         """
-        recipe, has_joint_loss = final_recipe(candidate.problem), self._config.supernet.joint_loss is not None
+        recipe, has_joint_loss = final_recipe(self._problem), self._config.supernet.joint_loss is not None
         if recipe.teacher is not None or recipe.joint_loss is not None or has_joint_loss:
             return {}
-        ground, seconds = PlainGround(self._folder, candidate.problem), {}
+        ground, seconds = PlainGround(self._folder, self._problem), {}
         for size in TEACHER_SIZES:
             network, skeleton = ground.network(ground.width_of(size * highest))
-            seconds[size * highest] = time_network(candidate.problem.for_final_training, network, skeleton)
+            seconds[size * highest] = time_network(self._problem.for_final_training, network, skeleton)
         return seconds
-
-    def _candidate(self, ground: Ground, winner: Contender, goal: TuningGoal) -> Candidate:
-        return Candidate(self._folder, ground.problem, winner.observations[goal], goal)
 
     def _decide(
         self,
         *,
         search_trials: int | None = None,
         rungs: tuple[tuple[int, int], ...] | None = None,
-        final_epochs: tuple[int, ...] | None = None,
+        final_epochs: dict[str, int] | None = None,
         teacher: tuple[float, int] | None = None,
     ) -> None:
         """Store a decision and the seconds spent in the plan and in the study's configuration."""
@@ -325,10 +332,11 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
             f"{counted(count, 'network')} for about {counted(epochs, 'epoch')}" for count, epochs in value
         )
         text = f"short list: {steps}"
-    elif isinstance(value, tuple):
-        text = f"final trainings: {', '.join(map(str, value))} epochs"
+    elif isinstance(value, dict):
+        key, epochs = list(value.items())[-1]
+        text = f"final training of {key}: {counted(epochs, 'epoch')}"
         if isinstance(teacher := made.get("teacher"), tuple):
-            text = f"{text}; before them a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
+            text = f"{text}; before it a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
     else:
         text = f"search ended after {counted(int(str(value)), 'trial')}"
     return f"{duration_text(seconds)}: {text}"

@@ -31,11 +31,12 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     spent += planning.search_seconds(plan, spent)
     rungs = planning.rungs(plan, spent_s=spent, num_images=images, networks_s=[network_s / images] * 9)
     spent += sum(count * epochs for count, epochs in rungs) * network_s
-    epochs, teacher = planning.final_epochs(
-        plan, spent_s=spent, num_images=images, networks_s=[SPEED.network_seconds(500_000)] * 3, teachers_s={}
-    )
-    assert teacher is None
-    spent += sum(epochs) * network_s
+    for left in (3, 2, 1):
+        epochs, teacher = planning.final_epochs(
+            plan, spent_s=spent, num_images=images, networks_s=[SPEED.network_seconds(500_000)] * left, teachers_s={}
+        )
+        assert teacher is None
+        spent += epochs * network_s
     least = spent if minutes == 1.0 else 0.0  # each phase has a least size, which a minute does not allow for
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
@@ -70,30 +71,33 @@ def test_a_short_list_of_too_few_epochs_is_left_out() -> None:
 
 
 def test_every_final_training_has_as_much_time() -> None:
-    seconds = [1e-4, 2e-4, 4e-4]
-    epochs, _ = planning.final_epochs(plan_of(10.0), spent_s=100.0, num_images=5000, networks_s=seconds, teachers_s={})
-    times = [count * 5000 * one for count, one in zip(epochs, seconds, strict=True)]
-    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * sum(seconds))
+    seconds, spent, times = [4e-4, 2e-4, 1e-4], 100.0, []
+    for position, one in enumerate(seconds):
+        epochs, _ = planning.final_epochs(
+            plan_of(10.0), spent_s=spent, num_images=5000, networks_s=seconds[position:], teachers_s={}
+        )
+        times.append(epochs * 5000 * one)
+        spent += times[-1]
+    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * max(seconds))
     assert max(times) - min(times) < 5000 * max(seconds)
 
 
+def test_time_that_one_final_training_saves_goes_to_the_next() -> None:
+    plan_next = partial(planning.final_epochs, plan_of(10.0), num_images=10_000, networks_s=[1e-4], teachers_s={})
+    assert plan_next(spent_s=300.0)[0] == 270
+    assert plan_next(spent_s=200.0)[0] == 370
+
+
 def test_a_teacher_is_as_large_as_its_time_allows() -> None:
-    networks_s, images = [1e-4, 2e-4], 8000  # 100 epochs are enough, a quarter of them is enough to teach
-    epochs, teacher = planning.final_epochs(
-        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 8e-4, 1.5: 4e-4}
+    # 100 epochs are enough, a quarter of them is enough to teach
+    plan_next = partial(
+        planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=8000, networks_s=[2e-4, 1e-4]
     )
-    assert teacher == (1.5, 31)  # 100 s for each of the three; 15 epochs of the larger teacher
-    assert epochs == (125, 62)
-    epochs, teacher = planning.final_epochs(
-        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 1e-4}
-    )
-    assert teacher == (2.0, 50)  # no longer than half of what is enough; the networks share the other 260 s
-    assert epochs == (162, 81)
-    epochs, teacher = planning.final_epochs(
-        plan_of(10.0), spent_s=270.0, num_images=images, networks_s=networks_s, teachers_s={2.0: 8e-4}
-    )
-    assert teacher is None
-    assert epochs == (187, 93)
+    # 100 s for each of the three; 15 epochs of the larger teacher
+    assert plan_next(teachers_s={2.0: 8e-4, 1.5: 4e-4}) == (62, (1.5, 31))
+    # no longer than half of what is enough; the networks share the other 260 s
+    assert plan_next(teachers_s={2.0: 1e-4}) == (81, (2.0, 50))
+    assert plan_next(teachers_s={2.0: 8e-4}) == (93, None)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
@@ -118,12 +122,12 @@ def test_networks_of_a_rung_are_trained_for_equal_times() -> None:
 
 def test_decisions_replace_the_numbers_of_the_configuration() -> None:
     config = load_config(None)
-    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs=(90, 70))
+    plan = plan_of(5.0, search_trials=40, rungs=((6, 4),), final_epochs={"large": 70, "small": 90})
     planned = planned_config(config, plan)
     assert (planned.supernet.epochs, planned.search.budget) == (3, 40)
     assert (planned.shortlist.rungs, planned.final_training.epochs) == (((6, 4),), 70)
     assert planned.final_training.teacher is None
-    taught = planned_config(config, plan_of(5.0, final_epochs=(90, 70), teacher=(1.5, 31)))
+    taught = planned_config(config, plan_of(5.0, final_epochs={"large": 70}, teacher=(1.5, 31)))
     assert taught.final_training.teacher == TeacherConfig(macs=1.5, epochs=31)
     undecided = planned_config(config, plan_of(5.0))
     assert (undecided.search, undecided.final_training) == (config.search, config.final_training)
