@@ -71,12 +71,12 @@ def choose_contenders(
     """Choose the short list: the goals take turns in adding their best estimated network that is not listed yet.
 
     Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and the
-    result should not be worse than a hand-designed network. For a budget of MACs these are the plain network with
-    exits whose MACs to its end are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget;
-    the largest one whose backbone is within the budget, so that it needs no exit; and those of the other resolutions
-    nearest to `PLAIN_MACS` times the budget. Budgets below `EXITS_FROM` have the largest one without exits within the
-    budget first, if there is any. For other goals it is the best by estimate. Networks that differ in thresholds
-    as one. If any network is feasible, only feasible ones are chosen.
+    result should not be worse than a hand-designed network. For a budget of MACs these are the largest plain network
+    whose backbone is within the budget, so that it needs no exit, and for each resolution the one whose MACs to its end
+    are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget. Exits are useful in training
+    even where none is needed. Budgets below `EXITS_FROM` have the largest one without exits within the budget first, if
+    there is any. For other goals it is the best by estimate of each resolution. Networks that differ only in thresholds
+    count as one. If any network is feasible, only feasible ones are chosen.
 
     Args:
         trials: All trials of a search.
