@@ -48,8 +48,11 @@ def fidelity(
     flags: dict[str, object] = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
+        from aebnas_bo.experiments.rank_correlation.band_option import parse_band
         from aebnas_bo.storage.run_folder import choose_run_folder, remove_if_empty
 
+        if band is not None:
+            flags["fidelity.band"] = list(parse_band(band))
         goes_on = resume or resume_or_start
         loaded = load_config(config, all_settings(settings, flags))  # before importing PyTorch, to report errors fast
         stem, may_start = f"{loaded.name}-fidelity-seed{loaded.seed}", resume_or_start or not resume
@@ -58,14 +61,10 @@ def fidelity(
         command.way_on = partial(_way_on, folder)
 
         from aebnas_bo.analysis.table_layout import print_table
-        from aebnas_bo.experiments.rank_correlation.band import parse_band
         from aebnas_bo.experiments.rank_correlation.correlation_study import run_fidelity
         from aebnas_bo.experiments.rank_correlation.correlation_tables import correlation_table, tau_table
         from aebnas_bo.experiments.rank_correlation.verdict import verdict
 
-        if band is not None:
-            flags["fidelity.band"] = list(parse_band(band))
-            loaded = load_config(config, all_settings(settings, flags))
         with command.progress() as progress:
             report = run_fidelity(loaded, folder, resume=goes_on, progress=progress)
 

@@ -19,7 +19,8 @@ from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.macs import millions
-from aebnas_bo.storage.checked_rows import CHECK, checked_row, read_checked_rows
+from aebnas_bo.storage.checked_rows import CHECK, checked_row, read_checked_file, read_checked_rows
+from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.storage_failures import storage_error
 
@@ -78,12 +79,14 @@ def known_looks(folder: RunFolder) -> list[Look]:
         CorruptStateError: If the record is damaged.
     """
     path = _file(folder)
+    _check_regular(path)
     if path.exists() and path.stat().st_size:
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return _read(file, path)
+            return _looks(read_checked_file(path, COLUMNS))
         except OSError as error:
             raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
+        except ValueError as error:
+            raise _damaged(path, error) from error
     return _looks_of_earlier_versions(folder)
 
 
@@ -104,6 +107,7 @@ def note_look(folder: RunFolder, look: Look) -> int:
     """
     path = _file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_regular(path)
     # Two trainings may end at the same time.
     with FileLock(path, preserve_lock_file=True), path.open("a+", encoding="utf-8", newline="") as file:
         file.seek(0)
@@ -138,12 +142,30 @@ def _file(folder: RunFolder) -> Path:
     return folder.trained / LOOKS_FILE
 
 
+def _check_regular(path: Path) -> None:
+    """Check that a record, if there is one, is a regular file."""
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
+
+
 def _read(lines: Iterable[str], path: Path) -> list[Look]:
     """Return the distinct records of a file."""
     try:
-        return list(dict.fromkeys(Look(*row) for row in read_checked_rows(lines, COLUMNS)))
+        return _looks(read_checked_rows(lines, COLUMNS))
     except ValueError as error:
-        raise CorruptStateError(f"{path} is damaged ({error}); {WAY_OUT}") from error
+        raise _damaged(path, error) from error
+
+
+def _looks(rows: Iterable[Sequence[str]]) -> list[Look]:
+    return list(dict.fromkeys(Look(*row) for row in rows))
+
+
+def _damaged(path: Path, error: ValueError) -> CorruptStateError:
+    return CorruptStateError(f"{path} is damaged ({error}); {WAY_OUT}")
 
 
 def _append(file: TextIO, rows: Sequence[Sequence[object]], path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.storage.checked_rows import read_checked_rows
+from aebnas_bo.storage.checked_rows import read_checked_file
 from aebnas_bo.storage.count_text import counted
 
 SHORTLIST_FILE = "shortlist.csv"
+WAY_OUT = "delete it, and the command that trained the short list writes it again"
 HEADER = [
     "rung", "epochs", "goal", "key", "estimated_accuracy", "accuracy", "average_macs", "behind", "behind_sem",
     "is_met", "is_kept",
@@ -55,13 +56,12 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [dict(zip(HEADER, row, strict=True)) for row in read_checked_rows(file, HEADER)]
-    except (OSError, ValueError) as error:
+        return [dict(zip(HEADER, row, strict=True)) for row in read_checked_file(path, HEADER)]
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
+    except ValueError as error:
         raise _damaged(folder) from error
 
 
 def _damaged(folder: Path) -> CorruptStateError:
-    return CorruptStateError(
-        f"{folder / SHORTLIST_FILE} is damaged; delete it, and the command that trained the short list writes it again"
-    )
+    return CorruptStateError(f"{folder / SHORTLIST_FILE} is damaged; {WAY_OUT}")

@@ -32,6 +32,7 @@ from aebnas_bo.search.study_rows import (
     trial_of,
 )
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.version import STUDY_FORMAT
 
 BUSY_TIMEOUT_S = 30
@@ -94,8 +95,13 @@ class TrialStore:
 
     @classmethod
     def _load(cls, place: Path | str, engine: Engine) -> Self:
-        if isinstance(place, Path) and not place.is_file():
-            raise CorruptStateError(f"{place} does not exist; give the folder of a run")
+        try:
+            if isinstance(place, Path):
+                check_regular(place)
+        except FileNotFoundError as error:
+            raise CorruptStateError(f"{place} does not exist; give the folder of a run") from error
+        except OSError as error:
+            raise CorruptStateError(f"{place} cannot be read ({error.strerror}); {WAY_OUT}") from error
         try:
             study = _read_study(place, engine)
         except DamagedRowError as error:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aebnas_bo.storage.regular_files import read_regular
 
 CHECK = "check"  # header of the last column
 DIGITS = 8
+MOST_BYTES = 1 << 28
 
 
 def checked_row(cells: Sequence[object]) -> list[object]:
@@ -18,6 +23,21 @@ def checked_row(cells: Sequence[object]) -> list[object]:
         cells: Texts and numbers.
     """
     return [*cells, _hash([str(cell) for cell in cells])]
+
+
+def read_checked_file(path: Path, header: Sequence[str]) -> list[list[str]]:
+    """Return the cells of all rows of a file without their hashes.
+
+    Args:
+        path: The file.
+        header: Names of the columns, without the column of hashes.
+
+    Raises:
+        OSError: If it cannot be read or is not a regular file.
+        ValueError: See `read_checked_rows`.
+    """
+    text = read_regular(path, MOST_BYTES).decode("utf-8")
+    return read_checked_rows(io.StringIO(text, newline=""), header)
 
 
 def read_checked_rows(lines: Iterable[str], header: Sequence[str]) -> list[list[str]]:

@@ -14,7 +14,10 @@ import psutil
 from filelock import FileLock, Timeout
 
 from aebnas_bo.errors import RunFolderInUseError, UsageError
+from aebnas_bo.storage.regular_files import read_regular
 from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
+
+MOST_BYTES = 4096
 
 
 class RunLock:
@@ -43,7 +46,7 @@ class RunLock:
         try:
             self._lock.acquire()
         except Timeout as error:
-            process = _describe(self._path.read_text(encoding="utf-8", errors="replace"))
+            process = _describe(_holder_text(self._path) or "")
             raise RunFolderInUseError(
                 f"{self._path.parent} is in use by {process}; wait for it to end, or use another --out"
             ) from error
@@ -76,9 +79,8 @@ def process_at_work(folder: Path) -> str | None:
         folder: The run folder.
     """
     path = folder / "run.lock"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    text = _holder_text(path)
+    if text is None:
         return None
     try:
         holder = json.loads(text)
@@ -86,6 +88,14 @@ def process_at_work(folder: Path) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return _describe(text) if not is_here or _holds_open(pid, path) else None
+
+
+def _holder_text(path: Path) -> str | None:
+    """Return the text of a lock file, or `None` if it cannot be read."""
+    try:
+        return read_regular(path, MOST_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _holds_open(pid: int, path: Path) -> bool:

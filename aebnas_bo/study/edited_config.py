@@ -1,4 +1,4 @@
-"""An edited `config.yaml` of a study, which has no effect: it is kept under another name."""
+"""`config.yaml` of a study: written from the database; an edited file has no effect and is kept under another name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import os
 from itertools import count
 from pathlib import Path
 
-from aebnas_bo.config.loading import parse_config
+from aebnas_bo.config.loading import dump_config, parse_config
+from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.regular_files import read_regular
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.storage_failures import storage_error
@@ -19,6 +22,22 @@ MOST_BYTES = 1 << 20
 MOST_NAMED = 3  # settings named in the message
 
 logger = logging.getLogger(__name__)
+
+
+def replace_config(config: Config, store: TrialStore, folder: RunFolder) -> None:
+    """Replace the configuration of a study by one that leads to equal trials, in the database and in the run folder.
+
+    Args:
+        config: The configuration.
+        store: The study.
+        folder: Its run folder.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    keep_edited(folder, store.study.config)
+    store.set_config(dump_config(config))
+    write_text(folder.config, dump_config(config))
 
 
 def keep_edited(folder: RunFolder, stored: str) -> None:

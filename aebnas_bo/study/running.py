@@ -56,7 +56,7 @@ from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.study.edited_config import keep_edited
+from aebnas_bo.study.edited_config import replace_config
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
 """Function that constructs a strategy from a space and its objectives, such as a class with this constructor."""
@@ -279,7 +279,7 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
                 f"{folder.path}: the study optimises {', '.join(names)}, which cannot be changed to "
                 f"{', '.join(wanted)}; pass the objective that it was created with"
             )
-        _replace_config(config, store, folder)
+        replace_config(config, store, folder)
         return store
     if config.time_budget is None:
         folder.time_plan.unlink(missing_ok=True)  # left by a run that stopped before its study was created
@@ -298,15 +298,8 @@ def _ended(config: Config, num_trials: int, *, store: TrialStore, folder: RunFol
     if num_trials >= config.search.budget:
         return config
     config = config.model_copy(update={"search": config.search.model_copy(update={"budget": num_trials})})
-    _replace_config(config, store, folder)
+    replace_config(config, store, folder)
     return config
-
-
-def _replace_config(config: Config, store: TrialStore, folder: RunFolder) -> None:
-    """Replace the configuration of a study and write its file; a file that was edited is kept under another name."""
-    keep_edited(folder, store.study.config)
-    store.set_config(dump_config(config))
-    write_text(folder.config, dump_config(config))
 
 
 def _search(

@@ -69,9 +69,12 @@ def test_a_study_is_never_overwritten_and_can_be_extended(run, tmp_path: Path) -
     assert refused.returncode == 2
     assert "--resume" in refused.stderr
     assert (tmp_path / "a/trials.csv").read_bytes() == before
+    edited = (tmp_path / "a/config.yaml").read_text().replace("budget: 6", "budget: 7")
+    (tmp_path / "a/config.yaml").write_text(edited)
     moved = ("--set", "data.root=elsewhere")
     extended = run("--budget", "8", "--out", "a", "--resume", *moved, small=False)
     assert extended.returncode == 0, extended.stderr
+    assert (tmp_path / "a/config.edited.yaml").read_text() == edited
     with TrialStore.open_read_only(tmp_path / "a/study.db") as store:
         assert store.study.config == (tmp_path / "a/config.yaml").read_text()
         assert yaml.safe_load(store.study.config)["data"]["root"] == str(tmp_path / "elsewhere")

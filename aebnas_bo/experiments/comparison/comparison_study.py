@@ -23,10 +23,10 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
 from aebnas_bo.search.strategy_registry import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
+from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import check_same_trials
 from aebnas_bo.study.running import run_study
 
@@ -124,16 +124,14 @@ def _check(configs: Mapping[str, Config]) -> None:
 
 def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:
     """Check that a study was created with equal settings; apply changes that do not affect its trials."""
-    text = dump_config(config)
     with TrialStore.open(folder.study) as store:
-        is_changed = store.study.config != text
+        is_changed = store.study.config != dump_config(config)
         if is_changed:
             check_same_trials(parse_config(store.study.config, str(folder.study)), config, folder.path)
         if store.study.fingerprint != supernet_fingerprint(config, data_hash):
             raise UsageError(f"{folder.path}: was created with other images or another version; use another --out")
         if is_changed:
-            store.set_config(text)
-            write_text(folder.config, text)
+            replace_config(config, store, folder)
 
 
 def _run_method(config: Config, folder: RunFolder, progress: RunProgress, *, data_hash: Callable[[], str]) -> MethodRun:

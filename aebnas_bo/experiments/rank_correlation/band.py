@@ -13,34 +13,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
-from aebnas_bo.errors import SearchSpaceError, UsageError
+from aebnas_bo.errors import SearchSpaceError
+from aebnas_bo.experiments.rank_correlation.band_option import Band
 from aebnas_bo.experiments.rank_correlation.drawing import lean_point, nearest_position
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.space.search_space import ContinuousParameter, ParameterValue, Point
 
-Band = tuple[float, float]  # millions of average MACs
 DRAWS_PER_POINT = 256
 ESTIMATES_PER_POINT = 8
 HALVINGS = 40  # bisection steps between the lowest and the highest thresholds
-
-
-def parse_band(text: str) -> Band:
-    """Parse a band from a text such as `1.8,2.6`.
-
-    Raises:
-        UsageError: If the text is invalid.
-    """
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        low = high = math.nan
-    if not (0.0 < low < high < math.inf):
-        raise UsageError(
-            f"--band {text}: expected LOW,HIGH in millions of average MACs with 0 < LOW < HIGH, as 1.8,2.6"
-        )
-    return low, high
 
 
 def band_candidates(space: NetworkSpace, count: int, *, band: Band, generator: np.random.Generator) -> list[Point]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,9 +24,12 @@ from aebnas_bo.experiments.rank_correlation.statistics import Agreement
 from aebnas_bo.experiments.rank_correlation.verdict import interval_text, verdict
 from aebnas_bo.space.search_space import ParameterValue
 from aebnas_bo.storage.atomic_files import write_text
+from aebnas_bo.storage.regular_files import read_regular
 
 EXIT_COLOURS = ("#9aa5b1", "#5b8db8", "#2f5d8a", "#7a9e3f", "#b58900", "#8a4f7d", "#4d4d4d")
 COST_TICKS = tuple(mantissa * 10.0**exponent for exponent in range(-4, 5) for mantissa in (1, 2, 5))
+MOST_BYTES = 1 << 28
+WAY_OUT = "give what a finished study wrote"
 WHOLE = ("accuracy", "average_macs")  # of the whole network, all other quantities of one output
 TITLES = {"accuracy": "whole network", "average_macs": "average MACs", "final": "final exit"}
 
@@ -65,14 +69,14 @@ def read_rows(path: Path) -> tuple[list[Comparison], tuple[str, ...]]:
         CorruptStateError: If the file cannot be read or lacks a column.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        text = read_regular(path, MOST_BYTES).decode("utf-8")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
         quantities = tuple(column.removesuffix("_alone") for column in rows[0] if column.endswith("_alone"))
         return [_comparison(row, quantities) for row in rows], quantities
-    except (OSError, KeyError, IndexError, ValueError) as error:
-        raise CorruptStateError(
-            f"{path}: holds no rows of a study ({error!r}); give what a finished one wrote"
-        ) from error
+    except OSError as error:
+        raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
+    except (KeyError, IndexError, ValueError) as error:
+        raise CorruptStateError(f"{path}: holds no rows of a study ({error!r}); {WAY_OUT}") from error
 
 
 def _comparison(row: dict[str, str], quantities: Sequence[str]) -> Comparison:

@@ -41,6 +41,7 @@ def called(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
         (["run", "--config", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
         (["run", "--resume", "--out", "slip"], 2, "nothing to resume: slip"),
         (["fidelity", "--resume", "--out", "slip"], 2, "nothing to resume: slip"),
+        (["fidelity", "--band", "3,2"], 2, "--band 3,2: expected LOW,HIGH"),
         (["status", "nowhere"], 2, "no such folder"),
         (["report", "nowhere"], 2, "no such folder"),
         (["train", "nowhere"], 2, "no such folder"),

@@ -4,8 +4,8 @@ import torch
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
-from aebnas_bo.errors import SearchSpaceError, UsageError
-from aebnas_bo.experiments.rank_correlation.band import band_candidates, parse_band, points_in_band
+from aebnas_bo.errors import SearchSpaceError
+from aebnas_bo.experiments.rank_correlation.band import band_candidates, points_in_band
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 
@@ -88,13 +88,3 @@ def test_a_band_that_thresholds_do_not_reach_is_an_error() -> None:
     space = NetworkSpace(load_config(None, ["space.thresholds=[0.5,0.9]"]).space, 1, 10)
     with pytest.raises(SearchSpaceError, match=r"networks tried \d+ have thresholds .* widen the band"):
         draw(space, (0.0300, 0.0301), tables=Tables(space, highest=0.1))
-
-
-@pytest.mark.parametrize("text", ["1.8", "1.8,", "1,2,3", "2.6,1.8", "2,2", "0,1", "a,b", "nan,2", "1,inf", ""])
-def test_a_malformed_band_is_an_error(text) -> None:
-    with pytest.raises(UsageError, match="expected LOW,HIGH in millions"):
-        parse_band(text)
-
-
-def test_a_band_is_two_numbers() -> None:
-    assert parse_band("1.8, 2.6") == (1.8, 2.6)
