@@ -22,14 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.trial import Observation, Trial, as_proposed, observations
 from benchmarks.comparison import OURS
 from benchmarks.problem import CONFIGURATIONS, PROBLEMS, Problem, load_problem
 from benchmarks.records import appending_rows, output_file, read_rows, read_run
 from surrogates.fitting import fit_surrogate
 from surrogates.models import ArchitectureGP, by_outcome
-from surrogates.outcomes import Outcome
 from surrogates.validation import COVERAGE_Z, LeftOut, Quality, leave_out, quality
 
 TOLD = (50, 100, 200)
@@ -117,7 +116,7 @@ def _surrogate(problem: Problem, observed: Sequence[Observation], has_knowledge:
         column_layout(problem.space),
         train_Yvar=sems.square(),
         known_costs=by_outcome(problem.known_costs if has_knowledge else (), names),
-        outcomes=[Outcome(one.bounds, one.sign) for one in problem.objectives] if has_knowledge else None,
+        outcomes=[known_outcome(one) for one in problem.objectives] if has_knowledge else None,
     )
     fit_surrogate(model)
     return model

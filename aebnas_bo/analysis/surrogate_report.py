@@ -17,13 +17,12 @@ from botorch.exceptions.errors import ModelFittingError
 
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import SearchSpace
 from surrogates.fitting import fit_surrogate
 from surrogates.known_costs import KnownCosts
 from surrogates.models import ArchitectureGP, by_outcome
-from surrogates.outcomes import Outcome
 from surrogates.validation import Quality, leave_out, quality
 
 logger = logging.getLogger(__name__)
@@ -159,7 +158,7 @@ def _reports(
         column_layout(space),
         train_Yvar=sems.square(),
         known_costs=by_outcome(known_costs, names),
-        outcomes=[Outcome(one.bounds, one.sign) for one in objectives],
+        outcomes=[known_outcome(one) for one in objectives],
     )
     fit_surrogate(model)
     left_out = leave_out(model, [one.key for one in observed])

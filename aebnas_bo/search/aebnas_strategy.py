@@ -116,7 +116,7 @@ class AebnasStrategy:
             return layout.canonical(torch.from_numpy(rows)).numpy()
 
         # Losses are signed metrics, so a limit is an upper bound on a loss.
-        limits = [(k, -o.sign * o.limit) for k, o in enumerate(self._objectives) if o.limit is not None]
+        limits = [(k, -o.to_maximize(o.limit)) for k, o in enumerate(self._objectives) if o.limit is not None]
 
         class Predicted(Problem):
             def __init__(self) -> None:

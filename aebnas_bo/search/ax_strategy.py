@@ -41,11 +41,11 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.models.model import Model
 from torch import Tensor
 
-from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
+from aebnas_bo.errors import SpaceExhaustedError, UsageError
 from aebnas_bo.search.design import sobol_points
-from aebnas_bo.search.metric_arrival import trials_with_all_metrics
+from aebnas_bo.search.metric_arrival import check_one_completed, trials_with_all_metrics
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
@@ -59,8 +59,8 @@ from surrogates.errors import NoCandidateError
 from surrogates.feasibility import OutcomeConstraint
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
+from surrogates.log_objective import LogObjective
 from surrogates.models import ArchitectureGP
-from surrogates.outcomes import Outcome
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
 AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
@@ -106,8 +106,8 @@ class ArchitectureAcquisition(Acquisition):
     """Ax acquisition that builds our qLogNEHVI and maximises it with our pool optimiser.
 
     Options (`acquisition_options`): `layout`, `settings` (a `SearchConfig`), `seed`, `limited` (the objectives that
-    have a limit) and `known_costs`. Ties in the acquisition value go to the candidate with the lowest first known cost
-    when no image exits early.
+    have a limit), `on_log_scale` (those on the log scale) and `known_costs`. Ties in the acquisition value go to the
+    candidate with the lowest first known cost when no image exits early.
     """
 
     def _construct_botorch_acquisition(
@@ -124,12 +124,16 @@ class ArchitectureAcquisition(Acquisition):
             X_observed=self.X_observed,
         )
         settings: SearchConfig = self.options["settings"]
+        outcomes = self.surrogate.outcomes
+        scaled = LogObjective(
+            objective, {outcomes.index(one.name): one.smallest for one in self.options["on_log_scale"]}
+        )
         return noisy_hypervolume_acquisition(
             model,
             self.X_observed,
             OptimizationConfig(
-                objective,
-                self._objective_thresholds,
+                scaled,
+                scaled.reference(self._objective_thresholds),
                 constraints=[self._constraint(objective) for objective in self.options["limited"]],
             ),
             settings=AcquisitionSettings(settings.acquisition, settings.mc_samples, seed=self.options["seed"]),
@@ -168,7 +172,7 @@ class ArchitectureAcquisition(Acquisition):
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         cost = partial(last_cost, known_costs[0]) if known_costs else None
         thresholds = known_costs[0].thresholds if known_costs else ()
-        rows, values = [], []
+        rows, values = list[Tensor](), list[Tensor]()
         for _ in range(n):
             pending = [X for X in (self.X_pending, *rows) if X is not None]
             acquisition = of_other_networks(self.acqf, torch.cat(pending), thresholds) if pending else self.acqf
@@ -256,11 +260,7 @@ class ModelNode(GenerationNode):
         whole = trials_with_all_metrics(known.df, completed, experiment.optimization_config.metric_names)
         if len(whole) < known.df["trial_index"].nunique():  # some running trials have a part of their metrics
             data = known.filter(trial_indices=whole)
-        if not whole:
-            raise TooManyFailedTrialsError(
-                f"none of {len(experiment.trials)} trials was completed, but surrogates need one: complete one "
-                "(client.attach_trial takes a point of your own), or begin again with a larger search.design_trials"
-            )
+        check_one_completed(whole, num_trials=len(experiment.trials))
         super()._fit(experiment=experiment, data=data, **kwargs)
 
 
@@ -309,7 +309,7 @@ def generation_strategy(
                         model_options={
                             "layout": layout,
                             "known_costs": known_costs,
-                            "outcomes": {o.name: Outcome(o.bounds, o.sign) for o in objectives},
+                            "outcomes": {o.name: known_outcome(o) for o in objectives},
                         },
                         mll_options={"memory": FitMemory()} if has_fit else {},
                         input_transform_classes=None,
@@ -322,6 +322,7 @@ def generation_strategy(
                 "settings": settings,
                 "seed": child_seed(seed, "acquisition") % 2**31,
                 "limited": tuple(objective for objective in objectives if objective.limit is not None),
+                "on_log_scale": tuple(objective for objective in objectives if objective.scale == "log"),
                 "known_costs": known_costs,
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,

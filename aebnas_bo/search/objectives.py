@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from aebnas_bo.errors import ConfigError
 
 PERCENT = (0.0, 100.0)
+SMALLEST_SHARE = 1e-6  # of the reference: a smaller value counts as this one on the log scale
+
+Scale = Literal["linear", "log"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class Objective:
         bounds: Lower and upper bound of the metric, such as 0 and 100 percent; `None` if it is unbounded. Surrogates
             respect them.
         possible: Lower and upper bound for checking trials only; surrogates ignore it.
+        scale: Scale in which hypervolume counts the metric: `linear` compares differences, `log` ratios.
+
+    Raises:
+        ConfigError: If `scale` is `log` and the reference is not positive.
     """
 
     name: str
@@ -36,12 +44,18 @@ class Objective:
     limit: float | None = None
     bounds: tuple[float, float] | None = None
     possible: tuple[float, float] | None = None
+    scale: Scale = "linear"
 
     def __post_init__(self) -> None:
         for name in ("bounds", "possible"):
             value = getattr(self, name)
             if value is not None:  # JSON has no tuples
                 object.__setattr__(self, name, tuple(value))
+        if self.scale == "log" and self.reference <= 0.0:
+            raise ConfigError(
+                f"{self.name}: the log scale needs a positive reference, got {self.reference}; "
+                "set another reference, or the scale linear"
+            )
 
     @property
     def values(self) -> tuple[float, float]:
@@ -58,9 +72,18 @@ class Objective:
         """Factor that converts the metric to one to maximise: 1.0 or -1.0."""
         return 1.0 if self.maximize else -1.0
 
+    @property
+    def smallest(self) -> float:
+        """Value that stands for all smaller ones on the log scale."""
+        return SMALLEST_SHARE * self.reference
+
+    def to_maximize(self, value: float) -> float:
+        """Return a value of the metric on the objective's scale, larger values being better."""
+        return self.sign * (math.log(max(value, self.smallest)) if self.scale == "log" else value)
+
 
 def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    """Stack metrics into an `n x m` float64 array in which larger is better in every column.
+    """Stack metrics into an `n x m` float64 array of scaled values, in which larger is better in every column.
 
     Args:
         metrics: One mapping per trial from metric name to its mean in natural units.
@@ -77,13 +100,13 @@ def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Obj
         missing = [objective.name for objective in objectives if objective.name not in row]
         if missing:
             raise ConfigError(f"objectives {missing} are not among the estimator's metrics {sorted(row)}")
-        rows.append([objective.sign * row[objective.name] for objective in objectives])
+        rows.append([objective.to_maximize(row[objective.name]) for objective in objectives])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives))
 
 
 def reference_to_maximize(objectives: Sequence[Objective]) -> NDArray[np.float64]:
     """Return the `m` reference values in the direction of `to_maximize`."""
-    return np.array([o.sign * o.reference for o in objectives], dtype=np.float64)
+    return np.array([o.to_maximize(o.reference) for o in objectives], dtype=np.float64)
 
 
 def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dict[str, float]:

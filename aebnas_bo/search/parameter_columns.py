@@ -1,16 +1,28 @@
-"""Column layout of encoded points, as the surrogates need it."""
+"""Column layout of encoded points and what is known of outcomes, as the surrogates need them."""
 
 from __future__ import annotations
 
 from typing import cast
 
+from aebnas_bo.search.objectives import Objective
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, Parameter, SearchSpace
 from surrogates.columns import Column, ColumnLayout
+from surrogates.outcomes import Outcome
 
 
 def column_layout(space: SearchSpace) -> ColumnLayout:
     """Return the layout of Ax's transformed `X`: choices are level indices, ranges have their natural values."""
     return ColumnLayout(tuple(_column(space, parameter) for parameter in space.parameters))
+
+
+def known_outcome(objective: Objective) -> Outcome:
+    """Return what surrogates know of an objective's metric.
+
+    The worse tail of an unbounded cost is not compressed: a cost is nearly a sum over the parts of a network, which a
+    compressed scale would hide.
+    """
+    is_cost = not objective.maximize and objective.bounds is None
+    return Outcome(objective.bounds, 0.0 if is_cost else objective.sign)
 
 
 def _column(space: SearchSpace, parameter: Parameter) -> Column:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from aebnas_bo.search.objectives import Scale
 from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
@@ -49,6 +50,9 @@ class SearchConfig(Section):
         plain_first: Whether the initial design begins with plain networks of the space, for at most three quarters of
             its trials, if the stages of the space can have depthwise separable blocks.
         batch_size: Trials proposed together after the initial design.
+        cost_scale: Scale of costs (average MACs, latency, a given objective) in hypervolume and acquisition function:
+            `linear` compares differences, `log` ratios, so that halving a small cost counts as much as halving a large
+            one.
         max_average_macs: Upper limit of average MACs in millions; null sets no limit.
         min_accuracy: Lower limit of top-1 accuracy in percent; null sets no limit.
         max_latency_ms: Upper limit of average milliseconds per image; null sets no limit.
@@ -69,6 +73,7 @@ class SearchConfig(Section):
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
     plain_first: bool = True
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    cost_scale: Scale = "linear"
     max_average_macs: Annotated[Annotated[float, Field(gt=0.0)] | None, Affects("supernet")] = None  # caps its networks
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
     max_latency_ms: Annotated[float, Field(gt=0.0)] | None = None

@@ -128,7 +128,7 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
     point, plain = config.search.reference_point, space.largest_without_exits
     largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
     accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
-    least, most = possible_macs(space)
+    scale, (least, most) = config.search.cost_scale, possible_macs(space)
     objectives: tuple[Objective, ...] = (
         Objective(
             "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
@@ -140,14 +140,16 @@ def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) ->
             unit="M",
             limit=config.search.max_average_macs,
             possible=(millions(least), millions(most)),
+            scale=scale,
         ),
     )
     if latencies is not None:
         slowest = LatencyCost(latencies).costs(plain, space.skeleton)[-1]
         reference = point.latency_ms if point and point.latency_ms is not None else slowest
-        objectives += (Objective(LATENCY, False, reference, unit="ms", limit=config.search.max_latency_ms),)
+        limit = config.search.max_latency_ms
+        objectives += (Objective(LATENCY, False, reference, unit="ms", limit=limit, scale=scale),)
     own = [
-        Objective(cost.name, False, cost.reference, unit=cost.unit, limit=getattr(cost, "limit", None))
+        Objective(cost.name, False, cost.reference, unit=cost.unit, limit=getattr(cost, "limit", None), scale=scale)
         for cost in problem.own_costs
     ]
     return (*objectives, *own)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,14 @@ def test_bounds_survive_json() -> None:
 
     objective = Objective("accuracy", True, 10.0, bounds=(0.0, 100.0), limit=80.0)
     assert Objective(**json.loads(json.dumps(asdict(objective)))) == objective
+
+
+def test_ratios_count_on_the_log_scale() -> None:
+    objectives = (OBJECTIVES[0], Objective("average_macs", False, 5.0, scale="log"))
+    rows = to_maximize([{"accuracy": 90.0, "average_macs": cost} for cost in (4.0, 2.0, 1.0, 0.0)], objectives)
+    reference = reference_to_maximize(objectives)
+    assert np.diff(rows[:3, 1]) == pytest.approx([math.log(2.0)] * 2)
+    assert reference.tolist() == [10.0, -math.log(5.0)]
+    assert rows[3, 1] == pytest.approx(reference[1] - math.log(1e-6))  # finite
+    with pytest.raises(ConfigError, match="average_macs: the log scale needs a positive reference"):
+        Objective("average_macs", False, 0.0, scale="log")

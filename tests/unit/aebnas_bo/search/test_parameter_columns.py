@@ -3,7 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aebnas_bo.search.parameter_columns import column_layout
+from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.parameter_columns import column_layout, known_outcome
+from surrogates.outcomes import Outcome
 from tests.declarations import points_of, search_spaces
 
 
@@ -35,3 +37,9 @@ def test_columns_know_their_parents_and_what_they_are(estimator) -> None:
     assert (kind.is_discrete, kind.is_ordered, kind.num_levels) == (True, False, 3)
     assert (kind.parent, kind.parent_levels) == (names.index("exit1_depth"), (1, 2))
     assert (threshold.is_discrete, threshold.inactive_value, threshold.lower, threshold.upper) == (False, 1.0, 0.0, 1.0)
+
+
+def test_costs_keep_their_scale_and_other_metrics_have_a_direction() -> None:
+    assert known_outcome(Objective("accuracy", True, 10.0, bounds=(0.0, 100.0))) == Outcome((0.0, 100.0), 1.0)
+    assert known_outcome(Objective("error", False, 90.0, bounds=(0.0, 100.0))) == Outcome((0.0, 100.0), -1.0)
+    assert known_outcome(Objective("average_macs", False, 9.0)) == Outcome()
