@@ -172,7 +172,8 @@ class ArchitectureAcquisition(Acquisition):
         known_costs: Sequence[KnownCosts] = self.options["known_costs"]
         cost = partial(last_cost, known_costs[0]) if known_costs else None
         thresholds = known_costs[0].thresholds if known_costs else ()
-        rows, values = list[Tensor](), list[Tensor]()
+        rows: list[Tensor] = []
+        values: list[Tensor] = []
         for _ in range(n):
             pending = [X for X in (self.X_pending, *rows) if X is not None]
             acquisition = of_other_networks(self.acqf, torch.cat(pending), thresholds) if pending else self.acqf
