@@ -41,9 +41,9 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.models.model import Model
 from torch import Tensor
 
-from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError, UsageError
+from aebnas_bo.errors import SpaceExhaustedError, UsageError
 from aebnas_bo.search.design import sobol_points
-from aebnas_bo.search.metric_arrival import trials_with_all_metrics
+from aebnas_bo.search.metric_arrival import check_one_completed, trials_with_all_metrics
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
@@ -261,11 +261,7 @@ class ModelNode(GenerationNode):
         whole = trials_with_all_metrics(known.df, completed, experiment.optimization_config.metric_names)
         if len(whole) < known.df["trial_index"].nunique():  # some running trials have a part of their metrics
             data = known.filter(trial_indices=whole)
-        if not whole:
-            raise TooManyFailedTrialsError(
-                f"none of {len(experiment.trials)} trials was completed, but surrogates need one: complete one "
-                "(client.attach_trial takes a point of your own), or begin again with a larger search.design_trials"
-            )
+        check_one_completed(whole, num_trials=len(experiment.trials))
         super()._fit(experiment=experiment, data=data, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Check that every completed trial of a loop written by hand has all metrics."""
+"""Check that a loop written by hand has completed trials, and that each has all metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from aebnas_bo.errors import MissingMetricError
+from aebnas_bo.errors import MissingMetricError, TooManyFailedTrialsError
 
 
 def trials_with_all_metrics(data: pd.DataFrame, completed: Collection[int], metrics: Collection[str]) -> list[int]:
@@ -40,3 +40,20 @@ def _missing(
         f"needs {', '.join(sorted(metrics))}: add what is missing with client.attach_data({trial}, {{{values}}}), and "
         "give back trials that fail with client.mark_trial_abandoned(trial_index)"
     )
+
+
+def check_one_completed(completed: Collection[int], num_trials: int) -> None:
+    """Check that at least one trial was completed.
+
+    Args:
+        completed: Indices of the completed trials.
+        num_trials: Number of all trials.
+
+    Raises:
+        TooManyFailedTrialsError: If no trial was completed.
+    """
+    if not completed:
+        raise TooManyFailedTrialsError(
+            f"none of {num_trials} trials was completed, but surrogates need one: complete one (client.attach_trial "
+            "takes a point of your own), or begin again with a larger search.design_trials"
+        )
