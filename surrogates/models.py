@@ -19,6 +19,7 @@ from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 from surrogates.known_costs import KnownCosts, fit_exit_shares
 from surrogates.outcomes import Bounds, OutcomeScaling
+from surrogates.selected_outcomes import SelectedOutcomes
 
 ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
 GROWTH = 1.05  # by which the rows must grow beyond that
@@ -102,6 +103,10 @@ class ArchitectureGP(SingleTaskGP):
         mean = self.prediction_strategy.exact_predictive_mean(self.mean_module(features), cross)
         median: Tensor = self.outcome_transform.to_natural(mean.reshape(self.num_outputs, -1).T, features)
         return median
+
+    def subset_output(self, idcs: list[int]) -> SelectedOutcomes:
+        """Return a view of some outcomes: those with known costs share features and cannot be taken apart."""
+        return SelectedOutcomes(self, idcs)
 
     @classmethod
     def construct_inputs(
