@@ -19,6 +19,7 @@ from surrogates.features import CanonicalFeatures
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 from surrogates.known_costs import KnownCosts, fit_exit_shares
 from surrogates.outcomes import Outcome, OutcomeScaling
+from surrogates.selected_outcomes import SelectedOutcomes
 
 ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
 GROWTH = 1.05  # by which the rows must grow beyond that
@@ -114,6 +115,10 @@ class ArchitectureGP(SingleTaskGP):
         predicted = self(features := self.transform_inputs(X))
         mean, variance = (part.reshape(self.num_outputs, -1).T for part in (predicted.mean, predicted.variance))
         return mean, variance, features
+
+    def subset_output(self, idcs: list[int]) -> SelectedOutcomes:
+        """Return a view of some outcomes: those with known costs share features and cannot be taken apart."""
+        return SelectedOutcomes(self, idcs)
 
     @classmethod
     def construct_inputs(
