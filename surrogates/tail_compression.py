@@ -58,7 +58,7 @@ class TailCompression:
         width = high - low if high - low > ROUNDING * spread else spread
         if spread <= ROUNDING * float(values.abs().max()):
             return cls(sign, center, width=1.0, exponent=1.0)
-        if len(values.unique()) < FEWEST:
+        if len(set(values.tolist())) < FEWEST:
             return cls(sign, center, width, exponent=1.0)
 
         def loss(exponent: float) -> float:
