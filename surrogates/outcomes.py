@@ -5,8 +5,8 @@ r"""Transform between outcomes in natural units and standardised values.
 * A **cost of known range** (see `known_costs`) is modelled likewise, with bounds of its own at every input and relative
   to the logit that is expected there. Where the range is a point the observation says nothing and the prediction is
   that point.
-* Of an outcome with a known **direction** the worse tail is compressed (see `yeo_johnson`), so that a few failures do
-  not take resolution from the values that compete. A cost of known range keeps its scale.
+* Of an outcome with a known **direction** the worse tail is compressed (see `tail_compression`), so that a few failures
+  do not take resolution from the values that compete. A cost of known range keeps its scale.
 * All values are standardised then.
 
 Legend: `n` observations, `f` features, `m` outcomes, `S` draws.
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from surrogates.errors import SurrogateError
 from surrogates.known_costs import MARGIN, share_of_logit, squeezed_logit
-from surrogates.yeo_johnson import YeoJohnson
+from surrogates.tail_compression import TailCompression
 
 Bounds = tuple[float, float] | None
 
@@ -67,7 +67,7 @@ class OutcomeScaling(Standardize):
         bounds = [outcome.bounds for outcome in outcomes]
         self._cost_outcomes = tuple(cost_outcomes)
         self._signs = [0.0 if k in self._cost_outcomes else outcome.sign for k, outcome in enumerate(outcomes)]
-        self._warps: list[YeoJohnson | None] = [None] * len(outcomes)
+        self._warps: list[TailCompression | None] = [None] * len(outcomes)
         is_cost = torch.tensor([position in self._cost_outcomes for position in range(len(bounds))])
         is_bounded = is_cost | torch.tensor([bound is not None for bound in bounds])
         lower_and_width = [(0.0, 1.0) if bound is None else (bound[0], bound[1] - bound[0]) for bound in bounds]
@@ -85,7 +85,9 @@ class OutcomeScaling(Standardize):
         inside = torch.minimum(torch.maximum(share, margin), 1.0 - margin)
         latent = torch.where(self._is_bounded, squeezed_logit(inside), share) - expected
         if self.training:
-            self._warps = [YeoJohnson.fit(latent[:, k], sign) if sign else None for k, sign in enumerate(self._signs)]
+            self._warps = [
+                TailCompression.fit(latent[:, k], sign) if sign else None for k, sign in enumerate(self._signs)
+            ]
         steepness, latent = self._slopes(latent), self._warped(latent)
         # Standardisation ignores exactly known values, unless all values are known exactly.
         values = torch.where(is_certain & ~is_certain.all(dim=-2, keepdim=True), torch.nan, latent)
