@@ -38,7 +38,9 @@ def run(problem: Problem, name: str, method: Method, seed: int, budget: int, fol
     header = Header(problem.name, name, seed, problem.objectives, problem.best_hypervolume)
     file = RunFile(run_path(folder, problem.name, name, seed), header)
     strategy = method.strategy(problem, seed)
-    settings = method.settings if method.peer is None else method.settings.model_copy(update={"batch_size": 1})
+    settings = method.settings.for_space(problem.space)
+    if method.peer is not None:
+        settings = settings.model_copy(update={"batch_size": 1})
     while len(file.trials) < budget:
         told = file.trials if method.tells_further else [as_proposed(trial) for trial in file.trials]
         for trial in propose_trials(strategy, told, settings)[: budget - len(file.trials)]:
