@@ -16,6 +16,7 @@ LONG_SIGNATURES = {
     "aebnas_bo/study/study.py: Study.open",  # the same less the configuration
     # the others are not ours to choose
     "surrogates/kernels/grouped_matern.py: GroupedMaternKernel.forward",  # overrides GPyTorch's method
+    "surrogates/selected_outcomes.py: SelectedOutcomes.posterior",  # overrides BoTorch's method
     "aebnas_bo/search/ax_strategy.py: ArchitectureAcquisition.optimize",  # overrides Ax's method
     "aebnas_bo/supernet/depthwise.py: _SmallMapConvolution.forward",  # PyTorch passes ctx and tensors by position
     "aebnas_bo/deploy/segments.py: EarlyExitNetwork._run_from.leave",  # branch of torch.cond: operands by position
