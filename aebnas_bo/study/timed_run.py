@@ -57,12 +57,14 @@ class TimedResult:
         judgements: Evaluations of the short list.
         networks: The trained networks, cheapest budget first.
         seconds: Duration of the run in seconds, including the stored time before an interruption.
+        is_brief: Whether the search was brief, so that its estimates do not rank networks.
     """
 
     summary: Summary
     judgements: list[Judgement]
     networks: list[NetworkDescription]
     seconds: float
+    is_brief: bool = False
 
 
 def run_in_time(
@@ -101,7 +103,7 @@ def run_in_time(
         with suppress(StorageError):  # must not hide the original error
             run.note_time()
         raise
-    return TimedResult(summary, judgements, networks, watch.seconds)
+    return TimedResult(summary, judgements, networks, watch.seconds, plan.is_brief)
 
 
 def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) -> tuple[Config, list[str]]:

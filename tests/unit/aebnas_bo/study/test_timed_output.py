@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,13 @@ def test_short_list_and_trained_networks_are_shown() -> None:
     [row] = [line.split() for line in text.splitlines() if "bbbb" in line]
     assert [cell for cell in row if cell != "│"] == ["bbbb", "93.50", "92.25", "1.2500", "2.5000", "2", "40"]
     assert text.rstrip().endswith("25 min in all")
+    assert "do not rank" not in text
+
+
+def test_estimates_of_a_brief_search_are_said_to_be_worth_little() -> None:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_timed(console, replace(result(network("bbbb", 93.5, 92.25)), is_brief=True))
+    assert "the estimates above do not rank networks" in console.export_text()
 
 
 def test_the_next_step_exports_the_network_that_is_best_on_validation_images() -> None:

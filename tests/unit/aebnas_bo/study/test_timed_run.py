@@ -182,6 +182,7 @@ def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_run
     whole, stopped, steps = make_runner(), make_runner(), Steps()
     result = whole(steps)
     assert plan(whole.folder).is_brief
+    assert result.is_brief
     assert plan(whole.folder).rungs == ()
     assert not steps.of("short training")
     assert result.judgements == []
