@@ -63,7 +63,7 @@ class ReplayedPeer:
             self._asked.append(self._space.canonical(next(self._points)))
         for trial, asked in zip(trials, self._asked, strict=False):
             if dict(trial.parameters) != asked:
-                raise ValueError(f"trial {trial.number} is not what the peer proposed; start the run anew")
+                raise ValueError(f"trial {trial.number} is not what the peer proposed; delete the run's file")
         return [Proposal(self._asked[len(trials)])]
 
 
