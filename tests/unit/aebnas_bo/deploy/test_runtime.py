@@ -265,6 +265,7 @@ def test_a_manifest_of_something_else_is_refused(tmp_path, text) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_segments_outside_the_folder_are_not_read(copied, tmp_path) -> None:
     folder = copied("onnx-segments")
     names = json.loads((folder / "manifest.json").read_text())["segments"]

@@ -73,6 +73,7 @@ def test_a_cache_that_fails_after_the_training_loses_nothing(tmp_path: Path, mon
     assert "No space left on device; free some space there, or set AEBNAS_BO_CACHE" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_damaged_run_folder_is_an_error(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()

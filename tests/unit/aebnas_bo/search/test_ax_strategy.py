@@ -151,6 +151,7 @@ def test_a_design_without_a_completed_trial_goes_on_with_a_point_of_the_user(obj
     assert len(client.get_next_trials(max_trials=1)) == 1
 
 
+@pytest.mark.slow
 def test_points_that_are_left_are_proposed_one_by_one_as_the_error_says(objectives) -> None:
     client = ax_client(FEW, objectives, QUICK, seed=0)
     for _ in range(8):
