@@ -10,7 +10,6 @@ from functools import partial
 import torch
 
 from aebnas_bo.analysis.summary import Summary
-from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import PlainGround
@@ -27,10 +26,10 @@ from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
 from aebnas_bo.space.macs import millions
-from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.study.running import MakeStrategy, check_given, run_study
 from aebnas_bo.study.time_plan import (
@@ -318,10 +317,8 @@ class _TimedRun:
         self._plan = self._plan.model_copy(update={**made, "spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
         self._problem = self._problem.with_config(planned_config(self._config, self._plan))
-        text = dump_config(self._config)
         with TrialStore.open(self._folder.study) as store:
-            store.set_config(text)
-        write_text(self._folder.config, text)
+            replace_config(self._config, store, self._folder)
         self._progress.message(_decision_text(made, self._watch.seconds))
 
 
