@@ -1,7 +1,7 @@
-"""Gaussian processes and acquisition over mixed, conditional spaces; knows tensors and column names only."""
+"""Gaussian processes and acquisition functions for mixed, conditional spaces, given as tensors and column names."""
 
 import warnings
 
-with warnings.catch_warnings():  # raised while linear_operator is imported; later calls still warn
+with warnings.catch_warnings():  # raised by importing linear_operator; later calls still warn
     warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
     import linear_operator  # noqa: F401

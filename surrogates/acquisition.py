@@ -1,15 +1,15 @@
-r"""qLogNEHVI and qNEHVI whose cost per candidate does not grow with a joint posterior.
+r"""qLogNEHVI and qNEHVI of single candidates, without a joint posterior per candidate.
 
-BoTorch's noisy hypervolume acquisitions draw, for every candidate, from the joint posterior of the candidate and all
-`b` baseline points. For a single candidate that is not needed: given a draw :math:`f_B` at the baseline, the value at
-a candidate is Gaussian with
+BoTorch's noisy hypervolume acquisition functions sample, for every candidate, the joint posterior of the candidate and
+all `b` baseline points. A single candidate does not need this: given a sample :math:`f_B` at the baseline, the value at
+the candidate is Gaussian with
 
 .. math::
     \mu_s(x) = \mu + k(x, Z) A^{-1} ([y, f_{B,s}] - \mu), \qquad
     \sigma^2(x) = k(x, x) - k(x, Z) A^{-1} k(Z, x),
 
-where `Z` stacks training and baseline points and `A` is their covariance plus the noise of the former. `A` is
-factorised once per proposal; each candidate then costs one row of kernel values.
+where `Z` stacks training and baseline points, and `A` is their covariance plus the noise of the training points. `A` is
+factorised once per proposal. Each candidate then needs one row of kernel values.
 
 Legend: `S` Monte Carlo samples, `b` baseline points, `n` training points, `d` columns, `f` features, `m` outcomes.
 
@@ -51,10 +51,10 @@ from surrogates.outcomes import NO_INFORMATION
 
 AcquisitionName = Literal["qlognehvi", "qnehvi"]
 
-MOST_BASELINE_POINTS = 64  # points of the best fronts; the cost of a joint posterior draw is cubic in their number
-NUM_SWEPT = 3  # objectives for which our own box decomposition stands in for BoTorch's
-ROUNDING = 1e-6  # of a column's largest magnitude: predictions that differ by less are equal
-BASELINE_JITTER = 1e-6  # variance that stands for "no noise" at baseline points, in units of the output scale
+MOST_BASELINE_POINTS = 64  # from the best fronts; the time of a joint posterior sample is cubic in their number
+NUM_SWEPT = 3  # number of objectives for which our own box decomposition replaces BoTorch's
+ROUNDING = 1e-6  # of a column's largest magnitude; smaller differences between predictions are rounding errors
+BASELINE_JITTER = 1e-6  # variance added at noise-free baseline points, as a share of the output scale
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class OptimizationConfig:
     """Objectives of a search.
 
     Args:
-        objective: Turns outcomes into `m` objectives to be maximised.
+        objective: Maps outcomes to `m` objectives, all to be maximised.
         ref_point: Reference point in the direction and units of these objectives, `m`.
-        constraints: Limits of outcomes; infeasible points do not contribute.
+        constraints: Limits of outcomes; infeasible points add no hypervolume.
     """
 
     objective: MCMultiOutputObjective
@@ -78,7 +78,7 @@ class AcquisitionSettings:
 
     Args:
         name: `qlognehvi` or `qnehvi`.
-        mc_samples: Monte Carlo samples, `S`.
+        mc_samples: Number of Monte Carlo samples, `S`.
         seed: Seed of the quasi-random samples.
     """
 
@@ -88,7 +88,7 @@ class AcquisitionSettings:
 
 
 class _ConditionedPaths:
-    """Draws at single candidates, conditioned on the draws at the baseline that the box decomposition used."""
+    """Posterior samples at single candidates, conditioned on the baseline samples of the box decomposition."""
 
     def __init__(self, model: ArchitectureGP, X_baseline: Tensor, baseline_draws: Tensor, *, seed: int) -> None:
         features = model.input_transform
@@ -98,7 +98,7 @@ class _ConditionedPaths:
         self._transform = features
         self._outcomes = model.outcome_transform
         train = model.train_inputs[0]
-        train = train[0] if train.ndim == 3 else train  # n x f: outcomes share their inputs
+        train = train[0] if train.ndim == 3 else train  # n x f: all outcomes have the same inputs
         self._Z = torch.cat([train, features(X_baseline)])
         num_outputs = baseline_draws.shape[-1]
         self._mean = model.mean_module(self._Z[:1]).reshape(num_outputs, 1, 1).detach()
@@ -107,8 +107,8 @@ class _ConditionedPaths:
         scale = model.covar_module.outputscale.reshape(num_outputs, 1)
         standardized, is_certain = self._outcomes.to_standardized(baseline_draws, self._Z[len(train) :])
         jitter = torch.where(is_certain.T, NO_INFORMATION, BASELINE_JITTER * scale)  # m x b
-        # Tensors saved for a gradient that is not needed would take some 400 MB at 2,000 rows. Without gradients
-        # GPyTorch rounds differently, and proposals would differ from those of earlier versions.
+        # Autograd would save some 400 MB at 2,000 rows for a gradient that is never computed. `no_grad` would avoid it,
+        # but GPyTorch then rounds differently, and proposals would differ from those of earlier versions.
         with saved_tensors_hooks(_forget, _forget):
             covariance = self._covariance(self._Z, self._Z).detach()
         covariance.diagonal(dim1=-2, dim2=-1).add_(torch.cat([noise, jitter], dim=-1).detach())
@@ -118,7 +118,8 @@ class _ConditionedPaths:
         values = torch.cat([observed, standardized.permute(2, 1, 0)], dim=1) - self._mean
         self._weights = torch.cholesky_solve(values, self._cholesky).detach()  # m x (n + b) x S
         epsilon = draw_sobol_normal_samples(num_outputs, num_draws, dtype=values.dtype, seed=seed)
-        # Scrambling keeps leading bits: unshuffled, this sequence would have signs of the baseline's, draw by draw.
+        # Scrambled Sobol sequences share their leading bits. Without shuffling, the signs would be correlated with
+        # those of the baseline samples.
         self._epsilon = epsilon[torch.randperm(num_draws, generator=torch.Generator().manual_seed(seed))]
 
     def _covariance(self, x1: Tensor, x2: Tensor) -> Tensor:
@@ -126,12 +127,12 @@ class _ConditionedPaths:
         return dense if dense.ndim == 3 else dense.unsqueeze(0)
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Return draws `S x batch x 1 x m` at candidates `batch x 1 x d`."""
+        """Return samples `S x batch x 1 x m` at candidates `batch x 1 x d`."""
         x = self._transform(X.squeeze(-2))
         cross = self._covariance(x, self._Z)  # m x batch x (n + b)
         mean = self._mean + cross @ self._weights  # m x batch x S
         half = torch.linalg.solve_triangular(self._cholesky, cross.mT, upper=False)
-        prior = self._kernel(x[:1], diag=True).reshape(-1, 1)  # stationary: equal everywhere
+        prior = self._kernel(x[:1], diag=True).reshape(-1, 1)  # stationary kernel: the same everywhere
         deviation = (prior - half.square().sum(dim=-2)).clamp_min(1e-12).sqrt()  # m x batch
         draws = mean + deviation.unsqueeze(-1) * self._epsilon.T.unsqueeze(-2)
         outcomes: Tensor = self._outcomes.to_natural(draws.permute(2, 1, 0), x)  # S x batch x m
@@ -139,19 +140,19 @@ class _ConditionedPaths:
 
 
 def _forget(_: object) -> Tensor:
-    """Return an empty tensor in place of a saved one."""
+    """Return an empty tensor instead of saving the given one."""
     return torch.empty(0)
 
 
 class _ConditionedForward:
-    """Mixin that evaluates single candidates on conditioned draws; it precedes the BoTorch class in the bases."""
+    """Mixin that evaluates single candidates on conditioned samples; list it before the BoTorch class in the bases."""
 
     ref_point: Tensor
-    _improvement: Callable[..., Tensor]  # of draws `S x batch x 1 x m` at candidates `batch x 1 x d`
+    _improvement: Callable[..., Tensor]  # from samples `S x batch x 1 x m` at candidates `batch x 1 x d`
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
         if len(self.ref_point) == NUM_SWEPT:
-            self.p_class = SweptBoxes  # of every draw at the baseline one
+            self.p_class = SweptBoxes  # one box decomposition per baseline sample
         super()._set_cell_bounds(num_new_points)  # type: ignore[misc]
         self._paths = _paths_of(self)
 
@@ -162,10 +163,10 @@ class _ConditionedForward:
 
 
 class ScaledObjective(MCMultiOutputObjective):
-    """An objective in units of its own spread, so that smoothing treats percent and millions of MACs alike.
+    """Objectives divided by their spread, so that smoothing does not depend on units such as percent or MACs.
 
     Args:
-        objective: Turns outcomes into `m` objectives.
+        objective: Maps outcomes to `m` objectives.
         scale: Divisor of each objective, `m`.
     """
 
@@ -175,13 +176,13 @@ class ScaledObjective(MCMultiOutputObjective):
         self.register_buffer("scale", scale)
 
     def forward(self, samples: Tensor, X: Tensor | None = None) -> Tensor:
-        """Return the objectives of outcome draws, `S x batch_shape x q x m`."""
+        """Return the objectives of outcome samples, `S x batch_shape x q x m`."""
         values: Tensor = self._objective(samples, X=X)
         return values / self.scale
 
 
 class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImprovement):
-    """qLogNEHVI on conditioned draws; see the module's docstring."""
+    """qLogNEHVI on conditioned samples; see the module docstring."""
 
     def _set_cell_bounds(self, num_new_points: int) -> None:
         super()._set_cell_bounds(num_new_points)
@@ -200,7 +201,7 @@ class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImpro
 
 
 class ConditionedNEHVI(_ConditionedForward, qNoisyExpectedHypervolumeImprovement):
-    """qNEHVI on conditioned draws; see the module's docstring."""
+    """qNEHVI on conditioned samples; see the module docstring."""
 
     _improvement = qNoisyExpectedHypervolumeImprovement._compute_qehvi
 
@@ -209,7 +210,7 @@ def _paths_of(acquisition: Any) -> _ConditionedPaths:
     baseline = acquisition.X_baseline
     with torch.no_grad():
         draws = acquisition.base_sampler(acquisition.model.posterior(baseline))
-    # Predictions need it no more, and it holds 200 MB at 2,000 rows; the model computes it again where it is needed.
+    # Frees 200 MB at 2,000 rows. The acquisition function does not use it; the model recomputes it when needed.
     acquisition.model.prediction_strategy = None
     return _ConditionedPaths(acquisition.model, baseline, draws, seed=acquisition.base_sampler.seed + 1)
 
@@ -222,7 +223,9 @@ def noisy_hypervolume_acquisition(
     settings: AcquisitionSettings,
     X_pending: Tensor | None = None,
 ) -> ConditionedLogNEHVI | ConditionedNEHVI | LogFeasibility:
-    """Build the acquisition function for one proposal: the probability of feasibility while nothing is feasible.
+    """Build the acquisition function for one proposal.
+
+    If no observed row is feasible, this is the probability of feasibility.
 
     Args:
         model: The fitted surrogate.
@@ -232,15 +235,15 @@ def noisy_hypervolume_acquisition(
         X_pending: Rows under evaluation, `p x d`, or `None`.
 
     Returns:
-        A function of `batch x 1 x d`.
+        A function from `batch x 1 x d` to `batch`.
 
     Raises:
-        SurrogateError: If there is no observation.
+        SurrogateError: If there are no observations.
     """
     if not len(X_observed):
         raise SurrogateError("hypervolume improvement needs at least one observation")
-    # BoTorch would otherwise compile a C++ extension that is not used here: half a minute, a build directory in the
-    # user's cache, and a lock file that a killed process leaves behind for the next one to wait on forever.
+    # Keeps BoTorch from compiling a C++ extension that this package does not use. Compiling takes half a minute. If the
+    # process is killed meanwhile, its lock file stays, and the next process waits for it forever.
     logei._load_attempted = True
     medians = model.predict_median(X_observed)
     expected, units = config.objective(medians, X=X_observed), _spread(medians).tolist()
@@ -254,7 +257,7 @@ def noisy_hypervolume_acquisition(
     objective, ref_point = ScaledObjective(config.objective, scale), config.ref_point / scale
     X_best = X_observed[_first_layers(expected, MOST_BASELINE_POINTS, is_feasible)]
     sampler = SobolQMCNormalSampler(torch.Size([settings.mc_samples]), seed=settings.seed)
-    with manual_seed(settings.seed):  # pruning draws from the global generator
+    with manual_seed(settings.seed):  # pruning uses the global generator
         baseline = prune_inferior_points_multi_objective(
             model=model,
             X=X_best,
@@ -263,7 +266,7 @@ def noisy_hypervolume_acquisition(
             constraints=limits,
             num_samples=settings.mc_samples,
         )
-    if not len(baseline):  # nothing is likely to be feasible
+    if not len(baseline):  # no row is likely to be feasible
         baseline = X_best
     cls = ConditionedLogNEHVI if settings.name == "qlognehvi" else ConditionedNEHVI
     return cls(
@@ -282,7 +285,7 @@ def noisy_hypervolume_acquisition(
 def _spread(values: Tensor) -> Tensor:
     """Return the standard deviation of each column.
 
-    A column that is constant but for rounding has its largest magnitude as spread, a column of zeros 1.
+    For a column that is constant up to rounding, this is its largest magnitude; for a column of zeros, 1.
     """
     spread, magnitude = values.std(dim=0, correction=0), values.abs().amax(dim=0)
     magnitude = torch.where(magnitude > 0.0, magnitude, 1.0)
@@ -290,10 +293,10 @@ def _spread(values: Tensor) -> Tensor:
 
 
 def _first_layers(values: Tensor, most: int, is_feasible: Tensor) -> Tensor:
-    """Return at most so many rows, in their order: the non-dominated front, the front behind it, and so on.
+    """Return the indices of at most `most` rows, ascending: the non-dominated front, then the next front, and so on.
 
-    Of a front that does not fit, rows evenly by rank in the first objective. Infeasible rows follow when all feasible
-    ones are in.
+    From the last front, select rows that are evenly spaced by their rank in the first objective. Infeasible rows are
+    selected only after all feasible ones.
     """
     chosen = torch.zeros(len(values), dtype=torch.bool)
     while not chosen.all() and chosen.sum() < most:

@@ -1,9 +1,10 @@
 """Box decomposition of the non-dominated space of three objectives.
 
-Points enter from the highest third objective down. At any height, what is not dominated in the first two objectives
-lies over a staircase: vertical strips, each above a floor. A point that enters raises the floors of the strips to its
-left; what they were until then becomes boxes. So `n` points leave at most `2 n + 1` boxes after `n` insertions into
-sorted lists, where BoTorch's decomposition for any number of objectives takes dozens of tensor operations a point.
+The algorithm inserts the points by descending third objective. At each height, the non-dominated region of the first
+two objectives lies above a staircase of vertical strips, each with a floor. Inserting a point raises the floors of
+strips to its left; their previous extent is stored as boxes. `n` points give at most `2 n + 1` boxes after `n`
+insertions into sorted lists. BoTorch's decomposition for any number of objectives takes dozens of tensor operations per
+point.
 
 Legend: `n` points, `K` boxes.
 
@@ -24,11 +25,11 @@ Corner = tuple[float, float, float]
 
 
 class SweptBoxes(nn.Module):
-    """The decomposition as BoTorch's noisy acquisition functions ask for it; all objectives are maximised.
+    """Box decomposition with the interface of BoTorch's partitionings; all objectives are maximised.
 
     Args:
         ref_point: Reference point, `3`.
-        Y: Points, `n x 3`, dominated ones and ones beyond the reference among them.
+        Y: Points, `n x 3`; they may be dominated or not better than the reference point.
     """
 
     def __init__(self, ref_point: Tensor, Y: Tensor) -> None:
@@ -38,15 +39,15 @@ class SweptBoxes(nn.Module):
         self.register_buffer("_bounds", torch.tensor(corners, dtype=Y.dtype).transpose(0, 1))
 
     def get_hypercell_bounds(self) -> Tensor:
-        """Return lower and upper corners, `2 x K x 3`; a box without end has infinite ones."""
+        """Return lower and upper corners, `2 x K x 3`; corners of unbounded boxes are infinite."""
         return self._bounds
 
 
 def non_dominated_boxes(points: list[list[float]], reference: list[float]) -> list[tuple[Corner, Corner]]:
-    """Return disjoint boxes, lower and upper corner, that fill what is above a reference and dominated by no point."""
+    """Return disjoint boxes (lower and upper corner) that cover the non-dominated region above a reference point."""
     (left, bottom, low), end = reference, math.inf
     boxes: list[tuple[Corner, Corner]] = []
-    # Strips from left to right: where each begins, the negative of its floor (ascending), up to which height it is so.
+    # Strips from left to right: left side, negative floor (ascending), and the height below which the floor holds.
     lefts, depths, tops = [left], [-bottom], [end]
 
     def close(strip: int, right: float, height: float) -> None:
@@ -54,7 +55,7 @@ def non_dominated_boxes(points: list[list[float]], reference: list[float]) -> li
             boxes.append(((lefts[strip], -depths[strip], height), (right, end, tops[strip])))
 
     for x, y, z in sorted(points, key=lambda point: -point[2]):
-        first, behind = bisect_right(depths, -y), bisect_left(lefts, x)  # floors below y; strips that begin before x
+        first, behind = bisect_right(depths, -y), bisect_left(lefts, x)  # first with floor < y; first with left >= x
         if x <= left or y <= bottom or z <= low or first >= behind:
             continue
         following = lefts[behind] if behind < len(lefts) else end

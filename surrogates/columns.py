@@ -1,6 +1,7 @@
 """Meaning of the columns of `X`, and the canonical form of its rows.
 
-Legend: `d` columns, `n` rows; a discrete column holds level indices 0, 1, ..., a continuous one natural values.
+Legend: `d` columns, `n` rows. Discrete columns contain level indices 0, 1, ...; continuous columns contain values in
+natural units.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ class Column:
 
     Args:
         name: Name for messages and reports.
-        group: Columns of one group share a length-scale.
+        group: Name of its group; columns of one group share a length-scale.
         lower: Smallest value; 0 for a discrete column.
         upper: Largest value; number of levels minus 1 for a discrete column.
-        is_discrete: Whether it holds level indices.
-        is_ordered: Whether neighbouring levels resemble each other; always true for a continuous column.
-        inactive_value: Fixed value while switched off.
-        parent: Index of the column it depends on, or `None`.
+        is_discrete: Whether the column contains level indices.
+        is_ordered: Whether neighbouring levels are similar; always true for a continuous column.
+        inactive_value: Fixed value while the column is inactive.
+        parent: Index of the column that decides whether this one is active, or `None`.
         parent_levels: Levels of the parent at which this column is active.
-        gates: Indices of continuous columns within [0, 1] that stand before this one: at 0 they shut it off, at 1, or
-            switched off themselves, they let it count in full.
+        gates: Indices of continuous columns within [0, 1] that scale the influence of this one: none at 0, full at 1
+            or if the gate is inactive.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Column:
 
     @property
     def is_gate(self) -> bool:
-        """Whether it may stand before other columns: continuous within [0, 1]."""
+        """Whether other columns may use it as a gate: it is continuous within [0, 1]."""
         return not self.is_discrete and self.lower >= 0.0 and self.upper <= 1.0
 
     @property
@@ -57,13 +58,13 @@ class Column:
 
 @dataclass(frozen=True)
 class _Generation:
-    """Columns whose parents are all decided before them.
+    """Columns with the same number of ancestors.
 
     Args:
-        children: Their positions, `k`.
-        parents: Their parents' positions, `k`.
-        switches: Whether they are active at each level of their parent, `k x (levels + 1)`; the last column stands
-            for every value that is no level.
+        children: Positions of the columns, `k`.
+        parents: Positions of their parents, `k`.
+        switches: Whether each column is active at each level of its parent, `k x (levels + 1)`; the last entry is for
+            values that are not levels.
     """
 
     children: Tensor
@@ -86,8 +87,8 @@ class ColumnLayout:
     """All `d` columns, parents before children.
 
     Raises:
-        LayoutError: If a column depends on one that is not a discrete column before it or on levels which that does
-            not have, or has a gate that is not a continuous column within [0, 1].
+        LayoutError: If a parent is not a discrete column before its child, if `parent_levels` contains levels that the
+            parent does not have, or if a gate is not a continuous column within [0, 1].
     """
 
     columns: tuple[Column, ...]
@@ -98,18 +99,18 @@ class ColumnLayout:
                 0 <= column.parent < position and self.columns[column.parent].is_discrete
             ):
                 raise LayoutError(
-                    f"{column.name}: depends on column {column.parent}, which is not a discrete one before it"
+                    f"{column.name}: depends on column {column.parent}, which is not an earlier discrete column"
                 )
             if column.parent is not None and not set(column.parent_levels) <= set(
                 range(self.columns[column.parent].num_levels)
             ):
                 raise LayoutError(
                     f"{column.name}: depends on levels {column.parent_levels} of column {column.parent}, which has "
-                    f"{self.columns[column.parent].num_levels}"
+                    f"{self.columns[column.parent].num_levels} levels"
                 )
             for gate in column.gates:
                 if not 0 <= gate < len(self.columns) or not self.columns[gate].is_gate:
-                    raise LayoutError(f"{column.name}: column {gate} is not continuous within [0, 1], so no gate")
+                    raise LayoutError(f"{column.name}: column {gate} is not continuous within [0, 1]; a gate must be")
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -140,7 +141,7 @@ class ColumnLayout:
 
     @cached_property
     def _generations(self) -> list[_Generation]:
-        """Columns with parents, by how many ancestors they have: each generation is switched in one step."""
+        """Columns that have parents, grouped by their number of ancestors; one group is computed at a time."""
         depths: list[int] = []
         for column in self.columns:
             depths.append(0 if column.parent is None else depths[column.parent] + 1)
@@ -150,9 +151,9 @@ class ColumnLayout:
         ]
 
     def canonical(self, X: Tensor) -> Tensor:
-        """Clamp and round into the space and put every switched-off entry at its fixed value.
+        """Clamp and round rows into the space, and set every inactive entry to its fixed value.
 
-        Differentiable in the active continuous entries.
+        The result is differentiable in the active continuous entries.
 
         Args:
             X: A `batch_shape x n x d` tensor.
@@ -185,7 +186,7 @@ class ColumnLayout:
         return torch.tensor([column.is_discrete for column in self.columns])
 
     def sample(self, num_rows: int, generator: torch.Generator) -> Tensor:
-        """Draw canonical rows, each entry uniform over its levels or interval.
+        """Draw canonical rows; each entry is uniform over its levels or interval.
 
         Args:
             num_rows: Number of rows, `n`.

@@ -8,8 +8,8 @@ class SurrogateError(Exception):
 
 
 class LayoutError(SurrogateError, ValueError):
-    """Columns are declared inconsistently, or a tensor does not fit them."""
+    """The declared columns are inconsistent, or a tensor does not match them."""
 
 
 class NoCandidateError(SurrogateError, RuntimeError):
-    """Every candidate has been tried already."""
+    """No untried candidate is left."""

@@ -1,9 +1,9 @@
-r"""The logarithm of the probability that a candidate meets all limits.
+r"""The logarithm of the probability that a candidate satisfies all constraints.
 
-Hypervolume improvement within limits says little while no observation is feasible: what is not expected to be feasible
-has nearly no value, and the rest of the value draws candidates elsewhere. Outcomes are independent and normal after
-standardisation, which is monotone, so that with mean :math:`\mu`, standard deviation :math:`\sigma` and the
-standardised limit :math:`t` the logarithm is
+It replaces constrained hypervolume improvement while no observation is feasible: the improvement is then close to zero
+for every candidate and does not lead towards feasible ones. Outcomes are independent and normal after standardisation,
+which is monotone. With mean :math:`\mu`, standard deviation :math:`\sigma` and standardised limit :math:`t`, the
+logarithm is
 
 .. math::
     \sum_{\text{lower limits}} \log \Phi\left(\frac{\mu - t}{\sigma}\right) +
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from surrogates.models import ArchitectureGP
 
-CERTAIN_WIDTH = 1e-3  # standard deviation of an exactly known outcome, as a share of the limit's magnitude
+CERTAIN_WIDTH = 1e-3  # standard deviation assumed for exactly known outcomes, as a share of the limit's magnitude
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OutcomeConstraint:
     Args:
         outcome: Position of the outcome.
         sign: 1 for a lower limit of the outcome, -1 for an upper limit.
-        limit: The limit, in the outcome's units.
+        limit: The limit, in natural units.
     """
 
     outcome: int
@@ -45,18 +45,18 @@ class OutcomeConstraint:
     limit: float
 
     def in_units_of(self, spread: float) -> Callable[[Tensor], Tensor]:
-        """Return a function from outcomes, `... x m`, to scaled constraint violations (negative: feasible)."""
+        """Return a function from outcomes, `... x m`, to violations divided by `spread`; negative is feasible."""
         return lambda Y: self.sign * (self.limit - Y[..., self.outcome]) / spread
 
 
 class LogFeasibility(AcquisitionFunction):
-    """The logarithm of the probability of feasibility of single candidates.
+    """The logarithm of the probability that single candidates are feasible.
 
     Args:
         model: The fitted surrogate.
-        constraints: The limits, at least one.
+        constraints: The constraints, at least one.
         X_observed: Observed rows, `n x d`.
-        most: Number of observed rows to keep in `X_baseline`, those closest to being feasible.
+        most: Number of observed rows to keep in `X_baseline`; the most probably feasible ones are kept.
     """
 
     def __init__(

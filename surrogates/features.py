@@ -20,22 +20,24 @@ NUM_COST_FEATURES = 3
 class CanonicalFeatures(InputTransform, Module):
     """Input transform from `d` columns to `f` features in [-1, 1].
 
-    An ordered discrete or continuous column becomes one feature, linear between -1 and 1; an unordered column one
-    indicator per level (0 or 1). A switched-off entry becomes 0, so that it has no influence beyond the parent
-    that switched it off. A column with children and more than two levels also gets an indicator of being at a
-    level that switches something on, because a thing's absence is more than one step away from its smallest form.
+    An ordered discrete column or a continuous column becomes one feature, linear between -1 and 1. An unordered column
+    becomes one indicator (0 or 1) per level. Inactive entries become 0, so that they have no influence of their own. An
+    ordered column with children and more than two levels also gets an indicator of the levels at which its children are
+    active: a part that is absent differs from the smallest part by more than one step.
 
-    A feature behind gates is multiplied by them, so that parts reached by few inputs have little influence. If costs
-    are known, a threshold enters, as a gate and as a feature, as the fraction of inputs that do not leave there.
+    Features with gates are multiplied by the values of these gates, so that parts that few inputs reach have little
+    influence. If costs are known, the threshold of an exit is replaced, as a gate and as a feature, by the share of
+    inputs that go on at this exit.
 
-    The first known cost adds the logarithms of the least and of the expected average cost and, behind all gates, that
-    of the ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, of every known cost its
-    range's lower end and width and the logit of the expected cost's share of it.
+    The first known cost adds three features: the logarithms of the smallest and of the expected average cost, and the
+    logarithm of the ratio of the largest to the smallest, multiplied by all gates. Three more columns per known cost
+    follow for `OutcomeScaling`: the lower end and the width of its range, and the logit of the expected cost relative
+    to this range.
 
     Args:
         layout: The `d` columns.
-        known_costs: What leaving at each exit costs, all with the same thresholds.
-        exit_shares: How many inputs go on at a threshold; by default as many as it says.
+        known_costs: Cost of leaving at each exit; all have the same thresholds.
+        exit_shares: Share of inputs that go on at a threshold; by default this share equals the threshold.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class CanonicalFeatures(InputTransform, Module):
         columns = self._known_costs[0].thresholds if self._known_costs else ()
         self._thresholds = list(columns)
         self._exit_shares = exit_shares or ExitShares(torch.zeros(len(columns), 2, dtype=torch.float64))
-        # (column, None) scales the column; (column, levels) indicates one of these levels.
+        # (column, None): the scaled column; (column, levels): whether the column is at one of these levels.
         self._plan: list[tuple[int, tuple[int, ...] | None]] = []
         for position, column in enumerate(layout.columns):
             if column.is_ordered:
@@ -74,7 +76,7 @@ class CanonicalFeatures(InputTransform, Module):
         return [self.layout.columns[position].group for position, _ in self._plan] + costs
 
     def transform(self, X: Tensor) -> Tensor:
-        """Map `batch_shape x n x d` to `batch_shape x n x f`, with three more columns for each known cost."""
+        """Map `batch_shape x n x d` to `batch_shape x n x f`, plus three columns per known cost."""
         canonical = self.layout.canonical(X)
         active = self.layout.activity(canonical)
         shares, going_on = self._shares(canonical, active)
@@ -102,16 +104,16 @@ class CanonicalFeatures(InputTransform, Module):
     def _range(
         self, known_costs: KnownCosts, canonical: Tensor, active: Tensor, *, going_on: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the least, the expected and the greatest average cost, `batch_shape x n` each."""
+        """Return the smallest, the expected and the largest average cost, each `batch_shape x n`."""
         rows = canonical.detach().reshape(-1, canonical.shape[-1])
         is_active = active.reshape(rows.shape)[:, self._thresholds]
         costs = first_exit_costs(known_costs(rows).to(canonical), is_active)
         return average_cost(costs.reshape(*canonical.shape[:-1], -1), going_on)
 
     def _shares(self, canonical: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """Return continuous columns as shares of their range, thresholds of known exits as shares of inputs going on.
+        """Return columns scaled to [0, 1], and the share of inputs that go on at each exit, `batch_shape x n x E`.
 
-        The latter also alone, `batch_shape x n x E`.
+        In the scaled columns, these shares replace the thresholds of exits with known costs. Gates are not scaled.
         """
         lower, upper = self.layout.bounds.to(canonical)
         is_gate = torch.tensor([column.is_gate for column in self.layout.columns])
@@ -122,7 +124,7 @@ class CanonicalFeatures(InputTransform, Module):
         return shares, going_on
 
     def _openness(self, shares: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how open the gates before each column are, `batch_shape x n x d`, and all gates together."""
+        """Return the product of each column's gates, `batch_shape x n x d`, and of all gates, `batch_shape x n`."""
         gates = sorted({gate for column in self.layout.columns for gate in column.gates})
         values = {gate: torch.where(active[..., gate], shares[..., gate], 1.0) for gate in gates}
         ones = torch.ones_like(shares[..., 0])

@@ -1,8 +1,8 @@
-"""Fitting of hyper-parameters: at refits only, on precomputed features, on a bounded number of rows.
+"""Fitting of hyper-parameters on precomputed features of a bounded number of rows.
 
-A surrogate here has a few dozen hyper-parameters, which a few hundred rows determine; predictions use all rows. Every
-fit starts from the same values and looks at the first so many rows only, so that a proposal depends on its observations
-alone and not on earlier fits.
+A surrogate has a few dozen hyper-parameters; a hundred rows suffice to fit them. Predictions use all rows. A new fit is
+made only when the number of rows has grown enough (`rows_to_fit`). Every fit starts from the same values and uses
+leading rows only, so that a proposal depends on its observations and not on earlier fits.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ State = dict[str, dict[str, Tensor]]
 
 @dataclass
 class FitMemory:
-    """Cache of the last fit, keyed by its training rows; it saves time and the memory of earlier models."""
+    """Cache of the last fit, keyed by its training rows. It saves time, and frees memory of earlier models."""
 
     rows: tuple[Tensor, ...] = ()
     state: State = field(default_factory=dict)
     _last: Callable[[], ArchitectureGP | None] = lambda: None  # a weak reference
 
     def recall(self, rows: tuple[Tensor, ...]) -> State | None:
-        """Return the state fitted to exactly these rows, if it is remembered."""
+        """Return the cached state that was fitted to exactly these rows, or `None`."""
         same = len(rows) == len(self.rows) and all(map(torch.equal, rows, self.rows))
         return self.state if same and rows else None
 
     def replace_model(self, model: ArchitectureGP) -> None:
         """Free the caches of the previous model, some 40 MB at 1,000 rows.
 
-        GPyTorch's modules stand in reference cycles, so that models would pile up until Python looks for such.
+        GPyTorch's modules form reference cycles, so models stay in memory until Python's garbage collector runs.
         """
         last = self._last()
         if last is not None and last is not model:
@@ -51,20 +51,20 @@ class FitMemory:
         self._last = weakref.ref(model)
 
     def __deepcopy__(self, _: dict[int, object]) -> FitMemory:
-        """Return itself: Ax copies its settings for every proposal, and a copy would lose the cache."""
+        """Return the object itself: Ax copies its settings for every proposal, and a copy would not share the cache."""
         return self
 
 
 def fit_surrogate(model: ArchitectureGP, memory: FitMemory | None = None, max_rows: int = MOST_ROWS) -> None:
-    """Fit kernel, mean and, if it is learned, noise in place.
+    """Fit the kernel, the mean and, if it is learned, the noise in place.
 
     Args:
-        model: The surrogate, its hyper-parameters as constructed.
-        memory: Remembers the fit for models whose leading rows are the same.
-        max_rows: Most rows the marginal likelihood looks at, spread evenly over the order of observation.
+        model: The surrogate with its initial hyper-parameters.
+        memory: Cache of the fit, for models with the same leading rows.
+        max_rows: Maximum number of rows in the marginal likelihood, evenly spaced in the order of observation.
 
     Raises:
-        ModelFittingError: If no attempt of the optimiser succeeds.
+        ModelFittingError: If all attempts of the optimiser fail.
     """
     memory = memory or FitMemory()
     memory.replace_model(model)
@@ -82,7 +82,7 @@ def fit_surrogate(model: ArchitectureGP, memory: FitMemory | None = None, max_ro
 
 
 def _fitted_modules(model: ArchitectureGP) -> dict[str, Module]:
-    """Return the parts of a model that a fit changes; known noise belongs to the rows, not to the fit."""
+    """Return the modules of a model that a fit changes; known noise is not fitted."""
     learned_noise = {} if model.has_known_noise else {"likelihood": model.likelihood}
     return {"kernel": model.covar_module, "mean": model.mean_module, **learned_noise}
 
@@ -91,7 +91,7 @@ def _fit(model: ArchitectureGP, max_rows: int) -> None:
     model.train()
     num_outputs = model.num_outputs
     X = model.train_inputs[0]
-    X = X[0] if X.ndim == 3 else X  # outcomes share their inputs
+    X = X[0] if X.ndim == 3 else X  # all outcomes have the same inputs
     targets = model.train_targets.reshape(num_outputs, -1)
     rows = torch.linspace(0, len(X) - 1, min(len(X), max_rows)).round().long()
     with torch.no_grad():

@@ -1,13 +1,13 @@
-r"""The logarithm of smoothed hypervolume improvement by single candidates.
+r"""The logarithm of the smoothed hypervolume improvement of single candidates.
 
-BoTorch's qLogEHVI treats any number of joint candidates; of one, inclusion and exclusion, minima over subsets and
-their guards against infinities leave nothing to do. What remains, with cells :math:`[l, u]` of the space that a front
-does not dominate, is
+BoTorch's qLogEHVI supports any number of joint candidates. A single candidate needs no inclusion-exclusion, no minima
+over subsets and none of their guards against infinities. With cells :math:`[l, u]` of the non-dominated space, the
+value is
 
 .. math::
     \log \sum_{\text{cells}} \prod_{j=1}^{m} \min\nolimits_\tau\bigl(\mathrm{relu}_\tau(y_j - l_j),\, u_j - l_j\bigr),
 
-smoothed with fat tails as there, so that values agree to rounding.
+with the same fat-tailed smoothing as in BoTorch, so that the values agree up to rounding.
 
 Legend: `S` Monte Carlo samples, `n` candidates, `K` cells, `m` objectives.
 
@@ -22,13 +22,13 @@ import torch
 from botorch.utils.safe_math import log_fatplus
 from torch import Tensor
 
-LONGEST = 1e10  # stands for the side of a cell without end
-LOG_SHORTEST = -700.0  # stands for that of an empty cell: about the smallest number there is
-ELEMENTS = 2**16  # evaluated at once: arrays of half a megabyte stay in a processor's cache
+LONGEST = 1e10  # replaces the side length of an unbounded cell
+LOG_SHORTEST = -700.0  # replaces the logarithm for an empty cell; about that of the smallest float64
+ELEMENTS = 2**16  # evaluated at once; arrays of half a megabyte fit into the processor's cache
 
 
 def log_side_lengths(lower: Tensor, upper: Tensor) -> Tensor:
-    """Return the logarithms of cells' sides, `S x K x m`, finite also for empty and for endless ones."""
+    """Return the logarithms of the side lengths, `S x K x m`; finite also for empty and unbounded cells."""
     return (upper.clamp_max(LONGEST) - lower).log().clamp_min(LOG_SHORTEST)
 
 
@@ -36,9 +36,9 @@ def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, *, tau_rel
     """Return the logarithm of the hypervolume that each candidate adds in each sample.
 
     Args:
-        values: Draws of the objectives, `S x n x m`.
-        lower: Lower corners of each sample's cells, `S x K x m`.
-        log_sides: Logarithms of their sides, `S x K x m`.
+        values: Samples of the objectives, `S x n x m`.
+        lower: Lower corners of the cells of each sample, `S x K x m`.
+        log_sides: Logarithms of the side lengths of these cells, `S x K x m`.
         tau_relu: Temperature of the smoothed positive part.
         tau_max: Temperature of the smoothed minimum, on the log scale.
 
@@ -56,6 +56,6 @@ def log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, *, tau_rel
 def _log_improvement(values: Tensor, lower: Tensor, log_sides: Tensor, *, tau_relu: float, tau_max: float) -> Tensor:
     reached = log_fatplus(values.unsqueeze(-2) - lower, tau=tau_relu)  # S x n x K x m
     distance = (reached - log_sides).abs() / tau_max
-    tail = 2.0 / (2.0 + distance * (2.0 + distance))  # 1 at 0, falling as a square
+    tail = 2.0 / (2.0 + distance * (2.0 + distance))  # 1 at distance 0, quadratic decay
     log_lengths = torch.minimum(reached, log_sides) - tau_max * torch.log1p(tail)
     return torch.logsumexp(log_lengths.sum(dim=-1), dim=-1)

@@ -1,4 +1,4 @@
-"""Objectives of which some compare ratios of outcomes instead of differences."""
+"""Objectives on the logarithmic scale, which compare ratios of outcomes instead of differences."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from torch import Tensor
 
 
 class LogObjective(MCMultiOutputObjective):
-    """Objectives of the logarithms of some outcomes.
+    """Objectives that use the logarithms of some outcomes.
 
     Args:
-        objective: Turns outcomes into `m` objectives, each plus or minus the outcome at its position.
-        smallest: Positions of the outcomes on the log scale, each with the positive value that stands for all smaller
-            ones.
+        objective: Maps outcomes to `m` objectives, each equal to the outcome at its position or its negative.
+        smallest: Positive lower clamp of each outcome on the log scale, by the position of the outcome.
     """
 
     def __init__(self, objective: MCMultiOutputObjective, smallest: Mapping[int, float]) -> None:
@@ -23,7 +22,7 @@ class LogObjective(MCMultiOutputObjective):
         self._objective, self._smallest = objective, dict(smallest)
 
     def forward(self, samples: Tensor, X: Tensor | None = None) -> Tensor:
-        """Return the objectives of outcome draws, `S x batch_shape x q x m`."""
+        """Return the objectives of outcome samples, `S x batch_shape x q x m`."""
         columns = list(samples.unbind(dim=-1))
         for position, least in self._smallest.items():
             columns[position] = columns[position].clamp_min(least).log()
@@ -31,7 +30,7 @@ class LogObjective(MCMultiOutputObjective):
         return values
 
     def reference(self, ref_point: Tensor) -> Tensor:
-        """Return a reference point, `m`, of the given objective in units of this one."""
+        """Convert a reference point, `m`, of the wrapped objective to the units of this one."""
         point = ref_point.clone()
         for position in self._smallest:
             point[position] = ref_point[position].sign() * ref_point[position].abs().log()

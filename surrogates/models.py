@@ -21,25 +21,26 @@ from surrogates.known_costs import KnownCosts, fit_exit_shares
 from surrogates.outcomes import Outcome, OutcomeScaling
 from surrogates.selected_outcomes import SelectedOutcomes
 
-ALWAYS_FITTED = 64  # rows up to which every new one is worth a fit
-GROWTH = 1.05  # by which the rows must grow beyond that
-SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; below zero's rounding its prior has no density
+ALWAYS_FITTED = 64  # up to this number of rows, every new row causes a refit
+GROWTH = 1.05  # beyond it, factor by which the number of rows must grow before a refit
+SMALLEST_OUTPUTSCALE = 1e-3  # of a standardised outcome; the density of the prior is not defined at 0
 
 
 class ArchitectureGP(SingleTaskGP):
-    """Exact GP on canonical features with one length-scale per group of columns.
+    """Exact GP on canonical features, with one length-scale per group of columns.
 
-    Outcomes are independent, share their inputs and are scaled inside (`OutcomeScaling`); the known variance of each
-    observation (binomial for accuracy) is used where it is given, else one noise level is learned.
+    Outcomes are independent, have the same inputs, and are standardised by the model (`OutcomeScaling`). If the
+    variances of the observations are given (binomial for accuracy), they are the noise; otherwise one noise level per
+    outcome is learned.
 
     Args:
         train_X: Rows in the space of `layout`, `n x d`.
         train_Y: Observations in natural units, `n x m`.
         layout: Meaning of the columns.
         train_Yvar: Variances of the observations, `n x m`, or `None`.
-        known_costs: Cost of leaving at each exit, by the position of the outcome that is its average. The share of
-            inputs that go on at an exit is fitted to the first of them.
-        outcomes: Bounds and direction of each outcome; by default none are known.
+        known_costs: Cost of leaving at each exit, by the position of the outcome that is its average. The shares of
+            inputs that go on at the exits are fitted to the first of these outcomes.
+        outcomes: Bounds and direction of each outcome; by default nothing is known.
 
     Raises:
         LayoutError: If `train_X` does not have the layout's columns.
@@ -60,7 +61,7 @@ class ArchitectureGP(SingleTaskGP):
         known_costs = dict(known_costs or {})
         exit_shares = None
         for outcome, costs in [*known_costs.items()][:1]:
-            first = rows_to_fit(len(train_X))  # as few changes as there are fits
+            first = rows_to_fit(len(train_X))  # the shares then change only at refits
             exit_shares = fit_exit_shares(train_X[:first], train_Y[:first, outcome], layout, known_costs=costs)
         features = CanonicalFeatures(layout, tuple(known_costs.values()), exit_shares)
         num_outputs = train_Y.shape[-1]
@@ -85,7 +86,7 @@ class ArchitectureGP(SingleTaskGP):
         self._known_costs, self._outcomes = known_costs, outcomes
 
     def leading_rows(self, count: int) -> ArchitectureGP:
-        """Return a model of the first observations, its hyper-parameters as constructed."""
+        """Return a model of the first `count` observations with initial hyper-parameters."""
         train_X, train_Y, *train_Yvar = (part[:count] for part in self.observations)
         return ArchitectureGP(
             train_X,
@@ -98,11 +99,11 @@ class ArchitectureGP(SingleTaskGP):
 
     @torch.no_grad()
     def predict_median(self, X: Tensor) -> Tensor:
-        """Return the posterior median, `n x m`, of rows `n x d`, sparing their `n x n` covariance."""
+        """Return the posterior median, `n x m`, of rows `n x d`, without computing their `n x n` covariance."""
         self.eval()
         features = self.transform_inputs(X)
         with gpytorch.settings.skip_posterior_variances():
-            self(features[:1])  # prepares the prediction strategy; all rows would also cost their own covariance
+            self(features[:1])  # creates the prediction strategy; calling it on all rows would compute their covariance
         cross = self.covar_module(features, self.train_inputs[0]).evaluate_kernel()
         # m x n, or n for a single outcome
         mean = self.prediction_strategy.exact_predictive_mean(self.mean_module(features), cross)
@@ -117,7 +118,7 @@ class ArchitectureGP(SingleTaskGP):
         return mean, variance, features
 
     def subset_output(self, idcs: list[int]) -> SelectedOutcomes:
-        """Return a view of some outcomes: those with known costs share features and cannot be taken apart."""
+        """Return a view of some outcomes; the model is not split, because its outcomes share features."""
         return SelectedOutcomes(self, idcs)
 
     @classmethod
@@ -128,9 +129,9 @@ class ArchitectureGP(SingleTaskGP):
         *,
         known_costs: Sequence[KnownCosts] = (),
         outcomes: Mapping[str, Outcome] | None = None,
-        categorical_features: Sequence[int] | None = None,  # noqa: ARG003  Ax passes it; the layout knows better
+        categorical_features: Sequence[int] | None = None,  # noqa: ARG003  passed by Ax; the layout has this information
     ) -> dict[str, object]:
-        """Return the constructor's arguments for a data set, as Ax and BoTorch ask for them; `outcomes` by name."""
+        """Return the constructor's arguments for a data set; called by Ax. `outcomes` are given by name."""
         inputs: dict[str, object] = {
             "train_X": training_data.X,
             "train_Y": training_data.Y,
@@ -144,12 +145,12 @@ class ArchitectureGP(SingleTaskGP):
 
 
 def by_outcome(known_costs: Sequence[KnownCosts], outcomes: Sequence[str]) -> dict[int, KnownCosts]:
-    """Return known costs by the position of their outcome among outcomes of these names."""
+    """Return known costs, keyed by the position of their outcome in a list of outcome names."""
     return {list(outcomes).index(known.outcome): known for known in known_costs}
 
 
 def rows_to_fit(num_rows: int) -> int:
-    """Return how many leading rows a fit looks at: all of them while they are few, later those of the last refit."""
+    """Return the number of leading rows that a fit uses: all if they are few, otherwise those of the last refit."""
     leading = min(num_rows, ALWAYS_FITTED)
     while (following := int(leading * GROWTH)) <= num_rows and leading >= ALWAYS_FITTED:
         leading = following

@@ -1,15 +1,15 @@
 r"""Transform between outcomes in natural units and standardised values.
 
-* An outcome within known **bounds**, such as an accuracy, is modelled on the logit scale: near 100 % a percent is hard
-  to win, and no prediction leaves the bounds. Its noise follows by the delta method.
-* A **cost of known range** (see `known_costs`) is modelled likewise, with bounds of its own at every input and relative
-  to the logit that is expected there. Where the range is a point the observation says nothing and the prediction is
-  that point.
-* Of an outcome with a known **direction** the worse tail is compressed (see `tail_compression`), so that a few failures
-  do not take resolution from the values that compete. A cost of known range keeps its scale.
-* All values are standardised then.
+* **Bounded outcomes**, such as accuracies, are modelled on the logit scale, so that differences near a bound count more
+  and predictions stay within the bounds. Their noise is transformed by the delta method.
+* **Costs of known range** (see `known_costs`) are modelled in the same way. The bounds differ between inputs, and the
+  logits are relative to the expected logit at each input. If the range is a single point, the observation carries no
+  information, and the prediction is this point.
+* **Outcomes with a known direction** have their worse tail compressed (see `tail_compression`), so that a few failures
+  do not dominate the scale. Costs of known range are not compressed.
+* Finally, all values are standardised.
 
-Legend: `n` observations, `f` features, `m` outcomes, `S` draws.
+Legend: `n` observations, `f` features, `m` outcomes, `S` samples.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from surrogates.tail_compression import TailCompression
 
 Bounds = tuple[float, float] | None
 
-OWN_NOISE = 0.15  # share of a known variance that is a network's own: all are judged on the same inputs
-COST_NOISE = 0.2  # standard deviation of a cost's logit that no feature explains; without it intervals are too narrow
-SHARE_NOISE = 0.005  # the same of its share: near the range's ends a few inputs more or less move logits far
-SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; what is exact must still leave matrices invertible
-NUM_RANGE_COLUMNS = 3  # of each known cost: lower end, width, expected logit
-NO_INFORMATION = 1e4  # variance of a standardised observation that says nothing
+OWN_NOISE = 0.15  # share of a known variance that differs between networks; all are measured on the same inputs
+COST_NOISE = 0.2  # standard deviation of cost logits that no feature explains; without it, intervals are too narrow
+SHARE_NOISE = 0.005  # the same for shares: near the ends of the range, a few inputs change the logit much
+SMALLEST_VARIANCE = 1e-6  # of a standardised outcome; keeps matrices invertible if observations are exact
+NUM_RANGE_COLUMNS = 3  # per known cost: lower end, width, expected logit
+NO_INFORMATION = 1e4  # variance of a standardised observation without information
 NUM_NODES = 16  # of the Gauss-Hermite rule for moments in natural units
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of an outcome.
+    """Bounds and direction of an outcome.
 
     Args:
         bounds: Lower and upper bound, or `None`.
-        sign: 1.0 if larger values are better, -1.0 if smaller ones are; 0.0 leaves both tails as they are.
+        sign: 1.0 if larger values are better, -1.0 if smaller values are better, 0.0 to compress no tail.
     """
 
     bounds: Bounds = None
@@ -52,14 +52,14 @@ class Outcome:
 
 
 class OutcomeScaling(Standardize):
-    """Turns outcomes into standardised values.
+    """Outcome transform to standardised values.
 
-    Inputs are features; their last three columns for each cost that is known are its range's lower end and width and
-    the expected logit, as `CanonicalFeatures` writes them.
+    Its inputs `X` are features of `CanonicalFeatures`. For each known cost, their last three columns are the lower end
+    and the width of its range, and the expected logit.
 
     Args:
-        outcomes: What is known of each of the `m` outcomes.
-        cost_outcomes: Positions of the outcomes whose range is known at every input, in the order of those columns.
+        outcomes: Bounds and direction of each of the `m` outcomes.
+        cost_outcomes: Positions of the outcomes whose range is known at every input, in the order of these columns.
     """
 
     def __init__(self, outcomes: Sequence[Outcome], cost_outcomes: Sequence[int] = ()) -> None:
@@ -76,7 +76,7 @@ class OutcomeScaling(Standardize):
         self.register_buffer("_fixed_range", torch.tensor(lower_and_width, dtype=torch.float64))  # m x 2
 
     def forward(self, Y: Tensor, Yvar: Tensor | None = None, X: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Turn observations, `n x m`, and their variances into standardised ones; fits warp and standardisation."""
+        """Standardise observations, `n x m`, and their variances; in training mode, fit the transform to them."""
         lower, width, expected, is_certain = self._ranges(X, Y)
         share = (Y - lower) / width
         if Yvar is not None:
@@ -89,10 +89,10 @@ class OutcomeScaling(Standardize):
                 TailCompression.fit(latent[:, k], sign) if sign else None for k, sign in enumerate(self._signs)
             ]
         steepness, latent = self._slopes(latent), self._warped(latent)
-        # Standardisation ignores exactly known values, unless all values are known exactly.
+        # Standardisation ignores exactly known values, unless all values of an outcome are known exactly.
         values = torch.where(is_certain & ~is_certain.all(dim=-2, keepdim=True), torch.nan, latent)
         if Yvar is not None:
-            slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the way back
+            slope = torch.where(self._is_bounded, (inside * (1.0 - inside)).clamp_min(MARGIN), 1.0)  # of the sigmoid
             unexplained = COST_NOISE**2 + (SHARE_NOISE / slope).square()
             Yvar = OWN_NOISE * Yvar * (steepness / slope).square() + torch.where(self._is_cost, unexplained, 0.0)
         standardized, variances = super().forward(values, Yvar)
@@ -108,7 +108,7 @@ class OutcomeScaling(Standardize):
         return lower + torch.where(is_certain, 0.0, width) * share
 
     def to_standardized(self, outcomes: Tensor, X: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return standardised values of outcomes, `... x n x m`, and which of them, `n x m`, are certain (and 0)."""
+        """Return standardised values of outcomes, `... x n x m`, and which are certain, `n x m`; these are set to 0."""
         lower, width, expected, is_certain = self._ranges(X, outcomes)
         share = (outcomes - lower) / width
         latent = torch.where(self._is_bounded, squeezed_logit(share), share) - expected
@@ -129,11 +129,11 @@ class OutcomeScaling(Standardize):
     def untransform(
         self, Y: Tensor, Yvar: Tensor | None = None, X: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return outcomes for standardised values at features `X`, and variances of normal values about them."""
+        """Return outcomes for standardised values at features `X`, and their variances for normal values."""
         return self.to_natural(Y, X), None if Yvar is None else self._moments(Y, Yvar, X)[1]
 
     def untransform_posterior(self, posterior: Posterior, X: Tensor | None = None) -> TransformedPosterior:
-        """Return the posterior of the outcomes at features `X`; mean and variance by Gauss-Hermite quadrature."""
+        """Return the posterior of the outcomes at features `X`, its mean and variance by Gauss-Hermite quadrature."""
         if X is not None and X.ndim > posterior.mean.ndim:  # BoTorch repeats the inputs for each outcome
             X = X.select(-3, 0)
         return TransformedPosterior(
@@ -144,11 +144,11 @@ class OutcomeScaling(Standardize):
         )
 
     def subset_output(self, idcs: list[int]) -> OutcomeTransform:
-        """Refuse: the outcomes of one model stay together."""
-        raise NotImplementedError("outcomes with known costs or bounds cannot be taken apart")
+        """Raise `NotImplementedError`: the outcomes of a model cannot be separated."""
+        raise NotImplementedError("outcomes with known costs or bounds cannot be separated")
 
     def _moments(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return mean and variance of outcomes whose standardised values are normal, both `... x n x m`."""
+        """Return the mean and variance of outcomes with normal standardised values, each `... x n x m`."""
         nodes, weights = (torch.from_numpy(part).to(mean) for part in np.polynomial.hermite_e.hermegauss(NUM_NODES))
         shape = (NUM_NODES, *[1] * mean.ndim)
         median = self.to_natural(mean, X)
@@ -158,16 +158,16 @@ class OutcomeScaling(Standardize):
         return median + shift, (weights * (deviations - shift).square()).sum(dim=0)
 
     def _ranges(self, X: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return lower end and width of each outcome's range, the expected logit, and where the range is a point.
+        """Return lower end and width of each outcome's range, the expected logit, and whether the range is one point.
 
-        All `n x m` or broadcast to it; a range that is a point has width 1.
+        Each is `n x m` or broadcasts to it. The width of a range of one point is returned as 1.
         """
         lower, width = self._fixed_range.to(like).unbind(dim=-1)
         if not self._cost_outcomes:
             nowhere = torch.zeros(like.shape[-2:], dtype=torch.bool, device=like.device)
             return lower, width, torch.zeros_like(width), nowhere
         if X is None:
-            raise SurrogateError("costs are known at inputs; X is needed")
+            raise SurrogateError("the outcome transform needs X, because the ranges of known costs depend on it")
         known = X[..., -NUM_RANGE_COLUMNS * len(self._cost_outcomes) :]
         known = known.reshape(*X.shape[:-1], len(self._cost_outcomes), NUM_RANGE_COLUMNS)
         ranges = torch.stack([lower, width, torch.zeros_like(width)], dim=-1).expand(*X.shape[:-1], -1, -1)  # n x m x 3

@@ -1,11 +1,14 @@
-"""Maximising an acquisition function over a mixed, conditional space by evolving a pool of canonical candidates.
+"""Maximise an acquisition function over a mixed, conditional space by evolving a pool of canonical candidates.
 
-Gradient methods cannot move a discrete gene and stock discrete optimisers visit one neighbourhood at a time. Here a
-pool grown from what may be on the front and from random rows evolves by mutation and crossover, every round in one
-batched evaluation; then the best row climbs through whole neighbourhoods, every entry changed alone to every level, and
-at the end the continuous entries (thresholds) of the best rows follow the gradient. Entries that no outcome depends on
-leave the acquisition flat, as those behind an exit that every input leaves do: of rows with equal values the climb
-and the final choice take the one that costs least.
+Gradient methods cannot change discrete entries, and BoTorch's discrete optimisers search one neighbourhood at a time.
+This optimiser has three steps:
+
+1. Evolve a pool of elites and random rows by mutation and crossover; each round is one batched evaluation.
+2. Hill-climb from the best row: evaluate all rows that differ from it in one entry, move to the best, repeat.
+3. Move the continuous entries (thresholds) of the best rows along the gradient.
+
+The acquisition function is flat in entries without effect on any outcome, such as those behind an exit at which every
+input leaves. Among rows of equal value, steps 2 and 3 choose the one with the lowest cost.
 
 Legend: `q` joint candidates, `d` columns, `n` rows.
 """
@@ -26,10 +29,10 @@ Cost = Callable[[Tensor], Tensor]
 """Maps canonical rows, `n x d`, to `n` costs."""
 
 THRESHOLD_STEP = 0.1  # standard deviation of a mutated continuous entry, as a share of its range
-GRADIENT_LEARNING_RATE = 0.03  # Adam's first step in shares of a range; a third of a mutation
+GRADIENT_LEARNING_RATE = 0.03  # size of Adam's first step, as a share of the range; a third of a mutation
 NEIGHBOUR_STEPS = (-0.3, -0.1, -0.03, 0.03, 0.1, 0.3)  # of a continuous entry, as shares of its range
-EQUAL = 1e-9  # difference from the best value, as a share of it, up to which values are equal but for rounding
-MUTATION_COUNTS = (1, 1, 2, 3, 5)  # how many entries a child changes, drawn uniformly from here
+EQUAL = 1e-9  # relative difference from the best value up to which values count as equal (rounding errors)
+MUTATION_COUNTS = (1, 1, 2, 3, 5)  # number of mutated entries, drawn uniformly
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Criterion:
 
     Args:
         acquisition: Maps `n x 1 x d` to `n` values; differentiable in the continuous columns.
-        cost: Breaks ties between rows of equal value: the lowest cost wins; `None` for the first row found.
+        cost: Breaks ties between rows of equal value: the lowest cost wins. If `None`, the first row found wins.
     """
 
     acquisition: AcquisitionFunction
@@ -52,10 +55,10 @@ class PoolSettings:
     Args:
         pool_size: Candidates per round.
         rounds: Rounds of evolution after the first pool.
-        parents: Best candidates that breed the next round.
-        climbs: Most neighbourhoods that are searched after that.
+        parents: Number of best candidates that are parents of the next round.
+        climbs: Maximum number of hill-climbing steps.
         gradient_steps: Adam steps on the continuous entries of the best candidates.
-        gradient_starts: How many of the best candidates follow the gradient.
+        gradient_starts: Number of best candidates that gradient steps start from.
     """
 
     pool_size: int = 96
@@ -75,7 +78,7 @@ def maximize_acquisition(
     excluded: Tensor,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Find the canonical row of largest acquisition value that has not been tried.
+    """Find the untried canonical row with the largest acquisition value.
 
     Args:
         criterion: Acquisition function and tie-breaking cost.
@@ -121,9 +124,9 @@ def maximize_acquisition(
 
 
 def mutate(rows: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Tensor:
-    """Change one to five entries of each row: a discrete one to another level, a continuous one by a small step.
+    """Change one to five entries of each row: discrete entries to another level, continuous entries by a small step.
 
-    Only entries that matter are counted, so that a mutation is never silently undone by the canonical form.
+    Active entries are changed first, because the canonical form undoes changes of inactive ones.
     """
     n, d = rows.shape
     counts = torch.tensor(MUTATION_COUNTS)[torch.randint(len(MUTATION_COUNTS), (n,), generator=generator)]
@@ -140,7 +143,7 @@ def mutate(rows: Tensor, layout: ColumnLayout, generator: torch.Generator) -> Te
 
 
 def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, *, generator: torch.Generator) -> Tensor:
-    """Take each group of columns whole from one parent, so that a stage or an exit is inherited as it works."""
+    """Take each group of columns from one of two parents, so that a stage or an exit is inherited as a whole."""
     groups = list(dict.fromkeys(column.group for column in layout.columns))
     index = torch.tensor([groups.index(column.group) for column in layout.columns])
     from_mother = torch.rand(len(mothers), len(groups), generator=generator) < 0.5
@@ -148,7 +151,7 @@ def crossover(mothers: Tensor, fathers: Tensor, layout: ColumnLayout, *, generat
 
 
 def neighbours(row: Tensor, layout: ColumnLayout) -> Tensor:
-    """Return the canonical rows that differ from a row, `d`, in one active entry: another level, or a step."""
+    """Return the canonical rows that differ from a row, `d`, in one active entry: another level or a fixed step."""
     lower, upper = layout.bounds.to(row)
     active = layout.activity(row.unsqueeze(0))[0]
     changed = []
@@ -175,7 +178,7 @@ def _climb(
     values: Tensor,
     seen: set[bytes],
 ) -> tuple[Tensor, Tensor]:
-    """Search the neighbourhood of the best row, then of a better or cheaper one found there, until there is none."""
+    """Search the neighbourhood of the best row repeatedly, until no neighbour is better, or equal and cheaper."""
     rows, values = _best(rows, values, settings.pool_size, cost=criterion.cost)
     for _ in range(settings.climbs):
         around = new_rows(neighbours(rows[0], layout), seen)
@@ -189,7 +192,7 @@ def _climb(
 
 
 def new_rows(rows: Tensor, seen: set[bytes]) -> Tensor:
-    """Return the canonical rows that are new and distinct, and mark them as seen."""
+    """Return the distinct canonical rows that are not in `seen`, and add them to it."""
     mask = []
     for key in _keys(rows):
         mask.append(key not in seen)
@@ -198,7 +201,7 @@ def new_rows(rows: Tensor, seen: set[bytes]) -> Tensor:
 
 
 def _keys(rows: Tensor) -> list[bytes]:
-    return [row.tobytes() for row in (rows.detach().cpu() + 0.0).numpy()]  # adding 0 makes one of the two zeros
+    return [row.tobytes() for row in (rows.detach().cpu() + 0.0).numpy()]  # adding 0 turns -0.0 into 0.0
 
 
 def _pick(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -214,7 +217,7 @@ def _evaluate(acquisition: AcquisitionFunction, rows: Tensor) -> tuple[Tensor, T
 
 
 def _best(rows: Tensor, values: Tensor, count: int, *, cost: Cost | None = None) -> tuple[Tensor, Tensor]:
-    """Return the rows of largest value in descending order, of those equal to the best the cheapest first."""
+    """Return the `count` rows with the largest values, descending; rows equal to the best are sorted by cost."""
     comparable = torch.nan_to_num(values, nan=-torch.inf)
     order = comparable.argsort(descending=True, stable=True)
     if cost is not None and len(order):
@@ -229,7 +232,7 @@ def _best(rows: Tensor, values: Tensor, count: int, *, cost: Cost | None = None)
 def _follow_gradient(
     acquisition: AcquisitionFunction, layout: ColumnLayout, starts: Tensor, *, settings: PoolSettings
 ) -> tuple[Tensor, Tensor]:
-    """Move the active continuous entries of each start uphill and return the end points with their values."""
+    """Move the active continuous entries of each start uphill; return the best row of each path and its value."""
     lower, upper = layout.bounds.to(starts)
     movable = layout.activity(starts) & ~layout.is_discrete
     if settings.gradient_steps == 0 or not movable.any():

@@ -1,4 +1,4 @@
-"""Some outcomes of a surrogate as a model of their own, as Ax's analyses ask for them."""
+"""Model with some of the outcomes of another model; Ax's analyses request such models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class SelectedOutcomes(Model):
-    """View of some outcomes of a model; it shares the model and its caches.
+    """View of some outcomes of a model, without copying the model or its caches.
 
     Args:
         model: The model, with `m` outcomes.

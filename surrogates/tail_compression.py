@@ -1,14 +1,14 @@
 r"""Transform that compresses the worse tail of an outcome.
 
-Networks that fail lie far below those that compete, and a few of them would set the scale of an outcome. With the
-centred and scaled outcome :math:`z`, larger values being better, and an exponent :math:`\lambda \ge 1`, the worse half
-takes the branch of the Yeo-Johnson transform
+A few networks that fail are far worse than all others, and would dominate the scale of an outcome. Let :math:`z` be
+the centred and scaled outcome, larger values being better, and :math:`\lambda \ge 1` an exponent. The worse half is
+transformed by the negative branch of the Yeo-Johnson transform
 
 .. math::
     \psi(z) = -\frac{(1 - z)^{2 - \lambda} - 1}{2 - \lambda}, \qquad z < 0,
 
-with a logarithm where :math:`\lambda = 2`, and the better half stays as it is: stretching it too would make predictions
-beyond the best observation too certain. :math:`\lambda = 1` changes nothing. The exponent maximises the likelihood of a
+with a logarithm for :math:`\lambda = 2`. The better half is not changed: stretching it would make predictions beyond
+the best observation overconfident. :math:`\lambda = 1` is the identity. The exponent maximises the likelihood of a
 normal distribution.
 
 Legend: `n` observations.
@@ -28,10 +28,10 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-LARGEST = 3.0  # exponent
-FEWEST = 4  # different values from which an exponent is learned
-ROUNDING = 1e-9  # smaller spreads, relative to the largest value, say nothing
-FARTHEST = 1e4  # from the centre, in widths; transforms beyond this value lead back to it
+LARGEST = 3.0  # upper bound of the exponent
+FEWEST = 4  # minimum number of distinct values to learn an exponent from
+ROUNDING = 1e-9  # smaller spreads, relative to the largest value, are rounding errors
+FARTHEST = 1e4  # largest distance from the centre that `inverse` returns, in widths
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class TailCompression:
     """Transform of one outcome.
 
     Args:
-        sign: 1.0 if larger values are better, -1.0 if smaller ones are.
-        center: Value that becomes 0.
+        sign: 1.0 if larger values are better, -1.0 if smaller values are better.
+        center: Value that is mapped to 0.
         width: Divisor of the centred value, positive.
-        exponent: 1 to `LARGEST`.
+        exponent: Exponent of the Yeo-Johnson transform, from 1 to `LARGEST`.
     """
 
     sign: float
@@ -75,13 +75,13 @@ class TailCompression:
         return self.sign * torch.where(scaled < 0.0, -self._power((-scaled).clamp_min(0.0)), scaled)
 
     def inverse(self, values: Tensor) -> Tensor:
-        """Return the values whose transforms these are, at most `FARTHEST` widths from the centre on the worse side."""
+        """Invert the transform; on the worse side, results are at most `FARTHEST` widths from the centre."""
         signed = self.sign * values
         scaled = torch.where(signed < 0.0, -self._root((-signed).clamp_min(0.0)), signed)
         return self.center + self.width * self.sign * scaled
 
     def slope(self, values: Tensor) -> Tensor:
-        """Return the derivative of the transform at values."""
+        """Return the derivative of the transform at `values`."""
         worse = (-self.sign * (values - self.center) / self.width).clamp_min(0.0)
         return (1.0 + worse) ** (1.0 - self.exponent) / self.width
 

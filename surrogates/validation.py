@@ -1,7 +1,7 @@
 r"""Quality of a surrogate: predictions of left-out observations, without refitting.
 
-Leaving a group of rows out of a Gaussian process with fixed hyper-parameters needs no second factorisation: with
-:math:`A` the covariance of the observations, noise included, the rows :math:`B` left out are predicted by
+With fixed hyper-parameters, leaving rows out of a Gaussian process needs no second factorisation. Let :math:`A` be the
+covariance of the observations, including noise. The left-out rows :math:`B` are predicted by
 
 .. math::
     \mu_B = y_B - [A^{-1}]_{BB}^{-1} [A^{-1} (y - \mu)]_B, \qquad \Sigma_B = [A^{-1}]_{BB}^{-1}.
@@ -25,16 +25,16 @@ from torch import Tensor
 from surrogates.errors import SurrogateError
 from surrogates.models import ArchitectureGP
 
-ROUNDING = 1e-6  # relative, of observations at the very end of an interval
+ROUNDING = 1e-6  # relative tolerance for observations at the end of an interval
 COVERAGE_Z = 1.959963984540054  # of a 95 % interval
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Predictions of observations that were left out, in natural units.
+    """Predictions of left-out observations, in natural units.
 
     Args:
-        median: `n x m` predictions.
+        median: Posterior medians, `n x m`.
         lower: Lower end of the 95 % prediction interval, including noise, `n x m`.
         upper: Upper end of the 95 % prediction interval, `n x m`; equal to the lower end for an exactly known cost.
     """
@@ -49,10 +49,10 @@ class Quality:
     """Agreement of predictions with observations.
 
     Args:
-        num_observations: Observations compared.
-        r2: Share of their variance that is explained.
-        kendall_tau: Rank correlation.
-        coverage: Share within the 95 % interval of the prediction.
+        num_observations: Number of observations compared.
+        r2: Coefficient of determination.
+        kendall_tau: Rank correlation of predictions and observations.
+        coverage: Share of observations within the 95 % prediction interval.
     """
 
     num_observations: int
@@ -63,25 +63,26 @@ class Quality:
 
 @torch.no_grad()
 def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
-    """Predict every group of observations from all others.
+    """Predict every group of observations from all other observations.
 
     Args:
         model: The fitted surrogate.
-        groups: Group of each of the `n` rows; rows of one group (settings of one network) are left out together.
+        groups: Group of each of the `n` rows; rows of one group (such as the operating points of one network) are left
+            out together.
 
     Raises:
-        SurrogateError: If the number of groups' entries is wrong.
+        SurrogateError: If `groups` does not have one entry per observation.
     """
     model.eval()
     features = model.train_inputs[0]
-    features = features[0] if features.ndim == 3 else features  # outcomes share their inputs
+    features = features[0] if features.ndim == 3 else features  # all outcomes have the same inputs
     if len(groups) != len(features):
         raise SurrogateError(f"expected a group for each of {len(features)} observations, got {len(groups)}")
     num_outputs = model.num_outputs
     targets = model.train_targets.reshape(num_outputs, -1)
     noise = model.likelihood.noise.reshape(num_outputs, -1).expand_as(targets)
     covariance = model.covar_module(features, features).to_dense().reshape(num_outputs, *[len(features)] * 2)
-    covariance.diagonal(dim1=-2, dim2=-1).add_(noise)  # in place: at thousands of rows each copy takes much memory
+    covariance.diagonal(dim1=-2, dim2=-1).add_(noise)  # in place, to save memory at thousands of rows
     cholesky = psd_safe_cholesky(covariance)
     del covariance
     mean = model.mean_module(features).reshape(num_outputs, -1)
@@ -101,12 +102,15 @@ def leave_out(model: ArchitectureGP, groups: Sequence[Hashable]) -> LeftOut:
 
 
 def quality(observed: Tensor, predicted: LeftOut, outcome: int) -> Quality | None:
-    """Compare observations with predictions of one outcome; return `None` if fewer than three are uncertain.
+    """Compare observations with the predictions of one outcome, exactly known values excluded.
 
     Args:
-        observed: `n x m` observations in natural units.
+        observed: Observations in natural units, `n x m`.
         predicted: The predictions.
-        outcome: Which of the `m` outcomes.
+        outcome: Position of the outcome.
+
+    Returns:
+        The quality, or `None` if fewer than three observations remain.
     """
     is_uncertain = predicted.upper[:, outcome] > predicted.lower[:, outcome]
     median, lower, upper, truth = (

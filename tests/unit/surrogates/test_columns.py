@@ -52,7 +52,7 @@ def test_wrong_width_is_refused() -> None:
 
 
 def test_later_or_continuous_parents_are_refused() -> None:
-    with pytest.raises(LayoutError, match="discrete one before it"):
+    with pytest.raises(LayoutError, match="not an earlier discrete column"):
         ColumnLayout((Column("a", "a", 0, 1, is_discrete=True, parent=0),))
-    with pytest.raises(LayoutError, match="discrete one before it"):
+    with pytest.raises(LayoutError, match="not an earlier discrete column"):
         ColumnLayout((Column("a", "a", 0, 1, False), Column("b", "b", 0, 1, True, parent=0)))

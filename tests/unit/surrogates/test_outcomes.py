@@ -202,9 +202,9 @@ def test_mean_and_variance_of_a_bounded_outcome_are_those_of_its_draws() -> None
 
 def test_missing_features_are_named() -> None:
     transform = OutcomeScaling([Outcome()] * 2, cost_outcomes=[1])
-    with pytest.raises(SurrogateError, match="X is needed"):
+    with pytest.raises(SurrogateError, match="needs X"):
         transform(torch.zeros(3, 2), None, None)
-    with pytest.raises(NotImplementedError, match="taken apart"):
+    with pytest.raises(NotImplementedError, match="cannot be separated"):
         transform.subset_output([0])
 
 
