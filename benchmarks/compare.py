@@ -20,8 +20,8 @@ from benchmarks.plots import plot_problem
 MARKS = (100, 200)
 LONG = ("aebnas", 340)  # the loop of AEBNAS at its published length
 TITLES: dict[Measure, str] = {
-    "own": "what each method delivers (ours with its free threshold settings)",
-    "settings": "every method given the free threshold settings of its networks",
+    "own": "what each method returns (ours with its further operating points)",
+    "settings": "every method with the further operating points of its networks",
 }
 
 
@@ -69,7 +69,7 @@ def table(results: Sequence[Result]) -> list[str]:
     """Return a Markdown table."""
     rows = [
         "| method | seeds | hypervolume: mean | median [quartiles] | log10 to the best | area to the best | "
-        "ours is there after | s per proposal | p (Holm) |",
+        "ours reaches it after | s per proposal | p (Holm) |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
@@ -91,7 +91,7 @@ def long_run(runs: Sequence[Run], measure: Measure) -> list[str]:
         return []
     value = float(np.mean(finals))
     reached = evaluations_to_reach(np.stack(ours), value)
-    return [f"`{name}` after {length} evaluations: {value:.3f} (mean); ours is there after {reached} (median).", ""]
+    return [f"`{name}` after {length} evaluations: {value:.3f} (mean); ours reaches it after {reached} (median).", ""]
 
 
 if __name__ == "__main__":

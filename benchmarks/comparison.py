@@ -17,8 +17,8 @@ SMALLEST_DIFFERENCE = 1e-3  # smallest difference to the best known hypervolume 
 FEWEST_SEEDS = 4  # for a significance test
 
 Measure = Literal["own", "settings"]
-"""`own`: what each method delivers, which for ours includes the free threshold settings it uses. `settings`: every
-method is given the free settings of the networks it proposed."""
+"""`own`: what each method returns, which for ours includes further operating points. `settings`: every method gets the
+further operating points of the networks it proposed."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ COLOURS = {
 SMALLEST_SHARE = 1e-4  # of the best hypervolume, drawn where less is missing
 PANELS: dict[Measure, str] = {
     "own": "what each method delivers",
-    "settings": "all given the free threshold settings",
+    "settings": "all with further operating points",
 }
 
 
