@@ -29,9 +29,7 @@ logger = logging.getLogger(__name__)
 
 HEADER = ("metric", "quantity", "of", "value")
 FEWEST_TRIALS = 8
-MOST_FURTHER = (
-    1000  # operating points beside the proposed ones, as many as a search is told: memory is quadratic in them
-)
+MOST_FURTHER = 1000  # further operating points, as many as a search learns from; memory is quadratic in their number
 
 
 @dataclass(frozen=True)

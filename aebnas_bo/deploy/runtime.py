@@ -23,7 +23,7 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.exported_files import network_file
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import read_session, run_session
-from aebnas_bo.deploy.segments import Segment, segments, sureness
+from aebnas_bo.deploy.segments import Segment, output_confidence, segments
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.errors import DataError, UsageError, reason_of
 from aebnas_bo.storage.regular_files import read_regular
@@ -190,7 +190,7 @@ class StepwiseEngine:
             answer = answer.cpu()
             if answer.ndim != 2 or len(answer) != num_before or answer.shape[1] - num_classes not in (0, 1):
                 raise _no_answer(f"logits of shape {tuple(answer.shape)}")
-            confidences = sureness(answer, self._description, number)
+            confidences = output_confidence(answer, self._description, number)
             certainty, doubt = next_certainty(confidences, doubt, self._description.exit_rule)
             leaving = torch.ones_like(certainty, dtype=torch.bool) if is_last else leaves(certainty, threshold)
             if not (leaves_early or is_last):

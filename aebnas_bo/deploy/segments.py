@@ -114,7 +114,7 @@ def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
     subnet.head = nn.Sequential()
 
 
-def sureness(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:
+def output_confidence(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:
     """Return the confidence of an output for each image, `B` values in [0, 1].
 
     The final classifier has no learned confidence; its largest softmax probability is used instead.
@@ -158,7 +158,7 @@ class EarlyExitNetwork(nn.Module):
     def _run_from(self, number: int, features: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Continue from an output; `doubt` is the product of `1 - confidence` over the exits so far."""
         passed_on, logits = self.parts[number](features)
-        sure = sureness(logits, self.description, number)
+        sure = output_confidence(logits, self.description, number)
         num_classes = self.description.num_classes
         # A slice would keep the stride of the longer row, and exported branches must have equal strides.
         answer = logits if logits.shape[1] == num_classes else logits.index_select(1, torch.arange(num_classes))

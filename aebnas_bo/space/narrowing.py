@@ -1,6 +1,6 @@
 """Short forms that narrow a declared space for a method: one fixed branch, some kinds of layers, fixed thresholds.
 
-They stand beside a preset or a declaration (`space: {preset: tiny, thresholds: tuned}`) and are unfolded on reading.
+They are combined with a preset or a declaration (`space: {preset: tiny, thresholds: tuned}`) and expanded on reading.
 """
 
 from __future__ import annotations

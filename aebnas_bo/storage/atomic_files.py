@@ -15,7 +15,7 @@ import psutil
 
 from aebnas_bo.storage.storage_failures import storage_error
 
-DATABASE_SUFFIXES = ("", "-journal", "-wal", "-shm")  # of the files that SQLite has beside that of a study
+DATABASE_SUFFIXES = ("", "-journal", "-wal", "-shm")  # of a study's database and of SQLite's files next to it
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class StrategyContract:
         trials = run_trials(strategy, self.design_trials + 2 * self.batch_size, trials, batch_size=self.batch_size)
         assert len({SPACE.key(trial.parameters) for trial in trials}) == len(trials)
 
-    def test_proposals_depend_on_what_is_told_alone(self, make_strategy: MakeStrategy) -> None:
+    def test_proposals_depend_on_earlier_trials_only(self, make_strategy: MakeStrategy) -> None:
         """A strategy that made proposals before and a new one make equal proposals, so that a study can be resumed."""
         strategy = make_strategy(SPACE, OBJECTIVES)
         trials = run_trials(strategy, self.design_trials + 2)
@@ -64,9 +64,9 @@ class StrategyContract:
     def test_failed_trials_are_no_obstacle(self, make_strategy: MakeStrategy) -> None:
         """A failed trial has no metrics; some or all may have failed."""
         trials = run_trials(make_strategy(SPACE, OBJECTIVES), self.design_trials)
-        for told in ([*map(failed, trials[::2]), *trials[1::2]], [*map(failed, trials)]):
-            told.sort(key=lambda trial: trial.number)
-            [proposal] = make_strategy(SPACE, OBJECTIVES).propose(told, 1)
+        for earlier in ([*map(failed, trials[::2]), *trials[1::2]], [*map(failed, trials)]):
+            earlier.sort(key=lambda trial: trial.number)
+            [proposal] = make_strategy(SPACE, OBJECTIVES).propose(earlier, 1)
             SPACE.validate(proposal.parameters)
 
 

@@ -1,4 +1,4 @@
-"""Methods by name: YAML files beside a configuration or in the package."""
+"""Methods by name: YAML files next to a configuration or in the package."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def method_files(names: Sequence[str], config: Path) -> dict[str, Path]:
     """Return the file of each method by its short name.
 
     Args:
-        names: Paths of YAML files, or names of files without suffix; `methods/` beside the configuration is looked
-            into first, then the package.
+        names: Paths of YAML files, or names of files without suffix, which are searched in `methods/` next to the
+            configuration and then in the package.
         config: The configuration.
 
     Raises:

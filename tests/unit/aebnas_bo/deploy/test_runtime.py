@@ -17,7 +17,7 @@ from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.runtime import DeployedNetwork, SingleImageEngine, StepwiseEngine
-from aebnas_bo.deploy.segments import segments, sureness
+from aebnas_bo.deploy.segments import output_confidence, segments
 from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.errors import DataError, UsageError
 from aebnas_bo.space.architecture import Architecture, Block, ExitBranch, Stage
@@ -79,7 +79,7 @@ def expected(network, pixels: torch.Tensor):
     images = normalize((255 * pixels).round().byte(), description.mean, description.std)
     rows = [output.position if output.name != "final" else -1 for output in description.outputs]
     logits = [subnet(images)[row] for row in rows]
-    sure = torch.stack([sureness(one, description, number) for number, one in enumerate(logits)])
+    sure = torch.stack([output_confidence(one, description, number) for number, one in enumerate(logits)])
     table = ExitTable(sure, torch.zeros_like(sure, dtype=torch.bool), (1,) * len(rows), description.exit_rule)
     left_at = exit_indices(table.certainty, description.thresholds)
     answers = torch.stack([one[:, : description.num_classes] for one in logits])
@@ -92,7 +92,7 @@ def test_images_leave_where_the_table_says_also_at_thresholds_that_are_just_reac
     _, description = make_network(confidence="max_softmax", exit_rule=rule, temperatures=(1.0, 1.5, 0.5))
     generator = torch.Generator().manual_seed(seed)
     logits = 2.0 * torch.randn(3, 500, description.num_classes, generator=generator)
-    sure = torch.stack([sureness(one, description, number) for number, one in enumerate(logits)])
+    sure = torch.stack([output_confidence(one, description, number) for number, one in enumerate(logits)])
     table = ExitTable(sure, torch.zeros_like(sure, dtype=torch.bool), (1, 2, 3), rule)
     thresholds = [float(certainty.quantile(0.6, interpolation="nearest")) for certainty in table.certainty[:2]]
     outputs = [
@@ -278,6 +278,7 @@ def test_segments_outside_the_folder_are_not_read(copied, tmp_path) -> None:
             load(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_of_links_into_one_folder_is_read(copied, tmp_path) -> None:
     folder, links = copied("onnx-segments"), tmp_path / "links"
     links.mkdir()
