@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.model import Model
 from botorch.posteriors import Posterior, TransformedPosterior
 from torch import Tensor
+
+BLOCK = 256  # rows predicted together; Ax's analyses ask for 4096, whose joint covariance takes seconds
 
 
 class SelectedOutcomes(Model):
@@ -48,10 +50,47 @@ class SelectedOutcomes(Model):
     ) -> Posterior:
         """Return the posterior of these outcomes at rows `batch_shape x n x d`."""
         chosen = self._positions if output_indices is None else [self._positions[index] for index in output_indices]
-        posterior: Posterior = TransformedPosterior(
-            self.model.posterior(X, observation_noise=observation_noise),
-            sample_transform=lambda draws: draws[..., chosen],
-            mean_transform=lambda mean, _: mean[..., chosen],
-            variance_transform=lambda _, variance: variance[..., chosen],
-        )
+
+        def posterior_of(rows: Tensor) -> Posterior:
+            posterior: Posterior = TransformedPosterior(
+                self.model.posterior(rows, observation_noise=observation_noise),
+                sample_transform=lambda draws: draws[..., chosen],
+                mean_transform=lambda mean, _: mean[..., chosen],
+                variance_transform=lambda _, variance: variance[..., chosen],
+            )
+            return posterior
+
+        is_long = X.shape[-2] > BLOCK and not isinstance(observation_noise, Tensor)
+        posterior = PosteriorInBlocks(posterior_of, X) if is_long else posterior_of(X)
         return posterior if posterior_transform is None else posterior_transform(posterior)
+
+
+class PosteriorInBlocks(Posterior):  # type: ignore[misc]
+    """Posterior at many rows: means and variances are computed in blocks, only draws need the joint covariance.
+
+    Args:
+        posterior_of: Returns the posterior at rows `batch_shape x n x d`.
+        X: Rows, `batch_shape x n x d`.
+    """
+
+    def __init__(self, posterior_of: Callable[[Tensor], Posterior], X: Tensor) -> None:
+        self._posterior_of = posterior_of
+        self._X = X
+        blocks = [posterior_of(rows) for rows in X.split(BLOCK, dim=-2)]
+        self.mean = torch.cat([block.mean for block in blocks], dim=-2)
+        self.variance = torch.cat([block.variance for block in blocks], dim=-2)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the rows."""
+        return self._X.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Data type of the rows."""
+        return self._X.dtype
+
+    def rsample(self, sample_shape: torch.Size | None = None) -> Tensor:
+        """Return joint draws, `sample_shape x batch_shape x n x m`."""
+        draws: Tensor = self._posterior_of(self._X).rsample(sample_shape)
+        return draws

@@ -14,12 +14,13 @@ from pydantic_core import to_json
 from aebnas_bo.config.image_count import num_training_images
 from aebnas_bo.config.preset_files import read_preset
 from aebnas_bo.config.problems import config_error, shown
-from aebnas_bo.config.schema import Config, problems_between
+from aebnas_bo.config.schema import Config, problems_between, problems_of_latencies
 from aebnas_bo.config.setting_options import apply_options, option_path
 from aebnas_bo.config.validation_messages import closest, sentences
 from aebnas_bo.config.yaml_reader import read_yaml, read_yaml_file, write_yaml
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.auto import auto_declaration
 from aebnas_bo.space.consistency import space_problems
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
@@ -284,11 +285,13 @@ def _validate(tree: Tree, problems: list[str]) -> Config | None:
         found = [sentence for details in error.errors() for sentence in sentences(details)]
         # rules between fields and sections, which pydantic skips if single fields are invalid
         found += [f"space.{problem}" for problem in space_problems(_section(tree, "space"))]
+        estimation = _part(EstimationConfig, tree, "estimation")
         found += problems_between(
             _part(NetworkSpaceDeclaration, tree, "space"),
-            _part(EstimationConfig, tree, "estimation"),
+            estimation,
             _part(SupernetConfig, tree, "supernet"),
             final_training=_part(FinalTrainingConfig, tree, "final_training"),
         )
+        found += problems_of_latencies(estimation, _part(SearchConfig, tree, "search"))
         problems += dict.fromkeys(found)
     return None

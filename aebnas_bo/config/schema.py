@@ -67,7 +67,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        refuse(problems_between(self.space, self.estimation, self.supernet, final_training=self.final_training))
+        problems = problems_between(self.space, self.estimation, self.supernet, final_training=self.final_training)
+        refuse([*problems, *problems_of_latencies(self.estimation, self.search)])
         return self
 
 
@@ -91,6 +92,16 @@ def problems_between(
         if training is not None:
             problems += _problems_of_training(name, training, space)
     return problems
+
+
+def problems_of_latencies(estimation: EstimationConfig | None, search: SearchConfig | None) -> list[str]:
+    """Return why a latency table would have no effect; an invalid section is `None` and skipped."""
+    if estimation is None or search is None or estimation.latency_table is None or search.has_latency:
+        return []
+    return [
+        "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: [accuracy, "
+        "average_macs, latency_ms], or estimation.latency_table: null"
+    ]
 
 
 def _problems_of_training(name: str, training: TrainingConfig, space: NetworkSpaceDeclaration | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -101,8 +102,9 @@ class DataConfig(Section):
     @classmethod
     def _check_pattern(cls, pattern: str | None) -> str | None:
         try:
-            count = 1 if pattern is None else re.compile(pattern).groups
-        except (re.error, OverflowError, RecursionError) as error:
+            with warnings.catch_warnings(category=FutureWarning, action="error"):  # sets within sets, meant for letters
+                count = 1 if pattern is None else re.compile(pattern).groups
+        except (re.error, OverflowError, RecursionError, FutureWarning) as error:
             raise ValueError(
                 f"expected a regular expression ({error}); escape special characters with a backslash"
             ) from error

@@ -8,11 +8,13 @@ tests.attack.configuration --count 10000 --seed 0` prints what went wrong and on
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from types import FrameType
 
 import yaml
 
-from aebnas_bo.config.loading import dump_config, load_config, parse_config
+from aebnas_bo.config.loading import PATHS, dump_config, load_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError
 from tests.attack.mutations import mutate_bytes, mutate_structure, mutate_tokens, random_option
@@ -101,7 +103,7 @@ def _run_case(folder: Path, rng: random.Random, name: str, counts: Counts) -> No
     counts.cases += 1
     text, load = _case(folder, rng)
     try:
-        with time_limit(MOST_SECONDS):
+        with time_limit(MOST_SECONDS), warnings.catch_warnings(action="error"):  # they would be on the screen
             problem = check(load, folder, text)
     except HangError:
         counts.hangs += 1
@@ -194,6 +196,8 @@ def _with_options(base: Path | None, options: list[str]) -> Config:
     found: object = config.model_dump(mode="json")
     for key in path.strip().split("."):
         found = found.get(key) if isinstance(found, dict) else found
+    if tuple(path.strip().split(".")) in PATHS and isinstance(found, str):
+        text = os.path.abspath(Path(str(yaml.load(text, Loader=yaml.CBaseLoader))).expanduser())
     if isinstance(found, str | int | float | bool) and not _stands_for(text, found):
         raise AssertionError(f"{options[-1]!r} became {found!r}")
     return config

@@ -6,6 +6,7 @@ from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import dump_config, is_declaration, load_config, parse_config
 from aebnas_bo.errors import ConfigError
 
+WITH_LATENCY = "search: {objectives: [accuracy, average_macs, latency_ms]}\n"
 # The number of their epochs follows from that of their images, in an archive that takes seconds to list.
 CIFAR10 = [pytest.param(name, marks=pytest.mark.slow) for name in ("cifar10-mini", "cifar10")]
 
@@ -78,8 +79,19 @@ def test_relative_root_counts_from_the_file(tmp_path: Path) -> None:
 
 def test_a_relative_table_of_latencies_counts_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("estimation: {latency_table: phone.json}\n", encoding="utf-8")
+    path.write_text(WITH_LATENCY + "estimation: {latency_table: phone.json}\n", encoding="utf-8")
     assert load_config(path).estimation.latency_table == str(tmp_path / "phone.json")
+
+
+def test_a_table_of_latencies_without_the_objective_is_refused_and_both_ways_out_help() -> None:
+    table = "estimation.latency_table=phone.json"
+    for text in (problems([table]), problems([table, "seed=a"])):  # the latter skips rules between sections
+        assert (
+            "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: " in text
+        )
+    first, _, second = text.splitlines()[-1].partition("; set ")[2].partition(", or ")
+    for advised in (first, second):
+        load_config(None, [table, advised.replace(": ", "=", 1)])
 
 
 def test_dump_and_parse_are_inverse() -> None:
@@ -281,7 +293,8 @@ def test_a_declaration_is_told_from_a_configuration(text: str, expected: bool, t
 def test_paths_of_options_count_from_the_current_folder_for_good(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/someone")
-    config = load_config(None, ["data.root=pictures", "estimation.latency_table=~/table.json"])
+    objectives = "search.objectives=[accuracy, average_macs, latency_ms]"
+    config = load_config(None, ["data.root=pictures", "estimation.latency_table=~/table.json", objectives])
     assert config.data.root == str(tmp_path / "pictures")
     assert config.estimation.latency_table == "/home/someone/table.json"
     moved = parse_config(dump_config(config), "study", ["data.root=../moved"])

@@ -91,6 +91,7 @@ def test_splits_name_a_file_that_does_not_match(folder: Path) -> None:
     ("pattern", "problem"),
     [
         ("(", "data.group_pattern: expected a regular expression (missing ), unterminated subpattern at position 0)"),
+        ("^([[a])_", "data.group_pattern: expected a regular expression (Possible nested set at position 3); escape "),
         ("^x_", "data.group_pattern: expected one group in parentheses, such as '^(.*)_', found 0"),
         ("(a)(b)", "data.group_pattern: expected one group in parentheses, such as '^(.*)_', found 2"),
     ],
@@ -99,6 +100,11 @@ def test_config_refuses_other_patterns(pattern: str, problem: str, tmp_path: Pat
     with pytest.raises(ConfigError) as caught:
         splits_of(tmp_path, f"data.group_pattern={pattern!r}")
     assert str(caught.value).startswith(problem)
+
+
+def test_a_pattern_with_the_backslash_that_is_advised_is_accepted() -> None:
+    images = ("data.dataset=imagefolder", "data.root=.", "data.image_size=8")
+    assert load_config(None, [*images, r"data.group_pattern='^([\[a])_'"]).data.group_pattern == r"^([\[a])_"
 
 
 @pytest.mark.parametrize("setting", ["max_classes=2", "group_pattern='(a)'"])
