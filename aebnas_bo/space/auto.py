@@ -1,31 +1,37 @@
 """Preset `auto`: a space constructed for the size of the images and the limit of average MACs.
 
+Maps shrink early: the stem halves them, and the first stage halves those of images of more than 40 pixels again. Few
+MACs then pay for many channels, which is worth several points of accuracy (docs/spaces.md has the figures). For the
+same reason a network that would have a narrow stem at the images' own resolution gets a lower one.
+
 Numbers of channels are multiples of one unit, as in hand-designed networks: the stem has one unit of channels, the
-first stage two, and every later stage twice as many as the previous one and a stride of 2. The choices of widths stem
-from six units, whose plain networks have slightly less than 0.1, 0.18, 0.32, 0.56, 1 and 1.8 times the limit. So one
-of them fits each budget of a run with a time budget without an exit. The largest one is included because early exits
-lower average MACs below those of the whole network.
+first stage two, and every later stage twice as many as the previous one. The choices of widths stem from six units,
+whose plain networks have slightly less than 0.1, 0.18, 0.32, 0.56, 1 and 1.8 times the limit, each at its own
+resolution. So one of them fits each budget of a run with a time budget without an exit. The largest one is included
+because early exits lower average MACs below those of the whole network.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
-from aebnas_bo.space.architecture import Architecture, Skeleton
+from aebnas_bo.space.architecture import Architecture, Skeleton, Stage
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.space.plain_family import ACTIVATION, plain_stages, stem_stride
+from aebnas_bo.space.plain_family import ACTIVATION, EARLY_STRIDE_FROM, num_plain_stages, plain_stages
+from aebnas_bo.space.plain_points import LEAST_STEM
 
 Tree = dict[str, object]
 
 LARGEST_RESOLUTION, SMALLEST_RESOLUTION = 224, 20
 LADDER = (1.0, 0.75)  # resolutions between one halving of the images' side and the next
 LAST_SIDE = 4  # pixels of the last map that is always there
+STEM_STRIDE = 2
 UNITS = 6  # widths of each stage
 FITTING = 0.95  # leaves room for rounded channels and for more classes
 CHEAPEST, DEAREST = FITTING * 10.0**-1, FITTING * 10.0**0.25  # MACs of the plain networks at the ends over the limit
 DEFAULT_UNIT = 14.0  # channels of the stem of the plain network whose MACs stand for a limit where none is given
 MAX_EXITS = 3
-LEAST_UNIT = 6.0  # channels of the stem of the largest plain network; a lower resolution is better than less
 CLASSES = 10  # the final classifier's share of the MACs is small; the space must not depend on it
 
 
@@ -42,14 +48,18 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
     skeletons = {side: _skeleton(side, in_channels) for side in ladder}
     limit = (max_average_macs or 0.0) * MACS_PER_MILLION
     limit = limit or plain_macs(skeletons[ladder[0]], ladder[0], DEFAULT_UNIT)
-    fitting = [side for side in ladder if plain_macs(skeletons[side], side, LEAST_UNIT) <= DEAREST * limit]
-    main = fitting[0] if fitting else ladder[-1]
-    at, skeleton = ladder.index(main), skeletons[main]
-    resolutions = sorted(ladder[max(at - 1, 0) : at + 2])
-    ends = [_unit_of(skeleton, main, share * limit) for share in (CHEAPEST, DEAREST)]
-    units = [ends[0] * (ends[1] / ends[0]) ** (step / (UNITS - 1)) for step in range(UNITS)]
-    num_stages = len(skeleton.stage_strides)
-    stages = [_stage(number, num_stages, units) for number in range(num_stages)]
+    shares = [CHEAPEST * (DEAREST / CHEAPEST) ** (step / (UNITS - 1)) for step in range(UNITS)]
+    main = _side_of(DEAREST * limit, skeletons)
+    skeleton = skeletons[main]
+    lower = {side: skeleton for side in ladder if side <= main}
+    sides = [_side_of(share * limit, lower) for share in shares]
+    units = sorted(_unit_of(skeleton, side, share * limit) for side, share in zip(sides, shares, strict=True))
+    for number in range(len(skeleton.stage_strides)):  # every stage has equally many widths
+        units = list({_channels(unit, number): unit for unit in units}.values())
+    resolutions = [side for side in reversed(ladder) if min(sides) <= side <= main]
+    strides = skeleton.stage_strides
+    num_stages = len(strides)
+    stages = [_stage(number, strides, units) for number in range(num_stages)]
     first_exit = max(num_stages - MAX_EXITS, 1)
     return {
         "resolutions": resolutions,
@@ -71,8 +81,11 @@ def plain_macs(skeleton: Skeleton, resolution: int, unit: float) -> int:
         resolution: Side of the image in pixels.
         unit: Channels of the stem.
     """
-    stages = plain_stages([_channels(unit, number) for number in range(len(skeleton.stage_strides))])
-    architecture = Architecture(resolution, stages, (None,) * len(skeleton.exit_stages))
+    num_stages = len(skeleton.stage_strides)
+    last = num_plain_stages(num_stages, is_last_optional=True)
+    stages = plain_stages([_channels(unit, number) for number in range(last)])
+    absent = (Stage(0, ()),) * (num_stages - last)
+    architecture = Architecture(resolution, (*stages, *absent), (None,) * len(skeleton.exit_stages))
     return exit_costs(architecture, skeleton).cumulative[-1]
 
 
@@ -83,16 +96,26 @@ def _ladder(image_size: int) -> list[int]:
     return [own, *(side for side in sides if SMALLEST_RESOLUTION <= side < own)]
 
 
+def _side_of(macs: float, skeletons: Mapping[int, Skeleton]) -> int:
+    """Return the largest side at which a plain network of so many MACs has a stem of at least `LEAST_STEM` channels.
+
+    Args:
+        macs: MACs of the network.
+        skeletons: The skeleton for each side, largest side first; the last side is returned if none is small enough.
+    """
+    wide = (side for side, skeleton in skeletons.items() if plain_macs(skeleton, side, LEAST_STEM) <= macs)
+    return next(wide, min(skeletons))
+
+
 def _skeleton(resolution: int, in_channels: int) -> Skeleton:
-    stride = stem_stride(resolution)
-    halvings = math.log2(max(resolution / stride / LAST_SIDE, 1.0))
-    num_stages = max(math.floor(halvings), 1) + 1  # one more, which may be absent
+    first = 2 if resolution >= EARLY_STRIDE_FROM else 1
+    halvings = math.floor(math.log2(max(resolution / (STEM_STRIDE * first) / LAST_SIDE, 1.0)))
     return Skeleton(
         in_channels=in_channels,
         num_classes=CLASSES,
         stem_channels=None,
-        stem_stride=stride,
-        stage_strides=(2,) * num_stages,
+        stem_stride=STEM_STRIDE,
+        stage_strides=(first, *(2,) * (halvings + 1)),  # the last stage may be absent
         exit_stages=(),
         branch_stride=2,
         head_channels=0,
@@ -114,15 +137,15 @@ def _unit_of(skeleton: Skeleton, resolution: int, macs: float) -> float:
     return low
 
 
-def _stage(number: int, num_stages: int, units: list[float]) -> Tree:
-    is_last = number == num_stages - 1
+def _stage(number: int, strides: Sequence[int], units: list[float]) -> Tree:
+    is_last = number == len(strides) - 1
     return {
         "widths": sorted({_channels(unit, number) for unit in units}),
         "depths": [0, 1, 2] if is_last else [1, 2] if number == 0 else [1, 2, 3],
         "kinds": ["depthwise_separable", "inverted_residual"],
         "kernels": [3, 5],
         "expansions": [2, 3],
-        "stride": 2,
+        "stride": strides[number],
     }
 
 

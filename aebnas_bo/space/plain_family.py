@@ -36,6 +36,16 @@ def plain_stages(widths: Sequence[int]) -> tuple[Stage, ...]:
     return tuple(Stage(width, (block,) * depth) for width, depth in zip(widths, depths, strict=True))
 
 
+def num_plain_stages(num_stages: int, *, is_last_optional: bool) -> int:
+    """Return the number of stages of a space's plain networks: beyond `NUM_STAGES`, an optional last one is left out.
+
+    Args:
+        num_stages: Stages of the space.
+        is_last_optional: Whether the last stage may be absent.
+    """
+    return num_stages - 1 if is_last_optional and num_stages > NUM_STAGES else num_stages
+
+
 def plain_network(
     width: int, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
 ) -> tuple[Architecture, Skeleton]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+import math
+from collections.abc import Mapping, Sequence
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
@@ -14,16 +14,20 @@ from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, P
 EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
 THRESHOLD = 0.7  # of every exit; an evaluated network is measured at other thresholds too
 KIND = "depthwise_separable"
-RESOLUTIONS = 2
+LEAST_STEM = 6.0  # channels; a lower resolution is better than a stem with less
+STEP = 1.15  # least ratio of the MACs of one network and the next smaller one of its resolution
+OVERLAP = 1.5  # MACs of the largest network of a resolution over those of the smallest one of the next higher
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
-    All stages take widths of the same rank, or all but the first those of the next rank. Every stage has two blocks,
-    the last stage of `space.plain_family` one; a stage beyond those is left out where it may be. Points of the highest
-    resolution come first, then those of the next lower one; the narrowest is first in each, behind the same network
-    without exits if that has fewer than `EXITS_FROM` MACs.
+    All stages take widths of the same rank, or all but the first those of the next rank, which is left out where MACs
+    grow by less than `STEP`. Every stage has two blocks, the last stage of `space.plain_family` one; a stage beyond
+    those is left out where it may be. Every resolution but the lowest has only networks whose stem has at least
+    `LEAST_STEM` channels, and every resolution but the highest only those of at most `OVERLAP` times the MACs of the
+    smallest one of the resolution above it. The highest resolution comes first, and the smallest network first in
+    each, behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
         space: The space; nothing is returned where a stage cannot have depthwise separable blocks.
@@ -32,18 +36,30 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     if not all(KIND in stage.kinds for stage in declaration.stages):
         return []
     points: dict[str, dict[str, ParameterValue]] = {}
-    resolutions = sorted(declaration.resolutions, reverse=True)[:RESOLUTIONS]
-    for resolution, ranks in product(resolutions, _ranks(declaration)):
-        point = {
-            one.name: _value(one, declaration, ranks=ranks, resolution=resolution)
-            for one in space.search_space.parameters
-        }
-        static = {**point, **{name: 0 for name in point if name.startswith("exit") and name.endswith("_depth")}}
-        static_macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
-        for one in [*([static] if static_macs < EXITS_FROM else []), point]:
-            canonical = space.search_space.canonical(one)
-            points.setdefault(space.search_space.key(canonical), canonical)
+    lowest, most = min(declaration.resolutions), math.inf
+    for resolution in sorted(declaration.resolutions, reverse=True):
+        kept: list[float] = []
+        for ranks in _ranks(declaration):
+            point = {
+                one.name: _value(one, declaration, ranks=ranks, resolution=resolution)
+                for one in space.search_space.parameters
+            }
+            static = {**point, **{name: 0 for name in point if name.startswith("exit") and name.endswith("_depth")}}
+            macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
+            is_narrow = resolution > lowest and _stem(point, declaration) < LEAST_STEM
+            if is_narrow or macs > most or (kept and macs < STEP * kept[-1]):
+                continue
+            kept.append(macs)
+            for one in [*([static] if macs < EXITS_FROM else []), point]:
+                canonical = space.search_space.canonical(one)
+                points.setdefault(space.search_space.key(canonical), canonical)
+        most = OVERLAP * min(kept, default=most / OVERLAP)
     return list(points.values())
+
+
+def _stem(point: Mapping[str, ParameterValue], declaration: NetworkSpaceDeclaration) -> float:
+    """Return the number of channels of a point's stem."""
+    return declaration.stem_channels or float(point["stage1_width"]) / 2.0
 
 
 def _ranks(declaration: NetworkSpaceDeclaration) -> list[tuple[int, ...]]:

@@ -10,6 +10,7 @@ from aebnas_bo.space.architecture import Architecture, Block, Stage
 from aebnas_bo.space.auto import auto_declaration, plain_macs
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import LEAST_STEM, plain_points
 
 SIZES = (8, 16, 28, 32, 48, 64, 96, 128, 224, 512)
 LIMITS = (None, 0.05, 0.3, 2.44, 20.0)
@@ -35,7 +36,7 @@ def _macs(space: NetworkSpace) -> int:
 
 
 def test_auto_contains_the_plain_network() -> None:
-    # stem of w channels, blocks of 2w, 2w, 4w, 4w and 8w channels with strides 2, 1, 2, 1, 2
+    # stem of w channels and stride 2, blocks of 2w, 2w, 4w, 4w and 8w channels with strides 1, 1, 2, 1, 2
     space = space_of(32, None)
     widths = [stage.widths for stage in space.declaration.stages]
     block = Block(3, 1, "depthwise_separable")
@@ -53,6 +54,29 @@ def test_auto_contains_the_plain_network() -> None:
 def test_auto_shrinks_large_images_where_the_limit_is_low() -> None:
     assert max(space_of(224, 0.3).declaration.resolutions) < 112
     assert max(space_of(224, 30.0).declaration.resolutions) == 224
+
+
+@pytest.mark.parametrize(("size", "strides"), [(28, [2, 1, 2, 2]), (40, [2, 1, 2, 2, 2]), (48, [2, 2, 2, 2])])
+def test_maps_shrink_early(size: int, strides: list[int]) -> None:
+    declaration = space_of(size, None).declaration
+    assert [declaration.stem_stride, *(stage.stride for stage in declaration.stages)] == strides
+
+
+def test_a_network_that_would_be_narrow_gets_a_lower_resolution() -> None:
+    space = space_of(96, 2.5)
+    networks = [space.architecture(point) for point in plain_points(space)]
+    resolutions = {one.resolution: [] for one in networks}
+    for one in networks:
+        resolutions[one.resolution].append(exit_costs(one, space.skeleton).backbone[-1])
+        assert one.stages[0].width >= 2 * LEAST_STEM
+    assert sorted(resolutions) == [48, 72, 96]
+    assert min(resolutions[48]) < 0.25e6 < min(resolutions[72]) < 0.8e6 < min(resolutions[96])
+
+
+def test_stages_have_equally_many_widths() -> None:
+    for size, limit in itertools.product(SIZES[1:], LIMITS[2:]):
+        stages = space_of(size, limit).declaration.stages
+        assert len({len(stage.widths) for stage in stages}) == 1
 
 
 def test_auto_is_the_preset_of_own_images_and_tiny_that_of_the_digits(tmp_path) -> None:
@@ -81,8 +105,8 @@ def test_auto_leaves_wrong_settings_to_be_reported(setting: str) -> None:
 
 def test_plain_macs_are_those_of_the_formula() -> None:
     space = space_of(8, None)
-    # two stages of strides 2: stem of 4 at 8x8, blocks of 8, 8 at 4x4 and of 16 at 2x2, ten classes
-    stem, first = 64 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
+    # stem of 4 and blocks of 8, 8 at 4x4, a block of 16 at 2x2, ten classes
+    stem, first = 16 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
     assert plain_macs(space.skeleton, 8, 4.0) == stem + first + 4 * (8 * 9 + 8 * 16) + 160
 
 

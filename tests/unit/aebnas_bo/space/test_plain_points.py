@@ -8,7 +8,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Block
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_points import EXITS_FROM, plain_points
+from aebnas_bo.space.plain_points import EXITS_FROM, LEAST_STEM, OVERLAP, STEP, plain_points
 
 
 def space_of(size: int) -> NetworkSpace:
@@ -33,12 +33,20 @@ def test_plain_points_are_distinct_and_grow() -> None:
     space = space_of(32)
     networks = [space.architecture(point) for point in plain_points(space)]
     networks = [network for network in networks if network.active_exits]
-    assert len({network.key for network in networks}) == 22
-    assert [network.resolution for network in networks] == [32] * 11 + [24] * 11
-    macs = [exit_costs(network, space.skeleton).cumulative[-1] for network in networks]
-    for grown in (macs[:11], macs[11:]):
-        assert grown == sorted(set(grown))
-        assert all(1.1 < later / earlier < 1.8 for earlier, later in pairwise(grown))
+    assert len({network.key for network in networks}) == len(networks)
+    macs: dict[int, list[float]] = {32: [], 24: []}
+    for network in networks:
+        macs[network.resolution].append(exit_costs(network, space.skeleton).backbone[-1])
+    assert all(STEP <= later / earlier < 1.8 for grown in macs.values() for earlier, later in pairwise(grown))
+    assert max(macs[24]) <= OVERLAP * min(macs[32])
+    assert [network.resolution for network in networks] == [32] * len(macs[32]) + [24] * len(macs[24])
+
+
+def test_only_the_lowest_resolution_has_narrow_stems() -> None:
+    space = space_of(32)
+    for point in plain_points(space):
+        network = space.architecture(point)
+        assert network.resolution == 24 or network.stages[0].width >= 2 * LEAST_STEM
 
 
 def test_small_networks_come_without_exits_too() -> None:
