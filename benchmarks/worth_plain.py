@@ -132,24 +132,32 @@ def _planned_epochs(ground: Ground, data: TrainingData, recipe: FinalTrainingCon
         plan = json.loads(path.read_text(encoding="utf-8"))
         if plan["identity"] == identity:
             return int(plan["epochs"])
-    per_epoch = _seconds_per_epoch(ground, data, recipe)
+    per_epoch = seconds_per_epoch(ground.architecture, ground.skeleton, data, recipe=recipe, seed=ground.job.seed)
     epochs = max(round(ground.job.seconds / per_epoch), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"identity": identity, "epochs": epochs, "seconds_per_epoch": per_epoch}) + "\n")
     return epochs
 
 
-def _seconds_per_epoch(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> float:
-    """Return processor seconds per epoch, from the median of some epochs over a few batches."""
+def seconds_per_epoch(
+    architecture: Architecture, skeleton: Skeleton, data: TrainingData, *, recipe: FinalTrainingConfig, seed: int
+) -> float:
+    """Return processor seconds per epoch, from the median of some epochs over a few batches.
+
+    Args:
+        architecture: Network to train.
+        skeleton: Fixed part of its space.
+        data: All training images.
+        recipe: Settings of the training.
+        seed: Seed of weights and batches.
+    """
     batches = max(len(data.images) // recipe.batch_size, 1)
     timed = min(batches, TIMED_BATCHES)
     few = TrainingData(data.images[: timed * recipe.batch_size], data.labels[: timed * recipe.batch_size], data.augment)
     recipe = recipe.model_copy(update={"epochs": TIMED_EPOCHS})
     ends: list[float] = []
-    train_from_scratch(
-        ground.architecture, ground.skeleton, few, config=recipe, seed=ground.job.seed,
-        recorder=Recorder(lambda _: ends.append(time.process_time())),
-    )  # fmt: skip
+    recorder = Recorder(lambda _: ends.append(time.process_time()))
+    train_from_scratch(architecture, skeleton, few, config=recipe, seed=seed, recorder=recorder)
     return statistics.median(end - start for start, end in pairwise(ends)) * batches / timed
 
 
