@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from botorch.posteriors import Posterior, TransformedPosterior
+from numpy.typing import NDArray
 from torch import Tensor
 
 from surrogates.errors import SurrogateError
@@ -49,6 +51,12 @@ class Outcome:
 
     bounds: Bounds = None
     sign: float = 0.0
+
+
+@cache  # an analysis of Ax asks a thousand times
+def _hermite_rule() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return nodes and weights of the quadrature."""
+    return np.polynomial.hermite_e.hermegauss(NUM_NODES)
 
 
 class OutcomeScaling(Standardize):
@@ -149,7 +157,7 @@ class OutcomeScaling(Standardize):
 
     def _moments(self, mean: Tensor, variance: Tensor, X: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the mean and variance of outcomes with normal standardised values, each `... x n x m`."""
-        nodes, weights = (torch.from_numpy(part).to(mean) for part in np.polynomial.hermite_e.hermegauss(NUM_NODES))
+        nodes, weights = (torch.from_numpy(part).to(mean) for part in _hermite_rule())
         shape = (NUM_NODES, *[1] * mean.ndim)
         median = self.to_natural(mean, X)
         deviations = self.to_natural(mean + variance.sqrt() * nodes.reshape(shape), X) - median

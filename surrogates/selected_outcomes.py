@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.model import Model
-from botorch.posteriors import Posterior, TransformedPosterior
+from botorch.posteriors import GPyTorchPosterior, Posterior, TransformedPosterior
+from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
+from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
 BLOCK = 256  # rows predicted together; Ax's analyses ask for 4096, whose joint covariance takes seconds
@@ -65,8 +67,11 @@ class SelectedOutcomes(Model):
         return posterior if posterior_transform is None else posterior_transform(posterior)
 
 
-class PosteriorInBlocks(Posterior):  # type: ignore[misc]
+class PosteriorInBlocks(GPyTorchPosterior):  # type: ignore[misc]
     """Posterior at many rows: means and variances are computed in blocks, only draws need the joint covariance.
+
+    It is a `GPyTorchPosterior`, of normal values with these means and variances, because Ax's sensitivities accept no
+    other class.
 
     Args:
         posterior_of: Returns the posterior at rows `batch_shape x n x d`.
@@ -77,20 +82,20 @@ class PosteriorInBlocks(Posterior):  # type: ignore[misc]
         self._posterior_of = posterior_of
         self._X = X
         blocks = [posterior_of(rows) for rows in X.split(BLOCK, dim=-2)]
-        self.mean = torch.cat([block.mean for block in blocks], dim=-2)
-        self.variance = torch.cat([block.variance for block in blocks], dim=-2)
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the rows."""
-        return self._X.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Data type of the rows."""
-        return self._X.dtype
+        mean = torch.cat([block.mean for block in blocks], dim=-2)
+        variance = torch.cat([block.variance for block in blocks], dim=-2)
+        normals = [
+            MultivariateNormal(mean[..., column], DiagLinearOperator(variance[..., column]))
+            for column in range(mean.shape[-1])
+        ]
+        is_single = len(normals) == 1
+        super().__init__(normals[0] if is_single else MultitaskMultivariateNormal.from_independent_mvns(normals))
 
     def rsample(self, sample_shape: torch.Size | None = None) -> Tensor:
         """Return joint draws, `sample_shape x batch_shape x n x m`."""
         draws: Tensor = self._posterior_of(self._X).rsample(sample_shape)
         return draws
+
+    def rsample_from_base_samples(self, sample_shape: torch.Size, base_samples: Tensor) -> Tensor:
+        """Refuse: base samples are of independent rows here."""
+        raise NotImplementedError(f"draws from base samples need at most {BLOCK} rows; use rsample for more")

@@ -197,10 +197,18 @@ def _with_options(base: Path | None, options: list[str]) -> Config:
     for key in path.strip().split("."):
         found = found.get(key) if isinstance(found, dict) else found
     if tuple(path.strip().split(".")) in PATHS and isinstance(found, str):
-        text = os.path.abspath(Path(str(yaml.load(text, Loader=yaml.CBaseLoader))).expanduser())
+        text = os.path.abspath(Path(_as_text(text)).expanduser())
     if isinstance(found, str | int | float | bool) and not _stands_for(text, found):
         raise AssertionError(f"{options[-1]!r} became {found!r}")
     return config
+
+
+def _as_text(text: str) -> str:
+    """Return the text that YAML reads; what YAML does not read stands for itself."""
+    try:
+        return str(yaml.load(text, Loader=yaml.CBaseLoader))
+    except yaml.YAMLError:
+        return text
 
 
 def _stands_for(text: str, value: object) -> bool:

@@ -1,4 +1,6 @@
+import pytest
 import torch
+from botorch.posteriors import GPyTorchPosterior
 
 from surrogates.columns import Column, ColumnLayout
 from surrogates.models import ArchitectureGP
@@ -23,15 +25,20 @@ def test_outcomes_are_those_of_the_model_in_the_order_asked_for() -> None:
 
 def test_many_rows_have_the_moments_of_few_and_joint_draws() -> None:
     X = LAYOUT.sample(12, torch.Generator().manual_seed(1))
-    view = ArchitectureGP(X, torch.stack([X[:, 0], X[:, 1]], dim=-1), LAYOUT).subset_output([1])
+    model = ArchitectureGP(X, torch.stack([X[:, 0], X[:, 1]], dim=-1), LAYOUT)
     rows = LAYOUT.sample(BLOCK + 9, torch.Generator().manual_seed(2)).requires_grad_()
-    many, few = view.posterior(rows), view.posterior(rows[-9:])
-    assert many.mean.shape == many.variance.shape == (BLOCK + 9, 1)
-    assert torch.allclose(many.mean[-9:], few.mean)
-    assert torch.allclose(many.variance[-9:], few.variance)
-    assert torch.autograd.grad(many.mean.sum(), rows)[0].abs().sum() > 0
-    twice = rows.detach()[:1].repeat(BLOCK + 1, 1)  # the same row over and over: joint draws agree
-    draws = view.posterior(twice).rsample(torch.Size([2]))
-    assert draws.shape == (2, BLOCK + 1, 1)
-    assert torch.allclose(draws, draws[:, :1].expand_as(draws), atol=0.05)
-    assert (many.dtype, many.device) == (rows.dtype, rows.device)
+    for positions in ([1], [1, 0]):
+        view = model.subset_output(positions)
+        many, few = view.posterior(rows), view.posterior(rows[-9:])
+        assert many.mean.shape == many.variance.shape == (BLOCK + 9, len(positions))
+        assert torch.allclose(many.mean[-9:], few.mean)
+        assert torch.allclose(many.variance[-9:], few.variance)
+        assert torch.autograd.grad(many.mean.sum(), rows)[0].abs().sum() > 0
+        assert isinstance(many, GPyTorchPosterior)  # the class that Ax's sensitivities accept
+        assert (many.dtype, many.device) == (rows.dtype, rows.device)
+    twice = view.posterior(rows.detach()[:1].repeat(BLOCK + 1, 1))  # joint draws at equal rows are equal
+    draws = twice.rsample(torch.Size([2]))
+    assert draws.shape == (2, BLOCK + 1, 2)
+    assert (draws - draws[:, :1]).abs().max() < 0.1 * twice.variance.sqrt().min()
+    with pytest.raises(NotImplementedError, match="use rsample for more"):
+        twice.rsample_from_base_samples(torch.Size([1]), torch.zeros(1, BLOCK + 1, 2))

@@ -1,5 +1,9 @@
+import logging
+
 import pytest
 import torch
+from ax.core.analysis_card import ErrorAnalysisCard
+from ax.utils.sensitivity.sobol_measures import SobolSensitivityGPMean
 
 from aebnas_bo.errors import MissingMetricError, SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
@@ -197,3 +201,21 @@ def test_a_snapshot_is_refused_and_an_earlier_one_stays(objectives, tmp_path) ->
     with pytest.raises(UsageError, match=r"ax\.json: Ax cannot save this strategy"):
         ax_client(THREE, objectives, SearchConfig(), seed=0).save_to_json_file(str(snapshot))
     assert snapshot.read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_every_analysis_of_ax_can_be_computed(objectives, caplog, monkeypatch) -> None:
+    samples, *others = SobolSensitivityGPMean.__init__.__defaults__  # of thousands, as many blocks of rows
+    monkeypatch.setattr(SobolSensitivityGPMean.__init__, "__defaults__", (samples // 20, *others))
+    space = SearchSpace((ChoiceParameter("a", (1, 2, 3)), ChoiceParameter("b", (1, 2, 3))))
+    client = ax_client(space, objectives, SearchConfig(design_trials=3, mc_samples=16, pool_size=16, rounds=1), seed=0)
+    for _ in range(4):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            metrics = {"accuracy": (50.0 + point["a"] * point["b"], 0.5), "average_macs": (point["a"], 0.1)}
+            client.complete_trial(index, raw_data=metrics)
+    with caplog.at_level(logging.ERROR, logger="ax"):
+        [overview] = client.compute_analyses(display=False)
+    cards = overview.flatten()
+    assert [card.title for card in cards if isinstance(card, ErrorAnalysisCard)] == []
+    assert any(card.name == "SensitivityAnalysisPlot" for card in cards)
+    assert not caplog.records
