@@ -1,11 +1,14 @@
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
+from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)  # a command that an earlier test called may have taken more
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _backbones_are_drawn_once() -> Iterator[None]:
+    """Keeps the backbones that supernets are trained on: most tests train on one space, and a draw takes 0.5 s."""
+    kept: dict[object, BackbonePool] = {}
+
+    def kept_pool(space: NetworkSpace, seed: int, max_macs: float | None) -> BackbonePool:
+        key = (space.declaration.model_dump_json(), space.skeleton, seed, max_macs)
+        if key not in kept:
+            kept[key] = backbone_pool(space, seed, max_macs)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("supernet.supernet_training", "preparation.supernet_preparation", "study.training_speed"):
+            if module := sys.modules.get(f"aebnas_bo.{name}"):  # imported with the tests that need it
+                patch.setattr(module, "backbone_pool", kept_pool)
+        yield
 
 
 @pytest.fixture

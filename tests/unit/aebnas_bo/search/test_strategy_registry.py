@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.search import strategy_registry
+from aebnas_bo.search import aebnas_strategy, strategy_registry
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.sobol_strategy import SobolStrategy
 from aebnas_bo.search.strategy_registry import make_strategy
@@ -54,8 +54,11 @@ def test_everything_else_works_without_pymoo() -> None:
 
 class TestContract(StrategyContract):
     @pytest.fixture(params=NAMES)
-    def make_strategy(self, request, settings) -> MakeStrategy:
-        chosen = settings.model_copy(update={"strategy": request.param, "batch_size": self.batch_size})
+    def make_strategy(self, request, settings, monkeypatch) -> MakeStrategy:
+        monkeypatch.setattr(aebnas_strategy, "GENERATIONS", 3)
+        monkeypatch.setattr(aebnas_strategy, "MOST_ITERATIONS", 50)
+        quick = {"batch_size": self.batch_size, "mc_samples": 8, "pool_size": 16, "rounds": 1}
+        chosen = settings.model_copy(update={"strategy": request.param, **quick})
         return lambda space, objectives: make_strategy(space, objectives, chosen, seed=0)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.space import backbone_pool as pools
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.backbone_pool import STRATA, backbone_pool
 from aebnas_bo.space.macs import exit_costs
@@ -28,6 +29,11 @@ def drawn(max_macs: float | None, count: int = 160) -> list[float]:
     return [macs(sampler.draw("random")) for _ in range(count)]
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "DRAWS", 512)
+
+
 @pytest.mark.slow
 def test_no_network_of_the_pool_exceeds_the_most_macs() -> None:
     pool = backbone_pool(SPACE, 0, 0.8)
@@ -37,12 +43,14 @@ def test_no_network_of_the_pool_exceeds_the_most_macs() -> None:
     assert all(smallest <= one <= largest for one in drawn(0.8))
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_random_networks_are_spread_evenly_over_log_macs() -> None:
     logs = np.log(drawn(None))
     counts, _ = np.histogram(logs, np.linspace(logs.min(), logs.max(), 5))
     assert counts.min() > 0.6 * counts.mean()
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_pool_has_every_stratum() -> None:
     assert len(backbone_pool(SPACE, 0, 0.8).strata) == STRATA
 
@@ -52,6 +60,7 @@ def test_pool_is_a_function_of_the_seed() -> None:
     assert backbone_pool(SPACE, 0, 0.8) == backbone_pool(SPACE, 0, 0.8) != backbone_pool(SPACE, 1, 0.8)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_pool_says_what_the_cheapest_network_costs() -> None:
     with pytest.raises(ConfigError, match=r"supernet.max_macs: no network of the space costs 0.001 M .* the cheapest"):
         backbone_pool(SPACE, 0, 0.001)
