@@ -1,6 +1,7 @@
 """The structure of the packages, read from their syntax trees."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -117,3 +118,12 @@ def test_no_file_of_the_packages_is_left_out_of_the_installation() -> None:
     others = {path for package in data for path in (ROOT / package).rglob("*") if path.is_file()}
     assert listed == {path for path in others if path.suffix not in {".py", ".pyc"}}
     assert all(any((ROOT / package).glob(one)) for package, patterns in data.items() for one in patterns)
+
+
+def test_no_file_holds_an_unresolved_merge() -> None:
+    folders = ("aebnas_bo", "surrogates", "benchmarks", "tests", "docs", "configs")
+    files = [*ROOT.glob("*.*"), *(path for folder in folders for path in (ROOT / folder).rglob("*.*"))]
+    texts = [path for path in files if path.suffix in {".py", ".md", ".yaml", ".toml", ".html", ".css", ".js"}]
+    assert len(texts) > len(FILES)
+    for path in texts:
+        assert not re.search(r"^(<{7} |={7}$|>{7} )", path.read_text(encoding="utf-8"), re.MULTILINE), path
