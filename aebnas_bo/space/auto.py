@@ -1,8 +1,8 @@
 """Preset `auto`: a space constructed for the size of the images and the limit of average MACs.
 
-Maps shrink early: the stem halves them, and the first stage halves those of images of more than 40 pixels again. Few
-MACs then pay for many channels, which is worth several points of accuracy (docs/spaces.md has the figures). For the
-same reason a network that would have a narrow stem at the images' own resolution gets a lower one.
+Maps shrink early: the stem halves images of at least 24 pixels, and the first stage halves those of more than 40 pixels
+again. Few MACs then pay for many channels, which is worth several points of accuracy (docs/spaces.md has the figures).
+For the same reason a network that would have a narrow stem at the images' own resolution gets a lower one.
 
 Numbers of channels are multiples of one unit, as in hand-designed networks: the stem has one unit of channels, the
 first stage two, and every later stage twice as many as the previous one. The choices of widths stem from six units,
@@ -26,7 +26,7 @@ Tree = dict[str, object]
 LARGEST_RESOLUTION, SMALLEST_RESOLUTION = 224, 20
 LADDER = (1.0, 0.75)  # resolutions between one halving of the images' side and the next
 LAST_SIDE = 4  # pixels of the last map that is always there
-STEM_STRIDE = 2
+HALVING_STEM_FROM = 24  # pixels; the first stage halves the maps of smaller images
 UNITS = 6  # widths of each stage
 FITTING = 0.95  # leaves room for rounded channels and for more classes
 CHEAPEST, DEAREST = FITTING * 10.0**-1, FITTING * 10.0**0.25  # MACs of the plain networks at the ends over the limit
@@ -108,13 +108,14 @@ def _side_of(macs: float, skeletons: Mapping[int, Skeleton]) -> int:
 
 
 def _skeleton(resolution: int, in_channels: int) -> Skeleton:
-    first = 2 if resolution >= EARLY_STRIDE_FROM else 1
-    halvings = math.floor(math.log2(max(resolution / (STEM_STRIDE * first) / LAST_SIDE, 1.0)))
+    stem = 2 if resolution >= HALVING_STEM_FROM else 1
+    first = 2 if stem == 1 or resolution >= EARLY_STRIDE_FROM else 1
+    halvings = math.floor(math.log2(max(resolution / (stem * first) / LAST_SIDE, 1.0)))
     return Skeleton(
         in_channels=in_channels,
         num_classes=CLASSES,
         stem_channels=None,
-        stem_stride=STEM_STRIDE,
+        stem_stride=stem,
         stage_strides=(first, *(2,) * (halvings + 1)),  # the last stage may be absent
         exit_stages=(),
         branch_stride=2,

@@ -56,7 +56,9 @@ def test_auto_shrinks_large_images_where_the_limit_is_low() -> None:
     assert max(space_of(224, 30.0).declaration.resolutions) == 224
 
 
-@pytest.mark.parametrize(("size", "strides"), [(28, [2, 1, 2, 2]), (40, [2, 1, 2, 2, 2]), (48, [2, 2, 2, 2])])
+@pytest.mark.parametrize(
+    ("size", "strides"), [(16, [1, 2, 2, 2]), (28, [2, 1, 2, 2]), (40, [2, 1, 2, 2, 2]), (48, [2, 2, 2, 2])]
+)
 def test_maps_shrink_early(size: int, strides: list[int]) -> None:
     declaration = space_of(size, None).declaration
     assert [declaration.stem_stride, *(stage.stride for stage in declaration.stages)] == strides
@@ -105,8 +107,8 @@ def test_auto_leaves_wrong_settings_to_be_reported(setting: str) -> None:
 
 def test_plain_macs_are_those_of_the_formula() -> None:
     space = space_of(8, None)
-    # stem of 4 and blocks of 8, 8 at 4x4, a block of 16 at 2x2, ten classes
-    stem, first = 16 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
+    # stem of 4 at 8x8, blocks of 8, 8 at 4x4 and of 16 at 2x2, ten classes
+    stem, first = 64 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
     assert plain_macs(space.skeleton, 8, 4.0) == stem + first + 4 * (8 * 9 + 8 * 16) + 160
 
 
