@@ -19,12 +19,15 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     all_settings,
     limit_flags,
+    read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def compare(
-    config: Annotated[Path, typer.Argument(help="YAML file with the images and the space.")],
+    config: Annotated[
+        Path, typer.Argument(parser=read_path, metavar="CONFIG", help="YAML file with the images and the space.")
+    ],
     methods: Annotated[
         str, typer.Option(help="Names or paths, separated by commas; the folder methods/ next to CONFIG comes first.")
     ] = "plain,static,edanas,nachos,aebnas,aebnas-bo",
@@ -32,7 +35,10 @@ def compare(
     budget: BudgetOption = None,
     max_average_macs: MaxMacsOption = None,
     min_accuracy: MinAccuracyOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of all runs; by default runs/NAME-methods.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=read_path, metavar="PATH", help="Folder of all runs; by default runs/NAME-methods."),
+    ] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,

@@ -13,6 +13,7 @@ from aebnas_bo.cli.options import (
     QuietOption,
     RunArgument,
     SelectOption,
+    read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
@@ -31,7 +32,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Output folder with a folder per format; by default RUN/exported/NAME, NAME as in RUN/trained."
+            parser=read_path,
+            metavar="PATH",
+            help="Output folder with a folder per format; by default RUN/exported/NAME, NAME as in RUN/trained.",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -14,17 +14,22 @@ from aebnas_bo.cli.options import (
     QuietOption,
     SettingsOption,
     all_settings,
+    read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def latency(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Network exported as torch: a file or its folder.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    file: Annotated[
+        Path, typer.Argument(parser=read_path, metavar="FILE", help="Network exported as torch: a file or its folder.")
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(parser=read_path, metavar="IMAGES...", help="Pictures, or folders of pictures.")
+    ],
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,64",
     batches: Annotated[int, typer.Option(min=1, help="Batches to time per variant.")] = 100,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=read_path, metavar="PATH", help="CSV file to write.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -52,8 +57,10 @@ def latency(
 
 
 def latency_table(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file with the space.")],
-    out: Annotated[Path, typer.Option(help="JSON file to write, for estimation.latency_table.")],
+    config: Annotated[Path, typer.Argument(parser=read_path, metavar="CONFIG", help="YAML file with the space.")],
+    out: Annotated[
+        Path, typer.Option(parser=read_path, metavar="PATH", help="JSON file to write, for estimation.latency_table.")
+    ],
     settings: SettingsOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path, on nearly all systems
+
+
+def read_path(text: str) -> Path:
+    """Return a path from the command line, with `~` expanded: shells leave it as it is in `--out=~/run`.
+
+    Raises:
+        BadParameter: If no file can have this path, or it is empty, as that of an unset variable is.
+    """
+    if not text.strip():
+        raise typer.BadParameter("is empty; give a path (. is the current folder)")
+    data = os.fsencode(text)
+    if b"\0" in data or len(data) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in data.split(b"/")):
+        raise typer.BadParameter(
+            f"expected a path of at most {LONGEST_PATH} bytes and names of at most {LONGEST_NAME}, without NUL"
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise typer.BadParameter("~ cannot be expanded without a home folder; give the full path") from None
+
 
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
@@ -34,7 +57,7 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study i
 StartOption = Annotated[
     bool, typer.Option("--resume-or-start", help="Resume the study in the folder, or start one there.")
 ]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search.")]
+RunArgument = Annotated[Path, typer.Argument(parser=read_path, metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,
     typer.Option(

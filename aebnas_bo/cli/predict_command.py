@@ -9,13 +9,18 @@ import typer
 
 from aebnas_bo.cli.options import (
     JsonOption,
+    read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Exported network: a file or its folder.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Pictures, or folders of pictures.")],
+    file: Annotated[
+        Path, typer.Argument(parser=read_path, metavar="FILE", help="Exported network: a file or its folder.")
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(parser=read_path, metavar="IMAGES...", help="Pictures, or folders of pictures.")
+    ],
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Device of a .safetensors network.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:

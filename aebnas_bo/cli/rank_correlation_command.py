@@ -19,6 +19,7 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     StartOption,
     all_settings,
+    read_path,
 )
 from aebnas_bo.cli.reporting import STARTS_OVER, reported_errors, show
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def fidelity(
-    config: Annotated[Path | None, typer.Argument(help="YAML file; by default the embedded digits.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Argument(parser=read_path, metavar="CONFIG", help="YAML file; by default the embedded digits."),
+    ] = None,
     num_architectures: Annotated[
         int | None, typer.Option("--num-architectures", min=4, help="Number of networks to draw and train.")
     ] = None,
@@ -36,7 +40,10 @@ def fidelity(
         typer.Option(metavar="LOW,HIGH", help="Range of average MACs in millions, such as 1.8,2.6."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of drawing and training.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study; by default a new one below runs/.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=read_path, metavar="PATH", help="Folder of the study; by default a new one below runs/."),
+    ] = None,
     resume: ResumeOption = False,
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,

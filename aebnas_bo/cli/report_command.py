@@ -10,6 +10,7 @@ import typer
 from aebnas_bo.cli.options import (
     JsonOption,
     RunArgument,
+    read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
@@ -25,7 +26,10 @@ SelectionsOption = Annotated[
 
 def report(
     run: RunArgument,
-    out: Annotated[Path | None, typer.Option(help="File to write; by default report.html in the run folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=read_path, metavar="PATH", help="File to write; by default report.html in the run folder."),
+    ] = None,
     selections: SelectionsOption = None,
     as_json: JsonOption = False,
 ) -> None:

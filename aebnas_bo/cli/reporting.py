@@ -22,6 +22,7 @@ from rich.text import Text
 
 from aebnas_bo.cli.standard_streams import PIPE_CLOSED, check_streams, drop_stdout, write_stdout
 from aebnas_bo.cli.stopping import StopSignals
+from aebnas_bo.config.problems import printable
 from aebnas_bo.errors import AebnasError, ConfigError, OutOfMemoryError, StopRequested, StorageError
 from aebnas_bo.preparation.consoles import PlainConsole
 
@@ -116,7 +117,7 @@ def _show_error(error: AebnasError, command: Command) -> NoReturn:
 
 
 def _end_with(problems: list[str], error: AebnasError, command: Command) -> NoReturn:
-    for problem in problems:
+    for problem in map(printable, problems):  # one line each, whatever the names in them
         command.stderr.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
     _end(type(error).__name__, error.exit_code, problems=problems, as_json=command.as_json)
 

@@ -25,6 +25,7 @@ from aebnas_bo.cli.options import (
     TimeOption,
     all_settings,
     limit_flags,
+    read_path,
 )
 from aebnas_bo.cli.reporting import STARTS_OVER, Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
@@ -37,14 +38,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    config: Annotated[Path | None, typer.Option(help="YAML file; by default the embedded digits.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(parser=read_path, metavar="PATH", help="YAML file; by default the embedded digits.")
+    ] = None,
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
     max_average_macs: MaxMacsOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_latency_ms: MaxLatencyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of training, initial design and proposals.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; by default a new one below runs/.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=read_path, metavar="PATH", help="Run folder; by default a new one below runs/."),
+    ] = None,
     resume: ResumeOption = False,
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,

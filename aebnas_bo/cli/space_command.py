@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from aebnas_bo.cli.options import MaxMacsOption
+from aebnas_bo.cli.options import MaxMacsOption, read_path
 from aebnas_bo.cli.reporting import reported_errors, terminal
 from aebnas_bo.cli.standard_streams import write_stdout
 from aebnas_bo.errors import UsageError
@@ -18,6 +18,7 @@ def space(
     file: Annotated[
         Path | None,
         typer.Argument(
+            parser=read_path,
             metavar="FILE",
             help="YAML file: a space of your own, or a configuration; by default the embedded one.",
         ),

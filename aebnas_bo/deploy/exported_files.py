@@ -62,12 +62,12 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     """Return the given files, and all pictures below the given folders in order of their names.
 
     Raises:
-        DataError: If a path does not exist or a folder holds no picture.
+        DataError: If a path does not exist, or a folder holds no picture or something that cannot be read.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = pictures_below(path)
+            found = _pictures_below(path)
             if not found:
                 raise DataError(f"{path}: holds no pictures ({', '.join(sorted(SUFFIXES))})")
             files += found
@@ -76,3 +76,13 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         else:
             raise DataError(f"{path}: no such picture or folder")
     return files
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    try:
+        return pictures_below(folder)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); allow reading it, or give the pictures "
+            f"themselves instead of {folder}"
+        ) from error

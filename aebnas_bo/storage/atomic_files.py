@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from aebnas_bo.errors import StorageError
+from aebnas_bo.storage.regular_files import special_kind
 from aebnas_bo.storage.storage_failures import storage_error
 
 DATABASE_SUFFIXES = ("", "-journal", "-wal", "-shm")  # of a study's database and of SQLite's files next to it
@@ -24,7 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block fails, the file stays as it is, and the temporary file is removed. What was written is on the disk
     before it gets the name of the file, so that after a power failure the file is whole too. Temporary files that
-    killed writers of the same file left are removed first.
+    killed writers of the same file left are removed first. A device or a pipe is not replaced: for root, `/dev/null`
+    would become a file.
 
     Args:
         path: The file.
@@ -32,6 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: If it cannot be written.
     """
+    if kind := special_kind(path):
+        raise StorageError(f"{path}: is a {kind}, not a regular file; use another file")
     _remove_leftovers(path)
     temporary = _temporary(path)
     try:

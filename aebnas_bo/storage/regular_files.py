@@ -47,6 +47,19 @@ def check_regular(path: Path, limit: int | None = None) -> None:
     _checked_size(path.stat(), path, limit)
 
 
+def special_kind(path: Path) -> str | None:
+    """Return the kind of a device, pipe or socket, which must not be replaced; `None` for all else.
+
+    Args:
+        path: The path; a link counts as its target.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else _kind(mode)
+
+
 def size_text(num_bytes: int) -> str:
     """Format a number of bytes, such as `512 MiB`."""
     for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
@@ -62,8 +75,11 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _checked_size(found: os.stat_result, path: Path, limit: int | None) -> int:
     if not stat.S_ISREG(found.st_mode):
-        kind = next((name for is_kind, name in KINDS if is_kind(found.st_mode)), "special file")
-        raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+        raise OSError(errno.EINVAL, f"it is a {_kind(found.st_mode)}, not a regular file", str(path))
     if limit is not None and found.st_size > limit:
         raise OSError(errno.EFBIG, f"it holds {size_text(found.st_size)}, more than {size_text(limit)}", str(path))
     return found.st_size
+
+
+def _kind(mode: int) -> str:
+    return next((name for is_kind, name in KINDS if is_kind(mode)), "special file")

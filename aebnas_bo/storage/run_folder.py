@@ -11,6 +11,7 @@ from itertools import count, takewhile
 from pathlib import Path
 
 from aebnas_bo.errors import UsageError
+from aebnas_bo.storage.regular_files import special_kind
 from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 RUNS = Path("runs")
@@ -217,10 +218,12 @@ def make_folder_of(path: Path) -> None:
     """Create the folder of an output file before a long computation.
 
     Raises:
-        UsageError: If it cannot be created, or the file is a folder.
+        UsageError: If it cannot be created, or the file is a folder, a device or a pipe.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"--out {path}: is a folder; give a file")
+    if kind := special_kind(path):
+        raise UsageError(f"--out {path}: is a {kind}, not a regular file; use another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

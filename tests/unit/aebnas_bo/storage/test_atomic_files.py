@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aebnas_bo.errors import StorageError, UsageError
 from aebnas_bo.storage.atomic_files import filling, replacing, write_bytes, write_text
+from aebnas_bo.storage.run_folder import make_folder_of
 
 
 def test_replacing_shows_the_file_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -123,3 +125,21 @@ def test_folders_links_and_folders_with_folders_stay(tmp_path: Path) -> None:
     with filling(tmp_path / "out"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == before | {"a.csv", "out"}
+
+
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    device, pipe = tmp_path / "device", tmp_path / "pipe"
+    device.symlink_to("/dev/null")  # a link, which is all that a failing test could replace
+    os.mkfifo(pipe)
+    for path in (device, pipe):
+        with pytest.raises(StorageError, match=f"{path}: is a {path.name}, not a regular file; use another file"):
+            write_text(path, "text")
+        with pytest.raises(UsageError, match=f"--out {path}: is a {path.name}, not a regular file; use another file"):
+            make_folder_of(path)
+    assert device.is_symlink()
+    assert pipe.is_fifo()
+    assert len(list(tmp_path.iterdir())) == 2
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "later")  # leads to nothing yet
+    write_text(link, "text")
+    assert link.read_text() == "text"
