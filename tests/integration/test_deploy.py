@@ -38,14 +38,14 @@ print(json.dumps(found))
 
 
 def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: Path, environment) -> None:
-    searched = call("run", "--budget", "6", "--out", "search", *SMALL)
+    searched = call("run", "--budget", "8", "--out", "search", *SMALL)
     assert searched.returncode == 0, searched.stderr
-    trained = call("train", "search", "--select", "best-accuracy", "--epochs", "2", "--seeds", "0-1")
+    trained = call("train", "search", "--select", "best-accuracy", "--epochs", "4", "--seeds", "0-1")
     assert trained.returncode == 0, trained.stderr
     assert "mean" in trained.stdout
     assert "a plain network of" in trained.stdout.splitlines()[-1]
     assert (tmp_path / "search" / "trained" / "plain.csv").exists()
-    again = call("train", "search", "--select", "best-accuracy", "--epochs", "2", "--no-plain", "--json")
+    again = call("train", "search", "--select", "best-accuracy", "--epochs", "4", "--no-plain", "--json")
     assert (json.loads(again.stdout)["plain_networks"], json.loads(again.stdout)["against_plain"]) == ([], None)
     exported = call("export", "search", "--select", "best-accuracy", "--out", "files", "--json",
                     *(f"--format={name}" for name in FORMATS))  # fmt: skip

@@ -51,15 +51,15 @@ def test_training_is_a_function_of_its_seed() -> None:
 
 def test_interrupted_training_ends_with_the_same_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    path = tmp_path / "checkpoint"
+    path, short = tmp_path / "checkpoint", CONFIG.model_copy(update={"epochs": 4})
 
     def stop(report: loop.EpochReport) -> None:
-        if report.epoch == 5:
+        if report.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recorder=Recorder(stop, path, "mine"))
-    assert states_equal(train(), train(recorder=Recorder(checkpoint=path, fingerprint="mine")))
+        train(short, recorder=Recorder(stop, path, "mine"))
+    assert states_equal(train(short), train(short, recorder=Recorder(checkpoint=path, fingerprint="mine")))
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:

@@ -100,7 +100,7 @@ def test_what_is_too_large_to_try_is_at_least_as_good_as_a_grid(goal: TuningGoal
     monkeypatch.setattr(threshold_tuning, "MOST_EXACT", 10)
     monkeypatch.setattr(threshold_tuning, "MOST_COARSE", 16)
     grid = (0.2, 0.5, 0.8)
-    for seed in range(12):
+    for seed in range(8):
         table, backbone, branches = make_case(seed, num_images=60, num_exits=2)
         tuned = tune_thresholds(table, backbone=backbone, branches=branches, goal=goal, grid=grid)
         settings = itertools.product((*grid, None), repeat=2)

@@ -28,7 +28,7 @@ def test_every_network_of_a_space_is_made_of_its_parts(preset: str) -> None:
     table = fake_table(space)
     prices, generator = LatencyPrices(table, space.skeleton, "score_margin"), np.random.default_rng(0)
     known = exit_latencies(space, prices)
-    for _ in range(150):
+    for _ in range(50):
         point = space.search_space.sample(generator)
         architecture = space.architecture(point)
         costs = priced(architecture, space.skeleton, prices)
@@ -129,7 +129,7 @@ def test_average_latency_is_that_of_the_outputs_where_images_leave(tunes: bool) 
     )
     estimator = make_estimator(problem, supernet, None, latencies=prices)
     generator, num_off = np.random.default_rng(1), 0
-    for _ in range(16):
+    for _ in range(8):
         point = {**space.search_space.sample(generator), "exit1_depth": 2, "exit2_depth": 1}
         architecture, estimate = space.architecture(point), estimator.estimate(point)
         rates = [estimate.exit_rates[output] for output in ("exit1", "exit2", "final")]

@@ -23,9 +23,14 @@ class GeneCosts:
         return torch.stack([torch.ones_like(last), last], dim=-1)
 
 
+@pytest.fixture
+def settings(settings: SearchConfig) -> SearchConfig:
+    return settings.model_copy(update={"design_trials": 4})
+
+
 def test_several_trials_at_once_are_distinct(estimator, objectives, settings) -> None:
     client = ax_client(estimator.search_space, objectives, settings, seed=0)
-    for _ in range(8):
+    for _ in range(settings.design_trials):
         for index, parameters in client.get_next_trials(max_trials=1).items():
             client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
     batch = list(client.get_next_trials(max_trials=3).values())
@@ -47,7 +52,7 @@ def test_points_of_a_batch_are_pending_while_the_next_ones_are_chosen(
 
     monkeypatch.setattr(ax_strategy, "maximize_acquisition", spy)
     client = ax_client(estimator.search_space, objectives, settings, seed=0)
-    for _ in range(8):
+    for _ in range(settings.design_trials):
         for index, parameters in client.get_next_trials(max_trials=1).items():
             client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
     if is_one_trial:  # as `generation_strategy` serves an Ax experiment with batch trials
@@ -67,7 +72,7 @@ def test_of_candidates_with_equal_acquisition_values_the_cheapest_is_proposed(
     maximize = ax_strategy.maximize_acquisition
     monkeypatch.setattr(ax_strategy, "maximize_acquisition", flat)
     client = ax_client(estimator.search_space, objectives, settings, seed=0, known_costs=known_costs)
-    for _ in range(8):
+    for _ in range(settings.design_trials):
         for index, parameters in client.get_next_trials(max_trials=1).items():
             client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
     [parameters] = client.get_next_trials(max_trials=1).values()
@@ -86,7 +91,7 @@ def test_points_of_a_batch_are_different_networks(estimator, objectives, setting
     maximize = ax_strategy.maximize_acquisition
     monkeypatch.setattr(ax_strategy, "maximize_acquisition", by_genes)
     client = ax_client(estimator.search_space, objectives, settings, seed=0, known_costs=(GeneCosts(),))
-    for _ in range(8):
+    for _ in range(settings.design_trials):
         for index, parameters in client.get_next_trials(max_trials=1).items():
             client.complete_trial(index, raw_data=estimator.estimate(parameters).raw_data)
     batch = client.get_next_trials(max_trials=3).values()

@@ -53,11 +53,13 @@ def test_everything_else_works_without_pymoo() -> None:
 
 
 class TestContract(StrategyContract):
+    design_trials = 4
+
     @pytest.fixture(params=NAMES)
     def make_strategy(self, request, settings, monkeypatch) -> MakeStrategy:
         monkeypatch.setattr(aebnas_strategy, "GENERATIONS", 3)
         monkeypatch.setattr(aebnas_strategy, "MOST_ITERATIONS", 50)
-        quick = {"batch_size": self.batch_size, "mc_samples": 8, "pool_size": 16, "rounds": 1}
+        quick = {"batch_size": self.batch_size, "design_trials": self.design_trials, "pool_size": 16, "rounds": 1}
         chosen = settings.model_copy(update={"strategy": request.param, **quick})
         return lambda space, objectives: make_strategy(space, objectives, chosen, seed=0)
 
