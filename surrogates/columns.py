@@ -31,6 +31,7 @@ class Column:
         parent_levels: Levels of the parent at which this column is active.
         gates: Indices of continuous columns within [0, 1] that stand before this one: at 0 they shut it off, at 1, or
             switched off themselves, they let it count in full.
+        kind: Discrete columns of one kind have the same levels, which may have similar effects; empty for none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Column:
     parent: int | None = None
     parent_levels: tuple[int, ...] = ()
     gates: tuple[int, ...] = ()
+    kind: str = ""
 
     @property
     def is_gate(self) -> bool:

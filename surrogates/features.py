@@ -28,6 +28,10 @@ class CanonicalFeatures(InputTransform, Module):
     A feature behind gates is multiplied by them, so that parts reached by few inputs have little influence. If costs
     are known, a threshold enters, as a gate and as a feature, as the fraction of inputs that do not leave there.
 
+    Columns of one kind also add what they have in common: each of their features, summed over these columns. So a
+    search learns from a few rows that an operation, say, is expensive or useful wherever it stands. Where costs are
+    known, these sums are left out.
+
     The first known cost adds the logarithms of the least and of the expected average cost and, behind all gates, that
     of the ratio of the greatest to the least. After the features follow, for `OutcomeScaling`, of every known cost its
     range's lower end and width and the logit of the expected cost's share of it.
@@ -59,6 +63,18 @@ class CanonicalFeatures(InputTransform, Module):
             else:
                 self._plan += [(position, (level,)) for level in range(column.num_levels)]
             self._plan += [(position, levels) for levels in self._switches(position)]
+        self._sums = [] if self._known_costs else self._sums_by_kind()
+
+    def _sums_by_kind(self) -> list[tuple[str, list[int]]]:
+        """Return the group of each sum over the columns of a kind, and which features of the plan it adds."""
+        members: dict[str, list[list[int]]] = {}
+        for position, column in enumerate(self.layout.columns):
+            if column.kind:
+                count = 1 if column.is_ordered else column.num_levels  # first those of levels, then the switches
+                own = [index for index, (of_column, _) in enumerate(self._plan) if of_column == position][:count]
+                members.setdefault(column.kind, []).append(own)
+        shared = {kind: features for kind, features in members.items() if len(features) > 1}
+        return [(f"sum over {kind}", list(summed)) for kind, own in shared.items() for summed in zip(*own, strict=True)]
 
     def _switches(self, position: int) -> list[tuple[int, ...]]:
         column = self.layout.columns[position]
@@ -71,7 +87,8 @@ class CanonicalFeatures(InputTransform, Module):
     def groups(self) -> list[str]:
         """Group of each of the `f` features."""
         costs = [COST_GROUP] * NUM_COST_FEATURES if self._known_costs else []
-        return [self.layout.columns[position].group for position, _ in self._plan] + costs
+        own = [self.layout.columns[position].group for position, _ in self._plan]
+        return own + [group for group, _ in self._sums] + costs
 
     def transform(self, X: Tensor) -> Tensor:
         """Map `batch_shape x n x d` to `batch_shape x n x f`, with three more columns for each known cost."""
@@ -92,6 +109,10 @@ class CanonicalFeatures(InputTransform, Module):
             for value in levels:
                 indicator = indicator + (level == value).to(level)
             features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
+        features += [
+            torch.stack([features[index] for index in summed]).sum(dim=0) / math.sqrt(len(summed))
+            for _, summed in self._sums
+        ]
         ranges = [self._range(known, canonical, active, going_on=going_on) for known in self._known_costs]
         for least, expected, greatest in ranges[:1]:
             features += [least.log(), expected.log(), (greatest / least).log() * of_all]
