@@ -15,14 +15,17 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
+from botorch.utils.constraints import LogTransformedInterval
 from gpytorch.constraints import Interval
 from torch import Tensor
 
 from surrogates.kernels.grouped_matern import GroupedMaternKernel, matern_of_squared
 
+SHORTEST, LONGEST = 0.05, 1e4  # length-scales
 ELEMENTS = 2**20  # of the distances of all groups at once: arrays of 8 MB
 
 
@@ -47,6 +50,9 @@ class AdditiveMaternKernel(GroupedMaternKernel):
         active_dims: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(groups, batch_shape, active_dims)
+        # On the log scale fifty iterations of L-BFGS are enough.
+        interval = LogTransformedInterval(SHORTEST, LONGEST, initial_value=math.sqrt(len(groups)))
+        self.register_constraint("raw_lengthscale", interval)
         self.register_parameter("raw_share", torch.nn.Parameter(torch.zeros(*self.batch_shape, 1, 1)))
         self.register_constraint("raw_share", Interval(0.0, 1.0))
 

@@ -36,8 +36,8 @@ def test_without_the_product_it_is_the_mean_of_the_groups_kernels() -> None:
 
 def test_a_row_that_differs_in_one_group_says_something_about_the_other() -> None:
     x = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 9.0]], dtype=torch.float64)
-    assert make(0.5, (0.1, 0.1))(x).to_dense()[0, 1] == pytest.approx(0.25)
-    assert make(0.0, (0.1, 0.1))(x).to_dense()[0, 1] == pytest.approx(0.0)
+    assert make(0.5, (0.1, 0.1))(x).to_dense()[0, 1].item() == pytest.approx(0.25)
+    assert make(0.0, (0.1, 0.1))(x).to_dense()[0, 1].item() == pytest.approx(0.0)
 
 
 def test_the_diagonal_is_that_of_the_matrix() -> None:
