@@ -32,6 +32,7 @@ class Column:
         parent_levels: Levels of the parent at which this column is active.
         gates: Indices of continuous columns within [0, 1] that scale the influence of this one: none at 0, full at 1
             or if the gate is inactive.
+        kind: Discrete columns of one kind have the same levels, which may have similar effects; empty for none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column:
     parent: int | None = None
     parent_levels: tuple[int, ...] = ()
     gates: tuple[int, ...] = ()
+    kind: str = ""
 
     @property
     def is_gate(self) -> bool:

@@ -29,6 +29,10 @@ class CanonicalFeatures(InputTransform, Module):
     influence. If costs are known, the threshold of an exit is replaced, as a gate and as a feature, by the share of
     inputs that go on at this exit.
 
+    Columns of one kind also add what they have in common: each of their features, summed over these columns. A search
+    then learns from a few rows that an operation is expensive or useful wherever it stands. Where costs are known,
+    these sums are left out.
+
     The first known cost adds three features: the logarithms of the smallest and of the expected average cost, and the
     logarithm of the ratio of the largest to the smallest, multiplied by all gates. Three more columns per known cost
     follow for `OutcomeScaling`: the lower end and the width of its range, and the logit of the expected cost relative
@@ -61,6 +65,18 @@ class CanonicalFeatures(InputTransform, Module):
             else:
                 self._plan += [(position, (level,)) for level in range(column.num_levels)]
             self._plan += [(position, levels) for levels in self._switches(position)]
+        self._sums = [] if self._known_costs else self._sums_by_kind()
+
+    def _sums_by_kind(self) -> list[tuple[str, list[int]]]:
+        """Return the group of each sum over the columns of a kind, and which features of the plan it adds."""
+        members: dict[str, list[list[int]]] = {}
+        for position, column in enumerate(self.layout.columns):
+            if column.kind:
+                count = 1 if column.is_ordered else column.num_levels  # first those of levels, then the switches
+                own = [index for index, (of_column, _) in enumerate(self._plan) if of_column == position][:count]
+                members.setdefault(column.kind, []).append(own)
+        shared = {kind: features for kind, features in members.items() if len(features) > 1}
+        return [(f"sum over {kind}", list(summed)) for kind, own in shared.items() for summed in zip(*own, strict=True)]
 
     def _switches(self, position: int) -> list[tuple[int, ...]]:
         column = self.layout.columns[position]
@@ -73,7 +89,8 @@ class CanonicalFeatures(InputTransform, Module):
     def groups(self) -> list[str]:
         """Group of each of the `f` features."""
         costs = [COST_GROUP] * NUM_COST_FEATURES if self._known_costs else []
-        return [self.layout.columns[position].group for position, _ in self._plan] + costs
+        own = [self.layout.columns[position].group for position, _ in self._plan]
+        return own + [group for group, _ in self._sums] + costs
 
     def transform(self, X: Tensor) -> Tensor:
         """Map `batch_shape x n x d` to `batch_shape x n x f`, plus three columns per known cost."""
@@ -94,6 +111,10 @@ class CanonicalFeatures(InputTransform, Module):
             for value in levels:
                 indicator = indicator + (level == value).to(level)
             features.append(torch.where(active[..., position], indicator, 0.0) * of_column[..., position])
+        features += [
+            torch.stack([features[index] for index in summed]).sum(dim=0) / math.sqrt(len(summed))
+            for _, summed in self._sums
+        ]
         ranges = [self._range(known, canonical, active, going_on=going_on) for known in self._known_costs]
         for least, expected, greatest in ranges[:1]:
             features += [least.log(), expected.log(), (greatest / least).log() * of_all]

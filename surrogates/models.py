@@ -16,6 +16,7 @@ from torch import Tensor
 from surrogates.columns import ColumnLayout
 from surrogates.errors import LayoutError
 from surrogates.features import CanonicalFeatures
+from surrogates.kernels.additive_matern import AdditiveMaternKernel
 from surrogates.kernels.grouped_matern import GroupedMaternKernel
 from surrogates.known_costs import KnownCosts, fit_exit_shares
 from surrogates.outcomes import Outcome, OutcomeScaling
@@ -66,7 +67,9 @@ class ArchitectureGP(SingleTaskGP):
         features = CanonicalFeatures(layout, tuple(known_costs.values()), exit_shares)
         num_outputs = train_Y.shape[-1]
         batch_shape = torch.Size([num_outputs]) if num_outputs > 1 else torch.Size()
-        kernel = GroupedMaternKernel(features.groups, batch_shape, active_dims=tuple(range(len(features.groups))))
+        # Where costs are known, so are the effects that add up.
+        kernel_class = GroupedMaternKernel if known_costs else AdditiveMaternKernel
+        kernel = kernel_class(features.groups, batch_shape, active_dims=tuple(range(len(features.groups))))
         super().__init__(
             train_X=train_X,
             train_Y=train_Y,

@@ -38,5 +38,20 @@ def _column(space: SearchSpace, parameter: Parameter) -> Column:
     if isinstance(parameter, ContinuousParameter):
         lower, upper = parameter.lower, parameter.upper
         return Column(parameter.name, group, lower, upper, False, True, upper, parent, parent_levels, gates)
-    last_level = float(len(parameter.values) - 1)
-    return Column(parameter.name, group, 0.0, last_level, True, parameter.is_ordered, 0.0, parent, parent_levels, gates)
+    return Column(
+        parameter.name,
+        group,
+        lower=0.0,
+        upper=float(len(parameter.values) - 1),
+        is_discrete=True,
+        is_ordered=parameter.is_ordered,
+        parent=parent,
+        parent_levels=parent_levels,
+        gates=gates,
+        kind=_kind(parameter),
+    )
+
+
+def _kind(parameter: ChoiceParameter) -> str:
+    """Return what choices with equal values have in common."""
+    return f"{'ordered' if parameter.is_ordered else 'unordered'} {list(parameter.values)}"

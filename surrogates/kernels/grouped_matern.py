@@ -27,6 +27,7 @@ from torch import Tensor
 # Location and scale of the dimension-scaled log-normal prior of Hvarfner, Hellsten, Nardi (ICML 2024), section 4.2.
 PRIOR_LOC = math.sqrt(2.0)
 PRIOR_SCALE = math.sqrt(3.0)
+SMALLEST_SQUARED = 1e-20  # squared distance below which the root has no useful derivative
 
 
 class GroupedMaternKernel(Kernel):
@@ -70,6 +71,12 @@ class GroupedMaternKernel(Kernel):
         group = self._feature_group.to(x1.device)
         lengthscale = self.lengthscale.index_select(-1, group)  # batch_shape x 1 x f
         return _matern(math.sqrt(5.0) * self.covar_dist(x1 / lengthscale, x2 / lengthscale, diag=diag))
+
+
+def matern_of_squared(squared: Tensor) -> Tensor:
+    """Return Matern-5/2 covariances of squared distances in units of the length-scale, differentiable at 0."""
+    distance = (5.0 * squared).clamp_min(SMALLEST_SQUARED).sqrt()
+    return (1.0 + distance + distance.square() / 3.0) * (-distance).exp()
 
 
 def _matern(distance: Tensor) -> Tensor:

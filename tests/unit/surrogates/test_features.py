@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,3 +94,30 @@ def test_costs_are_those_of_the_shares_that_leave() -> None:
 def test_a_gate_must_be_a_share() -> None:
     with pytest.raises(LayoutError, match="stage: column 0 is not continuous within"):
         ColumnLayout((Column("depth", "a", 0, 2, True), Column("stage", "b", 0, 2, True, gates=(0,))))
+
+
+KINDS = ColumnLayout(
+    (
+        Column("operation1", "first", 0, 2, is_discrete=True, is_ordered=False, kind="operation"),
+        Column("operation2", "second", 0, 2, is_discrete=True, is_ordered=False, kind="operation"),
+        Column("width1", "first", 0, 2, is_discrete=True, kind="width"),
+        Column("width2", "second", 0, 2, is_discrete=True, kind="width", parent=0, parent_levels=(1, 2)),
+        Column("depth", "second", 0, 2, is_discrete=True, kind="depth"),
+    )
+)
+
+
+def test_columns_of_a_kind_add_the_sums_of_their_features() -> None:
+    features = CanonicalFeatures(KINDS)
+    num_own = len(CanonicalFeatures(ColumnLayout(tuple(replace(one, kind="") for one in KINDS.columns))).groups)
+    assert features.groups[num_own:] == ["sum over operation"] * 3 + ["sum over width"]  # depth is one of its kind
+    rows = torch.tensor([[0.0, 2.0, 2.0, 0.0, 1.0], [1.0, 1.0, 2.0, 2.0, 1.0], [2.0, 1.0, 0.0, 1.0, 1.0]])
+    root = math.sqrt(2.0)
+    expected = torch.tensor([[1.0, 0.0, 1.0, 1.0], [0.0, 2.0, 0.0, 2.0], [0.0, 1.0, 1.0, -1.0]])
+    sums = features.transform(rows)[:, num_own:]
+    assert torch.allclose(root * sums, expected)  # a width that is switched off adds 0
+
+
+def test_known_costs_leave_no_room_for_sums() -> None:
+    gated = ColumnLayout(tuple(replace(one, kind="same") if one.is_discrete else one for one in GATED.columns))
+    assert CanonicalFeatures(gated, [Costs()]).groups == CanonicalFeatures(GATED, [Costs()]).groups

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from botorch.fit import fit_gpytorch_mll
+from botorch.optim.closures import get_loss_closure_with_grads
+from botorch.optim.utils import get_parameters
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
 from surrogates import fitting
@@ -114,3 +116,16 @@ def test_a_model_left_behind_lets_go_of_what_it_cached() -> None:
     fit_surrogate(second, memory)
     assert first.prediction_strategy is None
     assert torch.allclose(first.posterior(data(5)[0]).mean, expected)  # computed again where it is still asked
+
+
+@pytest.mark.parametrize("has_noise", [True, False])
+def test_the_loss_is_botorchs(has_noise: bool, monkeypatch) -> None:
+    fits = []
+    monkeypatch.setattr(fitting, "fit_gpytorch_mll", lambda one, closure, **_: fits.append((one, closure)))
+    fit_surrogate(make(12, has_noise))
+    [(likelihood, ours)] = fits
+    theirs = get_loss_closure_with_grads(likelihood, get_parameters(likelihood, requires_grad=True))
+    (our_loss, our_gradients), (loss, gradients) = ours(), theirs()
+    assert our_loss.item() == pytest.approx(loss.item(), rel=1e-9)
+    assert len(our_gradients) == len(gradients)
+    assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(our_gradients, gradients, strict=True))

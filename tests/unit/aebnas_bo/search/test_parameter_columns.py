@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
 from surrogates.outcomes import Outcome
 from tests.declarations import points_of, search_spaces
 
@@ -37,6 +38,22 @@ def test_columns_know_their_parents_and_what_they_are(estimator) -> None:
     assert (kind.is_discrete, kind.is_ordered, kind.num_levels) == (True, False, 3)
     assert (kind.parent, kind.parent_levels) == (names.index("exit1_depth"), (1, 2))
     assert (threshold.is_discrete, threshold.inactive_value, threshold.lower, threshold.upper) == (False, 1.0, 0.0, 1.0)
+
+
+def test_choices_with_equal_values_are_of_one_kind() -> None:
+    space = SearchSpace(
+        (
+            ChoiceParameter("first", ("conv", "pool"), is_ordered=False),
+            ChoiceParameter("second", ("conv", "pool"), is_ordered=False),
+            ChoiceParameter("third", ("conv", "pool")),
+            ChoiceParameter("fourth", ("conv", "skip"), is_ordered=False),
+            ContinuousParameter("share"),
+        )
+    )
+    kinds = [column.kind for column in column_layout(space).columns]
+    assert kinds[0] == kinds[1]
+    assert len(set(kinds)) == 4
+    assert kinds[4] == ""
 
 
 def test_costs_keep_their_scale_and_other_metrics_have_a_direction() -> None:
