@@ -59,12 +59,14 @@ class TrialStore:
 
         Raises:
             CorruptStateError: If `place` already holds a study.
+            StorageError: If it cannot be written.
         """
         engine = _engine(place)
         try:
             Base.metadata.create_all(engine)
             with Session(engine) as session, session.begin():
                 session.add(StudyRow(**study_columns(study)))
+            _empty_log(engine, place)
         except StorageError:
             engine.dispose()
             raise
@@ -201,6 +203,14 @@ def _engine(place: Path | str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     return engine
+
+
+def _empty_log(engine: Engine, place: Path | str) -> None:
+    """Move what SQLite wrote to its log into the file itself; closing tries this too, but hides a full disk."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            if connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).scalar():
+                raise StorageError(f"{place}: is in use by another process; use another folder")
 
 
 def _read_only_engine(place: Path) -> Engine:

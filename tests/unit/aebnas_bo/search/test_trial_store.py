@@ -50,6 +50,13 @@ def test_everything_comes_back_exactly(tmp_path: Path, record: StudyRecord) -> N
         assert store.trials() == [DONE, replace(RUNNING, number=1)]
 
 
+def test_a_new_study_is_whole_in_its_file_before_the_file_is_renamed(tmp_path: Path, record: StudyRecord) -> None:
+    with TrialStore.create(tmp_path / "study.db.tmp", record):
+        shutil.copy(tmp_path / "study.db.tmp", tmp_path / "study.db")  # without the log beside it
+    with TrialStore.open_read_only(tmp_path / "study.db") as store:
+        assert store.study == record
+
+
 def test_the_configuration_can_be_replaced(tmp_path: Path, record: StudyRecord) -> None:
     with TrialStore.create(tmp_path / "study.db", record) as store:
         store.set_config("seed: 2\n")
