@@ -39,6 +39,7 @@ BUSY_TIMEOUT_S = 30
 WAY_OUT = "restore it from a copy, or start another run folder"
 # Exceptions that a damaged file causes in SQLite, SQLAlchemy and Python.
 UNREADABLE = (SQLAlchemyError, ValueError, TypeError, OverflowError, AttributeError, RecursionError)
+OTHER_OBJECTS = "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 3"
 
 
 class TrialStore:
@@ -246,6 +247,9 @@ def _read_study(place: Path | str, engine: Engine) -> StudyRecord:
         raise CorruptStateError(f"{place} holds no study of this program; {WAY_OUT}")
     with Session(engine) as session:
         if engine.dialect.name == "sqlite":
+            others = session.execute(text(OTHER_OBJECTS)).scalars().all()
+            if others:  # their code would run with every statement, and might never end
+                raise DamagedRowError(f"comes with a view or trigger ({one_line(', '.join(map(str, others)))})")
             found = session.execute(text("PRAGMA quick_check(1)")).scalar()
             if found != "ok":
                 raise DamagedRowError(f"is in a file that SQLite finds damaged ({one_line(str(found))})")

@@ -107,3 +107,62 @@ def test_choices_that_are_expected_are_accepted(setting: str, expected: str) -> 
     [advised] = re.findall(r"expected (\[.*?\])", refusal(setting))
     assert advised == expected
     load_config(None, [f"{setting.partition('=')[0]}={advised}"])
+
+
+IMAGES = ("data.root=.", "data.image_size=8")
+JOINT = ("supernet.joint_loss={}", "supernet.distillation=false", "space.learned_confidence=true")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "ways"),
+    [
+        (["supernet.sandwich=false"], [["supernet.sandwich: true"], ["supernet.distillation: false"]]),
+        (
+            ["supernet.max_macs=0.1", "supernet.stratified=false"],
+            [["supernet.stratified: true"], ["supernet.max_macs: null"]],
+        ),
+        ([JOINT[0], JOINT[2]], [["supernet.distillation: false"]]),
+        (JOINT[:2], [["space.learned_confidence: true"]]),
+        (
+            [*JOINT, "supernet.exit_distillation=true"],
+            [["supernet.exit_weights: null", "supernet.exit_distillation: false"]],
+        ),
+        (
+            ["estimation.confidence=learned", JOINT[1]],
+            [["space.learned_confidence: true", "supernet.joint_loss: {}"]],
+        ),
+        (["data.max_classes=2", *IMAGES], [["data.dataset: imagefolder"], ["data.max_classes: null"]]),
+        (["search.max_latency_ms=2"], [["search.objectives: [accuracy, average_macs, latency_ms]"]]),
+        (["final_training.teacher={source: supernet, macs: 1}"], [["final_training.teacher.source: network"]]),
+    ],
+)
+def test_each_way_out_of_settings_that_contradict_each_other_helps(mistake: list[str], ways: list[list[str]]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, mistake)
+    for way in ways:
+        for advised in way:
+            name, _, value = advised.partition(": ")
+            assert any(f"{part}: {value}" in str(caught.value) for part in (name, name.rpartition(".")[2]))
+        load_config(None, [*mistake, *(advised.replace(": ", "=", 1) for advised in way)])
+
+
+def test_advice_on_whole_files_helps(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes("name: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        load_config(path)
+    path.write_text("name: caf\xe9\n", encoding="utf-8")
+    assert load_config(path).name == "caf\xe9"
+    path.write_text("search: {budget: 3}\nseed: 1\nsearch: {batch_size: 2}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="write it once"):
+        load_config(path)
+    path.write_text("search: {budget: 3, batch_size: 2}\nseed: 1\n", encoding="utf-8")
+    assert (load_config(path).search.budget, load_config(path).search.batch_size) == (3, 2)
+
+
+def test_settings_that_a_data_set_needs_are_named_one_after_the_other(tmp_path: Path) -> None:
+    given = ["data.dataset=imagefolder"]
+    assert "(--set data.root=FOLDER)" in refusal(*given)
+    given.append(f"data.root={tmp_path}")
+    assert "data.image_size: the side in pixels" in refusal(*given)
+    load_config(None, [*given, "data.image_size=8"])

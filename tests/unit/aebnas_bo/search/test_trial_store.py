@@ -257,6 +257,22 @@ def test_what_cannot_be_is_found_though_its_hash_is_right(five: Path, monkeypatc
             store.trials()
 
 
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "ALTER TABLE trials RENAME TO others; CREATE VIEW trials AS "  # which never ends
+        "WITH RECURSIVE n(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM n) SELECT * FROM n",
+        "CREATE TRIGGER change AFTER INSERT ON trials BEGIN UPDATE trials SET points = '[]'; END",
+    ],
+)
+def test_a_view_or_a_trigger_is_refused_before_it_runs(five: Path, statements: str) -> None:
+    with closing(sqlite3.connect(five)) as connection:
+        connection.executescript(statements)
+    for open_store in (TrialStore.open, TrialStore.open_read_only):
+        with pytest.raises(CorruptStateError, match=r"comes with a view or trigger \((trials|change)\); restore it"):
+            open_store(five)
+
+
 def test_damage_to_the_structure_of_the_file_is_found(five: Path) -> None:
     with closing(sqlite3.connect(five)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
