@@ -1,4 +1,4 @@
-"""The plain networks of a space, the first points that a search evaluates."""
+"""The plain networks of a space, or those that users would make of a given backbone: first points of a search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.network_space import NetworkSpace, is_exit_depth
 from aebnas_bo.space.plain_family import NUM_STAGES
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
@@ -15,6 +15,34 @@ EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more tha
 THRESHOLD = 0.7  # of every exit; an evaluated network is measured at other thresholds too
 KIND = "depthwise_separable"
 RESOLUTIONS = 2
+
+
+def first_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
+    """Return the canonical points that a search evaluates first: the plain networks of its space.
+
+    On a given backbone these are the backbone without exits, where that is allowed, and the one with a linear
+    classifier at every exit.
+
+    Args:
+        space: The space.
+    """
+    if space.skeleton.given is None:
+        return plain_points(space)
+    points: dict[str, dict[str, ParameterValue]] = {}
+    for depth in (0, 1):
+        point = {one.name: _nearest(one, depth) for one in space.search_space.parameters}
+        canonical = space.search_space.canonical(point)
+        points.setdefault(space.search_space.key(canonical), canonical)
+    return list(points.values())
+
+
+def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> ParameterValue:
+    """Return the threshold of plain networks, the nearest depth of a branch, or the first of other choices."""
+    if isinstance(parameter, ContinuousParameter):
+        return min(max(THRESHOLD, parameter.lower), parameter.upper)
+    if is_exit_depth(parameter.name):
+        return min(parameter.values, key=lambda value: abs(int(value) - depth))
+    return parameter.values[0]
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
@@ -26,10 +54,11 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
-        space: The space; nothing is returned where a stage cannot have depthwise separable blocks.
+        space: The space; nothing is returned where a stage cannot have depthwise separable blocks, or the backbone is
+            given.
     """
     declaration = space.declaration
-    if not all(KIND in stage.kinds for stage in declaration.stages):
+    if space.skeleton.given is not None or not all(KIND in stage.kinds for stage in declaration.stages):
         return []
     points: dict[str, dict[str, ParameterValue]] = {}
     resolutions = sorted(declaration.resolutions, reverse=True)[:RESOLUTIONS]

@@ -51,7 +51,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.extremes import possible_macs
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
@@ -321,7 +321,7 @@ def _search(
         )
     if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space
-        strategy = FirstPoints(plain_points(study.space)[:most], strategy)
+        strategy = FirstPoints(first_points(study.space)[:most], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 
