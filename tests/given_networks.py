@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.preparation.given_backbone import completed_space
+from aebnas_bo.space.given_backbone import BackbonePoint, GivenBackbone
+from aebnas_bo.space.given_exits import propose_exits
 from aebnas_bo.space.network_space import NetworkSpace
 
 
@@ -149,6 +152,30 @@ def given_space(make: str, num_classes: int = 3, side: int = 8, **backbone: obje
     space = load_config(None, [f"space={json.dumps({'backbone': declared})}"]).space
     found = completed_space(space, in_channels=3, num_classes=num_classes, image_size=side)
     return NetworkSpace(found, 3, num_classes)
+
+
+MAPS_AND_TOKENS = GivenBackbone(
+    "module",
+    "tests.given_networks:Imaginary",
+    in_channels=3,
+    num_classes=3,
+    resolution=8,
+    points=(
+        BackbonePoint("first", "map", (4, 8, 8), 10_000),
+        BackbonePoint("second", "map_last", (4, 4, 8), 30_000),
+        BackbonePoint("third", "tokens", (5, 8), 60_000),
+    ),
+    macs=100_000,
+)
+"""A backbone that nobody has written, for what needs no network."""
+
+
+def declared_space(given: GivenBackbone = MAPS_AND_TOKENS, **changes: object) -> NetworkSpace:
+    """Return the space of exits that is proposed for a backbone, without creating it."""
+    backbone = {"source": given.source, "name": given.name, "weights": "w.safetensors", "found": asdict(given)}
+    fields = {"resolutions": [given.resolution], "backbone": backbone, "exits": propose_exits(given), **changes}
+    space = load_config(None, [f"space={json.dumps(fields)}"]).space
+    return NetworkSpace(space, given.in_channels, given.num_classes)
 
 
 def save_random_weights(make: str, path: Path, **options: int) -> Path:

@@ -69,6 +69,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     _anchor_paths(tree, problems)
     _resolve_space(tree, problems)
     apply_options(tree, within_space, problems)
+    _anchor_weights(tree, problems)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -94,6 +95,7 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     if settings:
         apply_options(tree, settings, problems)
         _anchor_paths(tree, problems)
+        _anchor_weights(tree, problems)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -144,6 +146,10 @@ def _anchor_paths(tree: Tree, problems: list[str]) -> None:
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = os.path.abspath(_without_tilde(section[key], f"{name}.{key}", problems))
+
+
+def _anchor_weights(tree: Tree, problems: list[str]) -> None:
+    """Make the path of the weights of a given backbone absolute, likewise."""
     weights = _weights_path(tree)
     if weights is not None:
         weights["weights"] = os.path.abspath(_without_tilde(str(weights["weights"]), WEIGHTS, problems))
