@@ -14,6 +14,7 @@ from torch import nn
 
 from aebnas_bo.errors import ConfigError, reason_of
 from aebnas_bo.space.given_backbone import BackboneSource
+from aebnas_bo.storage.count_text import counted
 
 EXTRAS = {"timm": "timm", "transformers": "transformers"}  # package: extra of this package that installs it
 NAME = "space.backbone.name"
@@ -58,8 +59,8 @@ def create_backbone(source: BackboneSource, name: str, shape: BackboneInput) -> 
         raise
     except Exception as error:
         raise ConfigError(
-            f"{NAME}: {name} cannot be created for {shape.channels} x {shape.side} x {shape.side} images of "
-            f"{shape.classes} classes ({reason_of(error)}); choose a model that fits them"
+            f"{NAME}: {name} cannot be created for images of {shape.channels} x {shape.side} x {shape.side} and "
+            f"{counted(shape.classes, 'class', 'classes')} ({reason_of(error)}); choose a model that fits them"
         ) from error
     if not isinstance(backbone, nn.Module):
         raise ConfigError(f"{NAME}: {name} must return a torch.nn.Module, got {type(backbone).__name__}")

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from aebnas_bo.backbones.factories import NAME, BackboneInput
 from aebnas_bo.errors import ConfigError, reason_of
+from aebnas_bo.storage.count_text import counted
 
 TOLERANCE = 1e-3  # relative to the largest logit; batches of another size are summed in another order
 
@@ -81,7 +82,7 @@ def _check_outputs(backbone: nn.Module, images: Tensor, shape: BackboneInput) ->
     ]
     if len(needed) > 1:
         raise ConfigError(
-            f"{NAME}: the backbone reads {len(needed)} inputs ({', '.join(needed)}); wrap it in a module whose "
+            f"{NAME}: the backbone reads {counted(len(needed), 'input')} ({', '.join(needed)}); wrap it in a module whose "
             "forward(images) reads one batch of images"
         )
     logits = _run(backbone, images)
@@ -92,7 +93,7 @@ def _check_outputs(backbone: nn.Module, images: Tensor, shape: BackboneInput) ->
         )
     if tuple(logits.shape) != (len(images), shape.classes):
         raise ConfigError(
-            f"{NAME}: for 2 images of {shape.classes} classes the backbone must return logits of shape "
+            f"{NAME}: for 2 images and {counted(shape.classes, 'class', 'classes')} the backbone must return logits of shape "
             f"{[2, shape.classes]}, got {list(logits.shape)}; let its factory take num_classes"
         )
     limit = TOLERANCE * max(float(logits.abs().max()), 1.0)
@@ -113,8 +114,9 @@ def _run(backbone: nn.Module, images: Tensor) -> object:
         found: object = backbone(images.clone())  # it may change its input in place
     except Exception as error:  # any that the code of the backbone causes
         raise ConfigError(
-            f"{NAME}: the backbone fails on {len(images)} images of {' x '.join(map(str, images.shape[1:]))} "
-            f"({reason_of(error)}); set space.resolutions, or data.image_size, to a size that it reads"
+            f"{NAME}: the backbone fails on {counted(len(images), 'image')} of {' x '.join(map(str, images.shape[1:]))} "
+            f"({reason_of(error)}); set data.image_size (or space.resolutions) and "
+            "data.channels to what it reads"
         ) from error
     return found
 

@@ -80,6 +80,11 @@ class Config(Section):
                 "time_budget: is not divided for a given backbone; set it to null, and set supernet.epochs and "
                 "search.budget"
             )
+        if self.final_training.teacher_source == "supernet":
+            problems.append(
+                "final_training.teacher: the supernet of a given backbone consists of branches and is no teacher; set "
+                "it to null, and final_training.exit_distillation: true to learn from the backbone"
+            )
         if self.search.has_latency:
             problems.append(
                 "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "

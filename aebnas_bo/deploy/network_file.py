@@ -18,7 +18,11 @@ from aebnas_bo.supernet.given_subnet import GivenSubnet
 from aebnas_bo.supernet.subnet import Subnet
 
 FINGERPRINT = "aebnas_bo network"
-DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # dtypes of weights and counters
+DTYPES = {
+    torch.float32: "F32", torch.int64: "I64",  # weights and counters; the others occur in given backbones
+    torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int32: "I32", torch.uint8: "U8",
+    torch.bool: "BOOL",
+}  # fmt: skip
 HEAD = "head."  # prefix of the head's tensors
 
 
@@ -30,7 +34,10 @@ def save_network(path: Path, subnet: Subnet, description: NetworkDescription) ->
         subnet: The network.
         description: Description for the header.
     """
-    save_tensors(path, subnet.state_dict(), {"fingerprint": FINGERPRINT, "network": description.to_json()})
+    tensors = subnet.state_dict()
+    if subnet.skeleton.given is not None:  # pieces may share weights, which the format does not allow
+        tensors = {name: one.clone() for name, one in tensors.items()}
+    save_tensors(path, tensors, {"fingerprint": FINGERPRINT, "network": description.to_json()})
 
 
 def load_network(path: Path, *, trusts_code: bool = True) -> tuple[Subnet, NetworkDescription]:
@@ -65,13 +72,41 @@ def load_network(path: Path, *, trusts_code: bool = True) -> tuple[Subnet, Netwo
             raise NetworkFileError(f"{path}: weights and architecture do not match; export the network again")
         tensors, _ = load_tensors(path, FINGERPRINT)
     except CorruptStateError as error:
-        reason = str(error).partition(";")[0]
-        raise NetworkFileError(f"{reason}; export the network again, or copy the file again") from error
+        raise _unreadable(error) from error
     if given is None:
         subnet = _built(description, layout)
     subnet.load_state_dict(tensors)
     subnet.to(memory_format=torch.channels_last)  # as in training, so that sums are rounded equally
     return subnet.eval(), description
+
+
+def load_description(path: Path) -> NetworkDescription:
+    """Load the description of a network, with the checks of `load_network`.
+
+    For a network on a given backbone, names and sizes of its weights are not checked, because that takes as long as
+    tracing the backbone.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NetworkFileError: See `load_network`.
+    """
+    try:
+        _check_size(path)
+        _, metadata = load_layout(path, FINGERPRINT)
+        description = NetworkDescription.from_json(metadata.get("network", ""), str(path))
+        if description.skeleton.given is None:
+            return load_network(path)[1]
+        load_tensors(path, FINGERPRINT)  # checks the hash
+    except CorruptStateError as error:
+        raise _unreadable(error) from error
+    return description
+
+
+def _unreadable(error: CorruptStateError) -> NetworkFileError:
+    reason = str(error).partition(";")[0]
+    return NetworkFileError(f"{reason}; export the network again, or copy the file again")
 
 
 def _built(description: NetworkDescription, layout: Layout) -> Subnet:

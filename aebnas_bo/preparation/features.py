@@ -58,8 +58,8 @@ class FrozenBackbone:
             ConfigError: If it cannot be created as it was, or its weights are missing or changed.
         """
         assert skeleton.given is not None
-        pieces = cut_at(traced_backbone(declared), [point.name for point in skeleton.given.points])
-        return cls([piece.to(device).requires_grad_(False) for piece in pieces], skeleton, device)
+        pieces = cut_at(traced_backbone(declared, device), [point.name for point in skeleton.given.points])
+        return cls([piece.requires_grad_(False) for piece in pieces], skeleton, device)
 
     @property
     def layout(self) -> FeatureLayout:

@@ -84,25 +84,38 @@ def loaded_backbone(declared: BackboneDeclaration, shape: BackboneInput) -> tupl
     return backbone, weights_hash
 
 
-def traced_backbone(declared: BackboneDeclaration) -> TracedBackbone:
-    """Return the trace of a completed backbone with its weights.
+def check_weights(declared: BackboneDeclaration | None) -> None:
+    """Check that a given backbone has weights.
 
     Args:
-        declared: The backbone.
+        declared: The backbone; `None` if it is searched.
 
     Raises:
-        ConfigError: If it cannot be created again as it was, or has no weights.
+        ConfigError: If it has none.
     """
-    found = declared.found
-    assert found is not None
-    if declared.weights is None:
+    if declared is not None and declared.weights is None:
         raise ConfigError(
             f"{WEIGHTS}: is missing; give the trained weights of {declared.name} as a .safetensors file, for exits "
             "are attached to a trained network"
         )
+
+
+def traced_backbone(declared: BackboneDeclaration, device: str) -> TracedBackbone:
+    """Return the trace of a completed backbone with its weights.
+
+    Args:
+        declared: The backbone.
+        device: Device to run it on.
+
+    Raises:
+        ConfigError: If it cannot be created again as it was, or has no weights.
+    """
+    check_weights(declared)
+    found = declared.found
+    assert found is not None
     shape = BackboneInput(found.in_channels, found.num_classes, found.resolution)
     backbone, _ = loaded_backbone(declared, shape)
-    return trace(backbone, shape)
+    return trace(backbone.to(device), shape)
 
 
 def with_normalisation(splits: Splits, space: NetworkSpaceDeclaration) -> Splits:

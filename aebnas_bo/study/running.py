@@ -30,6 +30,7 @@ from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import opening_lines
+from aebnas_bo.preparation.given_backbone import check_weights
 from aebnas_bo.preparation.latency_preparation import (
     check_latencies,
     given_table,
@@ -186,7 +187,8 @@ def run_study(
     check_given(problem, make)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
-        given_table(config, problem.space)  # the last check before files are created
+        given_table(config, problem.space)
+        check_weights(problem.space.declaration.backbone)  # the last check before files are created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:

@@ -95,10 +95,10 @@ def test_weights_that_changed_since_the_study_began_are_an_error(tmp_path: Path)
     declared = problem.space.declaration.backbone
     assert declared is not None
     with pytest.raises(ConfigError, match="changed since the study was created"):
-        traced_backbone(declared)
+        traced_backbone(declared, "cpu")
     missing = declared.model_copy(update={"weights": None})
     with pytest.raises(ConfigError, match=r"space.backbone.weights: is missing"):
-        traced_backbone(missing)
+        traced_backbone(missing, "cpu")
 
 
 @pytest.mark.slow

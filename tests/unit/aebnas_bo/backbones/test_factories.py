@@ -42,7 +42,7 @@ def test_torchvision_models_have_the_classes_of_the_images() -> None:
         ("module", "collections:Counter", "must return a torch.nn.Module, got Counter"),
         ("torchvision", "resnet19", "torchvision has no image classifier 'resnet19'"),
         ("torchvision", "fcn_resnet50", "torchvision has no image classifier"),
-        ("torchvision", "vit_b_16", "cannot be created for 3 x 8 x 8 images of 4 classes"),
+        ("torchvision", "vit_b_16", "cannot be created for images of 3 x 8 x 8 and 4 classes"),
     ],
 )
 def test_an_unusable_name_is_an_error(source: str, name: str, message: str) -> None:

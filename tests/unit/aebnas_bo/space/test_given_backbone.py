@@ -105,7 +105,14 @@ def test_poolings_need_a_backbone() -> None:
         load_config(None, ["space=tiny", 'space.exits.0.poolings=["mean"]'])
 
 
-@pytest.mark.parametrize("setting", ["time_budget=5", "search.objectives=[accuracy, average_macs, latency_ms]"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "time_budget=5",
+        "final_training.teacher={source: supernet}",
+        "search.objectives=[accuracy, average_macs, latency_ms]",
+    ],
+)
 def test_what_a_backbone_does_not_allow_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match=setting.partition("=")[0]):
         config_of(setting)
