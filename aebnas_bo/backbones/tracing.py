@@ -82,8 +82,8 @@ def _check_outputs(backbone: nn.Module, images: Tensor, shape: BackboneInput) ->
     ]
     if len(needed) > 1:
         raise ConfigError(
-            f"{NAME}: the backbone reads {counted(len(needed), 'input')} ({', '.join(needed)}); wrap it in a module whose "
-            "forward(images) reads one batch of images"
+            f"{NAME}: the backbone reads {counted(len(needed), 'input')} ({', '.join(needed)}); wrap it in a module "
+            "whose forward(images) reads one batch of images"
         )
     logits = _run(backbone, images)
     if not isinstance(logits, Tensor):
@@ -93,8 +93,8 @@ def _check_outputs(backbone: nn.Module, images: Tensor, shape: BackboneInput) ->
         )
     if tuple(logits.shape) != (len(images), shape.classes):
         raise ConfigError(
-            f"{NAME}: for 2 images and {counted(shape.classes, 'class', 'classes')} the backbone must return logits of shape "
-            f"{[2, shape.classes]}, got {list(logits.shape)}; let its factory take num_classes"
+            f"{NAME}: for 2 images and {counted(shape.classes, 'class', 'classes')} the backbone must return logits of "
+            f"shape {[2, shape.classes]}, got {list(logits.shape)}; let its factory take num_classes"
         )
     limit = TOLERANCE * max(float(logits.abs().max()), 1.0)
     if float((_as_tensor(_run(backbone, images)) - logits).abs().max()) > limit:
@@ -113,10 +113,10 @@ def _run(backbone: nn.Module, images: Tensor) -> object:
     try:
         found: object = backbone(images.clone())  # it may change its input in place
     except Exception as error:  # any that the code of the backbone causes
+        sizes = " x ".join(map(str, images.shape[1:]))
         raise ConfigError(
-            f"{NAME}: the backbone fails on {counted(len(images), 'image')} of {' x '.join(map(str, images.shape[1:]))} "
-            f"({reason_of(error)}); set data.image_size (or space.resolutions) and "
-            "data.channels to what it reads"
+            f"{NAME}: the backbone fails on {counted(len(images), 'image')} of {sizes} ({reason_of(error)}); set "
+            "data.image_size (or space.resolutions) and data.channels to what it reads"
         ) from error
     return found
 
