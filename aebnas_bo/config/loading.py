@@ -230,6 +230,12 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
     if space.get("backbone") is not None:
         if "preset" in space:
             problems.append("space: expected either a preset or a backbone, got both; leave one of them out")
+        if not space.get("exits"):
+            problems += [
+                f"space.{form}: is applied to exits, and none are listed; list the exits of the given backbone"
+                for form in FORMS
+                if form in space
+            ]
         space = {**WITH_BACKBONE, **{key: value for key, value in space.items() if key != "preset"}}
     elif "preset" in space or "stages" not in space:
         name = space.get("preset", default)

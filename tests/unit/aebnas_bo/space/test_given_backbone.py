@@ -76,6 +76,7 @@ def test_proposed_exits_spread_over_the_cost_and_stay_cheap() -> None:
         ({"stages": [{}]}, "space.stages: has no meaning with a given backbone"),
         ({"head_channels": 8}, "space.head_channels: has no meaning with a given backbone"),
         ({"resolutions": [8, 16]}, "space.resolutions: a given backbone reads images of one size"),
+        ({"thresholds": "tuned"}, "space.thresholds: is applied to exits, and none are listed"),
         ({"preset": "tiny"}, "space: expected either a preset or a backbone"),
         ({"backbone": {**BACKBONE, "mean": [0.5]}}, "space.backbone.mean: and std belong together"),
         ({"backbone": {**BACKBONE, "source": "hub"}}, "space.backbone.source: "),
