@@ -13,6 +13,7 @@ from aebnas_bo.cli.options import (
     JsonOption,
     QuietOption,
     SettingsOption,
+    TrustOption,
     all_settings,
     read_path,
 )
@@ -30,6 +31,7 @@ def latency(
     batches: Annotated[int, typer.Option(min=1, help="Batches to time per variant.")] = 100,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
     out: Annotated[Path | None, typer.Option(parser=read_path, metavar="PATH", help="CSV file to write.")] = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -49,7 +51,7 @@ def latency(
 
         workload = Workload(parse_batch_sizes(batch_sizes), batches, threads)
         with command.progress() as progress:
-            rows = measure_file(file, files, workload, progress=progress)
+            rows = measure_file(file, files, workload, progress=progress, trust=trust)
         if out is not None:
             write_latency_csv(out, rows)
         document = {"latencies": [asdict(row) for row in rows]}

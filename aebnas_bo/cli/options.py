@@ -57,6 +57,13 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study i
 StartOption = Annotated[
     bool, typer.Option("--resume-or-start", help="Resume the study in the folder, or start one there.")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Import the Python module that the file of a network on a given backbone may name; it can run any code.",
+    ),
+]
 RunArgument = Annotated[Path, typer.Argument(parser=read_path, metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,

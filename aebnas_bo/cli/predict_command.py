@@ -9,6 +9,7 @@ import typer
 
 from aebnas_bo.cli.options import (
     JsonOption,
+    TrustOption,
     read_path,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
@@ -22,6 +23,7 @@ def predict(
         list[Path], typer.Argument(parser=read_path, metavar="IMAGES...", help="Pictures, or folders of pictures.")
     ],
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Device of a .safetensors network.")] = "cpu",
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Classify pictures with an exported network."""
@@ -35,7 +37,7 @@ def predict(
         from aebnas_bo.deploy.prediction import prediction_rows, prediction_table
         from aebnas_bo.deploy.runtime import load
 
-        network = load(file, device)
+        network = load(file, device, trust=trust)
         rows = prediction_rows(network, files)
         document = {"network": network.description.key, "predictions": rows}
         show(document, lambda stdout: print_table(stdout, prediction_table(network, rows)), as_json=as_json)

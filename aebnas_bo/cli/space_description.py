@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from aebnas_bo.analysis.table_layout import print_table
+from aebnas_bo.cli.given_description import describe_given
 from aebnas_bo.config.loading import is_declaration, load_config
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.extremes import extreme_network, sides
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
@@ -37,9 +39,14 @@ def describe_space(path: Path | None, lists_parameters: bool = False) -> list[Re
         AebnasError: If the declaration, the configuration or its images are wrong.
     """
     space, images = _read(path)
-    parts: list[RenderableType] = [_heading(space, path), "", _extremes(space)]
-    parts += [Text(f"MACs of an image that passes every exit, including branches; {images}.", style="dim")]
-    parts += ["", _stages(space)]
+    parts: list[RenderableType] = [_heading(space, path), ""]
+    given = space.skeleton.given
+    if given is not None:
+        parts += describe_given(space, given)
+    else:
+        parts += [_extremes(space)]
+        parts += [Text(f"MACs of an image that passes every exit, including branches; {images}.", style="dim")]
+        parts += ["", _stages(space)]
     if space.declaration.exits:
         parts += ["", _exits(space)]
     if lists_parameters:
@@ -77,10 +84,24 @@ def _read(path: Path | None) -> tuple[NetworkSpace, str]:
         return space, f"images of the configuration ({kind})"
     try:
         declaration = load_config(None, [f"space={json.dumps(str(path))}"]).space
+        if declaration.backbone is not None:
+            declaration = _for_unknown_images(declaration)
         space = NetworkSpace(declaration, IN_CHANNELS, NUM_CLASSES)
     except ConfigError as error:
         raise ConfigError([_of_file(problem, path) for problem in error.problems]) from error
     return space, f"colour images of {NUM_CLASSES} classes; give a configuration for other images"
+
+
+def _for_unknown_images(declaration: NetworkSpaceDeclaration) -> NetworkSpaceDeclaration:
+    from aebnas_bo.preparation.given_backbone import completed_space  # slow to import
+
+    if not declaration.resolutions:
+        raise ConfigError(
+            "space.resolutions: is missing; give the side of the images as [PIXELS], or describe a configuration with "
+            "images"
+        )
+    [side] = declaration.resolutions
+    return completed_space(declaration, in_channels=IN_CHANNELS, num_classes=NUM_CLASSES, image_size=side)
 
 
 def _of_file(problem: str, path: Path) -> str:
@@ -131,7 +152,8 @@ def _stages(space: NetworkSpace) -> Table:
 
 
 def _exits(space: NetworkSpace) -> Table:
-    table = _table("exit", "after stage", "layers (0: no exit)", "kinds", "kernels", "expansions", "threshold")
+    after = "after stage" if space.skeleton.given is None else "after point"
+    table = _table("exit", after, "layers (0: no exit)", "kinds", "kernels", "expansions", "threshold")
     for number, exit_ in enumerate(space.declaration.exits, start=1):
         layers = [
             _list(dict.fromkeys(value for layer in exit_.layers for value in getattr(layer, name)))

@@ -88,7 +88,8 @@ def train(
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = [train_candidate(candidate, seed, is_again=again, progress=progress) for seed in wanted]
             ground = PlainGround(candidate.folder, candidate.problem)
-            has_plain = candidate.problem.config.final_training.plain_baseline
+            is_given = candidate.problem.space.skeleton.given is not None  # its users compare with the backbone
+            has_plain = candidate.problem.config.final_training.plain_baseline and not is_given
             plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:

@@ -22,7 +22,7 @@ from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.space.auto import auto_declaration
-from aebnas_bo.space.consistency import space_problems
+from aebnas_bo.space.consistency import OF_STAGES, space_problems
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.narrowing import FORMS, unfold
 from aebnas_bo.space.presets import AUTO, PRESETS
@@ -35,10 +35,13 @@ Checked = TypeVar("Checked", bound=FrozenModel)
 
 NATIVE_SIZES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32}  # pixels, for data sets with a fixed size
 GREY = ("digits",)
+WEIGHTS = "space.backbone.weights"
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # resolved from the folder of the configuration file
 EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images, minimum and maximum epochs
 OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
 LONGEST_NAME = 255  # bytes of a file name, on nearly all systems
+WITH_BACKBONE: Tree = {**OF_STAGES, "resolutions": [], "branch_stride": 2, "exits": []}
+"""Fields of a space with a given backbone, before its points are found."""
 UNFOLDED = ("space", "space.preset", *(f"space.{form}" for form in FORMS))
 
 
@@ -67,6 +70,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     _anchor_paths(tree, problems)
     _resolve_space(tree, problems)
     apply_options(tree, within_space, problems)
+    _anchor_weights(tree, problems)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -92,6 +96,7 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
     if settings:
         apply_options(tree, settings, problems)
         _anchor_paths(tree, problems)
+        _anchor_weights(tree, problems)
     _complete_augmentation(tree)
     config = _validate(tree, problems)
     if problems or config is None:
@@ -121,6 +126,9 @@ def _read_file(path: Path, problems: list[str]) -> Tree:
     tree = _read_tree(path)
     if isinstance(tree.get("space"), str):
         tree["space"] = _named_space(str(tree["space"]), path.parent, problems)
+    weights = _weights_path(tree)
+    if weights is not None:
+        weights["weights"] = str((path.parent / _without_tilde(str(weights["weights"]), WEIGHTS, problems)).resolve())
     for name, key in PATHS:
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
@@ -139,6 +147,19 @@ def _anchor_paths(tree: Tree, problems: list[str]) -> None:
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get(key), str):
             section[key] = os.path.abspath(_without_tilde(section[key], f"{name}.{key}", problems))
+
+
+def _anchor_weights(tree: Tree, problems: list[str]) -> None:
+    """Make the path of the weights of a given backbone absolute, likewise."""
+    weights = _weights_path(tree)
+    if weights is not None:
+        weights["weights"] = os.path.abspath(_without_tilde(str(weights["weights"]), WEIGHTS, problems))
+
+
+def _weights_path(tree: Tree) -> Tree | None:
+    """Return the section of a given backbone if it names a file of weights."""
+    backbone = _section(tree, "space").get("backbone")
+    return backbone if isinstance(backbone, dict) and isinstance(backbone.get("weights"), str) else None
 
 
 def _without_tilde(text: str, setting: str, problems: list[str]) -> Path:
@@ -162,8 +183,13 @@ def _named_space(name: str, folder: Path, problems: list[str]) -> Tree:
     except ConfigError as error:
         problems += error.problems
         return {}
+    weights = _weights_path({"space": declaration})
+    if weights is not None:
+        place = (folder / name).parent / _without_tilde(str(weights["weights"]), WEIGHTS, problems)
+        weights["weights"] = str(place.resolve())
     # a file without stages must not get those of a preset
-    return declaration if "preset" in declaration else {"stages": [], **declaration}
+    has_stages = "preset" in declaration or "backbone" in declaration
+    return declaration if has_stages else {"stages": [], **declaration}
 
 
 def _lay_over(tree: Tree, other: Tree) -> None:
@@ -202,7 +228,17 @@ def _resolve_space(tree: Tree, problems: list[str]) -> None:
             f"got {shown(space)}"
         )
         space = {"preset": default}
-    if "preset" in space or "stages" not in space:
+    if space.get("backbone") is not None:
+        if "preset" in space:
+            problems.append("space: expected either a preset or a backbone, got both; leave one of them out")
+        if not space.get("exits"):
+            problems += [
+                f"space.{form}: is applied to exits, and none are listed; list the exits of the given backbone"
+                for form in FORMS
+                if form in space
+            ]
+        space = {**WITH_BACKBONE, **{key: value for key, value in space.items() if key != "preset"}}
+    elif "preset" in space or "stages" not in space:
         name = space.get("preset", default)
         if name not in names:
             problems.append(

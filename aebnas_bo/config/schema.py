@@ -68,8 +68,29 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Config:
         problems = problems_between(self.space, self.estimation, self.supernet, final_training=self.final_training)
-        refuse([*problems, *problems_of_latencies(self.estimation, self.search)])
+        problems += problems_of_latencies(self.estimation, self.search)
+        refuse([*problems, *(self._problems_with_backbone() if self.space.backbone is not None else [])])
         return self
+
+    def _problems_with_backbone(self) -> list[str]:
+        """Return settings that a given backbone does not allow."""
+        problems = []
+        if self.time_budget is not None:
+            problems.append(
+                "time_budget: is not divided for a given backbone; set it to null, and set supernet.epochs and "
+                "search.budget"
+            )
+        if self.final_training.teacher_source == "supernet":
+            problems.append(
+                "final_training.teacher: the supernet of a given backbone consists of branches and is no teacher; set "
+                "it to null, and final_training.exit_distillation: true to learn from the backbone"
+            )
+        if self.search.has_latency:
+            problems.append(
+                "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "
+                "trained networks with `aebnas-bo latency`"
+            )
+        return problems
 
 
 def problems_between(
@@ -116,7 +137,8 @@ def _problems_of_training(name: str, training: TrainingConfig, space: NetworkSpa
             f"{name}.joint_loss determines the weights of outputs; set {name}.exit_weights: null and "
             f"{name}.exit_distillation: false"
         )
-    expected = None if space is None else len(space.exits) + 1
+    is_known = space is not None and (space.backbone is None or space.backbone.found is not None)
+    expected = len(space.exits) + 1 if space is not None and is_known else None
     if weights is not None and expected is not None and (len(weights) != expected or not weights[-1] > 0):
         problems.append(
             f"{name}.exit_weights: expected one weight per exit position and a positive one for the final "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aebnas_bo.errors import UsageError
 from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
+from aebnas_bo.supernet.given_subnet import GivenSubnet
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.network_loss import make_network_loss
@@ -85,6 +87,8 @@ def train_network(
         TrainingDivergedError: If the loss stays non-finite after all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
+    if not any(parameter.requires_grad for parameter in subnet.parameters()):
+        return subnet.eval()  # a given backbone without exits
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
@@ -115,18 +119,29 @@ def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterat
         yield data.augment(data.images[at], data.labels[at], generator)[0]
 
 
-def fresh_subnet(architecture: Architecture, skeleton: Skeleton, seed: int) -> Subnet:
+def fresh_subnet(
+    architecture: Architecture, skeleton: Skeleton, seed: int, *, pieces: Sequence[nn.Module] = ()
+) -> Subnet:
     """Return a network with random weights from PyTorch's default initialisation.
 
     Args:
         architecture: The network.
         skeleton: The fixed part of its space.
         seed: Seed of the weights.
+        pieces: Pieces of a given backbone, which keep their weights.
+
+    Raises:
+        UsageError: If the space has a given backbone, and its pieces are missing.
     """
+    if skeleton.given is not None and not pieces:
+        raise UsageError(
+            f"networks on a given backbone, {skeleton.given.name}, are only trained to the end; use aebnas-bo train "
+            "without --shortlist"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        subnet = Subnet(architecture, skeleton)
-    for module in subnet.modules():
+        subnet = Subnet(architecture, skeleton) if not pieces else GivenSubnet(architecture, skeleton, pieces)
+    for module in subnet.branches.modules() if pieces else subnet.modules():
         if isinstance(module, nn.Conv2d):
             module.weight = nn.Parameter(channels_last(module.weight.detach()))
     return subnet

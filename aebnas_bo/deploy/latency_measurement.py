@@ -100,7 +100,12 @@ def parse_batch_sizes(text: str) -> list[int]:
 
 
 def measure_file(
-    path: Path, pictures: Sequence[Path], workload: Workload, *, progress: RunProgress | None = None
+    path: Path,
+    pictures: Sequence[Path],
+    workload: Workload,
+    *,
+    progress: RunProgress | None = None,
+    trust: bool = False,
 ) -> list[Latency]:
     """Measure an exported network on pictures; onnxruntime is skipped if its packages are not installed.
 
@@ -109,13 +114,14 @@ def measure_file(
         pictures: Pictures and folders of pictures.
         workload: Batch sizes, batches and threads.
         progress: Shows progress.
+        trust: Whether to import the Python module that the file of a network on a given backbone may name.
 
     Raises:
-        UsageError: If the file has another format.
+        UsageError: If the file has another format, or names a Python module and `trust` is off.
         NetworkFileError: If it is damaged.
         DataError: If pictures are missing or cannot be read.
     """
-    subnet, description = load_network(file_of_weights(path))
+    subnet, description = load_network(file_of_weights(path), trusts_code=trust)
     fold_batchnorm(subnet)
     pixels = DeployedNetwork(description, StepwiseEngine(description, [])).pixels(picture_files(pictures))
     torch.set_num_threads(workload.num_threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -31,7 +31,7 @@ from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
-from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
+from aebnas_bo.space.architecture import Architecture, Skeleton, content_key, skeleton_form
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_family import plain_network, plain_network_of, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
@@ -136,7 +136,7 @@ def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
         key=f"{PLAIN}-{width}",
         seed=seed,
         recipe=content_key(shared)[:RECIPE_DIGITS],
-        fingerprint=content_key([*shared, architecture.key, asdict(skeleton), seed]),
+        fingerprint=content_key([*shared, architecture.key, skeleton_form(skeleton), seed]),
     )
 
 

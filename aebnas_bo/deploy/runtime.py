@@ -238,23 +238,26 @@ def _no_answer(what: str) -> NetworkFileError:
     return NetworkFileError(f"the network returns {what}, which is invalid; export it again")
 
 
-def load(path: str | Path, device: str = "cpu", num_threads: int = 1) -> DeployedNetwork:
+def load(path: str | Path, device: str = "cpu", num_threads: int = 1, *, trust: bool = False) -> DeployedNetwork:
     """Open an exported network: a file, or the folder it was exported to.
 
     Args:
         path: `*.safetensors`, `*.onnx`, the `manifest.json` of segments, or a folder that holds one of them.
         device: Device of a `.safetensors` network; the other formats run on the CPU.
         num_threads: Threads of ONNX operators; for PyTorch, use `torch.set_num_threads`.
+        trust: Whether to import the Python module that a `.safetensors` network on a given backbone may name, and which
+            can run any code.
 
     Raises:
         NetworkFileError: If the file is damaged, of another version, or not written by this package.
         UsageError: If the file does not exist, its format is unknown or can be loaded only by PyTorch, a package is not
-            installed, or the device is not available.
+            installed, the device is not available, or the file names a Python module and `trust` is off.
+        ConfigError: If a given backbone cannot be created.
     """
     file = network_file(Path(path))
     _check_device(device)
     if file.suffix == ".safetensors":
-        subnet, description = load_network(file)
+        subnet, description = load_network(file, trusts_code=trust)
         fold_batchnorm(subnet)
         steps = [torch_step(part.to(device), device) for part in segments(subnet, description)]
         return DeployedNetwork(description, StepwiseEngine(description, steps))
@@ -279,7 +282,8 @@ def torch_step(part: Segment, device: str) -> Callable[[Tensor], tuple[Tensor, T
     """Return a segment as a step of `StepwiseEngine`, run by PyTorch on a device."""
 
     def step(features: Tensor) -> tuple[Tensor, Tensor]:
-        placed = features.to(device).contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if features.ndim == 4 else torch.contiguous_format  # tokens have three axes
+        placed = features.to(device).contiguous(memory_format=memory_format)
         found: tuple[Tensor, Tensor] = part(placed)
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from aebnas_bo.deploy.final_recipe import train_from_scratch
@@ -13,7 +12,7 @@ from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
 from aebnas_bo.preparation.fingerprints import measuring_settings, recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data, with_budget
-from aebnas_bo.space.architecture import Architecture, content_key
+from aebnas_bo.space.architecture import Architecture, content_key, skeleton_form
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.training_loop import EpochReport, Recorder
@@ -38,7 +37,7 @@ class StandaloneNetworks:
         recipe = recipe_identity(self._recipe, config, "start", "teacher")
         measuring = measuring_settings(config.estimation)
         self._fingerprint = content_key(
-            [FINAL_VERSION, asdict(space.skeleton), splits.data_hash, config.seed, recipe, *measuring]
+            [FINAL_VERSION, skeleton_form(space.skeleton), splits.data_hash, config.seed, recipe, *measuring]
         )
         self._store = TableStore(folder, self._fingerprint)
 

@@ -32,7 +32,7 @@ from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 from aebnas_bo.training.losses import mixed_targets, soft_labels
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import TrainingData
@@ -112,7 +112,7 @@ def final_answers(network: Subnet) -> Teacher:
     return answer
 
 
-def largest_teacher(supernet: Supernet, problem: Problem) -> Teacher:
+def largest_teacher(supernet: WeightSharing, problem: Problem) -> Teacher:
     """Return the final answers of the largest network that the supernet was trained on.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
-from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.network_file import load_description
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.plain_family import plain_width
 from aebnas_bo.storage.run_folder import RunFolder
@@ -131,7 +131,7 @@ def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
 
 def _description(file: Path) -> NetworkDescription:
     """Read the description in a network file, and check it against the name of its folder."""
-    description = load_network(file)[1]
+    description = load_description(file)
     is_plain = file.parent.name.startswith(f"{PLAIN}-")
     key = f"{PLAIN}-{plain_width(description.architecture)}" if is_plain else description.key
     name = f"{key}-seed{description.origin.seed}"
@@ -150,7 +150,7 @@ def _fingerprint_in(path: Path) -> str | None:
     except (CorruptStateError, KeyError):  # damaged, or from an earlier version: read it from the other files
         pass
     if (path / NETWORK_FILE).exists():
-        return load_network(path / NETWORK_FILE)[1].origin.fingerprint
+        return load_description(path / NETWORK_FILE).origin.fingerprint
     if (path / CHECKPOINT_FILE).exists():
         return load_metadata(path / CHECKPOINT_FILE).get("fingerprint")
     return None

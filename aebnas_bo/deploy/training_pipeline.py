@@ -38,6 +38,7 @@ from aebnas_bo.deploy.training_folders import (
 )
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.preparation.features import FrozenBackbone
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -52,7 +53,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_metadata import load_metadata
 from aebnas_bo.storage.version import ESTIMATION_VERSION, FINAL_VERSION
-from aebnas_bo.supernet.extraction import extract
+from aebnas_bo.supernet.extraction import copy_weights, extract
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import Recorder
@@ -247,13 +248,17 @@ def _train(
     skeleton, seed = problem.space.skeleton, training.seed
     is_taught_by_supernet = recipe.teacher_source == "supernet"
     teacher: Teacher | None = None
-    if recipe.start == "scratch":
+    declared = problem.space.declaration.backbone
+    if recipe.start == "scratch" or declared is not None:
         weights = child_seed(seed, "final", architecture.key, "weights")
-        subnet = fresh_subnet(architecture, skeleton, weights).to(problem.device)
+        pieces = [] if declared is None else FrozenBackbone.of(declared, skeleton, problem.device).pieces
+        subnet = fresh_subnet(architecture, skeleton, weights, pieces=pieces).to(problem.device)
     if recipe.start == "supernet" or is_taught_by_supernet:
         supernet, _ = prepare_supernet(problem, candidate.folder, progress)
-        if recipe.start == "supernet":
+        if recipe.start == "supernet" and declared is None:
             subnet = extract(supernet, architecture)
+        elif recipe.start == "supernet":
+            copy_weights(supernet, subnet)
         if is_taught_by_supernet:
             teacher = largest_teacher(supernet, problem)
     data = training_data(final, recipe)

@@ -15,7 +15,7 @@ from torch import Tensor
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.space.macs import MACS_PER_MILLION, MacsPrices, PartPrices
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
-from aebnas_bo.space.plan import ConvPlan, branch_plan, head_plan, stage_plan, stem_plan
+from aebnas_bo.space.plan import ConvPlan, branch_plan, head_plan, point_branch_plan, stage_plan, stem_plan
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 
 MOST_CACHED = 200_000  # costs of one part; each entry is an integer and a short key
@@ -75,15 +75,20 @@ class ExitPrices:
         names = space.search_space.names
         self._with_threshold = [n for n in range(len(space.declaration.exits)) if threshold_name(n) in names]
         self.thresholds = tuple(names.index(threshold_name(n)) for n in self._with_threshold)
+        self._branches = [
+            self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
+            for n, stage in enumerate(space.skeleton.exit_stages, 1)
+        ]
+        given = space.skeleton.given
+        if given is not None:  # prices that no parameter changes
+            *pieces, head = (_Part([], partial(_fixed_price, price)) for price in prices.pieces(given))
+            self._stem, self._stages, self._head = _Part([], partial(_fixed_price, 0)), pieces, head
+            return
         last = self._num_stages = len(space.declaration.stages)
         ends = ["width", "depth"] if 0 in space.declaration.stages[-1].depths else ["width"]
         read_by_head = [f"stage{last}_{gene}" for gene in ends] + [f"stage{last - 1}_width"] * (len(ends) - 1)
         self._stem = self._part("", 1, self._stem_price)
         self._stages = [self._part(f"stage{n}", n - 1, partial(self._stage_price, n)) for n in range(1, last + 1)]
-        self._branches = [
-            self._part(f"exit{n}", stage + 1, partial(self._branch_price, n))
-            for n, stage in enumerate(space.skeleton.exit_stages, 1)
-        ]
         self._head = self._part("", last, self._head_price, also=read_by_head)
 
     def _part(self, group: str, stage_before: int, count: Callable[[Point], int], *, also: Sequence[str] = ()) -> _Part:
@@ -142,13 +147,20 @@ class ExitPrices:
         branch, skeleton = self._space.exit_branch(genes, number), self._space.skeleton
         if branch is None:
             return 0
-        channels, side = self._input_of(genes, skeleton.exit_stages[number - 1] + 2)
+        stage, given = skeleton.exit_stages[number - 1], skeleton.given
+        if given is not None:
+            return self._prices.branch(point_branch_plan(branch, given.points[stage], stride=skeleton.branch_stride))
+        channels, side = self._input_of(genes, stage + 2)
         return self._prices.branch(branch_plan(branch, channels, side, stride=skeleton.branch_stride))
 
     def _head_price(self, genes: Point) -> int:
         is_last_absent = not self._space.stage(genes, self._num_stages).blocks
         channels, side = self._input_of(genes, self._num_stages + 1 - is_last_absent)
         return self._prices.head(head_plan(channels, side, self._space.skeleton), channels, side)
+
+
+def _fixed_price(price: int, _: Point) -> int:
+    return price
 
 
 def exit_macs(space: NetworkSpace) -> ExitPrices:

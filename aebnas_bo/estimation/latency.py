@@ -28,6 +28,7 @@ from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.errors import ConfigError, EstimationError, first_problem
 from aebnas_bo.space.architecture import Activation, BranchLayer, ExitBranch, Skeleton, Stage, content_key
+from aebnas_bo.space.given_backbone import GivenBackbone
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import (
     BlockPlan,
@@ -154,6 +155,14 @@ class LatencyPrices:
         """Return the latency of head and final classifier."""
         return self._sum(_head(plan, channels=channels, side=side, skeleton=self.skeleton))
 
+    def pieces(self, given: GivenBackbone) -> tuple[int, ...]:
+        """Raise an error: the pieces of a given backbone are not timed.
+
+        Raises:
+            EstimationError: Always.
+        """
+        raise EstimationError(f"the latency table lacks the pieces of {given.name}")
+
     def _sum(self, parts: Iterable[Part]) -> int:
         known = self.table.nanoseconds
         names = [part.name for part in parts]
@@ -164,7 +173,16 @@ class LatencyPrices:
 
 
 def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]:
-    """Return the distinct parts of all networks of a space."""
+    """Return the distinct parts of all networks of a space.
+
+    Raises:
+        ConfigError: If the backbone is given; its pieces are not timed.
+    """
+    if space.skeleton.given is not None:
+        raise ConfigError(
+            "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "
+            "trained networks with `aebnas-bo latency`"
+        )
     skeleton, declaration = space.skeleton, space.declaration
     found: dict[str, Part] = {}
 

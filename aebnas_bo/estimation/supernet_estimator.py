@@ -28,7 +28,7 @@ from aebnas_bo.supernet.batchnorm import calibrate_batchnorm, is_statistic
 from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 
 CACHED_NETWORKS = 512  # with 10,000 images and 5 outputs, a table takes 250 kB and statistics about 50 kB
 CALIBRATION_BATCH = 256
@@ -43,7 +43,7 @@ class SharedWeights:
         store: Store of evaluated networks on disk; `None` keeps them in memory only.
     """
 
-    supernet: Supernet
+    supernet: WeightSharing
     store: TableStore | None = None
 
 

@@ -29,10 +29,11 @@ def supernet_fingerprint(config: Config, data_hash: str) -> str:
             "max_macs": config.search.max_average_macs,  # see `with_budget`
         }
     training["augmentation"] = config.augmentation_of(config.supernet).model_dump(mode="json")
+    left_out = set() if config.space.squeeze_excitation else {"squeeze_excitation"}
     # spaces without squeeze-and-excitation keep the fingerprint from before its introduction
-    space = config.space.model_dump(
-        mode="json", exclude=None if config.space.squeeze_excitation else {"squeeze_excitation"}
-    )
+    space = config.space.model_dump(mode="json", exclude=left_out)
+    if config.space.backbone is not None:  # the hash stands for the weights, wherever their file is
+        space["backbone"] = config.space.backbone.model_dump(mode="json", exclude={"weights"})
     return content_key([SUPERNET_VERSION, space, data_hash, config.seed, training])
 
 

@@ -34,6 +34,8 @@ def resolution_warnings(problem: Problem) -> list[str]:
     Args:
         problem: Space and images.
     """
+    if problem.space.skeleton.given is not None:
+        return []
     splits, resolutions = problem.splits, problem.space.declaration.resolutions
     limit = problem.config.search.max_average_macs
     suited = auto_declaration(splits.image_size, splits.in_channels, limit)["resolutions"]
@@ -62,6 +64,10 @@ def space_text(space: NetworkSpace) -> str:
     """Return a text with the number of networks in a space and the range of their MACs without exits."""
     low, high = (millions(macs) for macs in space.backbone_macs)
     count = power_text(space.search_space.num_discrete)
+    given = space.skeleton.given
+    if given is not None:
+        exits = counted(len(space.skeleton.exit_stages), "exit")
+        return f"space: about {count} networks of up to {exits} in {given.name}, which has {high:.3g} M MACs"
     return f"space: about {count} networks; without exits they have {low:.3g} to {high:.3g} M MACs"
 
 

@@ -13,6 +13,7 @@ from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.estimation.cost_objective import CostObjective
 from aebnas_bo.estimation.given_estimator import GivenEstimator
 from aebnas_bo.preparation.device import resolve_device
+from aebnas_bo.preparation.given_backbone import completed_space, with_normalisation
 from aebnas_bo.space.network_space import NetworkSpace
 
 
@@ -62,10 +63,17 @@ class Problem:
             splits: The images.
 
         Raises:
-            ConfigError: If the space does not suit them, or the device is not available.
+            ConfigError: If the space or its given backbone does not suit them, or the device is not available.
         """
-        space = NetworkSpace(config.space, splits.in_channels, splits.num_classes)
-        return cls(config, splits, space, resolve_device(config.device))
+        declared = completed_space(
+            config.space,
+            in_channels=splits.in_channels,
+            num_classes=splits.num_classes,
+            image_size=splits.image_size,
+        )
+        config = config.model_copy(update={"space": declared})
+        space = NetworkSpace(declared, splits.in_channels, splits.num_classes)
+        return cls(config, with_normalisation(splits, declared), space, resolve_device(config.device))
 
     def with_config(self, config: Config) -> Self:
         """Return a problem with the same images and space, but other settings for the steps after the search.

@@ -6,8 +6,12 @@ import logging
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import set_aside
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
@@ -18,10 +22,12 @@ from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
+from aebnas_bo.preparation.features import FrozenBackbone, kept_features, most_images
 from aebnas_bo.preparation.fingerprints import capped, measuring_settings, supernet_fingerprint
 from aebnas_bo.preparation.forecast import epoch_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.seeding import torch_generator
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.backbone_pool import backbone, backbone_pool
 from aebnas_bo.space.macs import MACS_PER_MILLION, millions
@@ -29,9 +35,11 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.cache import cached_file, can_keep, keep
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.supernet.branch_supernet import BranchSupernet
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import load_supernet, save_supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 from aebnas_bo.training.losses import balanced_weights
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
@@ -41,7 +49,7 @@ logger = logging.getLogger(__name__)
 TrainingT = TypeVar("TrainingT", bound=TrainingConfig)
 
 
-def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[Supernet, str]:
+def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunProgress) -> tuple[WeightSharing, str]:
     """Return the trained supernet and its source.
 
     Args:
@@ -60,7 +68,7 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
     config = problem.config
     check_supernet(config)
     fingerprint = supernet_fingerprint(config, problem.splits.data_hash)
-    supernet = Supernet(config.space, problem.space.skeleton, config.seed).to(problem.device)
+    supernet = fresh_supernet(problem)
     if folder is not None and folder.supernet.exists():
         load_supernet(folder.supernet, supernet, fingerprint)
         return supernet, "run folder"
@@ -77,6 +85,13 @@ def prepare_supernet(problem: Problem, folder: RunFolder | None, progress: RunPr
     if cached is not None and is_kept:
         keep(cached, lambda: save_supernet(cached, supernet, fingerprint))
     return supernet, source
+
+
+def fresh_supernet(problem: Problem) -> WeightSharing:
+    """Return an untrained supernet on the problem's device: of whole networks, or of branches on a given backbone."""
+    space, seed = problem.space, problem.config.seed
+    kind = Supernet if space.skeleton.given is None else BranchSupernet
+    return kind(space.declaration, space.skeleton, seed).to(problem.device)
 
 
 def check_supernet(config: Config) -> None:
@@ -96,7 +111,7 @@ def check_supernet(config: Config) -> None:
         )
 
 
-def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
+def _load_cached(path: Path, supernet: WeightSharing, fingerprint: str) -> bool:
     """Load a cached supernet if it is valid; a damaged one is replaced after training."""
     try:
         if not path.exists():
@@ -109,12 +124,12 @@ def _load_cached(path: Path, supernet: Supernet, fingerprint: str) -> bool:
 
 
 def _train(
-    problem: Problem, supernet: Supernet, fingerprint: str, *, folder: RunFolder | None, progress: RunProgress
+    problem: Problem, supernet: WeightSharing, fingerprint: str, *, folder: RunFolder | None, progress: RunProgress
 ) -> None:
     config, space = problem.config, problem.space
     checkpoint = folder.checkpoint if folder is not None else None
     training = with_budget(capped(config), config, space)
-    data = training_data(problem, training)
+    data = supernet_data(problem, training, folder, progress)
     images_per_epoch = len(data.images) * len(step_networks(training))
     has_forecast = False
 
@@ -187,8 +202,63 @@ def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
     )
 
 
+def supernet_data(
+    problem: Problem, training: TrainingConfig, folder: RunFolder | None, progress: RunProgress
+) -> TrainingData:
+    """Return the data that a supernet is trained on: images, or their features on a given backbone.
+
+    Features are those of images without augmentation.
+
+    Args:
+        problem: The images and the device.
+        training: Training settings.
+        folder: Run folder for the file of features; `None` for the folder of temporary files.
+        progress: Shows how many features are computed.
+    """
+    declared, splits, device = problem.space.declaration.backbone, problem.splits, problem.device
+    if declared is None:
+        return training_data(problem, training)
+    backbone = FrozenBackbone.of(declared, problem.space.skeleton, device)
+    most, images = most_images(declared, backbone.layout), splits.train
+    if most < len(images):
+        progress.message(
+            f"warning: the features of only {most:,} of {len(images):,} training images fit into "
+            f"space.backbone.feature_gigabytes: {declared.feature_gigabytes:g}; branches are trained on them"
+        )
+        chosen = torch.randperm(len(images), generator=torch_generator(problem.config.seed, "features"))[:most]
+        images = LabelledImages(images.images[chosen], images.labels[chosen])
+    progress.message(f"features: of {counted(len(images), 'training image')} on the given backbone")
+    weights = None if training.class_weights is None else balanced_weights(images.labels, splits.num_classes).to(device)
+
+    def on_device(rows: Tensor, labels: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
+        return rows.to(device).float(), labels.to(device)
+
+    kept = kept_features(backbone, images, splits, folder=None if folder is None else folder.path)
+    return TrainingData(images=kept, labels=images.labels, augment=on_device, class_weights=weights)
+
+
+def measuring_images(problem: Problem, folder: RunFolder | None) -> MeasuringImages:
+    """Return the calibration and validation images, or their features on a given backbone.
+
+    Args:
+        problem: The images and the device.
+        folder: Run folder for the files of features; `None` for the folder of temporary files.
+    """
+    declared, splits, device = problem.space.declaration.backbone, problem.splits, problem.device
+    if declared is None:
+        return MeasuringImages.of(splits, device)
+    backbone = FrozenBackbone.of(declared, problem.space.skeleton, device)
+    place = None if folder is None else folder.path
+    return MeasuringImages(
+        calibration_images=kept_features(backbone, splits.calibration, splits, folder=place),
+        calibration_labels=splits.calibration.labels.to(device),
+        images=kept_features(backbone, splits.validation, splits, folder=place),
+        labels=splits.validation.labels.to(device),
+    )
+
+
 def make_estimator(
-    problem: Problem, supernet: Supernet, folder: RunFolder | None, *, latencies: LatencyPrices | None = None
+    problem: Problem, supernet: WeightSharing, folder: RunFolder | None, *, latencies: LatencyPrices | None = None
 ) -> SupernetEstimator:
     """Return the estimator over the calibration and validation splits.
 
@@ -205,7 +275,7 @@ def make_estimator(
     return SupernetEstimator(
         space,
         SharedWeights(supernet, store),
-        MeasuringImages.of(splits, problem.device),
+        measuring_images(problem, folder),
         config=config.estimation,
         goal=tuning_goal(config, space) if space.tunes_thresholds else None,
         costs=[*([LatencyCost(latencies)] if latencies is not None else []), *problem.own_costs],

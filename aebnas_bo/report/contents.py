@@ -84,6 +84,7 @@ class Networks:
         limits: Text on how the limits of the search are met; empty without limits.
         effects: Effects of the parameters; `None` if too few networks are evaluated.
         surrogates: Report of the surrogate of each metric; empty if they could not be fitted.
+        original: A given backbone without exits; `None` if it was not evaluated, or the backbone is searched.
     """
 
     space: NetworkSpace
@@ -95,6 +96,7 @@ class Networks:
     limits: str
     effects: GeneEffects | None
     surrogates: tuple[SurrogateReport, ...]
+    original: Observation | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,16 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         limits=limits_text(run.trials, objectives),
         effects=gene_effects(run.trials, space.search_space, objectives),
         surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs=known_costs),
+        original=_original(run, space),
     )
+
+
+def _original(run: StoredRun, space: NetworkSpace) -> Observation | None:
+    """Return the observation of a given backbone without exits."""
+    if space.skeleton.given is None:
+        return None
+    key = space.largest_without_exits.key
+    return next((one for one in observations(run.trials) if one.key == key), None)
 
 
 def _space(run: StoredRun) -> NetworkSpace:
@@ -181,6 +192,9 @@ def _space(run: StoredRun) -> NetworkSpace:
     if run.config.estimation.estimator is not None:
         shape = ImageShape.read(run.folder.images)
         return NetworkSpace(run.config.space, shape.channels, shape.classes)
+    backbone = run.config.space.backbone
+    if backbone is not None and backbone.found is not None:
+        return NetworkSpace(run.config.space, backbone.found.in_channels, backbone.found.num_classes)
     if not run.has_supernet:
         raise CorruptStateError(
             f"{run.folder.supernet} is missing, which holds the shape of the images; "

@@ -15,7 +15,8 @@ from aebnas_bo.report.networks import ShownNetwork, ShownOutput
 from aebnas_bo.report.number_text import macs_text, percent_text
 from aebnas_bo.space.architecture import BranchLayer
 from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS
-from aebnas_bo.space.plan import BlockPlan, BranchPlan
+from aebnas_bo.space.given_backbone import GivenBackbone, TokenPooling
+from aebnas_bo.space.plan import BlockPlan, BranchPlan, NetworkPlan
 
 WIDTH = 420.0
 TRUNK_X = 26.0
@@ -25,6 +26,11 @@ OVERLAP = 0.6  # overlap of trunk pieces, to hide the seam between them
 THICKEST = 22.0  # thickness of the trunk before the first exit
 MOST_CHARACTERS = 44  # per line
 ARROW = " → "
+POOLINGS: dict[TokenPooling, str] = {
+    "mean": "mean of tokens",
+    "class_token": "class token",
+    "attention": "attention over tokens",
+}
 UNNAMED = "inverted_residual"  # the usual kind of block
 
 
@@ -84,32 +90,67 @@ def network_diagram(network: ShownNetwork) -> Markup:
 
 
 def _parts(network: ShownNetwork) -> list[_Part]:
-    plan, costs = network.plan, network.costs
-    side = plan.resolution
-    kernel = plan.stem.kernel
+    backbone = network.backbone
+    if isinstance(backbone, GivenBackbone):
+        return _with_exits(network, _pieces(network, backbone), _end_of_given(network))
+    return _with_exits(network, _stages(network, backbone), _head(network, backbone))
+
+
+def _with_exits(network: ShownNetwork, stages: Sequence[tuple[int, _Part]], end: _Part) -> list[_Part]:
+    """Return the parts in order: every stage, numbered from 0, with the exit behind it, then the end."""
+    parts, costs = [], network.costs
+    for number, part in stages:
+        parts.append(part)
+        for position, stage in enumerate(costs.exit_stages):
+            if stage == number:
+                branch, macs = network.branches[position], costs.branches[position]
+                parts.append(_exit_part(network.outputs[position], branch, macs))
+    return parts if network.ends_at_exit else [*parts, end]
+
+
+def _stages(network: ShownNetwork, plan: NetworkPlan) -> list[tuple[int, _Part]]:
+    side, kernel = plan.resolution, plan.stem.kernel
     stem = f"{side}×{side} image, {kernel}×{kernel} convolution to {plan.stem.out_channels} channels"
-    parts = [_Part("Stem", (stem,), costs.stem)]
-    branches = [branch for branch in plan.branches if branch is not None]
-    stages = list(zip(plan.stages, costs.stages, strict=True))[: network.last_stage + 1]
+    parts = [(-1, _Part("Stem", (stem,), network.costs.stem))]
+    stages = list(zip(plan.stages, network.costs.stages, strict=True))[: network.last_stage + 1]
     for number, (blocks, macs) in enumerate(stages):
         if not blocks:
             continue
         last = blocks[-1].convolutions[-1]
         title = f"Stage {number + 1}: {last.out_channels} channels, {last.side}×{last.side}"
-        parts.append(_Part(title, _lines([_block_text(block) for block in blocks]), macs))
-        for position, stage in enumerate(costs.exit_stages):
-            if stage == number:
-                parts.append(_exit_part(network.outputs[position], branches[position], costs.branches[position]))
-    if network.ends_at_exit:
-        return parts
+        parts.append((number, _Part(title, _lines([_block_text(block) for block in blocks]), macs)))
+    return parts
+
+
+def _head(network: ShownNetwork, plan: NetworkPlan) -> _Part:
     head = () if plan.head is None else (f"1×1 convolution to {plan.head.out_channels} channels",)
     final = network.outputs[-1]
     lines = (*head, f"pooling, {plan.classifier_channels} features", _leaving_text(final))
-    return [*parts, _Part(final.name, lines, costs.head, final, "final")]
+    return _Part(final.name, lines, network.costs.head, final, "final")
+
+
+def _pieces(network: ShownNetwork, given: GivenBackbone) -> list[tuple[int, _Part]]:
+    """Return the pieces of a given backbone from exit to exit, each numbered by the last point in it."""
+    ends = list(network.costs.exit_stages)
+    if not network.ends_at_exit and (not ends or ends[-1] < len(given.points) - 1):
+        ends.append(len(given.points) - 1)
+    parts, start = [], 0
+    for end in ends:
+        macs = sum(network.costs.stages[start : end + 1])
+        parts.append((end, _Part(f"{given.name} up to {given.points[end].name}", (), macs)))
+        start = end + 1
+    return parts
+
+
+def _end_of_given(network: ShownNetwork) -> _Part:
+    final = network.outputs[-1]
+    return _Part(final.name, (_leaving_text(final),), network.costs.head, final, "final")
 
 
 def _exit_part(output: ShownOutput, branch: BranchPlan, macs: int) -> _Part:
     layers = [_layer_text(layer.layer) for layer in branch.layers]
+    if branch.reader is not None and branch.reader.pooling is not None:
+        layers = [POOLINGS[branch.reader.pooling], *layers]
     pooled = f"pooling, {branch.classifier_channels} features"
     lines = (*_lines(layers), pooled) if layers else (pooled,)
     return _Part(output.name, (*lines, _leaving_text(output)), macs, output, "exit")

@@ -9,21 +9,43 @@ from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.storage.count_text import counted
 
+KEPT_SHARE = 0.99  # of the accuracy of a given backbone, which the cheapest network of the first sentence keeps
+
 
 def opening(contents: Contents) -> tuple[str, ...]:
     """Return the sentences as plain text."""
-    sentences = [_question(contents), _progress(contents)]
+    sentences = [_kept(contents.networks), _question(contents), _progress(contents)]
     if contents.networks is not None:
         sentences += _answer(contents.networks)
-    return tuple(sentences)
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _kept(networks: Networks | None) -> str:
+    """Return what the cheapest network that keeps most of a given backbone's accuracy has; empty without a backbone."""
+    if networks is None or networks.original is None or not networks.front:
+        return ""
+    original = networks.original.metrics["accuracy"]
+    keeping = [one for one in networks.front if one.metrics["accuracy"] >= KEPT_SHARE * original]
+    found = min(keeping, key=lambda one: one.metrics["average_macs"]) if keeping else networks.front[-1]
+    share = percent_text(found.metrics["accuracy"] / original) if original else "all"
+    return (
+        f"Network {found.key} keeps {share} of the original accuracy ({_accuracy(found)} of {original:.1f}{SPACE}%) at "
+        f"{_share(found, networks)} of its average MACs, by the estimates on the validation images."
+    )
 
 
 def _question(contents: Contents) -> str:
-    config, data = contents.run.config, contents.data
+    config, data, backbone = contents.run.config, contents.data, contents.run.config.space.backbone
     classes = f", {counted(len(data.classes), 'class', 'classes')}" if data is not None else ""
     images = f"{config.data.dataset}{classes}"
     if not config.space.exits:
         return f"This study searches for accurate and cheap image classifiers without early exits ({images})."
+    if backbone is not None:
+        return (
+            f"This study searches for exits of the given network {backbone.name} ({images}): an image leaves at the "
+            "first exit that is confident, which saves the cost of later layers. The goal is high accuracy with few "
+            "average MACs (multiply-accumulate operations) per image."
+        )
     return (
         f"This study searches for early-exit networks that classify images ({images}): an image leaves at the first "
         "exit that is confident, which saves the cost of later layers. The goal is high accuracy with few average MACs "

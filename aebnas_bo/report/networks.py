@@ -13,9 +13,10 @@ from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, rows_in_use
 from aebnas_bo.early_exit.threshold_grid import evaluate_grid
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.given_backbone import GivenBackbone
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plan import NetworkPlan, network_plan
+from aebnas_bo.space.plan import BranchPlan, NetworkPlan, branch_plans, network_plan
 
 SWEEP_STEPS = 101  # thresholds from 0 to 1, and equally many quantiles of the confidences
 
@@ -69,7 +70,8 @@ class ShownNetwork:
         switched_off: Names of the exits that tuning switched off.
         last_stage: Last stage, from 0, that is run.
         costs: MACs of the network.
-        plan: Its convolutions.
+        backbone: The convolutions of its backbone, or a given backbone.
+        branches: Its branches in order.
         outputs: Outputs in use in order; the last is the final classifier, or an exit at which the network ends.
         sweeps: One per exit in use; empty if the network's exit table is not available.
         has_table: Whether the network's exit table is available.
@@ -81,7 +83,8 @@ class ShownNetwork:
     switched_off: tuple[str, ...]
     last_stage: int
     costs: ExitCosts
-    plan: NetworkPlan
+    backbone: NetworkPlan | GivenBackbone
+    branches: tuple[BranchPlan, ...]
     outputs: tuple[ShownOutput, ...]
     sweeps: tuple[ThresholdSweep, ...]
     has_table: bool
@@ -126,7 +129,8 @@ def show_network(title: str, observed: Observation, space: NetworkSpace, *, meas
         switched_off=tuple(f"exit {position + 1}" for position in off if last_exit is None or position < last_exit),
         last_stage=len(costs.stages) - 1 if last_exit is None else space.skeleton.exit_stages[last_exit],
         costs=costs,
-        plan=network_plan(architecture, space.skeleton),
+        backbone=space.skeleton.given or network_plan(architecture, space.skeleton),
+        branches=tuple(branch for branch in branch_plans(architecture, space.skeleton) if branch is not None),
         outputs=tuple(
             ShownOutput(*row) for row in zip(names, [*kept, None], macs, rates[: len(rows)], outcomes, strict=True)
         ),

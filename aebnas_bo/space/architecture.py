@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from aebnas_bo.space.block_and_layer_kinds import LayerKind
+from aebnas_bo.space.given_backbone import GivenBackbone, TokenPooling
 
 Activation = Literal["relu", "hardswish"]
 
@@ -34,6 +35,7 @@ class Skeleton:
         activation: Non-linearity used throughout the backbone; branches use ReLU.
         has_learned_confidence: Whether every exit has one more output, the logit of its confidence.
         squeezed_stages: Stages (from 0) whose blocks have squeeze-and-excitation.
+        given: The given backbone, whose points take the place of stages; `None` if the backbone is searched.
     """
 
     in_channels: int
@@ -47,6 +49,7 @@ class Skeleton:
     activation: Activation
     has_learned_confidence: bool = False
     squeezed_stages: tuple[int, ...] = ()
+    given: GivenBackbone | None = None
 
     @property
     def exit_outputs(self) -> int:
@@ -102,9 +105,15 @@ class BranchLayer:
 
 @dataclass(frozen=True)
 class ExitBranch:
-    """Layers, then global average pooling and a linear classifier; no layers is a valid branch."""
+    """Layers, then global average pooling and a linear classifier; no layers is a valid branch.
+
+    Args:
+        layers: The layers.
+        pooling: How a branch of a given backbone pools tokens before its layers; `None` for maps.
+    """
 
     layers: tuple[BranchLayer, ...]
+    pooling: TokenPooling | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,8 @@ class Architecture:
     def key(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the canonical JSON form.
 
-        The form leaves out the kind of an inverted residual, so that networks keep the keys they had when a block was
-        always one.
+        The form leaves out the kind of an inverted residual and the pooling of maps, so that networks keep the keys
+        they had when there were no others.
         """
         return _architecture_key(self)
 
@@ -149,4 +158,15 @@ def _architecture_key(architecture: Architecture) -> str:
     for block in (block for stage in form["stages"] for block in stage["blocks"]):
         if block["kind"] == "inverted_residual":
             del block["kind"]
+    for branch in form["exits"]:
+        if branch is not None and branch["pooling"] is None:
+            del branch["pooling"]
     return content_key(form)
+
+
+def skeleton_form(skeleton: Skeleton) -> dict[str, object]:
+    """Return the fields of a skeleton for a hash, without a given backbone where there is none."""
+    form = asdict(skeleton)
+    if skeleton.given is None:
+        del form["given"]
+    return form

@@ -9,6 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
+LEAST_STAGES = 2
+OF_STAGES: dict[str, object] = {
+    "stem_channels": None,
+    "stem_stride": 1,
+    "head_channels": 0,
+    "activation": "relu",
+    "learned_confidence": False,
+    "squeeze_excitation": [],
+    "stages": [],
+}
+"""Fields without a meaning for a given backbone, with the value that they have there."""
+
 Raw = Mapping[str, object]
 
 
@@ -20,6 +32,8 @@ def space_problems(space: Raw) -> list[str]:
     """
     stages, exits = _entries(space.get("stages")), _entries(space.get("exits"))
     problems = [f"exits.{n}.{problem}" for n, exit_ in enumerate(exits) for problem in exit_problems(exit_)]
+    backbone = space.get("backbone")
+    problems += _of_given(space, backbone, exits) if backbone is not None else _of_searched(space, exits)
     problems += _order_of_exits(exits, len(stages))
     for number, stage in enumerate(stages[:-1]):
         depths = _integers(stage.get("depths"))
@@ -38,6 +52,47 @@ def space_problems(space: Raw) -> list[str]:
             "threshold: null, or none"
         )
     return problems + _pooling(space, stages, exits)
+
+
+def _of_searched(space: Raw, exits: Sequence[Raw]) -> list[str]:
+    problems = []
+    for name, least in (("resolutions", 1), ("stages", LEAST_STAGES)):
+        values = space.get(name)
+        if _is_list(values) and len(values) < least:
+            problems.append(f"{name}: must have at least {least} entries, got {len(values)}")
+    return problems + [
+        f"exits.{number}.poolings: tokens are pooled behind points of a given backbone only; leave it out"
+        for number, exit_ in enumerate(exits)
+        if exit_.get("poolings")
+    ]
+
+
+def _of_given(space: Raw, backbone: object, exits: Sequence[Raw]) -> list[str]:
+    problems = [
+        f"{name}: has no meaning with a given backbone; leave it out"
+        for name, only in OF_STAGES.items()
+        if name in space and _listed(space[name]) != only
+    ]
+    resolutions = space.get("resolutions")
+    if _is_list(resolutions) and len(resolutions) > 1:
+        problems.append(f"resolutions: a given backbone reads images of one size, got {list(resolutions)}")
+    found = backbone.get("found") if isinstance(backbone, Mapping) else None
+    points = _entries(found.get("points")) if isinstance(found, Mapping) else []
+    for number, exit_ in enumerate(exits if points else []):
+        place = _integer(exit_.get("after_stage")) or 0
+        if place > len(points):
+            problems.append(
+                f"exits.{number}.after_stage: must be at most {len(points)}, the number of points of the backbone, got "
+                f"{place}; `aebnas-bo space` shows them"
+            )
+        elif (points[place - 1].get("layout") == "tokens") != bool(exit_.get("poolings")):
+            advice = "has no meaning behind maps" if exit_.get("poolings") else "is needed behind tokens"
+            problems.append(f"exits.{number}.poolings: {advice}, which point {place} of the backbone has")
+    return problems
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def exit_problems(exit_: Raw) -> list[str]:

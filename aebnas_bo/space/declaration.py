@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from aebnas_bo.space.architecture import Activation, Block
+from aebnas_bo.space.backbone_declaration import BackboneDeclaration
 from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.consistency import exit_problems, space_problems
+from aebnas_bo.space.given_backbone import TokenPooling
 from aebnas_bo.storage.frozen_model import FrozenModel, refuse
 
 PositiveInt = Annotated[int, Field(ge=1, le=4096)]
@@ -90,11 +99,12 @@ class ExitChoices(Declaration):
     """Choices of one exit.
 
     Args:
-        after_stage: The stage, counted from 1, after whose last block the branch sits.
+        after_stage: The stage, counted from 1, after whose last block the branch sits; of a given backbone, the point.
         depths: Layers of the branch, including its linear classifier: 0 is no exit, 1 only the classifier.
         layers: Choices of each layer before the classifier, in order; as many as `max(depths) - 1`.
         threshold: Range of the exit's confidence threshold; null leaves it out of the space, to be tuned instead.
         threshold_values: The only values it may take, ascending; empty for any in the range.
+        poolings: Ways to pool the tokens of a given backbone; empty behind maps.
     """
 
     after_stage: PositiveInt
@@ -102,6 +112,12 @@ class ExitChoices(Declaration):
     layers: tuple[BranchLayerChoices, ...] = ()
     threshold: tuple[float, float] | None = (0.0, 1.0)
     threshold_values: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...] = ()
+    poolings: tuple[TokenPooling, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_poolings_of_maps(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out `poolings` behind maps, so that texts and hashes are those from before there were any."""
+        return _without(serialize(self), "poolings", self.poolings)
 
     @field_validator("threshold")
     @classmethod
@@ -118,8 +134,8 @@ class ExitChoices(Declaration):
     @property
     def has_one_branch(self) -> bool:
         """Whether all networks with this exit have the same branch."""
-        options = (getattr(layer, name) for layer in self.layers for name in type(layer).model_fields)
-        return len(set(self.depths) - {0}) <= 1 and all(len(values) == 1 for values in options)
+        options = [getattr(layer, name) for layer in self.layers for name in type(layer).model_fields]
+        return len(set(self.depths) - {0}) <= 1 and all(len(values) <= 1 for values in [*options, self.poolings])
 
     @property
     def has_free_threshold(self) -> bool:
@@ -131,7 +147,9 @@ class NetworkSpaceDeclaration(Declaration):
     """A space of early-exit networks.
 
     Args:
-        resolutions: Sides in pixels the images may be resized to.
+        backbone: A given backbone, to which only exits are attached; it has no stages. null searches the backbone.
+        resolutions: Sides in pixels the images may be resized to; of a given backbone at most one, by default that of
+            the images.
         stem_channels: Output channels of the stem; null takes half the first stage's width, so that the stem of a
             small network is small too.
         stem_stride: Stride of the stem.
@@ -145,7 +163,8 @@ class NetworkSpaceDeclaration(Declaration):
         exits: Exit positions in order of `after_stage`.
     """
 
-    resolutions: Annotated[tuple[Annotated[int, Field(ge=4, le=512)], ...], Field(min_length=1)]
+    backbone: BackboneDeclaration | None = None
+    resolutions: tuple[Annotated[int, Field(ge=4, le=512)], ...]
     stem_channels: PositiveInt | None
     stem_stride: Stride
     head_channels: Annotated[int, Field(ge=0, le=8192)]
@@ -153,10 +172,20 @@ class NetworkSpaceDeclaration(Declaration):
     activation: Activation
     learned_confidence: bool = False
     squeeze_excitation: tuple[PositiveInt, ...] = ()
-    stages: Annotated[tuple[StageChoices, ...], Field(min_length=2)]
+    stages: tuple[StageChoices, ...]
     exits: tuple[ExitChoices, ...]
+
+    @model_serializer(mode="wrap")
+    def _without_absent_backbone(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out an absent `backbone`, so that texts and hashes are those from before there were any."""
+        return _without(serialize(self), "backbone", self.backbone)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         refuse(space_problems(self.model_dump()))
         return self
+
+
+def _without(fields: dict[str, object], name: str, value: object) -> dict[str, object]:
+    """Return fields without one of them, if its value is empty."""
+    return fields if value else {field: one for field, one in fields.items() if field != name}

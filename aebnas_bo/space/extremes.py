@@ -14,6 +14,7 @@ from typing import Literal
 
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Stage
 from aebnas_bo.space.declaration import BranchLayerChoices
+from aebnas_bo.space.given_backbone import GivenBackbone, TokenPooling
 from aebnas_bo.space.macs import MacsPrices, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plan import branch_plan, head_plan, stage_plan, stem_plan
@@ -41,6 +42,9 @@ def extreme_network(space: NetworkSpace, which: Which) -> Architecture:
         which: End of the range of costs.
     """
     search = _Search(space, which)
+    given = space.skeleton.given
+    if given is not None:
+        return Architecture(given.resolution, (), search.branches_of_given(given))
     found = [(search.at(resolution), resolution) for resolution in space.declaration.resolutions]
     path, resolution = min(found, key=lambda one: search.sign * one[0].macs)
     return Architecture(resolution, path.stages, path.exits)
@@ -52,12 +56,14 @@ def possible_macs(space: NetworkSpace) -> tuple[int, int]:
     Args:
         space: The space.
     """
+    largest = exit_costs(extreme_network(space, "most expensive"), space.skeleton)
+    if space.skeleton.given is not None:
+        return space.skeleton.given.points[0].macs, largest.cumulative[-1]
     stems = [
         stem_plan(resolution, width, space.skeleton).macs
         for resolution in space.declaration.resolutions
         for width in space.declaration.stages[0].widths
     ]
-    largest = exit_costs(extreme_network(space, "most expensive"), space.skeleton)
     return min(stems), largest.cumulative[-1]
 
 
@@ -69,6 +75,11 @@ def never_saves(space: NetworkSpace, position: int) -> bool:
         position: Position of the exit, from 0.
     """
     declaration, number = space.declaration, space.skeleton.exit_stages[position]
+    given = space.skeleton.given
+    if given is not None:
+        point = given.points[number]
+        own = _Search(space, "cheapest").branch(position, point.channels, point.side)
+        return own is None or own[0] >= given.macs - point.macs
     cheapest, largest = _Search(space, "cheapest"), _Search(space, "most expensive")
     for resolution, width in product(declaration.resolutions, declaration.stages[number].widths):
         side = sides(space, resolution)[number + 1]
@@ -108,6 +119,20 @@ class _Search:
             start = _Path(stem.macs, stem.out_channels, stem.side)
             starts += [self._with_exits(path, 0) for path in self._after_stage([start], 0, (width,))]
         return self._end(starts, 0, with_exits=True)
+
+    def branches_of_given(self, given: GivenBackbone) -> tuple[ExitBranch | None, ...]:
+        """Return the extreme branch at every exit of a given backbone; attention costs most of all ways to pool."""
+        path = _Path(given.macs, 0, 0)
+        for number, point in enumerate(given.points):
+            path = self._with_exits(replace(path, channels=point.channels, side=point.side), number)
+        choices = [exit_.poolings for exit_ in self._space.declaration.exits]
+        return tuple(
+            branch if branch is None or not poolings else replace(branch, pooling=self._pooling(poolings))
+            for branch, poolings in zip(path.exits, choices, strict=True)
+        )
+
+    def _pooling(self, poolings: tuple[TokenPooling, ...]) -> TokenPooling:
+        return min(poolings, key=lambda one: self.sign * (one == "attention"))
 
     def behind(self, path: _Path, number: int) -> int:
         """Return the extreme MACs of everything in the backbone behind a stage, head and final classifier included."""

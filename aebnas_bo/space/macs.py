@@ -13,7 +13,8 @@ from itertools import accumulate
 from typing import Protocol
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, network_plan
+from aebnas_bo.space.given_backbone import GivenBackbone
+from aebnas_bo.space.plan import BlockPlan, BranchPlan, ConvPlan, branch_plans, network_plan
 
 MACS_PER_MILLION = 1e6
 
@@ -44,6 +45,9 @@ class PartPrices(Protocol):
             side: Side of its output in pixels.
         """
 
+    def pieces(self, given: GivenBackbone) -> tuple[int, ...]:
+        """Return the price of every piece of a given backbone: up to each point, then from the last one to the end."""
+
 
 @dataclass(frozen=True)
 class MacsPrices:
@@ -66,12 +70,17 @@ class MacsPrices:
     def branch(self, plan: BranchPlan) -> int:
         """Return the MACs of an exit branch, its classifier included."""
         convolutions = sum(convolution.macs for layer in plan.layers for convolution in layer.convolutions)
-        return convolutions + plan.classifier_channels * self.skeleton.exit_outputs
+        reader = plan.reader.macs if plan.reader is not None else 0
+        return reader + convolutions + plan.classifier_channels * self.skeleton.exit_outputs
 
     def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:  # noqa: ARG002  pooling is no MAC
         """Return the MACs of head and final classifier."""
         num_classes = self.skeleton.num_classes
         return channels * num_classes if plan is None else plan.macs + plan.out_channels * num_classes
+
+    def pieces(self, given: GivenBackbone) -> tuple[int, ...]:
+        """Return the MACs of every piece of a given backbone."""
+        return given.piece_macs
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,12 @@ class ExitCosts:
     """Costs of one image, by part of the network and by output: active exits in order, then the final classifier.
 
     Args:
-        stem: Price of the stem, MACs where nothing else is said.
-        stages: Price of each backbone stage.
-        head: Price of the head, if there is one, and of the final classifier.
+        stem: Price of the stem, MACs where nothing else is said; 0 for a given backbone.
+        stages: Price of each backbone stage, or of each piece of a given backbone up to its last point.
+        head: Price of the head, if there is one, and of the final classifier; of a given backbone behind that point.
         branches: Price of each active exit's branch, its classifier included.
         exits: Position (from 0) of each active exit, which names it.
-        exit_stages: Stage (from 0) after which each active exit's branch sits.
+        exit_stages: Stage or piece (from 0) after which each active exit's branch sits.
     """
 
     stem: int
@@ -151,13 +160,19 @@ def priced(architecture: Architecture, skeleton: Skeleton, prices: PartPrices) -
         skeleton: The fixed part of its space.
         prices: Price of each part.
     """
-    plan = network_plan(architecture, skeleton)
+    if skeleton.given is not None:
+        *stages, head = prices.pieces(skeleton.given)
+        stem = 0
+    else:
+        plan = network_plan(architecture, skeleton)
+        stem, stages = prices.stem(plan.stem), [prices.stage(blocks) for blocks in plan.stages]
+        head = prices.head(plan.head, plan.last_channels, plan.last_side)
     active = architecture.active_exits
     return ExitCosts(
-        stem=prices.stem(plan.stem),
-        stages=tuple(prices.stage(blocks) for blocks in plan.stages),
-        head=prices.head(plan.head, plan.last_channels, plan.last_side),
-        branches=tuple(prices.branch(branch) for branch in plan.branches if branch is not None),
+        stem=stem,
+        stages=tuple(stages),
+        head=head,
+        branches=tuple(prices.branch(branch) for branch in branch_plans(architecture, skeleton) if branch is not None),
         exits=active,
         exit_stages=tuple(skeleton.exit_stages[position] for position in active),
     )

@@ -1,8 +1,8 @@
 """Converts a declaration into parameters, and a point into the network it encodes.
 
 Names of parameters: `resolution`, `stage1_width`, `stage1_depth`, `stage1_block1_kind` (`_kernel`, `_expansion`),
-`exit1_depth`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`), `exit1_threshold`; all counted
-from 1. Values with a single choice are not parameters.
+`exit1_depth`, `exit1_pooling`, `exit1_layer1_kind` (`_kernel`, `_expansion`, `_pool`, `_upsample`), `exit1_threshold`;
+all counted from 1. Values with a single choice are not parameters.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aebnas_bo.errors import SearchSpaceError
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration, StageChoices
+from aebnas_bo.space.given_backbone import TokenPooling
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.search_space import (
     ChoiceParameter,
@@ -45,10 +46,12 @@ class NetworkSpace:
         num_classes: Number of classes.
 
     Raises:
-        SearchSpaceError: If the space has a single point.
+        SearchSpaceError: If the space has a single point, or a given backbone was not read yet.
     """
 
     def __init__(self, declaration: NetworkSpaceDeclaration, in_channels: int, num_classes: int) -> None:
+        if declaration.backbone is not None and declaration.backbone.found is None:
+            raise SearchSpaceError("space.backbone: its points are not known yet; aebnas_bo.Study finds them")
         self.declaration = declaration
         self.skeleton = Skeleton(
             in_channels=in_channels,
@@ -62,6 +65,7 @@ class NetworkSpace:
             activation=declaration.activation,
             has_learned_confidence=declaration.learned_confidence,
             squeezed_stages=tuple(number - 1 for number in declaration.squeeze_excitation),
+            given=None if declaration.backbone is None else declaration.backbone.found,
         )
         self.search_space = self._search_space()
 
@@ -112,6 +116,10 @@ class NetworkSpace:
             if exit_.has_free_threshold
         )
         parameters += _choice(depth, choices.depths, group, behind=behind)
+        present = _from_depth(depth, choices.depths, 1)
+        parameters += _choice(
+            f"{group}_pooling", choices.poolings, group, condition=present, behind=behind, is_ordered=False
+        )
         for layer, options in enumerate(choices.layers, start=1):
             condition, prefix = _from_depth(depth, choices.depths, layer + 1), f"{group}_layer{layer}"
             parameters += _choice(
@@ -181,7 +189,8 @@ class NetworkSpace:
                     upsample=_gene(genes, f"{prefix}_upsample", options.upsamples),
                 )
             )
-        return ExitBranch(tuple(layers))
+        first = next(iter(choices.poolings), None)
+        return ExitBranch(tuple(layers), cast("TokenPooling | None", genes.get(f"exit{number}_pooling", first)))
 
     def thresholds(self, point: Point) -> tuple[float, ...]:
         """Return the threshold of each exit the point switches on, in order of the exits.

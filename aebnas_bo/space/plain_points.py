@@ -1,4 +1,4 @@
-"""The plain networks of a space, the first points that a search evaluates."""
+"""The plain networks of a space, or those that users would make of a given backbone: first points of a search."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_family import NUM_STAGES
+from aebnas_bo.space.network_space import NetworkSpace, is_exit_depth
+from aebnas_bo.space.plain_family import num_plain_stages
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
 EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
@@ -17,6 +17,34 @@ KIND = "depthwise_separable"
 LEAST_STEM = 6.0  # channels; a lower resolution is better than a stem with less
 STEP = 1.15  # least ratio of the MACs of one network and the next smaller one of its resolution
 OVERLAP = 1.5  # MACs of the largest network of a resolution over those of the smallest one of the next higher
+
+
+def first_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
+    """Return the canonical points that a search evaluates first: the plain networks of its space.
+
+    On a given backbone these are the backbone without exits, where that is allowed, and the one with a linear
+    classifier at every exit.
+
+    Args:
+        space: The space.
+    """
+    if space.skeleton.given is None:
+        return plain_points(space)
+    points: dict[str, dict[str, ParameterValue]] = {}
+    for depth in (0, 1):
+        point = {one.name: _nearest(one, depth) for one in space.search_space.parameters}
+        canonical = space.search_space.canonical(point)
+        points.setdefault(space.search_space.key(canonical), canonical)
+    return list(points.values())
+
+
+def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> ParameterValue:
+    """Return the threshold of plain networks, the nearest depth of a branch, or the first of other choices."""
+    if isinstance(parameter, ContinuousParameter):
+        return min(max(THRESHOLD, parameter.lower), parameter.upper)
+    if is_exit_depth(parameter.name):
+        return min(parameter.values, key=lambda value: abs(int(value) - depth))
+    return parameter.values[0]
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
@@ -30,10 +58,11 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     each, behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
-        space: The space; nothing is returned where a stage cannot have depthwise separable blocks.
+        space: The space; nothing is returned where a stage cannot have depthwise separable blocks, or the backbone is
+            given.
     """
     declaration = space.declaration
-    if not all(KIND in stage.kinds for stage in declaration.stages):
+    if space.skeleton.given is not None or not all(KIND in stage.kinds for stage in declaration.stages):
         return []
     points: dict[str, dict[str, ParameterValue]] = {}
     lowest, most = min(declaration.resolutions), math.inf
@@ -95,8 +124,7 @@ def _depth(name: str, declaration: NetworkSpaceDeclaration) -> int:
     """Return how many blocks a stage, or layers an exit branch (its classifier included), has in a plain network."""
     number = _number(name)
     num_stages = len(declaration.stages)
-    is_optional = 0 in declaration.stages[-1].depths
-    last = num_stages - 1 if is_optional and num_stages > NUM_STAGES else num_stages
+    last = num_plain_stages(num_stages, is_last_optional=0 in declaration.stages[-1].depths)
     if name.startswith("exit"):
         return 2 if declaration.exits[number - 1].after_stage < last else 0
     return 2 if number < last else 1 if number == last else 0

@@ -7,12 +7,13 @@ and the supernet slices by it. Padding is `kernel // 2`, so a convolution of str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from aebnas_bo.space.architecture import Architecture, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.block_and_layer_kinds import LAYER_KINDS, LayerKind
+from aebnas_bo.space.given_backbone import BackbonePoint, Layout, TokenPooling
 
 CACHED_PLANS = 4096
 SQUEEZE_MULTIPLE = 8
@@ -105,12 +106,45 @@ class BranchLayerPlan:
 
 
 @dataclass(frozen=True)
+class ReaderPlan:
+    """What a branch of a given backbone does first: read a point as maps, pool tokens, and normalise every channel.
+
+    Args:
+        layout: Axes of the tensor at the point.
+        shape: Its sizes, without the batch.
+        pooling: How tokens are pooled to a map of one pixel; `None` for maps.
+    """
+
+    layout: Layout
+    shape: tuple[int, ...]
+    pooling: TokenPooling | None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the maps."""
+        return self.shape[0] if self.layout == "map" else self.shape[-1]
+
+    @property
+    def macs(self) -> int:
+        """MACs of attention pooling: one product with every token for its weight, and one for the sum."""
+        return 2 * self.shape[0] * self.shape[1] if self.pooling == "attention" else 0
+
+
+@dataclass(frozen=True)
 class BranchPlan:
-    """An exit branch; its classifier pools `classifier_channels` maps of `classifier_side` pixels a side."""
+    """An exit branch; its classifier pools `classifier_channels` maps of `classifier_side` pixels a side.
+
+    Args:
+        layers: Its layers.
+        classifier_channels: Channels that the classifier pools.
+        classifier_side: Side of these maps in pixels.
+        reader: How it reads a point of a given backbone; `None` behind a stage.
+    """
 
     layers: tuple[BranchLayerPlan, ...]
     classifier_channels: int
     classifier_side: int
+    reader: ReaderPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -281,6 +315,35 @@ def branch_plan(branch: ExitBranch, channels: int, side: int, *, stride: int) ->
         if layer.pool:
             side //= 2
     return BranchPlan(tuple(layers), classifier_channels=channels, classifier_side=side)
+
+
+def point_branch_plan(branch: ExitBranch, point: BackbonePoint, *, stride: int) -> BranchPlan:
+    """Return the layers of an exit branch at a point of a given backbone.
+
+    Args:
+        branch: The branch.
+        point: The point.
+        stride: Stride of each of its layers.
+    """
+    plan = branch_plan(branch, point.channels, point.side, stride=stride)
+    return replace(plan, reader=ReaderPlan(point.layout, point.shape, branch.pooling))
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def branch_plans(architecture: Architecture, skeleton: Skeleton) -> tuple[BranchPlan | None, ...]:
+    """Return the branch at every exit position, `None` where there is no exit.
+
+    Args:
+        architecture: The network.
+        skeleton: The fixed part of its space.
+    """
+    given = skeleton.given
+    if given is None:
+        return network_plan(architecture, skeleton).branches
+    return tuple(
+        None if branch is None else point_branch_plan(branch, given.points[point], stride=skeleton.branch_stride)
+        for branch, point in zip(architecture.exits, skeleton.exit_stages, strict=True)
+    )
 
 
 def _branch_layer(layer: BranchLayer, *, channels: int, side: int, stride: int) -> tuple[ConvPlan, ...]:

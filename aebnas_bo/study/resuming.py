@@ -29,6 +29,7 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
     """
     with TrialStore.open_read_only(study) as store:
         stored = parse_config(store.study.config, str(study))
+    given = _with_points(given, stored)
     differing = differing_settings(stored, given)
     # space.preset stands for the whole section
     named = {"space" if o.startswith("space") else o.partition("=")[0].strip() for o in options}
@@ -50,6 +51,16 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
     return stored.model_copy(
         update={**top, **{name: _changed(stored, given, name, changed=changed) for name in sections}}
     )
+
+
+def _with_points(given: Config, stored: Config) -> Config:
+    """Return a configuration with the points of its backbone, if the study found them for the same backbone."""
+    new, old = given.space, stored.space
+    if new.backbone is None or old.backbone is None or new.backbone.found is not None:
+        return given
+    is_same = new.backbone.as_given == old.backbone.as_given and new.branch_stride == old.branch_stride
+    is_same = is_same and new.exits in ((), old.exits) and new.resolutions in ((), old.resolutions)
+    return given.model_copy(update={"space": old}) if is_same else given
 
 
 def given_config(folder: RunFolder, path: Path | None, options: Sequence[str]) -> Config:
@@ -95,6 +106,7 @@ def check_same_trials(stored: Config, given: Config, folder: Path) -> None:
         UsageError: If they differ in a setting that could change the trials.
     """
     harmless = SEARCH_KEEPS | {"machine"}
+    given = _with_points(given, stored)
     effective = sorted(key for key in differing_settings(stored, given) if effect_of(key) not in harmless)
     if effective:
         raise UsageError(

@@ -30,6 +30,7 @@ from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import opening_lines
+from aebnas_bo.preparation.given_backbone import check_weights
 from aebnas_bo.preparation.latency_preparation import (
     check_latencies,
     given_table,
@@ -51,7 +52,7 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.extremes import possible_macs
 from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
@@ -186,7 +187,8 @@ def run_study(
     check_given(problem, make)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
-        given_table(config, problem.space)  # the last check before files are created
+        given_table(config, problem.space)
+        check_weights(problem.space.declaration.backbone)  # the last check before files are created
     folder.create()
     with RunLock(folder.path):
         if folder.holds_study and not resume:
@@ -321,7 +323,7 @@ def _search(
         )
     if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space
-        strategy = FirstPoints(plain_points(study.space)[:most], strategy)
+        strategy = FirstPoints(first_points(study.space)[:most], strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 

@@ -65,11 +65,21 @@ class ElasticBranch(nn.Module):
         choices: Choices of the branch.
         num_outputs: Outputs of its classifier: the `K` classes, and the confidence's logit if it has one.
         generator: Source of the initial weights.
+        is_below_frozen: Whether the backbone is not trained, so that every branch trains all that it reads.
     """
 
-    def __init__(self, channels: int, choices: ExitChoices, *, num_outputs: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        channels: int,
+        choices: ExitChoices,
+        *,
+        num_outputs: int,
+        generator: torch.Generator,
+        is_below_frozen: bool = False,
+    ) -> None:
         super().__init__()
         self.has_choice = not choices.has_one_branch
+        self.is_below_frozen = is_below_frozen
         self.layers = nn.ModuleList()
         stage_channels = channels
         for options in choices.layers:
@@ -102,7 +112,7 @@ class ElasticBranch(nn.Module):
             `B x num_outputs` each; the second is `None` where the branch itself trains the backbone.
         """
         supervision: Tensor | None = None
-        if self.has_choice and plan.layers:
+        if self.has_choice and plan.layers and not self.is_below_frozen:
             supervision = self.bare_classifier(features)
             features = features.detach()
         for layer, layer_plan in zip(self.layers, plan.layers, strict=False):  # the first layers are shared

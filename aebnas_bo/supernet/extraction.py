@@ -8,11 +8,11 @@ from torch import nn
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.subnet import Subnet
-from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 
 
 @torch.no_grad()
-def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
+def extract(supernet: WeightSharing, architecture: Architecture) -> Subnet:
     """Copy a network's slices into plain modules; its BatchNorm statistics must still be estimated.
 
     Args:
@@ -22,12 +22,25 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
     Returns:
         The network, in training mode, on the supernet's device.
     """
-    device = supernet.stem.weight.device
+    device = next(supernet.parameters()).device
     # Initial weights are overwritten below; building on the meta device to spare them takes three times as long.
     with torch.random.fork_rng(devices=[]):
-        subnet = Subnet(architecture, supernet.skeleton)
+        subnet = supernet.plain(architecture)
     if device.type != "cpu":
         subnet.to(device)
+    copy_weights(supernet, subnet)
+    return subnet
+
+
+@torch.no_grad()
+def copy_weights(supernet: WeightSharing, subnet: Subnet) -> None:
+    """Copy a network's slices into its plain modules.
+
+    Args:
+        supernet: The trained supernet.
+        subnet: The network, changed in place; a given backbone in it stays as it is.
+    """
+    architecture = subnet.architecture
     for conv_norm, (elastic, plan) in zip(subnet.conv_norms(), supernet.parts(architecture), strict=True):
         convolution, norm = conv_norm.convolution, conv_norm.norm
         convolution.weight = nn.Parameter(channels_last(elastic.sliced_weight(plan)))
@@ -44,4 +57,6 @@ def extract(supernet: Supernet, architecture: Architecture) -> Subnet:
     for linear, classifier in zip(subnet.classifiers(), supernet.classifiers(architecture), strict=True):
         linear.weight.copy_(classifier.weight[:, : linear.in_features])
         linear.bias.copy_(classifier.bias)
-    return subnet
+    for reader, query in zip(subnet.readers(), supernet.queries(architecture), strict=True):
+        if reader.query is not None and query is not None:
+            reader.query.copy_(query)

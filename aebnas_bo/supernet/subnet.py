@@ -10,8 +10,17 @@ from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 
 from aebnas_bo.space.architecture import Activation, Architecture, Skeleton
-from aebnas_bo.space.plan import BlockPlan, BranchLayerPlan, BranchPlan, ConvPlan, network_plan
+from aebnas_bo.space.plan import (
+    BlockPlan,
+    BranchLayerPlan,
+    BranchPlan,
+    ConvPlan,
+    NetworkPlan,
+    branch_plans,
+    network_plan,
+)
 from aebnas_bo.supernet.depthwise import DepthwiseConv2d
+from aebnas_bo.supernet.point_reader import PointReader
 
 
 def activation_module(name: Activation) -> nn.Module:
@@ -98,17 +107,18 @@ class PooledClassifier(nn.Module):
 
 
 class Branch(nn.Sequential):
-    """An exit branch: its layers, then a pooled classifier."""
+    """An exit branch: its layers, then a pooled classifier; on a given backbone it reads a point first."""
 
     def __init__(self, plan: BranchPlan, num_outputs: int) -> None:
         super().__init__(
+            *([PointReader(plan.reader)] if plan.reader is not None else []),
             *(BranchLayerModule(layer) for layer in plan.layers),
             PooledClassifier(plan.classifier_channels, num_outputs),
         )
 
 
 class Subnet(nn.Module):
-    """An early-exit network with its own weights.
+    """An early-exit network with its own weights; on a given backbone only its branches (`given_subnet.py`).
 
     Args:
         architecture: Architecture of the network.
@@ -118,21 +128,26 @@ class Subnet(nn.Module):
     def __init__(self, architecture: Architecture, skeleton: Skeleton) -> None:
         super().__init__()
         self.architecture, self.skeleton = architecture, skeleton
-        plan = network_plan(architecture, skeleton)
-        self.resolution = plan.resolution
-        self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(BackboneBlock(block, skeleton.activation) for block in blocks)) for blocks in plan.stages
-        )
+        self.resolution = architecture.resolution
+        self.stem: nn.Module = nn.Identity()
+        self.stages = nn.ModuleList()
+        if skeleton.given is None:
+            plan = network_plan(architecture, skeleton)
+            self.stem = ConvNorm(plan.stem, activation_module(skeleton.activation))
+            self.stages = nn.ModuleList(
+                nn.Sequential(*(BackboneBlock(block, skeleton.activation) for block in blocks))
+                for blocks in plan.stages
+            )
         self.branches = nn.ModuleDict(
             {
                 str(skeleton.exit_stages[position]): Branch(branch, skeleton.exit_outputs)
-                for position, branch in enumerate(plan.branches)
+                for position, branch in enumerate(branch_plans(architecture, skeleton))
                 if branch is not None
             }
         )
-        head = [ConvNorm(plan.head, activation_module(skeleton.activation))] if plan.head else []
-        self.head = nn.Sequential(*head, PooledClassifier(plan.classifier_channels, skeleton.num_classes))
+        self.head = nn.Sequential()
+        if skeleton.given is None:
+            self.head = _head(plan, skeleton)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the logits of every output.
@@ -157,6 +172,10 @@ class Subnet(nn.Module):
         for root in (self.stem, self.stages, self.head, self.branches):
             yield from (module for module in root.modules() if isinstance(module, ConvNorm))
 
+    def readers(self) -> Iterator[PointReader]:
+        """Yield the readers of the branches on a given backbone in order."""
+        yield from (module for module in self.branches.modules() if isinstance(module, PointReader))
+
     def squeezes(self) -> Iterator[SqueezeExcitation]:
         """Yield every squeeze-and-excitation of the backbone in order."""
         yield from (module for module in self.stages.modules() if isinstance(module, SqueezeExcitation))
@@ -165,6 +184,11 @@ class Subnet(nn.Module):
         """Yield the final linear layer, then those of the branches in order."""
         for root in (self.head, self.branches):
             yield from (module for module in root.modules() if isinstance(module, nn.Linear))
+
+
+def _head(plan: NetworkPlan, skeleton: Skeleton) -> nn.Sequential:
+    head = [ConvNorm(plan.head, activation_module(skeleton.activation))] if plan.head else []
+    return nn.Sequential(*head, PooledClassifier(plan.classifier_channels, skeleton.num_classes))
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:

@@ -14,7 +14,8 @@ from aebnas_bo.space.plan import BlockPlan, ConvPlan, NetworkPlan, SqueezePlan, 
 from aebnas_bo.supernet.blocks import ElasticBlock
 from aebnas_bo.supernet.elastic_layers import ElasticClassifier, ElasticConvNorm, ElasticSqueeze, modules_of
 from aebnas_bo.supernet.exit_branches import ElasticBranch
-from aebnas_bo.supernet.subnet import resize
+from aebnas_bo.supernet.subnet import Subnet, resize
+from aebnas_bo.supernet.weight_sharing import Supervised, WeightSharing
 
 
 class ElasticStage(nn.Module):
@@ -35,7 +36,7 @@ class ElasticStage(nn.Module):
         yield from zip(modules_of(self.blocks, ElasticBlock), plan, strict=False)
 
 
-class Supernet(nn.Module):
+class Supernet(WeightSharing):
     """All networks of a space in one set of weights; the architecture to run is an argument, never hidden state.
 
     Args:
@@ -45,11 +46,10 @@ class Supernet(nn.Module):
     """
 
     def __init__(self, declaration: NetworkSpaceDeclaration, skeleton: Skeleton, seed: int) -> None:
-        super().__init__()
+        super().__init__(skeleton)
         generator = torch_generator(seed, "supernet", "weights")
         widths = [max(choices.widths) for choices in declaration.stages]
         num_classes, head_channels = skeleton.num_classes, skeleton.head_channels
-        self.skeleton = skeleton
         stem_channels = stem_plan(max(declaration.resolutions), widths[0], skeleton).out_channels
         self.stem = ElasticConvNorm(skeleton.in_channels, stem_channels, 3, is_depthwise=False, generator=generator)
         self.stages = nn.ModuleList(
@@ -77,28 +77,8 @@ class Supernet(nn.Module):
                 self.early_head = ElasticConvNorm(widths[-2], head_channels, 1, is_depthwise=False, generator=generator)
             self.early_classifier = ElasticClassifier(head_channels or widths[-2], num_classes, generator)
 
-    def forward(self, images: Tensor, architecture: Architecture) -> tuple[Tensor, ...]:
-        """Run one network of the space on a batch, BatchNorm normalising by that batch.
-
-        Args:
-            images: `B x C x H x W`, normalised.
-            architecture: Network to use.
-
-        Returns:
-            `B x K` logits of each active exit in order, then of the final classifier; those of exits with a learned
-            confidence have its logit as one more column.
-        """
-        return self.supervised(images, architecture)[0]
-
-    def supervised(
-        self, images: Tensor, architecture: Architecture
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
-        """Run one network as `forward` does, for training.
-
-        Returns:
-            Its outputs, and for each active exit the logits that train the backbone in place of its branch's; `None`
-            where the branch itself does (`ElasticBranch` says why).
-        """
+    def supervised(self, images: Tensor, architecture: Architecture) -> Supervised:
+        """Run one network for training; `ElasticBranch` says where the backbone learns from other logits."""
         plan = network_plan(architecture, self.skeleton)
         activation, exit_stages = self.skeleton.activation, self.skeleton.exit_stages
         features = self.stem(resize(images, plan.resolution), plan.stem, activation)
@@ -115,6 +95,10 @@ class Supernet(nn.Module):
         if head is not None and plan.head is not None:
             features = head(features, plan.head, activation)
         return (*outputs, classifier(features)), tuple(supervision)
+
+    def plain(self, architecture: Architecture) -> Subnet:
+        """Return a network of plain modules with random weights."""
+        return Subnet(architecture, self.skeleton)
 
     def _end(self, plan: NetworkPlan) -> tuple[ElasticConvNorm | None, ElasticClassifier]:
         """Return head and final classifier of a network."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.storage.tensor_file import check_fit, load_layout, load_tensors, save_tensors
-from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 
 
-def save_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
+def save_supernet(path: Path, supernet: WeightSharing, fingerprint: str) -> None:
     """Write a supernet's weights."""
     save_tensors(path, supernet.state_dict(), {"fingerprint": fingerprint})
 
@@ -27,7 +27,7 @@ def images_of_supernet(path: Path, fingerprint: str) -> tuple[int, int]:
         raise CorruptStateError(f"{path} holds no supernet: it lacks {error}; start another run folder") from error
 
 
-def load_supernet(path: Path, supernet: Supernet, fingerprint: str) -> None:
+def load_supernet(path: Path, supernet: WeightSharing, fingerprint: str) -> None:
     """Read weights into a supernet; it is unchanged if the file cannot be used.
 
     Raises:

@@ -15,7 +15,7 @@ from aebnas_bo.space.backbone_pool import backbone_pool
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.settings import SupernetConfig
-from aebnas_bo.supernet.supernet import Supernet
+from aebnas_bo.supernet.weight_sharing import WeightSharing
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.losses import soft_labels
 from aebnas_bo.training.network_loss import Network, NetworkLoss, make_network_loss
@@ -24,7 +24,7 @@ from aebnas_bo.training.training_loop import NO_RECORDER, Backward, Recorder, Tr
 
 
 def train_supernet(
-    supernet: Supernet,
+    supernet: WeightSharing,
     space: NetworkSpace,
     data: TrainingData,
     *,
@@ -47,7 +47,8 @@ def train_supernet(
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
-    pool = backbone_pool(space, seed, config.max_macs) if config.stratified else None
+    is_stratified = config.stratified and space.skeleton.given is None  # a given backbone has one size
+    pool = backbone_pool(space, seed, config.max_macs) if is_stratified else None
 
     def make_backward(generator: np.random.Generator) -> Backward:
         sampler = TrainingSampler(space, generator, has_balanced_branches=config.balanced_branches, pool=pool)
@@ -72,7 +73,7 @@ def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
 
 
 def _backward(
-    supernet: Supernet,
+    supernet: WeightSharing,
     sampler: TrainingSampler,
     *,
     images: Tensor,

@@ -38,7 +38,7 @@ def test_every_part_has_its_box_and_its_macs(settings: str) -> None:
         root = ElementTree.fromstring(str(network_diagram(network)))
         texts = [element.text or "" for element in root if element.tag == "text"]
         costs = network.costs
-        stages = [macs for macs, blocks in zip(costs.stages, network.plan.stages, strict=True) if blocks]
+        stages = [macs for macs, blocks in zip(costs.stages, network.backbone.stages, strict=True) if blocks]
         wanted = [costs.stem, *stages, *costs.branches, costs.head]
         found = [element.text or "" for element in root if element.get("class") == "macs"]
         assert sorted(found) == sorted(macs_text(macs) for macs in wanted)
