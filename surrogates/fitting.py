@@ -139,7 +139,7 @@ def _closure(likelihood: ExactMarginalLogLikelihood) -> ForwardBackwardClosure:
         whitened = torch.linalg.solve_triangular(cholesky, centred.unsqueeze(-1), upper=False)
         log_density = -0.5 * whitened.square().sum() - cholesky.diagonal(dim1=-2, dim2=-1).log().sum()
         log_density = log_density - 0.5 * targets.numel() * math.log(2.0 * math.pi)
-        for _, module, prior, value, _ in likelihood.named_priors():
+        for _, module, prior, value, _ in model.named_priors():
             log_density = log_density + prior.log_prob(value(module)).sum()
         return -log_density / targets.shape[-1]
 

@@ -87,9 +87,9 @@ class AdditiveMaternKernel(GroupedMaternKernel):
 
     def of_squared(self, squared: Tensor) -> Tensor:
         """Return covariances `batch_shape x n1 x n2` for squared distances within groups, `G x ... x n1 x n2`."""
-        lengthscale = self.lengthscale.movedim(-1, 0).unsqueeze(-1)  # G x batch_shape x 1 x 1
-        missing = (1,) * (lengthscale.ndim - squared.ndim)  # of inputs without the batch of hyper-parameters
-        scaled = squared.reshape(len(squared), *missing, *squared.shape[1:]) / lengthscale.square()
+        scale = self.lengthscale.movedim(-1, 0).unsqueeze(-1).square()  # G x batch_shape x 1 x 1
+        dims = max(squared.ndim, scale.ndim)
+        scaled = _with_dims(squared, dims) / _with_dims(scale, dims)
         together, each = matern_of_squared(scaled.sum(dim=0)), matern_of_squared(scaled)
         return together + self.share * (each.mean(dim=0) - together)
 
@@ -100,3 +100,8 @@ class AdditiveMaternKernel(GroupedMaternKernel):
     def _by_group(self, x: Tensor) -> list[Tensor]:
         group = self._feature_group.to(x.device)
         return [x[..., group == index] for index in range(len(self.group_names))]
+
+
+def _with_dims(by_group: Tensor, dims: int) -> Tensor:
+    """Return a tensor `G x ...` with so many dimensions, new ones after the first."""
+    return by_group.reshape(len(by_group), *(1,) * (dims - by_group.ndim), *by_group.shape[1:])

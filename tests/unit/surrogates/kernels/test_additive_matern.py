@@ -54,6 +54,16 @@ def test_many_rows_are_computed_in_parts_of_equal_value(monkeypatch) -> None:
     assert sizes == [3, 3, 1]
 
 
+def test_every_outcome_has_its_own_length_scales_whatever_the_batch_of_inputs() -> None:
+    kernel = AdditiveMaternKernel(GROUPS, torch.Size([2])).double()
+    kernel.lengthscale = torch.tensor([[[0.8, 1.7]], [[0.3, 2.0]]], dtype=torch.float64)
+    x, z = torch.stack([rows(5), rows(5, 2), rows(5, 3)]), rows(4, 1)
+    found = kernel.forward(x.unsqueeze(1), z)  # 3 x 1 x 5 x 3: BoTorch's shape for several outcomes
+    assert found.shape == (3, 2, 5, 4)
+    second = make(0.5, (0.3, 2.0))
+    assert torch.allclose(found[2, 1], second(x[2], z).to_dense())
+
+
 def test_equal_rows_have_a_gradient() -> None:
     x = rows(3).requires_grad_()
     make(0.5)(x).to_dense().sum().backward()
