@@ -67,7 +67,7 @@ class SelectedOutcomes(Model):
         return posterior if posterior_transform is None else posterior_transform(posterior)
 
 
-class PosteriorInBlocks(GPyTorchPosterior):  # type: ignore[misc]
+class PosteriorInBlocks(GPyTorchPosterior):
     """Posterior at many rows: means and variances are computed in blocks, only draws need the joint covariance.
 
     It is a `GPyTorchPosterior`, of normal values with these means and variances, because Ax's sensitivities accept no
@@ -81,7 +81,7 @@ class PosteriorInBlocks(GPyTorchPosterior):  # type: ignore[misc]
     def __init__(self, posterior_of: Callable[[Tensor], Posterior], X: Tensor) -> None:
         self._posterior_of = posterior_of
         self._X = X
-        blocks = [posterior_of(rows) for rows in X.split(BLOCK, dim=-2)]
+        blocks = [posterior_of(rows) for rows in torch.split(X, BLOCK, dim=-2)]
         mean = torch.cat([block.mean for block in blocks], dim=-2)
         variance = torch.cat([block.variance for block in blocks], dim=-2)
         normals = [
