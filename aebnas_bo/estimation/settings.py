@@ -44,8 +44,8 @@ class EstimationConfig(Section):
             0 for none. Needs continuous threshold parameters.
         tuning: Threshold tuning, for spaces without threshold parameters.
         latency_table: Latency table measured by `aebnas-bo latency-table`, on this machine or another; a relative path
-            is resolved from the folder of the configuration file. null measures one at the start of a run. Only used if
-            `latency_ms` is an objective.
+            is resolved from the folder of the configuration file. null measures one at the start of a run. Needs the
+            objective `latency_ms`.
     """
 
     affects: ClassVar[Effect] = "estimates"

@@ -196,8 +196,8 @@ def _claim(stem: str) -> RunFolder:
         try:
             folder.path.mkdir(parents=True)
             return folder
-        except FileExistsError:
-            if not RUNS.is_dir():  # a file, or a broken link
+        except (FileExistsError, NotADirectoryError):
+            if not RUNS.is_dir():  # a broken link, or a file
                 raise UsageError(f"{RUNS}: is not a folder; remove it, or name a run folder with --out") from None
         except OSError as error:
             if error.errno in EXHAUSTED:

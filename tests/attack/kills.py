@@ -74,6 +74,11 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, by kind."""
+        return [*self.tracebacks, *self.wrong, *self.lost]
+
     def line(self) -> str:
         """The summary line."""
         return (
@@ -279,13 +284,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         references = [undisturbed(one, base / f"whole{place}") for place, one in enumerate(chosen)]
         for case in range(options.count):
             place = case % len(chosen)
+            known = set(tally.problems)
             attack(chosen[place], references[place], base / f"case{case}", random=random, tally=tally)
             tally.cases += 1
+            new = [problem for problem in tally.problems if problem not in known]
+            print(*new, f"case {case} ended", sep="\n", file=sys.stderr, flush=True)
             shutil.rmtree(base / f"case{case}")
-    for problem in (*tally.tracebacks, *tally.wrong, *tally.lost):
-        print(problem)
     print(tally.line())
-    return int(bool(tally.tracebacks or tally.wrong or tally.lost))
+    return int(bool(tally.problems))
 
 
 if __name__ == "__main__":

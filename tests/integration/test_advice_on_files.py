@@ -84,9 +84,9 @@ def test_files_that_do_not_match_a_pattern_are_renamed_or_the_pattern_is_changed
 
 def test_a_zip_archive_is_unpacked_or_packed_as_tar(tmp_path: Path) -> None:
     for label in ("cat", "dog"):
-        (tmp_path / "pets" / label).mkdir(parents=True)
+        (tmp_path / "pets/train" / label).mkdir(parents=True)
         for number in range(2):
-            Image.new("L", (8, 8), 90 * number).save(tmp_path / f"pets/{label}/{number}.png")
+            Image.new("L", (8, 8), 90 * number).save(tmp_path / f"pets/train/{label}/{number}.png")
     packed = tmp_path / "pets.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted((tmp_path / "pets").rglob("*.png")):
