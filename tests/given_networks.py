@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aebnas_bo.config.loading import load_config
-from aebnas_bo.preparation.given_backbone import completed_space
+from aebnas_bo.preparation.backbone_loading import completed_space
 from aebnas_bo.space.given_backbone import BackbonePoint, GivenBackbone
 from aebnas_bo.space.given_exits import propose_exits
 from aebnas_bo.space.network_space import NetworkSpace

@@ -93,7 +93,7 @@ def _read(path: Path | None) -> tuple[NetworkSpace, str]:
 
 
 def _for_unknown_images(declaration: NetworkSpaceDeclaration) -> NetworkSpaceDeclaration:
-    from aebnas_bo.preparation.given_backbone import completed_space  # slow to import
+    from aebnas_bo.preparation.backbone_loading import completed_space  # slow to import
 
     if not declaration.resolutions:
         raise ConfigError(

@@ -20,7 +20,7 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.preparation.given_backbone import traced_backbone
+from aebnas_bo.preparation.backbone_loading import traced_backbone
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.backbone_declaration import BackboneDeclaration
 from aebnas_bo.supernet.feature_layout import FeatureLayout

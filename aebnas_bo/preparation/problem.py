@@ -13,7 +13,7 @@ from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.estimation.cost_objective import CostObjective
 from aebnas_bo.estimation.given_estimator import GivenEstimator
 from aebnas_bo.preparation.device import resolve_device
-from aebnas_bo.preparation.given_backbone import completed_space, with_normalisation
+from aebnas_bo.preparation.backbone_loading import completed_space, with_normalisation
 from aebnas_bo.space.network_space import NetworkSpace
 
 

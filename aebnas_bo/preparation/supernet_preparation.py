@@ -129,7 +129,7 @@ def _train(
     config, space = problem.config, problem.space
     checkpoint = folder.checkpoint if folder is not None else None
     training = with_budget(capped(config), config, space)
-    data = supernet_data(problem, training, folder, progress)
+    data = supernet_data(problem, training, folder=folder, progress=progress)
     images_per_epoch = len(data.images) * len(step_networks(training))
     has_forecast = False
 
@@ -203,7 +203,7 @@ def training_data(problem: Problem, training: TrainingConfig) -> TrainingData:
 
 
 def supernet_data(
-    problem: Problem, training: TrainingConfig, folder: RunFolder | None, progress: RunProgress
+    problem: Problem, training: TrainingConfig, *, folder: RunFolder | None, progress: RunProgress
 ) -> TrainingData:
     """Return the data that a supernet is trained on: images, or their features on a given backbone.
 

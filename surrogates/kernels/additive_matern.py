@@ -69,7 +69,7 @@ class AdditiveMaternKernel(GroupedMaternKernel):
         if diag:
             return self.of_squared(self._squared_differences(x1, x2).unsqueeze(-1)).squeeze(-1)
         at_once = max(1, ELEMENTS * x1.shape[-2] // max(1, len(self.group_names) * x2.shape[-2] * x1[..., 0].numel()))
-        parts = [self.of_squared(self.squared_distances(part, x2)) for part in x1.split(at_once, dim=-2)]
+        parts = [self.of_squared(self.squared_distances(part, x2)) for part in torch.split(x1, at_once, dim=-2)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
     def squared_distances(self, x1: Tensor, x2: Tensor) -> Tensor:

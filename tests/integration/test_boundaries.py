@@ -16,6 +16,7 @@ LONG_SIGNATURES = {
     "aebnas_bo/study/study.py: Study.create",  # the front door: eight things that a user names, six of them seldom
     "aebnas_bo/study/study.py: Study.open",  # the same less the configuration
     # the others are not ours to choose
+    "surrogates/kernels/additive_matern.py: AdditiveMaternKernel.forward",  # overrides GPyTorch's method
     "surrogates/kernels/grouped_matern.py: GroupedMaternKernel.forward",  # overrides GPyTorch's method
     "surrogates/selected_outcomes.py: SelectedOutcomes.posterior",  # overrides BoTorch's method
     "aebnas_bo/search/ax_strategy.py: ArchitectureAcquisition.optimize",  # overrides Ax's method
