@@ -12,8 +12,8 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits, final_splits
 from aebnas_bo.estimation.cost_objective import CostObjective
 from aebnas_bo.estimation.given_estimator import GivenEstimator
-from aebnas_bo.preparation.device import resolve_device
 from aebnas_bo.preparation.backbone_loading import completed_space, with_normalisation
+from aebnas_bo.preparation.device import resolve_device
 from aebnas_bo.space.network_space import NetworkSpace
 
 

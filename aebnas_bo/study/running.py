@@ -27,10 +27,10 @@ from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.preparation.backbone_loading import check_weights
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.forecast import opening_lines
-from aebnas_bo.preparation.backbone_loading import check_weights
 from aebnas_bo.preparation.latency_preparation import (
     check_latencies,
     given_table,

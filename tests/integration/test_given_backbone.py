@@ -15,8 +15,8 @@ from aebnas_bo.deploy.runtime import load
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.errors import ConfigError, UsageError
-from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.backbone_loading import traced_backbone
+from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.report.contents import gather
