@@ -36,7 +36,7 @@ PARTS = frozenset({
 })  # fmt: skip
 ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # bytes per item of float32, int32, int64 and bool, by ONNX type number
 INTEGERS = {6: np.int32, 7: np.int64}
-TO_THE_END = 2**63 - 1  # the end of a slice of any length
+SLICE_ENDS = (2**63 - 1, -(2**63))  # the end and the start of a slice of any length
 TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
 
 
@@ -106,5 +106,5 @@ def _check_tensor(tensor: Message) -> None:
     if math.prod(dims) * ITEM_BYTES[kind] != len(data):
         raise ValueError(f"it has weights of {len(data)} bytes for the shape {dims}"[:120])
     numbers = np.frombuffer(data, INTEGERS[kind]).tolist() if kind in INTEGERS else []
-    if any(abs(one) > MOST_NUMBER and one != TO_THE_END for one in numbers):
+    if any(abs(one) > MOST_NUMBER and one not in SLICE_ENDS for one in numbers):
         raise ValueError(f"it has a number above {MOST_NUMBER}")
