@@ -36,6 +36,7 @@ PARTS = frozenset({
 })  # fmt: skip
 ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # bytes per item of float32, int32, int64 and bool, by ONNX type number
 INTEGERS = {6: np.int32, 7: np.int64}
+SLICE_ENDS = (2**63 - 1, -(2**63))  # the end and the start of a slice of any length
 TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
 
 
@@ -104,5 +105,6 @@ def _check_tensor(tensor: Message) -> None:
         raise ValueError("it has weights of an unknown type")
     if math.prod(dims) * ITEM_BYTES[kind] != len(data):
         raise ValueError(f"it has weights of {len(data)} bytes for the shape {dims}"[:120])
-    if kind in INTEGERS and any(abs(int(one)) > MOST_NUMBER for one in np.frombuffer(data, INTEGERS[kind])):
+    numbers = np.frombuffer(data, INTEGERS[kind]).tolist() if kind in INTEGERS else []
+    if any(abs(one) > MOST_NUMBER and one not in SLICE_ENDS for one in numbers):
         raise ValueError(f"it has a number above {MOST_NUMBER}")
