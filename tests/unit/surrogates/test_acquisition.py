@@ -152,11 +152,11 @@ def test_first_layers_take_feasible_rows_first() -> None:
 @pytest.mark.slow
 def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:
     model, _, candidates = problem
-    limit = OutcomeConstraint(outcome=1, sign=1.0, limit=0.0)
+    limit = OutcomeConstraint(outcome=1, sign=1.0, limit=0.4)
     with torch.no_grad():
         plain, limited = (make(problem, constraints=c)(candidates.unsqueeze(1)) for c in ((), (limit,)))
         posterior = model.posterior(candidates)
-    is_bad = posterior.mean[:, 1] + 2.0 * posterior.variance[:, 1].sqrt() < 0.0
+    is_bad = posterior.mean[:, 1] + 2.0 * posterior.variance[:, 1].sqrt() < limit.limit
     assert plain[is_bad].max() > plain[~is_bad].max()  # without the limit the best of them breaks it
     assert limited[is_bad].max() < limited[~is_bad].max() - 2.0
 
