@@ -11,6 +11,8 @@ from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.given_backbone import BackbonePoint
 from tests import given_networks
 
+pytestmark = pytest.mark.slow  # the first trace of a process takes seconds
+
 INPUT = BackboneInput(channels=3, classes=3, side=8)
 
 

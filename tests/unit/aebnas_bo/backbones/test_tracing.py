@@ -7,6 +7,8 @@ from aebnas_bo.backbones.factories import BackboneInput
 from aebnas_bo.backbones.tracing import trace
 from aebnas_bo.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # the first trace of a process takes seconds
+
 INPUT = BackboneInput(channels=3, classes=3, side=8)
 
 

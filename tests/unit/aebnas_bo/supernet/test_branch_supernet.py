@@ -17,6 +17,8 @@ from aebnas_bo.supernet.extraction import copy_weights, extract
 from aebnas_bo.supernet.given_subnet import GivenSubnet
 from tests import given_networks
 
+pytestmark = pytest.mark.slow  # the first trace of a process takes seconds
+
 NETWORKS = ("TinyResNet", "TinyViT")
 
 
