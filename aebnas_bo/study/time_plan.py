@@ -37,6 +37,8 @@ TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.
 RANKING_IMAGES = 100_000
+# Its steps train one random network, because the largest one takes most of the time of a step.
+BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1}
 BRIEF_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
 
 
@@ -221,9 +223,8 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
 
     Its final training is that of the first network; `TimePlan.final_epochs` holds the others.
     """
-    updates: dict[str, object] = {
-        "supernet": config.supernet.model_copy(update={"epochs": plan.supernet_epochs}),
-    }
+    supernet: dict[str, object] = {"epochs": plan.supernet_epochs, **(BRIEF_SUPERNET if plan.is_brief else {})}
+    updates: dict[str, object] = {"supernet": config.supernet.model_copy(update=supernet)}
     if plan.search_trials is not None:
         updates["search"] = config.search.model_copy(update={"budget": plan.search_trials})
     if plan.rungs:

@@ -148,8 +148,8 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
     is_brief, epochs, first = minutes < least, config.supernet.epochs, "search"
     if has_supernet:
         epochs = 1 if is_brief else supernet_epochs(minutes, watch.seconds, num_images, speed=speed)
-        duration = duration_text(epochs * num_images * speed.supernet_s)
-        first = f"supernet {counted(epochs, 'epoch')}, about {duration}; then search"
+        duration = "" if is_brief else f", about {duration_text(epochs * num_images * speed.supernet_s)}"
+        first = f"supernet {counted(epochs, 'epoch')}{duration}; then search"
     then = "short trainings and final trainings in the rest"
     if is_brief:
         then = (

@@ -22,6 +22,13 @@ def plan_of(minutes: float, **decided: object) -> TimePlan:
     return TimePlan.model_validate({"minutes": minutes, "speed": SPEED, "supernet_epochs": 3, **decided})
 
 
+def test_the_supernet_of_a_brief_search_costs_little() -> None:
+    config = load_config(None)
+    brief = planned_config(config, plan_of(10.0, is_brief=True)).supernet
+    assert (brief.sandwich, brief.distillation, brief.random_subnets) == (False, False, 1)
+    assert planned_config(config, plan_of(10.0)).supernet == config.supernet.model_copy(update={"epochs": 3})
+
+
 @pytest.mark.parametrize("minutes", [1.0, 10.0, 60.0])
 def test_phases_fit_into_the_time(minutes: float) -> None:
     images, network_s = 50_000, SPEED.network_seconds(500_000) * 50_000
