@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import statistics
 import sys
 import tempfile
@@ -102,7 +103,7 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
         UsageError: If the space has no plain networks.
         AebnasError: If a setting or the images are wrong.
     """
-    settings = [] if variant == OWN else variant.split(",")
+    settings = [] if variant == OWN else re.split(r",(?=[a-z_.]+=)", variant)  # a value may be a list with commas
     fixed = [
         f"search.max_average_macs={macs}",
         f"final_training.epochs={epochs}",
