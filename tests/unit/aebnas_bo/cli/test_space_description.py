@@ -9,6 +9,7 @@ from aebnas_bo.space.presets import PRESETS
 from tests.fitting import check_fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_tables_of_a_space_fit_a_terminal_and_nothing_of_them_is_cut(name: str, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"

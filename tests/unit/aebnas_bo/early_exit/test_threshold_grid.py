@@ -32,6 +32,7 @@ def tables_with_grids(draw: st.DrawFn) -> tuple[ExitTable, list[torch.Tensor]]:
     return table, grids
 
 
+@pytest.mark.slow
 @given(tables_with_grids())
 def test_a_grid_equals_its_settings_one_by_one(drawn: tuple[ExitTable, list[torch.Tensor]]) -> None:
     table, grids = drawn

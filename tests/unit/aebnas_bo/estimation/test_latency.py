@@ -22,6 +22,7 @@ def space_of(*settings: str) -> NetworkSpace:
     return NetworkSpace(load_config(None, settings).space, 3, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "cifar", "cifar32", "aebnas"])
 def test_every_network_of_a_space_is_made_of_its_parts(preset: str) -> None:
     space = space_of(f"space.preset={preset}", "space.learned_confidence=true", "space.squeeze_excitation=[2]")

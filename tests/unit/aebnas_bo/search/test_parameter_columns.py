@@ -10,6 +10,7 @@ from surrogates.outcomes import Outcome
 from tests.declarations import points_of, search_spaces
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_layout_and_space_have_the_same_canonical_form_of_any_row(data: st.DataObject) -> None:
     space = data.draw(search_spaces())

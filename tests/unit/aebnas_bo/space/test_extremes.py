@@ -92,6 +92,7 @@ def test_sides_are_those_behind_the_stem_and_each_stage() -> None:
     assert sides(space, 20) == [20, 10, 5, 5, 3]
 
 
+@pytest.mark.slow
 def test_all_images_of_all_networks_take_possible_macs() -> None:
     space = make_space()
     costs = [cost for one in set(every_network(space)) for cost in exit_costs(one, space.skeleton).cumulative]

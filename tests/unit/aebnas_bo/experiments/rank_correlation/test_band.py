@@ -66,6 +66,7 @@ def test_points_of_a_band_are_a_function_of_the_seed() -> None:
     assert draw(seed=3) == draw(seed=3) != draw(seed=4)
 
 
+@pytest.mark.slow
 def test_thresholds_of_few_values_are_moved_between_these() -> None:
     space = NetworkSpace(load_config(None, ["space.thresholds=[0.1,0.3,0.5,0.7,0.9]"]).space, 1, 10)
     points = draw(space, (0.1, 0.14), count=6)
@@ -83,6 +84,7 @@ def test_a_band_where_no_network_lies_names_the_range_there_is() -> None:
     assert draw(band=(low, high))
 
 
+@pytest.mark.slow
 def test_a_band_that_thresholds_do_not_reach_is_an_error() -> None:
     # no image is ever confident enough to leave: average MACs are worst-case MACs
     space = NetworkSpace(load_config(None, ["space.thresholds=[0.5,0.9]"]).space, 1, 10)

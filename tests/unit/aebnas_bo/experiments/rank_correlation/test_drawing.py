@@ -10,6 +10,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 SPACE = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)
 
 
+@pytest.mark.slow
 def test_points_are_distinct_and_spread_over_the_range_of_costs() -> None:
     points = spread_points(SPACE, 24, np.random.default_rng(0))
     architectures = [SPACE.architecture(point) for point in points]
