@@ -95,7 +95,7 @@ def export_network(source: Path, format_: Format, folder: Path, *, check: Callab
     """
     if folder.resolve() == source.parent.resolve():  # an exported file may lack weights that later tuning needs
         raise UsageError(f"--out {folder}: is the folder of the training; use another folder")
-    subnet, description = load_network(source)
+    subnet, description = load_network(source, trusts_code=True)  # the run's configuration names the module, too
     writers: dict[Format, Write] = {
         "torch": _torch, "onnx": _onnx, "onnx-segments": _onnx_segments, "torch-export": _torch_export,
     }  # fmt: skip

@@ -40,7 +40,7 @@ def save_network(path: Path, subnet: Subnet, description: NetworkDescription) ->
     save_tensors(path, tensors, {"fingerprint": FINGERPRINT, "network": description.to_json()})
 
 
-def load_network(path: Path, *, trusts_code: bool = True) -> tuple[Subnet, NetworkDescription]:
+def load_network(path: Path, *, trusts_code: bool = False) -> tuple[Subnet, NetworkDescription]:
     """Load a network in evaluation mode.
 
     The file of a network that ends at an exit may lack later layers. The header is checked first, so that no more

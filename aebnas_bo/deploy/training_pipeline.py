@@ -194,7 +194,7 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
     with RunLock(folder):
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if path.exists() and not is_again:
-            trained, described = load_network(path)
+            trained, described = load_network(path, trusts_code=True)
             check_training(path, described, training)
             subnet = trained.to(problem.device)
             progress.message(f"{candidate.observed.key}, seed {seed}: already trained; only thresholds are tuned")

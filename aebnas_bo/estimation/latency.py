@@ -180,8 +180,8 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
     """
     if space.skeleton.given is not None:
         raise ConfigError(
-            "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "
-            "trained networks with `aebnas-bo latency`"
+            "space.backbone: the pieces of a given backbone are not timed in advance; measure trained networks with "
+            "`aebnas-bo latency`"
         )
     skeleton, declaration = space.skeleton, space.declaration
     found: dict[str, Part] = {}

@@ -41,7 +41,7 @@ def first_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
 def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> ParameterValue:
     """Return the threshold of plain networks, the nearest depth of a branch, or the first of other choices."""
     if isinstance(parameter, ContinuousParameter):
-        return min(max(THRESHOLD, parameter.lower), parameter.upper)
+        return _threshold(parameter)
     if is_exit_depth(parameter.name):
         return min(parameter.values, key=lambda value: abs(int(value) - depth))
     return parameter.values[0]
@@ -73,7 +73,7 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
                 one.name: _value(one, declaration, ranks=ranks, resolution=resolution)
                 for one in space.search_space.parameters
             }
-            static = {**point, **{name: 0 for name in point if name.startswith("exit") and name.endswith("_depth")}}
+            static = {**point, **{name: 0 for name in point if is_exit_depth(name)}}
             macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
             is_narrow = resolution > lowest and _stem(point, declaration) < LEAST_STEM
             if is_narrow or macs > most or (kept and macs < STEP * kept[-1]):
@@ -106,7 +106,7 @@ def _value(
     resolution: int,
 ) -> ParameterValue:
     if isinstance(parameter, ContinuousParameter):
-        return min(max(THRESHOLD, parameter.lower), parameter.upper)
+        return _threshold(parameter)
     name, values = parameter.name, parameter.values
     if name.endswith("_width"):
         return values[min(ranks[_number(name) - 1], len(values) - 1)]
@@ -118,6 +118,10 @@ def _value(
         wanted = _depth(name, declaration)
         return min(values, key=lambda value: abs(int(value) - wanted))
     return values[0]
+
+
+def _threshold(parameter: ContinuousParameter) -> float:
+    return min(max(THRESHOLD, parameter.lower), parameter.upper)
 
 
 def _depth(name: str, declaration: NetworkSpaceDeclaration) -> int:

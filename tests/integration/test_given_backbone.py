@@ -11,6 +11,7 @@ from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.export import export_network
+from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.runtime import load
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
@@ -121,6 +122,8 @@ def test_a_network_is_trained_exported_and_predicts_the_same_everywhere(make: st
             assert one.equal(given[name.partition(".")[2].partition(".")[2]])
     with pytest.raises(UsageError, match="names the Python module of its backbone"):
         load(path)
+    with pytest.raises(UsageError, match="names the Python module of its backbone"):
+        load_network(path)
     images = candidate.problem.splits.test.images[:40]
     expected = load(path, trust=True).predict(images)
     assert len(set(expected.exit_indices.tolist())) > 1 or len(described.outputs) == 1
