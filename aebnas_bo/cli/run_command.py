@@ -158,7 +158,8 @@ def _print_result(
     )
     if majority := majority_text(summary):
         stdout.print(majority, highlight=False, soft_wrap=True, markup=False)
-    if warning := supernet_warning(summary.plain_tau):
+    is_brief = timed is not None and timed.is_brief  # `print_timed` says that its estimates do not rank
+    if not is_brief and (warning := supernet_warning(summary.plain_tau)):
         command.stderr.print(warning, highlight=False, soft_wrap=True)
     if timed is not None:
         print_timed(stdout, timed)

@@ -37,8 +37,9 @@ TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.
 RANKING_IMAGES = 100_000
-# Its steps train one random network, because the largest one takes most of the time of a step.
-BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1}
+# Its steps train one random network on many images, because the largest one and the update of all weights take most of
+# the time of a step.
+BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1, "batch_size": 256}
 BRIEF_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
 
 

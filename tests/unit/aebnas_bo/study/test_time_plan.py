@@ -25,7 +25,7 @@ def plan_of(minutes: float, **decided: object) -> TimePlan:
 def test_the_supernet_of_a_brief_search_costs_little() -> None:
     config = load_config(None)
     brief = planned_config(config, plan_of(10.0, is_brief=True)).supernet
-    assert (brief.sandwich, brief.distillation, brief.random_subnets) == (False, False, 1)
+    assert (brief.sandwich, brief.distillation, brief.random_subnets, brief.batch_size) == (False, False, 1, 256)
     assert planned_config(config, plan_of(10.0)).supernet == config.supernet.model_copy(update={"epochs": 3})
 
 
