@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.errors import UsageError
 from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
@@ -89,6 +91,7 @@ def train_network(
     """
     if not any(parameter.requires_grad for parameter in subnet.parameters()):
         return subnet.eval()  # a given backbone without exits
+    data = _at_resolution(data, subnet.resolution)
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
@@ -111,6 +114,14 @@ def train_network(
     train(run, data, config, recorder=recorder)
     average_statistics(subnet, _statistics_images(data, torch_generator(seed, run.name, "statistics")))
     return subnet
+
+
+def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:
+    """Return training data with images of a network's resolution; unchanged if they are not larger."""
+    if not isinstance(data.augment, Augmentation) or data.images.shape[-1] <= resolution:
+        return data
+    images, augment = data.augment.resized(data.images, resolution)
+    return replace(data, images=images, augment=augment)
 
 
 def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterator[Tensor]:
