@@ -79,7 +79,7 @@ def _choose(
     """Return the run folder and the configuration, without importing PyTorch, to report errors fast."""
     from aebnas_bo.config.loading import load_config
     from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
-    from aebnas_bo.study.resuming import given_config
+    from aebnas_bo.study.resuming import check_resumed, given_config
 
     goes_on = resume or may_start
     if out is not None and goes_on:
@@ -87,7 +87,10 @@ def _choose(
     else:
         config = load_config(config_path, options)
     stem = f"{config.name}-seed{config.seed}"
-    return choose_run_folder(out, stem, goes_on, may_start=may_start or not resume), config
+    folder = choose_run_folder(out, stem, goes_on, may_start=may_start or not resume)
+    if folder.holds_study:
+        check_resumed(folder, config, has_file=config_path is not None, options=options)
+    return folder, config
 
 
 def _way_on(folder: RunFolder) -> str:

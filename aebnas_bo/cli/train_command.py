@@ -67,9 +67,11 @@ def train(
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
+        from aebnas_bo.study.resuming import check_training_settings
 
         given_seeds = None if seeds is None else parse_seeds(seeds)
         chosen = _choose(RunFolder(run), selection, shortlist=shortlist, tune_for=tune_for)
+        check_training_settings(RunFolder(run), options)
 
         from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal

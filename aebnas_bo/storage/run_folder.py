@@ -159,8 +159,8 @@ def choose_run_folder(
         UsageError: If the named folder holds a study and `resume` is off, is no folder, none can be made, or there is
             nothing to resume.
     """
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out}: is a file; give a folder")
+    if out is not None:
+        check_folder(out)
     named = None if out is None else RunFolder(out)
     found = named
     if resume:
@@ -212,6 +212,21 @@ def remove_if_empty(folder: RunFolder) -> None:
     """Remove a folder that was created but not used."""
     with suppress(OSError):
         folder.path.rmdir()
+
+
+def check_folder(path: Path) -> None:
+    """Check that an output folder can be created, before a long computation; nothing is created.
+
+    Raises:
+        UsageError: If it is a file, or lies in something that is no folder or cannot be written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--out {path}: is a file; give a folder")
+    there = next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), path)
+    if not there.is_dir():
+        raise UsageError(f"--out {path}: cannot be created ({there} is not a folder); use another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {path}: cannot be written to; use another folder")
 
 
 def make_folder_of(path: Path) -> None:

@@ -21,7 +21,8 @@ from aebnas_bo.data.datasets import given_splits
 from aebnas_bo.data.given_images import Arrays, ImageDataset
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.export import check_formats, export_network
+from aebnas_bo.deploy.export import export_network
+from aebnas_bo.deploy.export_formats import check_formats
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.front_with_trained import draw_front, trained_points
 from aebnas_bo.deploy.runtime import Pictures, Predictions, load
