@@ -98,6 +98,12 @@ class OutOfMemoryError(AebnasError, MemoryError):
     exit_code = 8
 
 
+class ExecutionError(AebnasError, RuntimeError):
+    """Raised if workers are lost or not available for too long; finished results are stored."""
+
+    exit_code = 9
+
+
 class EstimationError(AebnasError, ArithmeticError):
     """Raised if an architecture cannot be evaluated; its trial fails and the search continues."""
 

@@ -96,4 +96,5 @@ class SurrogateStrategy:
             self._objectives,
             design_trials=self._settings.design_trials,
             batch_size=self._settings.batch_size,
+            is_asynchronous=self._settings.is_asynchronous,
         )
