@@ -56,6 +56,12 @@ class RunFolderInUseError(AebnasError, RuntimeError):
     exit_code = 5
 
 
+class LostTrialError(AebnasError, ValueError):
+    """Raised if a worker renews or finishes a trial that has ended, or that another attempt has taken over."""
+
+    exit_code = 5
+
+
 class TooManyFailedTrialsError(AebnasError, RuntimeError):
     """Raised if more trials failed than `search.max_failed_trials` allows."""
 

@@ -173,9 +173,10 @@ def _safe_epoch(run: StoredRun) -> int | None:
 
 
 def _seconds_since_change(run: StoredRun) -> float:
-    study = run.folder.study
+    study = run.folder.study_file
     places = (study, study.with_name(f"{study.name}-wal"), run.folder.checkpoint)
-    return max(time.time() - max(map(_time_written, places)), 0.0)
+    of_files = max(time.time() - max(map(_time_written, places)), 0.0)
+    return of_files if run.changed_s is None else min(of_files, run.changed_s)
 
 
 def _time_written(path: Path) -> float:

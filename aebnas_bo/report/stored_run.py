@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from aebnas_bo.config.loading import parse_config
@@ -28,6 +29,8 @@ class StoredRun:
         trials: Its trials so far, in order.
         process: Description of the running process; `None` if there is none.
         has_supernet: Whether the supernet is trained.
+        changed_s: Seconds since the last change of the study in a shared database; `None` for one in the run folder,
+            whose files tell.
     """
 
     folder: RunFolder
@@ -36,6 +39,7 @@ class StoredRun:
     trials: tuple[Trial, ...]
     process: str | None
     has_supernet: bool
+    changed_s: float | None = None
 
     @property
     def ended(self) -> tuple[Trial, ...]:
@@ -73,5 +77,7 @@ def read_run(folder: RunFolder) -> StoredRun:
     # Look up the process first: a run that ends in between is then reported as running, never as stopped.
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
-        study, trials = store.study, tuple(store.trials())
-    return StoredRun(folder, parse_config(study.config, str(folder.study)), study, trials, process, has_supernet)
+        process = process or store.proposer()  # another folder may name the same study
+        changed_s = None if isinstance(store.place, Path) else store.seconds_since_change()
+        study, trials, origin = store.study, tuple(store.trials()), store.origin
+    return StoredRun(folder, parse_config(study.config, origin), study, trials, process, has_supernet, changed_s)

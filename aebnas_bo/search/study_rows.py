@@ -2,17 +2,19 @@
 
 Mappings and lists are stored as JSON text. The hash covers texts and numbers as stored, so a changed digit is detected
 before the row is parsed. The hash of a trial includes the study's fingerprint, so rows of other studies are rejected.
+Times by the database's clock (`NOT_HASHED`) are left out: renewing a lease writes one number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
-from sqlalchemy import BigInteger, Float, Integer, String, Text
+from sqlalchemy import BigInteger, Float, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from aebnas_bo.early_exit.calibrated_output import Calibration
@@ -23,13 +25,16 @@ from aebnas_bo.search.trial import Trial, TrialStatus
 from aebnas_bo.search.trial_check import point_problems, trial_problems
 from aebnas_bo.storage.version import STUDY_FORMAT
 
+OWN_STUDY = 1  # number of the study in the database of a run folder
+NOT_HASHED = frozenset({"hash", "created", "lease_until", "changed"})
+
 
 class Base(DeclarativeBase):
     """Base class of the tables in a study's database."""
 
 
 class StudyRow(Base):
-    """Row of the study; a database holds exactly one."""
+    """Row of a study; the database in a run folder holds exactly one, with the number `OWN_STUDY`."""
 
     __tablename__ = "study"
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -40,6 +45,7 @@ class StudyRow(Base):
     config: Mapped[str] = mapped_column(Text)
     objectives: Mapped[str] = mapped_column(Text)
     latencies: Mapped[str] = mapped_column(String(64))
+    created: Mapped[float] = mapped_column(Float)
     hash: Mapped[str] = mapped_column(String(64))
 
 
@@ -47,6 +53,7 @@ class TrialRow(Base):
     """A trial."""
 
     __tablename__ = "trials"
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
@@ -55,6 +62,11 @@ class TrialRow(Base):
     points: Mapped[str] = mapped_column(Text)
     generation_s: Mapped[float] = mapped_column(Float)
     evaluation_s: Mapped[float] = mapped_column(Float)
+    worker: Mapped[str] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(Integer)
+    pending: Mapped[str] = mapped_column(Text)
+    lease_until: Mapped[float | None] = mapped_column(Float)
+    changed: Mapped[float] = mapped_column(Float)
     hash: Mapped[str] = mapped_column(String(64))
 
 
@@ -62,14 +74,15 @@ class DamagedRowError(ValueError):
     """Raised if a row differs from what the program wrote."""
 
 
-def study_columns(study: StudyRecord) -> dict[str, object]:
-    """Return the columns of a study's row.
+def study_columns(study: StudyRecord, study_id: int) -> dict[str, object]:
+    """Return the hashed columns of a study's row and their hash.
 
     Args:
         study: The study.
+        study_id: Number of the study in its database.
     """
     columns: dict[str, object] = {
-        "id": 1,
+        "id": study_id,
         "format_version": STUDY_FORMAT,
         "name": study.name,
         "seed": study.seed,
@@ -95,12 +108,13 @@ def study_of(row: StudyRow) -> StudyRecord:
     return StudyRecord(row.name, row.seed, row.fingerprint, row.config, objectives, row.latencies)
 
 
-def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
-    """Return the columns of a trial's row.
+def trial_columns(trial: Trial, study: StudyRecord, study_id: int) -> dict[str, object]:
+    """Return the hashed columns of a trial's row and their hash.
 
     Args:
         trial: The trial.
         study: The study of the trial.
+        study_id: Number of the study in its database.
 
     Raises:
         ValueError: If a number is not finite, missing or out of bounds.
@@ -109,10 +123,12 @@ def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
     if problems:
         raise ValueError(f"trial {trial.number}: {'; '.join(problems)}; such numbers are not stored")
     columns: dict[str, object] = {
-        **{name: getattr(trial, name) for name in ("number", "key", "status", "reason")},
+        "study_id": study_id,
+        **{name: getattr(trial, name) for name in ("number", "key", "status", "reason", "worker", "attempt")},
         **{name: float(getattr(trial, name)) for name in ("generation_s", "evaluation_s")},
         "parameters": _json(trial.parameters),
         "points": _json([asdict(point) for point in trial.points]),
+        "pending": _json(list(trial.pending)),
     }
     return {**columns, "hash": _hash({**columns, "study": study.fingerprint})}
 
@@ -132,7 +148,7 @@ def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
         raise DamagedRowError(f"has the status {row.status!r}")
     try:
         points = tuple(map(_point, json.loads(row.points)))
-        parameters = json.loads(row.parameters)
+        parameters, pending = json.loads(row.parameters), tuple(json.loads(row.pending))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise DamagedRowError(f"cannot be read ({error})") from error
     trial = Trial(
@@ -144,8 +160,13 @@ def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
         points=points,
         generation_s=row.generation_s,
         evaluation_s=row.evaluation_s,
+        worker=row.worker,
+        attempt=row.attempt,
+        pending=pending,
     )
     problems = trial_problems(trial, study.objectives)
+    if row.lease_until is not None and not (isinstance(row.lease_until, float) and math.isfinite(row.lease_until)):
+        problems.append(f"its lease ends at {row.lease_until!r}")
     if problems:
         raise DamagedRowError(f"has impossible values: {'; '.join(problems)}")
     return trial
@@ -158,10 +179,10 @@ def _point(document: Mapping[str, Mapping[str, Any]]) -> OperatingPoint:
 
 
 def _check_hash(row: StudyRow | TrialRow, further: Mapping[str, object]) -> None:
-    columns = {column.key: getattr(row, column.key) for column in row.__table__.columns}
-    stored = columns.pop("hash")
+    names = [column.key for column in row.__table__.columns if column.key not in NOT_HASHED]
+    columns = {name: getattr(row, name) for name in names}
     try:
-        is_sound = _hash({**columns, **further}) == stored
+        is_sound = _hash({**columns, **further}) == row.hash
     except (TypeError, ValueError):  # the program writes neither bytes nor infinite numbers
         is_sound = False
     if not is_sound:

@@ -57,6 +57,7 @@ from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.study.edited_config import replace_config
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
@@ -198,7 +199,7 @@ def run_study(
             progress.message(line)
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(problem, folder, progress)
-        with _open_store(problem, folder, latencies) as store:
+        with _open_store(problem, folder, latencies) as store, store.proposer_lock():
             with clock.phase("supernet" if problem.estimator is None else "data"):
                 study = _prepare(problem, folder, progress, latencies=latencies)
             try:
@@ -290,8 +291,13 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
-    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-        pass  # a killed process leaves a complete study or none
+    if config.storage is None:
+        with replacing(folder.study_file) as temporary, TrialStore.create(temporary, record):
+            pass  # a killed process leaves a complete study or none
+    else:
+        with TrialStore.create(config.storage, record) as created:
+            if isinstance(created.place, SharedStudy):
+                created.place.write(folder.shared_study_file)
     return TrialStore.open(folder.study)
 
 
