@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,15 @@ TimeOption = Annotated[
         help="Total time, such as 30m or 2h, for the search and the full training of the best networks.",
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Evaluate trials on a Ray cluster: auto (of this machine), local (start one here) or HOST:PORT.",
+    ),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Number of workers on the Ray cluster.")]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Device to run networks on.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
@@ -88,6 +98,16 @@ def limit_flags(
         "search.max_average_macs": max_average_macs,
         "search.min_accuracy": min_accuracy,
         "search.max_latency_ms": max_latency_ms,
+    }
+
+
+def execution_flags(ray: str | None, workers: int | None) -> dict[str, object]:
+    """Return the settings for the flags of workers."""
+    address = None if ray is None else json.dumps(ray)
+    return {
+        "execution.engine": None if ray is None else "ray",
+        "execution.address": address,
+        "execution.workers": workers,
     }
 
 

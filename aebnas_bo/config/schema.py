@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from aebnas_bo.data.settings import AugmentationConfig, DataConfig
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.shortlist.settings import ShortlistConfig
@@ -54,6 +55,7 @@ class Config(Section):
     shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
+    execution: ExecutionConfig = ExecutionConfig()
 
     def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
         """Return the augmentation of a training: that of its own section, or else that of the study.

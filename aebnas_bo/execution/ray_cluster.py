@@ -16,6 +16,7 @@ from types import ModuleType
 
 from aebnas_bo.errors import ConfigError, reason_of
 from aebnas_bo.execution.settings import ExecutionConfig
+from aebnas_bo.storage.count_text import counted
 
 LOCAL = ("local", None)
 FOLDER_PREFIX = "ab-ray-"  # short: the paths of Ray's sockets have at most 107 bytes
@@ -65,6 +66,23 @@ def ray_cluster(settings: ExecutionConfig) -> Iterator[ModuleType]:
                 ray.shutdown()
 
 
+def check_cluster(settings: ExecutionConfig) -> None:
+    """Check, before long preparations, that workers will be there: Ray is installed and the cluster large enough.
+
+    Args:
+        settings: Address, and number and size of the workers.
+
+    Raises:
+        ConfigError: If not.
+    """
+    check_ray()
+    if settings.address in LOCAL:
+        check_size(settings.model_copy(update={"gpus_per_worker": 0.0}), [{"CPU": float(os.cpu_count() or 1)}])
+        return
+    with ray_cluster(settings):
+        pass
+
+
 def _connect(ray: ModuleType, settings: ExecutionConfig, folder: str) -> None:
     common = {"logging_level": logging.WARNING, "log_to_driver": False}
     try:
@@ -102,8 +120,8 @@ def check_size(settings: ExecutionConfig, nodes: Sequence[Mapping[str, float]]) 
     cpus, gpus = (sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU"))
     raise ConfigError(
         f"execution.workers: {settings.workers} workers of {settings.cpus_per_worker:g} CPUs and "
-        f"{settings.gpus_per_worker:g} GPUs do not fit on the Ray cluster, which has {cpus:g} CPUs and {gpus:g} GPUs on "
-        f"{len(nodes)} nodes: {fitting} workers do; set fewer execution.workers, or smaller cpus_per_worker and "
+        f"{settings.gpus_per_worker:g} GPUs do not fit on the Ray cluster, which has {cpus:g} CPUs and {gpus:g} GPUs "
+        f"on {counted(len(nodes), 'node')}: {fitting} fit; set fewer execution.workers, or smaller cpus_per_worker and "
         "gpus_per_worker"
     )
 

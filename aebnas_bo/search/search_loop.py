@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from aebnas_bo.errors import SpaceExhaustedError, TooManyFailedTrialsError
+from aebnas_bo.errors import LostTrialError, SpaceExhaustedError, TooManyFailedTrialsError
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.execution.executor import Outcome, Ticket
 from aebnas_bo.execution.serial_executor import SerialExecutor
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 OnTrial = Callable[[Sequence[Trial]], None]
 
 POLL_S = 1.0  # seconds between two looks at workers
+RENEWALS_PER_LEASE = 3
 
 
 def run_search(
@@ -134,6 +135,7 @@ class _Search:
         self._again = deque(trial for trial in self.trials if trial.status == "RUNNING")
         self._running: dict[int, Ticket] = {}
         self._num_lost: Counter[int] = Counter()
+        self._renewed = time.monotonic()
         for trial in self._again:
             logger.info("trial %d was interrupted and is evaluated again", trial.number)
 
@@ -149,7 +151,16 @@ class _Search:
             self.trials[trial.number] = trial = self._claimed(trial, worker)
             self._running[trial.number] = ticket = Ticket(trial.number, trial.attempt)
             executor.submit(ticket, trial)
+        self._renew_leases()
         return bool(self._running or self._again)
+
+    def _renew_leases(self) -> None:
+        """Renew the stored leases of running trials; the executor finds out whether their workers live."""
+        now = time.monotonic()
+        if self._evaluation.has_workers and now - self._renewed > self._evaluation.lease_s / RENEWALS_PER_LEASE:
+            self._renewed = now
+            for ticket in self._running.values():
+                self._store.renew(ticket.number, ticket.attempt, self._evaluation.lease_s)
 
     def end(self, outcome: Outcome[Trial]) -> bool:
         """Store the outcome of an attempt, and return whether its trial is finished."""
@@ -198,7 +209,12 @@ class _Search:
         """Return a stored trial as claimed for a worker; a search in one process has no workers."""
         if not self._evaluation.has_workers:
             return trial
-        return replace(trial, worker=worker, attempt=trial.attempt + 1)
+        if trial.attempt:  # an earlier attempt is over, whatever its lease says: this process is the only proposer
+            self._store.renew(trial.number, trial.attempt, 0.0)
+        claimed = self._store.claim(worker, self._evaluation.lease_s, number=trial.number)
+        if claimed is None:
+            raise LostTrialError(f"trial {trial.number} was taken over by another process; end it, and resume")
+        return claimed
 
     def _may_propose(self) -> bool:
         if len(self.trials) >= self._settings.budget or self._must_wait():

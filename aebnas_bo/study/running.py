@@ -59,6 +59,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.study.edited_config import replace_config
+from aebnas_bo.study.workers import check_workers, evaluation_of
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
 """Function that constructs a strategy from a space and its objectives, such as a class with this constructor."""
@@ -186,6 +187,7 @@ def run_study(
     """
     config = problem.config
     check_given(problem, make)
+    check_workers(problem)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
         given_table(config, problem.space)
@@ -339,8 +341,11 @@ def _search(
         found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "no feasible network yet"
         progress.trials(trials, f"{found}  failed {failed}")
 
-    progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
-    return run_search(store, strategy, study.estimator, settings=config.search, on_trial=show, is_time_up=is_time_up)
+    stored = store.trials()
+    num_finished = sum(trial.status != "RUNNING" for trial in stored)
+    progress.start("trials", max(config.search.budget, len(stored)), num_finished)
+    with evaluation_of(study.problem, study.estimator, objectives, progress=progress) as evaluation:
+        return run_search(store, strategy, evaluation, settings=config.search, on_trial=show, is_time_up=is_time_up)
 
 
 def _export(
