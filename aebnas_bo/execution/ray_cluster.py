@@ -18,6 +18,7 @@ from aebnas_bo.errors import ConfigError, reason_of
 from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.storage.count_text import counted
 
+START_S = "120"  # seconds that a node may take to start; Ray's 30 are too few on a busy machine
 LOCAL = ("local", None)
 FOLDER_PREFIX = "ab-ray-"  # short: the paths of Ray's sockets have at most 107 bytes
 
@@ -52,6 +53,7 @@ def ray_cluster(settings: ExecutionConfig) -> Iterator[ModuleType]:
     check_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", START_S)
     import ray  # noqa: PLC0415  an extra, slow to import
 
     is_ours = not ray.is_initialized()

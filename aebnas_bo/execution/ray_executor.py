@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Generic
 
-from aebnas_bo.errors import ExecutionError, one_line, reason_of
+from aebnas_bo.errors import AebnasError, ExecutionError, one_line, reason_of
 from aebnas_bo.execution.executor import JobT, Outcome, ResultT, Ticket
 from aebnas_bo.execution.settings import ExecutionConfig
 
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 SIGNS_PER_LEASE = 4
 NODES_S = 2.0  # seconds between two looks at the nodes of the cluster
+READY_S = 300.0  # seconds without any worker after which the search ends, unless the lease is longer
 LIFE = "life"  # concurrency group of the signs of life
 
 
@@ -34,13 +35,19 @@ class _Worker:
     """Actor that runs one job at a time and answers signs of life meanwhile."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
-        self._work = make()
+        self._failure: Exception | None = None
+        try:
+            self._work = make()
+        except Exception as error:  # Ray would report it as the death of the actor, as text
+            self._failure = error
 
     def run(self, job: object) -> object:
         return self._work(job)
 
     def place(self) -> tuple[str, str]:
         """Return the name of the worker and the identity of its node."""
+        if self._failure is not None:
+            raise self._failure
         import ray  # noqa: PLC0415  runs on a worker
 
         return f"{socket.gethostname()}:{os.getpid()}", ray.get_runtime_context().get_node_id()
@@ -109,7 +116,7 @@ class RayExecutor(Generic[JobT, ResultT]):
             timeout_s: Seconds after which an empty list is returned.
 
         Raises:
-            ExecutionError: If no worker has been ready for the time of a lease.
+            ExecutionError: If no worker has been ready for minutes, or workers cannot construct their work.
         """
         self._ask_for_signs()
         references = [one for actor in self._actors for one in (actor.running, actor.sign) if one is not None]
@@ -155,7 +162,9 @@ class RayExecutor(Generic[JobT, ResultT]):
         except self._ray.exceptions.RayTaskError as error:
             return self._of_error(actor, error)
         except self._ray.exceptions.RayError as error:
-            return self._lost(actor, one_line(f"{type(error).__name__}: {str(error).splitlines()[0]}"))
+            first, *others = [line for line in str(error).splitlines() if line.strip()] or ["no text"]
+            reason = first if not others or actor.name else f"{first} ... {others[-1]}"
+            return self._lost(actor, one_line(f"{type(error).__name__}: {reason}"))
         silent_s = time.monotonic() - actor.seen
         if actor.name and silent_s > self._settings.lease_s:
             return self._lost(actor, f"no sign of life for {silent_s:.0f} s")
@@ -166,6 +175,8 @@ class RayExecutor(Generic[JobT, ResultT]):
     def _of_error(self, actor: _Actor[ResultT], error: Any) -> list[Outcome[ResultT]]:
         cause = error.cause if isinstance(error.cause, Exception) else error
         if actor.ticket is None:  # its work could not be constructed, nor will that of the next one
+            if isinstance(cause, AebnasError):
+                raise cause
             raise ExecutionError(f"a worker of the Ray cluster cannot start: {reason_of(cause)}") from cause
         ticket, actor.ticket, actor.running, actor.seen = actor.ticket, None, None, time.monotonic()
         return [Outcome(ticket, actor.name, error=cause)]
@@ -195,7 +206,7 @@ class RayExecutor(Generic[JobT, ResultT]):
         now = time.monotonic()
         if any(actor.name for actor in self._actors):
             self._last_alive = now
-        elif now - self._last_alive > self._settings.lease_s:
+        elif now - self._last_alive > max(self._settings.lease_s, READY_S):
             why = f"the last one was lost: {self._reason}" if self._reason else "none got ready: others may use them"
             raise ExecutionError(
                 f"no worker of the Ray cluster has been ready for {now - self._last_alive:.0f} s ({why}); finished "
