@@ -48,6 +48,7 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
         num_workers: Number of workers.
         fate: Course of each attempt; attempts that begin together and take equally long end in order of submission.
         lease_s: Virtual seconds without a sign of life after which a job is lost.
+        ready_s: Virtual seconds until the workers are ready.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
         fate: Callable[[Ticket], Fate],
         *,
         lease_s: float = 60.0,
+        ready_s: float = 0.0,
     ) -> None:
         self.now = 0.0
         self.busy_s = 0.0
-        self._work, self._fate, self._lease_s = work, fate, lease_s
+        self._work, self._fate, self._lease_s, self._ready_s = work, fate, lease_s, ready_s
         self._events: list[_Event] = []
         self._jobs: dict[Ticket, JobT] = {}
         self._free = [f"worker {number}" for number in range(num_workers)]
@@ -69,7 +71,7 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
     @property
     def free_worker(self) -> str | None:
         """Worker that has been free for longest."""
-        return self._free[0] if self._free else None
+        return self._free[0] if self._free and self.now >= self._ready_s else None
 
     def submit(self, ticket: Ticket, job: JobT) -> None:
         """Start a job on the free worker.
@@ -77,7 +79,7 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
         Raises:
             ValueError: If no worker is free.
         """
-        if not self._free:
+        if self.free_worker is None:
             raise ValueError(f"job {ticket.number}: no worker is free")
         worker, fate = self._free.pop(0), self._fate(ticket)
         self._jobs[ticket] = job

@@ -145,14 +145,18 @@ class _Search:
         return [trial for trial in self.trials if trial.status != "RUNNING"]
 
     def start_trials(self) -> bool:
-        """Give a trial to every free worker, and return whether trials are running or wait for a worker."""
+        """Give a trial to every free worker, and return whether to wait: for a running trial, or for a worker."""
         executor = self._evaluation.executor
-        while (worker := executor.free_worker) is not None and (trial := self._next()) is not None:
+        self._renew_leases()
+        while (worker := executor.free_worker) is not None:
+            trial = self._next()
+            if trial is None:
+                return bool(self._running)
             self.trials[trial.number] = trial = self._claimed(trial, worker)
             self._running[trial.number] = ticket = Ticket(trial.number, trial.attempt)
             executor.submit(ticket, trial)
-        self._renew_leases()
-        return bool(self._running or self._again)
+        may_propose = len(self.trials) < self._settings.budget and not self._is_over
+        return bool(self._running or self._again or self._proposed or may_propose)
 
     def _renew_leases(self) -> None:
         """Renew the stored leases of running trials; the executor finds out whether their workers live."""

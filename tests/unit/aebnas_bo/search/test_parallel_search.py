@@ -38,12 +38,12 @@ def uneven(ticket: Ticket) -> Fate:
     return Fate(1.0 + 3.0 * np.random.default_rng(ticket.number).random())
 
 
-def workers(estimator, objectives, count, fate=uneven, **options) -> Evaluation:
+def workers(estimator, objectives, count, fate=uneven, ready_s=0.0) -> Evaluation:
     def work(trial: Trial) -> Trial:
         return evaluate_trial(trial, estimator, objectives)
 
-    executor = SimulatedExecutor[Trial, Trial](work, count, fate, lease_s=10.0)
-    return Evaluation(estimator.search_space, executor, **options)
+    executor = SimulatedExecutor[Trial, Trial](work, count, fate, lease_s=10.0, ready_s=ready_s)
+    return Evaluation(estimator.search_space, executor)
 
 
 def search(store, evaluation, settings, strategy=None, **options) -> list[Trial]:
@@ -255,6 +255,11 @@ def test_a_resumed_asynchronous_study_repeats_running_trials(new_store, estimato
     assert points(trials[: len(before)]) == points(before)
     assert [trial.pending for trial in trials[: len(before)]] == [trial.pending for trial in before]
     assert differing_trials(RandomStrategy(estimator.search_space, 0), trials, settings) == []
+
+
+def test_a_search_waits_for_workers_that_are_not_ready(new_store, estimator, objectives, settings) -> None:
+    trials = search(new_store(), workers(estimator, objectives, 2, ready_s=3.5), settings)
+    assert len(trials) == settings.budget
 
 
 def test_failures_stop_a_search_on_workers(new_store, estimator, objectives, settings) -> None:
