@@ -72,7 +72,7 @@ def postgresql_engine(url: str, *, is_read_only: bool = False) -> Engine:
     """
     problem = database_url_problem(url)
     if problem is not None:
-        raise UsageError(f"storage: {problem}")
+        raise UsageError(f"database URL: {problem}")
     parsed = make_url(url).set(drivername=DRIVER)
     options = {"application_name": process_name(), **CLIENT}
     connect = {name: value for name, value in options.items() if name not in parsed.query}
@@ -87,7 +87,7 @@ def postgresql_engine(url: str, *, is_read_only: bool = False) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"storage: a PostgreSQL database needs the package {error.name}, which is not installed; "
+            f"a PostgreSQL database needs the package {error.name}, which is not installed; "
             "pip install 'aebnas_bo[postgres]'"
         ) from error
     tell_storage_failures(engine, url)
