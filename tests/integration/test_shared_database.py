@@ -57,7 +57,7 @@ def test_a_study_in_a_database_is_used_through_its_folder(
     assert holds_secret(tmp_path / "shared") == []
 
 
-def test_the_place_of_a_study_is_fixed_and_one_process_uses_it(
+def test_the_place_of_a_study_is_fixed_and_used_by_one_process(
     postgresql, tmp_path: Path, call: Call, run: Call
 ) -> None:
     url = postgresql.new_database()
