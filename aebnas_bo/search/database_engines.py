@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.sql_failures import tell_storage_failures
-from aebnas_bo.storage.shared_study import database_url_problem
+from aebnas_bo.storage.shared_study import EXPECTED, database_url_problem
 
 BUSY_TIMEOUT_S = 30
 DRIVER = "postgresql+psycopg"
@@ -73,7 +74,10 @@ def postgresql_engine(url: str, *, is_read_only: bool = False) -> Engine:
     problem = database_url_problem(url)
     if problem is not None:
         raise UsageError(f"database URL: {problem}")
-    parsed = make_url(url).set(drivername=DRIVER)
+    try:
+        parsed = make_url(url).set(drivername=DRIVER)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"database URL: {EXPECTED}") from None
     options = {"application_name": process_name(), **CLIENT}
     connect = {name: value for name, value in options.items() if name not in parsed.query}
     if "options" not in parsed.query:

@@ -7,6 +7,7 @@ from aebnas_bo.errors import CorruptStateError, StorageError, UsageError
 from aebnas_bo.search.database_engines import postgresql_engine, process_name
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial_store import TrialStore
+from tests.postgresql_server import WITH_PASSWORD
 
 NOBODY = "postgresql+psycopg://me@127.0.0.1:1/studies"
 RECORD = StudyRecord("toy", 0, "f", "", ())
@@ -39,6 +40,27 @@ def test_a_missing_database_and_a_missing_right_are_explained(postgresql) -> Non
     postgresql.execute("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
     with pytest.raises(StorageError, match=r"permission denied for schema public; let its owner grant"):
         TrialStore.create(url.replace("tester@", "guest@"), RECORD)
+
+
+def test_a_password_comes_from_the_environment_or_a_file_and_is_never_shown(postgresql, tmp_path, monkeypatch) -> None:
+    url = postgresql.new_database()
+    postgresql.execute(
+        f"CREATE ROLE {WITH_PASSWORD} LOGIN SUPERUSER PASSWORD 'seCret'", database=url.rpartition("/")[2]
+    )
+    guarded = url.replace("tester@", f"{WITH_PASSWORD}@")
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+    for wrong in ("", "seCret2"):
+        monkeypatch.setenv("PGPASSWORD", wrong)
+        with pytest.raises(StorageError, match=r"set PGPASSWORD or add a line to ~/\.pgpass") as caught:
+            TrialStore.create(guarded, RECORD)
+        assert "seCret" not in f"{caught.value} {caught.value.__cause__}"
+    monkeypatch.setenv("PGPASSWORD", "seCret")
+    with TrialStore.create(guarded, RECORD) as store:
+        assert "seCret" not in f"{store.place!r} {store.origin} {store._engine!r}"
+    monkeypatch.delenv("PGPASSWORD")
+    (tmp_path / "pgpass").write_text(f"127.0.0.1:{postgresql.port}:*:{WITH_PASSWORD}:seCret\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    TrialStore.open(store.place).close()
 
 
 def test_a_database_of_other_programs_or_versions_is_refused(postgresql) -> None:
