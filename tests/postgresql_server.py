@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
 USER = "tester"
+WITH_PASSWORD = "guarded"  # a user, to be created, who needs a password
 NEEDED = "AEBNAS_BO_NEED_POSTGRESQL"  # set to 1, tests fail instead of being skipped without a server
 
 
@@ -43,6 +44,8 @@ class PostgresqlServer:
             self.port = int(free.getsockname()[1])
         self._numbers = count()
         self._call("initdb", "-A", "trust", "-U", USER, "-E", "UTF8", "--no-sync", "-D", str(self._data))
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {WITH_PASSWORD} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "",
                     "fsync": "on" if durable else "off", "max_connections": 60}  # fmt: skip
         self._options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from aebnas_bo.storage.shared_study import is_database_url
+
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path, on nearly all systems
 
 
@@ -30,6 +32,17 @@ def read_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise typer.BadParameter("~ cannot be expanded without a home folder; give the full path") from None
+
+
+def read_run_path(text: str) -> Path:
+    """Return the path of a run folder.
+
+    Raises:
+        BadParameter: If it is the URL of a database, or no file can have this path.
+    """
+    if is_database_url(text):
+        raise typer.BadParameter("is the URL of a database; give the run folder, which names the study in it")
+    return read_path(text)
 
 
 SettingsOption = Annotated[
@@ -74,7 +87,7 @@ TrustOption = Annotated[
         help="Import the Python module that the file of a network on a given backbone may name; it can run any code.",
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(parser=read_path, metavar="RUN", help="Folder of a search.")]
+RunArgument = Annotated[Path, typer.Argument(parser=read_run_path, metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,
     typer.Option(

@@ -13,8 +13,11 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import process_at_work
+from aebnas_bo.storage.shared_study import SharedStudy
 
 RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
+
+NO_FOLDER = RunFolder(Path("(no run folder)"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class StoredRun:
         has_supernet: Whether the supernet is trained.
         changed_s: Seconds since the last change of the study in a shared database; `None` for one in the run folder,
             whose files tell.
+        origin: Place of a study that was read without its run folder; `None` with a folder.
     """
 
     folder: RunFolder
@@ -40,6 +44,7 @@ class StoredRun:
     process: str | None
     has_supernet: bool
     changed_s: float | None = None
+    origin: str | None = None
 
     @property
     def ended(self) -> tuple[Trial, ...]:
@@ -81,3 +86,23 @@ def read_run(folder: RunFolder) -> StoredRun:
         changed_s = None if isinstance(store.place, Path) else store.seconds_since_change()
         study, trials, origin = store.study, tuple(store.trials()), store.origin
     return StoredRun(folder, parse_config(study.config, origin), study, trials, process, has_supernet, changed_s)
+
+
+def read_shared_run(place: SharedStudy) -> StoredRun:
+    """Read a study of a shared database without its run folder; a supernet in training is not seen.
+
+    Args:
+        place: Place of the study.
+
+    Raises:
+        ConfigError: If its configuration does not fit this version.
+        CorruptStateError: If the study cannot be read.
+        StorageError: If the database cannot be reached.
+    """
+    with TrialStore.open_read_only(place) as store:
+        process, study, trials = store.proposer(), store.study, tuple(store.trials())
+        changed_s = store.seconds_since_change()
+    config = parse_config(study.config, str(place))
+    return StoredRun(
+        NO_FOLDER, config, study, trials, process, has_supernet=True, changed_s=changed_s, origin=str(place)
+    )

@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.search.sql_failures import tell_storage_failures
-from aebnas_bo.storage.shared_study import database_url_problem
+from aebnas_bo.storage.shared_study import EXPECTED, database_url_problem
 
 BUSY_TIMEOUT_S = 30
 DRIVER = "postgresql+psycopg"
@@ -72,8 +73,11 @@ def postgresql_engine(url: str, *, is_read_only: bool = False) -> Engine:
     """
     problem = database_url_problem(url)
     if problem is not None:
-        raise UsageError(f"storage: {problem}")
-    parsed = make_url(url).set(drivername=DRIVER)
+        raise UsageError(f"database URL: {problem}")
+    try:
+        parsed = make_url(url).set(drivername=DRIVER)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"database URL: {EXPECTED}") from None
     options = {"application_name": process_name(), **CLIENT}
     connect = {name: value for name, value in options.items() if name not in parsed.query}
     if "options" not in parsed.query:
@@ -87,7 +91,7 @@ def postgresql_engine(url: str, *, is_read_only: bool = False) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"storage: a PostgreSQL database needs the package {error.name}, which is not installed; "
+            f"a PostgreSQL database needs the package {error.name}, which is not installed; "
             "pip install 'aebnas_bo[postgres]'"
         ) from error
     tell_storage_failures(engine, url)

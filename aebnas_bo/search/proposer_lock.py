@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from datetime import datetime
 from typing import Self
 
 from sqlalchemy import Connection, Engine, text
@@ -14,10 +15,10 @@ from aebnas_bo.storage.shared_study import SharedStudy
 
 SPACE = 0x4145424E  # first key of all advisory locks of this package; the second is the number of the study
 SCHEMA = 0  # in place of a study's number: the lock of the tables
-HOLDER = """SELECT activity.application_name, activity.backend_start FROM pg_locks AS lock
-LEFT JOIN pg_stat_activity AS activity ON activity.pid = lock.pid WHERE lock.locktype = 'advisory' AND lock.granted
-AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND lock.classid = :space AND lock.objid = :study"""
+HOLDERS = """SELECT CAST(lock.objid AS bigint), activity.application_name, activity.backend_start
+FROM pg_locks AS lock LEFT JOIN pg_stat_activity AS activity ON activity.pid = lock.pid
+WHERE lock.locktype = 'advisory' AND lock.granted AND lock.classid = :space
+AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class ProposerLock:
             keys = {"space": SPACE, "study": self._place.study_id}
             if not connection.execute(text("SELECT pg_try_advisory_lock(:space, :study)"), keys).scalar():
                 raise RunFolderInUseError(
-                    f"{self._place} is in use by {holder(connection, self._place) or 'another process'}; wait for it "
-                    "to end, or start another study"
+                    f"{self._place} is in use by {holders(connection).get(self._place.study_id, 'another process')}; "
+                    "wait for it to end, or start another study"
                 )
         except BaseException:
             connection.close()
@@ -83,17 +84,18 @@ class ProposerLock:
                 connection.close()
 
 
-def holder(connection: Connection, place: SharedStudy) -> str | None:
-    """Return a description of the process that proposes the trials of a study, or `None` if there is none.
+def holders(connection: Connection) -> dict[int, str]:
+    """Return descriptions of the processes that propose trials, by the number of their study.
 
     Args:
         connection: Connection to the database.
-        place: Place of the study.
     """
-    found = connection.execute(text(HOLDER), {"space": SPACE, "study": place.study_id}).first()
-    if found is None:
-        return None
-    name, started = found
+    return {
+        study: _described(name, started) for study, name, started in connection.execute(text(HOLDERS), {"space": SPACE})
+    }
+
+
+def _described(name: str | None, started: datetime | None) -> str:
     # PostgreSQL shows names and times of other users' connections only to privileged users.
-    name = (name or "another process").removeprefix("aebnas_bo ")
-    return f"{name}, connected {started.isoformat(timespec='seconds')}" if started is not None else name
+    process = (name or "another process").removeprefix("aebnas_bo ")
+    return process if started is None else f"{process}, connected {started.isoformat(timespec='seconds')}"

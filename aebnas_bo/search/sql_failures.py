@@ -48,6 +48,8 @@ def tell_storage_failures(engine: Engine, place: Path | str) -> None:
     """
 
     def tell(context: ExceptionContext) -> StorageError | None:
+        if context.is_pre_ping:  # a lost connection in the pool is replaced
+            return None
         error = context.original_exception
         if isinstance(error, sqlite3.Error):
             way_out = WAYS_OUT.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from aebnas_bo.errors import CorruptStateError, StorageError, one_line
 from aebnas_bo.search.database_clock import DatabaseClock
 from aebnas_bo.search.proposer_lock import SCHEMA, SPACE
 from aebnas_bo.search.study_record import StudyRecord
-from aebnas_bo.search.study_rows import OWN_STUDY, Base, DamagedRowError, StudyRow, study_columns, study_of
+from aebnas_bo.search.study_rows import METADATA, OWN_STUDY, STUDIES, DamagedRowError, study_columns, study_of
 from aebnas_bo.storage.regular_files import check_regular
 from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.storage.version import STUDY_FORMAT
@@ -20,6 +19,7 @@ from aebnas_bo.storage.version import STUDY_FORMAT
 WAY_OUT = "restore it from a copy, or start another run folder"
 # Exceptions that a damaged file causes in SQLite, SQLAlchemy and Python.
 UNREADABLE = (SQLAlchemyError, ValueError, TypeError, OverflowError, AttributeError, RecursionError)
+NEXT_NUMBER = "SELECT nextval(pg_get_serial_sequence('study', 'id'))"
 OTHER_OBJECTS = "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 3"
 
 
@@ -43,19 +43,14 @@ def add_study(engine: Engine, study: StudyRecord, place: Path | str) -> int:
     with engine.begin() as connection:
         if not is_file:  # two processes that create the tables at once would fail
             connection.execute(text(f"SELECT pg_advisory_xact_lock({SPACE}, {SCHEMA})"))
-        Base.metadata.create_all(connection)
+        METADATA.create_all(connection)
         if not is_file:
             check_tables(connection, place)
-    with Session(engine) as session, session.begin():
-        if is_file:
-            session.add(StudyRow(**study_columns(study, OWN_STUDY), created=DatabaseClock()))
-            number = OWN_STUDY
-        else:  # the database chooses the number, which the hash includes
-            row = StudyRow(**{**study_columns(study, OWN_STUDY), "id": None}, created=DatabaseClock())
-            session.add(row)
-            session.flush()
-            number = row.id
-            row.hash = str(study_columns(study, number)["hash"])
+    with engine.begin() as connection:
+        number = OWN_STUDY
+        if not is_file:  # the database chooses the number, which the hash includes
+            number = int(connection.execute(text(NEXT_NUMBER)).scalar_one())
+        connection.execute(insert(STUDIES).values(**study_columns(study, number), created=DatabaseClock()))
     if is_file:
         _empty_log(engine, place)
     return number
@@ -79,7 +74,7 @@ def check_tables(connection: Connection, place: object) -> None:
         CorruptStateError: If they do not.
     """
     found = inspect(connection)
-    for name, table in Base.metadata.tables.items():
+    for name, table in METADATA.tables.items():
         if not found.has_table(name):
             raise CorruptStateError(f"{place} holds no study of this program; check the URL, or start a run with it")
         columns = {column["name"] for column in found.get_columns(name)}
@@ -121,27 +116,30 @@ def _read_study(engine: Engine, place: Path | SharedStudy) -> StudyRecord:
             check_tables(connection, place.url)
     elif not inspect(engine).has_table("study"):
         raise CorruptStateError(f"{place} holds no study of this program; {WAY_OUT}")
-    with Session(engine) as session:
+    with engine.connect() as connection:
+        own = select(STUDIES)
         if isinstance(place, Path):
-            _check_file(session)
-            wanted, number = select(StudyRow.format_version), OWN_STUDY
+            _check_file(connection)
+            number = OWN_STUDY
         else:
-            wanted, number = select(StudyRow.format_version).where(StudyRow.id == place.study_id), place.study_id
-        found = session.execute(wanted).first()
+            number = place.study_id
+            own = own.where(STUDIES.c.id == number)
+        # the format first: the columns of another one may differ
+        found = connection.execute(own.with_only_columns(STUDIES.c.format_version)).first()
         if found is None and isinstance(place, SharedStudy):
             raise CorruptStateError(f"{place.url} holds no study {number}; `aebnas-bo studies URL` lists its studies")
         _check_format(place, None if found is None else found[0])
-        row = session.get(StudyRow, number)
+        row = connection.execute(own.where(STUDIES.c.id == number)).mappings().first()
         if row is None:
             raise DamagedRowError("is missing")
         return study_of(row)
 
 
-def _check_file(session: Session) -> None:
-    others = session.execute(text(OTHER_OBJECTS)).scalars().all()
+def _check_file(connection: Connection) -> None:
+    others = connection.execute(text(OTHER_OBJECTS)).scalars().all()
     if others:  # their code would run with every statement, and might never end
         raise DamagedRowError(f"comes with a view or trigger ({one_line(', '.join(map(str, others)))})")
-    found = session.execute(text("PRAGMA quick_check(1)")).scalar()
+    found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if found != "ok":
         raise DamagedRowError(f"is in a file that SQLite finds damaged ({one_line(str(found))})")
 

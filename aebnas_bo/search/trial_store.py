@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Engine, Select, Update, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Update, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from aebnas_bo.errors import CorruptStateError, LostTrialError, StorageError, one_line
 from aebnas_bo.search.database_clock import DatabaseClock
 from aebnas_bo.search.database_engines import postgresql_engine, read_only_sqlite_engine, sqlite_engine
-from aebnas_bo.search.proposer_lock import ProposerLock, holder
+from aebnas_bo.search.proposer_lock import ProposerLock, holders
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.study_rows import (
     OWN_STUDY,
+    STUDIES,
+    TRIALS,
+    Cells,
     DamagedRowError,
-    StudyRow,
-    TrialRow,
     study_columns,
     trial_columns,
     trial_of,
@@ -36,7 +36,7 @@ from aebnas_bo.search.study_tables import UNREADABLE, WAY_OUT, add_study, read_s
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.storage.shared_study import SharedStudy
 
-Rows = Select[tuple[TrialRow]]
+NOW = DatabaseClock()
 
 
 class TrialStore:
@@ -122,13 +122,13 @@ class TrialStore:
         return self.place.study_id if isinstance(self.place, SharedStudy) else OWN_STUDY
 
     @property
-    def _rows(self) -> Rows:
+    def _rows(self) -> Select[Any]:
         """The rows of the study's trials in order; those of a file all belong to it, so a changed number is noticed."""
-        rows = select(TrialRow).order_by(TrialRow.number)
-        return rows.where(TrialRow.study_id == self._study_id) if isinstance(self.place, SharedStudy) else rows
+        rows = select(TRIALS).order_by(TRIALS.c.number)
+        return rows.where(TRIALS.c.study_id == self._study_id) if isinstance(self.place, SharedStudy) else rows
 
     def _update(self, number: int) -> Update:
-        return update(TrialRow).where(TrialRow.study_id == self._study_id, TrialRow.number == number)
+        return update(TRIALS).where(TRIALS.c.study_id == self._study_id, TRIALS.c.number == number)
 
     def trials(self) -> list[Trial]:
         """Return all trials in order of their numbers, each checked against its hash and the bounds of its metrics.
@@ -138,10 +138,10 @@ class TrialStore:
         """
         trials: list[Trial] = []
         try:
-            with Session(self._engine) as session:
-                rows = session.scalars(self._rows.execution_options(yield_per=100))
+            with self._engine.connect() as connection:
+                rows = connection.execute(self._rows.execution_options(yield_per=100)).mappings()
                 for number, row in enumerate(rows):
-                    if row.number != number:
+                    if row["number"] != number:
                         raise DamagedRowError("is missing")
                     trials.append(trial_of(row, self.study))
         except DamagedRowError as error:
@@ -156,7 +156,7 @@ class TrialStore:
         Raises:
             CorruptStateError: If they cannot be read, or one was changed.
         """
-        return self._some(TrialRow.status == "RUNNING")
+        return self._some(TRIALS.c.status == "RUNNING")
 
     def expired(self) -> list[Trial]:
         """Return the running trials that were claimed and whose lease has ended, in order.
@@ -164,17 +164,17 @@ class TrialStore:
         Raises:
             CorruptStateError: If they cannot be read, or one was changed.
         """
-        return self._some(TrialRow.status == "RUNNING", TrialRow.lease_until <= DatabaseClock())
+        return self._some(TRIALS.c.status == "RUNNING", TRIALS.c.lease_until <= NOW)
 
     def _some(self, *conditions: ColumnElement[bool]) -> list[Trial]:
-        with Session(self._engine) as session:
-            return [self._trial(row) for row in session.scalars(self._rows.where(*conditions))]
+        with self._engine.connect() as connection:
+            return [self._trial(row) for row in connection.execute(self._rows.where(*conditions)).mappings()]
 
-    def _trial(self, row: TrialRow) -> Trial:
+    def _trial(self, row: Cells) -> Trial:
         try:
             return trial_of(row, self.study)
         except DamagedRowError as error:
-            raise self._damaged(row.number, error) from error
+            raise self._damaged(row["number"], error) from error
 
     def _damaged(self, number: int, error: DamagedRowError) -> CorruptStateError:
         return CorruptStateError(f"{self.origin} is damaged: trial {number} {error}; {self._way_out(number)}")
@@ -202,8 +202,8 @@ class TrialStore:
         if config != self.study.config:
             changed = replace(self.study, config=config)
             columns = study_columns(changed, self._study_id)
-            with Session(self._engine) as session, session.begin():
-                session.execute(update(StudyRow).where(StudyRow.id == self._study_id).values(**columns))
+            with self._engine.begin() as connection:
+                connection.execute(update(STUDIES).where(STUDIES.c.id == self._study_id).values(**columns))
             self.study = changed
 
     def add_running(self, trial: Trial) -> None:
@@ -219,8 +219,8 @@ class TrialStore:
             self._lock.check()
         columns = trial_columns(trial, self.study, self._study_id)
         try:
-            with Session(self._engine) as session, session.begin():
-                session.add(TrialRow(**columns, lease_until=None, changed=DatabaseClock()))
+            with self._engine.begin() as connection:
+                connection.execute(insert(TRIALS).values(**columns, changed=NOW))
         except IntegrityError as error:
             raise ValueError(f"trial {trial.number} is stored already") from error
 
@@ -240,20 +240,19 @@ class TrialStore:
         Raises:
             CorruptStateError: If the trial was changed.
         """
-        now = DatabaseClock()
         free = self._rows.where(
-            TrialRow.status == "RUNNING", or_(TrialRow.lease_until.is_(None), TrialRow.lease_until <= now)
+            TRIALS.c.status == "RUNNING", or_(TRIALS.c.lease_until.is_(None), TRIALS.c.lease_until <= NOW)
         )
         if number is not None:
-            free = free.where(TrialRow.number == number)
-        with self._writing() as session:
-            row = session.scalars(free.limit(1).with_for_update(skip_locked=True)).first()
+            free = free.where(TRIALS.c.number == number)
+        with self._writing() as connection:
+            row = connection.execute(free.limit(1).with_for_update(skip_locked=True)).mappings().first()
             if row is None:
                 return None
             trial = self._trial(row)
             claimed = replace(trial, worker=one_line(worker), attempt=trial.attempt + 1)
             columns = trial_columns(claimed, self.study, self._study_id)
-            session.execute(self._update(claimed.number).values(**columns, lease_until=now + lease_s, changed=now))
+            connection.execute(self._update(claimed.number).values(**columns, lease_until=NOW + lease_s, changed=NOW))
         return claimed
 
     def renew(self, number: int, attempt: int, lease_s: float) -> None:
@@ -267,12 +266,11 @@ class TrialStore:
         Raises:
             LostTrialError: If the trial has ended, or another attempt has begun.
         """
-        now = DatabaseClock()
-        statement = self._update(number).where(TrialRow.status == "RUNNING", TrialRow.attempt == attempt)
-        with self._writing() as session:
-            result = session.execute(statement.values(lease_until=now + lease_s, changed=now))
-            if result.rowcount != 1:  # type: ignore[attr-defined]
-                raise self._lost(session, number, attempt)
+        statement = self._update(number).where(TRIALS.c.status == "RUNNING", TRIALS.c.attempt == attempt)
+        with self._writing() as connection:
+            result = connection.execute(statement.values(lease_until=NOW + lease_s, changed=NOW))
+            if result.rowcount != 1:
+                raise self._lost(connection, number, attempt)
 
     def finish(self, trial: Trial) -> None:
         """Store the outcome of a running trial.
@@ -287,31 +285,30 @@ class TrialStore:
         if trial.status == "RUNNING":
             raise ValueError(f"trial {trial.number} is still RUNNING")
         columns = trial_columns(trial, self.study, self._study_id)
-        statement = self._update(trial.number).where(TrialRow.status == "RUNNING", TrialRow.attempt == trial.attempt)
-        with self._writing() as session:
-            result = session.execute(statement.values(**columns, lease_until=None, changed=DatabaseClock()))
-            if result.rowcount != 1:  # type: ignore[attr-defined]
-                raise self._lost(session, trial.number, trial.attempt)
+        statement = self._update(trial.number).where(TRIALS.c.status == "RUNNING", TRIALS.c.attempt == trial.attempt)
+        with self._writing() as connection:
+            result = connection.execute(statement.values(**columns, lease_until=None, changed=NOW))
+            if result.rowcount != 1:
+                raise self._lost(connection, trial.number, trial.attempt)
 
-    def _lost(self, session: Session, number: int, attempt: int) -> LostTrialError:
-        row = session.scalars(self._rows.where(TrialRow.number == number)).first()
-        if row is None:
-            return LostTrialError(f"trial {number} is not running and cannot be finished: it is not stored")
-        if row.status != "RUNNING":
-            return LostTrialError(f"trial {number} is not running and cannot be finished: it is {row.status} already")
-        by = f" by {row.worker}" if row.worker else ""
+    def _lost(self, connection: Connection, number: int, attempt: int) -> LostTrialError:
+        row = connection.execute(self._rows.where(TRIALS.c.number == number)).mappings().first()
+        if row is None or row["status"] != "RUNNING":
+            found = "not stored" if row is None else f"{row['status']} already"
+            return LostTrialError(f"trial {number} is not running and cannot be finished: it is {found}")
+        by = f" by {row['worker']}" if row["worker"] else ""
         return LostTrialError(
-            f"trial {number} is running as attempt {row.attempt}{by}; the result of attempt {attempt}, whose lease "
+            f"trial {number} is running as attempt {row['attempt']}{by}; the result of attempt {attempt}, whose lease "
             "ended, is refused"
         )
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def _writing(self) -> Iterator[Connection]:
         """Begin a transaction in which nothing that was read is changed by others."""
-        with Session(self._engine) as session, session.begin():
+        with self._engine.begin() as connection:
             if isinstance(self.place, Path):
-                session.execute(text("BEGIN IMMEDIATE"))  # SQLite has no locks of rows
-            yield session
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # SQLite has no locks of rows
+            yield connection
 
     def proposer_lock(self) -> AbstractContextManager[object]:
         """Return the lock of the process that proposes the trials, to be used in a `with` statement.
@@ -343,14 +340,14 @@ class TrialStore:
         if isinstance(self.place, Path):
             return None
         with self._engine.connect() as connection:
-            return holder(connection, self.place)
+            return holders(connection).get(self.place.study_id)
 
     def seconds_since_change(self) -> float:
         """Return the seconds since a trial was added, claimed, renewed or finished, or the study was created."""
-        own = select(func.max(TrialRow.changed)).where(TrialRow.study_id == self._study_id).scalar_subquery()
-        created = select(StudyRow.created).where(StudyRow.id == self._study_id).scalar_subquery()
-        with Session(self._engine) as session:
-            return max(float(session.scalar(select(DatabaseClock() - func.coalesce(own, created))) or 0.0), 0.0)
+        own = select(func.max(TRIALS.c.changed)).where(TRIALS.c.study_id == self._study_id).scalar_subquery()
+        created = select(STUDIES.c.created).where(STUDIES.c.id == self._study_id).scalar_subquery()
+        with self._engine.connect() as connection:
+            return max(float(connection.scalar(select(NOW - func.coalesce(own, created))) or 0.0), 0.0)
 
     def close(self) -> None:
         """Close all connections."""
