@@ -56,6 +56,12 @@ class RunFolderInUseError(AebnasError, RuntimeError):
     exit_code = 5
 
 
+class LostTrialError(AebnasError, ValueError):
+    """Raised if a worker renews or finishes a trial that has ended, or that another attempt has taken over."""
+
+    exit_code = 5
+
+
 class TooManyFailedTrialsError(AebnasError, RuntimeError):
     """Raised if more trials failed than `search.max_failed_trials` allows."""
 
@@ -96,6 +102,12 @@ class OutOfMemoryError(AebnasError, MemoryError):
     """Raised if the memory of the machine or its GPU is exhausted; the run can be resumed."""
 
     exit_code = 8
+
+
+class ExecutionError(AebnasError, RuntimeError):
+    """Raised if workers are lost or not available for too long; finished results are stored."""
+
+    exit_code = 9
 
 
 class EstimationError(AebnasError, ArithmeticError):

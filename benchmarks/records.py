@@ -90,7 +90,8 @@ class RunFile:
 def _row(trial: Trial) -> dict[str, object]:
     """Return a trial in the form of the files: without exit rates, further operating points in a separate list."""
     row = asdict(replace(trial, points=()))
-    del row["points"]
+    for name in ("points", "worker", "attempt", "pending"):  # benchmarks evaluate one trial at a time, without workers
+        del row[name]
     seconds = {name: row.pop(name) for name in ("generation_s", "evaluation_s")}
     further = [{"thresholds": one.thresholds, "metrics": one.metrics, "sems": one.sems} for one in trial.points[1:]]
     return {**row, "metrics": trial.metrics, "sems": trial.sems, **seconds, "further": further}

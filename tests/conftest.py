@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
+from tests.postgresql_server import NEEDED, PostgresqlServer, binaries, postgresql_server
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
@@ -23,7 +25,7 @@ settings.load_profile("tests")
 MakeRun = Callable[..., RunFolder]
 
 # Whole runs, which take seconds to make: every test that needs one is slow, whether it says so or not.
-SLOW_FIXTURES = {"tiny_runs", "finished_run", "make_runner", "finished", "run"}
+SLOW_FIXTURES = {"postgresql", "tiny_runs", "finished_run", "make_runner", "finished", "run"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
@@ -54,6 +56,15 @@ def _backbones_are_drawn_once() -> Iterator[None]:
             if module := sys.modules.get(f"aebnas_bo.{name}"):  # imported with the tests that need it
                 patch.setattr(module, "backbone_pool", kept_pool)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A running server; every test creates databases of its own."""
+    if binaries() is None and not os.environ.get(NEEDED):
+        pytest.skip("PostgreSQL's initdb is not on this machine (Debian: apt-get install postgresql)")
+    with postgresql_server() as server:
+        yield server
 
 
 @pytest.fixture

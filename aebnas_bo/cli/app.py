@@ -15,11 +15,12 @@ from aebnas_bo.cli.report_command import report
 from aebnas_bo.cli.run_command import run
 from aebnas_bo.cli.space_command import space
 from aebnas_bo.cli.status_command import status
+from aebnas_bo.cli.studies_command import studies
 from aebnas_bo.cli.train_command import train
 from aebnas_bo.storage.version import __version__
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
-for command in (run, train, export, predict, latency, latency_table, report, status, space, fidelity, compare):
+for command in (run, train, export, predict, latency, latency_table, report, status, studies, space, fidelity, compare):
     app.command()(command)
 
 

@@ -16,8 +16,11 @@ from aebnas_bo.cli.options import (
     MaxMacsOption,
     MinAccuracyOption,
     QuietOption,
+    RayOption,
     SettingsOption,
+    WorkersOption,
     all_settings,
+    execution_flags,
     limit_flags,
     read_path,
 )
@@ -41,13 +44,19 @@ def compare(
     ] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run several methods on the same images and budgets and write one table; finished runs are not repeated."""
     options = all_settings(
         settings,
-        {**limit_flags(budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy), "device": device},
+        {
+            **limit_flags(budget=budget, max_average_macs=max_average_macs, min_accuracy=min_accuracy),
+            **execution_flags(ray, workers),
+            "device": device,
+        },
     )
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.config.loading import load_config

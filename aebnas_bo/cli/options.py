@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from aebnas_bo.storage.shared_study import is_database_url
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes of a file name and of a path, on nearly all systems
 
@@ -31,6 +34,17 @@ def read_path(text: str) -> Path:
         raise typer.BadParameter("~ cannot be expanded without a home folder; give the full path") from None
 
 
+def read_run_path(text: str) -> Path:
+    """Return the path of a run folder.
+
+    Raises:
+        BadParameter: If it is the URL of a database, or no file can have this path.
+    """
+    if is_database_url(text):
+        raise typer.BadParameter("is the URL of a database; give the run folder, which names the study in it")
+    return read_path(text)
+
+
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
 ]
@@ -50,6 +64,15 @@ TimeOption = Annotated[
         help="Total time, such as 30m or 2h, for the search and the full training of the best networks.",
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Evaluate trials on a Ray cluster: auto (of this machine), local (start one here) or HOST:PORT.",
+    ),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Number of workers on the Ray cluster.")]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Device to run networks on.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
@@ -64,7 +87,7 @@ TrustOption = Annotated[
         help="Import the Python module that the file of a network on a given backbone may name; it can run any code.",
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(parser=read_path, metavar="RUN", help="Folder of a search.")]
+RunArgument = Annotated[Path, typer.Argument(parser=read_run_path, metavar="RUN", help="Folder of a search.")]
 SelectOption = Annotated[
     str,
     typer.Option(
@@ -88,6 +111,16 @@ def limit_flags(
         "search.max_average_macs": max_average_macs,
         "search.min_accuracy": min_accuracy,
         "search.max_latency_ms": max_latency_ms,
+    }
+
+
+def execution_flags(ray: str | None, workers: int | None) -> dict[str, object]:
+    """Return the settings for the flags of workers."""
+    address = None if ray is None else json.dumps(ray)
+    return {
+        "execution.engine": None if ray is None else "ray",
+        "execution.address": address,
+        "execution.workers": workers,
     }
 
 

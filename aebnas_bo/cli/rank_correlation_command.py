@@ -15,10 +15,13 @@ from aebnas_bo.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    RayOption,
     ResumeOption,
     SettingsOption,
     StartOption,
+    WorkersOption,
     all_settings,
+    execution_flags,
     read_path,
 )
 from aebnas_bo.cli.reporting import STARTS_OVER, reported_errors, show
@@ -48,11 +51,14 @@ def fidelity(
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Compare estimates, and MACs as a baseline, with separately trained networks by rank correlation."""
     flags: dict[str, object] = {"fidelity.num_architectures": num_architectures, "seed": seed, "device": device}
+    flags |= execution_flags(ray, workers)
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.experiments.rank_correlation.band_option import parse_band

@@ -1,8 +1,8 @@
 """End of every command: results on stdout, errors on stderr, an exit code.
 
 Exit codes: 0 success, 2 usage, 3 configuration, 4 data, 5 run folder in use, 6 too many failed trials, 7 unreadable or
-corrupt state, 8 storage or memory failed, 130 and 143 stopped by a signal (the message says how to continue), 141
-stdout was closed by its reader.
+corrupt state, 8 storage or memory failed, 9 no worker is left, 130 and 143 stopped by a signal (the message says how to
+continue), 141 stdout was closed by its reader.
 """
 
 from __future__ import annotations

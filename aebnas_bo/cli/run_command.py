@@ -19,11 +19,14 @@ from aebnas_bo.cli.options import (
     MaxMacsOption,
     MinAccuracyOption,
     QuietOption,
+    RayOption,
     ResumeOption,
     SettingsOption,
     StartOption,
     TimeOption,
+    WorkersOption,
     all_settings,
+    execution_flags,
     limit_flags,
     read_path,
 )
@@ -55,6 +58,8 @@ def run(
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,7 +71,8 @@ def run(
         from aebnas_bo.storage.run_folder import remove_if_empty
 
         minutes = None if time_budget is None else parse_minutes(time_budget)
-        options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
+        flags = {**limits, **execution_flags(ray, workers)}
+        options = all_settings(settings, {**flags, "time_budget": minutes, "seed": seed, "device": device})
         folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
         command.at_end.callback(remove_if_empty, folder)
         command.way_on = partial(_way_on, folder)

@@ -14,10 +14,13 @@ from aebnas_bo.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    RayOption,
     RunArgument,
     SelectOption,
     SettingsOption,
+    WorkersOption,
     all_settings,
+    execution_flags,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
@@ -58,12 +61,14 @@ def train(
     ] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
-    options = all_settings(settings, flags)
+    options = all_settings(settings, {**flags, **execution_flags(ray, workers)})
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
@@ -79,7 +84,8 @@ def train(
         from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
         from aebnas_bo.deploy.trained_table import write_outputs_csv
         from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
-        from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, train_candidate, training_of
+        from aebnas_bo.deploy.training_on_workers import train_seeds
+        from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, training_of
         from aebnas_bo.shortlist.shortlist_study import shortlisted
         from aebnas_bo.shortlist.shortlist_table import judgement_row, print_shortlist
 
@@ -88,7 +94,7 @@ def train(
         wanted = [candidate.problem.config.seed] if given_seeds is None else given_seeds
         with command.progress() as progress:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
-            networks = [train_candidate(candidate, seed, is_again=again, progress=progress) for seed in wanted]
+            networks = train_seeds(candidate, wanted, is_again=again, progress=progress)
             ground = PlainGround(candidate.folder, candidate.problem)
             is_given = candidate.problem.space.skeleton.given is not None  # its users compare with the backbone
             has_plain = candidate.problem.config.final_training.plain_baseline and not is_given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aebnas_bo.errors import ConfigError
@@ -9,6 +10,7 @@ from aebnas_bo.errors import ConfigError
 LONGEST_VALUE = 120  # characters of a quoted value or name
 LONGEST_PROBLEM = 600
 LONGEST_REPORT = 1900  # characters of all problems
+PASSWORD = re.compile(r"(://[^\s/@:]*):[^\s@]*")  # also of a URL whose end was cut off
 
 
 def config_error(problems: Sequence[str]) -> ConfigError:
@@ -19,7 +21,7 @@ def config_error(problems: Sequence[str]) -> ConfigError:
     """
     shown: list[str] = []
     length = 0
-    distinct = dict.fromkeys(cut(printable(problem), LONGEST_PROBLEM) for problem in problems)
+    distinct = dict.fromkeys(cut(printable(without_password(problem)), LONGEST_PROBLEM) for problem in problems)
     for problem in distinct:
         length += len(problem) + 1
         if shown and length > LONGEST_REPORT:
@@ -27,6 +29,15 @@ def config_error(problems: Sequence[str]) -> ConfigError:
             break
         shown.append(problem)
     return ConfigError(shown)
+
+
+def without_password(text: str) -> str:
+    """Return a text with the passwords of URLs in it replaced by asterisks.
+
+    Args:
+        text: Any text.
+    """
+    return PASSWORD.sub(r"\1:***", text)
 
 
 def shown(value: object) -> str:

@@ -36,6 +36,7 @@ MEANINGS: dict[Effect, str] = {
     "statistics": "the statistics of a rank correlation study. `--resume` accepts it",
     "machine": "device and speed, and through them the rounding of numbers. `--resume` and `train` accept it as an "
     "option",
+    "place": "where the trials are stored. It is fixed when a study is created",
     "nothing": "no result. Every command accepts it",
 }
 ENTRY = re.compile(r"^(\w+): (.*)$")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from aebnas_bo.data.settings import AugmentationConfig, DataConfig
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.shortlist.settings import ShortlistConfig
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.storage.folder_names import folder_name_problem
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section, refuse
+from aebnas_bo.storage.shared_study import database_url_problem
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
@@ -29,6 +32,9 @@ class Config(Section):
         time_budget: Minutes from the start of a run to its trained networks, divided between supernet, search, short
             list and final trainings. It overrides `supernet.epochs`, `search.budget`, the epochs of `shortlist.rungs`
             and `final_training.epochs`. null searches `search.budget` trials and trains no network.
+        storage: Database of the trials: null for a file in the run folder, or the URL of a PostgreSQL database, which
+            holds many studies (`postgresql+psycopg://USER@HOST/DATABASE`). The URL holds no password: set PGPASSWORD or
+            add a line to `~/.pgpass`. Needs the extra `postgres`.
         space: Search space: a preset (`space: auto`), or a declaration.
     """
 
@@ -39,6 +45,7 @@ class Config(Section):
     device: Annotated[Literal["cpu", "cuda", "auto"], Affects("machine")] = "auto"
     num_threads: Annotated[int, Field(ge=1, le=256), Affects("machine")] = 1
     time_budget: Annotated[float, Field(gt=0.0, le=100000.0)] | None = None
+    storage: Annotated[str | None, Affects("place")] = None
     data: DataConfig = DataConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     space: NetworkSpaceDeclaration
@@ -48,6 +55,7 @@ class Config(Section):
     shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
+    execution: ExecutionConfig = ExecutionConfig()
 
     def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
         """Return the augmentation of a training: that of its own section, or else that of the study.
@@ -64,6 +72,14 @@ class Config(Section):
         if problem is not None:
             raise ValueError(f"{problem}; it names the run folder: use letters, digits, - and _")
         return name
+
+    @field_validator("storage")
+    @classmethod
+    def _check_storage(cls, url: str | None) -> str | None:
+        problem = None if url is None else database_url_problem(url)
+        if problem is not None:
+            raise PydanticCustomError("not_shown", "{problem}", {"problem": problem})
+        return url
 
     @model_validator(mode="after")
     def _check(self) -> Config:

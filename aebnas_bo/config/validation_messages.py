@@ -62,6 +62,8 @@ def _sentence(details: ErrorDetails) -> str:
             words = f"must be a list, got {shown(value)}"
         case "value_error" if isinstance(value, dict | list):
             words = message
+        case "not_shown":  # the value may hold a password
+            words = message
         case _:
             words = f"{message[0].lower()}{message[1:]}, got {shown(value)}{_advice(value, kind)}"
     return f"{'.'.join(cut(printable(str(part))) for part in location) or 'configuration'}: {words}"

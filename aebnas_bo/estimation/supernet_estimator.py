@@ -72,20 +72,15 @@ class SupernetEstimator:
         goal: TuningGoal | None = None,
         costs: Sequence[CostObjective] = (),
     ) -> None:
-        self._space = space
-        self._supernet = weights.supernet
-        self._images = images
-        self._config = config
-        self._store = weights.store
-        self._goal = goal
-        self._costs = tuple(costs)
+        self.space, self.weights, self.images = space, weights, images
+        self.config, self.goal, self.costs = config, goal, tuple(costs)
         self._known: OrderedDict[str, MeasuredNetwork] = OrderedDict()
         self._known_further: OrderedDict[str, tuple[OperatingPoint, ...]] = OrderedDict()
 
     @property
     def search_space(self) -> SearchSpace:
         """The flat search space of the estimator."""
-        return self._space.search_space
+        return self.space.search_space
 
     def estimate(self, point: Point) -> Estimate:
         """Return accuracy (percent), average MACs (millions), additional costs, exit rates and calibrations.
@@ -96,10 +91,10 @@ class SupernetEstimator:
             SearchSpaceError: If the point does not belong to the space.
             EstimationError: If the network's outputs are not finite.
         """
-        architecture = self._space.architecture(point)
-        if self._space.tunes_thresholds:
+        architecture = self.space.architecture(point)
+        if self.space.tunes_thresholds:
             return self._tuned_estimate(architecture)
-        thresholds = self._space.thresholds(point)
+        thresholds = self.space.thresholds(point)
         outcome = evaluate_thresholds(self.exit_table(architecture), thresholds)
         return Estimate(
             key=architecture.key,
@@ -107,13 +102,13 @@ class SupernetEstimator:
             exit_rates=self._exit_rates(architecture.active_exits, outcome),
             thresholds=_named(architecture, thresholds),
             calibrations=self._calibrations(architecture),
-            further=self._further(architecture) if self._space.has_free_thresholds else (),
+            further=self._further(architecture) if self.space.has_free_thresholds else (),
         )
 
     def _tuned_estimate(self, architecture: Architecture) -> Estimate:
         """Evaluate a network at its tuned thresholds."""
         tuned = self.tuned_thresholds(architecture)
-        costs = exit_costs(architecture, self._space.skeleton)
+        costs = exit_costs(architecture, self.space.skeleton)
         table = self.exit_table(architecture)
         used = outputs_in_use(table, tuned, backbone=costs.backbone, branches=costs.branches)
         outcome = evaluate_thresholds(used.table, used.thresholds)
@@ -136,25 +131,25 @@ class SupernetEstimator:
         Raises:
             EstimationError: If the network's outputs are not finite, or there is no goal.
         """
-        if self._goal is None:
+        if self.goal is None:
             raise EstimationError("this space has no threshold parameters; pass a tuning goal to the estimator")
-        costs = exit_costs(architecture, self._space.skeleton)
-        table, may_switch_off = self.exit_table(architecture), self._config.tuning.may_switch_off
+        costs = exit_costs(architecture, self.space.skeleton)
+        table, may_switch_off = self.exit_table(architecture), self.config.tuning.may_switch_off
         found = tune_thresholds(
-            table, backbone=costs.backbone, branches=costs.branches, goal=self._goal, may_switch_off=may_switch_off
+            table, backbone=costs.backbone, branches=costs.branches, goal=self.goal, may_switch_off=may_switch_off
         )
         return found.thresholds
 
     def _exit_rates(self, exits: Sequence[int], outcome: ExitOutcome) -> dict[str, float]:
         """Return the exit rate of each output; 0 for exits that are not run."""
-        names = self._space.output_names
+        names = self.space.output_names
         used = [*(names[position] for position in exits), names[-1]]
         # A network may end at its last exit.
         return dict.fromkeys(names, 0.0) | dict(zip(used, outcome.exit_rates, strict=False))
 
     def _calibrations(self, architecture: Architecture) -> Mapping[str, Calibration]:
         """Return the calibration of each output of a network."""
-        names = self._space.output_names
+        names = self.space.output_names
         outputs = [*(names[position] for position in architecture.active_exits), names[-1]]
         return dict(zip(outputs, self._measured(architecture).calibrations, strict=False))  # may be empty
 
@@ -167,7 +162,7 @@ class SupernetEstimator:
         parameters = [cast(ContinuousParameter, self.search_space[name]) for name in names]
         found = []
         ranges = [(parameter.lower, parameter.upper) for parameter in parameters]
-        for thresholds in spread_thresholds(table, ranges, self._config.further_settings):
+        for thresholds in spread_thresholds(table, ranges, self.config.further_settings):
             outcome = evaluate_thresholds(table, thresholds)
             measured = self._metrics(architecture, outcome)
             found.append(
@@ -199,7 +194,7 @@ class SupernetEstimator:
             EstimationError: If the network's outputs are not finite.
         """
         measured = self._measured(architecture)
-        subnet = extract(self._supernet, architecture)
+        subnet = extract(self.weights.supernet, architecture)
         subnet.load_state_dict(measured.statistics, strict=False)
         return subnet.eval()
 
@@ -207,12 +202,12 @@ class SupernetEstimator:
         """Look up a network in memory, then in the folder; evaluate it if it is in neither."""
         key = architecture.key
         measured = self._known.get(key)
-        if measured is None and self._store is not None:
-            measured = self._store.load(key)
+        if measured is None and self.weights.store is not None:
+            measured = self.weights.store.load(key)
         if measured is None:
             measured = self._measure(architecture)
-            if self._store is not None:
-                self._store.save(key, measured)
+            if self.weights.store is not None:
+                self.weights.store.save(key, measured)
         self._known[key] = measured
         self._known.move_to_end(key)
         if len(self._known) > CACHED_NETWORKS:
@@ -222,12 +217,12 @@ class SupernetEstimator:
     @torch.no_grad()
     def _measure(self, architecture: Architecture) -> MeasuredNetwork:
         """Run a network over calibration images, then over validation images, in fixed order."""
-        subnet = extract(self._supernet, architecture)
-        calibrate_batchnorm(subnet, self._images.calibration_images, CALIBRATION_BATCH)
+        subnet = extract(self.weights.supernet, architecture)
+        calibrate_batchnorm(subnet, self.images.calibration_images, CALIBRATION_BATCH)
         statistics = {name: tensor.clone() for name, tensor in subnet.state_dict().items() if is_statistic(name)}
         fold_batchnorm(subnet)
-        macs = exit_costs(architecture, self._space.skeleton).cumulative
-        table, calibrations = measure(subnet, self._images, macs=macs, key=architecture.key, config=self._config)
+        macs = exit_costs(architecture, self.space.skeleton).cumulative
+        table, calibrations = measure(subnet, self.images, macs=macs, key=architecture.key, config=self.config)
         return MeasuredNetwork(table, statistics, calibrations)
 
     def _metrics(self, architecture: Architecture, outcome: ExitOutcome) -> dict[str, Measurement]:
@@ -237,9 +232,9 @@ class SupernetEstimator:
             "accuracy": Measurement(outcome.accuracy, outcome.accuracy_sem),
             "average_macs": Measurement(macs, macs_sem),
         }
-        counts = [round(rate * len(self._images.labels)) for rate in outcome.exit_rates]
-        for cost in self._costs:
-            costs = costs_of(cost, architecture, self._space.skeleton)
+        counts = [round(rate * len(self.images.labels)) for rate in outcome.exit_rates]
+        for cost in self.costs:
+            costs = costs_of(cost, architecture, self.space.skeleton)
             metrics[cost.name] = Measurement(*mean_cost(counts, costs[: len(counts)]))
         return metrics
 

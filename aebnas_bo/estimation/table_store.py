@@ -45,6 +45,11 @@ class TableStore:
         self._folder = folder
         self._fingerprint = fingerprint
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether this machine sees the folder of the run; a worker on another machine may not."""
+        return self._folder.parent.is_dir()
+
     def load(self, key: str) -> MeasuredNetwork | None:
         """Return an evaluated network, or `None` if it has no valid file."""
         path = self._path(key)

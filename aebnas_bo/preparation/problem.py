@@ -88,6 +88,12 @@ class Problem:
         """The user's objective as a tuple; empty without one."""
         return () if self.objective is None else (self.objective,)
 
+    @property
+    def for_workers(self) -> Problem:
+        """The problem as sent to workers, which train on a GPU if they have one, and on the CPU otherwise."""
+        device = "cuda" if self.config.execution.gpus_per_worker else "cpu"
+        return replace(self, device=device, estimator=None, objective=None)
+
     @cached_property
     def for_final_training(self) -> Problem:
         """The problem with the splits of final training, which may also train on images reserved for the search."""

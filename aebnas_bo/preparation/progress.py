@@ -96,6 +96,8 @@ class RunProgress:
             self._bars = _bars(console)
         self._task: TaskID | None = None
         self._phase: Phase | None = None
+        self._reported: set[int] = set()  # numbers of the trials that the callback got
+        self._num_before = 0
         self._last_line, self._last_share, self._last_step = 0.0, 0.0, 0.0
 
     def __enter__(self) -> Self:
@@ -122,6 +124,7 @@ class RunProgress:
 
     def start(self, name: str, total: int, done: int = 0) -> None:
         """Start a phase of `total` steps, of which `done` are already done."""
+        self._reported, self._num_before = set(), done
         self._phase = Phase(name, total, done)
         self._last_line, self._last_share, self._last_step = self._phase.started, -1.0, 0.0
         if self._bars is not None:
@@ -155,9 +158,12 @@ class RunProgress:
             self._show(self._phase, before + done, now)
 
     def trials(self, trials: Sequence[Trial], figures: str) -> None:
-        """Report all trials so far and the figures of the search as text."""
-        if self._on_trial is not None and self._phase is not None and len(trials) > self._phase.done:
-            self._on_trial(trials[-1])
+        """Report all finished trials so far, which may end in any order, and the figures of the search as text."""
+        new = [trial for trial in trials if trial.number not in self._reported]
+        if self._on_trial is not None and len(trials) > self._num_before:
+            for trial in new:
+                self._on_trial(trial)
+        self._reported.update(trial.number for trial in new)
         self.update(len(trials), figures)
 
     def update(self, done: int, figures: str) -> None:

@@ -60,7 +60,7 @@ class RunStatus:
     """Status of a run; field names are the keys of the JSON document.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, or the place of a study that was read without it.
         name: Name of the study.
         state: State of the run.
         process: Description of the running process; `None` if there is none.
@@ -106,7 +106,7 @@ def run_status(run: StoredRun) -> RunStatus:
     objectives, ended = run.study.objectives, run.ended
     front = pareto_front(run.trials, objectives)
     return RunStatus(
-        folder=str(run.folder.path),
+        folder=run.origin or str(run.folder.path),
         name=run.study.name,
         state=run.state,
         process=run.process,
@@ -173,9 +173,10 @@ def _safe_epoch(run: StoredRun) -> int | None:
 
 
 def _seconds_since_change(run: StoredRun) -> float:
-    study = run.folder.study
+    study = run.folder.study_file
     places = (study, study.with_name(f"{study.name}-wal"), run.folder.checkpoint)
-    return max(time.time() - max(map(_time_written, places)), 0.0)
+    of_files = max(time.time() - max(map(_time_written, places)), 0.0)
+    return of_files if run.changed_s is None else min(of_files, run.changed_s)
 
 
 def _time_written(path: Path) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from aebnas_bo.config.loading import parse_config
@@ -12,8 +13,11 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import process_at_work
+from aebnas_bo.storage.shared_study import SharedStudy
 
 RunState = Literal["training supernet", "searching", "writing results", "finished", "stopped"]
+
+NO_FOLDER = RunFolder(Path("(no run folder)"))
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class StoredRun:
         trials: Its trials so far, in order.
         process: Description of the running process; `None` if there is none.
         has_supernet: Whether the supernet is trained.
+        changed_s: Seconds since the last change of the study in a shared database; `None` for one in the run folder,
+            whose files tell.
+        origin: Place of a study that was read without its run folder; `None` with a folder.
     """
 
     folder: RunFolder
@@ -36,6 +43,8 @@ class StoredRun:
     trials: tuple[Trial, ...]
     process: str | None
     has_supernet: bool
+    changed_s: float | None = None
+    origin: str | None = None
 
     @property
     def ended(self) -> tuple[Trial, ...]:
@@ -73,5 +82,27 @@ def read_run(folder: RunFolder) -> StoredRun:
     # Look up the process first: a run that ends in between is then reported as running, never as stopped.
     process, has_supernet = process_at_work(folder.path), folder.supernet.exists()
     with TrialStore.open_read_only(folder.study) as store:
-        study, trials = store.study, tuple(store.trials())
-    return StoredRun(folder, parse_config(study.config, str(folder.study)), study, trials, process, has_supernet)
+        process = process or store.proposer()  # another folder may name the same study
+        changed_s = None if isinstance(store.place, Path) else store.seconds_since_change()
+        study, trials, origin = store.study, tuple(store.trials()), store.origin
+    return StoredRun(folder, parse_config(study.config, origin), study, trials, process, has_supernet, changed_s)
+
+
+def read_shared_run(place: SharedStudy) -> StoredRun:
+    """Read a study of a shared database without its run folder; a supernet in training is not seen.
+
+    Args:
+        place: Place of the study.
+
+    Raises:
+        ConfigError: If its configuration does not fit this version.
+        CorruptStateError: If the study cannot be read.
+        StorageError: If the database cannot be reached.
+    """
+    with TrialStore.open_read_only(place) as store:
+        process, study, trials = store.proposer(), store.study, tuple(store.trials())
+        changed_s = store.seconds_since_change()
+    config = parse_config(study.config, str(place))
+    return StoredRun(
+        NO_FOLDER, config, study, trials, process, has_supernet=True, changed_s=changed_s, origin=str(place)
+    )

@@ -37,6 +37,7 @@ class AxDefaultStrategy:
             objectives,
             design_trials=settings.design_trials,
             batch_size=settings.batch_size,
+            is_asynchronous=settings.is_asynchronous,
         )
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:

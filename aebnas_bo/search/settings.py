@@ -12,6 +12,7 @@ from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 ObjectiveName = Literal["accuracy", "average_macs", "latency_ms", "given"]
 StrategyName = Literal["qnehvi", "ax-default", "sobol", "random", "aebnas", "plain", "given"]
+Proposals = Literal["batch", "asynchronous"]
 
 FEWEST_DESIGN_TRIALS = 8  # of a small space
 DESIGN_TRIALS_PER_PARAMETER = 2
@@ -50,6 +51,9 @@ class SearchConfig(Section):
         plain_first: Whether the initial design begins with plain networks of the space, for at most three quarters of
             its trials, if the stages of the space can have depthwise separable blocks.
         batch_size: Trials proposed together after the initial design.
+        proposals: When the next trials are proposed. `batch`: once all trials of a batch are finished, so that the
+            number of workers changes no trial. `asynchronous`: one as soon as a worker is free, while others run; no
+            worker waits, but the trials then depend on the order in which trials end, which the study stores.
         cost_scale: Scale of costs (average MACs, latency, a given objective) in hypervolume and acquisition function:
             `linear` compares differences, `log` ratios, so that halving a small cost counts as much as halving a large
             one.
@@ -73,6 +77,7 @@ class SearchConfig(Section):
     design_trials: Annotated[int, Field(ge=2, le=10000)] = 24
     plain_first: bool = True
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    proposals: Proposals = "batch"
     cost_scale: Scale = "linear"
     max_average_macs: Annotated[Annotated[float, Field(gt=0.0)] | None, Affects("supernet")] = None  # caps its networks
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
@@ -96,7 +101,17 @@ class SearchConfig(Section):
                 "max_latency_ms limits a metric that is not measured; to measure it, start a new search with "
                 "objectives: [accuracy, average_macs, latency_ms]"
             )
+        if self.proposals == "asynchronous" and self.batch_size > 1:
+            raise ValueError(
+                f"proposals: asynchronous proposes one trial at a time, but batch_size is {self.batch_size}; set "
+                "batch_size: 1, or proposals: batch"
+            )
         return self
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether a trial is proposed as soon as a worker is free."""
+        return self.proposals == "asynchronous"
 
     @property
     def has_latency(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 from aebnas_bo.errors import StorageError
-from aebnas_bo.storage.storage_failures import storage_error
 
 FULL = "free some space there"
 BUSY = "wait for the other program that uses it to end"
@@ -24,6 +24,19 @@ WAYS_OUT = {
     sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_CANTOPEN: "free some space there, or allow reading and writing it and its folder",
 }
+# Codes of PostgreSQL (appendix A of its manual) that driver classes other than OperationalError have.
+RIGHTS = {
+    "42501": "let its owner grant the right, such as GRANT CREATE ON SCHEMA public TO the user",
+    "25006": "use a server that accepts changes",
+}
+# Texts of OperationalError at the start of a connection, which has no code.
+REASONS = (
+    (re.compile("password|authentication|pg_hba"), "set PGPASSWORD or add a line to ~/.pgpass"),
+    (re.compile('database "[^"]*" does not exist'), "create it with createdb"),
+    (re.compile("too many clients|remaining connection slots"), "raise max_connections, or use fewer workers"),
+    (re.compile("No space left|disk"), "free some space on the server"),
+)
+UNREACHABLE = "check that the server is running and can be reached"
 
 
 def tell_storage_failures(engine: Engine, place: Path | str) -> None:
@@ -35,14 +48,21 @@ def tell_storage_failures(engine: Engine, place: Path | str) -> None:
     """
 
     def tell(context: ExceptionContext) -> StorageError | None:
+        if context.is_pre_ping:  # a lost connection in the pool is replaced
+            return None
         error = context.original_exception
         if isinstance(error, sqlite3.Error):
             way_out = WAYS_OUT.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF)
             if way_out is not None:
                 return StorageError(f"{place}: {error}; {way_out}")
-        elif type(error).__name__ == "OperationalError":  # any driver: the server is unreachable, or its disk is full
-            url = engine.url.render_as_string(hide_password=True)
-            return storage_error(url, Exception(str(error)))
-        return None
+            return None
+        code = str(getattr(error, "sqlstate", None) or "")
+        is_of_server = any(one.__name__ == "OperationalError" for one in type(error).__mro__)
+        if not is_of_server and code not in RIGHTS:
+            return None
+        reason = str(error).strip().partition("\n")[0]
+        found = (way_out for pattern, way_out in REASONS if pattern.search(reason))
+        url = engine.url.render_as_string(hide_password=True)
+        return StorageError(f"{url}: {reason}; {RIGHTS.get(code) or next(found, UNREACHABLE)}")
 
     event.listen(engine, "handle_error", tell)

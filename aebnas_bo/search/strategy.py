@@ -29,13 +29,18 @@ class Proposal:
 
 
 class Strategy(Protocol):
-    """Interface for search strategies. Proposals are a pure function of the strategy's settings and its arguments."""
+    """Interface for search strategies.
+
+    Proposals are a pure function of the strategy's settings and its arguments. With several workers, trials of the
+    initial design are proposed before the results of earlier ones are there.
+    """
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Propose the points of the next trials, to be evaluated together.
 
         Args:
-            trials: All earlier trials in order, each completed or failed.
+            trials: All earlier trials in order, each completed or failed. If trials are proposed while others run
+                (`search.proposals: asynchronous`), some are `RUNNING`: their points are pending.
             count: Number of points, at least 1.
 
         Returns:

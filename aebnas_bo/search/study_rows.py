@@ -2,18 +2,19 @@
 
 Mappings and lists are stored as JSON text. The hash covers texts and numbers as stored, so a changed digit is detected
 before the row is parsed. The hash of a trial includes the study's fingerprint, so rows of other studies are rejected.
+Times by the database's clock (`NOT_HASHED`) are left out: renewing a lease writes one number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
-from sqlalchemy import BigInteger, Float, Integer, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
 
 from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.estimation.estimate import OperatingPoint
@@ -23,53 +24,61 @@ from aebnas_bo.search.trial import Trial, TrialStatus
 from aebnas_bo.search.trial_check import point_problems, trial_problems
 from aebnas_bo.storage.version import STUDY_FORMAT
 
-
-class Base(DeclarativeBase):
-    """Base class of the tables in a study's database."""
-
-
-class StudyRow(Base):
-    """Row of the study; a database holds exactly one."""
-
-    __tablename__ = "study"
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    format_version: Mapped[int] = mapped_column(Integer)
-    name: Mapped[str] = mapped_column(String(80))
-    seed: Mapped[int] = mapped_column(BigInteger)
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    config: Mapped[str] = mapped_column(Text)
-    objectives: Mapped[str] = mapped_column(Text)
-    latencies: Mapped[str] = mapped_column(String(64))
-    hash: Mapped[str] = mapped_column(String(64))
+OWN_STUDY = 1  # number of the study in the database of a run folder
+NOT_HASHED = frozenset({"hash", "created", "lease_until", "changed"})
 
 
-class TrialRow(Base):
-    """A trial."""
-
-    __tablename__ = "trials"
-    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(16))
-    reason: Mapped[str] = mapped_column(Text)
-    parameters: Mapped[str] = mapped_column(Text)
-    points: Mapped[str] = mapped_column(Text)
-    generation_s: Mapped[float] = mapped_column(Float)
-    evaluation_s: Mapped[float] = mapped_column(Float)
-    hash: Mapped[str] = mapped_column(String(64))
+METADATA = MetaData()
+STUDIES = Table(  # the database in a run folder holds one study, with the number OWN_STUDY
+    "study",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("format_version", Integer, nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("objectives", Text, nullable=False),
+    Column("latencies", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+TRIALS = Table(
+    "trials",
+    METADATA,
+    Column("study_id", ForeignKey("study.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("points", Text, nullable=False),
+    Column("generation_s", Float, nullable=False),
+    Column("evaluation_s", Float, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("pending", Text, nullable=False),
+    Column("lease_until", Float),
+    Column("changed", Float, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+Cells = Mapping[str, Any]
+"""Cells of a row by column."""
 
 
 class DamagedRowError(ValueError):
     """Raised if a row differs from what the program wrote."""
 
 
-def study_columns(study: StudyRecord) -> dict[str, object]:
-    """Return the columns of a study's row.
+def study_columns(study: StudyRecord, study_id: int) -> dict[str, object]:
+    """Return the hashed columns of a study's row and their hash.
 
     Args:
         study: The study.
+        study_id: Number of the study in its database.
     """
     columns: dict[str, object] = {
-        "id": 1,
+        "id": study_id,
         "format_version": STUDY_FORMAT,
         "name": study.name,
         "seed": study.seed,
@@ -81,7 +90,7 @@ def study_columns(study: StudyRecord) -> dict[str, object]:
     return {**columns, "hash": _hash(columns)}
 
 
-def study_of(row: StudyRow) -> StudyRecord:
+def study_of(row: Cells) -> StudyRecord:
     """Convert a row to a study record.
 
     Args:
@@ -91,16 +100,17 @@ def study_of(row: StudyRow) -> StudyRecord:
         DamagedRowError: If the row does not match its hash.
     """
     _check_hash(row, {})
-    objectives = tuple(Objective(**one) for one in json.loads(row.objectives))
-    return StudyRecord(row.name, row.seed, row.fingerprint, row.config, objectives, row.latencies)
+    objectives = tuple(Objective(**one) for one in json.loads(row["objectives"]))
+    return StudyRecord(row["name"], row["seed"], row["fingerprint"], row["config"], objectives, row["latencies"])
 
 
-def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
-    """Return the columns of a trial's row.
+def trial_columns(trial: Trial, study: StudyRecord, study_id: int) -> dict[str, object]:
+    """Return the hashed columns of a trial's row and their hash.
 
     Args:
         trial: The trial.
         study: The study of the trial.
+        study_id: Number of the study in its database.
 
     Raises:
         ValueError: If a number is not finite, missing or out of bounds.
@@ -109,15 +119,17 @@ def trial_columns(trial: Trial, study: StudyRecord) -> dict[str, object]:
     if problems:
         raise ValueError(f"trial {trial.number}: {'; '.join(problems)}; such numbers are not stored")
     columns: dict[str, object] = {
-        **{name: getattr(trial, name) for name in ("number", "key", "status", "reason")},
+        "study_id": study_id,
+        **{name: getattr(trial, name) for name in ("number", "key", "status", "reason", "worker", "attempt")},
         **{name: float(getattr(trial, name)) for name in ("generation_s", "evaluation_s")},
         "parameters": _json(trial.parameters),
         "points": _json([asdict(point) for point in trial.points]),
+        "pending": _json(list(trial.pending)),
     }
     return {**columns, "hash": _hash({**columns, "study": study.fingerprint})}
 
 
-def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
+def trial_of(row: Cells, study: StudyRecord) -> Trial:
     """Convert a row to a trial and check it.
 
     Args:
@@ -128,24 +140,29 @@ def trial_of(row: TrialRow, study: StudyRecord) -> Trial:
         DamagedRowError: If the row does not match its hash, or holds impossible values.
     """
     _check_hash(row, {"study": study.fingerprint})
-    if row.status not in get_args(TrialStatus):
-        raise DamagedRowError(f"has the status {row.status!r}")
+    if row["status"] not in get_args(TrialStatus):
+        raise DamagedRowError(f"has the status {row['status']!r}")
     try:
-        points = tuple(map(_point, json.loads(row.points)))
-        parameters = json.loads(row.parameters)
+        points = tuple(map(_point, json.loads(row["points"])))
+        parameters, pending = json.loads(row["parameters"]), tuple(json.loads(row["pending"]))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise DamagedRowError(f"cannot be read ({error})") from error
     trial = Trial(
-        number=row.number,
-        key=row.key,
-        status=cast(TrialStatus, row.status),
+        number=row["number"],
+        key=row["key"],
+        status=cast(TrialStatus, row["status"]),
         parameters=parameters,
-        reason=row.reason,
+        reason=row["reason"],
         points=points,
-        generation_s=row.generation_s,
-        evaluation_s=row.evaluation_s,
+        generation_s=row["generation_s"],
+        evaluation_s=row["evaluation_s"],
+        worker=row["worker"],
+        attempt=row["attempt"],
+        pending=pending,
     )
-    problems = trial_problems(trial, study.objectives)
+    problems, lease_until = trial_problems(trial, study.objectives), row["lease_until"]
+    if lease_until is not None and not (isinstance(lease_until, float) and math.isfinite(lease_until)):
+        problems.append(f"its lease ends at {lease_until!r}")
     if problems:
         raise DamagedRowError(f"has impossible values: {'; '.join(problems)}")
     return trial
@@ -157,11 +174,10 @@ def _point(document: Mapping[str, Mapping[str, Any]]) -> OperatingPoint:
     return OperatingPoint(**figures, calibrations=calibrations)
 
 
-def _check_hash(row: StudyRow | TrialRow, further: Mapping[str, object]) -> None:
-    columns = {column.key: getattr(row, column.key) for column in row.__table__.columns}
-    stored = columns.pop("hash")
+def _check_hash(row: Cells, further: Mapping[str, object]) -> None:
+    columns = {name: cell for name, cell in row.items() if name not in NOT_HASHED}
     try:
-        is_sound = _hash({**columns, **further}) == stored
+        is_sound = _hash({**columns, **further}) == row["hash"]
     except (TypeError, ValueError):  # the program writes neither bytes nor infinite numbers
         is_sound = False
     if not is_sound:

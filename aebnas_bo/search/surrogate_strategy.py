@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import islice
 
 from aebnas_bo.search.ax_strategy import ax_client, one_thread
+from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.machine_failures import machine_failure
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient
-from aebnas_bo.search.settings import SearchConfig
+from aebnas_bo.search.settings import FEWEST_DESIGN_TRIALS, SearchConfig
 from aebnas_bo.search.strategy import FALLBACKS, Proposal
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.seeding import child_seed
@@ -48,6 +50,8 @@ class SurrogateStrategy:
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
         """Propose the points of the next trials.
 
+        In an asynchronous study, the initial design goes on until enough trials are completed.
+
         If proposing fails numerically or repeats a point, it is tried again with other random numbers, then with
         surrogates that are not fitted. If these fail too, random new points are drawn.
 
@@ -55,6 +59,8 @@ class SurrogateStrategy:
             OutOfMemoryError: If memory runs out.
         """
         tried = {self._space.key(trial.parameters) for trial in trials}
+        if self._design_goes_on(trials):
+            return [Proposal(point) for point in self._design_points(len(trials), count, tried)]
         reason = ""
         for attempt, fallback in enumerate(("", *FALLBACKS[:-1])):
             try:
@@ -71,6 +77,22 @@ class SurrogateStrategy:
         seed = child_seed(self._seed, "fallback")
         drawn = new_random_points(self._space, seed, first=len(trials), count=count, tried=tried)
         return [Proposal(point, FALLBACKS[-1], reason) for point in drawn]
+
+    def _design_goes_on(self, trials: Sequence[Trial]) -> bool:
+        """Whether the design has been proposed, but too few of its results are there because trials still run."""
+        num_completed = sum(trial.status == "COMPLETED" for trial in trials)
+        is_running = any(trial.status == "RUNNING" for trial in trials)
+        return is_running and len(trials) >= self._settings.design_trials and num_completed < FEWEST_DESIGN_TRIALS
+
+    def _design_points(self, first: int, count: int, tried: set[str]) -> list[dict[str, ParameterValue]]:
+        """Return points of the design that are new, from the given number on, and random ones if there are too few."""
+        design = islice(sobol_points(self._space, child_seed(self._seed, "design")), first, None)
+        points = [*islice((point for point in design if self._space.key(point) not in tried), count)]
+        known = {*tried, *map(self._space.key, points)}
+        missing = count - len(points)
+        return points + new_random_points(
+            self._space, self._seed, first=first + len(points), count=missing, tried=known
+        )
 
     def _attempt(
         self, attempt: int, trials: Sequence[Trial], *, count: int, tried: set[str]
@@ -96,4 +118,5 @@ class SurrogateStrategy:
             self._objectives,
             design_trials=self._settings.design_trials,
             batch_size=self._settings.batch_size,
+            is_asynchronous=self._settings.is_asynchronous,
         )

@@ -27,6 +27,10 @@ class Trial:
         points: Operating points, the proposed one first; empty until the trial is completed.
         generation_s: Seconds spent on the proposal.
         evaluation_s: Seconds spent on the evaluation.
+        worker: Name of the worker that evaluates or evaluated it; empty without workers.
+        attempt: Number of times that a worker claimed it; 0 without workers.
+        pending: Numbers of the trials that were running when this one was proposed, in order. The proposal depends on
+            all other earlier trials, so a study with several workers can be replayed exactly.
     """
 
     number: int
@@ -37,6 +41,9 @@ class Trial:
     points: tuple[OperatingPoint, ...] = ()
     generation_s: float = 0.0
     evaluation_s: float = 0.0
+    worker: str = ""
+    attempt: int = 0
+    pending: tuple[int, ...] = ()
 
     @property
     def metrics(self) -> Mapping[str, float]:

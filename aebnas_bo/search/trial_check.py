@@ -142,6 +142,7 @@ def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
         isinstance(value, int | float | str) for value in trial.parameters.values()
     ):
         problems.append("its parameters are not a mapping of names to values")
+    problems += _claim_problems(trial)
     if (trial.status == "COMPLETED") != bool(trial.points):
         problems.append(f"it is {trial.status} but has {len(trial.points)} operating points")
     try:
@@ -149,6 +150,18 @@ def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
     except (TypeError, ValueError) as error:
         return [*problems, str(error)]
     return problems + point_problems(points, objectives)
+
+
+def _claim_problems(trial: Trial) -> Iterator[str]:
+    """Yield the problems of what a trial says about workers."""
+    if not isinstance(trial.worker, str):
+        yield f"its worker is {trial.worker!r}"
+    if type(trial.attempt) is not int or trial.attempt < 0:
+        yield f"its attempt is {trial.attempt!r}"
+    pending = trial.pending
+    is_numbers = isinstance(pending, tuple) and all(type(one) is int for one in pending)
+    if not is_numbers or list(pending) != sorted({one for one in pending if 0 <= one < trial.number}):
+        yield f"its pending trials are {pending!r}, expected earlier trials in order"
 
 
 def check_points(trials: Sequence[Trial], space: SearchSpace, origin: object) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -31,6 +32,18 @@ SIZE_STANDARD_ERRORS = 2.0  # by which a plain network must be ahead of a larger
 
 TrainShort = Callable[[Contender, int], ExitTable]
 """Function from a contender and a number of epochs to its exit table over the validation images."""
+
+
+@runtime_checkable
+class TrainsTogether(Protocol):
+    """A function for short trainings that can also run those of a rung at the same time."""
+
+    def train_all(self, rung: Sequence[tuple[Contender, int]]) -> None:
+        """Train all networks of a rung, each for its epochs; their tables are then known."""
+
+    def __call__(self, contender: Contender, epochs: int) -> ExitTable:
+        """Return the table of a network."""
+
 
 EpochsOf = Callable[[Contender, int], int]
 """Function from a contender and the epochs of its rung to the epochs of this contender."""
@@ -109,7 +122,8 @@ def climb(
         goals: Goals of threshold tuning.
         rungs: Networks and epochs of each rung.
         skeleton: The fixed part of the space.
-        train: Function for a short training; equal arguments must give equal tables.
+        train: Function for a short training; equal arguments must give equal tables. If it `TrainsTogether`, the
+            networks of a rung are trained at the same time.
         epochs_of: Epochs of each network of a rung; by default the epochs of the rung.
 
     Returns:
@@ -119,6 +133,8 @@ def climb(
     for number, (count, epochs) in enumerate(rungs):
         left = left[:count]
         own = {contender.key: epochs_of(contender, epochs) for contender in left}
+        if isinstance(train, TrainsTogether):
+            train.train_all([(contender, own[contender.key]) for contender in left])
         tables = {contender.key: train(contender, own[contender.key]) for contender in left}
         tuned = [
             [_tune(contender, tables[contender.key], goal, skeleton=skeleton) for contender in left] for goal in goals

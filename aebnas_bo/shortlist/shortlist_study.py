@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 
-from aebnas_bo.deploy.standalone import StandaloneNetworks
-from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe
-from aebnas_bo.early_exit.exit_rule import ExitTable
+from aebnas_bo.deploy.training_pipeline import Candidate
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, choose_contenders
 from aebnas_bo.shortlist.rungs import EpochsOf, Judgement, TrainShort, climb, equal_epochs
+from aebnas_bo.shortlist.rungs_on_workers import RungsOnWorkers
+from aebnas_bo.shortlist.short_training import Ground, short_training
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.count_text import counted
-from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-
-
-@dataclass(frozen=True)
-class Ground:
-    """Run folder and problem, shared by all short trainings of a run.
-
-    Args:
-        folder: The run folder, which stores tables in `shortlist/`.
-        problem: Its images and space, and its configuration: rungs, recipe, seed.
-    """
-
-    folder: RunFolder
-    problem: Problem
 
 
 def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
@@ -114,39 +99,8 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     contenders = choose_shortlist(ground, [candidate.goal], count)
     if len(contenders) < count:
         progress.message(f"--shortlist {count}: the search found {counted(len(contenders), 'network')} to choose from")
-    train = partial(short_training, ground, progress=progress)
+    train: TrainShort = partial(short_training, ground, progress=progress)
+    if config.execution.engine != "serial":
+        train = RungsOnWorkers(ground, progress)
     [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
     return replace(candidate, observed=winner.observations[candidate.goal]), judgements
-
-
-def short_training(ground: Ground, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
-    """Train a network of a short list, if it is not trained yet, and return its exit table over the validation images.
-
-    Args:
-        ground: Folder, problem and settings of the study.
-        contender: The network.
-        epochs: Epochs of the training and of its learning-rate schedule.
-        progress: Shows the epochs.
-
-    Raises:
-        TrainingDivergedError: If training fails for good.
-    """
-    networks = _networks(ground, epochs)
-    known = networks.known_table(contender.architecture)
-    if known is not None:
-        return known
-    progress.start(f"short training of {contender.key}, epochs", epochs)
-    return networks.train(contender.architecture, progress.epoch, progress.step)
-
-
-def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
-    """Return whether a short training is finished or has a checkpoint."""
-    return _networks(ground, epochs).is_begun(contender.architecture)
-
-
-def _networks(ground: Ground, epochs: int) -> StandaloneNetworks:
-    problem = ground.problem
-    recipe = final_recipe(problem).model_copy(update={"epochs": epochs})
-    short = problem.with_config(problem.config.model_copy(update={"final_training": recipe}))
-    folder = ground.folder.shortlist / f"{epochs}-epochs"
-    return StandaloneNetworks(short, folder)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.storage.regular_files import special_kind
+from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.storage.storage_failures import EXHAUSTED, storage_error
 
 RUNS = Path("runs")
@@ -29,9 +30,25 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
-    def study(self) -> Path:
-        """The database of trials; a folder with this file holds a study."""
+    def study_file(self) -> Path:
+        """The database of trials, unless a shared database holds them; a folder with this file holds a study."""
         return self.path / "study.db"
+
+    @property
+    def shared_study_file(self) -> Path:
+        """The place of the study in a shared database; a folder with this file holds a study."""
+        return self.path / "study.json"
+
+    @property
+    def study(self) -> Path | SharedStudy:
+        """Where the study is: its own database or its place in a shared one.
+
+        Raises:
+            CorruptStateError: If the file that names its place is damaged.
+        """
+        if self.study_file.exists() or not self.shared_study_file.exists():
+            return self.study_file
+        return SharedStudy.read(self.shared_study_file)
 
     @property
     def supernet(self) -> Path:
@@ -112,7 +129,7 @@ class RunFolder:
     @property
     def holds_study(self) -> bool:
         """Whether the folder holds a study."""
-        return self.study.exists()
+        return self.study_file.exists() or self.shared_study_file.exists()
 
     def require_study(self) -> None:
         """Check that the folder holds a study.

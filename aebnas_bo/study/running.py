@@ -57,7 +57,9 @@ from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.study.edited_config import replace_config
+from aebnas_bo.study.workers import check_workers, evaluation_of
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
 """Function that constructs a strategy from a space and its objectives, such as a class with this constructor."""
@@ -185,6 +187,7 @@ def run_study(
     """
     config = problem.config
     check_given(problem, make)
+    check_workers(problem)
     clock = _Clock({"data": problem.load_s})
     if not folder.holds_study:
         given_table(config, problem.space)
@@ -198,7 +201,7 @@ def run_study(
             progress.message(line)
         with clock.phase("latencies" if config.search.has_latency else "data"):
             latencies = prepare_latencies(problem, folder, progress)
-        with _open_store(problem, folder, latencies) as store:
+        with _open_store(problem, folder, latencies) as store, store.proposer_lock():
             with clock.phase("supernet" if problem.estimator is None else "data"):
                 study = _prepare(problem, folder, progress, latencies=latencies)
             try:
@@ -290,8 +293,13 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
         ImageShape(channels=problem.splits.in_channels, classes=problem.splits.num_classes).write(folder.images)
     objectives = make_objectives(problem, latencies)
     record = StudyRecord(config.name, config.seed, fingerprint, dump_config(config), objectives, key_of(latencies))
-    with replacing(folder.study) as temporary, TrialStore.create(temporary, record):
-        pass  # a killed process leaves a complete study or none
+    if config.storage is None:
+        with replacing(folder.study_file) as temporary, TrialStore.create(temporary, record):
+            pass  # a killed process leaves a complete study or none
+    else:
+        with TrialStore.create(config.storage, record) as created:
+            if isinstance(created.place, SharedStudy):
+                created.place.write(folder.shared_study_file)
     return TrialStore.open(folder.study)
 
 
@@ -333,8 +341,11 @@ def _search(
         found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "no feasible network yet"
         progress.trials(trials, f"{found}  failed {failed}")
 
-    progress.start("trials", max(config.search.budget, len(store.trials())), len(store.trials()))
-    return run_search(store, strategy, study.estimator, settings=config.search, on_trial=show, is_time_up=is_time_up)
+    stored = store.trials()
+    num_finished = sum(trial.status != "RUNNING" for trial in stored)
+    progress.start("trials", max(config.search.budget, len(stored)), num_finished)
+    with evaluation_of(study.problem, study.estimator, objectives, progress=progress) as evaluation:
+        return run_search(store, strategy, evaluation, settings=config.search, on_trial=show, is_time_up=is_time_up)
 
 
 def _export(

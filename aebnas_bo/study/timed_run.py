@@ -24,7 +24,8 @@ from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, is_begun, run_shortlist, short_training
+from aebnas_bo.shortlist.short_training import Ground, is_begun, short_training
+from aebnas_bo.shortlist.shortlist_study import choose_shortlist, run_shortlist
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder

@@ -56,8 +56,35 @@ SETTINGS = (
 )
 QUIET = RunProgress(Console(quiet=True), quiet=True)
 COLUMNS = {
-    "trials": ("number", "key", "status", "reason", "parameters", "points", "generation_s", "evaluation_s", "hash"),
-    "study": ("id", "format_version", "name", "seed", "fingerprint", "config", "objectives", "latencies", "hash"),
+    "trials": (
+        "number",
+        "study_id",
+        "key",
+        "status",
+        "reason",
+        "parameters",
+        "points",
+        "generation_s",
+        "evaluation_s",
+        "worker",
+        "attempt",
+        "pending",
+        "lease_until",
+        "changed",
+        "hash",
+    ),
+    "study": (
+        "id",
+        "format_version",
+        "name",
+        "seed",
+        "fingerprint",
+        "config",
+        "objectives",
+        "latencies",
+        "created",
+        "hash",
+    ),
 }
 CELLS: tuple[object, ...] = (
     None, float("nan"), float("inf"), -1, -0.5, 0, 1, 1e300, 2**63 - 1, "", "x", "null", "NaN", "[]", "{}", "[[]]",
@@ -305,7 +332,7 @@ def change_json(rows: Rows, generator: Generator) -> None:
 def change_sealed_json(rows: Rows, generator: Generator) -> None:
     """Do the same and write the hash that belongs to it."""
     number = _change_document(rows, generator)
-    names = [name for name in COLUMNS["trials"] if name != "hash"]
+    names = [name for name in COLUMNS["trials"] if name not in study_rows.NOT_HASHED]
     values = rows.execute(f"SELECT {', '.join(names)} FROM trials WHERE number = {number}").fetchone()
     [fingerprint] = rows.execute("SELECT fingerprint FROM study").fetchone()
     columns = {**dict(zip(names, values, strict=True)), "study": fingerprint}

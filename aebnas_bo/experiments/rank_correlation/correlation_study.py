@@ -18,12 +18,14 @@ from aebnas_bo.config.yaml_reader import yaml_text
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.execution.worker_jobs import run_on_workers
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.band import band_candidates, points_in_band
 from aebnas_bo.experiments.rank_correlation.correlation_tables import plot_fidelity, write_agreements, write_rows
 from aebnas_bo.experiments.rank_correlation.drawing import spread_points
 from aebnas_bo.experiments.rank_correlation.settings import FidelityConfig
 from aebnas_bo.experiments.rank_correlation.statistics import Agreement
+from aebnas_bo.experiments.rank_correlation.trainings_on_workers import SeparateTrainings
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_supernet
@@ -89,6 +91,8 @@ def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: R
         estimates = [estimator.exit_table(space.architecture(point)) for point in points]
         clock["networks"] = time.perf_counter()
         networks = StandaloneNetworks(problem, folder.networks)
+        if config.execution.engine != "serial":
+            _train_on_workers(problem, folder, points, networks=networks, progress=progress)
         tables = _train_all(config, space, points, networks=networks, progress=progress)
         clock["end"] = time.perf_counter()
         comparisons = [
@@ -153,6 +157,17 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def _train_on_workers(
+    problem: Problem, folder: RunFolder, points: list[Point], *, networks: StandaloneNetworks, progress: RunProgress
+) -> None:
+    """Train all networks that are not trained yet at the same time."""
+    architectures = [problem.space.architecture(point) for point in points]
+    jobs = [one for one in architectures if networks.known_table(one) is None]
+    progress.start("networks on workers", len(jobs))
+    sent = SeparateTrainings(problem.for_workers, folder.path, folder.networks)
+    run_on_workers(sent, jobs, problem.config.execution, on_end=lambda ended: progress.update(ended, ""))
 
 
 def _train_all(

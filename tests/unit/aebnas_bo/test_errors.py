@@ -12,6 +12,7 @@ from aebnas_bo import errors
         ("SearchSpaceError", 3, ValueError),
         ("DataError", 4, ValueError),
         ("RunFolderInUseError", 5, RuntimeError),
+        ("LostTrialError", 5, ValueError),
         ("TooManyFailedTrialsError", 6, RuntimeError),
         ("TrainingDivergedError", 6, RuntimeError),
         ("CorruptStateError", 7, RuntimeError),

@@ -10,6 +10,7 @@ from aebnas_bo.config.effects import (
 )
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 
 OTHER_VALUES = {"batch_size": 33, "learning_rate": 0.07, "gradient_clip": 2.5, "random_subnets": 3, "ema_decay": 0.5}
@@ -47,6 +48,7 @@ def test_every_setting_is_listed_once() -> None:
     assert len(paths) == len(set(paths))
     assert settings_with(BY_OPTION) == [
         "device", "num_threads", "final_training.compile", "search.budget", "search.max_failed_trials",
+        *(f"execution.{name}" for name in ExecutionConfig.model_fields),
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from aebnas_bo.errors import StorageError
-from aebnas_bo.search import trial_store
+from aebnas_bo.search import database_engines
 from aebnas_bo.search.sql_failures import tell_storage_failures
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
@@ -36,7 +36,7 @@ def test_a_wrong_statement_is_none(tmp_path: Path) -> None:
 def test_a_study_locked_by_another_program_is_neither_damaged_nor_changed(
     tmp_path: Path, objectives, monkeypatch
 ) -> None:
-    monkeypatch.setattr(trial_store, "BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr(database_engines, "BUSY_TIMEOUT_S", 0)
     place = tmp_path / "study.db"
     trial = Trial(0, "", "RUNNING", {})
     with TrialStore.create(place, StudyRecord("toy", 0, "f", "", objectives)) as store:
