@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,10 @@ TimeOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Device to run networks on.")]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="NAME", help="Tracker of figures while it runs: tensorboard, mlflow; repeatable."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study in the folder, which must hold one.")]
@@ -89,6 +94,11 @@ def limit_flags(
         "search.min_accuracy": min_accuracy,
         "search.max_latency_ms": max_latency_ms,
     }
+
+
+def track_flag(trackers: Sequence[str] | None) -> dict[str, str]:
+    """Return the setting for the trackers that were named; empty without any."""
+    return {"tracking.trackers": json.dumps(list(trackers))} if trackers else {}
 
 
 def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:

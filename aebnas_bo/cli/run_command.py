@@ -23,9 +23,11 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     StartOption,
     TimeOption,
+    TrackOption,
     all_settings,
     limit_flags,
     read_path,
+    track_flag,
 )
 from aebnas_bo.cli.reporting import STARTS_OVER, Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
@@ -55,6 +57,7 @@ def run(
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,7 +69,8 @@ def run(
         from aebnas_bo.storage.run_folder import remove_if_empty
 
         minutes = None if time_budget is None else parse_minutes(time_budget)
-        options = all_settings(settings, {**limits, "time_budget": minutes, "seed": seed, "device": device})
+        flags = {**limits, "time_budget": minutes, "seed": seed, "device": device, **track_flag(track)}
+        options = all_settings(settings, flags)
         folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
         command.at_end.callback(remove_if_empty, folder)
         command.way_on = partial(_way_on, folder)
@@ -106,6 +110,7 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
     from aebnas_bo.study.resuming import resumed_config
     from aebnas_bo.study.running import run_study
     from aebnas_bo.study.timed_run import planned_settings, run_in_time
+    from aebnas_bo.tracking.watching import watching
 
     overruled: list[str] = []
     is_begun = folder.holds_study
@@ -113,7 +118,7 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
         config, overruled = planned_settings(config, folder, options)
         config = resumed_config(folder.study, config, has_file=has_file, options=options)
     timed: TimedResult | None = None
-    with command.progress() as progress:
+    with command.progress() as progress, watching(config, folder) as progress.watcher:
         for line in overruled:
             progress.message(line)
         if config.time_budget is None:

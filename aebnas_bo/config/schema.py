@@ -15,6 +15,7 @@ from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.storage.folder_names import folder_name_problem
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section, refuse
 from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.tracking.settings import TrackingConfig
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
 
@@ -48,6 +49,7 @@ class Config(Section):
     shortlist: ShortlistConfig = ShortlistConfig()
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
         """Return the augmentation of a training: that of its own section, or else that of the study.
