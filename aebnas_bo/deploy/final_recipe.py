@@ -17,6 +17,7 @@ from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.given_subnet import GivenSubnet
 from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.network_loss import make_network_loss
 from aebnas_bo.training.precision import autocast
@@ -97,7 +98,7 @@ def train_network(
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(subnet)
 
-    def make_backward(_: np.random.Generator) -> Backward:
+    def make_backward(_: np.random.Generator, meter: OutputMeter) -> Backward:
         network_loss = make_network_loss(config, subnet.skeleton, data, networks=lambda: [forward])
 
         def backward(images: Tensor, targets: Tensor) -> float:
@@ -105,6 +106,7 @@ def train_network(
                 outputs = forward(images)
             loss = network_loss(subnet.architecture, outputs, supervision=(), targets=Targets(targets, targets))
             loss.backward()  # type: ignore[no-untyped-call]
+            meter.add(subnet.architecture, outputs, targets)
             return float(loss.detach())
 
         return backward

@@ -96,6 +96,26 @@ class RunFolder:
         return self.path / "trained"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, one folder per stream."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database, unless another place is configured."""
+        return self.path / "mlflow.db"
+
+    @property
+    def mlflow_runs(self) -> Path:
+        """Numbers of the study's runs in MLflow."""
+        return self.path / "mlflow_runs.json"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Pictures of the study's runs in MLflow's database."""
+        return self.path / "mlflow"
+
+    @property
     def front_figure(self) -> Path:
         """The figure of the Pareto front."""
         return self.path / "pareto_front.png"

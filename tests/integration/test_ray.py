@@ -68,8 +68,8 @@ def test_two_workers_give_the_trials_of_one_process(tmp_path: Path) -> None:
     )  # fmt: skip
     given = [part for setting in settings for part in ("--set", setting)]
     trials = []
-    for name, options in (("one", []), ("two", ["--ray", "local", "--workers", "2"])):
-        options = [*options, "--set", "execution.cpus_per_worker=0.5"] if options else []
+    for name, workers in (("one", []), ("two", ["--ray", "local", "--workers", "2"])):
+        options = [*workers, "--set", "execution.cpus_per_worker=0.5"] if workers else []
         run_alone(
             ["aebnas_bo.run", "--budget", "8", "--out", str(tmp_path / name), "--quiet", *given, *options], tmp_path
         )
