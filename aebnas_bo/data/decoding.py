@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,12 @@ MOST_BYTES = 512 << 20  # of an image file
 MOST_PIXELS = 178_956_970  # Pillow's limit, which other code in the process may have raised
 MANY_PIXELS = 1 << 24  # above this, free memory is checked first
 BYTES_PER_PIXEL = 12  # 4 each for decoding, rotating and converting
+PPM_START = re.compile(rb"P[0-9a-zA-Z][\s#]")
+PPM_COMMENT = re.compile(rb"#[^\r\n]*")
+PPM_WORDS = 3  # format, width and height
+PPM_AS_TEXT = (b"P1", b"P2", b"P3")
+MOST_PPM_COMMENTS = 10_000
+MOST_PPM_HEADER = 1 << 16  # bytes; Pillow reads them one by one
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -79,6 +86,7 @@ def opened_picture(data: bytes, origin: str) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is the limit
+            _check_ppm(data)
             with Image.open(io.BytesIO(data), formats=_formats()) as image:
                 _check_pixels(image.width * image.height)
                 low = low_bytes(image, data)
@@ -99,6 +107,17 @@ def _formats() -> list[str]:
     """Return the formats that the installed Pillow reads; older versions lack AVIF."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_ppm(data: bytes) -> None:
+    """Raise `ValueError` for a PPM, PGM or PBM file with long or many comments, which take Pillow minutes to read."""
+    if not PPM_START.match(data) or len(data) <= MOST_PPM_HEADER:
+        return
+    words = PPM_COMMENT.sub(b"", data[:MOST_PPM_HEADER]).split()
+    if len(words) < PPM_WORDS:
+        raise ValueError(f"its header is longer than {size_text(MOST_PPM_HEADER)}")
+    if data[:2] in PPM_AS_TEXT and data.count(b"#") > MOST_PPM_COMMENTS:
+        raise ValueError(f"it has more than {MOST_PPM_COMMENTS:,} comments")
 
 
 def _check_pixels(count: int) -> None:

@@ -12,9 +12,11 @@ from typing import Literal, Protocol
 
 Place = Path | tarfile.TarInfo
 Parts = tuple[str, ...]
-Kind = Literal["file", "folder", "linked folder", "dead link", "other"]
+Kind = Literal["file", "folder", "linked folder", "link upwards", "dead link", "other"]
 
 MOST_LINKS = 40  # links that one path may follow, as on Linux
+MOST_LEVELS = 64  # folders within folders in an archive; a name may be a mebibyte long
+MOST_FOLDERS = 200_000  # of an archive
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class FileTree(Protocol):
     def identity(self, folder: Path | Parts) -> Hashable:
         """Return a value that is equal for all paths to the same folder."""
 
+    def above(self, folder: Path | Parts) -> set[Hashable]:
+        """Return the identities of the folders that contain a folder."""
+
     def start(self, place: Place) -> bytes:
         """Return the first bytes of a file."""
 
@@ -73,6 +78,10 @@ class FolderTree:
         found = _path(folder).stat()
         return found.st_dev, found.st_ino
 
+    def above(self, folder: Path | Parts) -> set[Hashable]:
+        """Return device and inode of the folders that contain a folder."""
+        return {self.identity(one) for one in _path(folder).resolve().parents}
+
     def start(self, place: Place) -> bytes:
         """Return the first bytes of a file."""
         assert isinstance(place, Path)
@@ -86,6 +95,9 @@ class ArchiveTree:
     Args:
         entries: Members of the archive; if several have the same name, the last one is used.
         starts: First bytes of some members, by the offset of their contents.
+
+    Raises:
+        ReadError: If folders are nested more than `MOST_LEVELS` deep, or there are more than `MOST_FOLDERS`.
     """
 
     def __init__(self, entries: Iterable[tarfile.TarInfo], starts: Mapping[int, bytes]) -> None:
@@ -93,15 +105,21 @@ class ArchiveTree:
         self._starts = starts
         self._members: dict[Parts, tarfile.TarInfo] = {}
         self._names: dict[Parts, set[str]] = {(): set()}
+        self.num_unused = 0  # members that unpacking skips
         for entry in entries:
             parts = _parts(entry.name)
-            if not parts or ".." in parts:  # unpacking strips a leading / and skips names with ..
+            if not parts or ".." in parts or "\0" in entry.name:  # unpacking strips a leading / and skips these
+                self.num_unused += bool(parts)
                 continue
+            if len(parts) > MOST_LEVELS:
+                raise tarfile.ReadError(f"folders are nested {len(parts):,} levels deep, more than {MOST_LEVELS}")
             self._members[parts] = entry
             for depth in range(len(parts)):
                 self._names.setdefault(parts[:depth], set()).add(parts[depth])
             if entry.isdir():
                 self._names.setdefault(parts, set())
+            if len(self._names) > MOST_FOLDERS:
+                raise tarfile.ReadError(f"it has more than {MOST_FOLDERS:,} folders")
 
     def children(self, folder: Path | Parts) -> list[Child]:
         """Return the entries of a folder, sorted by name."""
@@ -111,6 +129,11 @@ class ArchiveTree:
     def identity(self, folder: Path | Parts) -> Hashable:
         """Return the path of the folder, in which links are resolved."""
         return folder
+
+    def above(self, folder: Path | Parts) -> set[Hashable]:
+        """Return the paths of the folders that contain a folder."""
+        assert not isinstance(folder, Path)
+        return {folder[:depth] for depth in range(len(folder))}
 
     def start(self, place: Place) -> bytes:
         """Return the first bytes of a file, or nothing if they are not known."""
@@ -144,9 +167,10 @@ class ArchiveTree:
                 done = (*done, name)
                 continue
             links += 1
-            if links > MOST_LINKS or entry.linkname.startswith("/"):
+            target = _parts(entry.linkname)
+            if links > MOST_LINKS or entry.linkname.startswith("/") or len(target) > MOST_LEVELS:
                 return None
-            left.extendleft(reversed(_parts(entry.linkname)))
+            left.extendleft(reversed(target))
             done = done if entry.issym() else ()  # the target of a hard link is relative to the top of the archive
         return done if done in self._members or done in self._names else None
 
@@ -154,13 +178,15 @@ class ArchiveTree:
 def files_below(tree: FileTree, folder: Path | Parts) -> Iterator[tuple[Parts, Child]]:
     """Yield every entry below a folder that is not a folder itself, with its relative path.
 
-    Each folder is visited once, by its own name rather than through a link, so that cyclic links end.
+    Each folder is visited once, by its own name rather than through a link, so that cyclic links end. Links to a folder
+    that contains this one are not followed: they lead to the images of other classes.
 
     Args:
         tree: Tree of files.
         folder: Folder to start from.
     """
     seen: set[Hashable] = set()
+    above = tree.above(folder)
     own: deque[tuple[Parts, Path | Parts]] = deque([((), folder)])
     linked: deque[tuple[Parts, Path | Parts]] = deque()
     while own or linked:
@@ -173,6 +199,8 @@ def files_below(tree: FileTree, folder: Path | Parts) -> Iterator[tuple[Parts, C
             inner = (*path, child.name)
             if child.folder is None or child.name.startswith("."):
                 yield inner, child
+            elif child.kind == "linked folder" and tree.identity(child.folder) in above:
+                yield inner, Child(child.name, "link upwards")
             else:
                 (own if child.kind == "folder" else linked).append((inner, child.folder))
 

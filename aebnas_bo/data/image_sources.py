@@ -90,7 +90,13 @@ def look_through(root: Path) -> Listing:
     if not root.exists():
         raise DataError(f"data.root: {root} does not exist; give the folder or archive with --set data.root=PATH")
     try:
-        return _listing(root, FolderTree(root, START_BYTES) if root.is_dir() else _archive_tree(root))
+        if root.is_dir():
+            return _listing(root, FolderTree(root, START_BYTES))
+        tree = _archive_tree(root)
+        listing = _listing(root, tree)
+        if tree.num_unused:
+            listing.passed_over["with .. or NUL in their names"] += tree.num_unused
+        return listing
     except DataError:  # not damage; it is a `ValueError` too
         raise
     except READ_ERRORS as error:
@@ -233,6 +239,8 @@ def _why_not(tree: FileTree, child: Child) -> str | None:
         return "hidden"
     if child.kind == "dead link":
         return "broken links"
+    if child.kind == "link upwards":
+        return "links to an enclosing folder"
     if child.place is None:
         return "not regular files"
     suffix = PurePosixPath(child.name).suffix.lower()

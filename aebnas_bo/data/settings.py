@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from aebnas_bo.data.picture_conversion import Fit
 from aebnas_bo.errors import DataError
@@ -16,6 +16,11 @@ from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 DatasetName = Literal["digits", "cifar10", "cifar100", "svhn", "imagefolder", "given"]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=10.0)]
+
+
+def _boolean_as_text(value: object) -> object:
+    """Return a boolean as text, because `True` equals 1 and would be accepted as one of the values."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class DataConfig(Section):
@@ -56,7 +61,7 @@ class DataConfig(Section):
     download: Annotated[bool, Affects("nothing")] = False
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
     fit: Fit = "squeeze"
-    channels: Literal["auto", 1, 3] = "auto"
+    channels: Annotated[Literal["auto", 1, 3], BeforeValidator(_boolean_as_text)] = "auto"
     background: Literal["auto"] | Annotated[int, Field(ge=0, le=255)] = "auto"
     max_classes: Annotated[int, Field(ge=2)] | None = None
     max_train_images: Annotated[int, Field(ge=10)] | None = None

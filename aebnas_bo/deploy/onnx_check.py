@@ -37,6 +37,8 @@ PARTS = frozenset({
 ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # bytes per item of float32, int32, int64 and bool, by ONNX type number
 INTEGERS = {6: np.int32, 7: np.int64}
 SLICE_ENDS = (2**63 - 1, -(2**63))  # the end and the start of a slice of any length
+DIVISIONS = frozenset({"Div", "Mod"})
+FLOAT = 1  # ONNX type number
 TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
 
 
@@ -61,6 +63,7 @@ def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
             _check_part(part)
         if any(one.domain for one in model.opset_import):
             raise ValueError("it needs operators of another domain")
+        _check_divisions(model)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         if len(metadata) != len(model.metadata_props):
             raise ValueError("its metadata has a duplicate key")
@@ -93,6 +96,49 @@ def _check_part(part: Message) -> None:
         raise ValueError(f"it has a number above {MOST_NUMBER}")
     if name == "TensorProto":
         _check_tensor(part)
+
+
+def _check_divisions(model: onnx.ModelProto) -> None:
+    """Check that whole numbers are divided by positive constants only.
+
+    Division of the lowest number by -1, and by 0 on some machines, ends the process.
+    """
+    nodes = [part for part in _parts(model) if part.DESCRIPTOR.name == "NodeProto" and part.op_type in DIVISIONS]
+    if not nodes:
+        return
+    types, constants = _types_and_constants(model)
+    for node in nodes:
+        divisor = node.input[1]
+        found = constants.get(divisor, [])
+        is_positive = bool(found) and all(numbers.size and numbers.min() > 0 for numbers in found)
+        if types.get(divisor, set()) != {FLOAT} and not (is_positive and len(types.get(divisor, set())) <= 1):
+            raise ValueError(f"it divides by {divisor}, which is neither a float nor a positive constant"[:120])
+
+
+def _types_and_constants(model: onnx.ModelProto) -> tuple[dict[str, set[int]], dict[str, list[np.ndarray]]]:
+    """Return the types of all values and the numbers of all integer constants, by name."""
+    import onnx  # noqa: PLC0415
+
+    types: dict[str, set[int]] = {}
+    constants: dict[str, list[np.ndarray]] = {}
+
+    def add(name: str, tensor: Message) -> None:
+        types.setdefault(name, set()).add(tensor.data_type)
+        if tensor.data_type in INTEGERS:
+            constants.setdefault(name, []).append(np.frombuffer(tensor.raw_data, INTEGERS[tensor.data_type]))
+
+    for part in _parts(onnx.shape_inference.infer_shapes(model, strict_mode=True)):
+        kind = part.DESCRIPTOR.name
+        if kind == "ValueInfoProto":
+            types.setdefault(part.name, set()).add(part.type.tensor_type.elem_type)
+        elif kind == "GraphProto":
+            for tensor in part.initializer:
+                add(tensor.name, tensor)
+        elif kind == "NodeProto" and part.op_type == "Constant":
+            for attribute in part.attribute:
+                if attribute.HasField("t"):
+                    add(part.output[0], attribute.t)
+    return types, constants
 
 
 def _check_tensor(tensor: Message) -> None:

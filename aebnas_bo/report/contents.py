@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +35,8 @@ from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace, threshold_name
 from aebnas_bo.storage.run_folder import RunFolder, resume_command
 from aebnas_bo.supernet.supernet_file import images_of_supernet
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         CorruptStateError: If a file of the run is damaged or missing.
     """
     torch.set_num_threads(run.config.num_threads)
-    summary = read_summary(run.folder.summary) if run.folder.summary.exists() else None
+    summary = _fitting_summary(run)
     return Contents(
         run=run,
         networks=_networks(run, selections) if observations(run.trials) else None,
@@ -153,6 +157,23 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         points=tuple(trained_points(run.folder)),
         test_looks=len(known_looks(run.folder)),
     )
+
+
+def _fitting_summary(run: StoredRun) -> Summary | None:
+    """Return the summary, or `None` if there is none or it describes other trials than the database holds."""
+    if not run.folder.summary.exists():
+        return None
+    summary = read_summary(run.folder.summary)
+    number, there = sum(summary.trials.values()), len(run.trials)
+    volume = hypervolume(run.trials, run.study.objectives) if number == there else summary.hypervolume
+    if number <= there and math.isclose(volume, summary.hypervolume, rel_tol=1e-6, abs_tol=1e-9):
+        return summary
+    logger.warning(
+        "%s describes other trials than %s: rows were removed, or a file was copied from another run. Its figures are "
+        "left out; %s writes it again",
+        run.folder.summary, run.folder.study, resume_command(run.folder),
+    )  # fmt: skip
+    return None
 
 
 def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:

@@ -223,7 +223,11 @@ def _stands_for(text: str, value: object) -> bool:
     words = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
     if isinstance(value, bool):
         return str(read).lower() in words[value]
-    return value in (text, read) if isinstance(value, str) else str(value) == read or int(read, 0) == value
+    if isinstance(value, str):
+        return value in (text, read)
+    with suppress(ValueError, TypeError):
+        return str(value) == read or int(read, 0) == value
+    return False
 
 
 def _stored(rng: random.Random) -> str:

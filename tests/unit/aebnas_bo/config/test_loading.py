@@ -365,3 +365,11 @@ def test_options_after_a_search_are_echoed_short() -> None:
     with pytest.raises(ConfigError) as caught:
         check_after_search([f"search.budget={'9' * 200_000}"] * 3)
     assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("value", ["true", "yes", "on", "false"])
+def test_a_boolean_is_no_number_of_channels(value: str) -> None:
+    word = {"false": "false"}.get(value, "true")
+    with pytest.raises(ConfigError, match=rf"data.channels: input should be 'auto', 1 or 3, got '{word}'"):
+        load_config(None, [f"data.channels={value}"])
+    assert load_config(None, ["data.channels=1"]).data.channels == 1

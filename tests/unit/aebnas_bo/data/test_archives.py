@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.data import archives
+from aebnas_bo.data import archives, file_trees
 from aebnas_bo.data.image_sources import Member, list_images, read_images
 from aebnas_bo.errors import DataError
 
@@ -118,6 +118,36 @@ def test_an_archive_of_too_many_members_is_refused(tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
     with pytest.raises(DataError, match=r"many\.tar has more than 3 members; if you trust it, unpack it yourself"):
         list_images(root)
+
+
+def long_name(name: str, kind: bytes = tarfile.GNUTYPE_LONGNAME) -> bytes:
+    data = name.encode() + b"\0"
+    return header("././@LongLink", len(data), kind) + data.ljust(-(-len(data) // 512) * 512, b"\0")
+
+
+def test_folders_are_not_nested_without_end(tmp_path: Path) -> None:
+    name = f"train/cat/{'d/' * 100_000}0.png"  # a list of all its folders would take 40 GB
+    with pytest.raises(DataError, match=r"folders are nested 100,003 levels deep, more than 64\)"):
+        list_images(written(tmp_path / "a.tar", long_name(name), member("short", b"picture")))
+    levels = file_trees.MOST_LEVELS - 3
+    name = f"train/cat/{'d/' * levels}0.png"
+    found = list_images(written(tmp_path / "b.tar", long_name(name), member("short", b"picture")))
+    assert list(found) == [Member("train", "cat", f"{'d/' * levels}0.png")]
+
+
+def test_an_archive_of_too_many_folders_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(file_trees, "MOST_FOLDERS", 20)
+    many = [member(f"train/cat/{number}/0.png", b"") for number in range(20)]
+    with pytest.raises(DataError, match="it has more than 20 folders"):
+        list_images(written(tmp_path / "a.tar", *many))
+    assert len(list_images(written(tmp_path / "b.tar", *many[:17]))) == 17
+
+
+def test_a_link_with_a_long_target_is_a_broken_link(tmp_path: Path) -> None:
+    target = "a/../" * 50_000 + "0.png"
+    link = long_name(target, tarfile.GNUTYPE_LONGLINK) + header("train/cat/1.png", 0, tarfile.SYMTYPE)
+    found = list_images(written(tmp_path / "a.tar", member("train/cat/0.png", b"picture"), link))
+    assert list(found) == [PICTURE]
 
 
 def test_names_mean_what_they_do_when_the_archive_is_unpacked(tmp_path: Path) -> None:

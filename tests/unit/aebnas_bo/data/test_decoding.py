@@ -65,6 +65,26 @@ def test_an_eps_called_png_starts_no_program(make, write_images, tmp_path: Path,
     assert started == []
 
 
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"P6\n#" + b"x" * (1 << 17) + b"\n2 2\n255\n" + bytes(12), "its header is longer than 65536 bytes"),
+        (b"P6\n" + b"#x\n" * (1 << 16) + b"2 2\n255\n" + bytes(12), "its header is longer than 65536 bytes"),
+        (b"P3\n2 2\n255\n" + b"#x\n" * (1 << 16) + b"1 2 3 " * 4, "it has more than 10,000 comments"),
+    ],
+)
+def test_comments_that_take_minutes_to_read_are_refused(data: bytes, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        decode_image(data, 2, 1, origin="a.ppm")
+
+
+def test_ppm_files_with_some_comments_are_read() -> None:
+    rows = bytes(range(256)) * 256 * 3
+    assert decode_image(b"P6\n# made\n256 # wide\n256\n255\n" + rows, 256, 3, origin="a.ppm")[2, 0, 0] == 2
+    text = b"P2\n# made\n2 2\n255\n" + b"# row\n1 2\n" * 2 + b" " * (1 << 17)
+    assert decode_image(text, 2, 1, origin="a.pgm").tolist() == [[[1, 2], [1, 2]]]
+
+
 def test_a_header_that_promises_many_pixels_is_refused(monkeypatch) -> None:
     data = saved("BMP", (40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as some programs do

@@ -52,7 +52,9 @@ DOGS = [f"dog/{number}.jpg" for number in range(4)]
         ("train/cat/9.jpg", "../../pool/deep/1.jpg", ["cat/9.jpg"]),
         ("train/cat/9", "../../pool/deep/1.jpg", ["cat/9"]),
         ("train/cat/round", ".", []),
-        ("train/cat/round", "../../train", [f"cat/round/dog/{number}.jpg" for number in range(4)]),
+        ("train/cat/round", "../../train", []),
+        ("train/cat/round", "../..", []),
+        ("train/cat/round", "../dog", [f"cat/round/{number}.jpg" for number in range(4)]),
     ],
 )
 def test_links_are_followed_alike_in_folders_and_archives(
@@ -66,6 +68,16 @@ def test_links_are_followed_alike_in_folders_and_archives(
         assert names(listing) == sorted(CATS + DOGS + added)
         found[place] = dict(read_images(place, listing.places))
     assert found[root] == found[root.with_suffix(".tar.xz")]
+
+
+def test_links_to_an_enclosing_folder_are_counted_and_bring_no_image_of_another_class(tmp_path: Path) -> None:
+    root = write(tmp_path / "pets")
+    (root / "train/cat/all").symlink_to("../../train")
+    (root / "train/dog/all").symlink_to("../..")
+    for place in (root, pack(root)):
+        listing = look_through(place)
+        assert names(listing) == sorted(CATS + DOGS)
+        assert passed_over(listing)[0] == "2 links to an enclosing folder"
 
 
 def test_hard_links_in_archives_are_files(tmp_path: Path) -> None:
@@ -106,11 +118,15 @@ def test_many_links_to_one_folder_do_not_multiply_it(tmp_path: Path) -> None:
 def test_names_that_lead_out_of_an_archive_are_not_read(tmp_path: Path) -> None:
     archive = tmp_path / "pets.tar"
     with tarfile.open(archive, "w") as tar:
-        for name in ("train/cat/0.jpg", "../train/cat/1.jpg", "train/../../cat/2.jpg", "/train/cat/3.jpg"):
+        unused = ("../train/cat/1.jpg", "train/../../cat/2.jpg", "train/cat\0/4.jpg")
+        for name in ("train/cat/0.jpg", *unused, "/train/cat/3.jpg"):
             entry = tarfile.TarInfo(name)
             entry.size = 2
+            entry.pax_headers = {"path": name}  # the field of a name ends at NUL
             tar.addfile(entry, io.BytesIO(b"ok"))
-    assert names(look_through(archive)) == ["cat/0.jpg", "cat/3.jpg"]  # unpacking takes the first / off
+    listing = look_through(archive)
+    assert names(listing) == ["cat/0.jpg", "cat/3.jpg"]  # unpacking takes the first / off
+    assert passed_over(listing) == ("3 with .. or NUL in their names",)
 
 
 def odd_names(root: Path) -> Path:

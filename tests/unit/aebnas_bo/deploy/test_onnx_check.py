@@ -128,6 +128,19 @@ def large_attribute(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("axes", [1, 1 << 40]))
 
 
+def lowest_number_by_minus_one(model: onnx.ModelProto) -> None:
+    """Such a division ends the process."""
+    for name, value in (("lowest", -(2**63)), ("minus", -1)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    model.graph.node.append(helper.make_node("Div", ["lowest", "minus"], ["whole"]))
+
+
+def computed_divisor(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.array([65536]), "number"))
+    model.graph.node.append(helper.make_node("Neg", ["number"], ["divisor"]))
+    model.graph.node.append(helper.make_node("Mod", ["number", "divisor"], ["whole"]))
+
+
 def two_descriptions(model: onnx.ModelProto) -> None:
     for value in ("one", "two"):
         model.metadata_props.add(key=DESCRIPTION_KEY, value=value)
@@ -150,6 +163,8 @@ def two_descriptions(model: onnx.ModelProto) -> None:
         (large_number, "number above 65536"),
         (large_attribute, "number above 65536"),
         (two_descriptions, "a duplicate key"),
+        (lowest_number_by_minus_one, "divides by minus, which is neither a float nor a positive constant"),
+        (computed_divisor, "divides by divisor, which is neither a float nor a positive constant"),
     ],
 )
 def test_what_no_network_of_ours_has_is_refused(change: Callable[[onnx.ModelProto], None], problem: str) -> None:
@@ -159,6 +174,26 @@ def test_what_no_network_of_ours_has_is_refused(change: Callable[[onnx.ModelProt
         NetworkFileError, match=rf"net\.onnx is not an ONNX network that aebnas_bo can read \(it.*{problem}"
     ):
         checked_model(model.SerializeToString(), "net.onnx")
+
+
+def test_a_divisor_is_no_float_because_the_file_says_so() -> None:
+    model = made_model()
+    computed_divisor(model)
+    model.graph.value_info.append(helper.make_tensor_value_info("divisor", TensorProto.FLOAT, [1]))
+    with pytest.raises(NetworkFileError, match="Inferred elem type differs from existing elem type"):
+        checked_model(model.SerializeToString(), "net.onnx")
+
+
+def test_floats_and_positive_constants_are_divisors() -> None:
+    model = made_model()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "numbers"))
+    model.graph.node[0].output[0] = "sum"
+    model.graph.node.append(helper.make_node("Div", ["numbers", "numbers"], ["ones"]))
+    model.graph.node.append(helper.make_node("Exp", ["images"], ["computed"]))
+    model.graph.node.append(helper.make_node("Div", ["sum", "computed"], ["logits"]))
+    data, _ = checked_model(model.SerializeToString(), "net.onnx")
+    [found] = open_session(data, 1, "net.onnx").run(None, {"images": np.zeros(4, np.float32)})
+    assert found.tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_what_is_not_known_does_not_reach_onnxruntime() -> None:

@@ -1,4 +1,6 @@
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -7,20 +9,21 @@ from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.deploy.description import NetworkFileError
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import CorruptStateError, UsageError
+from aebnas_bo.report import contents
 from aebnas_bo.report.contents import gather
 from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Trial
 
 
 def test_everything_is_gathered_from_the_folder_alone(tiny_runs) -> None:
-    contents = gather(read_run(tiny_runs()))
-    assert contents.data is not None
-    assert (contents.data.dataset, len(contents.data.classes), contents.data.images["validation"]) == (
+    found = gather(read_run(tiny_runs()))
+    assert found.data is not None
+    assert (found.data.dataset, len(found.data.classes), found.data.images["validation"]) == (
         "digits",
         10,
         382,
     )
-    networks = contents.networks
+    networks = found.networks
     assert networks is not None
     assert (networks.space.skeleton.in_channels, networks.space.skeleton.num_classes) == (1, 10)
     titles = " and ".join(network.title for network in networks.chosen)
@@ -33,7 +36,7 @@ def test_everything_is_gathered_from_the_folder_alone(tiny_runs) -> None:
     assert networks.effects is not None
     assert networks.effects.num_networks == len({trial.key for trial in networks.observed})
     assert [report.metric for report in networks.surrogates] == ["accuracy", "average_macs"]
-    assert contents.trained == ()
+    assert found.trained == ()
 
 
 def test_one_network_chosen_twice_is_shown_once(tiny_runs) -> None:
@@ -123,3 +126,22 @@ def test_damaged_trained_networks_are_named(tiny_run) -> None:
     (folder.trained / "abc-seed0" / "network.safetensors").write_bytes(b"x")
     with pytest.raises(NetworkFileError, match=r"network\.safetensors"):
         trained_networks(folder)
+
+
+@pytest.mark.parametrize("change", ["last row removed", "other trials"])
+def test_a_summary_of_other_trials_is_left_out_with_a_warning(tiny_run, change: str, caplog, monkeypatch) -> None:
+    folder = tiny_run()
+    assert gather(read_run(folder)).summary is not None
+    assert caplog.messages == []
+    if change == "last row removed":
+        with closing(sqlite3.connect(folder.study)) as rows:
+            rows.execute("DELETE FROM trials WHERE number = (SELECT max(number) FROM trials)")
+            rows.commit()
+    else:  # as many, of another run
+        monkeypatch.setattr(contents, "hypervolume", lambda *_, **__: 1.5)
+    found = gather(read_run(folder))
+    assert (found.summary, found.data) == (None, None)
+    assert found.networks is not None
+    [message] = caplog.messages
+    assert "describes other trials than" in message
+    assert "--resume` writes it again" in message
