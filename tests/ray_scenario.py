@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 
 import ray
@@ -30,9 +30,9 @@ from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 
 OBJECTIVES = (Objective("accuracy", True, 0.0, "%"), Objective("average_macs", False, 100.0, "M"))
 SPACE = SearchSpace((ChoiceParameter("a", tuple(range(32))), ChoiceParameter("b", tuple(range(32)))))
-SETTINGS = SearchConfig(strategy="random", budget=12, design_trials=2, proposals="asynchronous")
+SETTINGS = SearchConfig(strategy="random", budget=16, design_trials=2, proposals="asynchronous")
 TRIAL_S = 1.0
-EVENTS = {2: "kill", 4: "stop", 6: "remove", 8: "add"}  # by the number of finished trials
+EVENTS = deque([(2, "kill"), (4, "stop"), (6, "remove"), (8, "add")])  # each after so many finished trials
 
 
 class SlowEstimator:
@@ -69,22 +69,23 @@ def main(folder: Path) -> None:
     log: list[str] = []
     begun = time.monotonic()
 
-    def running_worker() -> int:
+    def running_worker() -> int | None:
         last = {}
         for line in notes.read_text().splitlines():
             what, pid, *_ = line.split()
             last[int(pid)] = what
-        return next(pid for pid, what in last.items() if what == "begins" and _is_alive(pid))
+        return next((pid for pid, what in last.items() if what == "begins" and _is_alive(pid)), None)
 
     def on_trial(trials) -> None:
-        event = EVENTS.pop(len(trials), None)
-        if event is None:
+        worker = running_worker()
+        if not EVENTS or len(trials) < EVENTS[0][0] or worker is None:  # of the two workers, one just ended its trial
             return
+        _, event = EVENTS.popleft()
         log.append(f"{time.monotonic() - begun:.1f} s: {event}")
         if event == "kill":
-            os.kill(running_worker(), signal.SIGKILL)
+            os.kill(worker, signal.SIGKILL)
         elif event == "stop":
-            os.kill(running_worker(), signal.SIGSTOP)
+            os.kill(worker, signal.SIGSTOP)
         elif event == "remove":
             cluster.remove_node(nodes[0])
         else:
