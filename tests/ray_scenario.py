@@ -59,6 +59,7 @@ class SlowEstimator:
 
 def main(folder: Path) -> None:
     notes, number = folder / "notes", SETTINGS.budget
+    notes.touch()
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False},
