@@ -53,12 +53,14 @@ def run_alone(arguments: list[str], folder: Path) -> str:
 
 def test_every_trial_is_completed_once_although_workers_and_nodes_are_lost(tmp_path: Path) -> None:
     found = json.loads(run_alone(["tests.ray_scenario", str(tmp_path)], tmp_path).splitlines()[-1])
-    assert [event.split(": ")[1] for event in found["events"]] == ["kill", "stop", "remove", "add"]
-    assert [status for status, _, _ in found["trials"]] == ["COMPLETED"] * 16
-    assert found["points"] == 16
-    # A stopped worker may have finished its work before it was stopped, and gives no answer all the same.
+    assert [event.split(": ")[1] for event in found["events"]] == ["kill", "remove", "add", "stop"]
+    trials = found["trials"]
+    assert {status for status, _, _ in trials} == {"COMPLETED"}
+    assert found["points"] == len(trials)
+    assert sum(attempt - 1 for _, attempt, _ in trials) == 3  # killed, on the removed node, stopped
+    # A worker that was lost just after its work gave no answer all the same.
     assert set(found["ended"]) <= {1, 2}
-    assert sum(attempt for _, attempt, _ in found["trials"]) >= 16 + 2
+    assert sum(found["ended"]) <= len(trials) + 3
     assert found["authentication"] == "token"
 
 
