@@ -35,6 +35,7 @@ SPACE = SearchSpace((ChoiceParameter("a", tuple(range(32))), ChoiceParameter("b"
 SETTINGS = SearchConfig(strategy="random", budget=400, design_trials=2, proposals="asynchronous")
 TRIAL_S = 1.0
 EVENTS = ("kill", "remove", "add", "stop")
+SETTLE_S = 2.0  # until the operating system has removed a killed process
 AFTERWARDS_S = 8.0  # longer than the lease
 
 
@@ -95,6 +96,7 @@ def main(folder: Path) -> None:
                 is_added.wait()
             else:
                 os.kill(busy_workers()[0], signal.SIGKILL if event == "kill" else signal.SIGSTOP)
+            time.sleep(SETTLE_S)
         end_at[0] = time.monotonic() + AFTERWARDS_S
 
     def is_time_up() -> bool:
