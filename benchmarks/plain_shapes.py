@@ -1,10 +1,11 @@
-r"""Accuracy of plain networks of equal MACs and equal training time, by resolution and strides.
+r"""Accuracy of plain networks of equal MACs and equal training time, by resolution, strides and kernels.
 
     python -m benchmarks.plain_shapes configs/worth/trashnet.yaml --macs 0.25 0.8 \
         --shapes 96:2,2,2,2 48:2,2,2,2 --seconds 75 --seeds 0 1 --out FILE
 
-A shape is the side of the images in pixels, the stride of the stem and the stride of each stage. Each stage has two
-depthwise separable 3x3 blocks, the last one has one; the widths of the stages double, starting with twice that of the
+A shape is the side of the images in pixels, the stride of the stem and the stride of each stage, and optionally the
+kernel size of each stage, as in 32:2,1,2,2:3,5,5. Each stage has two depthwise separable blocks (3x3 unless kernels are
+given), the last one has one; the widths of the stages double, starting with twice that of the
 stem, and are chosen so that the MACs are nearest to `--macs`. Networks without exits are trained by the final recipe
 from labels alone, each for `--seconds` of processor time, on the training split. Accuracy is measured on the validation
 images; the seed also draws the splits. Rows that are in the file are not run again. The table shows the mean paired
@@ -51,15 +52,17 @@ LEAST_UNIT, MOST_UNIT = 1.0, 512.0  # channels of the stem
 
 @dataclass(frozen=True)
 class Shape:
-    """Resolution and strides of a plain network.
+    """Resolution, strides and kernels of a plain network.
 
     Args:
         resolution: Side of the image in pixels.
         strides: Stride of the stem, then that of each stage.
+        kernels: Kernel size of each stage.
     """
 
     resolution: int
     strides: tuple[int, ...]
+    kernels: tuple[int, ...]
 
     @classmethod
     def parse(cls, text: str) -> Shape:
@@ -68,14 +71,19 @@ class Shape:
         Raises:
             UsageError: If it is none.
         """
-        side, _, strides = text.partition(":")
+        side, strides, kernels = (text.split(":") + [""] * 2)[:3]
         try:
-            shape = cls(int(side), tuple(int(one) for one in strides.split(",")))
+            numbers = tuple(int(one) for one in strides.split(","))
+            sizes = tuple(int(one) for one in kernels.split(",")) if kernels else (3,) * (len(numbers) - 1)
+            shape = cls(int(side), numbers, sizes)
         except ValueError:
-            shape = cls(0, ())
-        if shape.resolution < 1 or len(shape.strides) < 2 or not set(shape.strides) <= {1, 2}:
+            shape = cls(0, (), ())
+        is_valid = shape.resolution >= 1 and len(shape.strides) >= 2 and set(shape.strides) <= {1, 2}
+        has_kernels = len(shape.kernels) == len(shape.strides) - 1 and set(shape.kernels) <= {3, 5, 7}
+        if text.count(":") > 2 or not is_valid or not has_kernels:
             raise UsageError(
-                f"--shapes: expected SIDE:STEM,STAGE,... with strides of 1 or 2, as 32:2,1,2,2; got {text!r}"
+                "--shapes: expected SIDE:STEM,STAGE,... with strides of 1 or 2, as 32:2,1,2,2, or with a kernel size "
+                f"of 3, 5 or 7 for each stage, as 32:2,1,2,2:3,5,5; got {text!r}"
             )
         return shape
 
@@ -97,7 +105,7 @@ def plain_of(shape: Shape, macs: float, *, in_channels: int, num_classes: int) -
 
     def network(unit: float) -> Architecture:
         widths = [max(2 * round(unit * 2**number), 2) for number in range(num_stages)]
-        return Architecture(shape.resolution, plain_stages(widths), ())
+        return Architecture(shape.resolution, plain_stages(widths, shape.kernels), ())
 
     def cost(unit: float) -> int:
         return exit_costs(network(unit), skeleton).cumulative[-1]
@@ -114,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file with the settings of the images")
     parser.add_argument("--macs", type=float, nargs="+", required=True, help="total MACs in millions")
-    parser.add_argument("--shapes", nargs="+", required=True, help="SIDE:STEM,STAGE,..., as 32:2,1,2,2")
+    parser.add_argument("--shapes", nargs="+", required=True, help="SIDE:STEM,STAGE,...[:KERNEL,...]")
     parser.add_argument("--seconds", type=float, required=True, help="processor time of a training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)

@@ -8,6 +8,7 @@ import typer
 
 from aebnas_bo.cli.compare_command import compare
 from aebnas_bo.cli.export_command import export
+from aebnas_bo.cli.export_study_command import export_study
 from aebnas_bo.cli.latency_commands import latency, latency_table
 from aebnas_bo.cli.predict_command import predict
 from aebnas_bo.cli.rank_correlation_command import fidelity
@@ -20,7 +21,21 @@ from aebnas_bo.cli.train_command import train
 from aebnas_bo.storage.version import __version__
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
-for command in (run, train, export, predict, latency, latency_table, report, status, studies, space, fidelity, compare):
+for command in (
+    run,
+    train,
+    export,
+    predict,
+    latency,
+    latency_table,
+    report,
+    status,
+    studies,
+    space,
+    fidelity,
+    compare,
+    export_study,
+):
     app.command()(command)
 
 

@@ -61,19 +61,22 @@ def compare(
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.config.loading import load_config
         from aebnas_bo.experiments.comparison.method_files import method_files
+        from aebnas_bo.experiments.comparison.shared_settings import check_shared
         from aebnas_bo.seeding import parse_seeds
-        from aebnas_bo.storage.run_folder import RUNS
+        from aebnas_bo.storage.run_folder import RUNS, check_folder
 
         wanted = parse_seeds(seeds)
         load_config(config)  # report its errors before those of the methods
         files = method_files([name.strip() for name in methods.split(",") if name.strip()], config)
         configs = {name: load_config(config, options, path) for name, path in files.items()}
+        check_shared(configs)
+        folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
+        check_folder(folder)
 
         from aebnas_bo.analysis.table_layout import print_table
         from aebnas_bo.experiments.comparison.comparison_study import run_comparison
         from aebnas_bo.experiments.comparison.comparison_tables import terminal_table, write_outputs
 
-        folder = out or RUNS / f"{next(iter(configs.values())).name}-methods"
         with command.progress() as progress:
             runs = run_comparison(configs, wanted, folder, progress=progress)
         write_outputs(folder, runs)

@@ -44,14 +44,18 @@ def export(
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.analysis.selection import parse_selection
         from aebnas_bo.analysis.stored_choice import stored_choice
-        from aebnas_bo.storage.run_folder import RunFolder
+        from aebnas_bo.deploy.export_formats import check_formats
+        from aebnas_bo.deploy.stored_trainings import check_is_trained
+        from aebnas_bo.storage.run_folder import RunFolder, check_folder
 
-        folder, chosen = RunFolder(run), parse_selection(selection)
-        stored_choice(folder, chosen)
+        wanted, chosen = check_formats(formats or ["torch"]), parse_selection(selection)
+        if out is not None:
+            check_folder(out)
+        folder = RunFolder(run)
+        check_is_trained(folder, chosen, stored_choice(folder, chosen), seed=seed, recipe=recipe)
 
-        from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+        from aebnas_bo.deploy.export import export_network, trained_network
 
-        wanted = check_formats(formats or ["torch"])
         source = trained_network(folder, chosen, seed, recipe=recipe)
         target = out or folder.path / "exported" / source.parent.name
         written = {name: str(export_network(source, name, target / name, check=command.stop.check)) for name in wanted}

@@ -29,7 +29,7 @@ def latency(
     ],
     batch_sizes: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,64",
     batches: Annotated[int, typer.Option(min=1, help="Batches to time per variant.")] = 100,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch and of onnxruntime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of PyTorch and of onnxruntime.")] = 1,
     out: Annotated[Path | None, typer.Option(parser=read_path, metavar="PATH", help="CSV file to write.")] = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
@@ -37,19 +37,21 @@ def latency(
 ) -> None:
     """Time an exported network on real pictures, with and without early exits, in PyTorch and ONNX (if installed)."""
     with reported_errors(as_json, quiet) as command:
+        from aebnas_bo.deploy.batch_sizes_option import parse_batch_sizes
         from aebnas_bo.deploy.exported_files import file_of_weights, picture_files
         from aebnas_bo.storage.run_folder import make_folder_of
 
+        sizes = parse_batch_sizes(batch_sizes)
         file_of_weights(file)
         files = picture_files(images)
         if out is not None:
             make_folder_of(out)
 
         from aebnas_bo.analysis.table_layout import print_table
-        from aebnas_bo.deploy.latency_measurement import Workload, measure_file, parse_batch_sizes
+        from aebnas_bo.deploy.latency_measurement import Workload, measure_file
         from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
 
-        workload = Workload(parse_batch_sizes(batch_sizes), batches, threads)
+        workload = Workload(sizes, batches, threads)
         with command.progress() as progress:
             rows = measure_file(file, files, workload, progress=progress, trust=trust)
         if out is not None:

@@ -74,6 +74,10 @@ RayOption = Annotated[
 ]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Number of workers on the Ray cluster.")]
 DeviceOption = Annotated[Literal["cpu", "cuda", "auto"] | None, typer.Option(help="Device to run networks on.")]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="NAME", help="Tracker of figures while it runs: tensorboard, mlflow; repeatable."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study in the folder, which must hold one.")]
@@ -122,6 +126,11 @@ def execution_flags(ray: str | None, workers: int | None) -> dict[str, object]:
         "execution.address": address,
         "execution.workers": workers,
     }
+
+
+def track_flag(trackers: Sequence[str] | None) -> dict[str, str]:
+    """Return the setting for the trackers that were named; empty without any."""
+    return {"tracking.trackers": json.dumps(list(trackers))} if trackers else {}
 
 
 def all_settings(settings: Sequence[str] | None, flags: Mapping[str, object]) -> list[str]:

@@ -24,11 +24,13 @@ from aebnas_bo.cli.options import (
     SettingsOption,
     StartOption,
     TimeOption,
+    TrackOption,
     WorkersOption,
     all_settings,
     execution_flags,
     limit_flags,
     read_path,
+    track_flag,
 )
 from aebnas_bo.cli.reporting import STARTS_OVER, Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
@@ -60,6 +62,7 @@ def run(
     device: DeviceOption = None,
     ray: RayOption = None,
     workers: WorkersOption = None,
+    track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -71,7 +74,7 @@ def run(
         from aebnas_bo.storage.run_folder import remove_if_empty
 
         minutes = None if time_budget is None else parse_minutes(time_budget)
-        flags = {**limits, **execution_flags(ray, workers)}
+        flags = {**limits, **execution_flags(ray, workers), **track_flag(track)}
         options = all_settings(settings, {**flags, "time_budget": minutes, "seed": seed, "device": device})
         folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
         command.at_end.callback(remove_if_empty, folder)
@@ -85,7 +88,7 @@ def _choose(
     """Return the run folder and the configuration, without importing PyTorch, to report errors fast."""
     from aebnas_bo.config.loading import load_config
     from aebnas_bo.storage.run_folder import RunFolder, choose_run_folder
-    from aebnas_bo.study.resuming import given_config
+    from aebnas_bo.study.resuming import check_resumed, given_config
 
     goes_on = resume or may_start
     if out is not None and goes_on:
@@ -93,7 +96,10 @@ def _choose(
     else:
         config = load_config(config_path, options)
     stem = f"{config.name}-seed{config.seed}"
-    return choose_run_folder(out, stem, goes_on, may_start=may_start or not resume), config
+    folder = choose_run_folder(out, stem, goes_on, may_start=may_start or not resume)
+    if folder.holds_study:
+        check_resumed(folder, config, has_file=config_path is not None, options=options)
+    return folder, config
 
 
 def _way_on(folder: RunFolder) -> str:
@@ -112,6 +118,7 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
     from aebnas_bo.study.resuming import resumed_config
     from aebnas_bo.study.running import run_study
     from aebnas_bo.study.timed_run import planned_settings, run_in_time
+    from aebnas_bo.tracking.watching import watching
 
     overruled: list[str] = []
     is_begun = folder.holds_study
@@ -119,7 +126,7 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
         config, overruled = planned_settings(config, folder, options)
         config = resumed_config(folder.study, config, has_file=has_file, options=options)
     timed: TimedResult | None = None
-    with command.progress() as progress:
+    with command.progress() as progress, watching(config, folder) as progress.watcher:
         for line in overruled:
             progress.message(line)
         if config.time_budget is None:

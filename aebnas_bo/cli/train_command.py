@@ -18,9 +18,11 @@ from aebnas_bo.cli.options import (
     RunArgument,
     SelectOption,
     SettingsOption,
+    TrackOption,
     WorkersOption,
     all_settings,
     execution_flags,
+    track_flag,
 )
 from aebnas_bo.cli.reporting import reported_errors, show
 
@@ -63,18 +65,21 @@ def train(
     device: DeviceOption = None,
     ray: RayOption = None,
     workers: WorkersOption = None,
+    track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
-    options = all_settings(settings, {**flags, **execution_flags(ray, workers)})
+    options = all_settings(settings, {**flags, **execution_flags(ray, workers), **track_flag(track)})
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
+        from aebnas_bo.study.resuming import check_training_settings
 
         given_seeds = None if seeds is None else parse_seeds(seeds)
         chosen = _choose(RunFolder(run), selection, shortlist=shortlist, tune_for=tune_for)
+        check_training_settings(RunFolder(run), options)
 
         from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal
@@ -86,11 +91,13 @@ def train(
         from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, training_of
         from aebnas_bo.shortlist.shortlist_study import shortlisted
         from aebnas_bo.shortlist.shortlist_table import judgement_row, print_shortlist
+        from aebnas_bo.tracking.watching import watching
 
         goal = None if tune_for is None else parse_goal(tune_for)
         candidate = choose_candidate(RunFolder(run), chosen, options, goal=goal)
         wanted = [candidate.problem.config.seed] if given_seeds is None else given_seeds
-        with command.progress() as progress:
+        config = candidate.problem.config
+        with command.progress() as progress, watching(config, candidate.folder) as progress.watcher:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = train_seeds(candidate, wanted, is_again=again, progress=progress)
             ground = PlainGround(candidate.folder, candidate.problem)

@@ -18,6 +18,7 @@ from aebnas_bo.storage.folder_names import folder_name_problem
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section, refuse
 from aebnas_bo.storage.shared_study import database_url_problem
 from aebnas_bo.supernet.settings import SupernetConfig
+from aebnas_bo.tracking.settings import TrackingConfig
 from aebnas_bo.training.settings import FinalTrainingConfig, TrainingConfig
 
 
@@ -56,6 +57,7 @@ class Config(Section):
     fidelity: FidelityConfig = FidelityConfig()
     search: SearchConfig = SearchConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     def augmentation_of(self, training: TrainingConfig) -> AugmentationConfig:
         """Return the augmentation of a training: that of its own section, or else that of the study.

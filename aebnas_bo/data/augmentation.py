@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize, shift_and_flip
 
+RESIZED_BATCH = 1024  # images resized at once
 GROUP = 16  # images with the same random transform: torchvision draws its parameters once per call
 
 
@@ -67,6 +69,22 @@ class Augmentation:
         with _seeded(generator):
             mixed, targets = v2.RandomChoice(mixers)(floats, labels)
         return mixed.contiguous(memory_format=torch.channels_last), targets
+
+    def resized(self, images: Tensor, side: int) -> tuple[Tensor, Augmentation]:
+        """Resize images once, for a network of a lower resolution, instead of each batch after its transforms.
+
+        Args:
+            images: `N x C x H x W`, uint8.
+            side: New side in pixels, at most H.
+
+        Returns:
+            `N x C x side x side`, uint8 (bilinear, antialiased), and the augmentation with shifts scaled in proportion.
+        """
+        batches = torch.split(images, RESIZED_BATCH)
+        small = torch.cat([functional.resize(batch, [side, side], antialias=True) for batch in batches])
+        padding = self.config.crop_padding
+        scaled = max(round(padding * side / images.shape[-1]), min(padding, 1))
+        return small, replace(self, config=self.config.model_copy(update={"crop_padding": scaled}))
 
 
 class _TrivialAugment(v2.TrivialAugmentWide):

@@ -111,29 +111,37 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
 def final_splits(splits: Splits, config: DataConfig) -> Splits:
     """Return the splits for final training, which also trains on images that only the search needed.
 
-    A quarter of the validation images, at least `LEAST_KEPT`, is kept for thresholds, temperatures and validation
-    results. The others and the calibration images join the training images. Groups of images stay together. Validation
-    images that come with a data set are never trained on.
+    Calibration images join the training images, and so do validation images beyond a quarter of them or `LEAST_KEPT`,
+    if that is more. The others are kept for thresholds, temperatures and validation results. Groups of images stay
+    together; a class with a single group of validation images keeps it. Validation images that come with a data set are
+    never trained on.
 
     Args:
         splits: Splits of the search.
         config: Contains the seed.
 
     Returns:
-        The new splits, in which the kept images serve for validation and calibration; the given splits if there are
-        too few validation images.
+        The new splits, in which the kept images serve for validation and calibration.
     """
-    validation = splits.validation
-    if splits.has_own_validation:
-        train = _joined(splits.train, splits.calibration)
-        return replace(splits, train=train, calibration=validation)
-    kept_count = max(round(KEPT_SHARE * len(validation)), LEAST_KEPT, splits.num_classes)
-    units = validation.labels if validation.groups is None else validation.labels[_first_of_each_group(validation)]
-    if kept_count >= len(validation) - splits.num_classes or int(torch.bincount(units).min()) < 2:
-        return splits
-    spare, kept = _carve(validation, kept_count, config, name="validation")
-    train = _joined(splits.train, splits.calibration, spare)
+    kept, spare = splits.validation, None
+    if not splits.has_own_validation:
+        kept, spare = _kept_and_spare(splits.validation, config)
+    train = _joined(splits.train, splits.calibration, *([spare] if spare is not None else []))
     return replace(splits, train=train, calibration=kept, validation=kept)
+
+
+def _kept_and_spare(validation: LabelledImages, config: DataConfig) -> tuple[LabelledImages, LabelledImages | None]:
+    """Return the validation images to keep, and those to train on; `None` if there are too few."""
+    labels = validation.labels
+    units = labels if validation.groups is None else labels[_first_of_each_group(validation)]
+    is_alone = torch.bincount(units, minlength=int(labels.max()) + 1)[labels] < 2
+    alone, several = validation.subset(is_alone.nonzero().flatten()), validation.subset((~is_alone).nonzero().flatten())
+    num_classes = len(torch.unique(several.labels))
+    wanted = max(round(KEPT_SHARE * len(validation)), LEAST_KEPT) - len(alone)
+    if not len(several) or wanted >= len(several) - num_classes:
+        return validation, None
+    spare, kept = _carve(several, max(wanted, num_classes), config, name="validation")
+    return (_joined(kept, alone) if len(alone) else kept), spare
 
 
 def _joined(*parts: LabelledImages) -> LabelledImages:

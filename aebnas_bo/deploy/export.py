@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
 
 from aebnas_bo.analysis.selection import Selection
 from aebnas_bo.analysis.stored_choice import stored_choice
 from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.export_formats import Format
 from aebnas_bo.deploy.exported_files import MANIFEST, NETWORK_FILE
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.onnx_files import write_early_exit, write_segments
 from aebnas_bo.deploy.program_file import write_program
 from aebnas_bo.deploy.segments import drop_tail, segments
+from aebnas_bo.deploy.stored_trainings import no_training
 from aebnas_bo.deploy.training_folders import trained_networks
 from aebnas_bo.errors import UsageError
 from aebnas_bo.storage.atomic_files import filling, write_text
@@ -23,22 +24,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.subnet import Subnet
 
-Format = Literal["torch", "onnx", "onnx-segments", "torch-export"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 Write = Callable[[Path, Subnet, NetworkDescription], str]
-
-
-def check_formats(names: Sequence[str]) -> list[Format]:
-    """Check names of formats and return them without duplicates.
-
-    Raises:
-        UsageError: If a format is unknown.
-    """
-    known: dict[str, Format] = {name: name for name in FORMATS}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"--format {unknown[0]}: no such format; expected one of {', '.join(FORMATS)}")
-    return [known[name] for name in dict.fromkeys(names)]
 
 
 def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *, recipe: str | None = None) -> Path:
@@ -66,14 +52,8 @@ def trained_network(folder: RunFolder, selection: Selection, seed: int | None, *
     ]
     if fitting:
         return max(fitting, key=lambda one: one.description.validation.accuracy).folder / NETWORK_FILE
-    with_seed = "" if seed is None else f" --seeds {seed}"
-    if recipe is None or not trained:
-        raise UsageError(
-            f"network {observed.key} is not trained yet{'' if seed is None else f' with seed {seed}'}; first: "
-            f"aebnas-bo train {folder.path} --select '{selection}'{with_seed}"
-        )
-    known = ", ".join(f"{one.description.origin.recipe or '–'} (seed {one.description.origin.seed})" for one in trained)
-    raise UsageError(f"--recipe {recipe}: network {observed.key} has no such training; its recipes are {known}")
+    origins = [(one.description.origin.recipe, one.description.origin.seed) for one in trained]
+    raise no_training(folder, selection, observed, seed=seed, recipe=recipe, origins=origins)
 
 
 def export_network(source: Path, format_: Format, folder: Path, *, check: Callable[[], None] = lambda: None) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.errors import UsageError
 from aebnas_bo.seeding import child_seed, torch_generator
 from aebnas_bo.space.architecture import Architecture, Skeleton
@@ -15,6 +17,7 @@ from aebnas_bo.supernet.batchnorm import average_statistics
 from aebnas_bo.supernet.elastic_layers import channels_last
 from aebnas_bo.supernet.given_subnet import GivenSubnet
 from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.network_loss import make_network_loss
 from aebnas_bo.training.precision import autocast
@@ -89,12 +92,13 @@ def train_network(
     """
     if not any(parameter.requires_grad for parameter in subnet.parameters()):
         return subnet.eval()  # a given backbone without exits
+    data = _at_resolution(data, subnet.resolution)
     forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
     if config.compile and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(subnet)
 
-    def make_backward(_: np.random.Generator) -> Backward:
+    def make_backward(_: np.random.Generator, meter: OutputMeter) -> Backward:
         network_loss = make_network_loss(config, subnet.skeleton, data, networks=lambda: [forward])
 
         def backward(images: Tensor, targets: Tensor) -> float:
@@ -102,6 +106,7 @@ def train_network(
                 outputs = forward(images)
             loss = network_loss(subnet.architecture, outputs, supervision=(), targets=Targets(targets, targets))
             loss.backward()  # type: ignore[no-untyped-call]
+            meter.add(subnet.architecture, outputs, targets)
             return float(loss.detach())
 
         return backward
@@ -111,6 +116,14 @@ def train_network(
     train(run, data, config, recorder=recorder)
     average_statistics(subnet, _statistics_images(data, torch_generator(seed, run.name, "statistics")))
     return subnet
+
+
+def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:
+    """Return training data with images of a network's resolution; unchanged if they are not larger."""
+    if not isinstance(data.augment, Augmentation) or data.images.shape[-1] <= resolution:
+        return data
+    images, augment = data.augment.resized(data.images, resolution)
+    return replace(data, images=images, augment=augment)
 
 
 def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterator[Tensor]:

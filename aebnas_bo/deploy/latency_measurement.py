@@ -32,7 +32,6 @@ from aebnas_bo.deploy.runtime import (
     torch_step,
 )
 from aebnas_bo.deploy.segments import Segment, segments
-from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.macs import millions
@@ -85,18 +84,6 @@ class Workload:
     batch_sizes: Sequence[int] = (1, 64)
     num_batches: int = 100
     num_threads: int = 1
-
-
-def parse_batch_sizes(text: str) -> list[int]:
-    """Parse batch sizes from a text such as `1,64`.
-
-    Raises:
-        UsageError: If the text is invalid.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--batch-sizes {text}: expected positive whole numbers separated by commas, such as 1,64")
-    return list(dict.fromkeys(int(part) for part in parts))
 
 
 def measure_file(

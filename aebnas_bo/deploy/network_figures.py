@@ -124,3 +124,21 @@ def output_names(costs: ExitCosts, rows: Sequence[int]) -> list[str]:
 def macs_without_passed(costs: ExitCosts, rows: Sequence[int]) -> tuple[int, ...]:
     """Return the MACs of leaving at each output in use, without the branches of earlier exits."""
     return tuple(costs.cumulative_without_earlier_branches[row] for row in rows)
+
+
+def tracked_figures(validation: Figures, test: Figures) -> dict[str, float]:
+    """Return the figures of a trained network for trackers, by name.
+
+    Args:
+        validation: Figures on the validation images.
+        test: Figures on the test images.
+    """
+    found: dict[str, float] = {}
+    for split, figures in (("validation", validation), ("test", test)):
+        found |= {f"{split}/accuracy": figures.accuracy, f"{split}/average_macs": figures.average_macs}
+        for output in figures.outputs:
+            found |= {
+                f"{split}/{output.name}/accuracy": output.accuracy,
+                f"{split}/{output.name}/exit_rate": output.exit_rate,
+            }
+    return found

@@ -14,6 +14,7 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
+from aebnas_bo.deploy.network_figures import tracked_figures
 from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.teacher import final_answers, with_answers
 from aebnas_bo.deploy.training_folders import (
@@ -176,13 +177,16 @@ def train_plain(
         data = training_data(final, recipe)
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(ground, data, macs=macs, seed=seed, progress=progress)
-        progress.start(f"epochs of the plain network of width {width}, seed {seed}", recipe.epochs)
+        name = f"epochs of the plain network of width {width}, seed {seed}"
+        progress.start(name, recipe.epochs, stream=f"trained/{folder.name}")
         recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
         origin = origin_of(final, recipe, training)
         description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)
         save_network(path, subnet, description)
         checkpoint.unlink(missing_ok=True)
+    tracked = tracked_figures(description.validation, description.test)
+    progress.watcher.record(f"trained/{folder.name}/figures", description.origin.epochs, tracked)
     return description
 
 

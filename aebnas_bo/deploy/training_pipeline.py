@@ -18,6 +18,7 @@ from aebnas_bo.deploy.description_of_weights import Measurable, describe_network
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.looks_at_test_images import look_of, note_look
+from aebnas_bo.deploy.network_figures import tracked_figures
 from aebnas_bo.deploy.network_file import load_network, save_network
 from aebnas_bo.deploy.operating_points import (
     OPERATING_POINTS_FILE,
@@ -210,6 +211,8 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)
+    tracked = tracked_figures(description.validation, description.test)
+    progress.watcher.record(f"trained/{folder.name}/figures", description.origin.epochs, tracked)
     remark = remark_on_goal(candidate.goal, description.validation)
     if remark:
         progress.message(f"{candidate.observed.key}, seed {seed}: {remark}")
@@ -278,6 +281,7 @@ def _train(
         macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
 
-    progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs)
+    stream = f"trained/{checkpoint.parent.name}"
+    progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs, stream=stream)
     recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
     return train_network(subnet, data, recipe, seed=seed, recorder=recorder)

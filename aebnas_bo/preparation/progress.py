@@ -23,6 +23,7 @@ from rich.text import Text
 
 from aebnas_bo.preparation.phase import Phase
 from aebnas_bo.search.trial import Trial
+from aebnas_bo.tracking.watcher import NOBODY, Watcher
 from aebnas_bo.training.training_loop import EpochReport
 
 OnTrial = Callable[[Trial], None]
@@ -75,6 +76,9 @@ class RunProgress:
         check: Called after every step; may raise an exception to end the run.
         on_trial: Called with every finished trial.
         on_epoch: Called after every epoch with the name of the training and the epoch's report.
+
+    Attributes:
+        watcher: Receives the figures of the run.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class RunProgress:
         on_trial: OnTrial | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> None:
+        self.watcher: Watcher = NOBODY
+        self._stream = ""
         self._on_trial = on_trial
         self._on_epoch = on_epoch
         self._console = console
@@ -122,8 +128,16 @@ class RunProgress:
             console = self._bars.console if self._bars is not None else self._console
             console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=self._bars is None)
 
-    def start(self, name: str, total: int, done: int = 0) -> None:
-        """Start a phase of `total` steps, of which `done` are already done."""
+    def start(self, name: str, total: int, done: int = 0, *, stream: str = "") -> None:
+        """Start a phase.
+
+        Args:
+            name: Name of its steps.
+            total: Number of steps.
+            done: Steps that are already done.
+            stream: Name of the training for trackers; its epochs are not tracked without a name.
+        """
+        self._stream = stream
         self._reported, self._num_before = set(), done
         self._phase = Phase(name, total, done)
         self._last_line, self._last_share, self._last_step = self._phase.started, -1.0, 0.0
@@ -140,6 +154,8 @@ class RunProgress:
         """
         if self._on_epoch is not None:
             self._on_epoch(self._phase.name if self._phase is not None else "", report)
+        if self._stream:
+            self.watcher.epoch(self._stream, report)
         figures = f"{prefix}loss {report.loss:.3f}  {report.images_per_s:.0f} images/s"
         self.update(before + report.epoch, figures)
 

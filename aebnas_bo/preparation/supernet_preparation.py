@@ -141,7 +141,7 @@ def _train(
         progress.epoch(report)
 
     progress.message(f"supernet: {counted(training.epochs, 'epoch')} on {images_text(problem.splits)}")
-    progress.start("supernet epochs", training.epochs)
+    progress.start("supernet epochs", training.epochs, stream="supernet")
     recorder = Recorder(show, checkpoint, fingerprint, progress.step)
     train_supernet(supernet, space, data, config=training, seed=config.seed, recorder=recorder)
 

@@ -42,7 +42,8 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     known = networks.known_table(contender.architecture)
     if known is not None:
         return known
-    progress.start(f"short training of {contender.key}, epochs", epochs)
+    stream = f"short/{contender.key}-{epochs}"
+    progress.start(f"short training of {contender.key}, epochs", epochs, stream=stream)
     return networks.train(contender.architecture, progress.epoch, progress.step)
 
 

@@ -25,15 +25,19 @@ def stem_stride(resolution: int) -> int:
     return 2 if resolution >= EARLY_STRIDE_FROM else 1
 
 
-def plain_stages(widths: Sequence[int]) -> tuple[Stage, ...]:
-    """Return the stages of a plain network: two depthwise separable 3x3 blocks each, one in the last.
+def plain_stages(widths: Sequence[int], kernels: Sequence[int] | None = None) -> tuple[Stage, ...]:
+    """Return the stages of a plain network: two depthwise separable blocks each, one in the last.
 
     Args:
         widths: Channels of each stage.
+        kernels: Kernel size of each stage; `None` for 3x3 in all.
     """
-    block = Block(3, 1, "depthwise_separable")
+    sizes = (3,) * len(widths) if kernels is None else kernels
     depths = [2] * (len(widths) - 1) + [1]
-    return tuple(Stage(width, (block,) * depth) for width, depth in zip(widths, depths, strict=True))
+    return tuple(
+        Stage(width, (Block(kernel, 1, "depthwise_separable"),) * depth)
+        for width, kernel, depth in zip(widths, sizes, depths, strict=True)
+    )
 
 
 def num_plain_stages(num_stages: int, *, is_last_optional: bool) -> int:

@@ -96,6 +96,26 @@ class RunFolder:
         return self.path / "trained"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, one folder per stream."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database, unless another place is configured."""
+        return self.path / "mlflow.db"
+
+    @property
+    def mlflow_runs(self) -> Path:
+        """Numbers of the study's runs in MLflow."""
+        return self.path / "mlflow_runs.json"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Pictures of the study's runs in MLflow's database."""
+        return self.path / "mlflow"
+
+    @property
     def front_figure(self) -> Path:
         """The figure of the Pareto front."""
         return self.path / "pareto_front.png"
@@ -176,8 +196,8 @@ def choose_run_folder(
         UsageError: If the named folder holds a study and `resume` is off, is no folder, none can be made, or there is
             nothing to resume.
     """
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out}: is a file; give a folder")
+    if out is not None:
+        check_folder(out)
     named = None if out is None else RunFolder(out)
     found = named
     if resume:
@@ -229,6 +249,21 @@ def remove_if_empty(folder: RunFolder) -> None:
     """Remove a folder that was created but not used."""
     with suppress(OSError):
         folder.path.rmdir()
+
+
+def check_folder(path: Path) -> None:
+    """Check that an output folder can be created, before a long computation; nothing is created.
+
+    Raises:
+        UsageError: If it is a file, or lies in something that is no folder or cannot be written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--out {path}: is a file; give a folder")
+    there = next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), path)
+    if not there.is_dir():
+        raise UsageError(f"--out {path}: cannot be created ({there} is not a folder); use another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {path}: cannot be written to; use another folder")
 
 
 def make_folder_of(path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from aebnas_bo.config.effects import BY_OPTION, SEARCH_KEEPS, effect_of
+from aebnas_bo.config.effects import BY_OPTION, SEARCH_KEEPS, check_after_search, effect_of
 from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, UsageError
@@ -51,6 +51,41 @@ def resumed_config(study: Path, given: Config, *, has_file: bool, options: Seque
     return stored.model_copy(
         update={**top, **{name: _changed(stored, given, name, changed=changed) for name in sections}}
     )
+
+
+def check_resumed(folder: RunFolder, given: Config, *, has_file: bool, options: Sequence[str]) -> None:
+    """Check whether `resumed_config` accepts a configuration, before a command imports PyTorch.
+
+    The check is left to `resumed_config` if the study has a time plan, whose decisions are applied before.
+
+    Args:
+        folder: The run folder.
+        given: See `resumed_config`.
+        has_file: See `resumed_config`.
+        options: See `resumed_config`.
+
+    Raises:
+        ConfigError: If another setting differs that could change the trials of the study.
+        CorruptStateError: If the study cannot be read.
+    """
+    if not folder.time_plan.exists():
+        resumed_config(folder.study, given, has_file=has_file, options=options)
+
+
+def check_training_settings(folder: RunFolder, options: Sequence[str]) -> None:
+    """Check the settings of a final training, before a command imports PyTorch.
+
+    Args:
+        folder: The run folder, which holds a study.
+        options: `section.key=value` strings.
+
+    Raises:
+        ConfigError: If a setting is wrong, or one that the finished search depends on.
+        CorruptStateError: If the study cannot be read.
+    """
+    check_after_search(options)
+    with TrialStore.open_read_only(folder.study) as store:
+        parse_config(store.study.config, str(folder.study), options)
 
 
 def _with_points(given: Config, stored: Config) -> Config:

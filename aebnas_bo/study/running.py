@@ -60,6 +60,7 @@ from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.workers import check_workers, evaluation_of
+from aebnas_bo.tracking.watcher import SearchState
 
 MakeStrategy = Callable[[SearchSpace, Sequence[Objective]], Strategy]
 """Function that constructs a strategy from a space and its objectives, such as a class with this constructor."""
@@ -214,7 +215,9 @@ def run_study(
                 _export(config, folder, study, store=store, seconds=clock.seconds)
                 raise
             with clock.phase("export"):
-                return _export(config, folder, study, store=store, seconds=clock.seconds)
+                summary = _export(config, folder, study, store=store, seconds=clock.seconds)
+                progress.watcher.picture("front", len(trials), folder.front_figure)
+                return summary
 
 
 def check_given(problem: Problem, make: MakeStrategy | None) -> None:
@@ -340,6 +343,7 @@ def _search(
         failed = sum(trial.status == "FAILED" for trial in trials)
         found = f"hypervolume {area:.3f}  front {len(front)}" if front or not limited else "no feasible network yet"
         progress.trials(trials, f"{found}  failed {failed}")
+        progress.watcher.search(SearchState(trials, objectives, config.search.design_trials, hypervolume=area))
 
     stored = store.trials()
     num_finished = sum(trial.status != "RUNNING" for trial in stored)

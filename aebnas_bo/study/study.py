@@ -21,7 +21,8 @@ from aebnas_bo.data.datasets import given_splits
 from aebnas_bo.data.given_images import Arrays, ImageDataset
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.export import check_formats, export_network
+from aebnas_bo.deploy.export import export_network
+from aebnas_bo.deploy.export_formats import check_formats
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.front_with_trained import draw_front, trained_points
 from aebnas_bo.deploy.runtime import Pictures, Predictions, load
@@ -48,6 +49,7 @@ from aebnas_bo.study.duration import parse_minutes
 from aebnas_bo.study.resuming import given_config, resumed_config
 from aebnas_bo.study.running import MakeStrategy, run_study
 from aebnas_bo.study.timed_run import planned_settings, run_in_time
+from aebnas_bo.tracking.watching import watching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -279,7 +281,10 @@ class Study:
             options = settings_with(BY_OPTION)  # treat every such setting as given by an option
             config = resumed_config(self._folder.study, config, has_file=True, options=options)
         self._problem = self._problem.with_config(config)
-        with self._progress(quiet, on_trial, on_epoch) as progress:
+        with (
+            self._progress(quiet, on_trial, on_epoch) as progress,
+            watching(config, self._folder) as progress.watcher,
+        ):
             if config.time_budget is None:
                 run_study(self._problem, self._folder, progress, resume=True, make=self._make)
             else:
@@ -313,7 +318,10 @@ class Study:
             AebnasError: If training fails.
         """
         candidate = choose_candidate(self._folder, parse_selection(selection), overrides, splits=self._problem.splits)
-        with self._progress(quiet, None, on_epoch) as progress:
+        with (
+            self._progress(quiet, None, on_epoch) as progress,
+            watching(candidate.problem.config, self._folder) as progress.watcher,
+        ):
             candidate, _ = shortlisted(candidate, shortlist, progress)
             chosen = candidate.problem.config.seed if seed is None else seed
             description = train_candidate(candidate, chosen, is_again=False, progress=progress)

@@ -30,9 +30,10 @@ SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
 # Time that a final training needs; if there is less, the search is brief and no short list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
-# MACs of a teacher per highest budget, largest first, and its epochs as fractions of the sufficient number. A teacher
-# that was trained too long memorises the training images: its outputs then add nothing to the labels.
-TEACHER_SIZES, LEAST_TO_TEACH, MOST_TO_TEACH = (2.0, 1.5), 0.25, 0.5
+# MACs of a teacher per highest budget, largest first, and its epochs as a fraction of the sufficient number. A teacher
+# that was trained too long memorises the training images: its outputs then add nothing to the labels. Where there is no
+# time for so many, more epochs of the networks themselves are worth more than a teacher.
+TEACHER_SIZES, TEACHER_SHARE = (2.0, 1.5), 0.5
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.
@@ -192,8 +193,7 @@ def final_epochs(
     """Return the number of epochs of the next final training, and of the teacher.
 
     All networks are trained for equal time, so small ones for more epochs. The teacher gets half of the sufficient
-    epochs, or as many as an equal share of the time allows; the largest candidate that gets at least a quarter of them
-    is chosen.
+    epochs; the largest candidate for which that takes at most an equal share of the time is chosen.
 
     Args:
         plan: Decisions made so far.
@@ -208,8 +208,8 @@ def final_epochs(
     seconds, teacher = left(plan, spent_s), None
     share = seconds / (len(networks_s) + 1)
     for macs, one_s in teachers_s.items():
-        epochs = _epochs(share, num_images * one_s, least=0, most=math.ceil(MOST_TO_TEACH * _enough(num_images)))
-        if epochs >= LEAST_TO_TEACH * _enough(num_images):
+        epochs = math.ceil(TEACHER_SHARE * _enough(num_images))
+        if epochs * num_images * one_s <= share:
             seconds, teacher = seconds - epochs * num_images * one_s, (macs, epochs)
             break
     return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS), teacher

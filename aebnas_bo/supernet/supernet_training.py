@@ -6,6 +6,7 @@ teaching early ones, Be Your Own Teacher (Zhang et al., ICCV 2019).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import Extreme, TrainingSampler
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.weight_sharing import WeightSharing
+from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.losses import soft_labels
 from aebnas_bo.training.network_loss import Network, NetworkLoss, make_network_loss
@@ -50,16 +52,15 @@ def train_supernet(
     is_stratified = config.stratified and space.skeleton.given is None  # a given backbone has one size
     pool = backbone_pool(space, seed, config.max_macs) if is_stratified else None
 
-    def make_backward(generator: np.random.Generator) -> Backward:
+    def make_backward(generator: np.random.Generator, meter: OutputMeter) -> Backward:
         sampler = TrainingSampler(space, generator, has_balanced_branches=config.balanced_branches, pool=pool)
 
         def networks() -> list[Network]:
             return [partial(supernet, architecture=sampler.draw(kind)) for kind in step_networks(config)]
 
         loss = make_network_loss(config, space.skeleton, data, networks=networks)
-        return lambda images, targets: _backward(
-            supernet, sampler, images=images, targets=targets, network_loss=loss, config=config
-        )
+        step = _Step(supernet, sampler, loss, meter, config)
+        return step.backward
 
     run = TrainingRun(supernet, make_backward, len(step_networks(config)), "supernet", "supernet", seed)
     train(run, data, config, recorder=recorder)
@@ -72,27 +73,30 @@ def step_networks(config: SupernetConfig) -> tuple[Extreme, ...]:
     return (*extremes, *(random for _ in range(config.random_subnets)))
 
 
-def _backward(
-    supernet: WeightSharing,
-    sampler: TrainingSampler,
-    *,
-    images: Tensor,
-    targets: Tensor,
-    network_loss: NetworkLoss,
-    config: SupernetConfig,
-) -> float:
-    """Add the gradients of all networks of a step; return the first one's loss."""
-    teacher: Tensor | None = None
-    first_loss: Tensor | None = None
-    for kind in step_networks(config):
-        architecture = sampler.draw(kind)
-        with autocast(config.precision, images.device):
-            outputs, supervision = supernet.supervised(images, architecture)
-        learned = Targets(targets if teacher is None else teacher, targets)
-        loss = network_loss(architecture, outputs, supervision=supervision, targets=learned)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if first_loss is None:
-            first_loss = loss.detach()
-        if teacher is None and kind == "largest" and config.distillation:
-            teacher = soft_labels(outputs[-1])
-    return float(first_loss) if first_loss is not None else 0.0
+@dataclass(frozen=True)
+class _Step:
+    """Step on a batch: every network learns from it."""
+
+    supernet: WeightSharing
+    sampler: TrainingSampler
+    network_loss: NetworkLoss
+    meter: OutputMeter
+    config: SupernetConfig
+
+    def backward(self, images: Tensor, targets: Tensor) -> float:
+        """Add the gradients of all networks of a step; return the first one's loss."""
+        teacher: Tensor | None = None
+        first_loss: Tensor | None = None
+        for kind in step_networks(self.config):
+            architecture = self.sampler.draw(kind)
+            with autocast(self.config.precision, images.device):
+                outputs, supervision = self.supernet.supervised(images, architecture)
+            learned = Targets(targets if teacher is None else teacher, targets)
+            loss = self.network_loss(architecture, outputs, supervision=supervision, targets=learned)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.meter.add(architecture, outputs, targets)
+            if first_loss is None:
+                first_loss = loss.detach()
+            if teacher is None and kind == "largest" and self.config.distillation:
+                teacher = soft_labels(outputs[-1])
+        return float(first_loss) if first_loss is not None else 0.0

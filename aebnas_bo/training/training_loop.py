@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from aebnas_bo.errors import TrainingDivergedError
 from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
+from aebnas_bo.training.epoch_outputs import EpochOutput, OutputMeter
 from aebnas_bo.training.schedule import learning_rate
 from aebnas_bo.training.settings import TrainingConfig
 
@@ -31,7 +32,7 @@ ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Backward = Callable[[Tensor, Tensor], float]
 """Takes a batch and its targets, adds their gradients and returns the loss to report."""
-MakeBackward = Callable[[np.random.Generator], Backward]
+MakeBackward = Callable[[np.random.Generator, OutputMeter], Backward]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class EpochReport:
         learning_rate: Learning rate of its last step.
         images_per_s: Images per second, summed over the networks of a step.
         rollbacks: Roll-backs so far.
+        outputs: Loss and accuracy of each output on the images as they were trained on.
     """
 
     epoch: int
@@ -53,6 +55,7 @@ class EpochReport:
     learning_rate: float
     images_per_s: float
     rollbacks: int
+    outputs: tuple[EpochOutput, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class TrainingRun:
 
     Args:
         model: The weights; changed in place.
-        make_backward: Makes an epoch's step from the epoch's own random stream.
+        make_backward: Makes an epoch's step from the epoch's own random stream and the meter of its outputs.
         networks_per_step: Number of networks trained on each batch.
         name: Names the random streams and messages.
         section: Section of the configuration, for messages.
@@ -236,7 +239,8 @@ def _train_epoch(
 ) -> EpochReport:
     name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
     generator = torch_generator(run.seed, *name, "images")
-    backward = run.make_backward(numpy_generator(run.seed, *name, "architectures"))
+    meter = OutputMeter()
+    backward = run.make_backward(numpy_generator(run.seed, *name, "architectures"), meter)
     batches = shuffled_batches(len(data.images), config.batch_size, generator)
     total_loss, started, rate = 0.0, time.perf_counter(), 0.0
     for step, indices in enumerate(batches):
@@ -264,6 +268,7 @@ def _train_epoch(
         learning_rate=rate,
         images_per_s=num_images / (time.perf_counter() - started),
         rollbacks=progress.rollbacks,
+        outputs=meter.figures(),
     )
 
 

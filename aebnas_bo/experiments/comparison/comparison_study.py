@@ -14,9 +14,10 @@ from aebnas_bo.analysis.selection import figures_of, some_observations, within_b
 from aebnas_bo.config.loading import dump_config, parse_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
-from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError, first_problem
+from aebnas_bo.errors import CorruptStateError, UsageError, first_problem
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork, budget_of, judge
 from aebnas_bo.experiments.comparison.plain_method import plain_choice
+from aebnas_bo.experiments.comparison.shared_settings import check_shared
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -24,7 +25,7 @@ from aebnas_bo.preparation.supernet_preparation import make_estimator, prepare_s
 from aebnas_bo.search.strategy_registry import check_strategy
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.count_text import counted
-from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.run_folder import RunFolder, check_folder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import check_same_trials
@@ -72,9 +73,9 @@ def run_comparison(
         UsageError: If the folder is a file, or holds runs of other settings.
         AebnasError: If a step fails; finished studies are kept.
     """
+    check_shared(configs)
     _check(configs)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder}: is a file; give a folder")
+    check_folder(folder)
     for name, config in configs.items():
         if config.search.strategy != "plain" and config.search.design_trials >= config.search.budget:
             progress.message(
@@ -95,31 +96,6 @@ def _check(configs: Mapping[str, Config]) -> None:
     for config in configs.values():
         if config.search.strategy != "plain":
             check_strategy(config.search)
-    shared: dict[str, Callable[[Config], object]] = {
-        "data": lambda config: config.data,
-        "supernet.epochs": lambda config: config.supernet.epochs,
-        "search.budget": lambda config: config.search.budget,
-        "search.reference_point": lambda config: config.search.reference_point,
-        "search.max_average_macs": lambda config: config.search.max_average_macs,
-        "search.min_accuracy": lambda config: config.search.min_accuracy,
-        "search.objectives": lambda config: config.search.objectives,
-        "search.max_latency_ms": lambda config: config.search.max_latency_ms,
-        "estimation.latency_table": lambda config: config.estimation.latency_table,
-        "space": lambda config: config.space.model_dump(exclude={"exits", "learned_confidence", "branch_stride"}),
-    }
-    first, *others = configs
-    problems = [
-        f"{setting}: {name} and {first} differ; methods are compared on the same images, backbones and budgets"
-        for setting, value in shared.items()
-        for name in others
-        if value(configs[name]) != value(configs[first])
-    ]
-    if configs[first].search.has_latency and configs[first].estimation.latency_table is None:
-        problems.append(
-            "estimation.latency_table: methods are compared by one table; measure it first (aebnas-bo latency-table)"
-        )
-    if problems:
-        raise ConfigError(problems)
 
 
 def _take_up(config: Config, folder: RunFolder, data_hash: str) -> None:

@@ -11,7 +11,9 @@ from benchmarks import plain_shapes
 from benchmarks.plain_shapes import Shape, plain_of, table
 
 
-@pytest.mark.parametrize("text", ["", "32", "32:2", "0:2,1", "32:2,x", "32:3,1,2", "x:2,1,2"])
+@pytest.mark.parametrize(
+    "text", ["32:2,1:4", "32:2,1:3,5", "32:2,1:3:3", "", "32", "32:2", "0:2,1", "32:2,x", "32:3,1,2", "x:2,1,2"]
+)
 def test_a_wrong_shape_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shapes: expected SIDE:STEM,STAGE"):
         Shape.parse(text)
@@ -51,3 +53,8 @@ def test_differences_are_paired_by_seed_within_a_budget() -> None:
     lines = table(rows).splitlines()
     assert "4.00 ± 1.00" in lines[3]
     assert "-1.00" in lines[5].replace("−", "-")
+
+
+def test_kernels_are_those_of_the_stages() -> None:
+    architecture, _ = plain_of(Shape.parse("32:2,1,2,2:3,5,7"), 0.5e6, in_channels=3, num_classes=10)
+    assert [{block.kernel for block in stage.blocks} for stage in architecture.stages] == [{3}, {5}, {7}]

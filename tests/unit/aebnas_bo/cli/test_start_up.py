@@ -54,10 +54,19 @@ def called(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
         (["latency", "nowhere", "picture.png"], 2, "expected a network in the format torch"),
         (["compare", "nowhere.yaml", "--seeds", "0-9999999999999"], 2, "the largest seed is 4294967296"),
         (["compare", "nowhere.yaml"], 3, "cannot be read"),
+        (["compare", "images.yaml", "--methods", "quick.yaml,slow.yaml"], 3, "search.max_average_macs: slow and quick"),
+        (["compare", "images.yaml", "--out", "images.yaml"], 2, "--out images.yaml: is a file; give a folder"),
+        (["run", "--out", "images.yaml/run"], 2, "is not a folder); use another folder"),
+        (["export", "nowhere", "--format", "h5"], 2, "--format h5: no such format; expected one of torch, onnx"),
+        (["export", "nowhere", "--out", "images.yaml"], 2, "--out images.yaml: is a file; give a folder"),
+        (["latency", "nowhere", "picture.png", "--batch-sizes", "0"], 2, "--batch-sizes 0: expected whole numbers"),
         (["latency-table", "nowhere.yaml", "--out", "table.json"], 3, "cannot be read"),
     ],
 )
 def test_mistakes_are_answered_without_pytorch(tmp_path: Path, arguments: list[str], code: int, text: str) -> None:
+    (tmp_path / "images.yaml").write_text("name: images\ndata: {dataset: digits}\n", encoding="utf-8")
+    (tmp_path / "quick.yaml").write_text("name: quick\n", encoding="utf-8")
+    (tmp_path / "slow.yaml").write_text("search: {max_average_macs: 1.0}\n", encoding="utf-8")
     found, heavy, printed = called(tmp_path, *arguments)
     assert (found, heavy) == (code, [])
     assert text in " ".join(printed.split())
@@ -73,3 +82,25 @@ def test_status_and_a_wrong_choice_of_a_stored_run_are_answered_without_pytorch(
         code, heavy, printed = called(path.parent, command, str(path), "--select", "accuracy>=99.99")
         assert (code, heavy) == (2, []), printed
         assert "no network found meets it" in " ".join(printed.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "options", "code", "text"),
+    [
+        ("run", ["--resume", "--set", "supernet.epochs=99"], 3, "--resume cannot change it to 99"),
+        ("run", ["--resume", "--seed", "5"], 3, "seed: the study has 0, --resume cannot change it to 5"),
+        ("train", ["--set", "final_training.epochs=x"], 3, "final_training.epochs: input should be a valid integer"),
+        ("train", ["--set", "search.budget=3"], 3, "search.budget=3: fixed by the study"),
+        ("export", ["--seed", "77"], 2, "is not trained yet with seed 77; first: aebnas-bo train"),
+        ("export", ["--recipe", "abc"], 2, "is not trained yet; first: aebnas-bo train"),
+    ],
+)
+def test_options_that_do_not_fit_a_stored_run_are_refused_without_pytorch(
+    tiny_run, command: str, options: list[str], code: int, text: str
+) -> None:
+    path = tiny_run().path
+    run = ["--out", str(path)] if command == "run" else [str(path)]
+    found, heavy, printed = called(path.parent, command, *run, *options)
+    assert (found, heavy) == (code, []), printed
+    assert text in " ".join(printed.split())

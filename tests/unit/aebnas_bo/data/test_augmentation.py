@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.settings import AugmentationConfig
@@ -69,3 +72,15 @@ def test_mixed_images_have_mixed_targets() -> None:
     assert targets.shape == (40, 4)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(40))
     assert ((targets > 0).sum(dim=1) == 2).any()
+
+
+def test_resized_images_are_shifted_in_proportion() -> None:
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
+    wide = Augmentation(AugmentationConfig(crop_padding=4), (0.5,) * 3, (0.5,) * 3, 2)
+    small, augment = wide.resized(images, 8)
+    assert small.shape == (5, 3, 8, 8)
+    assert small.dtype == torch.uint8
+    assert augment == replace(wide, config=AugmentationConfig(crop_padding=2))
+    expected = F.interpolate(images.float(), size=(8, 8), mode="bilinear", antialias=True)
+    assert float((small - expected).abs().max()) <= 1.0
+    assert replace(wide, config=AugmentationConfig(crop_padding=1)).resized(images, 4)[1].config.crop_padding == 1

@@ -238,7 +238,9 @@ def test_final_splits_train_on_what_only_the_search_needed() -> None:
 
 def test_final_splits_keep_few_validation_images_whole() -> None:
     splits = _validated(200)
-    assert final_splits(splits, DataConfig()) is splits
+    final = final_splits(splits, DataConfig())
+    assert final.validation is final.calibration is splits.validation
+    assert _numbers(final.train) == set(range(1100))
 
 
 def test_final_splits_keep_groups_together() -> None:
@@ -253,5 +255,17 @@ def test_final_splits_keep_groups_together() -> None:
 
 
 def test_final_splits_keep_the_only_group_of_a_class() -> None:
+    numbers = torch.arange(1200)
+    groups = torch.where(numbers % 2 == 0, numbers // 60, 99)  # class b has one group
+    final = final_splits(_validated(1200, groups), DataConfig())
+    kept = torch.tensor([number - 2000 for number in _numbers(final.validation)])
+    assert len(kept[kept % 2 == 1]) == 600
+    assert len(torch.unique(groups[kept[kept % 2 == 0]])) == 1
+    assert len(final.train) == 1100 + 1200 - len(kept)
+
+
+def test_final_splits_train_on_calibration_images_if_every_class_has_one_group() -> None:
     splits = _validated(1200, torch.arange(1200) % 2)
-    assert final_splits(splits, DataConfig()) is splits
+    final = final_splits(splits, DataConfig())
+    assert final.validation is splits.validation
+    assert _numbers(final.train) == set(range(1100))

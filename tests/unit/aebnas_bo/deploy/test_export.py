@@ -4,20 +4,16 @@ import pytest
 import torch
 
 from aebnas_bo.analysis.selection import Selection
+from aebnas_bo.analysis.stored_choice import stored_choice
 from aebnas_bo.deploy import load, training_folders
 from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
-from aebnas_bo.deploy.export import check_formats, export_network, trained_network
+from aebnas_bo.deploy.export import export_network, trained_network
 from aebnas_bo.deploy.model_card import model_card
 from aebnas_bo.deploy.network_file import load_network, save_network
+from aebnas_bo.deploy.stored_trainings import check_is_trained
 from aebnas_bo.errors import StopRequested, UsageError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
-
-
-def test_formats_are_known_by_name() -> None:
-    assert check_formats(["onnx", "torch", "onnx"]) == ["onnx", "torch"]
-    with pytest.raises(UsageError, match="--format h5: no such format; expected one of torch, onnx, onnx-segments"):
-        check_formats(["torch", "h5"])
 
 
 def test_export_leaves_network_description_and_card(make_network, tmp_path) -> None:
@@ -128,6 +124,17 @@ def test_the_best_training_is_taken_unless_a_seed_is_named(make_network, own_run
         trained_network(own_run, selection, 3)
     with pytest.raises(UsageError, match=r"--recipe ccc333: .* no such training; its recipes are aaa111 \(seed 0\)"):
         trained_network(own_run, selection, None, recipe="ccc333")
+    observed = stored_choice(own_run, selection)
+    for seed, recipe in ((None, None), (2, None), (2, "bbb222"), (None, "aaa111")):
+        check_is_trained(own_run, selection, observed, seed=seed, recipe=recipe)
+    with pytest.raises(UsageError, match="is not trained yet with seed 3"):
+        check_is_trained(own_run, selection, observed, seed=3, recipe=None)
+    with pytest.raises(UsageError, match=r"--recipe bbb222: .*its recipes are aaa111 \(seed 0\), aaa111 \(seed 1\)"):
+        check_is_trained(own_run, selection, observed, seed=1, recipe="bbb222")
+    (own_run.trained / f"{key}-seed0" / "network.safetensors").write_bytes(b"damaged")
+    check_is_trained(own_run, selection, observed, seed=7, recipe=None)  # the error of the file says more
+    with pytest.raises(NetworkFileError, match="cannot be read"):
+        trained_network(own_run, selection, 7)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path) -> None:

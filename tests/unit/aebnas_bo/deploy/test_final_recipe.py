@@ -1,9 +1,12 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
@@ -99,3 +102,22 @@ def test_learned_confidences_keep_to_the_budget_and_know_what_is_right() -> None
     assert float(expected_cost) < 1.05 * budget
     is_right = (early[:, :2].argmax(1) == data().labels).float()
     assert float(torch.nn.functional.binary_cross_entropy(sure, is_right)) < 0.5
+
+
+def test_a_network_trains_on_images_of_its_own_resolution() -> None:
+    sides: set[int] = set()
+
+    @dataclass(frozen=True)
+    class Watched(Augmentation):
+        def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            sides.add(images.shape[-1])
+            return super().__call__(images, labels, generator)
+
+    images = torch.randint(0, 256, (64, 1, 16, 16), dtype=torch.uint8)
+    augment = Watched(AugmentationConfig(crop_padding=1), (0.5,), (0.25,), 2)
+    large = TrainingData(images, data().labels, augment)
+    once = CONFIG.model_copy(update={"epochs": 1})
+    train_from_scratch(NETWORK, SKELETON, large, config=once, seed=0)
+    assert sides == {8}
+    train_from_scratch(replace(NETWORK, resolution=16), SKELETON, large, config=once, seed=0)
+    assert sides == {8, 16}

@@ -12,7 +12,6 @@ from aebnas_bo.deploy.latency_measurement import (
     Workload,
     measure_file,
     measure_latency,
-    parse_batch_sizes,
 )
 from aebnas_bo.deploy.network_file import save_network
 from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
@@ -67,13 +66,6 @@ def test_a_file_is_measured_on_pictures(make_network, tmp_path, monkeypatch) -> 
         measure_file(tmp_path / "red.png", [tmp_path], Workload([1], 2, 1))
     with pytest.raises(DataError, match="no such picture"):
         measure_file(tmp_path, [tmp_path / "blue.png"], Workload([1], 2, 1))
-
-
-def test_batch_sizes_are_read() -> None:
-    assert parse_batch_sizes("1, 64,1") == [1, 64]
-    for text in ("", "0", "1,-2", "one"):
-        with pytest.raises(UsageError, match="--batch-sizes"):
-            parse_batch_sizes(text)
 
 
 def test_table_and_csv_say_what_is_saved(tmp_path) -> None:

@@ -76,6 +76,16 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
         RunFolder(tmp_path / "x" / "run").create()
 
 
+@pytest.mark.parametrize("inside", ["x/run", "x/a/b", "nowhere/run"])
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "x").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match=r"cannot be created \(.* is not a folder\); use another folder"):
+        choose_run_folder(tmp_path / inside, "a", resume=False)
+    assert choose_run_folder(tmp_path / "deep/run", "a", resume=False).path == tmp_path / "deep/run"
+    assert not (tmp_path / "deep").exists()
+
+
 def test_a_full_disk_is_no_wrong_use(tmp_path: Path, monkeypatch) -> None:
     def fail(*_, **__) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

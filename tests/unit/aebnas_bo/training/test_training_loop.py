@@ -16,6 +16,7 @@ from aebnas_bo.errors import CorruptStateError, TrainingDivergedError
 from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.storage.tensor_file import load_tensors, save_tensors
 from aebnas_bo.training import training_loop as loop
+from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import Backward, EpochReport, Recorder, TrainingData, TrainingRun, train
 
@@ -53,7 +54,7 @@ def _train(
 ) -> nn.Module:
     model = model or _model(seed)
 
-    def make_backward(generator: np.random.Generator) -> Backward:
+    def make_backward(generator: np.random.Generator, _: OutputMeter) -> Backward:
         def backward(images: Tensor, targets: Tensor) -> float:
             loss = F.cross_entropy(model(images) * generator.uniform(0.9, 1.1), targets)
             loss.backward()
@@ -280,7 +281,7 @@ def _weight_after_steps(gradient: float, num_steps: int, **settings: float) -> t
 
     rates: list[float] = []
     config = CONFIG.model_copy(update={"epochs": num_steps, "weight_decay": 0.0, "warmup_epochs": 0.0, **settings})
-    run = TrainingRun(model, lambda _: backward, 1, "toy", "toy_training", 0)
+    run = TrainingRun(model, lambda *_: backward, 1, "toy", "toy_training", 0)
     data = TrainingData(torch.zeros(16, 1), torch.zeros(16, dtype=torch.long), lambda batch, labels, _: (batch, labels))
     train(run, data, config, recorder=Recorder(lambda report: rates.append(report.learning_rate)))  # one step an epoch
     return model.weight.item(), rates

@@ -1,0 +1,1 @@
+"""Live figures of a run for TensorBoard, MLflow and trackers of users."""
