@@ -52,7 +52,8 @@ def ray_cluster(settings: ExecutionConfig) -> Iterator[ModuleType]:
     """
     check_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if settings.address in LOCAL:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", START_S)
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves workers little beside other programs
     import ray  # noqa: PLC0415  an extra, slow to import
