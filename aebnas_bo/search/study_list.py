@@ -89,7 +89,11 @@ def _lines(connection: Connection) -> list[StudyLine]:
         .order_by(STUDIES.c.id)
     )
     processes = holders(connection)
-    return [StudyLine(*row, process=processes.get(row[0])) for row in found]
+    lines = []
+    for study_id, name, seed, completed, running, failed, best, created_s, changed_s in found:
+        process = processes.get(study_id)
+        lines.append(StudyLine(study_id, name, seed, completed, running, failed, best, created_s, changed_s, process))
+    return lines
 
 
 def find_study(url: str, wanted: str | None) -> SharedStudy:

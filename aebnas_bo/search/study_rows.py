@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, MetaData, RowMapping, String, Table, Text
 
 from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.estimation.estimate import OperatingPoint
@@ -62,7 +62,7 @@ TRIALS = Table(
     Column("changed", Float, nullable=False),
     Column("hash", String(64), nullable=False),
 )
-Cells = Mapping[str, Any]
+Cells = RowMapping
 """Cells of a row by column."""
 
 

@@ -154,7 +154,7 @@ def trial_problems(trial: Trial, objectives: Sequence[Objective]) -> list[str]:
 
 def _claim_problems(trial: Trial) -> Iterator[str]:
     """Yield the problems of what a trial says about workers."""
-    if not isinstance(trial.worker, str):
+    if type(trial.worker) is not str:
         yield f"its worker is {trial.worker!r}"
     if type(trial.attempt) is not int or trial.attempt < 0:
         yield f"its attempt is {trial.attempt!r}"

@@ -12,13 +12,14 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.shared_study import SharedStudy
 
 
-def resumed_config(study: Path, given: Config, *, has_file: bool, options: Sequence[str]) -> Config:
+def resumed_config(study: Path | SharedStudy, given: Config, *, has_file: bool, options: Sequence[str]) -> Config:
     """Apply to the stored configuration the changes that resuming allows.
 
     Args:
-        study: The study's database.
+        study: The study's database, or its place in a shared one.
         given: The configuration from file and options.
         has_file: Whether a file was given; without one, only settings named by the options are compared.
         options: `section.key=value` options; only they may change the budget of trials and settings of the machine.

@@ -80,6 +80,8 @@ def test_mistakes_with_urls_are_explained_without_passwords(call: Call, run: Cal
         (call("studies", url), 2),
         (call("status", url), 2),
         (run(f"--set=storage={url}"), 3),
+        (run(f"--set=storage=postgresql://127.0.0.1/studies?password={SECRET}"), 3),
+        (run(f"--set=storage={{url: '{url}'}}"), 3),
         (run(f"--set=search.storage={url}"), 3),
         (call("studies", "runs/digits"), 2),
         (call("studies", url.replace(f":{SECRET}", "")), 8),

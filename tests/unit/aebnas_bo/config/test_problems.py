@@ -1,4 +1,6 @@
-from aebnas_bo.config.problems import LONGEST_REPORT, config_error, cut, printable, shown
+import pytest
+
+from aebnas_bo.config.problems import LONGEST_REPORT, config_error, cut, printable, shown, without_password
 
 
 def test_few_problems_are_all_named_once() -> None:
@@ -22,3 +24,18 @@ def test_values_are_echoed_short_and_in_one_line() -> None:
     assert len(shown("x" * 1000)) < 140
     assert cut("abc") == "abc"
     assert printable("a\nb\x1b[31mé") == "a\\nb\\x1b[31mé"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("got 'postgresql://me:seCret@host/d'", "got 'postgresql://me:***@host/d'"),
+        ("got 'postgresql://me:se/Cret@host/d' twice", "got 'postgresql://me:***@host/d' twice"),
+        ("got 'postgresql://me:seCr…", "got 'postgresql://me:***"),
+        ("postgresql://me@host/d", "postgresql://me@host/d"),
+        ("space: expected a preset: NAME", "space: expected a preset: NAME"),
+    ],
+)
+def test_passwords_of_urls_are_never_part_of_a_message(text: str, expected: str) -> None:
+    assert without_password(text) == expected
+    assert config_error([text]).problems == (expected,)
