@@ -4,9 +4,11 @@ Prints a JSON document: status and attempt of every trial, and how often each wa
 """
 
 import json
+import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -30,9 +32,11 @@ from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
 
 OBJECTIVES = (Objective("accuracy", True, 0.0, "%"), Objective("average_macs", False, 100.0, "M"))
 SPACE = SearchSpace((ChoiceParameter("a", tuple(range(32))), ChoiceParameter("b", tuple(range(32)))))
-SETTINGS = SearchConfig(strategy="random", budget=12, design_trials=2, proposals="asynchronous")
+SETTINGS = SearchConfig(strategy="random", budget=400, design_trials=2, proposals="asynchronous")
 TRIAL_S = 1.0
-EVENTS = {2: "kill", 4: "stop", 6: "remove", 8: "add"}  # by the number of finished trials
+EVENTS = ("kill", "remove", "add", "stop")
+SETTLE_S = 2.0  # until the operating system has removed a killed process
+AFTERWARDS_S = 8.0  # longer than the lease
 
 
 class SlowEstimator:
@@ -58,7 +62,8 @@ class SlowEstimator:
 
 
 def main(folder: Path) -> None:
-    notes, number = folder / "notes", SETTINGS.budget
+    notes = folder / "notes"
+    notes.touch()
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False},
@@ -68,34 +73,49 @@ def main(folder: Path) -> None:
     execution = ExecutionConfig(engine="ray", workers=2, lease_s=4.0)
     log: list[str] = []
     begun = time.monotonic()
+    end_at = [math.inf]
+    is_to_add, is_added = threading.Event(), threading.Event()
 
-    def running_worker() -> int:
+    def busy_workers() -> list[int]:
         last = {}
         for line in notes.read_text().splitlines():
             what, pid, *_ = line.split()
             last[int(pid)] = what
-        return next(pid for pid, what in last.items() if what == "begins" and _is_alive(pid))
+        return [pid for pid, what in last.items() if what == "begins" and _is_alive(pid)]
 
-    def on_trial(trials) -> None:
-        event = EVENTS.pop(len(trials), None)
-        if event is None:
-            return
-        log.append(f"{time.monotonic() - begun:.1f} s: {event}")
-        if event == "kill":
-            os.kill(running_worker(), signal.SIGKILL)
-        elif event == "stop":
-            os.kill(running_worker(), signal.SIGSTOP)
-        elif event == "remove":
-            cluster.remove_node(nodes[0])
-        else:
+    def lose_workers() -> None:
+        """Let every event happen once both workers are in the middle of a trial; a new node is added at once."""
+        for event in EVENTS:
+            while len(busy_workers()) < (1 if event == "add" else 2):
+                time.sleep(0.05)
+            log.append(f"{time.monotonic() - begun:.1f} s: {event}")
+            if event == "remove":
+                cluster.remove_node(nodes[0])
+            elif event == "add":
+                is_to_add.set()
+                is_added.wait()
+            else:
+                os.kill(busy_workers()[0], signal.SIGKILL if event == "kill" else signal.SIGSTOP)
+            time.sleep(SETTLE_S)
+        end_at[0] = time.monotonic() + AFTERWARDS_S
+
+    def is_time_up() -> bool:
+        """Add a node if one is to be added, which only the main thread can do."""
+        if is_to_add.is_set() and not is_added.is_set():
             cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+            is_added.set()
+        return time.monotonic() > end_at[0]
 
+    threading.Thread(target=lose_workers, daemon=True).start()
     record = StudyRecord("toy", 0, "f", "", OBJECTIVES)
     with ray_cluster(execution) as module, TrialStore.create(folder / "study.db", record) as store:
         executor = RayExecutor(module, RemoteEvaluation(SlowEstimator(notes), OBJECTIVES), execution)
         evaluation = Evaluation(SPACE, executor, lease_s=execution.lease_s)
         try:
-            run_search(store, RandomStrategy(SPACE, 0), evaluation, settings=SETTINGS, on_trial=on_trial)
+            run_search(
+                store, RandomStrategy(SPACE, 0), evaluation,
+                settings=SETTINGS, on_trial=lambda trials: None, is_time_up=is_time_up,
+            )  # fmt: skip
         finally:
             executor.close()
         stored = store.trials()
@@ -111,7 +131,6 @@ def main(folder: Path) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     ray.shutdown()
     cluster.shutdown()
-    assert number == len(stored)
 
 
 def _is_alive(pid: int) -> bool:

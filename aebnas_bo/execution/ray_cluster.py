@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 
-from aebnas_bo.errors import ConfigError, reason_of
+from aebnas_bo.errors import ConfigError, ExecutionError, reason_of
 from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.storage.count_text import counted
 
@@ -49,11 +49,14 @@ def ray_cluster(settings: ExecutionConfig) -> Iterator[ModuleType]:
 
     Raises:
         ConfigError: If Ray is not installed, no cluster answers at the address, or the cluster is too small.
+        ExecutionError: If a cluster on this machine does not start.
     """
     check_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if settings.address in LOCAL:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", START_S)
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves workers little beside other programs
     import ray  # noqa: PLC0415  an extra, slow to import
 
     is_ours = not ray.is_initialized()
@@ -99,8 +102,13 @@ def _connect(ray: ModuleType, settings: ExecutionConfig, folder: str) -> None:
         else:
             ray.init(address=settings.address, **common)
     except Exception as error:  # Ray raises errors of many types, also plain `Exception`
+        if settings.address in LOCAL:
+            raise ExecutionError(
+                f"no Ray cluster could be started on this machine ({reason_of(error)}); it may be too busy: run the "
+                "same command again later, or with --set execution.engine=serial"
+            ) from error
         raise ConfigError(
-            f"execution.address: no Ray cluster can be used at {settings.address or 'local'} ({reason_of(error)}); "
+            f"execution.address: no Ray cluster can be used at {settings.address} ({reason_of(error)}); "
             "start one with `ray start --head`, give HOST:PORT of its head, and set RAY_AUTH_MODE and "
             "RAY_AUTH_TOKEN_PATH as on its nodes"
         ) from error

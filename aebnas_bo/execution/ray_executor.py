@@ -11,6 +11,7 @@ is dropped.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -88,7 +89,8 @@ class RayExecutor(Generic[JobT, ResultT]):
             concurrency_groups={LIFE: 1},
         )(_Worker)
         self._actors: list[_Actor[ResultT]] = []
-        self._last_alive = self._looked = time.monotonic()
+        self._last_alive, self._looked = time.monotonic(), -math.inf
+        self._alive: set[str] = set()  # nodes
         self._reason = ""  # why the last worker was lost
         self._replace_lost()
 
@@ -191,7 +193,7 @@ class RayExecutor(Generic[JobT, ResultT]):
     def _nodes(self) -> set[str]:
         """Return the nodes that Ray takes for alive, asked at most every few seconds."""
         now = time.monotonic()
-        if now - self._looked >= NODES_S or not hasattr(self, "_alive"):
+        if now - self._looked >= NODES_S:
             self._looked = now
             self._alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
         return self._alive

@@ -6,6 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from aebnas_bo.errors import ConfigError, ExecutionError, reason_of
 from aebnas_bo.execution.executor import Executor, JobT, ResultT, Ticket
@@ -103,7 +104,7 @@ def run_jobs(
                 logger.warning("job %d: %s was lost (%s); another takes it", number, outcome.worker, outcome.lost)
                 waiting.append(number)
             else:
-                results[number] = outcome.result  # type: ignore[assignment]  a job may return None
+                results[number] = cast(ResultT, outcome.result)  # which may be None
         on_end(len(results))
     return [results[number] for number in range(len(jobs))]
 

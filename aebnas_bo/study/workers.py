@@ -73,7 +73,8 @@ def evaluation_of(
                 f"execution.engine: the estimator cannot be sent to workers ({reason_of(error)}); make it picklable, "
                 "or set engine: serial"
             ) from error
-        progress.message(f"workers: {counted(settings.workers, 'worker')} on the Ray cluster {settings.address}")
+        place = settings.address or "local"
+        progress.message(f"workers: {counted(settings.workers, 'worker')} on the Ray cluster {place}")
         try:
             yield Evaluation(
                 estimator.search_space, executor, max_attempts=settings.max_attempts, lease_s=settings.lease_s

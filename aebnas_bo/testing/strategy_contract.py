@@ -61,6 +61,14 @@ class StrategyContract:
         first, again = (strategy.propose(trials, 1) for _ in range(2))
         assert first == again == make_strategy(SPACE, OBJECTIVES).propose(trials, 1)
 
+    def test_points_of_running_trials_are_not_proposed_again(self, make_strategy: MakeStrategy) -> None:
+        """In an asynchronous study some trials run; the proposal is new, and depends only on what was passed."""
+        trials = run_trials(make_strategy(SPACE, OBJECTIVES), self.design_trials + 2)
+        earlier = [running(one) if one.number >= self.design_trials - 1 else one for one in trials]
+        [proposal] = make_strategy(SPACE, OBJECTIVES).propose(earlier, 1)
+        assert SPACE.key(proposal.parameters) not in {SPACE.key(one.parameters) for one in trials}
+        assert [proposal] == make_strategy(SPACE, OBJECTIVES).propose(earlier, 1)
+
     def test_failed_trials_are_no_obstacle(self, make_strategy: MakeStrategy) -> None:
         """A failed trial has no metrics; some or all may have failed."""
         trials = run_trials(make_strategy(SPACE, OBJECTIVES), self.design_trials)
@@ -98,6 +106,11 @@ def completed(number: int, point: Point) -> Trial:
     metrics = {"accuracy": accuracy, "average_macs": macs}
     seen = OperatingPoint(metrics, dict.fromkeys(metrics, 0.1))
     return Trial(number, SPACE.key(point), "COMPLETED", dict(point), points=(seen,))
+
+
+def running(trial: Trial) -> Trial:
+    """Return a trial whose evaluation has not ended."""
+    return Trial(trial.number, "", "RUNNING", trial.parameters)
 
 
 def failed(trial: Trial) -> Trial:
