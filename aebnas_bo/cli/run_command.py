@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from aebnas_bo.cli.options import (
     MaxLatencyOption,
     MaxMacsOption,
     MinAccuracyOption,
+    ProcessesOption,
     QuietOption,
     ResumeOption,
     SettingsOption,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from aebnas_bo.storage.run_folder import RunFolder
     from aebnas_bo.study.timed_run import TimedResult
 
+STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
+
 
 def run(
     config: Annotated[
@@ -57,6 +61,7 @@ def run(
     resume_or_start: StartOption = False,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    processes: ProcessesOption = None,
     track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -68,9 +73,17 @@ def run(
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.storage.run_folder import remove_if_empty
 
+        if STARTED_BY_TORCHRUN in os.environ:
+            from aebnas_bo.training.process_start import follow, is_follower, release_followers, torchrun_processes
+
+            if is_follower():
+                follow()
+                return
+            command.at_end.callback(release_followers)
+            processes = processes or torchrun_processes()
         minutes = None if time_budget is None else parse_minutes(time_budget)
-        flags = {**limits, "time_budget": minutes, "seed": seed, "device": device, **track_flag(track)}
-        options = all_settings(settings, flags)
+        flags = {**limits, "time_budget": minutes, "seed": seed, "device": device, "supernet.processes": processes}
+        options = all_settings(settings, {**flags, **track_flag(track)})
         folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
         command.at_end.callback(remove_if_empty, folder)
         command.way_on = partial(_way_on, folder)

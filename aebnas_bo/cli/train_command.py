@@ -13,6 +13,7 @@ from rich.console import Console
 from aebnas_bo.cli.options import (
     DeviceOption,
     JsonOption,
+    ProcessesOption,
     QuietOption,
     RunArgument,
     SelectOption,
@@ -60,13 +61,15 @@ def train(
     ] = None,
     settings: SettingsOption = None,
     device: DeviceOption = None,
+    processes: ProcessesOption = None,
     track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
-    options = all_settings(settings, {**flags, **track_flag(track)})
+    flags |= {"final_training.processes": processes, **track_flag(track)}
+    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
