@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -80,7 +81,9 @@ class Processes:
         """
         if self.count == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer versions of PyTorch call the argument otherwise
+            return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
 
 
 ALONE = Processes()
