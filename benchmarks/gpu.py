@@ -27,7 +27,8 @@ from torch import Tensor
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
-from aebnas_bo.data.given_images import Arrays, given_splits
+from aebnas_bo.data.datasets import given_splits
+from aebnas_bo.data.given_images import Arrays
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator

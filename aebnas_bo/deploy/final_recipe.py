@@ -136,7 +136,8 @@ def _train(
     recorder: Recorder,
     processes: Processes = ALONE,
 ) -> None:
-    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet)
+    uses_all = config.exit_weights is None or 0.0 not in config.exit_weights
+    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, uses_all=uses_all)
     if config.compile and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(forward)

@@ -71,19 +71,21 @@ class Processes:
             return values[0]
         return value
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
+    def wrapped(self, module: nn.Module, *, uses_all: bool = False) -> nn.Module:
         """Return a module whose backward pass averages gradients over the processes; without others the module itself.
 
         Weights become those of the first process.
 
         Args:
-            module: The module; which of its weights a forward pass uses may change from call to call.
+            module: The module.
+            uses_all: Whether every forward pass uses all weights for the loss; otherwise those that it uses may change
+                from call to call.
         """
         if self.count == 1:
             return module
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # newer versions of PyTorch call the argument otherwise
-            return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
+            return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=not uses_all)
 
 
 ALONE = Processes()
