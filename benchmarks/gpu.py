@@ -99,9 +99,10 @@ def _settings(is_tiny: bool) -> list[str]:
 def _images(side: int, channels: int, count: int) -> Arrays:
     """Return noisy images with a pattern per class, which networks learn within an epoch."""
     generator = np.random.default_rng(0)
-    patterns = generator.uniform(0.0, 255.0, (CLASSES, channels, side, side))
+    shape = (side, side) if channels == 1 else (side, side, channels)
+    patterns = generator.uniform(0.0, 255.0, (CLASSES, *shape))
     labels = np.arange(count) % CLASSES
-    noise = generator.normal(0.0, 60.0, (count, channels, side, side))
+    noise = generator.normal(0.0, 60.0, (count, *shape))
     return np.clip(patterns[labels] + noise, 0.0, 255.0).astype(np.uint8), labels
 
 
