@@ -80,6 +80,12 @@ class TrainingDivergedError(AebnasError, RuntimeError):
     exit_code = 6
 
 
+class ProcessLostError(AebnasError, RuntimeError):
+    """Raised if another process of a training ends before the training; the run can be resumed."""
+
+    exit_code = 8
+
+
 class CorruptStateError(AebnasError, RuntimeError):
     """Raised if a file of the run folder cannot be read or does not match its hash."""
 

@@ -45,7 +45,7 @@ def measured(run: StoredRun, tracker: str) -> dict[str, float | str]:
         _timed(seconds, "picture", lambda: watcher.picture("front", len(run.trials), run.folder.front_figure))
         _timed(seconds, "closing", watcher.close)
     lasted = json.loads(run.folder.summary.read_text(encoding="utf-8"))["seconds"]
-    total = sum(lasted.values())
+    total = sum(value for name, value in lasted.items() if not name.endswith("_median"))
     during = sum(value for name, value in seconds.items() if name != "closing")
     return {"tracker": tracker, **seconds, "run_s": total, "percent": 100.0 * during / total}
 

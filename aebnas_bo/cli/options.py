@@ -78,6 +78,10 @@ TrackOption = Annotated[
     list[str] | None,
     typer.Option("--track", metavar="NAME", help="Tracker of figures while it runs: tensorboard, mlflow; repeatable."),
 ]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Processes that train together, each on its share of every batch."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and logs to stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only the result, without progress.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the study in the folder, which must hold one.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from aebnas_bo.cli.options import (
     MaxLatencyOption,
     MaxMacsOption,
     MinAccuracyOption,
+    ProcessesOption,
     QuietOption,
     RayOption,
     ResumeOption,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from aebnas_bo.storage.run_folder import RunFolder
     from aebnas_bo.study.timed_run import TimedResult
 
+STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
+
 
 def run(
     config: Annotated[
@@ -62,6 +66,7 @@ def run(
     device: DeviceOption = None,
     ray: RayOption = None,
     workers: WorkersOption = None,
+    processes: ProcessesOption = None,
     track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -73,8 +78,16 @@ def run(
     with reported_errors(as_json, quiet) as command:
         from aebnas_bo.storage.run_folder import remove_if_empty
 
+        if STARTED_BY_TORCHRUN in os.environ:
+            from aebnas_bo.training.process_start import follow, is_follower, release_followers, torchrun_processes
+
+            if is_follower():
+                follow()
+                return
+            command.at_end.callback(release_followers)
+            processes = processes or torchrun_processes()
         minutes = None if time_budget is None else parse_minutes(time_budget)
-        flags = {**limits, **execution_flags(ray, workers), **track_flag(track)}
+        flags = {**limits, **execution_flags(ray, workers), **track_flag(track), "supernet.processes": processes}
         options = all_settings(settings, {**flags, "time_budget": minutes, "seed": seed, "device": device})
         folder, loaded = _choose(config, options, out, resume=resume, may_start=resume_or_start)
         command.at_end.callback(remove_if_empty, folder)

@@ -13,6 +13,7 @@ from rich.console import Console
 from aebnas_bo.cli.options import (
     DeviceOption,
     JsonOption,
+    ProcessesOption,
     QuietOption,
     RayOption,
     RunArgument,
@@ -65,13 +66,15 @@ def train(
     device: DeviceOption = None,
     ray: RayOption = None,
     workers: WorkersOption = None,
+    processes: ProcessesOption = None,
     track: TrackOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
-    options = all_settings(settings, {**flags, **execution_flags(ray, workers), **track_flag(track)})
+    flags |= {"final_training.processes": processes, **execution_flags(ray, workers), **track_flag(track)}
+    options = all_settings(settings, flags)
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder
@@ -95,14 +98,14 @@ def train(
 
         goal = None if tune_for is None else parse_goal(tune_for)
         candidate = choose_candidate(RunFolder(run), chosen, options, goal=goal)
-        wanted = [candidate.problem.config.seed] if given_seeds is None else given_seeds
         config = candidate.problem.config
+        wanted = [config.seed] if given_seeds is None else given_seeds
         with command.progress() as progress, watching(config, candidate.folder) as progress.watcher:
             candidate, judgements = shortlisted(candidate, shortlist, progress)
             networks = train_seeds(candidate, wanted, is_again=again, progress=progress)
             ground = PlainGround(candidate.folder, candidate.problem)
-            is_given = candidate.problem.space.skeleton.given is not None  # its users compare with the backbone
-            has_plain = candidate.problem.config.final_training.plain_baseline and not is_given
+            # Users of a given backbone compare with the backbone.
+            has_plain = config.final_training.plain_baseline and candidate.problem.space.skeleton.given is None
             plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:

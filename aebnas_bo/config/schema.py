@@ -103,6 +103,9 @@ class Config(Section):
                 "final_training.teacher: the supernet of a given backbone consists of branches and is no teacher; set "
                 "it to null, and final_training.exit_distillation: true to learn from the backbone"
             )
+        for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
+            if training.processes > 1:
+                problems.append(f"{name}.processes: exits of a given backbone are trained by one process; set it to 1")
         if self.search.has_latency:
             problems.append(
                 "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "

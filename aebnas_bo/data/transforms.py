@@ -11,6 +11,18 @@ from torch import Tensor
 from aebnas_bo.errors import DataError
 
 
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; copies from the CPU to a GPU do not wait for the work that is queued there.
+
+    Args:
+        tensor: Small tensor, such as the random numbers of a step.
+        device: The device.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def normalize(
     images: Tensor, mean: Sequence[float], std: Sequence[float], *, device: torch.device | str = "cpu"
 ) -> Tensor:
@@ -34,7 +46,8 @@ def normalize(
         )
     shape = (1, -1, 1, 1)
     floats = images.to(device).float().div_(255.0)
-    floats.sub_(torch.tensor(mean, device=device).view(shape)).div_(torch.tensor(std, device=device).view(shape))
+    of_channels = on_device(torch.tensor([tuple(mean), tuple(std)]), floats.device)
+    floats.sub_(of_channels[0].view(shape)).div_(of_channels[1].view(shape))
     return floats.contiguous(memory_format=torch.channels_last)
 
 
@@ -55,10 +68,10 @@ def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, 
     rows = torch.arange(height, device=device).expand(count, height)
     columns = torch.arange(width, device=device).expand(count, width)
     if horizontal_flip:
-        mirrored = (torch.rand(count, 1, generator=generator) < 0.5).to(device)
+        mirrored = on_device(torch.rand(count, 1, generator=generator) < 0.5, device)
         columns = torch.where(mirrored, width - 1 - columns, columns)
     if crop_padding:
-        shifts = torch.randint(2 * crop_padding + 1, (2, count, 1), generator=generator).to(device)
+        shifts = on_device(torch.randint(2 * crop_padding + 1, (2, count, 1), generator=generator), device)
         rows, columns = rows + shifts[0], columns + shifts[1]
         images = F.pad(images, (crop_padding,) * 4)
     elif not horizontal_flip:

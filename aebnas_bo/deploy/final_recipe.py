@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.joint_loss import Targets
 from aebnas_bo.training.network_loss import make_network_loss
 from aebnas_bo.training.precision import autocast
+from aebnas_bo.training.process_start import first_process
+from aebnas_bo.training.processes import ALONE, Processes, copied_to
 from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import (
     NO_RECORDER,
@@ -32,6 +34,7 @@ from aebnas_bo.training.training_loop import (
     train,
 )
 
+CPU = torch.device("cpu")
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
 
 
@@ -89,33 +92,73 @@ def train_network(
     Raises:
         TrainingDivergedError: If the loss stays non-finite after all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
+        ProcessLostError: If one of several processes ends before the training.
+        UsageError: If there are too few images or GPUs for the processes.
     """
     if not any(parameter.requires_grad for parameter in subnet.parameters()):
         return subnet.eval()  # a given backbone without exits
     data = _at_resolution(data, subnet.resolution)
-    forward: Callable[[Tensor], tuple[Tensor, ...]] = subnet
+    subnet.train()
+    if config.processes == 1:
+        _train(subnet, data, config, seed=seed, recorder=recorder)
+    else:
+        job = NetworkJob(copied_to(subnet, CPU), data.to(CPU), config, seed)
+        with first_process(config.processes, job, data.labels.device) as processes:
+            _train(subnet, data, config, seed=seed, recorder=recorder, processes=processes)
+    generator = torch_generator(seed, _name(subnet), "statistics")
+    average_statistics(subnet, _statistics_images(data, generator))
+    return subnet
+
+
+@dataclass(frozen=True)
+class NetworkJob:
+    """Training of a network in several processes; see `train_network`."""
+
+    subnet: Subnet
+    data: TrainingData
+    config: FinalTrainingConfig
+    seed: int
+
+    def follow(self, processes: Processes, device: torch.device) -> None:
+        """Train as one of the other processes."""
+        subnet, data = self.subnet.to(device), self.data.to(device)
+        _train(subnet, data, self.config, seed=self.seed, recorder=NO_RECORDER, processes=processes)
+
+
+def _name(subnet: Subnet) -> str:
+    return f"network {subnet.architecture.key}"
+
+
+def _train(
+    subnet: Subnet,
+    data: TrainingData,
+    config: FinalTrainingConfig,
+    *,
+    seed: int,
+    recorder: Recorder,
+    processes: Processes = ALONE,
+) -> None:
+    uses_all = config.exit_weights is None or 0.0 not in config.exit_weights
+    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, uses_all=uses_all)
     if config.compile and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
-        forward = torch.compile(subnet)
+        forward = torch.compile(forward)
 
     def make_backward(_: np.random.Generator, meter: OutputMeter) -> Backward:
-        network_loss = make_network_loss(config, subnet.skeleton, data, networks=lambda: [forward])
+        network_loss = make_network_loss(config, subnet.skeleton, data, networks=lambda: [subnet])
 
-        def backward(images: Tensor, targets: Tensor) -> float:
+        def backward(images: Tensor, targets: Tensor) -> Tensor:
             with autocast(config.precision, images.device):
                 outputs = forward(images)
             loss = network_loss(subnet.architecture, outputs, supervision=(), targets=Targets(targets, targets))
             loss.backward()  # type: ignore[no-untyped-call]
             meter.add(subnet.architecture, outputs, targets)
-            return float(loss.detach())
+            return loss.detach()
 
         return backward
 
-    subnet.train()
-    run = TrainingRun(subnet, make_backward, 1, f"network {subnet.architecture.key}", "final_training", seed)
+    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes)
     train(run, data, config, recorder=recorder)
-    average_statistics(subnet, _statistics_images(data, torch_generator(seed, run.name, "statistics")))
-    return subnet
 
 
 def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:

@@ -30,7 +30,8 @@ class StandaloneNetworks:
         config, space, splits = problem.config, problem.space, problem.splits
         self._config = config
         self._space = space
-        self._recipe = with_budget(config.final_training, config, space)
+        recipe_alone = config.final_training.model_copy(update={"processes": 1})
+        self._recipe = with_budget(recipe_alone, config, space)
         self._data = training_data(problem, self._recipe)
         self._images = MeasuringImages.of(splits, problem.device)
         self._folder = folder

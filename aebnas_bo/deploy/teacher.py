@@ -145,7 +145,7 @@ def check_teacher(
         seed: Seed of the training.
     """
     epochs = max(round(PROBE_SHARE * recipe.epochs), 1)
-    alone = recipe.model_copy(update={"epochs": epochs, "teacher": None})
+    alone = recipe.model_copy(update={"epochs": epochs, "processes": 1, "teacher": None})
     pupil = train_from_scratch(architecture, problem.space.skeleton, data, config=alone, seed=seed)
     device, splits = data.labels.device, problem.splits
     images = normalize(splits.validation.images, splits.mean, splits.std, device=device)

@@ -88,7 +88,7 @@ def _networks(space: NetworkSpace, pool: BackbonePool) -> list[Architecture]:
 def _supernet_speed(problem: Problem) -> float:
     """Return images per second, summed over the networks of a step."""
     config, space = problem.config, problem.space
-    training = with_budget(capped(config), config, space).model_copy(update={"epochs": 1})
+    training = with_budget(capped(config), config, space).model_copy(update={"epochs": 1, "processes": 1})
     data = _few(training_data(problem, training), STEPS * training.batch_size)
     supernet = Supernet(config.space, space.skeleton, config.seed).to(problem.device)
     reports: list[EpochReport] = []
@@ -106,7 +106,7 @@ def time_network(problem: Problem, network: Architecture, skeleton: Skeleton) ->
         skeleton: The fixed part of its space.
     """
     config = problem.config
-    recipe = config.final_training.model_copy(update={"epochs": 1, "teacher": None, "joint_loss": None})
+    recipe = config.final_training.model_copy(update={"epochs": 1, "processes": 1, "teacher": None, "joint_loss": None})
     data = _few(training_data(problem, recipe), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     for _ in range(2):

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aebnas_bo.data.transforms import on_device
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.training.settings import JointLossConfig
@@ -108,7 +109,7 @@ def joint_terms(
     is_right = (classes[:-1].argmax(dim=-1) == labels).to(logits)
     cost = classes.new_zeros(())
     if macs[-1] > max_macs:
-        expected = (leaving * torch.tensor(macs).to(leaving)[:, None]).sum(dim=0).mean()
+        expected = (leaving * on_device(torch.tensor(macs), leaving.device).to(leaving)[:, None]).sum(dim=0).mean()
         cost = (expected - max_macs).clamp_min(0.0) / (macs[-1] - max_macs)
     peak = classes.new_zeros(())
     if support_accuracy is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,6 +56,10 @@ class TrainingConfig(Section):
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: Maximum number of roll-backs after a non-finite loss before training stops.
+        processes: Processes that train together, each on an equal share of every batch (`DistributedDataParallel`), on
+            CUDA with a GPU each. Their gradients are averaged; BatchNorm normalises each share, which should have at
+            least 16 images. Results depend on the number. Only the supernet and final trainings; short trainings have
+            one.
         precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
         augmentation: Augmentation of this training; null takes the study's section `augmentation`, which also completes
             missing settings.
@@ -75,8 +79,18 @@ class TrainingConfig(Section):
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
     precision: Precision = "auto"
     augmentation: AugmentationConfig | None = None
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> Self:
+        if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
+            raise ValueError(
+                f"batch_size: {self.batch_size} images cannot be shared by {self.processes} processes with at least "
+                f"two in each; set a multiple of {self.processes}, such as {16 * self.processes}"
+            )
+        return self
 
 
 class TeacherConfig(Section):

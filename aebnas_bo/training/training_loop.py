@@ -17,21 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from aebnas_bo.data.transforms import on_device
 from aebnas_bo.errors import TrainingDivergedError
 from aebnas_bo.seeding import numpy_generator, torch_generator
 from aebnas_bo.storage.tensor_file import check_fit, load_tensors, save_tensors
 from aebnas_bo.training.epoch_outputs import EpochOutput, OutputMeter
+from aebnas_bo.training.processes import ALONE, Processes
 from aebnas_bo.training.schedule import learning_rate
 from aebnas_bo.training.settings import TrainingConfig
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 2.0  # minimum interval; an epoch of a tiny network takes less time than writing a checkpoint
+CHECK_STEPS = {"cpu": 1, "cuda": 32}  # steps between checks for non-finite losses, which wait for the device
 ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
-Backward = Callable[[Tensor, Tensor], float]
-"""Takes a batch and its targets, adds their gradients and returns the loss to report."""
+Backward = Callable[[Tensor, Tensor], Tensor]
+"""Takes a batch and its targets, adds their gradients and returns the loss to report, a scalar on their device."""
 MakeBackward = Callable[[np.random.Generator, OutputMeter], Backward]
 
 
@@ -76,6 +79,13 @@ class TrainingData:
     support: tuple[Tensor, Tensor] | None = None
     class_weights: Tensor | None = None
 
+    def to(self, device: torch.device) -> TrainingData:
+        """Return the data on a device."""
+        support = None if self.support is None else (self.support[0].to(device), self.support[1].to(device))
+        weights = None if self.class_weights is None else self.class_weights.to(device)
+        images, labels = self.images.to(device), self.labels.to(device)
+        return replace(self, images=images, labels=labels, support=support, class_weights=weights)
+
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -88,6 +98,7 @@ class TrainingRun:
         name: Names the random streams and messages.
         section: Section of the configuration, for messages.
         seed: The run's seed.
+        processes: The processes that train the weights together.
     """
 
     model: nn.Module
@@ -96,6 +107,7 @@ class TrainingRun:
     name: str
     section: str
     seed: int
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,37 @@ class _NonFiniteLossError(Exception):
     pass
 
 
+class _Losses:
+    """Losses and gradient norms of an epoch, checked from time to time: a check waits for the device."""
+
+    def __init__(self, every: int, processes: Processes) -> None:
+        self._every = every
+        self._processes = processes
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self.total = 0.0
+
+    def add(self, loss: Tensor, norm: Tensor) -> None:
+        """Add those of a step.
+
+        Raises:
+            _NonFiniteLossError: If one of the last steps has a non-finite one in any process.
+        """
+        self._waiting.append((loss.detach(), norm))
+        if len(self._waiting) >= self._every:
+            self.check()
+
+    def check(self) -> None:
+        """Check the steps since the last check."""
+        if not self._waiting:
+            return
+        steps = torch.stack([torch.stack([loss.float(), norm.to(loss.device).float()]) for loss, norm in self._waiting])
+        self._waiting = []
+        for loss, norm in self._processes.mean(steps).tolist():
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise _NonFiniteLossError(f"loss {loss}, gradient norm {norm}")
+            self.total += loss
+
+
 def train(
     run: TrainingRun,
     data: TrainingData,
@@ -205,6 +248,8 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         progress = _restore(checkpoint, recorder.fingerprint, state)
         logger.info("%s training resumes after epoch %d", run.name, progress.epoch)
+    if run.processes.count > 1:
+        progress = _same_everywhere(run.processes, state, progress)
     last_write = time.monotonic()
     while progress.epoch < config.epochs:
         good = state.snapshot()
@@ -238,37 +283,37 @@ def _train_epoch(
     on_step: Callable[[float], object],
 ) -> EpochReport:
     name = (run.name, "epoch", progress.epoch, "rollback", progress.rollbacks)
-    generator = torch_generator(run.seed, *name, "images")
-    meter = OutputMeter()
+    drawing = torch_generator(run.seed, *name, "images")
+    meter, processes = OutputMeter(), run.processes
     backward = run.make_backward(numpy_generator(run.seed, *name, "architectures"), meter)
-    batches = shuffled_batches(len(data.images), config.batch_size, generator)
-    total_loss, started, rate = 0.0, time.perf_counter(), 0.0
+    batches = shuffled_batches(len(data.images), config.batch_size, drawing)
+    augmenting = drawing if processes.count == 1 else torch_generator(run.seed, *name, "process", processes.rank)
+    started, rate = time.perf_counter(), 0.0
+    losses = _Losses(CHECK_STEPS.get(data.labels.device.type, 1), processes)
     for step, indices in enumerate(batches):
         rate = progress.rate_factor * learning_rate(progress.epoch + step / len(batches), config)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        at = indices.to(data.images.device)
-        images, targets = data.augment(data.images[at], data.labels[at], generator)
+        at = on_device(processes.share(indices), data.images.device)
+        images, targets = data.augment(data.images[at], data.labels[at], augmenting)
         state.optimizer.zero_grad(set_to_none=True)
         loss = backward(images, targets)
-        norm = float(nn.utils.clip_grad_norm_(run.model.parameters(), config.gradient_clip))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise _NonFiniteLossError(f"loss {loss}, gradient norm {norm}")
+        losses.add(loss, nn.utils.clip_grad_norm_(run.model.parameters(), config.gradient_clip))
         state.optimizer.step()
         if state.average is not None:
             state.average.update_parameters(run.model)
-        total_loss += loss
         if step + 1 < len(batches):  # the last one ends the epoch
             on_step(progress.epoch + (step + 1) / len(batches))
+    losses.check()
     num_images = sum(len(indices) for indices in batches) * run.networks_per_step
     return EpochReport(
         epoch=progress.epoch + 1,
         epochs=config.epochs,
-        loss=total_loss / len(batches),
+        loss=losses.total / len(batches),
         learning_rate=rate,
         images_per_s=num_images / (time.perf_counter() - started),
         rollbacks=progress.rollbacks,
-        outputs=meter.figures(),
+        outputs=meter.figures(processes.total(meter.sums())),
     )
 
 
@@ -293,11 +338,21 @@ def _initial_state(model: nn.Module, config: TrainingConfig) -> _State:
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.momentum > 0,
+        fused=True if weights and weights[0].device.type == "cuda" else None,
     )
     if not config.ema_decay:
         return _State(model, optimizer, None)
     averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
     return _State(model, optimizer, AveragedModel(model, multi_avg_fn=averaging))
+
+
+def _same_everywhere(processes: Processes, state: _State, progress: _Progress) -> _Progress:
+    """Give every process the state of the first, which alone has a checkpoint."""
+    mine = {name: tensor.cpu() for name, tensor in state.snapshot().items()} if processes.rank == 0 else {}
+    progress, tensors = processes.of_first((progress, mine))
+    if processes.rank > 0:
+        state.load(tensors)
+    return progress
 
 
 def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, *, diagnosis: str) -> _Progress:

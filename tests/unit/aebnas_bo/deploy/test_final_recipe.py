@@ -15,6 +15,7 @@ from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.training.training_loop import NO_RECORDER, Recorder, TrainingData
+from tests.process_jobs import unchanged
 
 SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
 BRANCH = ExitBranch((BranchLayer("dense", 3, 1, False, 0),))
@@ -121,3 +122,18 @@ def test_a_network_trains_on_images_of_its_own_resolution() -> None:
     assert sides == {8}
     train_from_scratch(replace(NETWORK, resolution=16), SKELETON, large, config=once, seed=0)
     assert sides == {8, 16}
+
+
+@pytest.mark.slow
+def test_two_processes_learn_and_end_equally_with_equal_seeds() -> None:
+    config = CONFIG.model_copy(update={"processes": 2, "epochs": 8})
+    shared = replace(data(), augment=unchanged)
+
+    def trained() -> Subnet:
+        return train_from_scratch(NETWORK, SKELETON, shared, config=config, seed=0)
+
+    subnet = trained()
+    assert states_equal(subnet, trained())
+    assert not states_equal(subnet, train(config.model_copy(update={"processes": 1})))
+    for logits in subnet(shared.images):
+        assert float((logits.argmax(1) == shared.labels).float().mean()) > 0.9

@@ -55,10 +55,10 @@ def _train(
     model = model or _model(seed)
 
     def make_backward(generator: np.random.Generator, _: OutputMeter) -> Backward:
-        def backward(images: Tensor, targets: Tensor) -> float:
+        def backward(images: Tensor, targets: Tensor) -> Tensor:
             loss = F.cross_entropy(model(images) * generator.uniform(0.9, 1.1), targets)
             loss.backward()
-            return float(loss.detach())
+            return loss.detach()
 
         return backward
 
@@ -215,6 +215,24 @@ def test_roll_back_restores_weights_and_momentum(monkeypatch: pytest.MonkeyPatch
     assert [name[4] for name in names] == [0, 0, 1, 1, 1]  # the stream does vary by the count
 
 
+@pytest.mark.parametrize("every", [2, 3, 100])
+def test_rare_checks_change_neither_weights_nor_reports_nor_roll_backs(monkeypatch, caplog, every: int) -> None:
+    def trained() -> tuple[nn.Module, list[tuple[float, int]], list[str]]:
+        caplog.clear()
+        reports: list[EpochReport] = []
+        spoilt = replace(_toy_data(), augment=_SpoiltImages(5))  # 4 batches an epoch: the second of epoch 2
+        model = _train(spoilt, on_epoch=reports.append)
+        return model, [(one.loss, one.rollbacks) for one in reports], [one.getMessage() for one in caplog.records]
+
+    expected = trained()
+    monkeypatch.setattr(loop, "CHECK_STEPS", {"cpu": every})
+    model, reports, messages = trained()
+    assert _equal(model, expected[0])
+    assert reports == expected[1]
+    assert messages == expected[2]
+    assert "rolled back" in messages[0]
+
+
 def test_resume_after_a_roll_back_keeps_its_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     data, path = _toy_data(), tmp_path / "training"
@@ -275,9 +293,9 @@ def _weight_after_steps(gradient: float, num_steps: int, **settings: float) -> t
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
 
-    def backward(images: Tensor, targets: Tensor) -> float:
+    def backward(images: Tensor, targets: Tensor) -> Tensor:
         model.weight.grad = torch.full_like(model.weight, gradient)
-        return 0.0
+        return torch.zeros(())
 
     rates: list[float] = []
     config = CONFIG.model_copy(update={"epochs": num_steps, "weight_decay": 0.0, "warmup_epochs": 0.0, **settings})
