@@ -65,7 +65,7 @@ def measured(is_tiny: bool) -> dict[str, object]:
     """
     started = time.monotonic()
     problem = _problem(is_tiny)
-    device = torch.cuda.get_device_name() if problem.device.type == "cuda" else "CPU"
+    device = torch.cuda.get_device_name() if torch.device(problem.device).type == "cuda" else "CPU"
     found: dict[str, object] = {"device": device, "torch": torch.__version__, "is_tiny": is_tiny}
     turns = 1 if is_tiny else 5
     parts: dict[str, Callable[[], object]] = {
@@ -171,7 +171,7 @@ def _estimates(problem: Problem, count: int) -> dict[str, float]:
     points = [problem.space.search_space.sample(generator) for _ in range(count)]
     on_device = _estimated(problem, supernet, points)
     cpu: Config = problem.config.model_copy(update={"device": "cpu"})
-    on_cpu = _estimated(replace(problem, config=cpu, device=torch.device("cpu")), supernet.to("cpu"), points)
+    on_cpu = _estimated(replace(problem, config=cpu, device="cpu"), supernet.to("cpu"), points)
     pairs = list(zip(on_device, on_cpu, strict=True))
     return {
         "networks": float(count),
