@@ -73,8 +73,8 @@ def train(
 ) -> None:
     """Train a network of a finished search fully, tune its thresholds and measure it on the test images."""
     flags = {"final_training.epochs": epochs, "final_training.plain_baseline": plain, "device": device}
-    flags |= {"final_training.processes": processes, **execution_flags(ray, workers), **track_flag(track)}
-    options = all_settings(settings, flags)
+    shared = {"final_training.processes": processes, **execution_flags(ray, workers), **track_flag(track)}
+    options = all_settings(settings, {**flags, **shared})
     with reported_errors(as_json, quiet, way_on="The same command continues.") as command:
         from aebnas_bo.seeding import parse_seeds
         from aebnas_bo.storage.run_folder import RunFolder

@@ -18,6 +18,8 @@ from typing import IO, Protocol
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from aebnas_bo.errors import AebnasError, ProcessLostError, UsageError, reason_of
 from aebnas_bo.training.processes import Job, Processes
@@ -96,7 +98,7 @@ def follow() -> None:
         if text == ENDS:
             return
         on = device if text == TRAINS.format("cuda") else torch.device("cpu")
-        with _joined(dist.PrefixStore(f"training{number}", store), rank, count, device=on):
+        with _joined(PrefixStore(f"training{number}", store), rank, count, device=on):
             processes = Processes(rank, count)
             job: Job | None = processes.of_first(None)
             assert job is not None
@@ -108,7 +110,7 @@ def follow() -> None:
 class _Group(Protocol):
     """The other processes, seen from the first."""
 
-    store: dist.Store
+    store: Store
 
     def lost(self, error: RuntimeError) -> str | None:
         """Return which process was lost, if an error is the consequence of that."""
@@ -134,7 +136,7 @@ class _Started:
         store = _torchrun_store()
         number = store.add(TRAININGS, 1) - 1
         store.set(BEGIN.format(number), TRAINS.format(device.type))
-        self.store: dist.Store = dist.PrefixStore(f"training{number}", store)
+        self.store: Store = PrefixStore(f"training{number}", store)
 
     def lost(self, error: RuntimeError) -> str | None:
         return reason_of(error) if _is_of_connection(error) else None
@@ -147,11 +149,11 @@ class _Own:
     """Processes that this process starts."""
 
     def __init__(self, count: int, device: torch.device) -> None:
-        server = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        server = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
         server.set(BEGIN.format(0), TRAINS.format(device.type))
         server.set(BEGIN.format(1), ENDS)
         self._server = server  # it ends with the last reference
-        self.store: dist.Store = dist.PrefixStore("training0", server)
+        self.store: Store = PrefixStore("training0", server)
         self._errors: list[IO[bytes]] = []
         self._children: list[subprocess.Popen[bytes]] = []
         for rank in range(1, count):
@@ -200,7 +202,7 @@ def _start(rank: int, count: int, *, port: int, errors: IO[bytes]) -> subprocess
 
 
 @contextmanager
-def _joined(store: dist.Store, rank: int, count: int, *, device: torch.device) -> Iterator[None]:
+def _joined(store: Store, rank: int, count: int, *, device: torch.device) -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=STEP_LIMIT)
     try:
@@ -209,8 +211,8 @@ def _joined(store: dist.Store, rank: int, count: int, *, device: torch.device) -
         dist.destroy_process_group()
 
 
-def _torchrun_store() -> dist.Store:
-    store, _, _ = next(dist.rendezvous("env://", timeout=START_LIMIT))
+def _torchrun_store() -> Store:
+    store, _, _ = next(rendezvous("env://", timeout=START_LIMIT))
     return store
 
 
