@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from typing import get_args
 
 from pydantic.fields import FieldInfo
@@ -99,9 +100,10 @@ def settings_of(path: str) -> dict[str, Effect]:
     }
 
 
-def all_settings() -> Iterator[tuple[str, Effect]]:
-    """Yield dotted path and effect of every setting; the space counts as one setting."""
-    yield from _settings(Config, "", Config.affects)
+@cache
+def all_settings() -> tuple[tuple[str, Effect], ...]:
+    """Return dotted path and effect of every setting; the space counts as one setting."""
+    return tuple(_settings(Config, "", Config.affects))
 
 
 def nested_section(field: FieldInfo) -> type[Section] | None:
