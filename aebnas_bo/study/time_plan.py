@@ -50,7 +50,8 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
-        is_brief: Whether the search is brief, because its estimates could not rank or final trainings need the time.
+        is_brief: Whether the search is brief, because its estimates could not rank, there is no time for a short list,
+            or final trainings need the time.
         spent_s: Seconds spent so far, as last stored.
         supernet_epochs: Epochs of the supernet.
         search_until_s: Total seconds at which the search ends; null before the search.
@@ -107,6 +108,9 @@ def _left(minutes: float, spent_s: float) -> float:
 def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[float], supernet_s: float | None) -> float:
     """Return the least time budget in minutes that is not too short for a search; see `TimePlan.is_brief`.
 
+    There must be time for the final trainings, for a supernet whose estimates rank networks, and for a short list:
+    without one, the plain networks are trained whatever the search found.
+
     Args:
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
@@ -115,7 +119,11 @@ def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[floa
     """
     finals_s = _enough(num_images) * num_images * sum(networks_s)
     ranking_s = RANKING_IMAGES * supernet_s / SUPERNET_SHARE if supernet_s is not None else 0.0
-    return (spent_s + max(finals_s, ranking_s)) / (60.0 * (1.0 - RESERVE))
+    epoch_s = num_images * sum(networks_s) / len(networks_s)
+    work = sum(count * length for count, length in SHORTLISTS[-1])
+    before = (1.0 - SUPERNET_SHARE) * (1.0 - SEARCH_SHARE)  # share of the time that is left at the end of the search
+    shortlist_s = ENOUGH_RUNG_EPOCHS * work * epoch_s / (SHORTLIST_SHARE * before)
+    return (spent_s + max(finals_s, ranking_s, shortlist_s)) / (60.0 * (1.0 - RESERVE))
 
 
 def _enough(num_images: int) -> int:
