@@ -38,6 +38,7 @@ ITEM_BYTES = {1: 4, 6: 4, 7: 8, 9: 1}  # bytes per item of float32, int32, int64
 INTEGERS = {6: np.int32, 7: np.int64}
 SLICE_ENDS = (2**63 - 1, -(2**63))  # the end and the start of a slice of any length
 DIVISIONS = frozenset({"Div", "Mod"})
+NORMALIZATIONS = frozenset({"GroupNormalization", "InstanceNormalization"})
 FLOAT = 1  # ONNX type number
 TENSOR_FIELDS = frozenset({"dims", "data_type", "name", "raw_data", "doc_string"})
 
@@ -64,6 +65,7 @@ def checked_model(data: bytes, origin: str) -> tuple[bytes, dict[str, str]]:
         if any(one.domain for one in model.opset_import):
             raise ValueError("it needs operators of another domain")
         _check_divisions(model)
+        _check_normalizations(model)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         if len(metadata) != len(model.metadata_props):
             raise ValueError("its metadata has a duplicate key")
@@ -113,6 +115,26 @@ def _check_divisions(model: onnx.ModelProto) -> None:
         is_positive = bool(found) and all(numbers.size and numbers.min() > 0 for numbers in found)
         if types.get(divisor, set()) != {FLOAT} and not (is_positive and len(types.get(divisor, set())) <= 1):
             raise ValueError(f"it divides by {divisor}, which is neither a float nor a positive constant"[:120])
+
+
+def _check_normalizations(model: onnx.ModelProto) -> None:
+    """Check that no normalization over pixels reads an empty tensor, which ends the process."""
+    import onnx  # noqa: PLC0415
+
+    nodes = [part for part in _parts(model) if part.DESCRIPTOR.name == "NodeProto" and part.op_type in NORMALIZATIONS]
+    if not nodes:
+        return
+    batches = {dim.dim_param for value in model.graph.input for dim in value.type.tensor_type.shape.dim[:1]} - {""}
+    shapes = {
+        part.name: part.type.tensor_type.shape.dim
+        for part in _parts(onnx.shape_inference.infer_shapes(model, strict_mode=True))
+        if part.DESCRIPTOR.name == "ValueInfoProto"
+    }
+    for node in nodes:
+        first, *others = shapes.get(node.input[0]) or [None]
+        has_images = first is not None and (first.dim_value > 0 or first.dim_param in batches)
+        if not has_images or not all(dim.dim_value > 0 for dim in others):
+            raise ValueError(f"it normalizes {node.input[0]}, whose size is not known or 0"[:120])
 
 
 def _types_and_constants(model: onnx.ModelProto) -> tuple[dict[str, set[int]], dict[str, list[np.ndarray]]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Generic
 
-from aebnas_bo.errors import AebnasError, ExecutionError, one_line, reason_of
+from aebnas_bo.errors import AebnasError, ConfigError, ExecutionError, one_line, reason_of
 from aebnas_bo.execution.executor import JobT, Outcome, ResultT, Ticket
 from aebnas_bo.execution.settings import ExecutionConfig
 
@@ -74,13 +74,22 @@ class RayExecutor(Generic[JobT, ResultT]):
         ray: The module `ray`, connected to a cluster (`ray_cluster`).
         make: Constructs the function that runs jobs; called once in every worker. It is put into the object store once.
         settings: Number and size of workers, and their lease.
+
+    Raises:
+        ConfigError: If `make` cannot be pickled.
     """
 
     def __init__(
         self, ray: ModuleType, make: Callable[[], Callable[[JobT], ResultT]], settings: ExecutionConfig
     ) -> None:
         self._ray, self._settings = ray, settings
-        self._shared = ray.put(make)
+        try:
+            self._shared = ray.put(make)
+        except TypeError as error:  # cannot be pickled
+            raise ConfigError(
+                f"execution.engine: the work cannot be sent to workers ({reason_of(error)}); make the estimator and "
+                "other objects from Python picklable, or set engine: serial"
+            ) from error
         self._class = ray.remote(
             num_cpus=settings.cpus_per_worker,
             num_gpus=settings.gpus_per_worker,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from aebnas_bo.errors import ConfigError, ExecutionError, reason_of
+from aebnas_bo.errors import ConfigError, ExecutionError
 from aebnas_bo.execution.executor import Executor, JobT, ResultT, Ticket
 from aebnas_bo.execution.ray_cluster import ray_cluster
 from aebnas_bo.execution.ray_executor import RayExecutor
@@ -49,12 +49,7 @@ def run_on_workers(
         return []
     settings = settings.model_copy(update={"workers": min(settings.workers, len(jobs))})
     with ray_cluster(settings) as ray:
-        try:
-            executor = RayExecutor[JobT, ResultT](ray, make, settings)
-        except TypeError as error:  # cannot be pickled
-            raise ConfigError(
-                f"execution.engine: the jobs cannot be sent to workers ({reason_of(error)}); set engine: serial"
-            ) from error
+        executor = RayExecutor[JobT, ResultT](ray, make, settings)
         try:
             return run_jobs(executor, jobs, max_attempts=settings.max_attempts, on_end=on_end)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from aebnas_bo.errors import ConfigError, reason_of
+from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.estimator_parts import parts_of
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
@@ -66,13 +66,7 @@ def evaluation_of(
         num_threads=problem.config.num_threads,
     )
     with ray_cluster(settings) as ray:
-        try:
-            executor = RayExecutor[Trial, Trial](ray, sent, settings)
-        except TypeError as error:  # cannot be pickled
-            raise ConfigError(
-                f"execution.engine: the estimator cannot be sent to workers ({reason_of(error)}); make it picklable, "
-                "or set engine: serial"
-            ) from error
+        executor = RayExecutor[Trial, Trial](ray, sent, settings)
         place = settings.address or "local"
         progress.message(f"workers: {counted(settings.workers, 'worker')} on the Ray cluster {place}")
         try:

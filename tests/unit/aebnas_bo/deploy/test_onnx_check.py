@@ -217,3 +217,36 @@ def test_a_pipe_or_a_device_is_no_network(tmp_path: Path) -> None:
     for name, kind in (("network.onnx", "pipe"), ("network.safetensors", "device")):
         with pytest.raises(NetworkFileError, match=rf"{name} cannot be read \(it is a {kind}"):
             load(tmp_path / name)
+
+
+def normalizing(start: int | None) -> onnx.ModelProto:
+    """A model that normalizes its images, or those from one number on, which depends on their sum."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2, 3, 3]) for name in ("images", "logits")]
+    weights = [numpy_helper.from_array(np.ones(2, np.float32), name) for name in ("scale", "shift")]
+    nodes = [helper.make_node("InstanceNormalization", ["images", "scale", "shift"], ["logits"])]
+    if start is not None:
+        numbers = {"far": [9], "axis": [start]}
+        weights += [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()]
+        nodes[0].input[0] = "part"
+        nodes = [
+            helper.make_node("ReduceSum", ["images"], ["sum"], keepdims=0),
+            helper.make_node("Cast", ["sum"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Unsqueeze", ["whole", "axis0"], ["start"]),
+            helper.make_node("Slice", ["images", "start", "far", "axis"], ["part"]),
+            *nodes,
+        ]
+        weights.append(numpy_helper.from_array(np.array([0], np.int64), "axis0"))
+    graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_images_are_normalized_by_channel() -> None:
+    data, _ = checked_model(normalizing(None).SerializeToString(), "net.onnx")
+    [found] = open_session(data, 1, "net.onnx").run(None, {"images": np.ones((4, 2, 3, 3), np.float32)})
+    assert found.shape == (4, 2, 3, 3)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_normalization_of_nothing_does_not_reach_onnxruntime(axis: int) -> None:
+    with pytest.raises(NetworkFileError, match="it normalizes part, whose size is not known or 0"):
+        checked_model(normalizing(axis).SerializeToString(), "net.onnx")

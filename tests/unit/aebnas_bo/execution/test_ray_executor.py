@@ -183,6 +183,15 @@ def test_results_and_errors_of_jobs(ray) -> None:
     assert not ray.killed
 
 
+def test_work_that_cannot_be_pickled_is_refused(ray, monkeypatch) -> None:
+    def put(value):
+        raise TypeError("cannot pickle a generator")
+
+    monkeypatch.setattr(ray, "put", put)
+    with pytest.raises(ConfigError, match=r"the work cannot be sent to workers \(cannot pickle a generator"):
+        executor(ray)
+
+
 def test_a_dead_worker_is_replaced(ray) -> None:
     made = executor(ray)
     made.submit(Ticket(0), "never")

@@ -39,8 +39,6 @@ def test_the_estimator_is_sent_to_workers_which_end_with_the_search(monkeypatch)
             return cls
 
         def __init__(self, ray, make, settings) -> None:
-            if make.estimator.cannot_be_sent:
-                raise TypeError("cannot pickle")
             sent.append((make, settings.workers))
 
         def close(self) -> None:
@@ -52,7 +50,7 @@ def test_the_estimator_is_sent_to_workers_which_end_with_the_search(monkeypatch)
 
     monkeypatch.setattr(module, "RayExecutor", Executor)
     monkeypatch.setattr(module, "ray_cluster", cluster)
-    estimator = SimpleNamespace(search_space="the space", cannot_be_sent=False)
+    estimator = SimpleNamespace(search_space="the space")
     config = problem("execution.engine=ray", "execution.workers=3", "execution.lease_s=7", "num_threads=2")
     with evaluation_of(config, estimator, (), progress=SILENT) as evaluation:
         assert (evaluation.search_space, evaluation.lease_s, evaluation.max_attempts) == ("the space", 7.0, 3)
@@ -60,6 +58,3 @@ def test_the_estimator_is_sent_to_workers_which_end_with_the_search(monkeypatch)
     [(make, count)] = sent
     assert isinstance(make, RemoteEvaluation)
     assert (make.estimator, make.num_threads, make.device, count, closed) == (estimator, 2, "cpu", 3, [True])
-    estimator.cannot_be_sent = True
-    with pytest.raises(ConfigError, match="make it picklable"), evaluation_of(config, estimator, (), progress=SILENT):
-        pass
