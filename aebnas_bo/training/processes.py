@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from aebnas_bo.errors import UsageError
+from aebnas_bo.storage.count_text import counted
 
 T = TypeVar("T")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -43,8 +44,9 @@ class Processes:
         size = len(indices) // self.count
         if self.count > 1 and size < 2:
             raise UsageError(
-                f"{len(indices)} images in a batch are too few for {self.count} processes: BatchNorm needs two in "
-                "each; use fewer processes, or more images"
+                f"a batch of {counted(len(indices), 'image')} is too small for "
+                f"{counted(self.count, 'process', 'processes')}: BatchNorm needs two in each; use fewer processes, or "
+                "more images"
             )
         return indices[self.rank * size : (self.rank + 1) * size] if self.count > 1 else indices
 

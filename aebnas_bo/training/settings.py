@@ -87,8 +87,8 @@ class TrainingConfig(Section):
     def _check_processes(self) -> Self:
         if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
             raise ValueError(
-                f"batch_size: {self.batch_size} images cannot be shared by {self.processes} processes with at least "
-                f"two in each; set a multiple of {self.processes}, such as {16 * self.processes}"
+                f"batch_size: expected a multiple of {self.processes}, the number of processes, and two images in each "
+                f"or more, such as {16 * self.processes}; got {self.batch_size}"
             )
         return self
 

@@ -104,7 +104,7 @@ MISTAKES = [
     (["train", "nowhere", "--shortlist", "1"], 2, "--shortlist"),
     (["train", "nowhere", "--shortlist", "3", "--select", "41e7"], 2, "--select 41e7 names one network"),
     (["export", "nowhere"], 2, "no such folder"),
-    (["export", "nowhere", "--format", "h5"], 2, "no such folder"),
+    (["export", "nowhere", "--format", "h5"], 2, "--format h5: no such format"),
     (["export", "nowhere", "--select", "macs<2"], 2, "expected knee, best-accuracy"),
     (["predict", "nowhere.onnx", "a.png"], 2, "no such file"),
     (["predict", "damaged.onnx", "a.png"], 7, "was not written by aebnas_bo, or is damaged"),

@@ -14,7 +14,7 @@ from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.storage.run_folder import RunFolder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-NAME = "<script>alert(1)</script>"
+NAME = "&lt;script&gt;alert(1)"
 SETTINGS = {
     "exits": (f"name={NAME}",),
     "plain": ("space.exits=[]",),

@@ -8,7 +8,7 @@ PICTURE, NETWORK = "picture.png", "network.safetensors"
 SELECTION = "expected knee, best-accuracy, macs<=X (millions), latency<=X (milliseconds), accuracy>=Y"
 TIME = "expected a positive number with a unit, such as 90s, 30m or 2h"
 SEEDS = "expected numbers and ranges such as 0-4 or 0,3,7-9"
-SIZES = "expected positive whole numbers separated by commas, such as 1,64"
+SIZES = "expected whole numbers from 1 to 65536 separated by commas, such as 1,64"
 
 # Command, option and value, exit code, a part of the message. RUN, FILE and the like stand for what is not there.
 VALUES = [

@@ -23,7 +23,7 @@ def test_shares_are_equal_disjoint_and_leave_a_remainder_out() -> None:
 
 
 def test_batches_of_too_few_images_are_refused() -> None:
-    with pytest.raises(UsageError, match="3 images in a batch are too few for 2 processes"):
+    with pytest.raises(UsageError, match="a batch of 3 images is too small for 2 processes"):
         Processes(0, 2).share(torch.arange(3))
     assert ALONE.share(torch.arange(1)).tolist() == [0]
 
@@ -47,7 +47,7 @@ def test_a_module_is_copied_only_to_another_device() -> None:
 
 @pytest.mark.parametrize(("batch_size", "processes"), [(10, 4), (4, 4)])
 def test_batches_that_cannot_be_shared_are_refused(batch_size: int, processes: int) -> None:
-    with pytest.raises(ValidationError, match=f"set a multiple of {processes}, such as {16 * processes}"):
+    with pytest.raises(ValidationError, match=f"a multiple of {processes}, .* such as {16 * processes}"):
         SupernetConfig(batch_size=batch_size, processes=processes)
     SupernetConfig(batch_size=8, processes=4)
 
