@@ -45,7 +45,7 @@ class Outcome(Generic[ResultT]):
 class Executor(Protocol[JobT_contra, ResultT]):
     """Interface for executors. A job is submitted to a free worker; `wait` returns what ended.
 
-    An executor may report the outcome of an attempt that it reported as lost before; whoever submits jobs compares
+    An executor may report the outcome of an attempt that it reported as lost before; the caller compares
     tickets.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from aebnas_bo.execution.settings import ExecutionConfig
 from aebnas_bo.storage.count_text import counted
 
 START_S = "120"  # seconds that a node may take to start; Ray's 30 are too few on a busy machine
+ANSWER_S = 10.0  # seconds that a cluster may take to accept a connection
 LOCAL = ("local", None)
 FOLDER_PREFIX = "ab-ray-"  # short: the paths of Ray's sockets have at most 107 bytes
 
@@ -89,6 +91,7 @@ def check_cluster(settings: ExecutionConfig) -> None:
 
 
 def _connect(ray: ModuleType, settings: ExecutionConfig, folder: str) -> None:
+    _check_answers(settings.address)
     common = {"logging_level": logging.WARNING, "log_to_driver": False}
     try:
         if settings.address in LOCAL:
@@ -111,6 +114,20 @@ def _connect(ray: ModuleType, settings: ExecutionConfig, folder: str) -> None:
             f"execution.address: no Ray cluster can be used at {settings.address} ({reason_of(error)}); "
             "start one with `ray start --head`, give HOST:PORT of its head, and set RAY_AUTH_MODE and "
             "RAY_AUTH_TOKEN_PATH as on its nodes"
+        ) from error
+
+
+def _check_answers(address: str | None) -> None:
+    """Check that something answers at HOST:PORT; Ray would try for many minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return  # `auto`, `local`, or a URL
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"execution.address: nothing answers at {address} ({reason_of(error)}); start a cluster there with `ray "
+            "start --head`, or give HOST:PORT of its head"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Executor that runs jobs on the workers of a Ray cluster.
 
-Every worker is an actor of its own, without Ray's restarts and retries: whoever submits jobs counts attempts. Data that
+Every worker is an actor of its own, without Ray's restarts and retries: the caller counts attempts. Data that
 all jobs share, such as weights and images, is put into Ray's object store once; every worker builds its work from it.
 
 A worker gives a sign of life from a second thread while it works. Without one for the time of a lease it counts as

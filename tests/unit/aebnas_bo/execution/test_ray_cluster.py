@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 from aebnas_bo.errors import ConfigError
@@ -51,3 +53,14 @@ def test_a_cluster_on_this_machine_is_checked_before_it_is_started(monkeypatch) 
     check_cluster(settings(workers=4, cpus_per_worker=0.5))
     with pytest.raises(ConfigError, match="has 2 CPUs and 0 GPUs on 1 node: 2 fit"):
         check_cluster(settings(workers=3))
+
+
+def test_an_address_where_nothing_answers_is_refused_at_once() -> None:
+    class Ray:
+        def init(self, **_) -> None:
+            raise AssertionError("Ray would try for many minutes")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(ConfigError, match=f"nothing answers at 127.0.0.1:{port}"):
+        module._connect(Ray(), settings(address=f"127.0.0.1:{port}"), "folder")

@@ -47,7 +47,7 @@ def test_gradients_are_the_average_of_those_of_the_shares_exactly(tmp_path: Path
     with first_process(2, GradientJob(CONFIG, tmp_path), torch.device("cpu")) as processes:
         mine = gradients(fresh_supernet(), processes, CONFIG, images, labels)
         mine = {name: one.clone() for name, one in mine.items()}
-    other = torch.load(tmp_path / "gradients.pt")
+    other = torch.load(tmp_path / "gradients.pt", weights_only=True)
     halves = [gradients(fresh_supernet(), ALONE, CONFIG, images[at], labels[at]) for at in torch.arange(32).split(16)]
     assert mine.keys() == other.keys() == halves[0].keys() == halves[1].keys()
     for name, gradient in mine.items():
@@ -62,7 +62,7 @@ def test_processes_end_with_equal_weights_and_learn(tmp_path: Path, monkeypatch)
     reports: list[EpochReport] = []
     supernet = _trained(Recorder(reports.append))
     other = fresh_supernet()
-    other.load_state_dict(torch.load(tmp_path / "other.pt"))
+    other.load_state_dict(torch.load(tmp_path / "other.pt", weights_only=True))
     assert not _equal(fresh_supernet(), supernet)
     # `train` adopts the averages of weights in every process
     assert _equal(supernet, other)
