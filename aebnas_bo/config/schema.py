@@ -108,8 +108,8 @@ class Config(Section):
                 problems.append(f"{name}.processes: exits of a given backbone are trained by one process; set it to 1")
         if self.search.has_latency:
             problems.append(
-                "search.objectives: latencies of a given backbone cannot be predicted; leave latency out, and measure "
-                "trained networks with `aebnas-bo latency`"
+                "search.objectives, search.max_latency_ms: latencies of a given backbone cannot be predicted; leave "
+                "latency out, and measure trained networks with `aebnas-bo latency`"
             )
         return problems
 
@@ -141,8 +141,8 @@ def problems_of_latencies(estimation: EstimationConfig | None, search: SearchCon
     if estimation is None or search is None or estimation.latency_table is None or search.has_latency:
         return []
     return [
-        "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: [accuracy, "
-        "average_macs, latency_ms], or estimation.latency_table: null"
+        "estimation.latency_table: has no effect if latency is not measured; set search.objectives: [accuracy, "
+        "average_macs, latency_ms], or a limit search.max_latency_ms, or estimation.latency_table: null"
     ]
 
 
