@@ -28,6 +28,7 @@ from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.correlation_tables import read_rows
 from aebnas_bo.preparation.problem import Problem
@@ -137,7 +138,7 @@ def _read(path: Path) -> list[list[str]]:
 
 
 def _ground(config: Config, study: Path) -> Ground:
-    torch.set_num_threads(config.num_threads)
+    set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     networks = StandaloneNetworks(problem, study / "networks")
     points, alone = [], []

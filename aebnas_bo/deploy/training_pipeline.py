@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import parse_config
@@ -39,6 +37,7 @@ from aebnas_bo.deploy.training_folders import (
 )
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.features import FrozenBackbone
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
@@ -187,7 +186,7 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
         NetworkFileError: If the network's file is damaged.
     """
     problem = candidate.problem
-    torch.set_num_threads(problem.config.num_threads)
+    set_up_cpu(problem.config.num_threads)
     training, recipe = training_of(candidate, seed), final_recipe(problem)
     folder = training_folder(candidate.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE

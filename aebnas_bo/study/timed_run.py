@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
 from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
@@ -17,6 +15,7 @@ from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_ca
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError, StorageError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -135,7 +134,7 @@ def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) 
 def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> TimePlan:
     """Time a few steps, decide the epochs of the supernet, and forecast the run."""
     config = problem.config
-    torch.set_num_threads(config.num_threads)  # time under the conditions of the run
+    set_up_cpu(config.num_threads)  # time under the conditions of the run
     speed = measure_speed(problem)
     minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
     highest = config.search.max_average_macs or millions(problem.space.middle_macs)
