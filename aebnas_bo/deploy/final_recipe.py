@@ -139,8 +139,9 @@ def _train(
     processes: Processes = ALONE,
 ) -> None:
     uses_all = config.exit_weights is None or 0.0 not in config.exit_weights
-    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, uses_all=uses_all)
-    if config.compile and data.labels.device.type == "cuda":
+    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, config, uses_all=uses_all)
+    is_synchronized = processes.count > 1 and config.synchronized_batch_norm  # its communication cannot be compiled
+    if config.compile and not is_synchronized and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(forward)
 

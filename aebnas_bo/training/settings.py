@@ -57,9 +57,10 @@ class TrainingConfig(Section):
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: Maximum number of roll-backs after a non-finite loss before training stops.
         processes: Processes that train together, each on an equal share of every batch (`DistributedDataParallel`), on
-            CUDA with a GPU each. Their gradients are averaged; BatchNorm normalises each share, which should have at
-            least 16 images. Results depend on the number. Only the supernet and final trainings; short trainings have
-            one.
+            CUDA with a GPU each. Their gradients are averaged. Results depend on the number. Only the supernet and
+            final trainings; short trainings have one.
+        synchronized_batch_norm: Whether BatchNorm normalises by the statistics of the whole batch when several
+            processes train; otherwise each process normalises its share, which should have at least 16 images.
         precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
         augmentation: Augmentation of this training; null takes the study's section `augmentation`, which also completes
             missing settings.
@@ -80,6 +81,7 @@ class TrainingConfig(Section):
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    synchronized_batch_norm: bool = False
     precision: Precision = "auto"
     augmentation: AugmentationConfig | None = None
 
