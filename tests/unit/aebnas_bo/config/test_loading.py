@@ -113,7 +113,15 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
-        ("final_training.teacher=supernet", "expected {source: network}, {source: supernet} or null, got 'supernet'"),
+        (
+            "final_training.teacher=supernet",
+            "expected {source: network}, {source: supernet}, {source: original} or null, got 'supernet'",
+        ),
+        (
+            "final_training.teacher={source: original}",
+            "final_training.teacher: the source original needs a given backbone",
+        ),
+        ("final_training.backbone_rate=0.1", "final_training.backbone_rate: has no effect on a searched backbone"),
         ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
         ("supernet.joint_loss={}", "because the final exit then learns hard images only; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
