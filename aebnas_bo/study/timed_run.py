@@ -34,6 +34,7 @@ from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.study.running import MakeStrategy, check_given, run_study
 from aebnas_bo.study.time_plan import (
+    BRANCHES_SHARE,
     SHORTLISTS,
     TEACHER_SIZES,
     TimePlan,
@@ -167,13 +168,14 @@ def _plan_with_backbone(problem: Problem, watch: Stopwatch, progress: RunProgres
     """Decide the epochs of the branches of a given backbone, whose estimates rank networks after few epochs."""
     minutes, num_images = problem.config.time_budget or 0.0, len(problem.splits.train)
     features_s = num_images * speed.features_s
-    epochs = supernet_epochs(minutes, watch.seconds + features_s, num_images, speed=speed)
+    spent_s = watch.seconds + features_s
+    epochs = supernet_epochs(minutes, spent_s, num_images, speed=speed, share=BRANCHES_SHARE)
     duration = duration_text(features_s + epochs * num_images * speed.supernet_s)
     progress.message(
         f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: features and branches "
         f"{counted(epochs, 'epoch')}, about {duration}; then search, and final trainings in the rest"
     )
-    return TimePlan(minutes=minutes, speed=speed, supernet_epochs=epochs, spent_s=watch.seconds)
+    return TimePlan(minutes=minutes, speed=speed, is_given=True, supernet_epochs=epochs, spent_s=watch.seconds)
 
 
 class _TimedRun:

@@ -39,7 +39,7 @@ class TrainingConfig(Section):
     Args:
         epochs: Passes over the training split. If a configuration names images and sets no epochs, they depend on the
             number of images: 300,000 divided by it for supernets (15 to 100), 800,000 divided by it for final trainings
-            (60 to 200).
+            (60 to 200); with a given backbone 100,000 (2 to 30) and 200,000 (4 to 40).
         batch_size: Images per step.
         learning_rate: Peak of the warm-up and cosine schedule.
         warmup_epochs: Epochs of linear warm-up.
@@ -120,7 +120,8 @@ class FinalTrainingConfig(TrainingConfig):
     """Final training of one network with all its exits.
 
     Args:
-        start: Initial weights: those of the `supernet`, or random ones (`scratch`).
+        start: Initial weights: those of the `supernet`, or random ones (`scratch`). With a given backbone the default
+            is `supernet`.
         teacher: Teacher for distillation; null trains on labels only.
         backbone_rate: Learning rate of a given backbone relative to that of its branches. 0 keeps its weights;
             otherwise everything is trained, with the BatchNorm statistics of the backbone as they were given.

@@ -33,6 +33,7 @@ CHECK_STEPS = {"cpu": 1, "cuda": 32}  # steps between checks for non-finite loss
 RATE_FACTOR = "rate_factor"  # key of a parameter group: its learning rate relative to that of the schedule
 ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 
+NO_FACTORS: Mapping[str, float] = {}
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Backward = Callable[[Tensor, Tensor], Tensor]
 """Takes a batch and its targets, adds their gradients and returns the loss to report, a scalar on their device."""
@@ -333,7 +334,7 @@ def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generato
     return torch.split(full, batch_size) if len(full) else (order,)
 
 
-def _initial_state(model: nn.Module, config: TrainingConfig, rate_factors: Mapping[str, float]) -> _State:
+def _initial_state(model: nn.Module, config: TrainingConfig, rate_factors: Mapping[str, float] = NO_FACTORS) -> _State:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         factor = next((one for start, one in rate_factors.items() if name.startswith(start)), 1.0)

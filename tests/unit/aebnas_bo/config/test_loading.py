@@ -58,6 +58,16 @@ def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], s
     assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
 
 
+def test_branches_on_a_given_backbone_are_trained_for_few_epochs_from_those_of_the_search() -> None:
+    backbone = "space={backbone: {source: torchvision, name: resnet18}}"
+    config = load_config(None, [backbone, "data.dataset=cifar10", "data.root=."])
+    assert (config.supernet.epochs, config.final_training.epochs) == (2, 4)
+    assert config.final_training.start == "supernet"
+    given = load_config(None, [backbone, "final_training.start=scratch", "final_training.epochs=9"])
+    assert (given.final_training.start, given.final_training.epochs) == ("scratch", 9)
+    assert load_config(None).final_training.start == "scratch"
+
+
 @pytest.mark.slow
 def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
     for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
