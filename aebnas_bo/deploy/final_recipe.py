@@ -36,6 +36,7 @@ from aebnas_bo.training.training_loop import (
 
 CPU = torch.device("cpu")
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
+BACKBONE_PARTS = ("stages.", "head.")  # names of the weights of a given backbone in a network
 
 
 def train_from_scratch(
@@ -158,7 +159,8 @@ def _train(
 
         return backward
 
-    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes)
+    factors = {} if subnet.skeleton.given is None else dict.fromkeys(BACKBONE_PARTS, config.backbone_rate)
+    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes, factors)
     train(run, data, config, recorder=recorder)
 
 
@@ -192,8 +194,7 @@ def fresh_subnet(
     """
     if skeleton.given is not None and not pieces:
         raise UsageError(
-            f"networks on a given backbone, {skeleton.given.name}, are only trained to the end; use aebnas-bo train "
-            "without --shortlist"
+            f"networks on a given backbone, {skeleton.given.name}, need its weights; this training starts without them"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

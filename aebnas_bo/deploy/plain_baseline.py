@@ -112,7 +112,7 @@ def plain_recipe(config: Config) -> FinalTrainingConfig:
     recipe = config.final_training
     without = {
         "start": "scratch",
-        "teacher": None if recipe.teacher_source == "supernet" else recipe.teacher,
+        "teacher": recipe.teacher if recipe.teacher_source == "network" else None,
         "exit_weights": None,
         "exit_distillation": False,
         "joint_loss": None,
@@ -210,7 +210,7 @@ def taught_by_network(
     """
     problem, config = ground.problem, ground.problem.config
     recipe = config.final_training
-    if recipe.teacher is None or recipe.teacher.source == "supernet":
+    if recipe.teacher is None or recipe.teacher_source != "network":
         return data
     width = ground.width_of(teacher_macs(config, macs))
     if ground.macs_of(width) <= macs:

@@ -58,6 +58,16 @@ def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], s
     assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
 
 
+def test_branches_on_a_given_backbone_are_trained_for_few_epochs_from_those_of_the_search() -> None:
+    backbone = "space={backbone: {source: torchvision, name: resnet18}}"
+    config = load_config(None, [backbone, "data.dataset=cifar10", "data.root=."])
+    assert (config.supernet.epochs, config.final_training.epochs) == (2, 4)
+    assert config.final_training.start == "supernet"
+    given = load_config(None, [backbone, "final_training.start=scratch", "final_training.epochs=9"])
+    assert (given.final_training.start, given.final_training.epochs) == ("scratch", 9)
+    assert load_config(None).final_training.start == "scratch"
+
+
 @pytest.mark.slow
 def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
     for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
@@ -113,7 +123,15 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
-        ("final_training.teacher=supernet", "expected {source: network}, {source: supernet} or null, got 'supernet'"),
+        (
+            "final_training.teacher=supernet",
+            "expected {source: network}, {source: supernet}, {source: original} or null, got 'supernet'",
+        ),
+        (
+            "final_training.teacher={source: original}",
+            "final_training.teacher: the source original needs a given backbone",
+        ),
+        ("final_training.backbone_rate=0.1", "final_training.backbone_rate: has no effect on a searched backbone"),
         ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
         ("supernet.joint_loss={}", "because the final exit then learns hard images only; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),
