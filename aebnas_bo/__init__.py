@@ -45,6 +45,7 @@ _PLACES = {
     "Trial": "aebnas_bo.search.trial",
     "ax_client": "aebnas_bo.search.ax_strategy",
     "ax_parameters": "aebnas_bo.search.ax_strategy",
+    "constraint": "aebnas_bo.search.objectives",
     "exit_costs": "aebnas_bo.space.macs",
     "generation_strategy": "aebnas_bo.search.ax_strategy",
     "load": "aebnas_bo.deploy.runtime",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from aebnas_bo.search.ax_strategy import ax_parameters as ax_parameters
     from aebnas_bo.search.ax_strategy import generation_strategy as generation_strategy
     from aebnas_bo.search.objectives import Objective as Objective
+    from aebnas_bo.search.objectives import constraint as constraint
     from aebnas_bo.search.settings import SearchConfig as SearchConfig
     from aebnas_bo.search.strategy import Proposal as Proposal
     from aebnas_bo.search.strategy import Strategy as Strategy

@@ -11,6 +11,7 @@ import numpy as np
 from pymoo.indicators.hv import HV
 
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
+from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
 from aebnas_bo.search.trial import Observation, Trial, observations
 from benchmarks.records import Header, read_run
@@ -81,9 +82,9 @@ def check_hypervolume(value: float, observed: Sequence[Observation], objectives:
     Raises:
         ValueError: If they differ by more than rounding.
     """
-    points = -to_maximize([one.metrics for one in observed], objectives)
+    points = -to_maximize([one.metrics for one in admissible(observed, objectives)], objectives)
     reference = -reference_to_maximize(objectives)
-    theirs = float(HV(ref_point=reference)(points))
+    theirs = float(HV(ref_point=reference)(points)) if len(points) else 0.0
     if not np.isclose(value, theirs, rtol=1e-9, atol=1e-12):
         raise ValueError(f"hypervolume is {value} by BoTorch and {theirs} by pymoo")
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
+from optuna.trial import FrozenTrial
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.sampling.rnd import FloatRandomSampling
 
-from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.objectives import Objective, optimized, to_maximize, violations
 from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.strategy import Proposal
 from aebnas_bo.search.trial import Trial
@@ -28,11 +30,27 @@ from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.search_space import ChoiceParameter, ParameterValue, SearchSpace
 
 POPULATION = 20  # of both NSGA-IIs: ten generations in 200 evaluations; the defaults of 50 and 100 give two to four
+VIOLATIONS = "violations"  # attribute of Optuna's trials
 MOST_STALLED = 20  # generations without a new point before a random one is added
 
 Point = dict[str, ParameterValue]
 Conversation = Iterator[Point]
-Losses = list[tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Values of a trial for a peer.
+
+    Args:
+        losses: Objectives, all minimised.
+        violations: Excess over each limit, at most 0 if it is met.
+    """
+
+    losses: tuple[float, ...]
+    violations: tuple[float, ...]
+
+
+Losses = list[Loss]
 
 
 class ReplayedPeer:
@@ -59,7 +77,10 @@ class ReplayedPeer:
             raise ValueError(f"peers propose one point at a time, not {count}")
         while len(self._asked) <= len(trials):
             for trial in trials[len(self._losses) : len(self._asked)]:
-                self._losses.append(tuple((-to_maximize([trial.metrics], self._objectives)[0]).tolist()))
+                if trial.status != "COMPLETED":
+                    raise ValueError(f"trial {trial.number} failed ({trial.reason}); peers need all values")
+                losses = tuple((-to_maximize([trial.metrics], self._objectives)[0]).tolist())
+                self._losses.append(Loss(losses, violations(trial.metrics, self._objectives)))
             self._asked.append(self._space.canonical(next(self._points)))
         for trial, asked in zip(trials, self._asked, strict=False):
             if dict(trial.parameters) != asked:
@@ -69,18 +90,30 @@ class ReplayedPeer:
 
 def optuna_tpe(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
     """Return Optuna's multi-objective TPE with its defaults."""
-    return _optuna(space, objectives, TPESampler(seed=child_seed(seed, "optuna") % 2**32))
+    sampler = TPESampler(constraints_func=_constraints(objectives), seed=child_seed(seed, "optuna") % 2**32)
+    return _optuna(space, objectives, sampler)
 
 
 def optuna_gp(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
     """Return Optuna's sampler with Gaussian processes and log expected hypervolume improvement, with its defaults."""
-    return _optuna(space, objectives, GPSampler(seed=child_seed(seed, "optuna") % 2**32))
+    sampler = GPSampler(constraints_func=_constraints(objectives), seed=child_seed(seed, "optuna") % 2**32)
+    return _optuna(space, objectives, sampler)
 
 
 def optuna_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) -> ReplayedPeer:
     """Return Optuna's NSGA-II."""
-    sampler = NSGAIISampler(population_size=POPULATION, seed=child_seed(seed, "optuna") % 2**32)
+    sampler = NSGAIISampler(
+        population_size=POPULATION,
+        constraints_func=_constraints(objectives),
+        seed=child_seed(seed, "optuna") % 2**32,
+    )
     return _optuna(space, objectives, sampler)
+
+
+def _constraints(objectives: Sequence[Objective]) -> Callable[[FrozenTrial], Sequence[float]] | None:
+    """Return the function with which Optuna's samplers read the violations of a trial; `None` without limits."""
+    is_limited = any(one.limit is not None for one in objectives)
+    return (lambda trial: trial.user_attrs[VIOLATIONS]) if is_limited else None
 
 
 def _optuna(space: SearchSpace, objectives: Sequence[Objective], sampler: BaseSampler) -> ReplayedPeer:
@@ -96,11 +129,12 @@ def _optuna(space: SearchSpace, objectives: Sequence[Objective], sampler: BaseSa
             distributions[parameter.name] = CategoricalDistribution(list(range(len(parameter.values))))
 
     def converse(losses: Losses) -> Conversation:
-        study = optuna.create_study(directions=["minimize"] * len(objectives), sampler=sampler)
+        study = optuna.create_study(directions=["minimize"] * len(optimized(objectives)), sampler=sampler)
         asked: list[optuna.trial.Trial] = []
         while True:
             for trial, loss in zip(asked, losses[-len(asked) :] if asked else [], strict=True):
-                study.tell(trial, loss)
+                trial.set_user_attr(VIOLATIONS, list(loss.violations))
+                study.tell(trial, loss.losses)
             asked = [study.ask(distributions)]
             yield {
                 parameter.name: parameter.values[asked[0].params[parameter.name]]
@@ -131,9 +165,10 @@ def pymoo_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) 
             mutation=PM(eta=20),
             eliminate_duplicates=True,
         )
-        problem = Problem(n_var=len(lower), n_obj=len(objectives), xl=0.0, xu=1.0)
+        num_limits = sum(one.limit is not None for one in objectives)
+        problem = Problem(n_var=len(lower), n_obj=len(optimized(objectives)), n_ieq_constr=num_limits, xl=0.0, xu=1.0)
         algorithm.setup(problem, termination=("n_gen", 10**6), seed=child_seed(seed, "pymoo") % 2**32)
-        known: dict[bytes, tuple[float, ...]] = {}
+        known: dict[bytes, Loss] = {}
         generator = np.random.default_rng(child_seed(seed, "stalled"))
         stalled = 0
         while True:
@@ -150,7 +185,8 @@ def pymoo_nsga2(space: SearchSpace, objectives: Sequence[Objective], seed: int) 
                     yield space.decode(row)
                     known[row.tobytes()] = losses[-1]
                 values.append(known[row.tobytes()])
-            population.set("F", np.array(values))
+            population.set("F", np.array([one.losses for one in values]))
+            population.set("G", np.array([one.violations for one in values]))
             algorithm.tell(infills=population)
 
     return ReplayedPeer(converse, space, objectives)

@@ -4,9 +4,8 @@ Reference points and best hypervolumes are those that BoTorch states. Two functi
 is that of its front, in closed form, and for DiscBrake the largest one that pymoo's NSGA-II found in 200,000
 evaluations with the constraints given.
 
-A strategy of this package takes limits on objectives only, so constraints on other quantities go into the objectives,
-for every method alike: an infeasible point is reported as worse than the reference point in every objective, the more
-the larger its violation (`penalised`). It then adds nothing to the hypervolume.
+The slacks of a constrained function are metrics of their own, `slack1`, `slack2` ..., each with the constraint to be at
+least 0. An infeasible point adds nothing to the hypervolume.
 
 References:
     S. Daulton, M. Balandat, E. Bakshy. Differentiable Expected Hypervolume Improvement for Parallel Multi-Objective
@@ -21,20 +20,17 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from botorch.test_functions.base import ConstrainedBaseTestProblem, MultiObjectiveTestProblem
 from botorch.test_functions.multi_objective import C2DTLZ2, DTLZ2, MW7, DiscBrake, Penicillin, VehicleSafety
-from botorch.utils.sampling import draw_sobol_samples
-from torch import Tensor
 
 from aebnas_bo.estimation.estimate import Estimate, Measurement
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, constraint
 from aebnas_bo.space.search_space import ContinuousParameter, Point, SearchSpace
-
-SCALE_POINTS = 1024  # Sobol points that give each constraint its scale: its largest violation there
 
 
 @dataclass(frozen=True)
@@ -79,18 +75,30 @@ class FunctionEstimator:
         )
         self.reference = self._function.ref_point
         self.best_hypervolume = function.best if function.best is not None else float(self._function.max_hv)
-        self._scales = self._constraint_scales()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """Directions and reference point."""
-        return tuple(
-            Objective(name.removeprefix("-"), name.startswith("-"), -value if name.startswith("-") else value)
+        """Directions and reference point, then the constraints."""
+        # An infeasible point may have a cost below 0: DiscBrake then has rings in the wrong order.
+        possible = (-math.inf, math.inf) if self._slack_names else None
+        objectives = tuple(
+            Objective(
+                name.removeprefix("-"),
+                name.startswith("-"),
+                -value if name.startswith("-") else value,
+                possible=possible,
+            )
             for name, value in zip(self._names, self.reference.tolist(), strict=True)
         )
+        return (*objectives, *(constraint(f"{name} >= 0") for name in self._slack_names))
+
+    @property
+    def _slack_names(self) -> list[str]:
+        is_constrained = isinstance(self._function, ConstrainedBaseTestProblem)
+        return [f"slack{k + 1}" for k in range(self._function.num_constraints)] if is_constrained else []
 
     def estimate(self, point: Point) -> Estimate:
-        """Return the objectives of a point.
+        """Return the objectives and slacks of a point.
 
         Raises:
             SearchSpaceError: If the point is not in the space.
@@ -98,37 +106,13 @@ class FunctionEstimator:
         canonical = self.search_space.canonical(point)
         X = torch.tensor([list(canonical.values())], dtype=torch.float64)
         values = self._function.evaluate_true(X)[0]
-        if isinstance(self._function, ConstrainedBaseTestProblem):
-            violation = self._violations(X)[0] / self._scales
-            values = penalised(values, violation.sum(), self.reference)
         metrics = {
             name.removeprefix("-"): Measurement(-value if name.startswith("-") else value)
             for name, value in zip(self._names, values.tolist(), strict=True)
         }
+        if isinstance(self._function, ConstrainedBaseTestProblem):  # BoTorch: a slack of at least 0 is feasible
+            slacks = self._function.evaluate_slack_true(X)[0]
+            metrics |= {
+                name: Measurement(slack) for name, slack in zip(self._slack_names, slacks.tolist(), strict=True)
+            }
         return Estimate(key=self.search_space.key(canonical), metrics=metrics)
-
-    def _violations(self, X: Tensor) -> Tensor:
-        return -self._function.evaluate_slack_true(X).clamp(max=0.0)  # BoTorch: a slack of at least 0 is feasible
-
-    def _constraint_scales(self) -> Tensor:
-        if not isinstance(self._function, ConstrainedBaseTestProblem):
-            return torch.ones(0, dtype=torch.float64)
-        X = draw_sobol_samples(self._function.bounds, n=SCALE_POINTS, q=1, seed=0).squeeze(1)
-        largest = self._violations(X).amax(dim=0)
-        return torch.where(largest > 0.0, largest, 1.0)
-
-
-def penalised(values: Tensor, violation: Tensor, reference: Tensor) -> Tensor:
-    """Return minimised objectives, `m`, in which an infeasible point is worse than the reference point.
-
-    Args:
-        values: The objectives of the point, `m`.
-        violation: Its total constraint violation, a scalar; 0 if it is feasible.
-        reference: The reference point, `m`, positive.
-
-    Returns:
-        The values of a feasible point; otherwise one to two times the reference point.
-    """
-    if violation <= 0.0:
-        return values
-    return reference * (1.0 + violation / (1.0 + violation))

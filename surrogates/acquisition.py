@@ -194,8 +194,10 @@ class ConditionedLogNEHVI(_ConditionedForward, qLogNoisyExpectedHypervolumeImpro
             values, self.cell_lower_bounds, self._log_sides, tau_relu=self.tau_relu, tau_max=self.tau_max
         )
         if self.constraints is not None:
+            # With fat tails, a clearly infeasible candidate with a very large improvement would have a higher value
+            # than feasible candidates, whose improvements become small.
             improvement = improvement + compute_smoothed_feasibility_indicator(
-                constraints=self.constraints, samples=samples, eta=self.eta, log=True, fat=self.fat
+                constraints=self.constraints, samples=samples, eta=self.eta, log=True, fat=False
             ).squeeze(-1)
         return improvement.logsumexp(dim=0) - math.log(len(samples))
 

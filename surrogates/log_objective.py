@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from botorch.acquisition.multi_objective.objective import MCMultiOutputObjective
@@ -13,13 +13,16 @@ class LogObjective(MCMultiOutputObjective):
     """Objectives that use the logarithms of some outcomes.
 
     Args:
-        objective: Maps outcomes to `m` objectives, each equal to the outcome at its position or its negative.
+        objective: Maps outcomes to `m` objectives, each equal to one outcome or its negative.
         smallest: Positive lower clamp of each outcome on the log scale, by the position of the outcome.
+        outcomes: Position of the outcome of each objective, `m`.
     """
 
-    def __init__(self, objective: MCMultiOutputObjective, smallest: Mapping[int, float]) -> None:
+    def __init__(
+        self, objective: MCMultiOutputObjective, smallest: Mapping[int, float], outcomes: Sequence[int]
+    ) -> None:
         super().__init__()
-        self._objective, self._smallest = objective, dict(smallest)
+        self._objective, self._smallest, self._outcomes = objective, dict(smallest), tuple(outcomes)
 
     def forward(self, samples: Tensor, X: Tensor | None = None) -> Tensor:
         """Return the objectives of outcome samples, `S x batch_shape x q x m`."""
@@ -32,6 +35,7 @@ class LogObjective(MCMultiOutputObjective):
     def reference(self, ref_point: Tensor) -> Tensor:
         """Convert a reference point, `m`, of the wrapped objective to the units of this one."""
         point = ref_point.clone()
-        for position in self._smallest:
-            point[position] = ref_point[position].sign() * ref_point[position].abs().log()
+        for position, outcome in enumerate(self._outcomes):
+            if outcome in self._smallest:
+                point[position] = ref_point[position].sign() * ref_point[position].abs().log()
         return point

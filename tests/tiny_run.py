@@ -16,7 +16,7 @@ from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.run_folder import RunFolder
-from aebnas_bo.study.running import make_objectives
+from aebnas_bo.study.study_objectives import make_objectives
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_file import save_supernet
 from tests.fake_latencies import fake_table

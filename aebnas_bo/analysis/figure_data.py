@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aebnas_bo.analysis.hypervolume import hypervolume_curve
 from aebnas_bo.analysis.pareto import admissible, front_positions
 from aebnas_bo.analysis.trained_point import TrainedPoint, trained_range
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, optimized
 from aebnas_bo.search.trial import Observation, Trial
 
 NUM_STEEP = 5  # first points of a curve, which are left out of the axis range because they rise steeply from zero
@@ -63,7 +63,7 @@ def hypervolume_data(trials: Sequence[Trial], objectives: Sequence[Objective], d
         design_end=min(design_trials, len(trials)) + 0.5,
         bottom=low - margin,
         top=high + 1.5 * margin,
-        reference=", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in objectives),
+        reference=", ".join(f"{o.reference:.4g} {o.unit}".strip() for o in optimized(objectives)),
     )
 
 

@@ -38,7 +38,7 @@ def hypervolume_curve(
         `(trial number, hypervolume)` per trial; the values are non-decreasing.
     """
     reference = reference_to_maximize(objectives)
-    front = np.empty((0, len(objectives)))
+    front = np.empty((0, len(reference)))
     curve: list[tuple[int, float]] = []
     value = 0.0
     for trial in trials:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aebnas_bo.search.objectives import Objective, shortfall, to_maximize
+from aebnas_bo.search.objectives import Objective, optimized, shortfall, to_maximize
 from aebnas_bo.search.trial import Observation, Trial, observations
 
 
@@ -58,7 +58,8 @@ def non_dominated(points: NDArray[np.float64]) -> list[int]:
 
 
 def _first_cost(objectives: Sequence[Objective]) -> Objective:
-    return next((objective for objective in objectives if not objective.maximize), objectives[-1])
+    goals = optimized(objectives)
+    return next((objective for objective in goals if not objective.maximize), goals[-1])
 
 
 def admissible(observed: Sequence[Observation], objectives: Sequence[Objective]) -> list[Observation]:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_data
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, optimized
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.storage.atomic_files import replacing
 from aebnas_bo.storage.count_text import counted
@@ -97,7 +97,7 @@ def plot_pareto_front(
         design_trials: Size of the initial design, which has another colour.
         trained: Trained networks, drawn in the panel of average MACs.
     """
-    vertical, *costs = objectives
+    vertical, *costs = optimized(objectives)
     figure, panels = _figure(len(costs))
     observed, front = observations(trials), pareto_front(trials, objectives)
     for axes, horizontal in zip(panels, costs, strict=True):

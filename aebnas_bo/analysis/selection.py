@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, cast
 
 from aebnas_bo.analysis.pareto import pareto_front
 from aebnas_bo.errors import UsageError
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, optimized
 from aebnas_bo.search.trial import Observation, Trial, observations
 
 T = TypeVar("T")
@@ -211,8 +211,9 @@ def _best(
 
 
 def _knee(front: Sequence[Observation], objectives: Sequence[Objective]) -> Observation:
-    ends = {o.name: [one.metrics[o.name] for one in front] for o in objectives}
-    costs = [objective.name for objective in objectives if not objective.maximize]
+    goals = optimized(objectives)
+    ends = {o.name: [one.metrics[o.name] for one in front] for o in goals}
+    costs = [objective.name for objective in goals if not objective.maximize]
 
     def share(one: Observation, name: str) -> float:
         return (one.metrics[name] - min(ends[name])) / (max(ends[name]) - min(ends[name]) or 1.0)

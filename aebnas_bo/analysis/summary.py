@@ -21,7 +21,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import CorruptStateError, first_problem
-from aebnas_bo.search.objectives import Objective, misses
+from aebnas_bo.search.objectives import Objective, misses, optimized
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.search.trial import Observation, Place, Trial
 from aebnas_bo.storage.run_folder import RunFolder, resume_command
@@ -122,7 +122,7 @@ def write_summary(
         is_finished=len(trials) >= config.search.budget and counts["RUNNING"] == 0,
         trials=counts,
         fallbacks={name: sum(t.reason.startswith(f"{name}: ") for t in trials) for name in FALLBACKS},
-        reference_point={objective.name: objective.reference for objective in objectives},
+        reference_point={objective.name: objective.reference for objective in optimized(objectives)},
         limits={objective.name: objective.limit for objective in objectives if objective.limit is not None},
         nearest_to_limits=_nearest_row(trials, objectives),
         hypervolume=hypervolume(trials, objectives),

@@ -54,7 +54,7 @@ MinAccuracyOption = Annotated[
     float | None, typer.Option(min=0.0, max=100.0, help="Lower limit of accuracy in percent.")
 ]
 MaxLatencyOption = Annotated[
-    float | None, typer.Option(min=0.0, help="Upper limit of average milliseconds, if latency_ms is an objective.")
+    float | None, typer.Option(min=0.0, help="Upper limit of average milliseconds per image; latency is then measured.")
 ]
 TimeOption = Annotated[
     str | None,

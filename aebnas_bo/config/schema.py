@@ -133,8 +133,8 @@ def problems_of_latencies(estimation: EstimationConfig | None, search: SearchCon
     if estimation is None or search is None or estimation.latency_table is None or search.has_latency:
         return []
     return [
-        "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: [accuracy, "
-        "average_macs, latency_ms], or estimation.latency_table: null"
+        "estimation.latency_table: has no effect if latency is not measured; set search.objectives: [accuracy, "
+        "average_macs, latency_ms], or a limit search.max_latency_ms, or estimation.latency_table: null"
     ]
 
 

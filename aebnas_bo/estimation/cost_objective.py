@@ -20,7 +20,7 @@ class CostObjective(Protocol):
     """Interface for a cost per image that depends on the exit; the search minimises its mean over images.
 
     Class attributes may take the place of the properties. The optional attribute `limit` is the highest admissible
-    mean.
+    mean. A cost with a limit whose `reference` is `None` is not minimised, only limited.
     """
 
     @property
@@ -32,7 +32,7 @@ class CostObjective(Protocol):
         """Unit for tables and axes."""
 
     @property
-    def reference(self) -> float:
+    def reference(self) -> float | None:
         """Coordinate of the hypervolume reference point; networks with a higher mean cost add nothing."""
 
     def costs(self, architecture: Architecture, skeleton: Skeleton) -> Sequence[float]:
@@ -66,7 +66,7 @@ class LatencyCost:
 
 
 def check_cost(cost: CostObjective) -> None:
-    """Check the name and the reference value of a user's objective.
+    """Check the name, the reference value and the limit of a user's objective.
 
     Raises:
         ConfigError: If one of them is invalid.
@@ -75,8 +75,22 @@ def check_cost(cost: CostObjective) -> None:
         raise ConfigError(
             f"objective: its name must be a Python identifier other than {', '.join(TAKEN)}, got {cost.name!r}"
         )
-    if not math.isfinite(cost.reference):
+    limit = limit_of(cost)
+    if limit is not None and not math.isfinite(limit):
+        raise ConfigError(f"objective {cost.name}: limit must be a finite number, got {limit}")
+    if cost.reference is None and limit is None:
+        raise ConfigError(
+            f"objective {cost.name}: has neither a reference nor a limit; set reference to minimise it, or limit to "
+            "limit it only"
+        )
+    if cost.reference is not None and not math.isfinite(cost.reference):
         raise ConfigError(f"objective {cost.name}: reference must be a finite number, got {cost.reference}")
+
+
+def limit_of(cost: CostObjective) -> float | None:
+    """Return the highest admissible mean of a cost; `None` if it has no limit."""
+    limit: float | None = getattr(cost, "limit", None)
+    return limit
 
 
 def costs_of(cost: CostObjective, architecture: Architecture, skeleton: Skeleton) -> list[float]:

@@ -29,6 +29,7 @@ from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
 from aebnas_bo.report.networks import ShownNetwork, show_network
 from aebnas_bo.report.stored_run import StoredRun
+from aebnas_bo.search.objectives import optimized
 from aebnas_bo.search.trial import Observation, Place, observations
 from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.space.macs import exit_costs, millions
@@ -194,7 +195,7 @@ def _networks(run: StoredRun, selections: Sequence[Selection]) -> Networks:
         chosen=_chosen(run, space, selections),
         largest_macs=millions(largest),
         limits=limits_text(run.trials, objectives),
-        effects=gene_effects(run.trials, space.search_space, objectives),
+        effects=gene_effects(run.trials, space.search_space, optimized(objectives)),
         surrogates=surrogate_reports(run.trials, space.search_space, objectives, known_costs=known_costs),
         original=_original(run, space),
     )

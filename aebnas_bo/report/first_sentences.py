@@ -78,10 +78,11 @@ def _question(contents: Contents) -> str:
             "first exit that is confident, which saves the cost of later layers. The goal is high accuracy with few "
             "average MACs (multiply-accumulate operations) per image."
         )
+    latency = " and low latency" if "latency_ms" in config.search.objectives else ""
     return (
         f"This study searches for early-exit networks that classify images ({images}): an image leaves at the first "
         "exit that is confident, which saves the cost of later layers. The goal is high accuracy with few average MACs "
-        f"(multiply-accumulate operations){' and low latency' if config.search.has_latency else ''} per image."
+        f"(multiply-accumulate operations){latency} per image."
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.report.stored_run import StoredRun
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, optimized, violations
 from aebnas_bo.search.trial import Trial, TrialStatus
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
@@ -61,7 +61,7 @@ def write_optuna_study(run: StoredRun, path: Path) -> int:
     import optuna  # noqa: PLC0415  an extra
 
     space = NetworkSpace(run.config.space, 1, 2).search_space  # the same for all channels and classes
-    objectives = run.study.objectives
+    objectives, goals = run.study.objectives, optimized(run.study.objectives)
     distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
     trials = [_trial(trial, space, distributions, objectives=objectives) for trial in run.trials]
     with replacing(path) as temporary, warnings.catch_warnings():
@@ -72,11 +72,11 @@ def write_optuna_study(run: StoredRun, path: Path) -> int:
         try:
             study = optuna.create_study(
                 storage=storage, study_name=run.study.name,
-                directions=["maximize" if one.maximize else "minimize" for one in objectives],
+                directions=["maximize" if one.maximize else "minimize" for one in goals],
             )  # fmt: skip
-            study.set_metric_names([one.name for one in objectives])
+            study.set_metric_names([one.name for one in goals])
             study.set_user_attr("seed", run.study.seed)
-            study.set_user_attr("reference_point", {one.name: one.reference for one in objectives})
+            study.set_user_attr("reference_point", {one.name: one.reference for one in goals})
             study.add_trials(trials)
         finally:
             optuna.logging.set_verbosity(verbosity)
@@ -113,20 +113,16 @@ def _trial(
     if trial.status == "COMPLETED":
         attributes |= {f"{name}_sem": value for name, value in trial.sems.items()}
         attributes["operating_points"] = json.dumps([dict(point.metrics) for point in trial.points])
-        if limits := [one for one in objectives if one.limit is not None]:
-            system[CONSTRAINTS] = [_violation(one, trial) for one in limits]
+        if excess := violations(trial.metrics, objectives):
+            system[CONSTRAINTS] = list(excess)
     return create_trial(
         state=states[trial.status],
-        values=[trial.metrics[one.name] for one in objectives] if trial.status == "COMPLETED" else None,
+        values=[trial.metrics[one.name] for one in optimized(objectives)] if trial.status == "COMPLETED" else None,
         params={name: value for name, value in trial.parameters.items() if name in active},
         distributions={name: distributions[name] for name in trial.parameters if name in active},
         user_attrs=attributes,
         system_attrs=system,
     )
-
-
-def _violation(objective: Objective, trial: Trial) -> float:
-    return objective.sign * ((objective.limit or 0.0) - trial.metrics[objective.name])
 
 
 def _active(trial: Trial, space: SearchSpace) -> set[str]:

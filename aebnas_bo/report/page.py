@@ -38,6 +38,7 @@ from aebnas_bo.report.report_figures import (
     seconds_figure,
     sweep_figure,
 )
+from aebnas_bo.search.objectives import optimized
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.space.plain_family import plain_width
@@ -130,6 +131,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
         plain_width=plain_width,
+        objectives=optimized(contents.run.study.objectives),
         metric_names={**{one.name: one.name for one in contents.run.study.objectives}, **METRIC_NAMES},
         has_latency=contents.run.config.search.has_latency,
         style=Markup(_read("page.css")),
@@ -154,7 +156,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
                     design_trials=design,
                     marked=MarkedNetworks(networks.chosen, contents.points, networks.original),
                 )
-                for cost in objectives[1:]
+                for cost in optimized(objectives)[1:]
             ),
             hypervolume_figure(run.ended, objectives, design),
         ]

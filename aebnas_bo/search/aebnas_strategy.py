@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.objectives import Objective, optimized, to_maximize
 from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.search.random_strategy import RandomStrategy, new_random_points
 from aebnas_bo.search.strategy import Proposal
@@ -65,8 +66,12 @@ class AebnasStrategy:
     """
 
     def __init__(self, space: SearchSpace, objectives: Sequence[Objective], *, design_trials: int, seed: int) -> None:
-        self._space, self._objectives, self._seed = space, tuple(objectives), seed
+        self._space, self._seed = space, seed
         self._design_trials = design_trials
+        goals = optimized(objectives)
+        self._num_goals = len(goals)
+        # Constraints are predicted like objectives; their columns come last.
+        self._metrics = (*goals, *(replace(one, is_constraint=False) for one in objectives if one.is_constraint))
         self._layout = column_layout(space)
 
     def propose(self, trials: Sequence[Trial], count: int) -> list[Proposal]:
@@ -75,13 +80,13 @@ class AebnasStrategy:
         if len(trials) < self._design_trials or len(completed) < 2:
             return RandomStrategy(self._space, self._seed).propose(trials, count)
         X = np.stack([self._space.encode(trial.parameters) for trial in completed])
-        loss = -to_maximize([trial.metrics for trial in completed], self._objectives)
+        loss = -to_maximize([trial.metrics for trial in completed], self._metrics)
         predict = self._fit(X, loss, len(trials))
-        front = X[is_non_dominated(torch.from_numpy(-loss)).numpy()]
+        front = X[is_non_dominated(torch.from_numpy(-loss[:, : self._num_goals])).numpy()]
         tried = {self._space.key(trial.parameters) for trial in trials}
         found = self._evolve(predict, front, len(trials))
         candidates = [row for row in found if self._space.key(self._space.decode(row)) not in tried]
-        points = [self._space.decode(row) for row in _spread(candidates, predict, predict(front), count=count)]
+        points = [self._space.decode(row) for row in _spread(candidates, self._goals(predict), front, count=count)]
         tried.update(map(self._space.key, points))
         first, missing = len(trials) + len(points), count - len(points)
         points += new_random_points(self._space, self._seed, first=first, count=missing, tried=tried)
@@ -104,9 +109,13 @@ class AebnasStrategy:
                 models.append(model.fit(X, values))
         return lambda rows: np.stack([model.predict(rows) for model in models], axis=-1)
 
+    def _goals(self, predict: Predict) -> Predict:
+        """Return the function that predicts the objectives only."""
+        return lambda rows: predict(rows)[:, : self._num_goals]
+
     def _evolve(self, predict: Predict, front: np.ndarray, number: int) -> np.ndarray:
         """Run NSGA-II from the front and random rows and return its last population as distinct canonical rows."""
-        layout, num_metrics = self._layout, len(self._objectives)
+        layout, num_goals = self._layout, self._num_goals
         lower, upper = (bound.numpy() for bound in layout.bounds)
         is_discrete = layout.is_discrete.numpy()
 
@@ -116,14 +125,15 @@ class AebnasStrategy:
             return layout.canonical(torch.from_numpy(rows)).numpy()
 
         # Losses are signed metrics, so a limit is an upper bound on a loss.
-        limits = [(k, -o.to_maximize(o.limit)) for k, o in enumerate(self._objectives) if o.limit is not None]
+        limits = [(k, -o.to_maximize(o.limit)) for k, o in enumerate(self._metrics) if o.limit is not None]
 
         class Predicted(Problem):
             def __init__(self) -> None:
-                super().__init__(n_var=len(lower), n_obj=num_metrics, n_ieq_constr=len(limits), xl=0.0, xu=1.0)
+                super().__init__(n_var=len(lower), n_obj=num_goals, n_ieq_constr=len(limits), xl=0.0, xu=1.0)
 
             def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray]) -> None:
-                out["F"] = loss = predict(rows_of(x))
+                loss = predict(rows_of(x))
+                out["F"] = loss[:, :num_goals]
                 if limits:
                     out["G"] = np.stack([loss[:, k] - most for k, most in limits], axis=-1)
 
@@ -144,14 +154,14 @@ class AebnasStrategy:
 
 
 def _spread(candidates: Sequence[np.ndarray], predict: Predict, front: np.ndarray, *, count: int) -> list[np.ndarray]:
-    """Pick candidates one by one, each farthest in predicted metrics from the front and the ones already picked."""
+    """Pick candidates one by one, each farthest in predictions from those of the front and the ones already picked."""
     rest = list(candidates)
     if not rest:
         return []
-    loss = predict(np.stack(rest))
-    scale = np.ptp(np.concatenate([loss, front]), axis=0)
+    loss, known = predict(np.stack(rest)), predict(front)
+    scale = np.ptp(np.concatenate([loss, known]), axis=0)
     scale[scale == 0.0] = 1.0
-    distance = (np.abs(loss[:, None] - front[None]) / scale).sum(axis=-1).min(axis=-1)
+    distance = (np.abs(loss[:, None] - known[None]) / scale).sum(axis=-1).min(axis=-1)
     picked: list[np.ndarray] = []
     for _ in range(min(count, len(rest))):
         best = int(distance.argmax())

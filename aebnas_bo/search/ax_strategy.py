@@ -44,7 +44,8 @@ from torch import Tensor
 from aebnas_bo.errors import SpaceExhaustedError, UsageError
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.metric_arrival import check_one_completed, trials_with_all_metrics
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, optimized
+from aebnas_bo.search.outcome_constraints import check_single_metrics, outcome_constraints
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.seeding import child_seed
@@ -56,7 +57,6 @@ from surrogates.acquisition import (
 )
 from surrogates.columns import ColumnLayout
 from surrogates.errors import NoCandidateError
-from surrogates.feasibility import OutcomeConstraint
 from surrogates.fitting import FitMemory, fit_surrogate
 from surrogates.known_costs import KnownCosts, last_cost
 from surrogates.log_objective import LogObjective
@@ -125,25 +125,19 @@ class ArchitectureAcquisition(Acquisition):
         )
         settings: SearchConfig = self.options["settings"]
         outcomes = self.surrogate.outcomes
-        scaled = LogObjective(
-            objective, {outcomes.index(one.name): one.smallest for one in self.options["on_log_scale"]}
-        )
+        smallest = {outcomes.index(one.name): one.smallest for one in self.options["on_log_scale"]}
+        scaled = LogObjective(objective, smallest, objective.outcomes.tolist())
         return noisy_hypervolume_acquisition(
             model,
             self.X_observed,
             OptimizationConfig(
                 scaled,
                 scaled.reference(self._objective_thresholds),
-                constraints=[self._constraint(objective) for objective in self.options["limited"]],
+                constraints=outcome_constraints(self.options["limited"], self._outcome_constraints, outcomes),
             ),
             settings=AcquisitionSettings(settings.acquisition, settings.mc_samples, seed=self.options["seed"]),
             X_pending=self.X_pending,
         )
-
-    def _constraint(self, objective: Objective) -> OutcomeConstraint:
-        """Return the limit of an objective as a constraint on the surrogate's outcomes."""
-        assert objective.limit is not None
-        return OutcomeConstraint(self.surrogate.outcomes.index(objective.name), objective.sign, objective.limit)
 
     def optimize(
         self,
@@ -256,6 +250,7 @@ class ModelNode(GenerationNode):
     """Generation node of the surrogates, which need at least one completed trial, and every metric of each."""
 
     def _fit(self, experiment: Experiment, data: Data | None = None, **kwargs: object) -> None:
+        check_single_metrics(one.metric_names for one in experiment.optimization_config.outcome_constraints)
         known = data if data is not None else experiment.lookup_data()
         completed = experiment.trial_indices_by_status[TrialStatus.COMPLETED]
         whole = trials_with_all_metrics(known.df, completed, experiment.optimization_config.metric_names)
@@ -296,7 +291,8 @@ def generation_strategy(
         settings: Size of the initial design and effort per proposal.
         seed: Random seed.
         known_costs: Costs that can be computed for every point (`exit_macs` of a network space).
-        objectives: Objectives whose limits and bounds the surrogates use.
+        objectives: Objectives and constraints whose limits and bounds the surrogates use. Constraints must also be
+            outcome constraints of the experiment, as `ax_client` makes them.
         has_fit: Whether to fit the surrogates; otherwise their hyper-parameters keep their prior values.
     """
     settings, layout = settings.for_space(space), column_layout(space)
@@ -328,6 +324,7 @@ def generation_strategy(
             },
             "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
             "use_p_feasible": False,
+            "fit_tracking_metrics": False,
             "transforms": [ChoiceToNumericChoice, OrderedChoiceToIntegerRange],
         },
     )
@@ -349,7 +346,7 @@ def ax_client(
 
     Args:
         space: Search space.
-        objectives: At least two metrics, with direction and reference point.
+        objectives: At least two metrics, with direction and reference point, and any constraints.
         settings: Settings of the search.
         seed: Random seed.
         known_costs: Costs that can be computed for every point.
@@ -382,8 +379,11 @@ def _bare_client(
     client = kind(random_seed=child_seed(seed, "ax") % 2**31)
     client.configure_experiment(parameters=ax_parameters(space), name=name)
     client.configure_optimization(
-        objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in objectives),
-        outcome_constraints=[f"{o.name} {'>=' if o.maximize else '<='} {o.reference!r}" for o in objectives],
+        objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in optimized(objectives)),
+        outcome_constraints=[
+            f"{o.name} {'>=' if o.maximize else '<='} {o.limit if o.is_constraint else o.reference!r}"
+            for o in objectives
+        ],
     )
     return client
 

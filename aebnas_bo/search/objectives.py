@@ -1,8 +1,13 @@
-"""Objectives: metric, direction, reference value and limits. Signs of metrics flip only in this file."""
+"""Objectives: metric, direction, reference value and limits. Signs of metrics flip only in this file.
+
+A metric that has a limit but is not optimised is an `Objective` with `is_constraint`. Fronts and hypervolumes ignore
+its values, but only count points within its limit.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +21,7 @@ PERCENT = (0.0, 100.0)
 SMALLEST_SHARE = 1e-6  # of the reference: a smaller value counts as this one on the log scale
 
 Scale = Literal["linear", "log"]
+CONSTRAINT = re.compile(r"\s*([^\W\d]\w*)\s*(<=|>=)\s*(\S+)\s*")  # metric, relation, number
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,11 @@ class Objective:
             respect them.
         possible: Lower and upper bound for checking trials only; surrogates ignore it.
         scale: Scale in which hypervolume counts the metric: `linear` compares differences, `log` ratios.
+        is_constraint: Whether the metric has a limit only and is not optimised. `maximize` then means a lower limit,
+            and the reference has no effect. `constraint` makes such an objective.
 
     Raises:
-        ConfigError: If `scale` is `log` and the reference is not positive.
+        ConfigError: If `scale` is `log` and the reference is not positive, or a constraint has no limit.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Objective:
     bounds: tuple[float, float] | None = None
     possible: tuple[float, float] | None = None
     scale: Scale = "linear"
+    is_constraint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("bounds", "possible"):
@@ -56,6 +65,8 @@ class Objective:
                 f"{self.name}: the log scale needs a positive reference, got {self.reference}; "
                 "set another reference, or the scale linear"
             )
+        if self.is_constraint and self.limit is None:
+            raise ConfigError(f"{self.name}: a constraint needs a limit; set limit, or is_constraint=False")
 
     @property
     def values(self) -> tuple[float, float]:
@@ -63,6 +74,8 @@ class Objective:
         known = self.possible or self.bounds
         if known is not None:
             return known
+        if self.is_constraint:
+            return -math.inf, math.inf
         if self.name == "accuracy":
             return PERCENT
         return (-math.inf if self.maximize else 0.0), math.inf
@@ -82,12 +95,37 @@ class Objective:
         return self.sign * (math.log(max(value, self.smallest)) if self.scale == "log" else value)
 
 
+def constraint(text: str, unit: str = "") -> Objective:
+    """Return a limit of a metric that is not optimised.
+
+    Args:
+        text: Metric, `<=` or `>=`, and the limit in natural units, such as `memory_mb <= 4`.
+        unit: Unit for tables and axes.
+
+    Raises:
+        ConfigError: If the text has another form.
+    """
+    found = CONSTRAINT.fullmatch(text)
+    try:
+        limit = float(found[3]) if found else math.nan
+    except ValueError:
+        limit = math.nan
+    if found is None or not math.isfinite(limit):
+        raise ConfigError(f"constraint {text!r}: expected METRIC <= NUMBER or METRIC >= NUMBER, such as memory_mb <= 4")
+    return Objective(found[1], found[2] == ">=", reference=limit, unit=unit, limit=limit, is_constraint=True)
+
+
+def optimized(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
+    """Return the objectives without constraints, in their order."""
+    return tuple(objective for objective in objectives if not objective.is_constraint)
+
+
 def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> NDArray[np.float64]:
     """Stack metrics into an `n x m` float64 array of scaled values, in which larger is better in every column.
 
     Args:
         metrics: One mapping per trial from metric name to its mean in natural units.
-        objectives: The `m` objectives, in the order of the columns.
+        objectives: The `m` objectives, in the order of the columns, and any constraints, which have no column.
 
     Returns:
         The `n x m` array.
@@ -95,7 +133,7 @@ def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Obj
     Raises:
         ConfigError: If a metric is missing.
     """
-    rows = []
+    objectives, rows = optimized(objectives), []
     for row in metrics:
         missing = [objective.name for objective in objectives if objective.name not in row]
         if missing:
@@ -106,7 +144,17 @@ def to_maximize(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Obj
 
 def reference_to_maximize(objectives: Sequence[Objective]) -> NDArray[np.float64]:
     """Return the `m` reference values in the direction of `to_maximize`."""
-    return np.array([o.to_maximize(o.reference) for o in objectives], dtype=np.float64)
+    return np.array([o.to_maximize(o.reference) for o in optimized(objectives)], dtype=np.float64)
+
+
+def violations(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Return the excess of each limited metric over its limit, in natural units; at most 0 if the limit is met.
+
+    Args:
+        metrics: Value of each metric in natural units.
+        objectives: The objectives and constraints; those without a limit are left out.
+    """
+    return tuple(o.sign * (o.limit - metrics[o.name]) for o in objectives if o.limit is not None)
 
 
 def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dict[str, float]:
@@ -126,12 +174,12 @@ def misses(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> dic
 def shortfall(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> float:
     """Return the total constraint violation, scaled so that percent and millions of MACs can be added.
 
-    Each violation is divided by the distance between the limit and the objective's reference value; the total is 0 if
-    all limits are met.
+    Each violation is divided by the distance between the limit and the objective's reference value, or for a constraint
+    by the limit's magnitude; the total is 0 if all limits are met.
 
     Args:
         metrics: Value of each metric in natural units.
         objectives: The objectives.
     """
-    ways = {o.name: abs(o.limit - o.reference) for o in objectives if o.limit is not None}
+    ways = {o.name: abs(o.limit - (0.0 if o.is_constraint else o.reference)) for o in objectives if o.limit is not None}
     return sum(miss / (ways[name] or 1.0) for name, miss in misses(metrics, objectives).items())

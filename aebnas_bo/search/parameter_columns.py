@@ -19,9 +19,9 @@ def known_outcome(objective: Objective) -> Outcome:
     """Return what surrogates know of an objective's metric.
 
     The worse tail of an unbounded cost is not compressed: a cost is nearly a sum over the parts of a network, which a
-    compressed scale would hide.
+    compressed scale would hide. Of a constraint, it is: far beyond the limit, values make no difference.
     """
-    is_cost = not objective.maximize and objective.bounds is None
+    is_cost = not objective.maximize and objective.bounds is None and not objective.is_constraint
     return Outcome(objective.bounds, 0.0 if is_cost else objective.sign)
 
 

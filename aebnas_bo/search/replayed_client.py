@@ -13,7 +13,7 @@ import numpy as np
 
 from aebnas_bo.search.ax_strategy import AxClient
 from aebnas_bo.search.further_points import nearest_to_front, num_allowed
-from aebnas_bo.search.objectives import Objective, to_maximize
+from aebnas_bo.search.objectives import Objective, optimized, to_maximize
 from aebnas_bo.search.strategy import batch_start
 from aebnas_bo.search.trial import Observation, Trial, observations
 from aebnas_bo.space.search_space import ParameterValue, SearchSpace
@@ -49,7 +49,7 @@ class ReplayedClient:
         self._told: dict[int, Trial] = {}  # in the order in which they were told
         self._num_further = 0  # trials whose further operating points were passed on
         self._further_told = 0
-        self._metrics = np.empty((0, len(self._objectives)))  # of the operating points of these trials
+        self._metrics = np.empty((0, len(optimized(self._objectives))))  # of the operating points of these trials
         self._seen: set[str] = set()
 
     def is_ahead_of(self, trials: Sequence[Trial]) -> bool:

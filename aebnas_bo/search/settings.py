@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aebnas_bo.search.objectives import Scale
+from aebnas_bo.search.objectives import Objective, Scale, constraint
 from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
@@ -16,6 +16,7 @@ Proposals = Literal["batch", "asynchronous"]
 
 FEWEST_DESIGN_TRIALS = 8  # of a small space
 DESIGN_TRIALS_PER_PARAMETER = 2
+OWN_LIMITS = {"accuracy": "min_accuracy", "average_macs": "max_average_macs", "latency_ms": "max_latency_ms"}
 FURTHER_OBJECTIVES = ((), ("latency_ms",), ("given",), ("latency_ms", "given"))
 
 
@@ -59,7 +60,10 @@ class SearchConfig(Section):
             one.
         max_average_macs: Upper limit of average MACs in millions; null sets no limit.
         min_accuracy: Lower limit of top-1 accuracy in percent; null sets no limit.
-        max_latency_ms: Upper limit of average milliseconds per image; null sets no limit.
+        max_latency_ms: Upper limit of average milliseconds per image; null sets no limit. Without the objective
+            latency_ms, latency is measured and limited, but not minimised.
+        constraints: Limits of further metrics that an estimator from Python reports, such as `memory_mb <= 4`; each
+            metric may have one. These metrics are not optimised.
         acquisition: Acquisition function that the next trial maximises.
         mc_samples: Quasi-Monte Carlo samples of the acquisition function.
         pool_size: Candidates kept per round of the acquisition optimiser.
@@ -82,6 +86,7 @@ class SearchConfig(Section):
     max_average_macs: Annotated[Annotated[float, Field(gt=0.0)] | None, Affects("supernet")] = None  # caps its networks
     min_accuracy: Annotated[float, Field(ge=0.0, lt=100.0)] | None = None
     max_latency_ms: Annotated[float, Field(gt=0.0)] | None = None
+    constraints: tuple[str, ...] = ()
     acquisition: Literal["qlognehvi", "qnehvi"] = "qlognehvi"
     mc_samples: Annotated[int, Field(ge=4, le=4096)] = 64
     pool_size: Annotated[int, Field(ge=8, le=8192)] = 96
@@ -96,17 +101,29 @@ class SearchConfig(Section):
                 "objectives: expected [accuracy, average_macs] or [accuracy, average_macs, latency_ms], got "
                 f"[{', '.join(self.objectives)}]"
             )
-        if self.max_latency_ms is not None and not self.has_latency:
-            raise ValueError(
-                "max_latency_ms limits a metric that is not measured; to measure it, start a new search with "
-                "objectives: [accuracy, average_macs, latency_ms]"
-            )
+        self._check_constraints()
         if self.proposals == "asynchronous" and self.batch_size > 1:
             raise ValueError(
                 f"proposals: asynchronous proposes one trial at a time, but batch_size is {self.batch_size}; set "
                 "batch_size: 1, or proposals: batch"
             )
         return self
+
+    def _check_constraints(self) -> None:
+        names = [one.name for one in self.limits]
+        if taken := [OWN_LIMITS[name] for name in names if name in OWN_LIMITS]:
+            raise ValueError(f"constraints: set search.{taken[0]} instead")
+        if len(set(names)) < len(names):
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise ValueError(
+                f"constraints: {repeated} has {names.count(repeated)} limits, expected one; report the metric under "
+                "two names to limit it on both sides"
+            )
+
+    @property
+    def limits(self) -> tuple[Objective, ...]:
+        """The constraints of further metrics."""
+        return tuple(constraint(text) for text in self.constraints)
 
     @property
     def is_asynchronous(self) -> bool:
@@ -115,8 +132,8 @@ class SearchConfig(Section):
 
     @property
     def has_latency(self) -> bool:
-        """Whether latency is an objective."""
-        return "latency_ms" in self.objectives
+        """Whether latency is measured, as an objective or for its limit."""
+        return "latency_ms" in self.objectives or self.max_latency_ms is not None
 
     def for_space(self, space: SearchSpace) -> SearchConfig:
         """Return settings whose initial design is no larger than a space needs, unless its size was given.

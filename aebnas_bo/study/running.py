@@ -20,7 +20,6 @@ from aebnas_bo.config.loading import dump_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.image_shape import ImageShape
 from aebnas_bo.errors import ConfigError, CorruptStateError, UsageError
-from aebnas_bo.estimation.cost_objective import LATENCY, LatencyCost
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import LatencyPrices
@@ -48,8 +47,6 @@ from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.space.extremes import possible_macs
-from aebnas_bo.space.macs import exit_costs, millions
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.space.search_space import SearchSpace
@@ -58,6 +55,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.shared_study import SharedStudy
 from aebnas_bo.study.edited_config import replace_config
+from aebnas_bo.study.study_objectives import check_limits, make_objectives, metrics_text
 from aebnas_bo.study.workers import check_workers, evaluation_of
 from aebnas_bo.tracking.watcher import SearchState
 
@@ -118,45 +116,6 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
     set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     return _prepare(problem, None, progress, latencies=prepare_latencies(problem, None, progress))
-
-
-def make_objectives(problem: Problem, latencies: LatencyPrices | None = None) -> tuple[Objective, ...]:
-    """Return the objectives: accuracy (percent), average MACs (millions) and, with latencies, average milliseconds.
-
-    A user's objective comes last.
-
-    The default reference point is chance accuracy and the cost of the largest network without exits. Every trained
-    network of moderate size dominates it.
-    """
-    config, space = problem.config, problem.space
-    point, plain = config.search.reference_point, space.largest_without_exits
-    largest = millions(exit_costs(plain, space.skeleton).cumulative[-1])
-    accuracy = point.accuracy if point else 100.0 / space.skeleton.num_classes
-    scale, (least, most) = config.search.cost_scale, possible_macs(space)
-    objectives: tuple[Objective, ...] = (
-        Objective(
-            "accuracy", True, reference=accuracy, unit="%", limit=config.search.min_accuracy, bounds=(0.0, 100.0)
-        ),
-        Objective(
-            "average_macs",
-            False,
-            reference=point.average_macs if point else largest,
-            unit="M",
-            limit=config.search.max_average_macs,
-            possible=(millions(least), millions(most)),
-            scale=scale,
-        ),
-    )
-    if latencies is not None:
-        slowest = LatencyCost(latencies).costs(plain, space.skeleton)[-1]
-        reference = point.latency_ms if point and point.latency_ms is not None else slowest
-        limit = config.search.max_latency_ms
-        objectives += (Objective(LATENCY, False, reference, unit="ms", limit=limit, scale=scale),)
-    own = [
-        Objective(cost.name, False, cost.reference, unit=cost.unit, limit=getattr(cost, "limit", None), scale=scale)
-        for cost in problem.own_costs
-    ]
-    return (*objectives, *own)
 
 
 def run_study(
@@ -236,6 +195,7 @@ def check_given(problem: Problem, make: MakeStrategy | None) -> None:
             "search.objectives: given stands for an objective from Python; pass it to Study.create(objective=...) or "
             "Study.open(folder, objective=...), or remove given from the list"
         )
+    check_limits(problem)
     wanted, given = problem.config.estimation.estimator, problem.estimator
     if given is None and wanted is not None:
         raise ConfigError(
@@ -279,12 +239,11 @@ def _open_store(problem: Problem, folder: RunFolder, latencies: LatencyPrices | 
                 f"{folder.path}: the images or this program changed since the study began; start another run folder"
             )
         check_latencies(latencies, store.study.latencies, folder)
-        names = [one.name for one in store.study.objectives]
-        wanted = [one.name for one in make_objectives(problem, latencies)]
-        if names != wanted:
+        stored, wanted = store.study.objectives, make_objectives(problem, latencies)
+        if [(one.name, one.is_constraint) for one in stored] != [(one.name, one.is_constraint) for one in wanted]:
             raise ConfigError(
-                f"{folder.path}: the study optimises {', '.join(names)}, which cannot be changed to "
-                f"{', '.join(wanted)}; pass the objective that it was created with"
+                f"{folder.path}: the study has {metrics_text(stored)}, which cannot be changed to "
+                f"{metrics_text(wanted)}; pass the objective that it was created with"
             )
         replace_config(config, store, folder)
         return store

@@ -176,9 +176,28 @@ def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
         ab.Study.open(study.folder).run(budget=5, quiet=True)
     other = Weights()
     other.name = "numbers"
-    with pytest.raises(ab.ConfigError, match="optimises accuracy, average_macs, weights, which cannot be changed to"):
+    with pytest.raises(ab.ConfigError, match="has accuracy, average_macs, weights, which cannot be changed to"):
         ab.Study.open(study.folder, objective=other).run(budget=5, quiet=True)
     assert len(ab.Study.open(study.folder, objective=Weights()).run(budget=5, quiet=True)) == 5
+
+
+def test_a_cost_without_a_reference_is_limited_only(tmp_path: Path) -> None:
+    limited = Weights()
+    limited.reference, limited.limit = None, 15.0
+    study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, objective=limited).run(quiet=True)
+    weights = [trial.metrics["weights"] for trial in study]
+    assert 0 < sum(one <= 15.0 for one in weights) < 4
+    assert max(study.front["weights"]) <= 15.0
+    page = study.report().read_text(encoding="utf-8")
+    assert "<dt>weights</dt><dd>at most 15.0 k</dd>" in page
+    assert 'id="front-average_macs"' in page
+    assert 'id="front-weights"' not in page
+    status = CliRunner().invoke(app, ["status", str(study.folder)], env={"COLUMNS": "400"}).output
+    assert "observations have weights <= 15" in status
+    with pytest.raises(
+        ab.ConfigError, match=r"weights \(limited only\), which cannot be changed to accuracy, average_macs"
+    ):
+        ab.Study.open(study.folder, objective=Weights()).run(budget=5, quiet=True)
 
 
 def test_an_objective_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -251,6 +270,31 @@ def test_what_needs_no_estimator_works_without_it(tmp_path: Path, study: ab.Stud
     assert "with the estimator Brightness, passed from Python" in page
     assert f"Study.open(&#39;{folder}&#39;, estimator=...).run(budget=6)" in page
     assert not list(folder.glob("supernet*"))
+
+
+class Bounding(Brightness):
+    """The same with a further metric, the number of blocks."""
+
+    def estimate(self, point: ab.Point) -> ab.Estimate:
+        found, network = super().estimate(point), self.space.architecture(point)
+        blocks = ab.Measurement(float(sum(len(stage.blocks) for stage in network.stages)))
+        return replace(found, metrics={**found.metrics, "blocks": blocks})
+
+
+def test_a_metric_of_an_own_estimator_can_be_limited(tmp_path: Path) -> None:
+    settings = [*QUICK, "search.constraints=[blocks >= 4]"]
+    with pytest.raises(ab.ConfigError, match=r"search.constraints: a supernet reports no blocks; pass an estimator"):
+        ab.Study.create(folder=tmp_path / "other", overrides=settings).run(quiet=True)
+    study = ab.Study.create(folder=tmp_path / "own", overrides=settings, estimator=Bounding).run(budget=8, quiet=True)
+    blocks = [trial.metrics["blocks"] for trial in study]
+    assert min(blocks) < 4.0 <= min(study.front["blocks"])
+    assert min(blocks[-3:]) >= 4.0  # the model's proposals
+    assert ab.Study.open(study.folder).front["blocks"].tolist() == study.front["blocks"].tolist()
+    with pytest.raises(ab.ConfigError, match=r"search\.constraints"):
+        ab.Study.open(study.folder, overrides=["search.constraints=[]"], estimator=Bounding)
+    unmeasured = ab.Study.create(folder=tmp_path / "none", overrides=settings, estimator=Brightness)
+    with pytest.raises(ab.AebnasError, match="blocks was not measured"):
+        unmeasured.run(budget=12, quiet=True)
 
 
 class Weighing(Brightness):

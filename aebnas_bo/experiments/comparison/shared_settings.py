@@ -26,6 +26,7 @@ def check_shared(configs: Mapping[str, Config]) -> None:
         "search.min_accuracy": lambda config: config.search.min_accuracy,
         "search.objectives": lambda config: config.search.objectives,
         "search.max_latency_ms": lambda config: config.search.max_latency_ms,
+        "search.constraints": lambda config: config.search.constraints,
         "estimation.latency_table": lambda config: config.estimation.latency_table,
         "space": lambda config: config.space.model_dump(exclude={"exits", "learned_confidence", "branch_stride"}),
     }

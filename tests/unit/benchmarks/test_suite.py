@@ -11,15 +11,17 @@ import torch
 
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
-from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
+from aebnas_bo.search.objectives import Objective, constraint
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import ExitCosts
+from aebnas_bo.space.search_space import ContinuousParameter, SearchSpace
 from benchmarks import joint_loss, threshold_tuning
 from benchmarks.compare import main as compare_main
 from benchmarks.comparison import compare, evaluations_to_reach, holm
 from benchmarks.curves import Run, check_hypervolume, load_runs
 from benchmarks.methods import methods
-from benchmarks.problem import load_problem
+from benchmarks.problem import Problem, load_problem
 from benchmarks.records import Header, RunFile, read_run, run_path
 from benchmarks.run import run
 from benchmarks.surrogate_quality import HEADER, print_medians
@@ -239,3 +241,30 @@ def test_threshold_samples_judge_both_ways_on_the_images_left_over() -> None:
         assert sem >= 0.0
         assert 0.0 < counts_macs <= 1.1 * budget
         assert 0.0 < chances_macs <= 1.1 * budget
+
+
+LIMITED = SearchSpace((ContinuousParameter("x"), ContinuousParameter("y")))
+
+
+class Limited:
+    """Both metrics are best at x = y = 0, which the constraint forbids."""
+
+    search_space = LIMITED
+
+    def estimate(self, point) -> Estimate:
+        x, y = point["x"], point["y"]
+        metrics = {"a": 1.0 - x - 0.1 * y, "b": 1.0 - y - 0.1 * x, "slack": x + y - 1.2}
+        return Estimate(LIMITED.key(point), {name: Measurement(value) for name, value in metrics.items()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["aebnas", "optuna-gp", *PEERS])
+def test_peers_keep_constraints(name, tmp_path: Path) -> None:
+    objectives = (Objective("a", True, 0.0), Objective("b", True, 0.0), constraint("slack >= 0"))
+    method = methods()[name]
+    if name == "aebnas":
+        method = replace(method, settings=method.settings.model_copy(update={"design_trials": 20}))
+    run(Problem("limited", LIMITED, Limited(), objectives), name, method, 0, 80, tmp_path)
+    slacks = [trial.metrics["slack"] for trial in read_run(run_path(tmp_path, "limited", name, 0))[1]]
+    assert sum(slack >= 0.0 for slack in slacks[:20]) <= 10  # of random points, 32 %
+    assert sum(slack >= 0.0 for slack in slacks[-30:]) >= 20

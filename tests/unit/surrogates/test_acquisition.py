@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.objective import compute_smoothed_feasibility_indicator
 
 from surrogates.acquisition import (
     AcquisitionSettings,
@@ -63,7 +65,11 @@ def test_values_agree_with_botorchs(problem) -> None:
 
 @pytest.mark.parametrize("constraints", [(), (OutcomeConstraint(outcome=1, sign=1.0, limit=0.0),)])
 @pytest.mark.parametrize("num_pending", [0, 3])
-def test_of_given_draws_the_value_and_its_gradient_are_botorchs(problem, constraints, num_pending) -> None:
+def test_of_given_draws_the_value_and_its_gradient_are_botorchs(problem, constraints, num_pending, monkeypatch) -> None:
+    def without_fat_tails(*rest, fat, **arguments):  # BoTorch has one switch for improvement and feasibility
+        return compute_smoothed_feasibility_indicator(*rest, fat=False, **arguments)
+
+    monkeypatch.setattr(logei, "compute_smoothed_feasibility_indicator", without_fat_tails)
     X_pending = problem[2][:num_pending] if num_pending else None
     acquisition = make(problem, mc_samples=64, X_pending=X_pending, constraints=constraints)
     X = problem[2].unsqueeze(1)
@@ -159,6 +165,15 @@ def test_what_is_likely_to_break_a_limit_is_worth_less(problem) -> None:
     is_bad = posterior.mean[:, 1] + 2.0 * posterior.variance[:, 1].sqrt() < limit.limit
     assert plain[is_bad].max() > plain[~is_bad].max()  # without the limit the best of them breaks it
     assert limited[is_bad].max() < limited[~is_bad].max() - 2.0
+
+
+def test_no_improvement_is_large_enough_for_a_clearly_infeasible_candidate(problem) -> None:
+    acquisition = make(problem, mc_samples=64, constraints=[OutcomeConstraint(outcome=1, sign=1.0, limit=-2.0)])
+    best = problem[0].observations[1].amax(dim=0)
+    feasible, infeasible = [float(best[0]) + 0.01, -1.9], [1e12, -2.9]
+    draws = torch.tensor([feasible, infeasible], dtype=torch.float64).unsqueeze(1).expand(64, 2, 1, 2)
+    values = acquisition._improvement(samples=draws, X=problem[2][:2].unsqueeze(1))
+    assert values[0] > values[1]
 
 
 def test_without_feasible_observations_feasibility_is_maximised(problem) -> None:

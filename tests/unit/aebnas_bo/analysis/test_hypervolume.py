@@ -8,7 +8,7 @@ from botorch.utils.multi_objective.pareto import is_non_dominated
 from aebnas_bo.analysis.hypervolume import hypervolume, hypervolume_curve
 from aebnas_bo.analysis.pareto import non_dominated
 from aebnas_bo.estimation.estimate import OperatingPoint
-from aebnas_bo.search.objectives import Objective, reference_to_maximize, to_maximize
+from aebnas_bo.search.objectives import Objective, constraint, reference_to_maximize, to_maximize
 from aebnas_bo.search.trial import Trial
 
 from .conftest import make_trial
@@ -23,6 +23,12 @@ def test_hand_computed_curve(trials, objectives) -> None:
 
 def test_points_on_or_beyond_the_reference_count_nothing(objectives) -> None:
     assert hypervolume([make_trial(0, 10.0, 1.0), make_trial(1, 90.0, 5.0)], objectives) == 0.0
+
+
+def test_only_points_within_a_constraint_count(timed, objectives) -> None:
+    # reference (10 %, 5 M): (70, 3) covers 60 x 2, (90, 4) adds 20 x 1; trial 0 takes 6 ms
+    assert hypervolume(timed, (*objectives, constraint("latency_ms <= 5"))) == 140.0
+    assert hypervolume(timed, (constraint("latency_ms <= 0.5"), *objectives)) == 0.0
 
 
 def test_no_trials_no_volume(objectives) -> None:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.analysis.pareto import admissible, front_positions, nearest_to_admissible, pareto_front
+from aebnas_bo.search.objectives import constraint
 from aebnas_bo.search.trial import Observation, observations
 
 
@@ -33,3 +34,11 @@ def test_rows_of_metrics_have_a_front_too(objectives) -> None:
     assert front_positions(rows, objectives) == [2, 0]
     assert front_positions(rows, (replace(objectives[0], limit=60.0), objectives[1])) == [0]
     assert front_positions([], objectives) == []
+
+
+def test_a_constraint_is_no_dimension_of_the_front(timed, objectives) -> None:
+    limited = (constraint("latency_ms <= 5"), *objectives)
+    assert [one.number for one in pareto_front(timed, limited)] == [2, 1]  # 4 is faster, but dominated
+    nearest = nearest_to_admissible(timed, (constraint("latency_ms <= 0.5"), *objectives))
+    assert nearest is not None
+    assert nearest.number == 4

@@ -9,6 +9,7 @@ from aebnas_bo.analysis import plots
 from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.search.objectives import constraint
 from tests.made_trials import with_further
 
 
@@ -90,3 +91,11 @@ def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three
     macs, latency, *_ = (axes.get_legend_handles_labels()[1] for axes in shown[0].axes)
     assert len(set(macs) - set(latency)) == 4
     assert {text.get_text() for text in shown[0].legends[0].get_texts()} == {*macs, *latency}
+
+
+def test_a_constraint_has_no_panel(timed, objectives, monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("aebnas_bo.analysis.plots.save_figure", lambda _, figure: drawn.append(figure))
+    plot_pareto_front(Path("unused"), timed, (*objectives, constraint("latency_ms <= 5")), design_trials=2)
+    [figure] = drawn
+    assert [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()] == ["Average MACs per image (millions)"]

@@ -12,6 +12,7 @@ from aebnas_bo.analysis.selection import (
 )
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import OperatingPoint
+from aebnas_bo.search.objectives import constraint
 from aebnas_bo.search.trial import Observation, Trial
 from tests.made_trials import completed, with_further
 
@@ -108,6 +109,11 @@ def test_limits_of_the_search_are_respected(trials, objectives) -> None:
     assert select(trials, limited, Selection("best-accuracy")).number == 2
     with pytest.raises(UsageError, match="no network meets the limits"):
         select(trials, (objectives[0], replace(objectives[1], limit=0.05)), Selection("knee"))
+
+
+def test_a_constraint_limits_the_knee_and_is_no_cost(timed, objectives) -> None:
+    # Trials 2 and 1 are left, equally good by accuracy and MACs; as a cost, latency would prefer 1.
+    assert select(timed, (*objectives, constraint("latency_ms <= 5")), Selection("knee")).number == 2
 
 
 def test_nothing_completed_is_said(trials, objectives) -> None:

@@ -141,7 +141,7 @@ def test_all_problems_are_reported_at_once() -> None:
             "expected [accuracy, average_macs] or [accuracy, average_macs, lat",
         ),
         ("search.objectives=[accuracy]", "got [accuracy]"),
-        ("search.max_latency_ms=2", "start a new search with objectives: [accuracy, average_macs, latency_ms]"),
+        ("search.constraints=[accuracy >= 2]", "constraints: set search.min_accuracy instead"),
     ],
 )
 def test_training_settings_that_contradict_each_other_are_refused(setting: str, expected: str) -> None:

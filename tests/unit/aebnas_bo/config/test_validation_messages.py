@@ -132,7 +132,6 @@ JOINT = ("supernet.joint_loss={}", "supernet.distillation=false", "space.learned
             [["space.learned_confidence: true", "supernet.joint_loss: {}"]],
         ),
         (["data.max_classes=2", *IMAGES], [["data.dataset: imagefolder"], ["data.max_classes: null"]]),
-        (["search.max_latency_ms=2"], [["search.objectives: [accuracy, average_macs, latency_ms]"]]),
         (["final_training.teacher={source: supernet, macs: 1}"], [["final_training.teacher.source: network"]]),
     ],
 )

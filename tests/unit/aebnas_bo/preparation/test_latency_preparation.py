@@ -17,7 +17,7 @@ from aebnas_bo.preparation.latency_preparation import (
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.storage.run_folder import RunFolder
-from aebnas_bo.study.running import make_objectives
+from aebnas_bo.study.study_objectives import make_objectives
 from tests.fake_latencies import fake_table
 
 THREE = "search.objectives=[accuracy, average_macs, latency_ms]"
@@ -78,6 +78,14 @@ def test_without_the_objective_nothing_is_prepared(tmp_path) -> None:
     assert prepare_latencies(problem, RunFolder(tmp_path), PROGRESS) is None
     assert not list(tmp_path.iterdir())
     assert [known.outcome for known in known_costs_of(problem.space, None)] == ["average_macs"]
+
+
+def test_a_limit_without_the_objective_is_a_constraint(given) -> None:
+    settings = [f"estimation.latency_table={given}", "search.max_latency_ms=2"]
+    limited = Problem.load(load_config(None, settings))
+    accuracy, macs, latency = make_objectives(limited, prepare_latencies(limited, None, PROGRESS))
+    assert (accuracy.is_constraint, macs.is_constraint, latency.is_constraint) == (False, False, True)
+    assert (latency.name, latency.limit, latency.maximize) == ("latency_ms", 2.0, False)
 
 
 def test_the_slowest_plain_network_is_the_reference(given) -> None:

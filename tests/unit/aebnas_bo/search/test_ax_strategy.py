@@ -7,9 +7,17 @@ from ax.utils.sensitivity.sobol_measures import SobolSensitivityGPMean
 
 from aebnas_bo.errors import MissingMetricError, SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
-from aebnas_bo.search.ax_strategy import ax_client, ax_parameters, of_other_networks, one_thread
+from aebnas_bo.search.ax_strategy import (
+    StrategyClient,
+    ax_client,
+    ax_parameters,
+    generation_strategy,
+    of_other_networks,
+    one_thread,
+)
+from aebnas_bo.search.objectives import constraint
 from aebnas_bo.search.settings import SearchConfig
-from aebnas_bo.space.search_space import ChoiceParameter, SearchSpace
+from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
 from surrogates.pool_optimizer import Criterion
 
 
@@ -224,3 +232,65 @@ def test_every_analysis_of_ax_can_be_computed(objectives, caplog, monkeypatch) -
     assert [card.title for card in cards if isinstance(card, ErrorAnalysisCard)] == []
     assert any(card.name == "SensitivityAnalysisPlot" for card in cards)
     assert not caplog.records
+
+
+LINE = SearchSpace((ContinuousParameter("x"), ContinuousParameter("y")))
+CAREFUL = SearchConfig(design_trials=4, mc_samples=32, pool_size=32, rounds=2)
+
+
+def circle(point) -> dict[str, tuple[float, float]]:
+    """The front of accuracy and cost would be at y = 0; the slack allows y >= 0.5 only, in a far corner of x."""
+    x, y = float(point["x"]), float(point["y"])
+    metrics = {"accuracy": 60.0 + 30.0 * x - 20.0 * y, "average_macs": 1.0 + 10.0 * x + y, "slack": x + y - 1.6}
+    return {name: (value, 0.0) for name, value in metrics.items()}
+
+
+def by_hand(objectives) -> StrategyClient:
+    """An Ax client as a user would make it of Ax; the cost is the first objective."""
+    client = StrategyClient(random_seed=0)
+    client.configure_experiment(parameters=ax_parameters(LINE))
+    client.configure_optimization(
+        objective="-average_macs, accuracy",
+        outcome_constraints=["slack >= 0", "accuracy >= 10", "average_macs <= 15"],
+    )
+    client.set_generation_strategy(generation_strategy(LINE, CAREFUL, seed=0, objectives=objectives))
+    return client
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_by_hand", [False, True], ids=["our client", "by hand"])
+def test_points_keep_a_constraint_on_a_metric_that_is_no_objective(is_by_hand, objectives) -> None:
+    limited = (*objectives, constraint("slack >= 0"))
+    client = by_hand(objectives) if is_by_hand else ax_client(LINE, limited, CAREFUL, seed=0)
+    slacks = []
+    for _ in range(14):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            slacks.append(circle(point)["slack"][0])
+            client.complete_trial(index, raw_data=circle(point))
+    assert sum(slack >= 0.0 for slack in slacks[:4]) <= 1  # of a uniform design, 8 % of the points
+    assert sum(slack >= 0.0 for slack in slacks[-6:]) >= 5
+    front = client.get_pareto_frontier(use_model_predictions=False)
+    assert front
+    assert all(metrics["slack"][0] >= 0.0 for _, metrics, *_ in front)
+
+
+def test_a_constraint_on_several_metrics_is_refused(objectives) -> None:
+    client = StrategyClient(random_seed=0)
+    client.configure_experiment(parameters=ax_parameters(LINE))
+    client.configure_optimization(
+        objective="accuracy, -average_macs",
+        outcome_constraints=["accuracy >= 10", "average_macs <= 15", "2*slack + memory >= 0"],
+    )
+    client.set_generation_strategy(generation_strategy(LINE, QUICK, seed=0, objectives=objectives))
+    for _ in range(QUICK.design_trials):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            client.complete_trial(index, raw_data={**circle(point), "memory": (1.0, 0.0)})
+    with pytest.raises(UsageError, match="report their sum as a metric of its own"):
+        client.get_next_trials(max_trials=1)
+
+
+def test_a_metric_that_is_reported_only_changes_nothing(objectives) -> None:
+    client = ax_client(LINE, objectives, QUICK, seed=0)
+    for _ in range(QUICK.design_trials + 2):
+        for index, point in client.get_next_trials(max_trials=1).items():
+            client.complete_trial(index, raw_data=circle(point))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aebnas_bo.search.objectives import Objective
+from aebnas_bo.search.objectives import Objective, constraint
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, SearchSpace
 from surrogates.outcomes import Outcome
@@ -62,3 +62,5 @@ def test_costs_keep_their_scale_and_other_metrics_have_a_direction() -> None:
     assert known_outcome(Objective("accuracy", True, 10.0, bounds=(0.0, 100.0))) == Outcome((0.0, 100.0), 1.0)
     assert known_outcome(Objective("error", False, 90.0, bounds=(0.0, 100.0))) == Outcome((0.0, 100.0), -1.0)
     assert known_outcome(Objective("average_macs", False, 9.0)) == Outcome()
+    assert known_outcome(constraint("memory <= 4")) == Outcome(None, -1.0)
+    assert known_outcome(constraint("slack >= 0")) == Outcome(None, 1.0)

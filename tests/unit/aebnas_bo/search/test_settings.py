@@ -18,3 +18,30 @@ def test_a_design_that_was_given_keeps_its_size() -> None:
     assert given.for_space(space(2)).design_trials == 24
     chosen = SearchConfig().for_space(space(2))
     assert chosen.for_space(space(40)) == chosen
+
+
+def test_constraints_of_further_metrics() -> None:
+    found = SearchConfig(constraints=("memory_mb <= 4", "robustness >= 0.5")).limits
+    assert [(one.name, one.maximize, one.limit) for one in found] == [
+        ("memory_mb", False, 4.0), ("robustness", True, 0.5)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        (("memory_mb < 4",), "expected METRIC <= NUMBER"),
+        (("accuracy >= 90",), "set search.min_accuracy instead"),
+        (("latency_ms <= 2",), "set search.max_latency_ms instead"),
+        (("a <= 4", "a >= 2"), "constraints: a has 2 limits, expected one; report the metric under two names"),
+    ],
+)
+def test_wrong_constraints_are_refused(constraints: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchConfig(constraints=constraints)
+
+
+def test_a_limit_of_latency_needs_no_objective() -> None:
+    assert not SearchConfig().has_latency
+    assert SearchConfig(max_latency_ms=2.0).has_latency
+    assert SearchConfig(objectives=("accuracy", "average_macs", "latency_ms")).has_latency

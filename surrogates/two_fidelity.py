@@ -1,0 +1,201 @@
+r"""A Gaussian process over two kinds of accuracies: cheap estimates and the accuracies of trained networks.
+
+The accuracy :math:`t` of a trained network is a multiple of its estimate :math:`e` plus a difference that is modelled
+by a Gaussian process of its own, both on the logit scale:
+
+.. math::
+    t(x) = \rho\, e(x) + \delta(x), \qquad e \sim GP(0, k_e), \quad \delta \sim GP(0, k_\delta).
+
+So every estimate says something about trained networks, the more the larger the learned correlation, and a few trained
+networks correct estimates that are biased in a part of the space. Each kernel contains a constant, which stands for an
+unknown mean.
+
+Legend: `n` observations, `d` columns, `f` features, `c` rows to predict.
+
+References:
+    M. C. Kennedy, A. O'Hagan. Predicting the Output from a Complex Computer Code When Fast Approximations Are
+    Available. Biometrika 87, 2000, eq. 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from linear_operator.utils.cholesky import psd_safe_cholesky
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from surrogates.columns import ColumnLayout
+from surrogates.errors import LayoutError, SurrogateError
+from surrogates.features import CanonicalFeatures
+from surrogates.kernels.additive_matern import AdditiveMaternKernel
+from surrogates.known_costs import share_of_logit, squeezed_logit
+from surrogates.validation import COVERAGE_Z
+
+PERCENT = 100.0
+CONSTANT = 9.0  # prior variance of an unknown mean; standardised values rarely exceed 3
+SMALLEST_NOISE = 1e-4  # variance of a standardised observation
+FEWEST_ESTIMATES = 2
+MOST_ITERATIONS = 100  # of L-BFGS
+# Means and standard deviations of normal priors of the logarithms of variances, and of the factor.
+ESTIMATE_SCALE, DIFFERENCE_SCALE, TRAINING_NOISE, FACTOR = (0.0, 1.0), (-1.5, 1.0), (-3.0, 1.0), (1.0, 0.5)
+LATENT_MARGIN = 1e-3  # share by which accuracies stay within 0 and 1 when their variance is transformed
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Accuracies of networks in percent, estimated or after a training.
+
+    Args:
+        X: Rows in the space of a layout, `n x d`.
+        is_trained: Whether each accuracy is that of a trained network, `n` booleans.
+        mean: The accuracies, `n`.
+        variance: Their variances from the finite number of images, `n`. How much trainings of one network differ is
+            learned and not part of it.
+
+    Raises:
+        SurrogateError: If shapes differ, or there are fewer than two estimates.
+    """
+
+    X: Tensor
+    is_trained: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def __post_init__(self) -> None:
+        n = len(self.X)
+        if any(part.shape != (n,) for part in (self.is_trained, self.mean, self.variance)):
+            raise SurrogateError(f"expected a kind, a mean and a variance for each of {n} rows")
+        if int((~self.is_trained).sum()) < FEWEST_ESTIMATES:
+            raise SurrogateError(f"expected at least {FEWEST_ESTIMATES} estimates, got {int((~self.is_trained).sum())}")
+
+
+class TwoFidelityGP(Module):
+    """Exact Gaussian process over estimates and accuracies of trained networks; see the module docstring.
+
+    Args:
+        observed: The observations.
+        layout: Meaning of the columns.
+
+    Raises:
+        LayoutError: If the rows do not have the layout's columns.
+    """
+
+    def __init__(self, observed: Accuracies, layout: ColumnLayout) -> None:
+        super().__init__()
+        if observed.X.shape[-1] != len(layout):
+            raise LayoutError(f"the layout has {len(layout)} columns, X {observed.X.shape[-1]}")
+        self._features_of = CanonicalFeatures(layout)
+        groups = self._features_of.groups
+        self.estimate_kernel = AdditiveMaternKernel(groups).double()
+        self.difference_kernel = AdditiveMaternKernel(groups).double()
+        self.log_estimate_scale = Parameter(torch.tensor(ESTIMATE_SCALE[0], dtype=torch.float64))
+        self.log_difference_scale = Parameter(torch.tensor(DIFFERENCE_SCALE[0], dtype=torch.float64))
+        self.log_training_noise = Parameter(torch.tensor(TRAINING_NOISE[0], dtype=torch.float64))
+        self.factor = Parameter(torch.tensor(FACTOR[0], dtype=torch.float64))
+        self._is_trained = observed.is_trained
+        self._features = self._features_of.transform(observed.X)
+        latent = squeezed_logit(observed.mean / PERCENT)
+        estimates = latent[~observed.is_trained]
+        self._center, spread = estimates.mean(), estimates.std(correction=0)
+        self._width = torch.where(spread > 0.0, spread, 1.0)
+        self._targets = (latent - self._center) / self._width
+        share = (observed.mean / PERCENT).clamp(LATENT_MARGIN, 1.0 - LATENT_MARGIN)
+        slope = PERCENT * share * (1.0 - share) * self._width  # of percent in standardised values
+        self._variance = (observed.variance / slope.square()).clamp_min(SMALLEST_NOISE)
+        self._condition()
+
+    @property
+    def correlation(self) -> float:
+        """Learned correlation of a network's estimate with its accuracy after a training, without noise."""
+        factor, estimate, difference = (
+            part.detach() for part in (self.factor, self.log_estimate_scale.exp(), self.log_difference_scale.exp())
+        )
+        shared = factor.square() * estimate
+        return float(factor.sign() * (shared / (shared + difference)).sqrt())
+
+    @property
+    def training_noise(self) -> Tensor:
+        """Learned variance between trainings of one network, of standardised values."""
+        return self.log_training_noise.exp()
+
+    def fit(self) -> TwoFidelityGP:
+        """Maximise the posterior density of the hyper-parameters, and return the model."""
+        optimizer = torch.optim.LBFGS(self.parameters(), max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = self.loss()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        optimizer.step(closure)  # type: ignore[arg-type]
+        self._condition()
+        return self
+
+    def loss(self) -> Tensor:
+        """Return the negative logarithm of the marginal likelihood times the priors."""
+        cholesky = psd_safe_cholesky(self._noisy_covariance())
+        whitened = torch.linalg.solve_triangular(cholesky, self._targets.unsqueeze(-1), upper=False)
+        loss = 0.5 * whitened.square().sum() + cholesky.diagonal().log().sum()
+        for value, (mean, deviation) in (
+            (self.log_estimate_scale, ESTIMATE_SCALE),
+            (self.log_difference_scale, DIFFERENCE_SCALE),
+            (self.log_training_noise, TRAINING_NOISE),
+            (self.factor, FACTOR),
+        ):
+            loss = loss + 0.5 * ((value - mean) / deviation).square()
+        for kernel in (self.estimate_kernel, self.difference_kernel):
+            for _, module, prior, closure, _ in kernel.named_priors():
+                loss = loss - prior.log_prob(closure(module)).sum()
+        return loss
+
+    @torch.no_grad()
+    def predict(self, X: Tensor, is_trained: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means, `c`, and covariances, `c x c`, of standardised accuracies without noise.
+
+        Args:
+            X: Rows, `c x d`.
+            is_trained: Whether to predict the accuracy after a training or the estimate, `c` booleans.
+        """
+        features = self._features_of.transform(X)
+        cross = self._covariance(features, is_trained, self._features, self._is_trained)
+        half = torch.linalg.solve_triangular(self._cholesky, cross.T, upper=False)
+        own = self._covariance(features, is_trained, features, is_trained)
+        return cross @ self._weights, own - half.T @ half
+
+    def predict_percent(self, X: Tensor, is_trained: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return medians and the ends of the 95 % interval in percent, `c` each; see `predict` for the arguments."""
+        mean, covariance = self.predict(X, is_trained)
+        half = COVERAGE_Z * covariance.diagonal().clamp_min(0.0).sqrt()
+        median, lower, upper = (self._to_percent(values) for values in (mean, mean - half, mean + half))
+        return median, lower, upper
+
+    def noise_of(self, is_trained: Tensor) -> Tensor:
+        """Return the variance of a further observation of each kind: of trainings, or the mean one of estimates."""
+        of_estimates = self._variance[~self._is_trained].mean()
+        of_trainings = self.training_noise.detach() + of_estimates
+        return torch.where(is_trained, of_trainings, of_estimates)
+
+    def _to_percent(self, values: Tensor) -> Tensor:
+        return PERCENT * share_of_logit(self._center + self._width * values)
+
+    @torch.no_grad()
+    def _condition(self) -> None:
+        self._cholesky = psd_safe_cholesky(self._noisy_covariance())
+        self._weights = torch.cholesky_solve(self._targets.unsqueeze(-1), self._cholesky).squeeze(-1)
+
+    def _noisy_covariance(self) -> Tensor:
+        covariance = self._covariance(self._features, self._is_trained, self._features, self._is_trained)
+        noise = self._variance + torch.where(self._is_trained, self.training_noise, 0.0)
+        return covariance + torch.diag_embed(noise)
+
+    def _covariance(self, x1: Tensor, is_trained1: Tensor, x2: Tensor, is_trained2: Tensor) -> Tensor:
+        """Return the covariances of accuracies at features `n1 x f` and `n2 x f`."""
+        factors = [torch.where(kind, self.factor, 1.0) for kind in (is_trained1, is_trained2)]
+        estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.forward(x1, x2)
+        difference = CONSTANT + self.log_difference_scale.exp() * self.difference_kernel.forward(x1, x2)
+        are_trained = is_trained1.unsqueeze(-1) & is_trained2
+        shared: Tensor = factors[0].unsqueeze(-1) * factors[1] * estimate
+        return shared + torch.where(are_trained, difference, 0.0)

@@ -1,0 +1,54 @@
+import math
+
+import pytest
+import torch
+
+from surrogates.knowledge_gradient import Measurements, expected_gain, values_per_cost
+from surrogates.two_fidelity import TwoFidelityGP
+
+from .test_two_fidelity import LAYOUT, observed, rows, trained
+
+STANDARD = 1.0 / math.sqrt(2.0 * math.pi)  # E[max(Z, 0)]
+
+
+def test_two_lines_by_hand() -> None:
+    assert expected_gain([0.0, 0.0], [0.0, 2.0]) == pytest.approx(2.0 * STANDARD)
+    density, tail = math.exp(-0.5) * STANDARD, 0.5 * math.erfc(1.0 / math.sqrt(2.0))
+    assert expected_gain([1.0, 0.0], [0.0, 1.0]) == pytest.approx(density - tail)
+    assert expected_gain([1.0, 0.0], [3.0, 4.0]) == pytest.approx(density - tail)  # only differences count
+
+
+def test_what_changes_no_order_is_worth_nothing() -> None:
+    assert expected_gain([3.0], [5.0]) == 0.0
+    assert expected_gain([1.0, 2.0, 0.0], [0.7, 0.7, 0.7]) == 0.0
+
+
+def test_many_lines_as_by_sampling() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(400_000, generator=generator, dtype=torch.float64)
+    for _ in range(5):
+        means = torch.randn(7, generator=generator, dtype=torch.float64)
+        effects = torch.randn(7, generator=generator, dtype=torch.float64)
+        best = (means.unsqueeze(-1) + effects.unsqueeze(-1) * z).amax(dim=0)
+        gain = expected_gain(means.tolist(), effects.tolist())
+        assert gain == pytest.approx(float(best.mean() - means.max()), abs=0.01)
+
+
+def test_a_training_says_more_and_an_estimate_costs_less() -> None:
+    model, contenders = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(5, 7)
+    for cost_of_training, is_training_better in ((1.0, True), (1e6, False)):
+        kinds = torch.arange(10) >= 5  # the estimate of each contender, then its training
+        cost = torch.where(kinds, cost_of_training, 1.0)
+        values = values_per_cost(model, contenders, Measurements(contenders.repeat(2, 1), kinds, cost))
+        assert (values >= 0.0).all()
+        assert (values.argmax() >= 5) == is_training_better
+
+
+def test_values_of_budgets_are_added() -> None:
+    model, contenders = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(5, 7)
+    candidates = Measurements(rows(3, 8), trained(3), torch.ones(3))
+    whole = values_per_cost(model, contenders, candidates)
+    first = values_per_cost(model, contenders[:2], candidates)
+    both = values_per_cost(model, contenders, candidates, budgets=[[0, 1], range(5)])
+    assert torch.allclose(both, whole + first)
+    assert values_per_cost(model, contenders, candidates, budgets=[[0]]).tolist() == [0.0] * 3
