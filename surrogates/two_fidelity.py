@@ -160,9 +160,9 @@ class TwoFidelityGP(Module):
             is_trained: Whether to predict the accuracy after a training or the estimate, `c` booleans.
         """
         features = self._features_of.transform(X)
-        cross = self._covariance(features, is_trained, self._features, self._is_trained)
+        cross = self._covariance((features, is_trained), (self._features, self._is_trained))
         half = torch.linalg.solve_triangular(self._cholesky, cross.T, upper=False)
-        own = self._covariance(features, is_trained, features, is_trained)
+        own = self._covariance((features, is_trained), (features, is_trained))
         return cross @ self._weights, own - half.T @ half
 
     def predict_percent(self, X: Tensor, is_trained: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -187,12 +187,13 @@ class TwoFidelityGP(Module):
         self._weights = torch.cholesky_solve(self._targets.unsqueeze(-1), self._cholesky).squeeze(-1)
 
     def _noisy_covariance(self) -> Tensor:
-        covariance = self._covariance(self._features, self._is_trained, self._features, self._is_trained)
+        covariance = self._covariance((self._features, self._is_trained), (self._features, self._is_trained))
         noise = self._variance + torch.where(self._is_trained, self.training_noise, 0.0)
         return covariance + torch.diag_embed(noise)
 
-    def _covariance(self, x1: Tensor, is_trained1: Tensor, x2: Tensor, is_trained2: Tensor) -> Tensor:
-        """Return the covariances of accuracies at features `n1 x f` and `n2 x f`."""
+    def _covariance(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the covariances of accuracies of two sets, each given by its features, `n x f`, and kinds, `n`."""
+        (x1, is_trained1), (x2, is_trained2) = first, second
         factors = [torch.where(kind, self.factor, 1.0) for kind in (is_trained1, is_trained2)]
         estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.forward(x1, x2)
         difference = CONSTANT + self.log_difference_scale.exp() * self.difference_kernel.forward(x1, x2)

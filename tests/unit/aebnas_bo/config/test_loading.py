@@ -93,14 +93,13 @@ def test_a_relative_table_of_latencies_counts_from_the_file(tmp_path: Path) -> N
     assert load_config(path).estimation.latency_table == str(tmp_path / "phone.json")
 
 
-def test_a_table_of_latencies_without_the_objective_is_refused_and_both_ways_out_help() -> None:
+def test_a_table_of_latencies_that_are_not_measured_is_refused_and_all_ways_out_help() -> None:
     table = "estimation.latency_table=phone.json"
     for text in (problems([table]), problems([table, "seed=a"])):  # the latter skips rules between sections
-        assert (
-            "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: " in text
-        )
-    first, _, second = text.splitlines()[-1].partition("; set ")[2].partition(", or ")
-    for advised in (first, second):
+        assert "estimation.latency_table: has no effect if latency is not measured; set search.objectives: " in text
+    objectives, limit, none = text.splitlines()[-1].partition("; set ")[2].split(", or ")
+    assert limit == "a limit search.max_latency_ms"
+    for advised in (objectives, "search.max_latency_ms: 2", none):
         load_config(None, [table, advised.replace(": ", "=", 1)])
 
 
