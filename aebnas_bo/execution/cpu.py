@@ -21,10 +21,11 @@ def keep_kernels_and_memory() -> None:
     oneDNN reads its setting when PyTorch first runs a convolution. Other C libraries than glibc keep their behaviour.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    for parameter, variable, value in MALLOC if mallopt is not None else ():
+    if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):
+        return
+    for parameter, variable, value in MALLOC:
         if variable not in os.environ:
-            mallopt(parameter, value)
+            library.mallopt(parameter, value)
 
 
 def set_up_cpu(num_threads: int) -> None:
