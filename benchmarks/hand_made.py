@@ -29,6 +29,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_answers
 from aebnas_bo.estimation.measuring import output_logits
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -69,7 +70,7 @@ def main() -> None:
     folder = RunFolder(arguments.run)
     with TrialStore.open_read_only(folder.study) as store:
         config = parse_config(store.study.config, str(folder.study), arguments.settings)
-    torch.set_num_threads(config.num_threads)
+    set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     rows = read_rows(arguments.out)
     with (

@@ -25,6 +25,7 @@ from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import training_data
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     config = load_config(arguments.config, arguments.settings, METHOD)
     ground, settings = _ground(config), content_key(dump_config(config))
     rows = read_rows(arguments.out)

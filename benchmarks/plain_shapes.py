@@ -35,6 +35,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import output_logits
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
@@ -133,7 +134,7 @@ def main() -> None:
     with appending_rows(arguments.out, [*IDENTITY, *FIGURES]) as append:
         for seed in arguments.seeds:
             config = load_config(arguments.config, [f"data.split_seed={seed}", f"seed={seed}"])
-            torch.set_num_threads(config.num_threads)
+            set_up_cpu(config.num_threads)
             splits = load_splits(config.data)
             own = content_key([FINAL_VERSION, recipe_identity(config.final_training, config), splits.data_hash])
             for macs, text in product(arguments.macs, shapes):

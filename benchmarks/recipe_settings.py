@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
@@ -35,6 +34,7 @@ from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -132,7 +132,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     Raises:
         TrainingDivergedError: If training fails for good.
     """
-    torch.set_num_threads(job.problem.config.num_threads)
+    set_up_cpu(job.problem.config.num_threads)
     problem, config, (*_, variant, _, _) = job.problem, job.problem.config, job.identity
     recipe, costs = config.final_training, exit_costs(job.architecture, problem.space.skeleton)
 

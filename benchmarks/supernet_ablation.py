@@ -4,6 +4,9 @@ Uses the networks of a finished rank correlation study and trains one supernet p
 to the one before. Every supernet is evaluated with and without BatchNorm calibration.
 
     python -m benchmarks.supernet_ablation configs/cifar10-mini.yaml --study runs/FIDELITY --out FOLDER
+    python -m benchmarks.supernet_ablation CONFIG --study STUDY --out FOLDER --variant one --variant "two: processes=2"
+
+With `--variant`, the variants given are compared instead: a name and settings of the section `supernet`.
 
 `ablation.csv` has one row per variant, `networks.csv` one per variant and network. Variants that are in the first file
 are not run again.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +32,7 @@ from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.correlation_tables import read_rows
 from aebnas_bo.preparation.problem import Problem
@@ -105,24 +110,32 @@ def main() -> None:
     parser.add_argument("--study", type=Path, required=True, help="folder of a finished study of this configuration")
     parser.add_argument("--out", type=Path, required=True, help="output folder; extended variant by variant")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the study")
+    parser.add_argument("--variant", action="append", default=[], metavar="NAME: KEY=VALUE, ...")
     parser.add_argument("--only", default="", help="run the variants whose name contains this")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     summary, details = arguments.out / "ablation.csv", arguments.out / "networks.csv"
     rows, networks = _read(summary), _read(details)
     ground: Ground | None = None
-    parts: list[str] = list(PLAIN)
-    for variant, changes in PARTS.items():
-        parts += changes
+    for variant, changes in _variants(arguments.variant).items():
         if variant in {row[0] for row in rows} or arguments.only not in variant:
             continue
-        settings = [*arguments.set, *(f"supernet.{change}" for change in parts)]
+        settings = [*arguments.set, *(f"supernet.{change}" for change in changes)]
         config = load_config(arguments.config, settings)
         ground = ground or _ground(config, arguments.study)
         new_rows, new_networks = _run(variant, config, ground)
         rows, networks = rows + new_rows, networks + new_networks
         write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(ground.problem.space)], networks)
         write_csv(summary, HEADER, rows)
+
+
+def _variants(given: Sequence[str]) -> dict[str, list[str]]:
+    """Return the settings of every variant: those given, or one more part in each."""
+    if not given:
+        changes = itertools.accumulate(PARTS.values(), lambda before, part: (*before, *part), initial=PLAIN)
+        return {name: list(settings) for name, settings in zip(PARTS, itertools.islice(changes, 1, None), strict=True)}
+    named = (text.partition(":") for text in given)
+    return {name: [part.strip() for part in settings.split(",") if part.strip()] for name, _, settings in named}
 
 
 def _columns(space: NetworkSpace) -> list[str]:
@@ -137,7 +150,7 @@ def _read(path: Path) -> list[list[str]]:
 
 
 def _ground(config: Config, study: Path) -> Ground:
-    torch.set_num_threads(config.num_threads)
+    set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     networks = StandaloneNetworks(problem, study / "networks")
     points, alone = [], []

@@ -21,6 +21,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=output_file, required=True)
     parser.add_argument("--turns", type=int, default=24, help="number of turns per comparison")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     lines: list[str] = []
 
     def say(line: str) -> None:

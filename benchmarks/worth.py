@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import AebnasError, UsageError
+from aebnas_bo.execution.cpu import set_up_cpu
 from benchmarks.worth_command import run_command
 from benchmarks.worth_comparison import compare
 from benchmarks.worth_jobs import Job, Part, read_results, write_results
@@ -143,7 +142,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int) -> int:
 
 def _failure(job: Job) -> str:
     """Run a job and write its file; return the error message of a failure."""
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     try:
         config = load_config(job.config)
         write_results(job.rows, [run_command(job, config) if job.part == "ours" else run_plain(job, config)])

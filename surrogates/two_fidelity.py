@@ -137,7 +137,7 @@ class TwoFidelityGP(Module):
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         self._condition()
         return self
 

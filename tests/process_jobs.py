@@ -52,16 +52,16 @@ def fresh_supernet() -> Supernet:
     return Supernet(SPACE.declaration, SPACE.skeleton, 0)
 
 
-def gradients(
+def step(
     supernet: Supernet, processes: Processes, config: SupernetConfig, images: Tensor, labels: Tensor
-) -> dict[str, Tensor]:
-    """Gradients of one step, in which every process has its share of the images."""
+) -> tuple[float, dict[str, Tensor]]:
+    """Average loss and gradients of one step, in which every process has its share of the images."""
     sampler = TrainingSampler(SPACE, numpy_generator(0, "step"), has_balanced_branches=True)
     loss = make_network_loss(config, SPACE.skeleton, stripes(), networks=list)
-    step = SupernetStep(processes.wrapped(Supervisable(supernet)), sampler, loss, OutputMeter(), config)
+    taken = SupernetStep(processes.wrapped(Supervisable(supernet), config), sampler, loss, OutputMeter(), config)
     at = processes.share(torch.arange(len(images)))
-    step.backward(images[at], labels[at])
-    return {name: one.grad for name, one in supernet.named_parameters() if one.grad is not None}
+    mean_loss = float(processes.mean(taken.backward(images[at], labels[at])))
+    return mean_loss, {name: one.grad for name, one in supernet.named_parameters() if one.grad is not None}
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,20 @@ class GradientJob:
 
     def follow(self, processes: Processes, device: torch.device) -> None:
         data = stripes()
-        found = gradients(fresh_supernet(), processes, self.config, data.images[:32], data.labels[:32])
-        torch.save(found, self.folder / "gradients.pt")
+        _, gradients = step(fresh_supernet(), processes, self.config, data.images[:32], data.labels[:32])
+        torch.save(gradients, self.folder / "gradients.pt")
+
+
+@dataclass(frozen=True)
+class StepJob:
+    """Takes part in one step."""
+
+    config: SupernetConfig
+    images: Tensor
+    labels: Tensor
+
+    def follow(self, processes: Processes, device: torch.device) -> None:
+        step(fresh_supernet(), processes, self.config, self.images, self.labels)
 
 
 @dataclass(frozen=True)

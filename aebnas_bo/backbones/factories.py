@@ -12,12 +12,15 @@ from types import ModuleType
 
 from torch import nn
 
+from aebnas_bo.backbones.small_vit import SmallViT
 from aebnas_bo.errors import ConfigError, reason_of
 from aebnas_bo.space.given_backbone import BackboneSource
 from aebnas_bo.storage.count_text import counted
 
 EXTRAS = {"timm": "timm", "transformers": "transformers"}  # package: extra of this package that installs it
 NAME = "space.backbone.name"
+OWN: dict[str, Callable[[int, int, int], nn.Module]] = {"small_vit": SmallViT}
+"""Networks of this package by name, from classes, channels and side of the images."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ def create_backbone(source: BackboneSource, name: str, shape: BackboneInput) -> 
     """Create a backbone with random weights, in evaluation mode.
 
     Args:
-        source: Library or `module` that creates it.
-        name: Name of the model in the library; `package.module:factory` for `module`, imported with the current folder
-            on the path.
+        source: Library or `module` that creates it; `aebnas_bo` for a network of this package.
+        name: Name of the model in the library or in `OWN`; `package.module:factory` for `module`, imported with the
+            current folder on the path.
         shape: Images and classes.
 
     Raises:
@@ -51,6 +54,7 @@ def create_backbone(source: BackboneSource, name: str, shape: BackboneInput) -> 
         "torchvision": _torchvision,
         "timm": _timm,
         "transformers": _transformers,
+        "aebnas_bo": _own,
         "module": _of_module,
     }
     try:
@@ -77,6 +81,12 @@ def _torchvision(name: str, shape: BackboneInput) -> nn.Module:
         options["image_size"] = shape.side
     backbone: nn.Module = models.get_model(name, weights=None, **options)
     return backbone
+
+
+def _own(name: str, shape: BackboneInput) -> nn.Module:
+    if name not in OWN:
+        raise ConfigError(f"{NAME}: aebnas_bo has no network {name!r}; it has {', '.join(OWN)}")
+    return OWN[name](shape.classes, shape.channels, shape.side)
 
 
 def _timm(name: str, shape: BackboneInput) -> nn.Module:

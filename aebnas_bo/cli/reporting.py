@@ -24,6 +24,7 @@ from aebnas_bo.cli.standard_streams import PIPE_CLOSED, check_streams, drop_stdo
 from aebnas_bo.cli.stopping import StopSignals
 from aebnas_bo.config.problems import printable
 from aebnas_bo.errors import AebnasError, ConfigError, OutOfMemoryError, StopRequested, StorageError
+from aebnas_bo.execution.cpu import keep_kernels_and_memory
 from aebnas_bo.preparation.consoles import PlainConsole
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def reported_errors(as_json: bool, quiet: bool, way_on: str = STARTS_OVER) -> It
     """
     stop = StopSignals()
     stop.install()
-    _keep_kernels()
+    keep_kernels_and_memory()
     stderr = PlainConsole(stderr=True)
     command = Command(stderr, stop, as_json, quiet, lambda: way_on)
     try:
@@ -120,11 +121,6 @@ def _end_with(problems: list[str], error: AebnasError, command: Command) -> NoRe
     for problem in map(printable, problems):  # one line each, whatever the names in them
         command.stderr.print(Text.assemble(("error:", "bold red"), f" {problem}"), soft_wrap=True)
     _end(type(error).__name__, error.exit_code, problems=problems, as_json=command.as_json)
-
-
-def _keep_kernels() -> None:
-    """Raise oneDNN's limit of cached kernels; with the default, 1024, it recompiles layers of the supernet."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")  # read when PyTorch first runs a convolution
 
 
 def _end(name: str, exit_code: int, *, problems: list[str], as_json: bool) -> NoReturn:

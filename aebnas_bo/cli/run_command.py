@@ -38,8 +38,12 @@ from aebnas_bo.cli.reporting import STARTS_OVER, Command, reported_errors, show
 from aebnas_bo.study.duration import parse_minutes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aebnas_bo.analysis.summary import Summary
     from aebnas_bo.config.schema import Config
+    from aebnas_bo.search.objectives import Objective
+    from aebnas_bo.search.trial import Trial
     from aebnas_bo.storage.run_folder import RunFolder
     from aebnas_bo.study.timed_run import TimedResult
 
@@ -157,39 +161,54 @@ def _run(config: Config, folder: RunFolder, command: Command, *, options: list[s
 def _print_result(
     command: Command, folder: RunFolder, stdout: Console, *, summary: Summary, timed: TimedResult | None
 ) -> None:
-    from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
     from aebnas_bo.analysis.pareto import pareto_front
-    from aebnas_bo.analysis.summary import corrected_accuracies, majority_text
+    from aebnas_bo.analysis.summary import majority_text
     from aebnas_bo.analysis.supernet_check import supernet_warning
-    from aebnas_bo.analysis.table_layout import print_table
-    from aebnas_bo.deploy.front_with_trained import trained_points
     from aebnas_bo.search.trial_store import TrialStore
-    from aebnas_bo.storage.count_text import counted
     from aebnas_bo.study.timed_output import next_step, print_timed
 
     with TrialStore.open_read_only(folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
-    front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
-    print_table(stdout, front_table(front, objectives, corrected, trained=trained_points(folder)))
-    if optimism := optimism_text(summary.optimism):
-        stdout.print(optimism, highlight=False, soft_wrap=True)
-    if limits := limits_text(trials, objectives):
-        stdout.print(limits, highlight=False, soft_wrap=True)
-    stdout.print(
-        f"hypervolume {summary.hypervolume_with_settings:.4f} after {counted(sum(summary.trials.values()), 'trial')} "
-        f"({summary.hypervolume:.4f} at the proposed thresholds only); "
-        f"results are in {folder.path}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    is_brief = timed is not None and timed.is_brief  # its estimates do not rank networks
+    if not is_brief:
+        _print_estimates(stdout, folder, objectives, trials=trials, summary=summary)
     if majority := majority_text(summary):
         stdout.print(majority, highlight=False, soft_wrap=True, markup=False)
-    is_brief = timed is not None and timed.is_brief  # `print_timed` says that its estimates do not rank
     if not is_brief and (warning := supernet_warning(summary.plain_tau)):
         command.stderr.print(warning, highlight=False, soft_wrap=True)
     if timed is not None:
         print_timed(stdout, timed)
-    stdout.print(next_step(folder, timed, has_front=bool(front)), highlight=False, soft_wrap=True, markup=False)
+    stdout.print(f"results are in {folder.path}", highlight=False, soft_wrap=True, markup=False)
+    has_front = bool(pareto_front(trials, objectives))
+    stdout.print(next_step(folder, timed, has_front=has_front), highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_estimates(
+    stdout: Console,
+    folder: RunFolder,
+    objectives: Sequence[Objective],
+    *,
+    trials: Sequence[Trial],
+    summary: Summary,
+) -> None:
+    from aebnas_bo.analysis.front_table import front_table, limits_text, optimism_text
+    from aebnas_bo.analysis.pareto import pareto_front
+    from aebnas_bo.analysis.summary import corrected_accuracies
+    from aebnas_bo.analysis.table_layout import print_table
+    from aebnas_bo.deploy.front_with_trained import trained_points
+    from aebnas_bo.storage.count_text import counted
+
+    front, corrected = pareto_front(trials, objectives), corrected_accuracies(summary)
+    print_table(stdout, front_table(front, objectives, corrected, trained=trained_points(folder)))
+    for text in (optimism_text(summary.optimism), limits_text(trials, objectives)):
+        if text:
+            stdout.print(text, highlight=False, soft_wrap=True)
+    stdout.print(
+        f"hypervolume {summary.hypervolume_with_settings:.4f} after {counted(sum(summary.trials.values()), 'trial')} "
+        f"({summary.hypervolume:.4f} at the proposed thresholds only)",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def main() -> None:

@@ -177,6 +177,9 @@ def _print_training(
     if answers is not None:
         print_table(stdout, class_table(first, answers))
         stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    for network in networks:
+        if network.kept_text:
+            stdout.print(f"seed {network.origin.seed} {network.kept_text}", highlight=False, soft_wrap=True)
     stdout.print(looks_text(first.earlier_test_looks or 0), highlight=False, soft_wrap=True)
     for line in other_recipes(every, first.origin.recipe):
         stdout.print(line, highlight=False, soft_wrap=True)

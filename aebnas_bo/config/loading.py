@@ -38,6 +38,7 @@ GREY = ("digits",)
 WEIGHTS = "space.backbone.weights"
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # resolved from the folder of the configuration file
 EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images, minimum and maximum epochs
+EPOCHS_OF_BRANCHES = {"supernet": (100_000, 2, 30), "final_training": (200_000, 4, 40)}  # on a given backbone
 OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
 LONGEST_NAME = 255  # bytes of a file name, on nearly all systems
 WITH_BACKBONE: Tree = {**OF_STAGES, "resolutions": [], "branch_stride": 2, "exits": []}
@@ -72,6 +73,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     apply_options(tree, within_space, problems)
     _anchor_weights(tree, problems)
     _complete_augmentation(tree)
+    _start_with_branches(tree)
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error(problems)
@@ -284,7 +286,7 @@ def _suitable_epochs(config: Config, tree: Tree) -> dict[str, int]:
     count = num_training_images(data.dataset, place, max_images=data.max_train_images, max_classes=data.max_classes)
     if count is None:
         return {}
-    limits = {name: EPOCHS[name] for name in unset}
+    limits = {name: (EPOCHS if config.space.backbone is None else EPOCHS_OF_BRANCHES)[name] for name in unset}
     return {name: min(max(round(images / count), least), most) for name, (images, least, most) in limits.items()}
 
 
@@ -294,6 +296,13 @@ def _complete_augmentation(tree: Tree) -> None:
         own = _section(tree, name).get("augmentation")
         if isinstance(own, dict):
             tree[name] = {**_section(tree, name), "augmentation": {**_section(tree, "augmentation"), **own}}
+
+
+def _start_with_branches(tree: Tree) -> None:
+    """Start the final training of branches on a given backbone from those of the search, unless a start is given."""
+    own = tree.get("final_training", {})
+    if isinstance(own, dict) and _section(tree, "space").get("backbone") is not None:
+        tree["final_training"] = {"start": "supernet", **own}
 
 
 def _part(section: type[Checked], tree: Tree, name: str) -> Checked | None:

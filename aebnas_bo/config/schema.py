@@ -93,24 +93,14 @@ class Config(Section):
     def _problems_with_backbone(self) -> list[str]:
         """Return settings that a given backbone does not allow."""
         problems = []
-        if self.time_budget is not None:
-            problems.append(
-                "time_budget: is not divided for a given backbone; set it to null, and set supernet.epochs and "
-                "search.budget"
-            )
         if self.final_training.teacher_source == "supernet":
             problems.append(
                 "final_training.teacher: the supernet of a given backbone consists of branches and is no teacher; set "
-                "it to null, and final_training.exit_distillation: true to learn from the backbone"
+                "it to {source: original} to learn from the backbone as it was given"
             )
         for name, training in (("supernet", self.supernet), ("final_training", self.final_training)):
             if training.processes > 1:
                 problems.append(f"{name}.processes: exits of a given backbone are trained by one process; set it to 1")
-        if self.search.has_latency:
-            problems.append(
-                "search.objectives, search.max_latency_ms: latencies of a given backbone cannot be predicted; leave "
-                "latency out, and measure trained networks with `aebnas-bo latency`"
-            )
         return problems
 
 
@@ -130,6 +120,8 @@ def problems_between(
             )
         if supernet is not None and supernet.joint_loss is None:
             problems.append("estimation.confidence: learned needs a loss that trains it; set supernet.joint_loss: {}")
+    if space is not None and space.backbone is None and final_training is not None:
+        problems += _settings_of_given(final_training)
     for name, training in (("supernet", supernet), ("final_training", final_training)):
         if training is not None:
             problems += _problems_of_training(name, training, space)
@@ -144,6 +136,21 @@ def problems_of_latencies(estimation: EstimationConfig | None, search: SearchCon
         "estimation.latency_table: has no effect if latency is not measured; set search.objectives: [accuracy, "
         "average_macs, latency_ms], or a limit search.max_latency_ms, or estimation.latency_table: null"
     ]
+
+
+def _settings_of_given(final_training: FinalTrainingConfig) -> list[str]:
+    """Return settings of the final training that need a given backbone."""
+    problems = []
+    if final_training.teacher_source == "original":
+        problems.append(
+            "final_training.teacher: the source original needs a given backbone; set space.backbone, or another source"
+        )
+    if final_training.backbone_rate > 0:
+        problems.append(
+            "final_training.backbone_rate: has no effect on a searched backbone, which learns at "
+            "final_training.learning_rate; set it to 0"
+        )
+    return problems
 
 
 def _problems_of_training(name: str, training: TrainingConfig, space: NetworkSpaceDeclaration | None) -> list[str]:

@@ -44,11 +44,10 @@ def normalize(
         raise DataError(
             f"expected one mean and one std for each of {images.shape[1]} channels, got {len(mean)} and {len(std)}"
         )
-    shape = (1, -1, 1, 1)
-    floats = images.to(device).float().div_(255.0)
-    of_channels = on_device(torch.tensor([tuple(mean), tuple(std)]), floats.device)
-    floats.sub_(of_channels[0].view(shape)).div_(of_channels[1].view(shape))
-    return floats.contiguous(memory_format=torch.channels_last)
+    factors = [(1.0 / (255.0 * one), -center / one) for center, one in zip(mean, std, strict=True)]
+    scale, shift = on_device(torch.tensor(factors).T, torch.device(device))
+    pixels = images.to(device).permute(0, 2, 3, 1).float()  # channels last in memory, so that no copy is needed
+    return pixels.mul_(scale).add_(shift).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
@@ -73,11 +72,11 @@ def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, 
     if crop_padding:
         shifts = on_device(torch.randint(2 * crop_padding + 1, (2, count, 1), generator=generator), device)
         rows, columns = rows + shifts[0], columns + shifts[1]
-        images = F.pad(images, (crop_padding,) * 4)
     elif not horizontal_flip:
         return images
-    # Gathering whole pixels of the channels_last layout takes one pass over memory.
-    pixels = images.permute(0, 2, 3, 1)
-    batch = torch.arange(count, device=device).view(-1, 1, 1)
-    gathered = pixels[batch, rows.unsqueeze(2), columns.unsqueeze(1)]
-    return gathered.permute(0, 3, 1, 2)
+    # Whole pixels of the channels_last layout are copied by their number in the padded images: one pass over memory.
+    pixels = F.pad(images.permute(0, 2, 3, 1), (0, 0, *(crop_padding,) * 4))
+    first = pixels.shape[1] * torch.arange(count, device=device).view(-1, 1, 1)
+    numbers = (first + rows.unsqueeze(2)) * pixels.shape[2] + columns.unsqueeze(1)
+    gathered = pixels.reshape(-1, pixels.shape[3]).index_select(0, numbers.flatten())
+    return gathered.view(count, height, width, -1).permute(0, 3, 1, 2)

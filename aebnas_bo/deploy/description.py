@@ -131,6 +131,20 @@ class Origin(FrozenModel):
     recipe: str = ""
 
 
+class Original(FrozenModel):
+    """Given backbone as it was before exits were attached.
+
+    Args:
+        validation_accuracy: Top-1 accuracy in percent on the validation images.
+        test_accuracy: Top-1 accuracy in percent on the test images.
+        macs: Its MACs in millions.
+    """
+
+    validation_accuracy: Percent
+    test_accuracy: Percent
+    macs: Annotated[float, Field(gt=0.0)]
+
+
 class NetworkDescription(FrozenModel):
     """Early-exit network without its weights.
 
@@ -156,6 +170,7 @@ class NetworkDescription(FrozenModel):
         origin: Provenance of the network.
         earlier_test_looks: Number of other networks of the study measured on the test images before this one, counting
             seeds, recipes and thresholds; null in files of earlier versions.
+        original: The given backbone to which exits were attached; null where the backbone was searched.
     """
 
     format_version: Literal[1] = 1
@@ -175,6 +190,7 @@ class NetworkDescription(FrozenModel):
     test: Figures
     origin: Origin
     earlier_test_looks: Annotated[int, Field(ge=0)] | None = None
+    original: Original | None = None
 
     @property
     def num_classes(self) -> int:
@@ -185,6 +201,18 @@ class NetworkDescription(FrozenModel):
     def thresholds(self) -> tuple[float, ...]:
         """Threshold of each exit in use."""
         return tuple(output.threshold for output in self.outputs[:-1] if output.threshold is not None)
+
+    @property
+    def kept_text(self) -> str:
+        """What is kept of a given backbone's accuracy, and at which share of its MACs; empty without one."""
+        original = self.original
+        if original is None or original.test_accuracy == 0:
+            return ""
+        kept, share = self.test.accuracy / original.test_accuracy, self.test.average_macs / original.macs
+        return (
+            f"keeps {100 * kept:.1f} % of the original accuracy ({self.test.accuracy:.1f} of "
+            f"{original.test_accuracy:.1f} % of the test images) at {100 * share:.0f} % of its average MACs"
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

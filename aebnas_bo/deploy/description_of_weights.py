@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
-from aebnas_bo.deploy.description import NetworkDescription, Origin, Output
+from aebnas_bo.deploy.description import NetworkDescription, Origin, Original, Output
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.training_folders import Training
@@ -21,7 +22,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temp
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
-from aebnas_bo.space.macs import ExitCosts, exit_costs
+from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.storage.version import __version__
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
@@ -81,6 +82,9 @@ def describe_network(
 ) -> tuple[NetworkDescription, list[BudgetPoint]]:
     """Tune thresholds on validation images, for the goal and for other budgets, and measure once on test images.
 
+    The final classifier on a given backbone counts as the original network; one whose weights changed is replaced by
+    the caller.
+
     Args:
         network: The network.
         subnet: Its weights.
@@ -108,6 +112,7 @@ def describe_network(
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, network.goal)
     test = measured(splits.test)
+    given = network.skeleton.given
     used = outputs_in_use(validation.table, thresholds, backbone=costs.backbone, branches=costs.branches)
     names, own = output_names(costs, used.rows), macs_without_passed(costs, used.rows)
     outputs = zip(names, (*used.thresholds, None), used.rows, used.table.macs, own, strict=True)
@@ -133,5 +138,15 @@ def describe_network(
         validation=figures_at(validation, costs, thresholds),
         test=figures_at(test, costs, thresholds),
         origin=origin,
+        original=None if given is None else Original(
+            validation_accuracy=_accuracy(validation.table.is_correct[-1]),
+            test_accuracy=_accuracy(test.table.is_correct[-1]),
+            macs=millions(given.macs),
+        ),
     )  # fmt: skip
     return description, operating_points(validation, test, costs)
+
+
+def _accuracy(is_correct: Tensor) -> float:
+    """Return the share of right predictions in percent."""
+    return 100.0 * float(is_correct.double().mean())

@@ -36,6 +36,7 @@ from aebnas_bo.training.training_loop import (
 
 CPU = torch.device("cpu")
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
+BACKBONE_PARTS = ("stages.", "head.")  # names of the weights of a given backbone in a network
 
 
 def train_from_scratch(
@@ -139,8 +140,9 @@ def _train(
     processes: Processes = ALONE,
 ) -> None:
     uses_all = config.exit_weights is None or 0.0 not in config.exit_weights
-    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, uses_all=uses_all)
-    if config.compile and data.labels.device.type == "cuda":
+    forward: Callable[[Tensor], tuple[Tensor, ...]] = processes.wrapped(subnet, config, uses_all=uses_all)
+    is_synchronized = processes.count > 1 and config.synchronized_batch_norm  # its communication cannot be compiled
+    if config.compile and not is_synchronized and data.labels.device.type == "cuda":
         torch._dynamo.reset()  # dynamo compiles a forward pass for at most eight networks
         forward = torch.compile(forward)
 
@@ -157,7 +159,8 @@ def _train(
 
         return backward
 
-    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes)
+    factors = {} if subnet.skeleton.given is None else dict.fromkeys(BACKBONE_PARTS, config.backbone_rate)
+    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes, factors)
     train(run, data, config, recorder=recorder)
 
 
@@ -191,8 +194,7 @@ def fresh_subnet(
     """
     if skeleton.given is not None and not pieces:
         raise UsageError(
-            f"networks on a given backbone, {skeleton.given.name}, are only trained to the end; use aebnas-bo train "
-            "without --shortlist"
+            f"networks on a given backbone, {skeleton.given.name}, need its weights; this training starts without them"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

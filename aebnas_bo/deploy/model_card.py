@@ -50,6 +50,7 @@ def model_card(network: NetworkDescription, file: str) -> str:
             f"| test accuracy | **{test.accuracy:.2f} %** ± {test.accuracy_sem:.2f} (binomial standard error, "
             f"{counted(test.images, 'image')}) |",
             *_reference(network),
+            *([f"| original network | the network {network.kept_text} |"] if network.kept_text else []),
             f"| average cost | **{test.average_macs:.4g} M MACs** per image, including branches of earlier exits "
             f"({test.average_macs_without_passed:.4g} M without them) |",
             f"| worst case | {test.worst_case_macs:.4g} M MACs, for an image that does not leave early |",

@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
@@ -28,6 +26,7 @@ from aebnas_bo.deploy.training_folders import (
 )
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.settings import EstimationConfig
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -113,7 +112,7 @@ def plain_recipe(config: Config) -> FinalTrainingConfig:
     recipe = config.final_training
     without = {
         "start": "scratch",
-        "teacher": None if recipe.teacher_source == "supernet" else recipe.teacher,
+        "teacher": recipe.teacher if recipe.teacher_source == "network" else None,
         "exit_weights": None,
         "exit_distillation": False,
         "joint_loss": None,
@@ -159,7 +158,7 @@ def train_plain(
         NetworkFileError: If the file of the trained network is damaged.
     """
     problem, final = ground.problem, ground.problem.for_final_training
-    torch.set_num_threads(problem.config.num_threads)
+    set_up_cpu(problem.config.num_threads)
     training, recipe = plain_training_of(ground, width, seed), plain_recipe(problem.config)
     folder = training_folder(ground.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
@@ -211,7 +210,7 @@ def taught_by_network(
     """
     problem, config = ground.problem, ground.problem.config
     recipe = config.final_training
-    if recipe.teacher is None or recipe.teacher.source == "supernet":
+    if recipe.teacher is None or recipe.teacher_source != "network":
         return data
     width = ground.width_of(teacher_macs(config, macs))
     if ground.macs_of(width) <= macs:

@@ -89,11 +89,10 @@ def segments(subnet: Subnet, description: NetworkDescription) -> list[Segment]:
 
 def last_stage(output: Output, description: NetworkDescription) -> int:
     """Return the stage, from 0, whose features an output reads."""
-    return (
-        len(description.architecture.stages) - 1
-        if output.is_final
-        else description.skeleton.exit_stages[output.position]
-    )
+    if not output.is_final:
+        return description.skeleton.exit_stages[output.position]
+    given = description.skeleton.given
+    return len(description.architecture.stages if given is None else given.points) - 1
 
 
 def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:

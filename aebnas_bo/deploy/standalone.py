@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aebnas_bo.deploy.final_recipe import train_from_scratch
+from aebnas_bo.deploy.given_training import train_given
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.estimation.measuring import MeasuringImages, measure
 from aebnas_bo.estimation.table_store import MeasuredNetwork, TableStore
@@ -28,6 +29,7 @@ class StandaloneNetworks:
 
     def __init__(self, problem: Problem, folder: Path) -> None:
         config, space, splits = problem.config, problem.space, problem.splits
+        self._problem = problem
         self._config = config
         self._space = space
         recipe_alone = config.final_training.model_copy(update={"processes": 1})
@@ -35,10 +37,12 @@ class StandaloneNetworks:
         self._data = training_data(problem, self._recipe)
         self._images = MeasuringImages.of(splits, problem.device)
         self._folder = folder
-        recipe = recipe_identity(self._recipe, config, "start", "teacher")
+        is_given = space.declaration.backbone is not None
+        recipe = recipe_identity(self._recipe, config, "start", *(() if is_given else ("teacher",)))
         measuring = measuring_settings(config.estimation)
+        weights = [] if space.declaration.backbone is None else [space.declaration.backbone.weights_hash]
         self._fingerprint = content_key(
-            [FINAL_VERSION, skeleton_form(space.skeleton), splits.data_hash, config.seed, recipe, *measuring]
+            [FINAL_VERSION, skeleton_form(space.skeleton), splits.data_hash, config.seed, recipe, *measuring, *weights]
         )
         self._store = TableStore(folder, self._fingerprint)
 
@@ -72,15 +76,14 @@ class StandaloneNetworks:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self._checkpoint(architecture)
-        subnet = train_from_scratch(
-            architecture,
-            self._space.skeleton,
-            self._data,
-            config=self._recipe,
-            seed=self._config.seed,
-            recorder=Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key]), on_step),
-        )
-        macs = exit_costs(architecture, self._space.skeleton).cumulative
+        recorder = Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key]), on_step)
+        skeleton, data, recipe = self._space.skeleton, self._data, self._recipe
+        if skeleton.given is None:
+            seed = self._config.seed
+            subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
+        else:
+            subnet = train_given(self._problem, architecture, data, config=recipe, recorder=recorder)
+        macs = exit_costs(architecture, skeleton).cumulative
         table, calibrations = measure(
             subnet, self._images, macs=macs, key=architecture.key, config=self._config.estimation
         )

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.analysis.selection import Selection, select
 from aebnas_bo.config.effects import check_after_search
 from aebnas_bo.config.loading import parse_config
@@ -16,7 +14,14 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
-from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
+from aebnas_bo.deploy.given_training import (
+    final_accuracy,
+    initial_network,
+    kept_accuracy,
+    taught_by_original,
+    train_with_backbone,
+    with_original,
+)
 from aebnas_bo.deploy.looks_at_test_images import look_of, note_look
 from aebnas_bo.deploy.network_figures import tracked_figures
 from aebnas_bo.deploy.network_file import load_network, save_network
@@ -39,7 +44,7 @@ from aebnas_bo.deploy.training_folders import (
 )
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.preparation.features import FrozenBackbone
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -47,7 +52,6 @@ from aebnas_bo.preparation.supernet_preparation import check_supernet, prepare_s
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.seeding import child_seed
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 from aebnas_bo.storage.run_folder import RunFolder
@@ -187,7 +191,7 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
         NetworkFileError: If the network's file is damaged.
     """
     problem = candidate.problem
-    torch.set_num_threads(problem.config.num_threads)
+    set_up_cpu(problem.config.num_threads)
     training, recipe = training_of(candidate, seed), final_recipe(problem)
     folder = training_folder(candidate.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
@@ -208,6 +212,8 @@ def train_candidate(candidate: Candidate, seed: int, *, is_again: bool, progress
         origin = origin_of(problem.for_final_training, recipe, training)
         description, points = describe_network(candidate.measurable, subnet, origin, device=problem.device)
         description = description.model_copy(update={"earlier_test_looks": others})
+        if problem.space.skeleton.given is not None and recipe.backbone_rate > 0:
+            description = with_original(description, problem.for_final_training)
         save_network(path, subnet, description)
         write_operating_points(folder / OPERATING_POINTS_FILE, points, candidate.costs)
         checkpoint.unlink(missing_ok=True)
@@ -248,17 +254,15 @@ def _train(
     progress: RunProgress,
 ) -> Subnet:
     problem, final, architecture = candidate.problem, candidate.problem.for_final_training, candidate.architecture
-    skeleton, seed = problem.space.skeleton, training.seed
+    seed = training.seed
     is_taught_by_supernet = recipe.teacher_source == "supernet"
     teacher: Teacher | None = None
-    declared = problem.space.declaration.backbone
-    if recipe.start == "scratch" or declared is not None:
-        weights = child_seed(seed, "final", architecture.key, "weights")
-        pieces = [] if declared is None else FrozenBackbone.of(declared, skeleton, problem.device).pieces
-        subnet = fresh_subnet(architecture, skeleton, weights, pieces=pieces).to(problem.device)
+    is_given = problem.space.skeleton.given is not None
+    if recipe.start == "scratch" or is_given:
+        subnet = initial_network(problem, architecture, seed)
     if recipe.start == "supernet" or is_taught_by_supernet:
         supernet, _ = prepare_supernet(problem, candidate.folder, progress)
-        if recipe.start == "supernet" and declared is None:
+        if recipe.start == "supernet" and not is_given:
             subnet = extract(supernet, architecture)
         elif recipe.start == "supernet":
             copy_weights(supernet, subnet)
@@ -280,8 +284,14 @@ def _train(
     if recipe.teacher_source == "network":
         macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
-
+    data = taught_by_original(subnet, data, recipe, problem=final)
+    before = None
+    if is_given and recipe.backbone_rate > 0:
+        before = final_accuracy(subnet.eval(), final, final.splits.validation)
     stream = f"trained/{checkpoint.parent.name}"
     progress.start(f"epochs of {architecture.key}, seed {seed}", recipe.epochs, stream=stream)
     recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
-    return train_network(subnet, data, recipe, seed=seed, recorder=recorder)
+    trained = train_with_backbone(subnet, data, recipe, seed=seed, recorder=recorder)
+    if before is not None:
+        progress.message(f"{architecture.key}, seed {seed}: {kept_accuracy(before, trained, final)}")
+    return trained

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
+from aebnas_bo.backbones.pieces import given_pieces
 from aebnas_bo.early_exit.confidence import confidence
 from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.errors import ConfigError, EstimationError, first_problem
@@ -35,6 +37,7 @@ from aebnas_bo.space.plan import (
     BranchLayerPlan,
     BranchPlan,
     ConvPlan,
+    ReaderPlan,
     branch_plan,
     head_plan,
     stage_plan,
@@ -43,6 +46,7 @@ from aebnas_bo.space.plan import (
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.frozen_model import FrozenModel
 from aebnas_bo.storage.regular_files import read_regular
+from aebnas_bo.supernet.point_reader import PointReader
 from aebnas_bo.supernet.subnet import BackboneBlock, BranchLayerModule, ConvNorm, PooledClassifier, activation_module
 
 NANOSECONDS_PER_MS = 1e6
@@ -57,7 +61,7 @@ class Part:
     Args:
         name: Name that includes everything its latency depends on.
         build: Function that constructs the module.
-        shape: Shape of its input: channels and side in pixels, or the number of logits.
+        shape: Shape of its input: channels and side in pixels, the sizes of a point, or the number of logits.
     """
 
     name: str
@@ -149,19 +153,16 @@ class LatencyPrices:
         """Return the latency of an exit branch, including the exit decision."""
         skeleton = self.skeleton
         classifier = _classifier(plan.classifier_channels, plan.classifier_side, skeleton.exit_outputs)
-        return self._sum([*map(_layer, plan.layers), classifier, _decision(self.confidence, skeleton)])
+        reader = [] if plan.reader is None else [_reader(plan.reader)]
+        return self._sum([*reader, *map(_layer, plan.layers), classifier, _decision(self.confidence, skeleton)])
 
     def head(self, plan: ConvPlan | None, channels: int, side: int) -> int:
         """Return the latency of head and final classifier."""
         return self._sum(_head(plan, channels=channels, side=side, skeleton=self.skeleton))
 
     def pieces(self, given: GivenBackbone) -> tuple[int, ...]:
-        """Raise an error: the pieces of a given backbone are not timed.
-
-        Raises:
-            EstimationError: Always.
-        """
-        raise EstimationError(f"the latency table lacks the pieces of {given.name}")
+        """Return the latency of every piece of a given backbone."""
+        return tuple(self._sum([part]) for part in _pieces(given))
 
     def _sum(self, parts: Iterable[Part]) -> int:
         known = self.table.nanoseconds
@@ -173,17 +174,10 @@ class LatencyPrices:
 
 
 def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]:
-    """Return the distinct parts of all networks of a space.
-
-    Raises:
-        ConfigError: If the backbone is given; its pieces are not timed.
-    """
-    if space.skeleton.given is not None:
-        raise ConfigError(
-            "space.backbone: the pieces of a given backbone are not timed in advance; measure trained networks with "
-            "`aebnas-bo latency`"
-        )
+    """Return the distinct parts of all networks of a space."""
     skeleton, declaration = space.skeleton, space.declaration
+    if skeleton.given is not None:
+        return _parts_with_backbone(space, skeleton.given, confidence_name)
     found: dict[str, Part] = {}
 
     def note(parts: Iterable[Part]) -> None:
@@ -215,6 +209,41 @@ def parts_of(space: NetworkSpace, confidence_name: ConfidenceName) -> list[Part]
         for width in channels:
             note(_head(head_plan(width, side, skeleton), channels=width, side=side, skeleton=skeleton))
     return list(found.values())
+
+
+def _parts_with_backbone(space: NetworkSpace, given: GivenBackbone, confidence_name: ConfidenceName) -> list[Part]:
+    """Return the distinct parts of all networks on a given backbone."""
+    parts = _pieces(given)
+    for position, stage in enumerate(space.skeleton.exit_stages):
+        point = given.points[stage]
+        poolings = space.declaration.exits[position].poolings or (None,)
+        parts += [_reader(ReaderPlan(point.layout, point.shape, pooling)) for pooling in poolings]
+        parts += _branch_parts(space, position, channels=point.channels, side=point.side)
+        parts.append(_decision(confidence_name, space.skeleton))
+    return list({part.name: part for part in parts}.values())
+
+
+def _pieces(given: GivenBackbone) -> list[Part]:
+    """Return the pieces of a given backbone, which are created when the first of them is."""
+    image = (given.in_channels, given.resolution, given.resolution)
+    shapes = [image, *(point.shape for point in given.points)]
+
+    def built(number: int) -> nn.Module:
+        return _built_pieces(given)[number]
+
+    return [
+        Part(f"piece {number + 1} of {given.key}", partial(built, number), shape) for number, shape in enumerate(shapes)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _built_pieces(given: GivenBackbone) -> list[fx.GraphModule]:
+    return given_pieces(given)
+
+
+def pieces_of(skeleton: Skeleton) -> Sequence[nn.Module]:
+    """Return the pieces of a given backbone with random weights, created once; none where the backbone is searched."""
+    return () if skeleton.given is None else _built_pieces(skeleton.given)
 
 
 def _branch_parts(space: NetworkSpace, position: int, *, channels: int, side: int) -> list[Part]:
@@ -274,6 +303,12 @@ def _block(plan: BlockPlan, activation: Activation) -> Part:
     squeeze = f" squeeze {plan.squeeze.squeezed}" if plan.squeeze is not None else ""
     name = f"block {text} {activation}{squeeze}{' residual' if plan.has_residual else ''}"
     return Part(name, lambda: BackboneBlock(plan, activation), _input(plan.convolutions[0]))
+
+
+def _reader(plan: ReaderPlan) -> Part:
+    pooled = f", {plan.pooling}" if plan.pooling else ""
+    sizes = "x".join(map(str, plan.shape))
+    return Part(f"reader of {plan.layout} {sizes}{pooled}", lambda: PointReader(plan), plan.shape)
 
 
 def _layer(plan: BranchLayerPlan) -> Part:

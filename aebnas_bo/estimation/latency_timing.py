@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from aebnas_bo.early_exit.settings import ConfidenceName
-from aebnas_bo.estimation.latency import Decision, LatencyPrices, LatencyTable, Part, parts_of
+from aebnas_bo.estimation.latency import Decision, LatencyPrices, LatencyTable, Part, parts_of, pieces_of
 from aebnas_bo.estimation.silenced_remarks import without_remarks
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import priced
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.supernet.folding import fold_batchnorm
+from aebnas_bo.supernet.given_subnet import GivenSubnet
 from aebnas_bo.supernet.subnet import Subnet
 
 with without_remarks():  # the import warns about missing compilers, which are not needed
@@ -130,6 +131,8 @@ def whole_network(architecture: Architecture, skeleton: Skeleton, confidence_nam
     """Return a whole network with random weights as a part; its images pass all exits."""
 
     def build() -> nn.Module:
-        return _Passed(Subnet(architecture, skeleton), Decision(confidence_name, skeleton.num_classes))
+        pieces = pieces_of(skeleton)
+        subnet = GivenSubnet(architecture, skeleton, pieces) if pieces else Subnet(architecture, skeleton)
+        return _Passed(subnet, Decision(confidence_name, skeleton.num_classes))
 
     return Part(architecture.key, build, (skeleton.in_channels, architecture.resolution, architecture.resolution))

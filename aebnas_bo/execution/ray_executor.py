@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, Generic
 
 from aebnas_bo.errors import AebnasError, ConfigError, ExecutionError, one_line, reason_of
+from aebnas_bo.execution.cpu import keep_kernels_and_memory
 from aebnas_bo.execution.executor import JobT, Outcome, ResultT, Ticket
 from aebnas_bo.execution.settings import ExecutionConfig
 
@@ -36,6 +37,7 @@ class _Worker:
     """Actor that runs one job at a time and answers signs of life meanwhile."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+        keep_kernels_and_memory()
         self._failure: Exception | None = None
         try:
             self._work = make()

@@ -81,22 +81,39 @@ class FrozenBackbone:
         return self.layout.joined(found, self.pieces[-1](features)).cpu()
 
 
-def most_images(declared: BackboneDeclaration, layout: FeatureLayout) -> int:
-    """Return how many images' features fit into the configured space, each number taken as four bytes.
+def feature_bytes(backbone: FrozenBackbone, images: LabelledImages, splits: Splits) -> int:
+    """Return the bytes of each number of the features of images, from the first of them: 2 or 4.
+
+    Args:
+        backbone: The backbone.
+        images: The images.
+        splits: Mean and standard deviation for normalisation.
+    """
+    return _type_of(backbone.rows(images.images[:BATCH_SIZE], splits)).itemsize
+
+
+def _type_of(rows: Tensor) -> np.dtype[np.floating]:
+    """Return the type in which features are kept."""
+    return np.dtype(np.float16 if float(rows.abs().max()) < LARGEST_IN_HALF else np.float32)
+
+
+def most_images(declared: BackboneDeclaration, layout: FeatureLayout, num_bytes: int) -> int:
+    """Return how many images' features fit into the configured space.
 
     Args:
         declared: The backbone, with the space.
         layout: The layout of a row.
+        num_bytes: Bytes of a number.
 
     Raises:
         ConfigError: If not even two images fit.
     """
-    count = int(declared.feature_gigabytes * BYTES_PER_GIGABYTE / (4 * layout.width))
+    count = int(declared.feature_gigabytes * BYTES_PER_GIGABYTE / (num_bytes * layout.width))
     if count < 2:
+        needed = 2 * num_bytes * layout.width / BYTES_PER_GIGABYTE
         raise ConfigError(
-            f"space.backbone.feature_gigabytes: the features of two images take "
-            f"{8 * layout.width / BYTES_PER_GIGABYTE:.2g} GB, got {declared.feature_gigabytes:g}; raise it, or name "
-            "fewer points in space.backbone.exits_after"
+            f"space.backbone.feature_gigabytes: the features of two images take {needed:.2g} GB, got "
+            f"{declared.feature_gigabytes:g}; raise it, or name fewer points in space.backbone.exits_after"
         )
     return count
 
@@ -115,10 +132,9 @@ def kept_features(backbone: FrozenBackbone, images: LabelledImages, splits: Spli
     """
     parts = torch.split(images.images, BATCH_SIZE)
     first = backbone.rows(parts[0], splits)
-    dtype = np.float16 if float(first.abs().max()) < LARGEST_IN_HALF else np.float32
     with tempfile.TemporaryFile(dir=folder) as file:  # the mapping stays when it is closed
         shape = (len(images.images), first.shape[1])
-        kept = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        kept = np.memmap(file, dtype=_type_of(first), mode="w+", shape=shape)
     start = 0
     for part in parts:
         kept[start : start + len(part)] = backbone.rows(part, splits).numpy()

@@ -10,7 +10,12 @@ from aebnas_bo.storage.version import ESTIMATION_VERSION, SUPERNET_VERSION
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig
 
-OFF: dict[str, object] = {"class_weights": None, "processes": 1}
+OFF: dict[str, object] = {
+    "class_weights": None,
+    "processes": 1,
+    "synchronized_batch_norm": False,
+    "backbone_rate": 0.0,
+}
 MACS_PER_LIMIT = 2.5  # MACs of a whole network per limit of average MACs: most images exit early
 
 

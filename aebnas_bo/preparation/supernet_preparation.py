@@ -22,7 +22,7 @@ from aebnas_bo.estimation.measuring import MeasuringImages
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.estimation.supernet_estimator import SharedWeights, SupernetEstimator
 from aebnas_bo.estimation.table_store import TableStore
-from aebnas_bo.preparation.features import FrozenBackbone, kept_features, most_images
+from aebnas_bo.preparation.features import FrozenBackbone, feature_bytes, kept_features, most_images
 from aebnas_bo.preparation.fingerprints import capped, measuring_settings, supernet_fingerprint
 from aebnas_bo.preparation.forecast import epoch_text, images_text
 from aebnas_bo.preparation.problem import Problem
@@ -219,7 +219,8 @@ def supernet_data(
     if declared is None:
         return training_data(problem, training)
     backbone = FrozenBackbone.of(declared, problem.space.skeleton, device)
-    most, images = most_images(declared, backbone.layout), splits.train
+    images = splits.train
+    most = most_images(declared, backbone.layout, feature_bytes(backbone, images, splits))
     if most < len(images):
         progress.message(
             f"warning: the features of only {most:,} of {len(images):,} training images fit into "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.preparation.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
@@ -14,14 +15,35 @@ KEPT_SHARE = 0.99  # of the accuracy of a given backbone, which the cheapest net
 
 def opening(contents: Contents) -> tuple[str, ...]:
     """Return the sentences as plain text."""
-    sentences = [_kept(contents.networks), _question(contents), _progress(contents)]
+    sentences = [_kept(contents), _question(contents), _progress(contents)]
     if contents.networks is not None:
         sentences += _answer(contents.networks)
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def _kept(networks: Networks | None) -> str:
-    """Return what the cheapest network that keeps most of a given backbone's accuracy has; empty without a backbone."""
+def _kept(contents: Contents) -> str:
+    """Return what the cheapest network that keeps most of a given backbone's accuracy has; empty without a backbone.
+
+    Trained networks come before estimates.
+    """
+    trained = [one for one in contents.trained if one.original is not None and one.kept_text]
+    if trained:
+        keeping = [one for one in trained if one.test.accuracy >= KEPT_SHARE * _test_accuracy(one)]
+        best = min(keeping, key=lambda one: one.test.average_macs) if keeping else max(trained, key=_share_kept)
+        return f"Network {best.key} {best.kept_text.replace(' %', f'{SPACE}%')}."
+    return _estimated_to_keep(contents.networks)
+
+
+def _test_accuracy(network: NetworkDescription) -> float:
+    """Return the test accuracy of the given backbone of a network."""
+    return 0.0 if network.original is None else network.original.test_accuracy
+
+
+def _share_kept(network: NetworkDescription) -> float:
+    return network.test.accuracy / _test_accuracy(network)
+
+
+def _estimated_to_keep(networks: Networks | None) -> str:
     if networks is None or networks.original is None or not networks.front:
         return ""
     original = networks.original.metrics["accuracy"]
@@ -30,7 +52,17 @@ def _kept(networks: Networks | None) -> str:
     share = percent_text(found.metrics["accuracy"] / original) if original else "all"
     return (
         f"Network {found.key} keeps {share} of the original accuracy ({_accuracy(found)} of {original:.1f}{SPACE}%) at "
-        f"{_share(found, networks)} of its average MACs, by the estimates on the validation images."
+        f"{_share(found, networks)} of its average MACs{_time(found, networks.original)}, by the estimates on the "
+        "validation images."
+    )
+
+
+def _time(found: Observation, original: Observation) -> str:
+    """Return the share of the original network's time; empty if latency is not an objective."""
+    if "latency_ms" not in found.metrics:
+        return ""
+    return (
+        f" and {percent_text(found.metrics['latency_ms'] / original.metrics['latency_ms'])} of its time on this machine"
     )
 
 

@@ -154,7 +154,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
                     objectives,
                     right=cost,
                     design_trials=design,
-                    marked=MarkedNetworks(networks.chosen, contents.points),
+                    marked=MarkedNetworks(networks.chosen, contents.points, networks.original),
                 )
                 for cost in optimized(objectives)[1:]
             ),

@@ -61,10 +61,12 @@ class MarkedNetworks:
     Args:
         chosen: Networks of the search.
         trained: Trained networks, drawn if the cost is average MACs.
+        original: A given backbone without exits.
     """
 
     chosen: Sequence[ShownNetwork] = ()
     trained: Sequence[TrainedPoint] = ()
+    original: Observation | None = None
 
 
 def front_figure(
@@ -117,6 +119,10 @@ def front_figure(
             marker={"color": CHOSEN, "size": 15, "symbol": "star", "line": {"color": "#7a4a00", "width": 1}},
             text=[str(number) for number in range(1, len(chosen) + 1)], textposition="top center",
         )  # fmt: skip
+    if marked.original is not None:
+        marker = {"color": "#5f7683", "size": 12, "symbol": "square"}
+        original = _points([marked.original], objectives, right)
+        figure.add_scatter(**original, mode="markers", name="original network", marker=marker)
     _add_trained(figure, data.trained)
     lowest, highest = data.visible([network.observed for network in chosen])
     space = max(highest - lowest, 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,12 +10,11 @@ import torch
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.estimator_parts import EstimatorParts
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_evaluation import evaluate_trial
 from aebnas_bo.storage.version import __version__
-
-CACHED_KERNELS = "20000"  # of oneDNN, unless set; a supernet has more shapes than its default of 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +51,10 @@ class RemoteEvaluation:
                 "execution.gpus_per_worker: Ray gave a worker a GPU that PyTorch cannot use; install PyTorch with CUDA "
                 "on every node, or set gpus_per_worker: 0"
             )
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", CACHED_KERNELS)
         built = self.estimator.build(self.device) if isinstance(self.estimator, EstimatorParts) else self.estimator
 
         def evaluate(trial: Trial) -> Trial:
-            torch.set_num_threads(self.num_threads)  # of the thread that runs jobs, which may not be the main one
+            set_up_cpu(self.num_threads)  # of the thread that runs jobs, which may not be the main one
             return evaluate_trial(trial, built, self.objectives)
 
         return evaluate

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from aebnas_bo.deploy.training_pipeline import Candidate
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, choose_contenders
@@ -63,7 +62,7 @@ def run_shortlist(
         RunFolderInUseError: If another process trains a short list of this run.
         TrainingDivergedError: If a training fails for good.
     """
-    torch.set_num_threads(ground.problem.config.num_threads)
+    set_up_cpu(ground.problem.config.num_threads)
 
     ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
     with RunLock(ground.folder.shortlist):

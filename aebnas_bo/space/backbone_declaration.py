@@ -17,8 +17,10 @@ class BackboneDeclaration(FrozenModel):
     """A network that users have, to which the search attaches exits.
 
     Args:
-        source: Library that creates it, or `module` for a factory of the user.
-        name: Name of the model in torchvision or timm, folder of a model of transformers, or `package.module:factory`.
+        source: Library that creates it, `aebnas_bo` for a network of this package, or `module` for a factory of the
+            user.
+        name: Name of the model in torchvision or timm, `small_vit` of this package, folder of a model of transformers,
+            or `package.module:factory`.
         weights: State dict in safetensors, relative to the configuration file; null only describes the space.
         exits_after: Names of the points at which exits may be attached; empty for all that are found.
         mean: Mean of each channel for the normalisation of its images, in [0, 1]; null takes that of the training

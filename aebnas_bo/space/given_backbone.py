@@ -5,13 +5,14 @@ Legend: `C` channels, `S` side of a map in pixels, `T` tokens, `D` features of a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import isqrt
 from typing import Literal
 
-BackboneSource = Literal["torchvision", "timm", "transformers", "module"]
+BackboneSource = Literal["torchvision", "timm", "transformers", "aebnas_bo", "module"]
 Layout = Literal["map", "map_last", "tokens"]
 TokenPooling = Literal["mean", "class_token", "attention"]
 
@@ -66,7 +67,7 @@ class GivenBackbone:
     """A backbone that is not searched, without its weights.
 
     Args:
-        source: Library or `module` that creates it.
+        source: Library or `module` that creates it; `aebnas_bo` for a network of this package.
         name: Name of the model in the library, or `package.module:factory`.
         in_channels: Channels of an image.
         num_classes: Number of classes, `K`.
@@ -82,6 +83,16 @@ class GivenBackbone:
     resolution: int
     points: tuple[BackbonePoint, ...]
     macs: int
+
+    @property
+    def key(self) -> str:
+        """Name with everything that its pieces depend on except their code."""
+        return f"{self.source} {self.name} at {self.resolution} for {self.num_classes}, {self._points_hash}"
+
+    @cached_property
+    def _points_hash(self) -> str:
+        text = repr([self.in_channels, self.macs, *self.points])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @cached_property
     def piece_macs(self) -> tuple[int, ...]:

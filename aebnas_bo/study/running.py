@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
-
 from aebnas_bo.analysis.exit_columns import exit_columns
 from aebnas_bo.analysis.front_correction import correct_front
 from aebnas_bo.analysis.hypervolume import hypervolume
@@ -26,6 +24,7 @@ from aebnas_bo.estimation.estimator import Estimator
 from aebnas_bo.estimation.exit_prices import ExitPrices
 from aebnas_bo.estimation.latency import LatencyPrices
 from aebnas_bo.estimation.supernet_estimator import SupernetEstimator
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.backbone_loading import check_weights
 from aebnas_bo.preparation.consoles import PlainConsole
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
@@ -114,7 +113,7 @@ def prepare_study(config: Config, progress: RunProgress | None = None) -> Prepar
         AebnasError: If a step fails.
     """
     progress = progress or RunProgress(PlainConsole(stderr=True), quiet=True)
-    torch.set_num_threads(config.num_threads)
+    set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     return _prepare(problem, None, progress, latencies=prepare_latencies(problem, None, progress))
 
@@ -156,7 +155,7 @@ def run_study(
     with RunLock(folder.path):
         if folder.holds_study and not resume:
             raise UsageError(f"{folder.path} already holds a study; add --resume to resume it")
-        torch.set_num_threads(config.num_threads)
+        set_up_cpu(config.num_threads)
         for line in opening_lines(problem):
             progress.message(line)
         with clock.phase("latencies" if config.search.has_latency else "data"):

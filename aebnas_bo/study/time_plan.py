@@ -23,6 +23,8 @@ from aebnas_bo.training.settings import TeacherConfig
 SUPERNET_SHARE = 0.14
 SEARCH_SHARE = 0.08
 SHORTLIST_SHARE = 0.2
+# With a given backbone, all networks share the time of few trainings of small branches.
+BRANCHES_SHARE, SEARCH_SHARE_OF_BRANCHES = 0.3, 0.35
 RESERVE = 0.05  # for evaluation, export and a machine that is busier than during timing
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
@@ -50,6 +52,7 @@ class TimePlan(BaseModel):
     Args:
         minutes: The time budget.
         speed: Measured speeds.
+        is_given: Whether the backbone is given.
         is_brief: Whether the search is brief, because its estimates could not rank, there is no time for a short list,
             or final trainings need the time.
         spent_s: Seconds spent so far, as last stored.
@@ -67,6 +70,7 @@ class TimePlan(BaseModel):
 
     minutes: float
     speed: Speed
+    is_given: bool = False
     is_brief: bool = False
     spent_s: float = 0.0
     supernet_epochs: int
@@ -130,7 +134,9 @@ def _enough(num_images: int) -> int:
     return min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
 
 
-def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: Speed) -> int:
+def supernet_epochs(
+    minutes: float, spent_s: float, num_images: int, *, speed: Speed, share: float = SUPERNET_SHARE
+) -> int:
     """Return the number of epochs of the supernet where the search is not brief.
 
     Args:
@@ -138,8 +144,9 @@ def supernet_epochs(minutes: float, spent_s: float, num_images: int, *, speed: S
         spent_s: Seconds spent on loading and timing.
         num_images: Training images.
         speed: Measured speeds.
+        share: Share of the time that is left.
     """
-    seconds = SUPERNET_SHARE * _left(minutes, spent_s)
+    seconds = share * _left(minutes, spent_s)
     return _epochs(seconds, num_images * speed.supernet_s, least=1, most=MOST_SUPERNET_EPOCHS)
 
 
@@ -150,7 +157,8 @@ def search_seconds(plan: TimePlan, spent_s: float) -> float:
         plan: Decisions made so far.
         spent_s: Seconds spent before the search.
     """
-    return (BRIEF_SEARCH if plan.is_brief else 1.0) * SEARCH_SHARE * left(plan, spent_s)
+    share = SEARCH_SHARE_OF_BRANCHES if plan.is_given else SEARCH_SHARE
+    return (BRIEF_SEARCH if plan.is_brief else 1.0) * share * left(plan, spent_s)
 
 
 def rungs(

@@ -15,14 +15,14 @@ from aebnas_bo.study.timed_run import TimedResult
 
 
 def print_timed(console: Console, result: TimedResult) -> None:
-    """Print the short list, if there is one, and the trained networks; say so if estimates do not rank networks.
+    """Print the short list, if there is one, and the trained networks; say so if estimates are not shown.
 
     Args:
         console: Console to print to.
         result: Result of the run.
     """
     if result.is_brief:
-        console.print("the search was brief: the estimates above do not rank networks, the trained networks count")
+        console.print("the search was brief: its estimates do not rank networks and are not shown")
     if result.judgements:
         print_shortlist(console, result.judgements)
     table = Table(title="Trained networks", title_justify="left")

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
 from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
@@ -17,6 +15,7 @@ from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_ca
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError, StorageError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -34,6 +33,7 @@ from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.study.running import MakeStrategy, check_given, run_study
 from aebnas_bo.study.time_plan import (
+    BRANCHES_SHARE,
     SHORTLISTS,
     TEACHER_SIZES,
     TimePlan,
@@ -45,7 +45,7 @@ from aebnas_bo.study.time_plan import (
     search_seconds,
     supernet_epochs,
 )
-from aebnas_bo.study.training_speed import Stopwatch, measure_speed, time_network
+from aebnas_bo.study.training_speed import Speed, Stopwatch, measure_speed, time_network
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,15 @@ def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) 
 def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> TimePlan:
     """Time a few steps, decide the epochs of the supernet, and forecast the run."""
     config = problem.config
-    torch.set_num_threads(config.num_threads)  # time under the conditions of the run
+    set_up_cpu(config.num_threads)  # time under the conditions of the run
     speed = measure_speed(problem)
     minutes, num_images = config.time_budget or 0.0, len(problem.splits.train)
     highest = config.search.max_average_macs or millions(problem.space.middle_macs)
     goals = budget_goals(highest, config.shortlist.budgets)
     networks_s = [speed.network_seconds(round(goal.value)) for goal in goals]
     has_supernet = problem.estimator is None
+    if problem.space.skeleton.given is not None:
+        return _plan_with_backbone(problem, watch, progress, speed=speed)
     least = search_minutes(
         spent_s=watch.seconds, num_images=num_images, networks_s=networks_s,
         supernet_s=speed.supernet_s if has_supernet else None,
@@ -159,6 +161,20 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
         )
     progress.message(f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: {first}, {then}")
     return TimePlan(minutes=minutes, speed=speed, is_brief=is_brief, supernet_epochs=epochs, spent_s=watch.seconds)
+
+
+def _plan_with_backbone(problem: Problem, watch: Stopwatch, progress: RunProgress, *, speed: Speed) -> TimePlan:
+    """Decide the epochs of the branches of a given backbone, whose estimates rank networks after few epochs."""
+    minutes, num_images = problem.config.time_budget or 0.0, len(problem.splits.train)
+    features_s = num_images * speed.features_s
+    spent_s = watch.seconds + features_s
+    epochs = supernet_epochs(minutes, spent_s, num_images, speed=speed, share=BRANCHES_SHARE)
+    duration = duration_text(features_s + epochs * num_images * speed.supernet_s)
+    progress.message(
+        f"time budget {duration_text(60 * minutes)}, {images_text(problem.splits)}: features and branches "
+        f"{counted(epochs, 'epoch')}, about {duration}; then search, and final trainings in the rest"
+    )
+    return TimePlan(minutes=minutes, speed=speed, is_given=True, supernet_epochs=epochs, spent_s=watch.seconds)
 
 
 class _TimedRun:
@@ -212,7 +228,7 @@ class _TimedRun:
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
-            goals = _goals(self._config, eligible(store.trials(), store.study.objectives))
+            goals = _goals(self._problem, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
             self._plan_rungs(ground, goals)
@@ -249,6 +265,9 @@ class _TimedRun:
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
         """Time the candidates for the short list, and decide networks and epochs of its rungs."""
+        if self._problem.space.skeleton.given is not None:  # estimates on its features rank as well as short trainings
+            self._decide(rungs=())
+            return
         likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
         skeleton = self._problem.space.skeleton
         timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
@@ -290,13 +309,15 @@ class _TimedRun:
     def _teachers_seconds(self, highest: float) -> dict[float, float]:
         """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
 
-        Empty if the configuration names a teacher, or confidences are learned, for which a teacher has no outputs.
+        Empty if the configuration names a teacher, the backbone is given, or confidences are learned, for which a
+        teacher has no outputs.
 
         Args:
             highest: Highest budget of average MACs in millions.
         """
         recipe, has_joint_loss = final_recipe(self._problem), self._config.supernet.joint_loss is not None
-        if recipe.teacher is not None or recipe.joint_loss is not None or has_joint_loss:
+        is_given = self._problem.space.skeleton.given is not None
+        if recipe.teacher is not None or recipe.joint_loss is not None or has_joint_loss or is_given:
             return {}
         ground, seconds = PlainGround(self._folder, self._problem), {}
         for size in TEACHER_SIZES:
@@ -349,8 +370,12 @@ def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
     return replace(candidate, problem=problem)
 
 
-def _goals(config: Config, observed: Sequence[Observation]) -> list[TuningGoal]:
-    """Return the budgets of average MACs; the highest is the limit of the search or, without one, of all trials."""
+def _goals(problem: Problem, observed: Sequence[Observation]) -> list[TuningGoal]:
+    """Return the budgets of average MACs.
+
+    The highest is the limit of the search or, without one, the MACs of a given backbone or the highest of all trials.
+    """
+    config, given = problem.config, problem.space.skeleton.given
     seen = [one.metrics["average_macs"] for one in observed]
-    highest = config.search.max_average_macs or max(seen, default=1.0)
+    highest = config.search.max_average_macs or (millions(given.macs) if given else max(seen, default=1.0))
     return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))

@@ -87,7 +87,7 @@ class SupernetJob:
         config, space = self.config, self.space
         is_stratified = config.stratified and space.skeleton.given is None  # a given backbone has one size
         pool = backbone_pool(space, self.seed, config.max_macs) if is_stratified else None
-        averaged = processes.wrapped(Supervisable(self.supernet))
+        averaged = processes.wrapped(Supervisable(self.supernet), config)
 
         def make_backward(generator: np.random.Generator, meter: OutputMeter) -> Backward:
             sampler = TrainingSampler(space, generator, has_balanced_branches=config.balanced_branches, pool=pool)

@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from aebnas_bo.errors import UsageError
 from aebnas_bo.storage.count_text import counted
+from aebnas_bo.training.settings import TrainingConfig
+from aebnas_bo.training.synchronized_batch_norm import Synchronized
 
 T = TypeVar("T")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -73,18 +75,21 @@ class Processes:
             return values[0]
         return value
 
-    def wrapped(self, module: nn.Module, *, uses_all: bool = False) -> nn.Module:
+    def wrapped(self, module: nn.Module, config: TrainingConfig, *, uses_all: bool = False) -> nn.Module:
         """Return a module whose backward pass averages gradients over the processes; without others the module itself.
 
         Weights become those of the first process.
 
         Args:
             module: The module.
+            config: Settings of the training, which say whether BatchNorm normalises over all processes.
             uses_all: Whether every forward pass uses all weights for the loss; otherwise those that it uses may change
                 from call to call.
         """
         if self.count == 1:
             return module
+        if config.synchronized_batch_norm:
+            module = Synchronized(module, self.count)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # newer versions of PyTorch call the argument otherwise
             return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=not uses_all)

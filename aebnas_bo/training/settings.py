@@ -10,7 +10,7 @@ from aebnas_bo.data.settings import AugmentationConfig, Fraction
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
-TeacherSource = Literal["network", "supernet"]
+TeacherSource = Literal["network", "supernet", "original"]
 
 
 class JointLossConfig(Section):
@@ -39,7 +39,7 @@ class TrainingConfig(Section):
     Args:
         epochs: Passes over the training split. If a configuration names images and sets no epochs, they depend on the
             number of images: 300,000 divided by it for supernets (15 to 100), 800,000 divided by it for final trainings
-            (60 to 200).
+            (60 to 200); with a given backbone 100,000 (2 to 30) and 200,000 (4 to 40).
         batch_size: Images per step.
         learning_rate: Peak of the warm-up and cosine schedule.
         warmup_epochs: Epochs of linear warm-up.
@@ -57,9 +57,10 @@ class TrainingConfig(Section):
         gradient_clip: Maximal gradient norm of a step.
         max_rollbacks: Maximum number of roll-backs after a non-finite loss before training stops.
         processes: Processes that train together, each on an equal share of every batch (`DistributedDataParallel`), on
-            CUDA with a GPU each. Their gradients are averaged; BatchNorm normalises each share, which should have at
-            least 16 images. Results depend on the number. Only the supernet and final trainings; short trainings have
-            one.
+            CUDA with a GPU each. Their gradients are averaged. Results depend on the number. Only the supernet and
+            final trainings; short trainings have one.
+        synchronized_batch_norm: Whether BatchNorm normalises by the statistics of the whole batch when several
+            processes train; otherwise each process normalises its share, which should have at least 16 images.
         precision: Number format of the forward pass; auto is bfloat16 on CUDA, float32 on the CPU.
         augmentation: Augmentation of this training; null takes the study's section `augmentation`, which also completes
             missing settings.
@@ -80,6 +81,7 @@ class TrainingConfig(Section):
     gradient_clip: Annotated[float, Field(gt=0.0)] = 5.0
     max_rollbacks: Annotated[int, Field(ge=0, le=20)] = 3
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    synchronized_batch_norm: bool = False
     precision: Precision = "auto"
     augmentation: AugmentationConfig | None = None
 
@@ -99,7 +101,7 @@ class TeacherConfig(Section):
     Args:
         source: `network` is a plain network without exits, trained first by the same recipe on labels only. `supernet`
             is the largest network that the supernet trained; it is used only if it is more accurate than the network
-            itself after a short training.
+            itself after a short training. `original` is a given backbone with the weights that it was given with.
         macs: MACs in millions of the plain network. null takes twice `search.max_average_macs` or, without that, twice
             the MACs of the network.
         epochs: Epochs of the plain network's training; null takes `final_training.epochs`.
@@ -111,7 +113,7 @@ class TeacherConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> TeacherConfig:
-        if self.source == "supernet" and (self.macs is not None or self.epochs is not None):
+        if self.source != "network" and (self.macs is not None or self.epochs is not None):
             raise ValueError("macs and epochs describe the source network; set source: network, or leave them out")
         return self
 
@@ -120,8 +122,11 @@ class FinalTrainingConfig(TrainingConfig):
     """Final training of one network with all its exits.
 
     Args:
-        start: Initial weights: those of the `supernet`, or random ones (`scratch`).
+        start: Initial weights: those of the `supernet`, or random ones (`scratch`). With a given backbone the default
+            is `supernet`.
         teacher: Teacher for distillation; null trains on labels only.
+        backbone_rate: Learning rate of a given backbone relative to that of its branches. 0 keeps its weights;
+            otherwise everything is trained, with the BatchNorm statistics of the backbone as they were given.
         train_on_validation: Whether to also train on images reserved for the search: the calibration images and three
             quarters of the validation images; thresholds are tuned on the rest.
         compile: Whether `torch.compile` may speed up training on CUDA.
@@ -134,6 +139,7 @@ class FinalTrainingConfig(TrainingConfig):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
     start: Literal["supernet", "scratch"] = "scratch"
     teacher: TeacherConfig | None = None
+    backbone_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     train_on_validation: bool = True
     compile: Annotated[bool, Affects("machine")] = True
     plain_baseline: Annotated[bool, Affects("nothing")] = True
@@ -142,7 +148,7 @@ class FinalTrainingConfig(TrainingConfig):
     @classmethod
     def _check_teacher(cls, teacher: object) -> object:
         if isinstance(teacher, str | bool):
-            raise ValueError("expected {source: network}, {source: supernet} or null")
+            raise ValueError("expected {source: network}, {source: supernet}, {source: original} or null")
         return teacher
 
     @property

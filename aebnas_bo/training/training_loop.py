@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 2.0  # minimum interval; an epoch of a tiny network takes less time than writing a checkpoint
 CHECK_STEPS = {"cpu": 1, "cuda": 32}  # steps between checks for non-finite losses, which wait for the device
+RATE_FACTOR = "rate_factor"  # key of a parameter group: its learning rate relative to that of the schedule
 ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 
+NO_FACTORS: Mapping[str, float] = {}
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Backward = Callable[[Tensor, Tensor], Tensor]
 """Takes a batch and its targets, adds their gradients and returns the loss to report, a scalar on their device."""
@@ -99,6 +101,7 @@ class TrainingRun:
         section: Section of the configuration, for messages.
         seed: The run's seed.
         processes: The processes that train the weights together.
+        rate_factors: Factor of the learning rate of the weights whose names start with a text; 1 for others.
     """
 
     model: nn.Module
@@ -108,6 +111,7 @@ class TrainingRun:
     section: str
     seed: int
     processes: Processes = ALONE
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -243,7 +247,7 @@ def train(
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
-    state = _initial_state(run.model, config)
+    state = _initial_state(run.model, config, run.rate_factors)
     progress, checkpoint = _Progress(), recorder.checkpoint
     if checkpoint is not None and checkpoint.exists():
         progress = _restore(checkpoint, recorder.fingerprint, state)
@@ -293,7 +297,7 @@ def _train_epoch(
     for step, indices in enumerate(batches):
         rate = progress.rate_factor * learning_rate(progress.epoch + step / len(batches), config)
         for group in state.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group[RATE_FACTOR]
         at = on_device(processes.share(indices), data.images.device)
         images, targets = data.augment(data.images[at], data.labels[at], augmenting)
         state.optimizer.zero_grad(set_to_none=True)
@@ -330,15 +334,22 @@ def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generato
     return torch.split(full, batch_size) if len(full) else (order,)
 
 
-def _initial_state(model: nn.Module, config: TrainingConfig) -> _State:
-    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+def _initial_state(model: nn.Module, config: TrainingConfig, rate_factors: Mapping[str, float] = NO_FACTORS) -> _State:
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        factor = next((one for start, one in rate_factors.items() if name.startswith(start)), 1.0)
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((decay, factor), []).append(parameter)
+    first = next(model.parameters(), None)
     optimizer = torch.optim.SGD(
-        [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [
+            {"params": parameters, "weight_decay": decay, RATE_FACTOR: factor}
+            for (decay, factor), parameters in groups.items()
+        ],
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.momentum > 0,
-        fused=True if weights and weights[0].device.type == "cuda" else None,
+        fused=True if first is not None and first.device.type == "cuda" else None,
     )
     if not config.ema_decay:
         return _State(model, optimizer, None)

@@ -20,6 +20,8 @@ LONG_SIGNATURES = {
     "surrogates/kernels/grouped_matern.py: GroupedMaternKernel.forward",  # overrides GPyTorch's method
     "surrogates/selected_outcomes.py: SelectedOutcomes.posterior",  # overrides BoTorch's method
     "aebnas_bo/search/ax_strategy.py: ArchitectureAcquisition.optimize",  # overrides Ax's method
+    "aebnas_bo/training/synchronized_batch_norm.py: _Normalize.forward",  # PyTorch passes ctx and tensors by position
+    "aebnas_bo/training/synchronized_batch_norm.py: _SynchronizedMode.__torch_function__",  # overrides PyTorch's method
     "aebnas_bo/supernet/depthwise.py: _SmallMapConvolution.forward",  # PyTorch passes ctx and tensors by position
     "aebnas_bo/deploy/segments.py: EarlyExitNetwork._run_from.leave",  # branch of torch.cond: operands by position
     "aebnas_bo/deploy/segments.py: EarlyExitNetwork._run_from.go_on",  # the other branch

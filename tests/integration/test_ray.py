@@ -1,54 +1,17 @@
 """A real Ray cluster of three nodes on this machine: workers and nodes are lost in the middle of trials."""
 
 import json
-import os
-import secrets
-import signal
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.ray_programs import run_alone
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'aebnas_bo[ray]'"),
 ]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return an environment in which clusters have a token of their own."""
-    token = folder / "token"
-    token.write_text(secrets.token_hex(32))
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "120",
-        "RAY_worker_niceness": "0",
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def run_alone(arguments: list[str], folder: Path) -> str:
-    """Run a module in a session of its own, end what it leaves, and return its output."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        env=environment(folder), cwd=folder, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        output, errors = process.communicate(timeout=600)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors
-    return output
 
 
 def test_every_trial_is_completed_once_although_workers_and_nodes_are_lost(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def area(points: list[tuple[float, float]], accuracy: float, macs: float) -> flo
     return total
 
 
+def test_a_brief_search_shows_no_estimates(run) -> None:
+    done = run("--time-budget", "5s", "--out", "a")
+    assert done.returncode == 0, done.stderr
+    assert "Trained networks" in done.stdout
+    assert "Pareto front" not in done.stdout
+    assert "hypervolume" not in done.stdout
+
+
 def test_a_run_leaves_what_is_promised_and_repeats_itself(run, run_process, tmp_path: Path) -> None:
     first = run("--budget", "8", "--out", "a")
     again = run_process("--budget", "8", "--out", "b", "--json", "--quiet")

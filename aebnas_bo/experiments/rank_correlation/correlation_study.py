@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 
 from aebnas_bo.analysis.summary import package_versions, peak_memory_mb
 from aebnas_bo.config.effects import STATISTICS_ONLY, effect_of
@@ -18,6 +17,7 @@ from aebnas_bo.config.yaml_reader import yaml_text
 from aebnas_bo.deploy.standalone import StandaloneNetworks
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.errors import ConfigError, UsageError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.execution.worker_jobs import run_on_workers
 from aebnas_bo.experiments.rank_correlation.agreement import Comparison, agreements, compare_network, quantities_of
 from aebnas_bo.experiments.rank_correlation.band import band_candidates, points_in_band
@@ -68,7 +68,7 @@ def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: R
     Raises:
         AebnasError: If a step fails; networks finished so far are kept.
     """
-    torch.set_num_threads(config.num_threads)
+    set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     space = problem.space
     _check(config, space)

@@ -32,6 +32,11 @@ def test_torchvision_models_have_the_classes_of_the_images() -> None:
     assert backbone.classifier[1].out_channels == 4
 
 
+def test_networks_of_this_package_have_the_classes_of_the_images() -> None:
+    backbone = create_backbone("aebnas_bo", "small_vit", INPUT)
+    assert backbone(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("source", "name", "message"),
     [
@@ -40,6 +45,7 @@ def test_torchvision_models_have_the_classes_of_the_images() -> None:
         ("module", "tests.given_networks:make_nothing", "tests.given_networks has no function or class make_nothing"),
         ("module", "math:pi", "math has no function or class pi"),
         ("module", "collections:Counter", "must return a torch.nn.Module, got Counter"),
+        ("aebnas_bo", "big_vit", "aebnas_bo has no network 'big_vit'; it has small_vit"),
         ("torchvision", "resnet19", "torchvision has no image classifier 'resnet19'"),
         ("torchvision", "fcn_resnet50", "torchvision has no image classifier"),
         ("torchvision", "vit_b_16", "cannot be created for images of 3 x 8 x 8 and 4 classes"),

@@ -9,6 +9,16 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "torchvision", "ax", "botorch", "gpytorch", "sklearn", "pandas", "matplotlib", "plotly", "scipy")
+EXTRAS = ("ray", "psycopg", "tensorboard", "mlflow", "optuna", "onnx", "onnxruntime", "timm", "transformers")
+USING_EXTRAS = ("search.aebnas_strategy", "tracking.mlflow_writer", "tracking.tensorboard_files")  # imported when used
+EVERY_MODULE = """
+import importlib, json, pkgutil, sys
+import aebnas_bo
+for found in pkgutil.walk_packages(aebnas_bo.__path__, "aebnas_bo."):
+    if not found.name.startswith("aebnas_bo.testing") and found.name not in json.loads(sys.argv[1]):
+        importlib.import_module(found.name)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
 CALL = """
 import json, sys
 from aebnas_bo.cli import main
@@ -104,3 +114,15 @@ def test_options_that_do_not_fit_a_stored_run_are_refused_without_pytorch(
     found, heavy, printed = called(path.parent, command, *run, *options)
     assert (found, heavy) == (code, []), printed
     assert text in " ".join(printed.split())
+
+
+@pytest.mark.slow
+def test_extras_are_imported_only_when_they_are_used() -> None:
+    """An installed extra costs no time: no other module imports it. Ax imports pymoo where it finds it."""
+    using_extras = [f"aebnas_bo.{name}" for name in USING_EXTRAS]
+    result = subprocess.run(
+        [sys.executable, "-c", EVERY_MODULE, json.dumps(using_extras)], text=True, capture_output=True, check=True
+    )
+    imported = json.loads(result.stdout.splitlines()[-1])
+    assert {"torch", "ax", "sqlalchemy"} <= {*imported}
+    assert [name for name in EXTRAS if name in imported] == []

@@ -58,6 +58,16 @@ def test_epochs_that_nobody_set_suit_the_number_of_images(settings: list[str], s
     assert (config.supernet.epochs, config.final_training.epochs) == (supernet, final)
 
 
+def test_branches_on_a_given_backbone_are_trained_for_few_epochs_from_those_of_the_search() -> None:
+    backbone = "space={backbone: {source: torchvision, name: resnet18}}"
+    config = load_config(None, [backbone, "data.dataset=cifar10", "data.root=."])
+    assert (config.supernet.epochs, config.final_training.epochs) == (2, 4)
+    assert config.final_training.start == "supernet"
+    given = load_config(None, [backbone, "final_training.start=scratch", "final_training.epochs=9"])
+    assert (given.final_training.start, given.final_training.epochs) == ("scratch", 9)
+    assert load_config(None).final_training.start == "scratch"
+
+
 @pytest.mark.slow
 def test_images_of_a_folder_are_counted_for_the_epochs(tmp_path: Path) -> None:
     for name, count in (("a", 3000), ("b", 2000), ("c", 50)):
@@ -83,14 +93,13 @@ def test_a_relative_table_of_latencies_counts_from_the_file(tmp_path: Path) -> N
     assert load_config(path).estimation.latency_table == str(tmp_path / "phone.json")
 
 
-def test_a_table_of_latencies_without_the_objective_is_refused_and_both_ways_out_help() -> None:
+def test_a_table_of_latencies_that_are_not_measured_is_refused_and_all_ways_out_help() -> None:
     table = "estimation.latency_table=phone.json"
     for text in (problems([table]), problems([table, "seed=a"])):  # the latter skips rules between sections
-        assert (
-            "estimation.latency_table: has no effect without the objective latency_ms; set search.objectives: " in text
-        )
-    first, _, second = text.splitlines()[-1].partition("; set ")[2].partition(", or ")
-    for advised in (first, second):
+        assert "estimation.latency_table: has no effect if latency is not measured; set search.objectives: " in text
+    objectives, limit, none = text.splitlines()[-1].partition("; set ")[2].split(", or ")
+    assert limit == "a limit search.max_latency_ms"
+    for advised in (objectives, "search.max_latency_ms: 2", none):
         load_config(None, [table, advised.replace(": ", "=", 1)])
 
 
@@ -113,7 +122,15 @@ def test_all_problems_are_reported_at_once() -> None:
         ("supernet.exit_weights=[1.0]", "one weight per exit position and a positive one for the final classifier"),
         ("final_training.exit_weights=[1.0, 1.0, 0.0]", "final_training.exit_weights"),
         ("supernet.sandwich=false", "distillation needs the sandwich rule"),
-        ("final_training.teacher=supernet", "expected {source: network}, {source: supernet} or null, got 'supernet'"),
+        (
+            "final_training.teacher=supernet",
+            "expected {source: network}, {source: supernet}, {source: original} or null, got 'supernet'",
+        ),
+        (
+            "final_training.teacher={source: original}",
+            "final_training.teacher: the source original needs a given backbone",
+        ),
+        ("final_training.backbone_rate=0.1", "final_training.backbone_rate: has no effect on a searched backbone"),
         ("supernet={joint_loss: {}, distillation: false}", "supernet.joint_loss trains confidences"),
         ("supernet.joint_loss={}", "because the final exit then learns hard images only; set distillation: false"),
         ("final_training.joint_loss={max_macs: 0.1}", "final_training.joint_loss trains confidences"),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
+from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError, Original
 
 
 def test_description_survives_json(make_network) -> None:
@@ -24,6 +24,16 @@ def test_answers_class_by_class_are_of_all_classes(make_network) -> None:
     document["test"]["by_class"] = {"images": [2, 1], "right": [2, 1], "confusions": []}
     with pytest.raises(NetworkFileError, match="predictions by class must have 4 classes"):
         NetworkDescription.from_json(json.dumps(document), "file")
+
+
+def test_the_share_that_is_kept_of_a_given_backbone_is_stated(make_network) -> None:
+    _, description = make_network()
+    assert description.kept_text == ""
+    original = Original(validation_accuracy=80.0, test_accuracy=100.0, macs=4 * description.test.average_macs)
+    kept = description.model_copy(update={"original": original})
+    assert kept.kept_text.startswith("keeps 90.0 % of the original accuracy (")
+    assert kept.kept_text.endswith("of the test images) at 25 % of its average MACs")
+    assert NetworkDescription.from_json(kept.to_json(), "file") == kept
 
 
 def changed(description: NetworkDescription, **changes: object) -> str:

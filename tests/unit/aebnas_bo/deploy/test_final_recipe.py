@@ -15,6 +15,7 @@ from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
 from aebnas_bo.training.training_loop import NO_RECORDER, Recorder, TrainingData
+from tests.device_waits import DeviceWaits
 from tests.process_jobs import unchanged
 
 SKELETON = Skeleton(1, 2, 4, 1, (2, 2), (0,), 1, 0, "relu")
@@ -137,3 +138,33 @@ def test_two_processes_learn_and_end_equally_with_equal_seeds() -> None:
     assert not states_equal(subnet, train(config.model_copy(update={"processes": 1})))
     for logits in subnet(shared.images):
         assert float((logits.argmax(1) == shared.labels).float().mean()) > 0.9
+
+
+@pytest.mark.slow
+def test_synchronized_processes_train_the_network_of_one_process() -> None:
+    shared = replace(data(), augment=unchanged)
+
+    def weights(processes: int, *, is_synchronized: bool) -> Tensor:
+        changes = {"processes": processes, "epochs": 1, "synchronized_batch_norm": is_synchronized}
+        subnet = train_from_scratch(NETWORK, SKELETON, shared, config=CONFIG.model_copy(update=changes), seed=0)
+        return torch.cat([parameter.detach().flatten() for parameter in subnet.parameters()])
+
+    alone = weights(1, is_synchronized=False)
+    assert float((weights(2, is_synchronized=True) - alone).abs().max()) < 1e-4
+    assert float((weights(2, is_synchronized=False) - alone).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}, {"ema_decay": 0.8}])
+def test_steps_read_nothing_from_the_device(monkeypatch, changes: dict[str, object]) -> None:
+    monkeypatch.setattr(loop, "CHECK_STEPS", {"cpu": 1000})
+    images = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    augment = Augmentation(AugmentationConfig(crop_padding=1, horizontal_flip=True), (0.5,), (0.25,), 2)
+    once = CONFIG.model_copy(update={"epochs": 1, **changes})
+
+    def waits(batch_size: int) -> int:
+        config = once.model_copy(update={"batch_size": batch_size})
+        with DeviceWaits() as counted:
+            train_from_scratch(NETWORK, SKELETON, TrainingData(images, data().labels, augment), config=config, seed=0)
+        return counted.count
+
+    assert waits(32) == waits(8)

@@ -5,7 +5,7 @@ from torch import nn
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import ConfigError
-from aebnas_bo.preparation.features import FrozenBackbone, kept_features, most_images
+from aebnas_bo.preparation.features import FrozenBackbone, feature_bytes, kept_features, most_images
 from aebnas_bo.space.given_backbone import BackbonePoint, GivenBackbone
 from aebnas_bo.supernet.feature_layout import FeatureLayout
 from tests.given_networks import declared_space
@@ -68,6 +68,12 @@ def test_features_are_bounded() -> None:
     declared, layout = SPACE.declaration.backbone, FeatureLayout.of(SPACE.skeleton)
     assert declared is not None
     small = declared.model_copy(update={"feature_gigabytes": 4 * layout.width * 10 / 1e9})
-    assert most_images(small, layout) == 10
+    assert most_images(small, layout, 4) == 10
+    assert most_images(small, layout, 2) == 20
     with pytest.raises(ConfigError, match=r"space.backbone.feature_gigabytes: the features of two images take"):
-        most_images(declared.model_copy(update={"feature_gigabytes": 1e-7}), layout)
+        most_images(declared.model_copy(update={"feature_gigabytes": 1e-7}), layout, 4)
+
+
+def test_the_bytes_of_a_feature_follow_from_the_largest(splits: Splits) -> None:
+    assert feature_bytes(backbone(3.0), splits.train, splits) == 2
+    assert feature_bytes(backbone(1e5), splits.train, splits) == 4

@@ -85,6 +85,16 @@ def test_the_front_marks_trained_networks_apart_from_estimates(contents: Content
     assert "trained to the end, 8 epochs" not in traces(by_latency)
 
 
+def test_the_front_marks_the_original_network(contents: Contents, networks: Networks) -> None:
+    objectives, one = contents.run.study.objectives, networks.observed[0]
+    figure = front_figure(
+        networks.observed, networks.front, objectives, right=objectives[1], design_trials=8,
+        marked=MarkedNetworks(original=one),
+    )  # fmt: skip
+    assert traces(figure)["original network"]["y"] == [one.metrics["accuracy"]]
+    assert "original network" not in traces(drawn(networks, objectives))
+
+
 def test_a_single_observation_is_a_front(contents: Contents, networks: Networks) -> None:
     one = networks.observed[:1]
     figure = drawn(replace(networks, observed=one, front=one, chosen=()), contents.run.study.objectives)

@@ -48,6 +48,14 @@ def test_phases_fit_into_the_time(minutes: float) -> None:
     assert 0.7 * 60 * minutes < spent <= max(60 * minutes, least)
 
 
+def test_branches_and_their_search_get_larger_shares_with_a_given_backbone() -> None:
+    given, other = plan_of(10.0, is_given=True), plan_of(10.0)
+    assert planning.search_seconds(given, 60.0) == planning.SEARCH_SHARE_OF_BRANCHES * planning.left(given, 60.0)
+    assert planning.search_seconds(given, 60.0) > planning.search_seconds(other, 60.0)
+    few = planning.supernet_epochs(10.0, 60.0, 10_000, speed=SPEED)
+    assert planning.supernet_epochs(10.0, 60.0, 10_000, speed=SPEED, share=planning.BRANCHES_SHARE) > few
+
+
 def test_a_search_needs_time_for_final_trainings() -> None:
     networks_s = [1e-4, 1e-4, 1e-4, 1e-4, 6e-4]  # an epoch of all takes a second per thousand images
     minutes = planning.search_minutes(spent_s=14.0, networks_s=networks_s, supernet_s=None, num_images=1000)

@@ -41,10 +41,10 @@ def test_short_list_and_trained_networks_are_shown() -> None:
     assert "do not rank" not in text
 
 
-def test_estimates_of_a_brief_search_are_said_to_be_worth_little() -> None:
+def test_estimates_of_a_brief_search_are_said_not_to_be_shown() -> None:
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     print_timed(console, replace(result(network("bbbb", 93.5, 92.25)), is_brief=True))
-    assert "the estimates above do not rank networks" in console.export_text()
+    assert "its estimates do not rank networks and are not shown" in console.export_text()
 
 
 def test_the_next_step_exports_the_network_that_is_best_on_validation_images() -> None:

@@ -20,7 +20,7 @@ from aebnas_bo.training import training_loop
 from aebnas_bo.training.process_start import first_process
 from aebnas_bo.training.processes import ALONE
 from aebnas_bo.training.training_loop import NO_RECORDER, EpochReport, Recorder, TrainingData
-from tests.process_jobs import SPACE, GradientJob, KeptJob, fresh_supernet, gradients, stripes
+from tests.process_jobs import SPACE, GradientJob, KeptJob, StepJob, fresh_supernet, step, stripes
 
 pytestmark = pytest.mark.slow
 CONFIG = SupernetConfig(
@@ -45,15 +45,33 @@ def test_gradients_are_the_average_of_those_of_the_shares_exactly(tmp_path: Path
     data = stripes()
     images, labels = data.images[:32], data.labels[:32]
     with first_process(2, GradientJob(CONFIG, tmp_path), torch.device("cpu")) as processes:
-        mine = gradients(fresh_supernet(), processes, CONFIG, images, labels)
+        _, mine = step(fresh_supernet(), processes, CONFIG, images, labels)
         mine = {name: one.clone() for name, one in mine.items()}
     other = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    halves = [gradients(fresh_supernet(), ALONE, CONFIG, images[at], labels[at]) for at in torch.arange(32).split(16)]
+    halves = [step(fresh_supernet(), ALONE, CONFIG, images[at], labels[at])[1] for at in torch.arange(32).split(16)]
     assert mine.keys() == other.keys() == halves[0].keys() == halves[1].keys()
     for name, gradient in mine.items():
         assert torch.equal(gradient, other[name]), name
         assert torch.equal(gradient, halves[0][name] / 2 + halves[1][name] / 2), name
     assert any(not torch.equal(halves[0][name], halves[1][name]) for name in mine)
+
+
+@pytest.mark.parametrize("is_synchronized", [True, False])
+def test_synchronized_processes_take_the_step_of_one_with_the_whole_batch(
+    tmp_path: Path, is_synchronized: bool
+) -> None:
+    data = stripes()
+    images, labels = data.images[:32], data.labels[:32]
+    images[:16] *= 2.0  # so that the shares have other moments
+    config = CONFIG.model_copy(update={"synchronized_batch_norm": is_synchronized})
+    whole_loss, whole = step(fresh_supernet(), ALONE, config, images, labels)
+    job = StepJob(config, images, labels)
+    with first_process(2, job, torch.device("cpu")) as processes:
+        loss, gradients = step(fresh_supernet(), processes, config, images, labels)
+    assert whole.keys() == gradients.keys()
+    largest = max(float(one.abs().max()) for one in whole.values())
+    difference = max(float((gradients[name] - whole[name]).abs().max()) for name in whole)
+    assert (abs(loss - whole_loss) < 1e-5, difference < 1e-5 * largest) == (is_synchronized, is_synchronized)
 
 
 def test_processes_end_with_equal_weights_and_learn(tmp_path: Path, monkeypatch) -> None:

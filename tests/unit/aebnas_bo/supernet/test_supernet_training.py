@@ -19,8 +19,10 @@ from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.supernet.supernet import Supernet
 from aebnas_bo.supernet.supernet_training import step_networks, train_supernet
 from aebnas_bo.training import network_loss
+from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.losses import exit_loss
 from aebnas_bo.training.training_loop import EpochReport, Recorder, TrainingData
+from tests.device_waits import DeviceWaits
 
 STAGE = StageChoices(widths=(4, 6), depths=(1, 2), kernels=(3,), expansions=(1, 2), stride=2)
 LAYER = BranchLayerChoices(kinds=("dense", "depthwise_separable"), expansions=(1, 2))
@@ -167,3 +169,18 @@ def test_checkpoint_of_another_training_is_an_error(tmp_path: Path) -> None:
     train_supernet(supernet, SPACE, _data(), config=CONFIG, seed=3, recorder=mine)
     with pytest.raises(CorruptStateError, match="another space, data set, seed or training"):
         train_supernet(supernet, SPACE, _data(), config=CONFIG, seed=3, recorder=theirs)
+
+
+@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}, {"distillation": False}, {"ema_decay": 0.9}])
+def test_steps_read_nothing_from_the_device(monkeypatch, changes: dict[str, object]) -> None:
+    """On a GPU, every number that is read waits for all work that is queued there."""
+    config = CONFIG.model_copy(update=changes)
+
+    def waits(images: int, every: int) -> int:
+        monkeypatch.setattr(loop, "CHECK_STEPS", {"cpu": every})
+        with DeviceWaits() as counted:
+            _train(config, images=images)
+        return counted.count
+
+    assert waits(32, every=1000) == waits(128, every=1000)  # two steps, and eight
+    assert waits(32, every=1) < waits(128, every=1)

@@ -13,6 +13,7 @@ from aebnas_bo.errors import ConfigError, UsageError
 from aebnas_bo.preparation.fingerprints import supernet_fingerprint
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.processes import ALONE, Processes, copied_to, without_averaging
+from aebnas_bo.training.settings import TrainingConfig
 
 
 def test_shares_are_equal_disjoint_and_leave_a_remainder_out() -> None:
@@ -33,7 +34,7 @@ def test_alone_nothing_is_averaged_or_wrapped() -> None:
     assert ALONE.mean(values) is values
     assert ALONE.total(values) is values
     assert ALONE.of_first("mine") == "mine"
-    assert ALONE.wrapped(module) is module
+    assert ALONE.wrapped(module, TrainingConfig(synchronized_batch_norm=True)) is module
     with without_averaging(module):
         pass
 
@@ -56,6 +57,8 @@ def test_the_number_of_processes_belongs_to_the_fingerprint_and_one_leaves_it_un
     alone, two = (load_config(None, [f"supernet.processes={count}"]) for count in (1, 2))
     assert supernet_fingerprint(alone, "images") == supernet_fingerprint(load_config(None, []), "images")
     assert supernet_fingerprint(two, "images") != supernet_fingerprint(alone, "images")
+    synchronized = load_config(None, ["supernet.processes=2", "supernet.synchronized_batch_norm=true"])
+    assert supernet_fingerprint(synchronized, "images") != supernet_fingerprint(two, "images")
 
 
 def test_a_given_backbone_needs_one_process() -> None:

@@ -349,3 +349,26 @@ def test_roll_back_restores_the_average() -> None:
     data = replace(_toy_data(), augment=_SpoiltImages(0))  # the very first batch: no average yet
     model = _train(data, AVERAGING)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_weights_learn_at_their_own_rate() -> None:
+    def weights_after_one_epoch(rate_factors: dict[str, float]) -> dict[str, Tensor]:
+        model = _model()
+
+        def make_backward(_: np.random.Generator, __: OutputMeter) -> Backward:
+            def backward(images: Tensor, targets: Tensor) -> Tensor:
+                loss = F.cross_entropy(model(images), targets)
+                loss.backward()
+                return loss
+
+            return backward
+
+        run = TrainingRun(model, make_backward, 1, "toy", "toy", 3, rate_factors=rate_factors)
+        train(run, _toy_data(16), CONFIG.model_copy(update={"epochs": 1, "weight_decay": 0.0, "gradient_clip": 1e6}))
+        return dict(model.named_parameters())
+
+    before = dict(_model().named_parameters())
+    full, kept, slow = (weights_after_one_epoch(one) for one in ({}, {"0.": 0.0}, {"0.": 0.5}))
+    assert kept["0.weight"].equal(before["0.weight"])
+    assert kept["4.weight"].equal(full["4.weight"])  # one step, so the other weights have the same gradient
+    torch.testing.assert_close(slow["0.weight"] - before["0.weight"], 0.5 * (full["0.weight"] - before["0.weight"]))
