@@ -119,8 +119,8 @@ def figures(source: BackboneSource, name: str, weights: Path) -> list[object]:
     space = problem.space.search_space
     estimate = estimator.estimate(space.sample(np.random.default_rng(1)))
     return [
-        len(given.points), given.macs / 1e6, is_exact, f"{difference:.1e}", round(estimate.metrics["accuracy"], 1),
-        estimate.metrics["average_macs"], "",
+        len(given.points), given.macs / 1e6, is_exact, f"{difference:.1e}", round(estimate.metrics["accuracy"].mean, 1),
+        estimate.metrics["average_macs"].mean, "",
     ]  # fmt: skip
 
 
