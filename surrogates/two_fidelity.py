@@ -71,6 +71,14 @@ class Accuracies:
             raise SurrogateError(f"expected at least {FEWEST_ESTIMATES} estimates, got {int((~self.is_trained).sum())}")
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """Features of rows, `n x f`, and whether each stands for a trained network, `n`."""
+
+    features: Tensor
+    is_trained: Tensor
+
+
 class TwoFidelityGP(Module):
     """Exact Gaussian process over estimates and accuracies of trained networks; see the module docstring.
 
@@ -94,8 +102,7 @@ class TwoFidelityGP(Module):
         self.log_difference_scale = Parameter(torch.tensor(DIFFERENCE_SCALE[0], dtype=torch.float64))
         self.log_training_noise = Parameter(torch.tensor(TRAINING_NOISE[0], dtype=torch.float64))
         self.factor = Parameter(torch.tensor(FACTOR[0], dtype=torch.float64))
-        self._is_trained = observed.is_trained
-        self._features = self._features_of.transform(observed.X)
+        self._inputs = _Inputs(self._features_of.transform(observed.X), observed.is_trained)
         latent = squeezed_logit(observed.mean / PERCENT)
         estimates = latent[~observed.is_trained]
         self._center, spread = estimates.mean(), estimates.std(correction=0)
@@ -159,11 +166,10 @@ class TwoFidelityGP(Module):
             X: Rows, `c x d`.
             is_trained: Whether to predict the accuracy after a training or the estimate, `c` booleans.
         """
-        features = self._features_of.transform(X)
-        cross = self._covariance((features, is_trained), (self._features, self._is_trained))
+        inputs = _Inputs(self._features_of.transform(X), is_trained)
+        cross = self._covariance(inputs, self._inputs)
         half = torch.linalg.solve_triangular(self._cholesky, cross.T, upper=False)
-        own = self._covariance((features, is_trained), (features, is_trained))
-        return cross @ self._weights, own - half.T @ half
+        return cross @ self._weights, self._covariance(inputs, inputs) - half.T @ half
 
     def predict_percent(self, X: Tensor, is_trained: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return medians and the ends of the 95 % interval in percent, `c` each; see `predict` for the arguments."""
@@ -174,7 +180,7 @@ class TwoFidelityGP(Module):
 
     def noise_of(self, is_trained: Tensor) -> Tensor:
         """Return the variance of a further observation of each kind: of trainings, or the mean one of estimates."""
-        of_estimates = self._variance[~self._is_trained].mean()
+        of_estimates = self._variance[~self._inputs.is_trained].mean()
         of_trainings = self.training_noise.detach() + of_estimates
         return torch.where(is_trained, of_trainings, of_estimates)
 
@@ -187,16 +193,15 @@ class TwoFidelityGP(Module):
         self._weights = torch.cholesky_solve(self._targets.unsqueeze(-1), self._cholesky).squeeze(-1)
 
     def _noisy_covariance(self) -> Tensor:
-        covariance = self._covariance((self._features, self._is_trained), (self._features, self._is_trained))
-        noise = self._variance + torch.where(self._is_trained, self.training_noise, 0.0)
-        return covariance + torch.diag_embed(noise)
+        noise = self._variance + torch.where(self._inputs.is_trained, self.training_noise, 0.0)
+        return self._covariance(self._inputs, self._inputs) + torch.diag_embed(noise)
 
-    def _covariance(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the covariances of accuracies of two sets, each given by its features, `n x f`, and kinds, `n`."""
-        (x1, is_trained1), (x2, is_trained2) = first, second
-        factors = [torch.where(kind, self.factor, 1.0) for kind in (is_trained1, is_trained2)]
-        estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.forward(x1, x2)
-        difference = CONSTANT + self.log_difference_scale.exp() * self.difference_kernel.forward(x1, x2)
-        are_trained = is_trained1.unsqueeze(-1) & is_trained2
+    def _covariance(self, one: _Inputs, other: _Inputs) -> Tensor:
+        """Return the covariances of accuracies, `n1 x n2`."""
+        factors = [torch.where(inputs.is_trained, self.factor, 1.0) for inputs in (one, other)]
+        features = one.features, other.features
+        estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.forward(*features)
+        difference = CONSTANT + self.log_difference_scale.exp() * self.difference_kernel.forward(*features)
+        are_trained = one.is_trained.unsqueeze(-1) & other.is_trained
         shared: Tensor = factors[0].unsqueeze(-1) * factors[1] * estimate
         return shared + torch.where(are_trained, difference, 0.0)

@@ -76,8 +76,8 @@ def test_intervals_cover_trainings() -> None:
 def test_an_unfitted_model_has_the_posterior_of_the_stated_covariance() -> None:
     data = observed(num_trained=1, num_estimates=2)
     model = TwoFidelityGP(data, LAYOUT)
-    shared = 9.0 + model.estimate_kernel(model._features).to_dense()
-    difference = 9.0 + math.exp(-1.5) * model.difference_kernel(model._features).to_dense()
+    shared = 9.0 + model.estimate_kernel(model._inputs.features).to_dense()
+    difference = 9.0 + math.exp(-1.5) * model.difference_kernel(model._inputs.features).to_dense()
     is_trained = data.is_trained.double()
     covariance = (shared + torch.outer(is_trained, is_trained) * difference).detach()
     targets = torch.logit(1e-3 + 0.998 * data.mean / 100.0)
