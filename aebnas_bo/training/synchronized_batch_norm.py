@@ -73,7 +73,7 @@ def synchronized_batch_norm(features: Tensor, scale: Tensor, shift: Tensor, *, e
         eps: Added to the variance.
         count: Number of processes.
     """
-    return cast(Tensor, _Normalize.apply(features, scale, shift, eps, count))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Normalize.apply(features, scale, shift, eps, count))
 
 
 class _Normalize(torch.autograd.Function):
