@@ -25,7 +25,6 @@ from aebnas_bo.storage.atomic_files import write_text
 MOST_METRICS = 900  # of one request; MLflow accepts 1000
 NETWORK_STREAMS = ("trained", "short")
 LONGEST_PARAMETER = 250
-TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}  # else its pages show language models
 DESCRIPTION = (
     "A search of aebnas_bo. Steps of `search` and `seconds` are trials, those of other metrics are epochs. Nested runs "
     "are networks that were trained separately. Pictures of the Pareto front are among the artifacts."
@@ -99,7 +98,7 @@ class MlflowWriter:
             return str(known.experiment_id)
         is_database = not str(self._target["uri"]).startswith("http")  # a server has its own place for files
         folder = Path(str(self._target["artifacts"])).as_uri() if is_database else None
-        return str(self._client.create_experiment(name, artifact_location=folder, tags=TRAINING_EXPERIMENT))
+        return str(self._client.create_experiment(name, artifact_location=folder))
 
     def _stored_runs(self) -> dict[str, str]:
         """Return the runs of the study in this place, by network; the study's own has an empty name."""
