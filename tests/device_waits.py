@@ -1,4 +1,7 @@
-"""Operations that would wait for a GPU, counted on the CPU."""
+"""Operations that would wait for a GPU, counted on the CPU.
+
+`Tensor.tolist` is not seen there. Averages of weights (`ema_decay`) read a counter that is on the CPU in any case.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ATEN = torch.ops.aten
-# Reading a number (`float`, `bool`, `item`, `tolist`), and results whose size depends on values.
+# Reading a number (`float`, `bool`, `item`), and results whose size depends on values.
 WAITING = {
     ATEN._local_scalar_dense.default,
     ATEN.is_nonzero.default,

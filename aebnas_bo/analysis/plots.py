@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_data
 from aebnas_bo.analysis.pareto import pareto_front
@@ -158,7 +158,7 @@ def _draw_trials(figure: Figure | None, axes: Axes, data: FrontData) -> None:
         )  # fmt: skip
         if figure is None:
             return
-        bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40)
+        bar = figure.colorbar(points, ax=axes, pad=0.015, aspect=40, ticks=MaxNLocator(integer=True))
         bar.set_label("trial", color=INK)
         bar.outline.set_visible(False)
 

@@ -67,10 +67,13 @@ def point_node(traced: TracedBackbone, name: str) -> fx.Node:
 
 
 def depends_on(image: fx.Node) -> set[fx.Node]:
-    """Return the nodes whose value depends on the images, the images included."""
+    """Return the nodes whose value depends on the pixels of the images, the images included.
+
+    Values that depend on the number of images only, such as masks, are computed again where they are needed.
+    """
     found = {image}
     for node in image.graph.nodes:
-        if not found.isdisjoint(node.all_input_nodes):
+        if not is_number(node) and not found.isdisjoint(node.all_input_nodes):
             found.add(node)
     return found
 
@@ -113,7 +116,7 @@ def _ends_of_modules(traced: TracedBackbone) -> Iterator[tuple[fx.Node, list[str
 def _cuts(traced: TracedBackbone) -> Iterator[tuple[fx.Node, fx.Node]]:
     """Yield the nodes that alone carry everything on, each with the next node that depends on the images."""
     dependent = depends_on(traced.image)
-    nodes = [node for node in traced.module.graph.nodes if node in dependent and not is_number(node)]
+    nodes = [node for node in traced.module.graph.nodes if node in dependent]
     position = {node: number for number, node in enumerate(nodes)}
     needed_until = 0  # position of the last node that reads one of the earlier values
     for number, (node, following) in enumerate(pairwise(nodes)):

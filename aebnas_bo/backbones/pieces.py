@@ -49,7 +49,7 @@ def given_pieces(given: GivenBackbone) -> list[fx.GraphModule]:
 
 
 def _piece(traced: TracedBackbone, start: fx.Node, end: fx.Node) -> fx.GraphModule:
-    """Return the operations behind a node up to another one; values that no image changes are computed again."""
+    """Return the operations behind a node up to another one; values that no pixel changes are computed again."""
     dependent, graph = depends_on(traced.image), fx.Graph()
     features = graph.placeholder("features")
     copies: dict[fx.Node, fx.Node] = {start: features}
@@ -63,7 +63,7 @@ def _piece(traced: TracedBackbone, start: fx.Node, end: fx.Node) -> fx.GraphModu
 
     is_behind = False
     for node in traced.module.graph.nodes:
-        is_constant = node not in dependent and node.op != "output"
+        is_constant = node not in dependent and node.op != "output" and not is_number(node)
         if is_constant or (is_behind and node not in copies):
             copies[node] = graph.node_copy(node, copied)
         is_behind = is_behind or node is start

@@ -1,8 +1,8 @@
 """Knowledge distillation in final training: outputs of a teacher on the training images, mixed with the labels.
 
-The outputs are computed once, so a large teacher does not slow down the epochs. Two kinds of teachers exist: the
-supernet's largest network, which is checked here against the network itself, and a plain network trained separately
-(`plain_baseline.network_teacher`).
+The outputs are computed once, so a large teacher does not slow down the epochs. Kinds of teachers: the supernet's
+largest network, which is checked here against the network itself, a network trained before, a plain network trained
+separately (`plain_baseline.taught_by_network`), and a given backbone (`given_training.taught_by_original`).
 
 Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2, at temperature 1.
 """
@@ -21,13 +21,17 @@ from torch import Tensor
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
+from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
-from aebnas_bo.errors import CorruptStateError
+from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
 from aebnas_bo.preparation.problem import Problem
+from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import largest_trained
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.storage.count_text import counted
+from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.supernet.batchnorm import calibrate_batchnorm
 from aebnas_bo.supernet.extraction import extract
@@ -38,6 +42,7 @@ from aebnas_bo.training.settings import FinalTrainingConfig
 from aebnas_bo.training.training_loop import TrainingData
 
 TEACHER_FILE = "teacher.json"
+MOST_NAMED = 8  # trained networks in a message
 CALIBRATION_BATCH = 256
 PROBE_SHARE = 1 / 8  # fraction of the student's epochs that it trains alone for the check of the teacher
 
@@ -110,6 +115,39 @@ def final_answers(network: Subnet) -> Teacher:
         return logits
 
     return answer
+
+
+def taught_by_trained(
+    folder: RunFolder, data: TrainingData, config: FinalTrainingConfig, *, problem: Problem, progress: RunProgress
+) -> TrainingData:
+    """Return training data with the outputs of a network trained before; unchanged if the recipe has no such teacher.
+
+    Args:
+        folder: The run folder.
+        data: The training images.
+        config: The recipe.
+        problem: Means, standard deviations and augmentation.
+        progress: Shows which network teaches.
+
+    Raises:
+        UsageError: If the run folder has no such network.
+        NetworkFileError: If its file is damaged.
+    """
+    if config.teacher is None or config.teacher.network is None:
+        return data
+    path = folder.trained / config.teacher.network / NETWORK_FILE
+    if not path.exists():
+        known = sorted(file.parent.name for file in folder.trained.glob(f"*/{NETWORK_FILE}"))
+        raise UsageError(
+            f"final_training.teacher.network: {folder.trained} has no trained network {config.teacher.network}; "
+            + (f"it has {', '.join(known[:MOST_NAMED])}" if known else "train one with `aebnas-bo train`")
+        )
+    network, description = load_network(path, trusts_code=True)
+    progress.message(f"teacher: {path.parent.name}, {description.validation.accuracy:.1f} % validation accuracy")
+    return with_answers(
+        data, final_answers(network.to(data.labels.device)), splits=problem.splits,
+        augmentation=problem.config.augmentation_of(config), label_smoothing=config.label_smoothing,
+    )  # fmt: skip
 
 
 def largest_teacher(supernet: WeightSharing, problem: Problem) -> Teacher:

@@ -33,7 +33,15 @@ from aebnas_bo.deploy.operating_points import (
     write_operating_points,
 )
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
-from aebnas_bo.deploy.teacher import TEACHER_FILE, Teacher, check_teacher, largest_teacher, stored_check, with_answers
+from aebnas_bo.deploy.teacher import (
+    TEACHER_FILE,
+    Teacher,
+    check_teacher,
+    largest_teacher,
+    stored_check,
+    taught_by_trained,
+    with_answers,
+)
 from aebnas_bo.deploy.training_folders import (
     CHECKPOINT_FILE,
     RECIPE_DIGITS,
@@ -285,6 +293,7 @@ def _train(
         macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
     data = taught_by_original(subnet, data, recipe, problem=final)
+    data = taught_by_trained(candidate.folder, data, recipe, problem=final, progress=progress)
     before = None
     if is_given and recipe.backbone_rate > 0:
         before = final_accuracy(subnet.eval(), final, final.splits.validation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ def write_optuna_study(run: StoredRun, path: Path) -> int:
 
     Choices become categorical distributions, thresholds float distributions; a trial has the parameters that are active
     in its network. Limits of the search are constraints: metric minus upper limit, or lower limit minus metric.
+    Times of day are those of trials one after the other, with their durations; the last one ends now.
 
     Args:
         run: The run, which may be running.
@@ -64,6 +66,7 @@ def write_optuna_study(run: StoredRun, path: Path) -> int:
     objectives, goals = run.study.objectives, optimized(run.study.objectives)
     distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
     trials = [_trial(trial, space, distributions, objectives=objectives) for trial in run.trials]
+    _set_times(trials, run.trials)
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         verbosity = optuna.logging.get_verbosity()
@@ -74,7 +77,7 @@ def write_optuna_study(run: StoredRun, path: Path) -> int:
                 storage=storage, study_name=run.study.name,
                 directions=["maximize" if one.maximize else "minimize" for one in goals],
             )  # fmt: skip
-            study.set_metric_names([one.name for one in goals])
+            study.set_metric_names([f"{one.name} ({one.unit})" if one.unit else one.name for one in goals])
             study.set_user_attr("seed", run.study.seed)
             study.set_user_attr("reference_point", {one.name: one.reference for one in goals})
             study.add_trials(trials)
@@ -123,6 +126,18 @@ def _trial(
         user_attrs=attributes,
         system_attrs=system,
     )
+
+
+def _set_times(exported: Sequence[FrozenTrial], trials: Sequence[Trial]) -> None:
+    """Set times of day, which a study does not store."""
+    now = datetime.now()  # Optuna has local times without a zone
+    left_s = sum(trial.generation_s + trial.evaluation_s for trial in trials)
+    for one, trial in zip(exported, trials, strict=True):
+        left_s -= trial.generation_s
+        one.datetime_start = now - timedelta(seconds=left_s)
+        left_s -= trial.evaluation_s
+        if one.state.is_finished():
+            one.datetime_complete = now - timedelta(seconds=left_s)
 
 
 def _active(trial: Trial, space: SearchSpace) -> set[str]:

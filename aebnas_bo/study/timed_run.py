@@ -10,8 +10,9 @@ from functools import partial
 from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.plain_baseline import PlainGround
-from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_candidate
+from aebnas_bo.deploy.plain_baseline import LEAST_TAUGHT, PlainGround
+from aebnas_bo.deploy.training_folders import training_folder
+from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_candidate, training_of
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import RunFolderInUseError, StorageError
@@ -46,6 +47,7 @@ from aebnas_bo.study.time_plan import (
     supernet_epochs,
 )
 from aebnas_bo.study.training_speed import Speed, Stopwatch, measure_speed, time_network
+from aebnas_bo.training.settings import TeacherConfig
 
 
 @dataclass(frozen=True)
@@ -236,16 +238,35 @@ class _TimedRun:
         winners, judgements = self._winners(ground, goals)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         networks: list[NetworkDescription] = []
+        larger: Candidate | None = None  # the network that was trained before
         left = list(reversed(chosen.values()))  # the teacher, if any, is trained with the most expensive network
         while left:
             winner, goal = left[0]
             if winner.key not in self._plan.final_epochs:
                 self._plan_final(ground, [one for one, _ in left], millions(goals[-1].value))
             candidate = Candidate(self._folder, self._problem, winner.observations[goal], goal)
-            candidate = _with_epochs(candidate, self._plan.final_epochs[winner.key])
+            candidate = _with_recipe(candidate, epochs=self._plan.final_epochs[winner.key])
+            candidate = self._with_trained_teacher(candidate, larger)
             networks.append(train_candidate(candidate, self._config.seed, is_again=False, progress=self._progress))
+            larger = candidate
             del left[0]
         return judgements, networks[::-1]
+
+    def _with_trained_teacher(self, candidate: Candidate, larger: Candidate | None) -> Candidate:
+        """Let the network that was trained before teach one that is too small for the plan's teacher.
+
+        Args:
+            candidate: The network.
+            larger: The network that was trained before; `None` if there is none.
+        """
+        if self._plan.teacher is None or larger is None:
+            return candidate
+        macs, its_macs = (one.costs.cumulative[-1] for one in (candidate, larger))
+        is_too_small = millions(macs) < LEAST_TAUGHT * self._plan.teacher[0]
+        if not is_too_small or not LEAST_TAUGHT * its_macs <= macs < its_macs:
+            return candidate
+        folder = training_folder(self._folder, training_of(larger, self._config.seed))
+        return _with_recipe(candidate, teacher=TeacherConfig(source="trained", network=folder.name))
 
     def _plan_final(self, ground: Ground, left: Sequence[Contender], highest: float) -> None:
         """Decide the epochs of the next final training and, before the first one, the teacher.
@@ -363,9 +384,9 @@ def _decision_text(made: Mapping[str, object], seconds: float) -> str:
     return f"{duration_text(seconds)}: {text}"
 
 
-def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
+def _with_recipe(candidate: Candidate, **settings: object) -> Candidate:
     config = candidate.problem.config
-    recipe = config.final_training.model_copy(update={"epochs": epochs})
+    recipe = config.final_training.model_copy(update=settings)
     problem = candidate.problem.with_config(config.model_copy(update={"final_training": recipe}))
     return replace(candidate, problem=problem)
 

@@ -17,7 +17,7 @@ from typing import TypedDict
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from aebnas_bo.errors import error_text
 from aebnas_bo.storage.atomic_files import write_text
@@ -25,6 +25,10 @@ from aebnas_bo.storage.atomic_files import write_text
 MOST_METRICS = 900  # of one request; MLflow accepts 1000
 NETWORK_STREAMS = ("trained", "short")
 LONGEST_PARAMETER = 250
+DESCRIPTION = (
+    "A search of aebnas_bo. Steps of `search` and `seconds` are trials, those of other metrics are epochs. Nested runs "
+    "are networks that were trained separately. Pictures of the Pareto front are among the artifacts."
+)
 
 
 class Line(TypedDict):
@@ -112,15 +116,16 @@ class MlflowWriter:
             self._client.update_run(known, status="RUNNING")
             self._runs[network] = known
             return known
-        tags = {MLFLOW_PARENT_RUN_ID: self._run("")} if network else {}
+        parent = {MLFLOW_PARENT_RUN_ID: self._run("")} if network else {}
         created = self._client.create_run(
-            self._experiment, tags=tags, run_name=network or str(self._target["run_name"])
+            self._experiment, tags=parent, run_name=network or str(self._target["run_name"])
         )
         self._runs[network] = run = created.info.run_id
         if not network:
             parameters = dict(self._target["parameters"])  # type: ignore[call-overload]
             found = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in parameters.items()]
-            self._client.log_batch(run, params=found, tags=[RunTag("aebnas_bo.study", str(self._runs_file.parent))])
+            tags = [RunTag("aebnas_bo.study", str(self._runs_file.parent)), RunTag(MLFLOW_RUN_NOTE, DESCRIPTION)]
+            self._client.log_batch(run, params=found, tags=tags)
         document = {"uri": self._target["uri"], "runs": {**self._known, **self._runs}}
         write_text(self._runs_file, json.dumps(document, indent=2) + "\n")
         return run

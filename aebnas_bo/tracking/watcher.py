@@ -133,8 +133,11 @@ class Watcher:
 
     def close(self) -> None:
         """Close the trackers."""
-        for name, tracker in list(self._trackers.items()):
-            self._guarded(name, tracker.close)
+        for name, tracker in self._trackers.items():
+            try:
+                tracker.close()
+            except Exception as error:  # as of every call of a tracker
+                logger.warning("tracker %s: %s", name, error_text(error))
         self._trackers = {}
 
     @property

@@ -91,7 +91,8 @@ def smoothed(labels: Tensor, num_classes: int, label_smoothing: float) -> Tensor
         num_classes: `K`.
         label_smoothing: Share of the weight spread over all classes.
     """
-    return F.one_hot(labels, num_classes).float() * (1.0 - label_smoothing) + label_smoothing / num_classes
+    ones = torch.zeros(len(labels), num_classes, device=labels.device)  # `one_hot` reads the labels to check them
+    return ones.scatter_(1, labels[:, None], 1.0) * (1.0 - label_smoothing) + label_smoothing / num_classes
 
 
 def soft_labels(logits: Tensor) -> Tensor:

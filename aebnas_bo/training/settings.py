@@ -10,7 +10,7 @@ from aebnas_bo.data.settings import AugmentationConfig, Fraction
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
-TeacherSource = Literal["network", "supernet", "original"]
+TeacherSource = Literal["network", "supernet", "original", "trained"]
 
 
 class JointLossConfig(Section):
@@ -102,17 +102,25 @@ class TeacherConfig(Section):
         source: `network` is a plain network without exits, trained first by the same recipe on labels only. `supernet`
             is the largest network that the supernet trained; it is used only if it is more accurate than the network
             itself after a short training. `original` is a given backbone with the weights that it was given with.
+            `trained` is a network that was trained in this run folder before.
         macs: MACs in millions of the plain network. null takes twice `search.max_average_macs` or, without that, twice
             the MACs of the network.
         epochs: Epochs of the plain network's training; null takes `final_training.epochs`.
+        network: Name of the trained network's folder below `RUN/trained/`.
     """
 
     source: TeacherSource = "network"
     macs: Annotated[float, Field(gt=0.0)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10000)] | None = None
+    network: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> TeacherConfig:
+        if (self.source == "trained") != (self.network is not None):
+            raise ValueError(
+                "network names the folder of a trained network; set {source: trained, network: FOLDER}, with a folder "
+                "of RUN/trained, or leave network out"
+            )
         if self.source != "network" and (self.macs is not None or self.epochs is not None):
             raise ValueError("macs and epochs describe the source network; set source: network, or leave them out")
         return self

@@ -38,7 +38,7 @@ def test_models_of_libraries_have_points_with_exact_macs(source: str, name: str,
 def test_a_model_of_transformers_is_made_from_its_folder(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     found = checked("transformers", transformers_model(tmp_path), tmp_path)
-    assert found["points"] == 3  # behind the last layer, only the classifier is left
+    assert found["points"] == 4  # embeddings and three layers; behind the last layer, only the classifier is left
     assert found["are_macs_exact"] is True
 
 

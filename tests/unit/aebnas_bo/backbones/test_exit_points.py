@@ -58,6 +58,11 @@ def test_parts_of_a_block_are_no_points() -> None:
     assert [one.name for one in points] == ["stages.0.0", "stages.0", "stages.1.0"]
 
 
+def test_blocks_may_share_a_value_that_no_pixel_changes() -> None:
+    points, _ = find_points(traced(given_networks.Masked()), INPUT)
+    assert [one.name for one in points] == ["blocks.0", "blocks.1"]
+
+
 def test_a_network_without_points_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no point at which one tensor carries everything on"):
         find_points(traced(given_networks.Dense()), INPUT)
@@ -71,6 +76,7 @@ def test_a_network_without_points_is_an_error() -> None:
         given_networks.Plain,
         given_networks.PreActivation,
         given_networks.Bottlenecks,
+        given_networks.Masked,
     ],
 )
 def test_pieces_run_one_after_another_compute_the_same_at_the_same_macs(make: type[nn.Module]) -> None:

@@ -154,7 +154,7 @@ def test_synchronized_processes_train_the_network_of_one_process() -> None:
     assert float((weights(2, is_synchronized=False) - alone).abs().max()) > 1e-2
 
 
-@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}, {"ema_decay": 0.8}])
+@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}])
 def test_steps_read_nothing_from_the_device(monkeypatch, changes: dict[str, object]) -> None:
     monkeypatch.setattr(loop, "CHECK_STEPS", {"cpu": 1000})
     images = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -1,16 +1,23 @@
 """A teacher is used only where it knows more than the pupil."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
+from aebnas_bo.deploy import teacher as teaching
 from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_answers
+from aebnas_bo.errors import UsageError
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig
 from aebnas_bo.training.training_loop import TrainingData
 
 
@@ -58,3 +65,51 @@ def test_check_is_made_once_per_training(tmp_path: Path) -> None:
     assert stored_check(path, "two", check) == made[1]
     path.write_text(json.dumps({"fingerprint": "two", "teacher": 1.0}))  # damaged
     assert stored_check(path, "two", check) == made[2]
+
+
+def test_a_network_trained_before_teaches_by_its_final_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Known(nn.Module):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            sure = torch.tensor([[0.0, 60.0]]).expand(len(images), 2)
+            return -sure, sure  # an exit that disagrees, and the final classifier
+
+    grey = LabelledImages(torch.full((2, 1, 2, 2), 128, dtype=torch.uint8), torch.tensor([0, 1]))
+    splits = Splits(grey, grey, grey, grey, mean=(0.5,), std=(0.25,), class_names=("left", "right"))
+    data = TrainingData(grey.images, grey.labels, lambda images, labels, _: (images, labels))
+    folder, said = RunFolder(tmp_path), []
+    recipe = FinalTrainingConfig(teacher=TeacherConfig(source="trained", network="aaa-seed0"), label_smoothing=0.0)
+    config = SimpleNamespace(augmentation_of=lambda _: AugmentationConfig())
+    description = SimpleNamespace(validation=SimpleNamespace(accuracy=71.25))
+    monkeypatch.setattr(teaching, "load_network", lambda *_, **__: (Known(), description))
+
+    def taught(config_of_training: FinalTrainingConfig) -> TrainingData:
+        return teaching.taught_by_trained(
+            folder, data, config_of_training,
+            problem=SimpleNamespace(splits=splits, config=config),  # type: ignore[arg-type]
+            progress=SimpleNamespace(message=said.append),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    assert taught(FinalTrainingConfig()) is data
+    with pytest.raises(UsageError, match="has no trained network aaa-seed0; train one with `aebnas-bo train`"):
+        taught(recipe)
+    other = folder.trained / "bbb-seed0" / "network.safetensors"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    with pytest.raises(UsageError, match="no trained network aaa-seed0; it has bbb-seed0"):
+        taught(recipe)
+    other.parent.rename(folder.trained / "aaa-seed0")
+    torch.testing.assert_close(taught(recipe).labels, torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
+    assert said == ["teacher: aaa-seed0, 71.2 % validation accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_valid"),
+    [({"source": "trained", "network": "aaa-seed0"}, True), ({"source": "trained"}, False),
+     ({"network": "aaa-seed0"}, False), ({"source": "trained", "network": "../other"}, False),
+     ({"source": "trained", "network": "aaa-seed0", "epochs": 3}, False)],
+)  # fmt: skip
+def test_only_a_network_trained_before_is_named(settings: dict[str, object], is_valid: bool) -> None:
+    with nullcontext() if is_valid else pytest.raises(ValidationError):
+        TeacherConfig.model_validate(settings)

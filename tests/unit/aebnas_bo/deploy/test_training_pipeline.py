@@ -81,7 +81,7 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
 def test_training_is_taken_up_and_not_repeated(own_run, monkeypatch) -> None:
     first = train(own_run)
     before = weights(own_run, first.key)
-    monkeypatch.setattr(finetune, "train_network", None)  # would fail if it were called
+    monkeypatch.setattr(finetune, "train_with_backbone", None)  # would fail if it were called
     assert train(own_run) == first
     assert same(before, weights(own_run, first.key))
 
@@ -105,13 +105,13 @@ def test_other_settings_have_a_folder_of_their_own(own_run) -> None:
 def test_again_trains_the_same_recipe_again(own_run, monkeypatch) -> None:
     first, other = train(own_run), train(own_run, "final_training.epochs=1")
     trained: list[int] = []
-    real = finetune.train_network
+    real = finetune.train_with_backbone
 
     def counted(*arguments, **named):
         trained.append(arguments[2].epochs)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(finetune, "train_network", counted)
+    monkeypatch.setattr(finetune, "train_with_backbone", counted)
     assert train(own_run, "final_training.epochs=1") == other
     assert trained == []
     assert train(own_run, "final_training.epochs=1", is_again=True) == other
@@ -123,7 +123,7 @@ def test_a_network_of_an_earlier_version_is_known_by_its_fingerprint(own_run, mo
     first = train(own_run)
     (trained_folder(own_run, first.key, 0) / RECIPE_FILE).unlink()
     assert train(own_run, "final_training.epochs=1").origin.epochs == 1
-    monkeypatch.setattr(finetune, "train_network", None)  # would fail if it were called
+    monkeypatch.setattr(finetune, "train_with_backbone", None)  # would fail if it were called
     assert train(own_run).origin == first.origin
 
 

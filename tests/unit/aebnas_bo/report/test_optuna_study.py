@@ -31,7 +31,7 @@ def test_trials_keep_numbers_states_parameters_and_values(run: StoredRun, tmp_pa
     study = _read(path)
     assert study.study_name == run.study.name
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
-    assert study.metric_names == ["accuracy", "average_macs"]
+    assert study.metric_names == ["accuracy (%)", "average_macs (M)"]
     for mine, theirs in zip(run.trials, study.trials, strict=True):
         assert theirs.number == mine.number
         assert theirs.state.name == {"COMPLETED": "COMPLETE", "FAILED": "FAIL"}[mine.status]
@@ -42,6 +42,11 @@ def test_trials_keep_numbers_states_parameters_and_values(run: StoredRun, tmp_pa
         assert theirs.values == list(mine.metrics.values())[:2]
         assert theirs.user_attrs["key"] == mine.key
         assert len(json.loads(theirs.user_attrs["operating_points"])) == len(mine.points)
+        assert theirs.duration is not None
+        assert theirs.duration.total_seconds() == pytest.approx(mine.evaluation_s, abs=1e-5)
+    starts = [trial.datetime_start for trial in study.trials]
+    assert starts == sorted(starts)
+    assert len({*starts}) == len(starts)
 
 
 def test_parameters_of_absent_exits_are_left_out(run: StoredRun, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -218,3 +219,24 @@ def test_the_speed_is_measured_with_the_run_s_threads(make_runner: MakeRunner, m
     with pytest.raises(StopRequested):
         make_runner()()
     assert threads == [1]
+
+
+@pytest.mark.parametrize(
+    ("macs", "larger", "teacher", "is_taught"),
+    [(0.1, 0.5, 2.0, True), (0.3, 0.5, 2.0, False), (0.1, 1.5, 2.0, False), (0.1, 0.1, 2.0, False),
+     (0.1, None, 2.0, False), (0.1, 0.5, None, False)],
+)  # fmt: skip
+def test_a_network_too_small_for_the_teacher_is_taught_by_the_one_trained_before(
+    macs: float, larger: float | None, teacher: float | None, is_taught: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def candidate(millions: float) -> SimpleNamespace:
+        return SimpleNamespace(costs=SimpleNamespace(cumulative=[1e6 * millions]), recipe=None)
+
+    monkeypatch.setattr(timed_run, "training_of", lambda one, seed: (one, seed))
+    monkeypatch.setattr(timed_run, "training_folder", lambda _, training: Path(f"trained/large-seed{training[1]}"))
+    monkeypatch.setattr(timed_run, "_with_recipe", lambda _, teacher: teacher)
+    plan = SimpleNamespace(teacher=None if teacher is None else (teacher, 40))
+    run = SimpleNamespace(_plan=plan, _folder=None, _config=SimpleNamespace(seed=3))
+    small, large = candidate(macs), None if larger is None else candidate(larger)
+    found = timed_run._TimedRun._with_trained_teacher(run, small, large)  # type: ignore[arg-type]
+    assert found == (TeacherConfig(source="trained", network="large-seed3") if is_taught else small)

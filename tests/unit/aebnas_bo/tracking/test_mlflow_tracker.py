@@ -101,7 +101,9 @@ class TestMlflow(TrackerContract):
             runs = dict(database.execute("select name, run_uuid from runs"))
             states = [state for (state,) in database.execute("select status from runs")]
             [(parent,)] = database.execute("select value from tags where key = 'mlflow.parentRunId'")
+            [(described,)] = database.execute("select run_uuid from tags where key = 'mlflow.note.content'")
             metrics = database.execute("select run_uuid, key, step from metrics order by step, key").fetchall()
+        assert described == parent
         assert runs.keys() == {"run", "abc-seed0"}
         assert states == ["FINISHED", "FINISHED"]
         assert parent == runs["run"]

@@ -93,6 +93,20 @@ def test_a_failing_tracker_is_switched_off_with_one_warning(caplog) -> None:
     assert (len(sound.records), sound.is_closed) == (4, True)
 
 
+def test_a_tracker_that_cannot_be_closed_is_a_warning_and_others_are_closed(caplog) -> None:
+    class Late(Recording):
+        def close(self) -> None:
+            raise OSError("some figures follow")
+
+    late, sound = Late(), Recording()
+    watcher = _watched(late, sound)
+    watcher.search(_state(TRIALS[:1]))
+    with caplog.at_level(logging.WARNING):
+        watcher.close()
+    assert [record.getMessage() for record in caplog.records] == ["tracker number0: OSError: some figures follow"]
+    assert sound.is_closed
+
+
 def test_a_tracker_that_cannot_start_is_switched_off(caplog) -> None:
     def fails() -> Tracker:
         raise OSError("no folder")
