@@ -253,12 +253,7 @@ class _TimedRun:
         return judgements, networks[::-1]
 
     def _with_trained_teacher(self, candidate: Candidate, larger: Candidate | None) -> Candidate:
-        """Let the network that was trained before teach one that is too small for the plan's teacher.
-
-        Args:
-            candidate: The network.
-            larger: The network that was trained before; `None` if there is none.
-        """
+        """Let the network that was trained before, if any, teach one that is too small for the plan's teacher."""
         if self._plan.teacher is None or larger is None:
             return candidate
         macs, its_macs = (one.costs.cumulative[-1] for one in (candidate, larger))

@@ -19,7 +19,6 @@ VALUES = [
     *[(["run", "--max-average-macs", value], 2, "--max-average-macs") for value in ("", "-1", "nan", "0x10", "2.6 M")],
     *[(["run", "--max-average-macs", value], 3, "search.max_average_macs: ") for value in ("0", "inf", "1e400")],
     *[(["run", "--min-accuracy", value], 2, "--min-accuracy") for value in ("-1", "100.5", "inf", "90%")],
-    (["run", "--max-latency-ms", "1"], 3, "start a new search with objectives: [accuracy, average_macs, latency_ms]"),
     (["run", "--seed", "-1"], 2, "--seed"),
     (["run", "--seed", str(2**32 + 1)], 3, "seed: input should be less than or equal to 4294967296"),
     (["run", "--device", "gpu"], 2, "'cpu', 'cuda', 'auto'"),
