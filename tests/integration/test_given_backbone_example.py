@@ -17,7 +17,7 @@ SHORTER = {"run": [*SMALL, "--budget=6"], "train": ["--epochs", "1"]}
 
 @pytest.mark.slow
 def test_the_walk_from_a_network_to_one_with_exits(call, tmp_path: Path) -> None:
-    [commands] = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    commands = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)[0]
     script, *lines = commands.splitlines()
     assert script == "python given_backbone.py"
     shutil.copy(ROOT / "docs" / "examples" / "given_backbone.py", tmp_path)
