@@ -151,7 +151,8 @@ def test_every_name_of_the_front_door_is_there() -> None:
 class Weights:
     """An objective of a user: thousands of parameters, whichever exit an image takes."""
 
-    name, unit, reference, limit = "weights", "k", 60.0, 40.0
+    name, unit, limit = "weights", "k", 40.0
+    reference: float | None = 60.0
 
     def costs(self, architecture: ab.Architecture, skeleton: ab.Skeleton) -> list[float]:
         count = sum(one.numel() for one in ab.Subnet(architecture, skeleton).parameters())
