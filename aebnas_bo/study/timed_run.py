@@ -281,7 +281,7 @@ class _TimedRun:
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
         """Time the candidates for the short list, and decide networks and epochs of its rungs."""
-        if self._problem.space.skeleton.given is not None:  # estimates on its features rank as well as short trainings
+        if self._problem.space.skeleton.given is not None:  # a short training would run it in every epoch
             self._decide(rungs=())
             return
         likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
