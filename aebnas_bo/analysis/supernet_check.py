@@ -17,6 +17,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 
 LEAST_NETWORKS = 5
+LEAST_RANGE = 2.5  # MACs of the largest over those of the smallest; the accuracies of similar sizes differ by chance
 TOO_LITTLE = 0.5  # Kendall tau
 
 
@@ -28,7 +29,8 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
         space: Their space.
 
     Returns:
-        The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed.
+        The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed, or the
+        largest has less than `LEAST_RANGE` times the MACs of the smallest.
     """
     best: dict[str, float] = {}
     for one in observations(trials):
@@ -38,6 +40,8 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
     if len(seen) < LEAST_NETWORKS:
         return None
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in seen]
+    if max(macs) < LEAST_RANGE * min(macs):
+        return None
     tau = float(stats.kendalltau(macs, [best[one.key] for one in seen]).statistic)
     return 0.0 if math.isnan(tau) else tau  # undefined if all estimates are equal
 
