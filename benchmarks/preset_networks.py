@@ -6,7 +6,8 @@ r"""Accuracy of networks of a preset and of plain networks of equal MACs, each t
 For every budget of `--macs`, the network of a space is the one whose MACs are nearest among its plain networks
 (`aebnas_bo.space.plain_points`), without exits: depthwise separable 3x3 blocks. They are the first networks that a
 search in this space measures. If none of them is within a factor of `NEAR` of the budget, their blocks are replaced by
-inverted residuals of the smallest kernel and expansion that give such a network. The plain network of equal MACs
+inverted residuals of the smallest kernel and expansion that give such a network; so are those of the smallest networks
+of all resolutions in a space without plain networks. The plain network of equal MACs
 (`aebnas_bo.space.plain_family`) reads images of their own size. Both are trained by the final recipe from labels alone,
 each for `--seconds` of processor time, on the training split. Accuracy is measured on the validation images; the seed
 also draws the splits. Rows that are in the file are not run again. The table shows the mean paired difference to the
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -33,6 +35,7 @@ from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_family import NUM_STAGES, stem_stride
 from aebnas_bo.space.plain_points import plain_points
+from aebnas_bo.space.search_space import ChoiceParameter, Point
 from aebnas_bo.storage.version import FINAL_VERSION
 from benchmarks.final_recipe import Row
 from benchmarks.plain_shapes import FIGURES, Shape, plain_of, table, trained
@@ -52,21 +55,33 @@ def member(space: NetworkSpace, macs: float) -> Architecture:
         macs: MACs (not millions).
 
     Raises:
-        UsageError: If the space has no plain networks.
+        UsageError: If the space has neither plain networks nor one inverted residual that all stages may have.
     """
 
     def distance(one: Architecture) -> float:
         return abs(math.log(exit_costs(one, space.skeleton).cumulative[-1] / macs))
 
-    no_exits = (None,) * len(space.declaration.exits)
-    networks = [replace(space.architecture(point), exits=no_exits) for point in plain_points(space)]
-    if not networks:
-        raise UsageError("--spaces: expected spaces with depthwise_separable among the kinds of every stage")
     shared = set.intersection(*(set(stage.blocks) for stage in space.declaration.stages))
     expanding = sorted((one for one in shared if one.kind == EXPANDING), key=lambda one: (one.kernel, one.expansion))
-    families = [networks, *([_of(one, block) for one in networks] for block in expanding)]
+    plain, shallow = _without_exits(space, plain_points(space)), _without_exits(space, _shallow_points(space))
+    families = [*([plain] if plain else []), *([_of(one, block) for one in plain or shallow] for block in expanding)]
+    if not families:
+        raise UsageError(
+            "--spaces: expected depthwise_separable or one inverted residual among the blocks of all stages"
+        )
     nearest = [min(family, key=distance) for family in families]
     return next((one for one in nearest if distance(one) <= math.log(NEAR)), min(nearest, key=distance))
+
+
+def _without_exits(space: NetworkSpace, points: Sequence[Point]) -> list[Architecture]:
+    return [replace(space.architecture(point), exits=(None,) * len(space.declaration.exits)) for point in points]
+
+
+def _shallow_points(space: NetworkSpace) -> list[Point]:
+    """Return a point of the smallest values for each resolution."""
+    parameters = space.search_space.parameters
+    smallest = {one.name: one.values[0] if isinstance(one, ChoiceParameter) else one.upper for one in parameters}
+    return [{**smallest, "resolution": resolution} for resolution in space.declaration.resolutions]
 
 
 def _of(network: Architecture, block: Block) -> Architecture:

@@ -19,10 +19,10 @@ def space_of(*settings: str) -> NetworkSpace:
 
 
 @pytest.mark.parametrize(
-    ("macs", "kind", "expansion"), [(0.06e6, "depthwise_separable", 1), (0.2e6, "inverted_residual", 2)]
+    ("macs", "kind", "expansion"), [(0.3e6, "depthwise_separable", 1), (6e6, "inverted_residual", 2)]
 )
 def test_blocks_are_replaced_only_where_plain_networks_are_too_small(macs: float, kind: str, expansion: int) -> None:
-    space = space_of("space=tiny")
+    space = space_of("space=cifar")
     network = member(space, macs)
     assert network.active_exits == ()
     assert {(one.kind, one.expansion) for stage in network.stages for one in stage.blocks} == {(kind, expansion)}
@@ -30,14 +30,19 @@ def test_blocks_are_replaced_only_where_plain_networks_are_too_small(macs: float
 
 
 def test_the_nearest_network_is_taken_where_none_is_near() -> None:
-    space = space_of("space=tiny")
+    space = space_of("space=cifar")
     assert {one.kind for stage in member(space, 1e3).stages for one in stage.blocks} == {"depthwise_separable"}
     assert {one.expansion for stage in member(space, 1e9).stages for one in stage.blocks} == {3}
 
 
-def test_a_space_without_plain_networks_is_refused() -> None:
-    with pytest.raises(UsageError, match="depthwise_separable among the kinds of every stage"):
-        member(space_of("space=tiny", "space.stages.0.kinds=[inverted_residual]"), 1e5)
+def test_a_space_without_plain_networks_has_its_smallest_ones() -> None:
+    network = member(space_of("space=aebnas"), 2.3e6)
+    assert network.resolution == 32
+    assert [[(block.kernel, block.expansion) for block in stage.blocks] for stage in network.stages] == [
+        [(3, 3)] * 2
+    ] * 5
+    with pytest.raises(UsageError, match="depthwise_separable or one inverted residual among the blocks"):
+        member(space_of("space=tiny", "space.stages.0.kinds=[dense]"), 1e5)
 
 
 @pytest.mark.slow
