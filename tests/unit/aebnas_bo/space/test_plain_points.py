@@ -61,7 +61,7 @@ def test_small_networks_come_without_exits_too() -> None:
     assert {network.stages for network in static} < with_exits
 
 
-@pytest.mark.parametrize(("preset", "range_of_macs"), [("tiny", 5.0), ("cifar", 10.0), ("cifar32", 10.0)])
+@pytest.mark.parametrize(("preset", "range_of_macs"), [("tiny", 2.5), ("cifar", 10.0), ("cifar32", 10.0)])
 def test_presets_have_plain_networks(preset: str, range_of_macs: float) -> None:
     space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, 3, 10)
     networks = [space.architecture(point) for point in plain_points(space)]

@@ -26,7 +26,7 @@ def test_the_last_stage_of_aebnas_is_small_at_its_lowest_resolution() -> None:
     ("settings", "expected"),
     [
         (["space.stages.2.kernels=[7, 9]"], "stages.2.kernels: 7 and 9 compute the same on maps of 4x4 pixels or less"),
-        (["space.stages.1.kinds=[dense]"], "stages.1.expansions: without effect, for dense does not expand; give [1]"),
+        (["space.stages.0.kinds=[dense]"], "stages.0.expansions: without effect, for dense does not expand; give [1]"),
         (
             ["space.stages.0.kinds=[dense]", "space.stages.0.expansions=[1]", "space.squeeze_excitation=[1]"],
             "squeeze_excitation: 1 is without effect, for stages.0 is of dense, which has no depthwise convolution; "
