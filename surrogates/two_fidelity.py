@@ -20,6 +20,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from linear_operator.utils.cholesky import psd_safe_cholesky
@@ -37,7 +38,7 @@ PERCENT = 100.0
 CONSTANT = 9.0  # prior variance of an unknown mean; standardised values rarely exceed 3
 SMALLEST_NOISE = 1e-4  # variance of a standardised observation
 FEWEST_ESTIMATES = 2
-MOST_ITERATIONS = 100  # of L-BFGS
+MOST_ITERATIONS = 50  # of L-BFGS, with length-scales on the log scale
 # Means and standard deviations of normal priors of the logarithms of variances, and of the factor.
 ESTIMATE_SCALE, DIFFERENCE_SCALE, TRAINING_NOISE, FACTOR = (0.0, 1.0), (-1.5, 1.0), (-3.0, 1.0), (1.0, 0.5)
 LATENT_MARGIN = 1e-3  # share by which accuracies stay within 0 and 1 when their variance is transformed
@@ -72,11 +73,30 @@ class Accuracies:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of the logits of estimates, which standardise all values."""
+
+    center: Tensor
+    width: Tensor
+
+    @classmethod
+    def of(cls, estimates: Tensor) -> Scale:
+        """Return the scale of logits; the width is 1 if all are equal."""
+        spread = estimates.std(correction=0)
+        return cls(estimates.mean(), torch.where(spread > 0.0, spread, 1.0))
+
+
+@dataclass(frozen=True)
 class _Inputs:
     """Features of rows, `n x f`, and whether each stands for a trained network, `n`."""
 
     features: Tensor
     is_trained: Tensor
+
+    @cached_property
+    def trained(self) -> Tensor:
+        """Positions of the rows that stand for trained networks."""
+        return self.is_trained.nonzero().squeeze(-1)
 
 
 class TwoFidelityGP(Module):
@@ -85,15 +105,17 @@ class TwoFidelityGP(Module):
     Args:
         observed: The observations.
         layout: Meaning of the columns.
+        scale: Scale of the standardised values; by default that of the estimates.
 
     Raises:
         LayoutError: If the rows do not have the layout's columns.
     """
 
-    def __init__(self, observed: Accuracies, layout: ColumnLayout) -> None:
+    def __init__(self, observed: Accuracies, layout: ColumnLayout, scale: Scale | None = None) -> None:
         super().__init__()
         if observed.X.shape[-1] != len(layout):
             raise LayoutError(f"the layout has {len(layout)} columns, X {observed.X.shape[-1]}")
+        self._layout = layout
         self._features_of = CanonicalFeatures(layout)
         groups = self._features_of.groups
         self.estimate_kernel = AdditiveMaternKernel(groups).double()
@@ -103,13 +125,12 @@ class TwoFidelityGP(Module):
         self.log_training_noise = Parameter(torch.tensor(TRAINING_NOISE[0], dtype=torch.float64))
         self.factor = Parameter(torch.tensor(FACTOR[0], dtype=torch.float64))
         self._inputs = _Inputs(self._features_of.transform(observed.X), observed.is_trained)
+        self._squared = self._squared_distances(self._inputs, self._inputs)
         latent = squeezed_logit(observed.mean / PERCENT)
-        estimates = latent[~observed.is_trained]
-        self._center, spread = estimates.mean(), estimates.std(correction=0)
-        self._width = torch.where(spread > 0.0, spread, 1.0)
-        self._targets = (latent - self._center) / self._width
+        self._scale = scale or Scale.of(latent[~observed.is_trained])
+        self._targets = (latent - self._scale.center) / self._scale.width
         share = (observed.mean / PERCENT).clamp(LATENT_MARGIN, 1.0 - LATENT_MARGIN)
-        slope = PERCENT * share * (1.0 - share) * self._width  # of percent in standardised values
+        slope = PERCENT * share * (1.0 - share) * self._scale.width  # of percent in standardised values
         self._variance = (observed.variance / slope.square()).clamp_min(SMALLEST_NOISE)
         self._condition()
 
@@ -140,6 +161,17 @@ class TwoFidelityGP(Module):
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         self._condition()
         return self
+
+    def with_observed(self, observed: Accuracies) -> TwoFidelityGP:
+        """Return a model of other observations with the hyper-parameters and the scale of this one.
+
+        Args:
+            observed: The observations.
+        """
+        model = TwoFidelityGP(observed, self._layout, self._scale)
+        model.load_state_dict(self.state_dict())
+        model._condition()
+        return model
 
     def loss(self) -> Tensor:
         """Return the negative logarithm of the marginal likelihood times the priors."""
@@ -185,7 +217,7 @@ class TwoFidelityGP(Module):
         return torch.where(is_trained, of_trainings, of_estimates)
 
     def _to_percent(self, values: Tensor) -> Tensor:
-        return PERCENT * share_of_logit(self._center + self._width * values)
+        return PERCENT * share_of_logit(self._scale.center + self._scale.width * values)
 
     @torch.no_grad()
     def _condition(self) -> None:
@@ -199,9 +231,15 @@ class TwoFidelityGP(Module):
     def _covariance(self, one: _Inputs, other: _Inputs) -> Tensor:
         """Return the covariances of accuracies, `n1 x n2`."""
         factors = [torch.where(inputs.is_trained, self.factor, 1.0) for inputs in (one, other)]
-        features = one.features, other.features
-        estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.forward(*features)
-        difference = CONSTANT + self.log_difference_scale.exp() * self.difference_kernel.forward(*features)
-        are_trained = one.is_trained.unsqueeze(-1) & other.is_trained
+        squared = self._squared if one is other is self._inputs else self._squared_distances(one, other)
+        rows, columns = one.trained.unsqueeze(-1), other.trained
+        estimate = CONSTANT + self.log_estimate_scale.exp() * self.estimate_kernel.of_squared(squared)
+        difference = self.difference_kernel.of_squared(squared[:, rows, columns])
         shared: Tensor = factors[0].unsqueeze(-1) * factors[1] * estimate
-        return shared + torch.where(are_trained, difference, 0.0)
+        return shared.index_put(
+            (rows, columns), CONSTANT + self.log_difference_scale.exp() * difference, accumulate=True
+        )
+
+    def _squared_distances(self, one: _Inputs, other: _Inputs) -> Tensor:
+        """Return the squared distances within the groups of features, `G x n1 x n2`, which both kernels share."""
+        return self.estimate_kernel.squared_distances(one.features, other.features)

@@ -40,7 +40,7 @@ def test_goals_are_written_as_on_the_command_line() -> None:
 def test_a_row_has_every_figure() -> None:
     row = judgement_row(JUDGEMENTS[2])
     assert list(row) == HEADER
-    assert list(row.values()) == [1, 2, "macs<=2", "bbbb", 91.0, 70.0, 1.5, 10.0, 1.25, 1, 0]
+    assert list(row.values()) == [1, 2, "macs<=2", "bbbb", 91.0, 70.0, 1.5, 10.0, 1.25, 1, 0, "estimate"]
 
 
 def test_the_table_has_the_longest_training_of_each_network_best_first() -> None:
