@@ -122,9 +122,7 @@ def by_estimates(study: Study, count: int, first: Sequence[int] = ()) -> list[in
     return chosen
 
 
-def by_surrogate(
-    study: Study, table: TabularEstimator, *, count: int, begun: int, has_costs: bool = False
-) -> list[int]:
+def by_surrogate(study: Study, table: TabularEstimator, *, count: int, begun: int) -> list[int]:
     """Return networks of which the first ones are chosen by estimate, all others one by one by the surrogate.
 
     Args:
@@ -136,7 +134,7 @@ def by_surrogate(
     """
     chosen, layout = by_estimates(study, begun), column_layout(table.search_space)
     contests = [Contest(study.X[budget], tuple(budget)) for budget in study.budgets]
-    seconds = study.macs if has_costs else torch.ones(NETWORKS, dtype=torch.float64)
+    seconds = torch.ones(NETWORKS, dtype=torch.float64)
     while len(chosen) < count:
         mean = torch.cat([study.estimates, study.accuracies[chosen]])
         observed = Accuracies(
@@ -149,7 +147,7 @@ def by_surrogate(
     return chosen
 
 
-RULES = ("estimates", "surrogate from best", "surrogate from half", "surrogate per MAC")
+RULES = ("estimates", "surrogate from half", "surrogate from best")
 
 
 def trained_by(rule: str, study: Study, table: TabularEstimator, count: int) -> list[int]:
@@ -157,7 +155,7 @@ def trained_by(rule: str, study: Study, table: TabularEstimator, count: int) -> 
     if rule == "estimates":
         return by_estimates(study, count)
     begun = count // 2 if rule == "surrogate from half" else len(by_estimates_first(study))
-    return by_surrogate(study, table, count=count, begun=begun, has_costs=rule == "surrogate per MAC")
+    return by_surrogate(study, table, count=count, begun=begun)
 
 
 def by_estimates_first(study: Study) -> set[int]:
@@ -171,8 +169,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True, help="NATS-Bench's table, see benchmarks/nats_bench.py")
     parser.add_argument("--estimates", choices=IMAGE_SETS, default="cifar100")
     parser.add_argument("--trainings", choices=IMAGE_SETS, default="imagenet16-120")
-    parser.add_argument("--noise", type=float, nargs="+", default=[1.0, 4.0])
-    parser.add_argument("--bias", type=float, nargs="+", default=[0.0, 3.0])
+    parser.add_argument("--noise", type=float, nargs="+", default=[1.0, 3.0])
+    parser.add_argument("--bias", type=float, nargs="+", default=[0.0, 2.0])
     parser.add_argument("--counts", type=int, nargs="+", default=[8, 12])
     parser.add_argument("--rules", choices=RULES, nargs="+", default=RULES[:2])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(20)))

@@ -2,9 +2,9 @@ r"""Which networks to train next: those with the largest knowledge gradient per 
 
 The two-fidelity model is fitted on all estimates and on the trainings so far. A network may compete for several
 budgets, at other thresholds for each. The value of its training is the sum over these budgets of the expected gain in
-the best predicted accuracy (`knowledge_gradient`), divided by the seconds of the training. If several networks are
-chosen at once, each is followed by its predicted accuracies as if they had been observed, with hyper-parameters as
-fitted.
+the best predicted accuracy of trained networks (`knowledge_gradient.values_of_trainings`), divided by the seconds of
+the training. If several networks are chosen at once, each is followed by its predicted accuracies as if they had been
+observed, with hyper-parameters as fitted.
 
 Legend: `n` observations, `k` rows of a contest, `N` networks, `d` columns.
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from surrogates.columns import ColumnLayout
 from surrogates.errors import NoCandidateError, SurrogateError
-from surrogates.knowledge_gradient import Measurements, values_per_cost
+from surrogates.knowledge_gradient import values_of_trainings
 from surrogates.two_fidelity import Accuracies, TwoFidelityGP
 
 MOST_FITTED = 128  # estimates to which hyper-parameters are fitted; the model is conditioned on all
@@ -95,8 +95,9 @@ def choose_trainings(
             raise SurrogateError("the values of the next trainings are not finite")
         best = max(values, key=lambda network: (values[network], -network))
         chosen.append(best)
-        observed = _believed(model, observed, contests, network=best)
-        model = model.with_observed(observed)
+        if len(chosen) < count:
+            observed = _believed(model, observed, contests, network=best)
+            model = model.with_observed(observed)
     if not chosen:
         raise NoCandidateError("every network that competes for a budget is trained already")
     return NextTrainings(tuple(chosen), model.correlation)
@@ -112,13 +113,13 @@ def _values(model: TwoFidelityGP, contests: Sequence[Contest], *, seconds: Tenso
     """Return the value per second of the training of each network that is not taken."""
     values: dict[int, float] = {}
     for contest in contests:
+        done = [place for place, network in enumerate(contest.networks) if network in taken]
         left = [place for place, network in enumerate(contest.networks) if network not in taken]
-        if not left:
-            continue
-        numbers = [contest.networks[place] for place in left]
-        candidates = Measurements(contest.X[left], torch.ones(len(left), dtype=torch.bool), seconds[numbers])
-        for network, value in zip(numbers, values_per_cost(model, contest.X, candidates).tolist(), strict=True):
-            values[network] = values.get(network, 0.0) + value
+        if left:
+            numbers = [contest.networks[place] for place in left]
+            gains = values_of_trainings(model, contest.X[done], contest.X[left]) / seconds[numbers]
+            for network, gain in zip(numbers, gains.tolist(), strict=True):
+                values[network] = values.get(network, 0.0) + gain
     return values
 
 

@@ -41,7 +41,7 @@ def choose_by_surrogate(pool: Pool, trained: TunedNetworks, space: NetworkSpace,
         NoCandidateError: If every network within a limit is trained already.
         SurrogateError: If the model does not fit.
     """
-    done = {one.contender.key for of_goal in trained.values() for one in of_goal}
+    done = dict.fromkeys(one.contender.key for of_goal in trained.values() for one in of_goal)
     number_of = {one.key: number for number, one in enumerate(pool.ranked)}
     contests = [_contest(pool, goal, of_goal, space=space) for goal, of_goal in trained.items()]
     return choose_trainings(

@@ -96,6 +96,22 @@ def test_a_noisy_accuracy_counts_less() -> None:
     assert (uncertain.diagonal() > certain.diagonal()).all()
 
 
+def test_other_observations_keep_hyper_parameters_and_scale() -> None:
+    first, more = observed(num_trained=2, num_estimates=6), observed(num_trained=3, num_estimates=9)
+    model = TwoFidelityGP(first, LAYOUT)
+    with torch.no_grad():
+        model.factor.fill_(0.4)
+    other = model.with_observed(more)
+    assert other.factor.item() == pytest.approx(0.4)
+    assert other._scale == model._scale
+    fresh = TwoFidelityGP(more, LAYOUT, model._scale)
+    with torch.no_grad():
+        fresh.factor.fill_(0.4)
+    fresh._condition()
+    for one, same in zip(other.predict(more.X, more.is_trained), fresh.predict(more.X, more.is_trained), strict=True):
+        assert torch.allclose(one, same)
+
+
 def test_what_does_not_fit_together_is_refused() -> None:
     data = observed(num_trained=2)
     with pytest.raises(SurrogateError, match="a kind, a mean and a variance for each of 42 rows"):
