@@ -112,9 +112,9 @@ def nearest_to_front(accuracies: Tensor, macs: Tensor, count: int) -> list[int]:
     return kept[:count]
 
 
-def by_estimates(study: Study, count: int, first: Sequence[int] = ()) -> list[int]:
+def by_estimates(study: Study, count: int) -> list[int]:
     """Return networks by estimate: the budgets take turns."""
-    chosen = list(first)
+    chosen: list[int] = []
     ranked = [sorted(budget, key=lambda cell: -float(study.estimates[cell])) for budget in study.budgets]
     for place, ranking in product(range(NETWORKS), ranked):
         if place < len(ranking) and ranking[place] not in chosen and len(chosen) < count:
@@ -122,7 +122,9 @@ def by_estimates(study: Study, count: int, first: Sequence[int] = ()) -> list[in
     return chosen
 
 
-def by_surrogate(study: Study, table: TabularEstimator, *, count: int, begun: int) -> list[int]:
+def by_surrogate(
+    study: Study, table: TabularEstimator, *, count: int, begun: int, has_costs: bool = False
+) -> list[int]:
     """Return networks of which the first ones are chosen by estimate, all others one by one by the surrogate.
 
     Args:
@@ -130,11 +132,11 @@ def by_surrogate(study: Study, table: TabularEstimator, *, count: int, begun: in
         table: Its table, whose space has the columns.
         count: Number of networks.
         begun: Number of those chosen by estimate.
-        has_costs: Whether a training costs as much as its MACs, or all cost the same.
+        has_costs: Whether values are divided by MACs, as if the list had a limit of time instead of a length.
     """
     chosen, layout = by_estimates(study, begun), column_layout(table.search_space)
     contests = [Contest(study.X[budget], tuple(budget)) for budget in study.budgets]
-    seconds = torch.ones(NETWORKS, dtype=torch.float64)
+    seconds = study.macs if has_costs else torch.ones_like(study.macs)
     while len(chosen) < count:
         mean = torch.cat([study.estimates, study.accuracies[chosen]])
         observed = Accuracies(
@@ -147,18 +149,28 @@ def by_surrogate(study: Study, table: TabularEstimator, *, count: int, begun: in
     return chosen
 
 
-RULES = ("estimates", "surrogate from half", "surrogate from best")
+RULES = ("estimates", "surrogate from half", "surrogate from best", "surrogate per MAC")
 
 
 def trained_by(rule: str, study: Study, table: TabularEstimator, count: int) -> list[int]:
-    """Return the networks that a rule trains."""
+    """Return the networks that a rule trains.
+
+    `surrogate from half` begins with half of the list by estimate, `surrogate from best` with the best one of each
+    budget. `surrogate per MAC` is the first with values divided by MACs.
+
+    Args:
+        rule: One of `RULES`.
+        study: The study.
+        table: Its table.
+        count: Number of networks.
+    """
     if rule == "estimates":
         return by_estimates(study, count)
-    begun = count // 2 if rule == "surrogate from half" else len(by_estimates_first(study))
-    return by_surrogate(study, table, count=count, begun=begun)
+    begun = len(best_estimates(study)) if rule == "surrogate from best" else count // 2
+    return by_surrogate(study, table, count=count, begun=begun, has_costs=rule == "surrogate per MAC")
 
 
-def by_estimates_first(study: Study) -> set[int]:
+def best_estimates(study: Study) -> set[int]:
     """Return the best network by estimate of each budget."""
     return {max(budget, key=lambda cell: float(study.estimates[cell])) for budget in study.budgets}
 
