@@ -19,10 +19,13 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from botorch.optim.closures.core import ForwardBackwardClosure
+from botorch.optim.core import scipy_minimize
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 from torch.nn import Module, Parameter
@@ -30,7 +33,7 @@ from torch.nn import Module, Parameter
 from surrogates.columns import ColumnLayout
 from surrogates.errors import LayoutError, SurrogateError
 from surrogates.features import CanonicalFeatures
-from surrogates.kernels.additive_matern import AdditiveMaternKernel
+from surrogates.kernels.additive_matern import LONGEST, SHORTEST, AdditiveMaternKernel
 from surrogates.known_costs import share_of_logit, squeezed_logit
 from surrogates.validation import COVERAGE_Z
 
@@ -41,6 +44,7 @@ FEWEST_ESTIMATES = 2
 MOST_ITERATIONS = 50  # of L-BFGS, with length-scales on the log scale
 # Means and standard deviations of normal priors of the logarithms of variances, and of the factor.
 ESTIMATE_SCALE, DIFFERENCE_SCALE, TRAINING_NOISE, FACTOR = (0.0, 1.0), (-1.5, 1.0), (-3.0, 1.0), (1.0, 0.5)
+FARTHEST = 5.0  # standard deviations of a prior, and logits of a share, within which a fit stays
 LATENT_MARGIN = 1e-3  # share by which accuracies stay within 0 and 1 when their variance is transformed
 
 
@@ -150,17 +154,32 @@ class TwoFidelityGP(Module):
 
     def fit(self) -> TwoFidelityGP:
         """Maximise the posterior density of the hyper-parameters, and return the model."""
-        optimizer = torch.optim.LBFGS(self.parameters(), max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe")
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss = self.loss()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        parameters = dict(self.named_parameters())
+        closure = ForwardBackwardClosure(self.loss, parameters)
+        scipy_minimize(closure, parameters, self._bounds(), options={"maxiter": MOST_ITERATIONS})
         self._condition()
         return self
+
+    def _bounds(self) -> dict[str, tuple[float, float]]:
+        """Return the range of each parameter; an unlimited step of the optimiser can overflow."""
+        bounds = {
+            name: (mean - FARTHEST * deviation, mean + FARTHEST * deviation)
+            for name, (mean, deviation) in self._priors().items()
+        }
+        for kernel in ("estimate_kernel", "difference_kernel"):
+            bounds[f"{kernel}.raw_lengthscale"] = (math.log(SHORTEST), math.log(LONGEST))
+            bounds[f"{kernel}.raw_share"] = (-FARTHEST, FARTHEST)
+        return bounds
+
+    @staticmethod
+    def _priors() -> dict[str, tuple[float, float]]:
+        """Return mean and standard deviation of the normal prior of each scalar parameter."""
+        return {
+            "log_estimate_scale": ESTIMATE_SCALE,
+            "log_difference_scale": DIFFERENCE_SCALE,
+            "log_training_noise": TRAINING_NOISE,
+            "factor": FACTOR,
+        }
 
     def with_observed(self, observed: Accuracies) -> TwoFidelityGP:
         """Return a model of other observations with the hyper-parameters and the scale of this one.
@@ -178,13 +197,8 @@ class TwoFidelityGP(Module):
         cholesky = psd_safe_cholesky(self._noisy_covariance())
         whitened = torch.linalg.solve_triangular(cholesky, self._targets.unsqueeze(-1), upper=False)
         loss = 0.5 * whitened.square().sum() + cholesky.diagonal().log().sum()
-        for value, (mean, deviation) in (
-            (self.log_estimate_scale, ESTIMATE_SCALE),
-            (self.log_difference_scale, DIFFERENCE_SCALE),
-            (self.log_training_noise, TRAINING_NOISE),
-            (self.factor, FACTOR),
-        ):
-            loss = loss + 0.5 * ((value - mean) / deviation).square()
+        for name, (mean, deviation) in self._priors().items():
+            loss = loss + 0.5 * ((getattr(self, name) - mean) / deviation).square()
         for kernel in (self.estimate_kernel, self.difference_kernel):
             for _, module, prior, closure, _ in kernel.named_priors():
                 loss = loss - prior.log_prob(closure(module)).sum()
