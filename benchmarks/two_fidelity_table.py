@@ -191,9 +191,9 @@ def main() -> None:
     torch.set_num_threads(1)
     tables = [load_table(arguments.table, IMAGE_SETS[name]) for name in (arguments.estimates, arguments.trainings)]
     known = {tuple(row[name] for name in IDENTITY) for row in read_rows(arguments.out)}
-    settings = list(product(arguments.noise, arguments.bias, arguments.seeds))
+    settings = list(product(arguments.seeds, arguments.noise, arguments.bias))  # seeds first: all settings advance
     with appending_rows(arguments.out, [*IDENTITY, *FIGURES]) as append:
-        for noise, bias, seed in settings:
+        for seed, noise, bias in settings:
             study = make_study(*tables, noise=noise, bias=bias, seed=seed)
             tau = float(stats.kendalltau(study.estimates, study.accuracies).statistic)
             best = study.result(range(NETWORKS))

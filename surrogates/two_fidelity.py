@@ -8,7 +8,8 @@ by a Gaussian process of its own, both on the logit scale:
 
 So every estimate says something about trained networks, the more the larger the learned correlation, and a few trained
 networks correct estimates that are biased in a part of the space. Each kernel contains a constant, which stands for an
-unknown mean.
+unknown mean. Observations of both kinds have learned noise: shared weights suit some networks better than others for
+no reason that their features show, and the best of many estimates is too high.
 
 Legend: `n` observations, `d` columns, `f` features, `c` rows to predict.
 
@@ -43,7 +44,8 @@ SMALLEST_NOISE = 1e-4  # variance of a standardised observation
 FEWEST_ESTIMATES = 2
 MOST_ITERATIONS = 50  # of L-BFGS, with length-scales on the log scale
 # Means and standard deviations of normal priors of the logarithms of variances, and of the factor.
-ESTIMATE_SCALE, DIFFERENCE_SCALE, TRAINING_NOISE, FACTOR = (0.0, 1.0), (-1.5, 1.0), (-3.0, 1.0), (1.0, 0.5)
+ESTIMATE_SCALE, DIFFERENCE_SCALE, FACTOR = (0.0, 1.0), (-1.5, 1.0), (1.0, 0.5)
+ESTIMATE_NOISE, TRAINING_NOISE = (-3.0, 1.0), (-3.0, 1.0)
 FARTHEST = 5.0  # standard deviations of a prior, and logits of a share, within which a fit stays
 LATENT_MARGIN = 1e-3  # share by which accuracies stay within 0 and 1 when their variance is transformed
 
@@ -56,8 +58,8 @@ class Accuracies:
         X: Rows in the space of a layout, `n x d`.
         is_trained: Whether each accuracy is that of a trained network, `n` booleans.
         mean: The accuracies, `n`.
-        variance: Their variances from the finite number of images, `n`. How much trainings of one network differ is
-            learned and not part of it.
+        variance: Their variances from the finite number of images, `n`. What else differs is learned and not part of
+            it: trainings of one network, and errors of estimates that no feature explains.
 
     Raises:
         SurrogateError: If shapes differ, or there are fewer than two estimates.
@@ -126,6 +128,7 @@ class TwoFidelityGP(Module):
         self.difference_kernel = AdditiveMaternKernel(groups).double()
         self.log_estimate_scale = Parameter(torch.tensor(ESTIMATE_SCALE[0], dtype=torch.float64))
         self.log_difference_scale = Parameter(torch.tensor(DIFFERENCE_SCALE[0], dtype=torch.float64))
+        self.log_estimate_noise = Parameter(torch.tensor(ESTIMATE_NOISE[0], dtype=torch.float64))
         self.log_training_noise = Parameter(torch.tensor(TRAINING_NOISE[0], dtype=torch.float64))
         self.factor = Parameter(torch.tensor(FACTOR[0], dtype=torch.float64))
         self._inputs = _Inputs(self._features_of.transform(observed.X), observed.is_trained)
@@ -177,6 +180,7 @@ class TwoFidelityGP(Module):
         return {
             "log_estimate_scale": ESTIMATE_SCALE,
             "log_difference_scale": DIFFERENCE_SCALE,
+            "log_estimate_noise": ESTIMATE_NOISE,
             "log_training_noise": TRAINING_NOISE,
             "factor": FACTOR,
         }
@@ -226,9 +230,12 @@ class TwoFidelityGP(Module):
 
     def noise_of(self, is_trained: Tensor) -> Tensor:
         """Return the variance of a further observation of each kind: of trainings, or the mean one of estimates."""
-        of_estimates = self._variance[~self._inputs.is_trained].mean()
-        of_trainings = self.training_noise.detach() + of_estimates
-        return torch.where(is_trained, of_trainings, of_estimates)
+        of_images = self._variance[~self._inputs.is_trained].mean()
+        return of_images + self._own_noise(is_trained).detach()
+
+    def _own_noise(self, is_trained: Tensor) -> Tensor:
+        """Return the learned variance of observations of each kind."""
+        return torch.where(is_trained, self.training_noise, self.log_estimate_noise.exp())
 
     def _to_percent(self, values: Tensor) -> Tensor:
         return PERCENT * share_of_logit(self._scale.center + self._scale.width * values)
@@ -239,7 +246,7 @@ class TwoFidelityGP(Module):
         self._weights = torch.cholesky_solve(self._targets.unsqueeze(-1), self._cholesky).squeeze(-1)
 
     def _noisy_covariance(self) -> Tensor:
-        noise = self._variance + torch.where(self._inputs.is_trained, self.training_noise, 0.0)
+        noise = self._variance + self._own_noise(self._inputs.is_trained)
         return self._covariance(self._inputs, self._inputs) + torch.diag_embed(noise)
 
     def _covariance(self, one: _Inputs, other: _Inputs) -> Tensor:
