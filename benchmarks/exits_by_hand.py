@@ -3,8 +3,9 @@ r"""Searched exits on a given backbone against exits that a user would attach by
     python -m benchmarks.exits_by_hand configs/backbones/cifar10.yaml --shares 0.3 0.45 0.6 --seeds 0 1 2 \
         --out runs/by-hand
 
-By hand there are linear exits after every block, trained together by the recipe of the study (`final_training`).
-Thresholds are tuned on the validation images for each budget, as those of the searched networks are:
+By hand there are linear exits after every block, trained together by the recipe of the study (`final_training`), for as
+many epochs as the branches of the search and of a final training together. Thresholds are tuned on the validation
+images for each budget, as those of the searched networks are:
 
 * `half depth`: the exit nearest to half of the MACs,
 * `every block`: all exits, with the confidence of the study,
@@ -177,7 +178,8 @@ def linear_exits(problem: Problem, path: Path) -> Logits:
     if path.exists():
         stored = torch.load(path, weights_only=True)
         return Logits(architecture, stored["validation"], stored["test"])
-    recipe = problem.config.final_training
+    config = problem.config
+    recipe = config.final_training.model_copy(update={"epochs": config.supernet.epochs + config.final_training.epochs})
     sys.stderr.write(f"seed {problem.config.seed}: linear exits for {recipe.epochs} epochs\n")
     recorder = Recorder(checkpoint=path.with_suffix(".checkpoint"), fingerprint=f"hand {problem.config.seed}")
     subnet = train_given(problem, architecture, training_data(problem, recipe), config=recipe, recorder=recorder)

@@ -29,6 +29,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.seeding import torch_generator
 
 BATCH_SIZE, TEST_BATCH = 64, 500
@@ -49,12 +50,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     config = load_config(given.config)
     splits = load_splits(config.data)
     torch.manual_seed(given.seed)
     shape = BackboneInput(splits.in_channels, splits.num_classes, splits.image_size)
-    network = create_backbone("module", given.name, shape)
+    network = create_backbone("module", given.name, shape).to(memory_format=torch.channels_last)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     seconds = train(network, splits, config, given)
     figures = {
@@ -98,7 +99,9 @@ def train(network: nn.Module, splits: Splits, config: Config, given: argparse.Na
         network.train()
         for indices in torch.randperm(len(images), generator=generator)[: steps * BATCH_SIZE].split(BATCH_SIZE):
             batch, targets = augment(images[indices], labels[indices], generator)
-            loss = F.cross_entropy(network(batch), targets, label_smoothing=LABEL_SMOOTHING)
+            loss = F.cross_entropy(
+                network(batch.contiguous(memory_format=torch.channels_last)), targets, label_smoothing=LABEL_SMOOTHING
+            )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)

@@ -12,6 +12,7 @@ NETWORK_FILE = "network.safetensors"
 MANIFEST = "manifest.json"
 FILES = (NETWORK_FILE, "network.onnx", MANIFEST)
 PROGRAM_SUFFIX = ".pt2"
+MOST_NAMED = 4  # folders in a message
 
 
 def network_file(path: Path) -> Path:
@@ -29,7 +30,7 @@ def network_file(path: Path) -> Path:
         if not there and programs:
             return network_file(programs[0])
         if not there:
-            raise UsageError(f"{path}: holds no exported network; expected one of {', '.join(FILES)}")
+            raise UsageError(f"{path}: holds no exported network; {_way_out(path, FILES)}")
         return there[0]
     if not path.exists():
         raise UsageError(f"{path}: no such file; give a file that `aebnas-bo export` wrote")
@@ -53,9 +54,19 @@ def file_of_weights(path: Path) -> Path:
         UsageError: If there is no such file, or it is of another format.
     """
     file = path / NETWORK_FILE if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise UsageError(f"{path}: holds no network in the format torch; {_way_out(path, FILES[:1])}")
     if file.suffix != ".safetensors" or not file.exists():
         raise UsageError(f"{path}: expected a network in the format torch ({NETWORK_FILE}), not in another format")
     return file
+
+
+def _way_out(folder: Path, names: Sequence[str]) -> str:
+    """Return which folders below a folder hold a network, or else which files are expected."""
+    below = sorted({file.parent for name in names for file in folder.glob(f"*/{name}")})
+    if below:
+        return f"name a folder below it that does: {', '.join(map(str, below[:MOST_NAMED]))}"
+    return f"expected {'one of ' if len(names) > 1 else ''}{', '.join(names)}"
 
 
 def picture_files(paths: Sequence[Path]) -> list[Path]:

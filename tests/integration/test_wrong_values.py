@@ -45,7 +45,7 @@ VALUES = [
     *[(["latency", NETWORK, PICTURE, "--threads", value], 2, "--threads") for value in ("0", "-1", "many")],
     (["latency", NETWORK, PICTURE, "--batches", "0"], 2, "--batches"),
     (["latency", NETWORK, PICTURE, "--out", "folder"], 2, "--out folder: is a folder; give a file"),
-    (["latency", "folder", PICTURE], 2, "expected a network in the format torch"),
+    (["latency", "folder", PICTURE], 2, "folder: holds no network in the format torch; expected network.safetensors"),
     (["latency-table", "ok.yaml", "--out", "folder"], 2, "--out folder: is a folder; give a file"),
     (["latency-table", "ok.yaml", "--out", f"{NETWORK}/x"], 2, "cannot be written (File exists); use another file"),
     (["report", "RUN", "--select", "best"], 2, SELECTION),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -25,14 +26,19 @@ class Comparison:
         macs: MACs of leaving at each output, in millions: `exit1` ... and `final`.
         estimates: Quantities with shared weights: `accuracy` (percent) and `average_macs` (millions) at the point's
             thresholds, and the accuracy of each output, `exit1` ... and `final`.
-        alone: The same quantities after separate training.
+        trainings: The same quantities after each separate training.
     """
 
     point: Point
     key: str
     macs: dict[str, float]
     estimates: dict[str, float]
-    alone: dict[str, float]
+    trainings: tuple[dict[str, float], ...]
+
+    @property
+    def alone(self) -> dict[str, float]:
+        """The mean of each quantity over the separate trainings."""
+        return {name: fmean(one[name] for one in self.trainings) for name in self.estimates}
 
     def macs_of(self, quantity: str) -> float:
         """Return the MACs in millions that belong to an accuracy and are known before training.
@@ -43,14 +49,16 @@ class Comparison:
         return self.estimates["average_macs"] if quantity == "accuracy" else self.macs[quantity]
 
 
-def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, alone: ExitTable) -> Comparison:
-    """Compare two exit tables of one network, over the same images.
+def compare_network(
+    space: NetworkSpace, point: Point, *, estimate: ExitTable, alone: Sequence[ExitTable]
+) -> Comparison:
+    """Compare exit tables of one network, over the same images.
 
     Args:
         space: The network's space.
         point: The network with its thresholds.
         estimate: Its exit table with shared weights.
-        alone: Its exit table after separate training.
+        alone: Its exit table after each separate training.
     """
     architecture, thresholds = space.architecture(point), space.thresholds(point)
     names = [*(f"exit{position + 1}" for position in architecture.active_exits), "final"]
@@ -62,7 +70,7 @@ def compare_network(space: NetworkSpace, point: Point, *, estimate: ExitTable, a
         return whole | dict(zip(names, shares, strict=True))
 
     macs = {name: millions(cost) for name, cost in zip(names, estimate.macs, strict=True)}
-    return Comparison(point, architecture.key, macs, quantities(estimate), quantities(alone))
+    return Comparison(point, architecture.key, macs, quantities(estimate), tuple(map(quantities, alone)))
 
 
 def quantities_of(space: NetworkSpace) -> tuple[str, ...]:
@@ -92,8 +100,8 @@ def agreements(
         result = agreement(
             quantity,
             [c.estimates[quantity] for c in having],
-            [c.alone[quantity] for c in having],
             macs=[c.macs_of(quantity) for c in having] if quantity != "average_macs" else None,
+            trainings=list(zip(*([one[quantity] for one in c.trainings] for c in having), strict=True)),
             config=config,
             generator=generator,
         )

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -90,14 +91,14 @@ def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: R
             )  # fmt: skip
         estimates = [estimator.exit_table(space.architecture(point)) for point in points]
         clock["networks"] = time.perf_counter()
-        networks = StandaloneNetworks(problem, folder.networks)
-        if config.execution.engine != "serial":
-            _train_on_workers(problem, folder, points, networks=networks, progress=progress)
-        tables = _train_all(config, space, points, networks=networks, progress=progress)
+        tables = [
+            _train_all(repeat, _networks_folder(folder, number), points, folder=folder, progress=progress)
+            for number, repeat in enumerate(_repeats(problem))
+        ]
         clock["end"] = time.perf_counter()
         comparisons = [
             compare_network(space, point, estimate=estimate, alone=alone)
-            for point, estimate, alone in zip(points, estimates, tables, strict=True)
+            for point, estimate, alone in zip(points, estimates, zip(*tables, strict=True), strict=True)
         ]
         quantities = quantities_of(space)
         found = agreements(
@@ -112,8 +113,9 @@ def run_fidelity(config: Config, folder: RunFolder, *, resume: bool, progress: R
         }
         write_rows(folder.path / "fidelity.csv", comparisons, quantities=quantities, names=space.search_space.names)
         facts = {
-            "name": config.name, "seed": config.seed, "networks": len(comparisons), "supernet": source,
-            "band": band, "device": problem.device, "num_threads": config.num_threads, "seconds": seconds,
+            "name": config.name, "seed": config.seed, "networks": len(comparisons), "repeats": len(tables),
+            "supernet": source, "band": band, "device": problem.device, "num_threads": config.num_threads,
+            "seconds": seconds,
             "peak_memory_mb": round(peak_memory_mb(), 1), "data_hash": problem.splits.data_hash,
             "versions": package_versions(),
         }  # fmt: skip
@@ -159,22 +161,37 @@ def _claim(config: Config, folder: RunFolder, resume: bool) -> None:
         raise ConfigError(problems)
 
 
-def _train_on_workers(
-    problem: Problem, folder: RunFolder, points: list[Point], *, networks: StandaloneNetworks, progress: RunProgress
-) -> None:
-    """Train all networks that are not trained yet at the same time."""
-    architectures = [problem.space.architecture(point) for point in points]
-    jobs = [one for one in architectures if networks.known_table(one) is None]
-    progress.start("networks on workers", len(jobs))
-    sent = SeparateTrainings(problem.for_workers, folder.path, folder.networks)
-    run_on_workers(sent, jobs, problem.config.execution, on_end=lambda ended: progress.update(ended, ""))
+def _repeats(problem: Problem) -> list[Problem]:
+    """Return the problem for each training of a network, with its own seed."""
+    config = problem.config
+    seeds = range(config.seed, config.seed + config.fidelity.repeats)
+    return [problem.with_config(config.model_copy(update={"seed": seed})) for seed in seeds]
+
+
+def _networks_folder(folder: RunFolder, repeat: int) -> Path:
+    return folder.networks / f"repeat{repeat + 1}" if repeat else folder.networks
 
 
 def _train_all(
-    config: Config, space: NetworkSpace, points: list[Point], *, networks: StandaloneNetworks, progress: RunProgress
+    problem: Problem, path: Path, points: list[Point], *, folder: RunFolder, progress: RunProgress
 ) -> list[ExitTable]:
-    epochs, tables = config.final_training.epochs, []
+    """Train all networks once, and return their exit tables.
+
+    Args:
+        problem: The problem with the seed of these trainings.
+        path: Folder of the tables.
+        points: The networks.
+        folder: Folder of the study.
+        progress: Shows the epochs.
+    """
+    config, space, networks = problem.config, problem.space, StandaloneNetworks(problem, path)
     architectures = [space.architecture(point) for point in points]
+    if config.execution.engine != "serial":
+        jobs = [one for one in architectures if networks.known_table(one) is None]
+        progress.start("networks on workers", len(jobs))
+        sent = SeparateTrainings(problem.for_workers, folder.path, path)
+        run_on_workers(sent, jobs, config.execution, on_end=lambda ended: progress.update(ended, ""))
+    epochs, tables = config.final_training.epochs, []
     known = [networks.known_table(architecture) for architecture in architectures]
     done = epochs * sum(table is not None for table in known)
     progress.start("epochs alone", epochs * len(points), done)

@@ -43,18 +43,20 @@ def write_rows(
         path: The file.
         comparisons: The networks.
         quantities: Columns `QUANTITY_estimate` and `QUANTITY_alone`, accuracies in percent, MACs in millions, and
-            of each output `OUTPUT_macs`, the MACs of leaving there; empty where a network does not have it.
+            of each output `OUTPUT_macs`, the MACs of leaving there; empty where a network does not have it. `alone` is
+            the mean over trainings; several trainings are the columns `QUANTITY_training1` and so on.
         names: Names of the parameters and thresholds, the last columns.
     """
-    header = ["network", "key"]
+    header, repeats = ["network", "key"], len(comparisons[0].trainings)
     for quantity in quantities:
-        header += [f"{quantity}_{column}" for column in _columns(quantity)]
+        header += [f"{quantity}_{column}" for column in _columns(quantity, repeats)]
     rows = []
     for number, comparison in enumerate(comparisons):
         row: list[object] = [number, comparison.key]
         for quantity in quantities:
             sides = {"estimate": comparison.estimates, "alone": comparison.alone, "macs": comparison.macs}
-            row += [sides[column].get(quantity) for column in _columns(quantity)]
+            sides |= {f"training{number}": one for number, one in enumerate(comparison.trainings, start=1)}
+            row += [sides[column].get(quantity) for column in _columns(quantity, repeats)]
         rows.append([*row, *(comparison.point[name] for name in names)])
     write_csv(path, [*header, *names], rows)
 
@@ -72,26 +74,29 @@ def read_rows(path: Path) -> tuple[list[Comparison], tuple[str, ...]]:
         text = read_regular(path, MOST_BYTES).decode("utf-8")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         quantities = tuple(column.removesuffix("_alone") for column in rows[0] if column.endswith("_alone"))
-        return [_comparison(row, quantities) for row in rows], quantities
+        repeats = sum(column.startswith(f"{quantities[0]}_training") for column in rows[0]) or 1
+        return [_comparison(row, quantities, repeats=repeats) for row in rows], quantities
     except OSError as error:
         raise CorruptStateError(f"{path} cannot be read ({error.strerror}); {WAY_OUT}") from error
     except (KeyError, IndexError, ValueError) as error:
         raise CorruptStateError(f"{path}: holds no rows of a study ({error!r}); {WAY_OUT}") from error
 
 
-def _comparison(row: dict[str, str], quantities: Sequence[str]) -> Comparison:
+def _comparison(row: dict[str, str], quantities: Sequence[str], *, repeats: int) -> Comparison:
     having = [quantity for quantity in quantities if row[f"{quantity}_alone"]]
-    measured = {f"{quantity}_{column}" for quantity in quantities for column in _columns(quantity)}
+    measured = {f"{quantity}_{column}" for quantity in quantities for column in _columns(quantity, repeats)}
 
     def values(column: str) -> dict[str, float]:
-        return {q: float(row[f"{q}_{column}"]) for q in having if column in _columns(q)}
+        return {q: float(row[f"{q}_{column}"]) for q in having if column in _columns(q, repeats)}
 
     point = {name: _value(text) for name, text in row.items() if name not in {"network", "key", *measured}}
-    return Comparison(point, row["key"], values("macs"), values("estimate"), values("alone"))
+    trainings = [f"training{number}" for number in range(1, repeats + 1)] if repeats > 1 else ["alone"]
+    return Comparison(point, row["key"], values("macs"), values("estimate"), tuple(map(values, trainings)))
 
 
-def _columns(quantity: str) -> tuple[str, ...]:
-    return ("estimate", "alone") if quantity in WHOLE else ("estimate", "alone", "macs")
+def _columns(quantity: str, repeats: int) -> tuple[str, ...]:
+    each = tuple(f"training{number}" for number in range(1, repeats + 1)) if repeats > 1 else ()
+    return ("estimate", "alone", *(() if quantity in WHOLE else ("macs",)), *each)
 
 
 def _value(text: str) -> ParameterValue:
@@ -115,6 +120,13 @@ def tau_table(found: Sequence[Agreement]) -> Table:
     table.caption = "partial: of the residuals after a quadratic in log MACs"
     for column in ("n", "estimates", "MACs alone", "difference", "partial"):
         table.add_column(column, justify="right")
+    trainings = [
+        f"{TITLES.get(entry.quantity, entry.quantity)} {entry.between_trainings.value:.2f}"
+        for entry in found
+        if entry.between_trainings is not None
+    ]
+    if trainings:
+        table.caption = f"{table.caption}\none training with another: {', '.join(trainings)}"
     for entry in found:
         cells = [interval_text(entry.kendall_tau), "", "", ""]
         against = entry.against_macs

@@ -14,6 +14,8 @@ class FidelityConfig(Section):
 
     Args:
         num_architectures: Networks drawn and trained.
+        repeats: Trainings of each network, with the seeds `seed`, `seed + 1` and so on. Estimates are compared with the
+            mean accuracy; the rank correlation between trainings shows how much of the ranking is chance.
         band: Lowest and highest average MACs in millions, as estimated at the thresholds drawn, of all networks; null
             draws networks of all costs. Accuracy grows with MACs: a narrow band shows what estimates add to that.
         top_k: Sizes of the short lists whose regret is reported.
@@ -23,6 +25,7 @@ class FidelityConfig(Section):
     affects: ClassVar[Effect] = "trainings"
 
     num_architectures: Annotated[int, Field(ge=4, le=1000)] = 24
+    repeats: Annotated[int, Field(ge=1, le=10)] = 1
     band: tuple[float, float] | None = None
     top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), Affects("statistics")] = (1, 3, 5)
     bootstrap_samples: Annotated[int, Field(ge=100, le=100000), Affects("statistics")] = 2000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -63,6 +64,8 @@ class Agreement:
         pearson_r: Pearson's correlation.
         top_k_regret: For each k, how much the best of the k networks with the highest estimates falls short of the best
             of all, in the quantity's unit. Accuracies only.
+        between_trainings: Kendall's tau-b between two separate trainings, the mean over all pairs; `None` for one
+            training per network.
     """
 
     quantity: str
@@ -72,13 +75,14 @@ class Agreement:
     spearman_rho: Interval
     pearson_r: Interval
     top_k_regret: dict[int, Interval]
+    between_trainings: Interval | None = None
 
 
 def agreement(
     quantity: str,
     estimates: Sequence[float],
-    truths: Sequence[float],
     *,
+    trainings: Sequence[Sequence[float]],
     macs: Sequence[float] | None,
     config: FidelityConfig,
     generator: np.random.Generator,
@@ -88,7 +92,7 @@ def agreement(
     Args:
         quantity: Name of what is compared.
         estimates: `n` estimates.
-        truths: `n` values of the networks trained alone.
+        trainings: `n` values of the networks trained alone, for each training; estimates are compared with their mean.
         macs: MACs of the output in each of the `n` networks, positive; `None` if the quantity is not an accuracy.
         config: Sizes of the short lists and number of resamples.
         generator: Source of the resamples.
@@ -96,9 +100,12 @@ def agreement(
     Returns:
         The agreement, or `None` where fewer than 4 networks or no differences leave nothing to rank.
     """
-    estimate, truth = np.asarray(estimates, dtype=np.float64), np.asarray(truths, dtype=np.float64)
-    count = len(truth)
-    if count < 4 or np.ptp(estimate) == 0.0 or np.ptp(truth) == 0.0:
+    count = len(estimates)
+    if count < 4:
+        return None
+    estimate, single = np.asarray(estimates, dtype=np.float64), np.asarray(trainings, dtype=np.float64)
+    truth = single.mean(axis=0)
+    if np.ptp(estimate) == 0.0 or np.ptp(truth) == 0.0:
         return None
     counts = bootstrap_counts(count, config.bootstrap_samples, generator)
     counts = counts[differs(counts, estimate) & differs(counts, truth)]
@@ -116,7 +123,14 @@ def agreement(
         spearman_rho=_interval(counts, lambda rows: spearman_rhos(rows, estimate, truth)),
         pearson_r=_interval(counts, lambda rows: pearson_rs(rows, estimate, truth)),
         top_k_regret={k: _interval(counts, regrets(k)) for k in lists},
+        between_trainings=_interval(counts, lambda rows: _mean_tau(rows, single)) if len(single) > 1 else None,
     )
+
+
+def _mean_tau(rows: Values, trainings: Values) -> Values:
+    pairs = combinations(trainings, 2)
+    taus: Values = np.mean([kendall_taus(rows, one, other) for one, other in pairs], axis=0)
+    return taus
 
 
 def _against_macs(counts: Values, estimate: Values, truth: Values, *, macs: Values) -> AgainstMacs:

@@ -18,7 +18,7 @@ def verdict(found: Sequence[Agreement]) -> str:
         return "The networks do not differ in accuracy: there is nothing to rank."
     if whole.against_macs is None:
         return f"All networks have equal MACs; estimates rank them with tau {interval_text(whole.kendall_tau)}."
-    return f"{_on_gain(whole.against_macs.gain)} {_on_partial(whole.against_macs)}"
+    return f"{_on_gain(whole.against_macs.gain)} {_on_partial(whole.against_macs)}{_on_trainings(whole)}"
 
 
 def interval_text(interval: Interval, is_signed: bool = False) -> str:
@@ -34,6 +34,12 @@ def _on_gain(gain: Interval) -> str:
     if gain.high < 0.0:
         return f"Estimates rank these networks worse than their MACs alone: {figures}."
     return f"Estimates are not shown to rank these networks better than their MACs alone: {figures}."
+
+
+def _on_trainings(whole: Agreement) -> str:
+    if whole.between_trainings is None:
+        return ""
+    return f" One training of these networks ranks another with tau {interval_text(whole.between_trainings)}."
 
 
 def _on_partial(against: AgainstMacs) -> str:

@@ -21,7 +21,7 @@ def table(confidence: list[float], right: list[list[bool]]) -> ExitTable:
 def test_quantities_are_worked_out_at_the_points_thresholds() -> None:
     estimate = table([0.9, 0.9, 0.1, 0.1], [[True, False, True, True], [False, True, True, False]])
     alone = table([0.9, 0.9, 0.9, 0.9], [[True, True, True, True], [True, False, False, False]])
-    comparison = compare_network(SPACE, POINT, estimate=estimate, alone=alone)
+    comparison = compare_network(SPACE, POINT, estimate=estimate, alone=[alone])
     assert comparison.estimates == {"accuracy": 50.0, "average_macs": 2.0, "exit2": 75.0, "final": 50.0}
     assert comparison.alone == {"accuracy": 100.0, "average_macs": 1.0, "exit2": 100.0, "final": 25.0}
     assert comparison.macs == {"exit2": 1.0, "final": 3.0}
@@ -35,7 +35,7 @@ def test_each_quantity_is_compared_over_the_networks_that_have_it() -> None:
     for _ in range(6):
         confidence, rows = generator.random(4).tolist(), generator.random((2, 4)) < 0.5
         comparisons.append(compare_network(SPACE, POINT, estimate=table(confidence, rows.tolist()),
-                                           alone=table(confidence, (~rows).tolist())))  # fmt: skip
+                                           alone=[table(confidence, (~rows).tolist())]))  # fmt: skip
     assert quantities_of(SPACE) == ("accuracy", "average_macs", "final", "exit1", "exit2")
     config = FidelityConfig(bootstrap_samples=100)
     found = {

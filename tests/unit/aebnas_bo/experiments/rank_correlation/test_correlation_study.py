@@ -78,6 +78,17 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(tmp_path: Path, monk
     assert without_times(whole / "fidelity.json") == without_times(parts / "fidelity.json")
 
 
+def test_every_network_is_trained_again_with_another_seed(tmp_path: Path) -> None:
+    report = study(tmp_path / "study", "fidelity.repeats=2")
+    for comparison in report.comparisons:
+        first, second = (training["accuracy"] for training in comparison.trainings)
+        assert comparison.alone["accuracy"] == pytest.approx((first + second) / 2)
+    assert any(len({one["final"] for one in c.trainings}) == 2 for c in report.comparisons)
+    assert report.agreements[0].between_trainings is not None
+    once = study(tmp_path / "once")
+    assert [c.trainings[0] for c in report.comparisons] == [c.alone for c in once.comparisons]
+
+
 def test_networks_of_a_band_stay_the_same_on_resuming(tmp_path: Path, monkeypatch) -> None:
     low, high = band = 0.06, 0.09
     change = f"fidelity.band=[{low},{high}]"

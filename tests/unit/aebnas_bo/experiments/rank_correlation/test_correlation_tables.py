@@ -23,15 +23,15 @@ from tests.fitting import check_fit
 QUANTITIES = ("accuracy", "average_macs", "final", "exit1")
 
 
-def comparisons(count: int = 8) -> list[Comparison]:
+def comparisons(count: int = 8, repeats: int = 1) -> list[Comparison]:
     generator = np.random.default_rng(0)
 
     def one(number: int) -> Comparison:
         has_exit = number % 2 == 0
         names = QUANTITIES if has_exit else QUANTITIES[:3]
-        estimates, alone = ({name: float(generator.uniform(1, 90)) for name in names} for _ in range(2))
+        estimates, *alone = ({name: float(generator.uniform(1, 90)) for name in names} for _ in range(repeats + 1))
         macs = {name: float(generator.uniform(1, 9)) for name in names[2:]}
-        return Comparison({"width": number, "exit1_threshold": 0.5}, f"key{number}", macs, estimates, alone)
+        return Comparison({"width": number, "exit1_threshold": 0.5}, f"key{number}", macs, estimates, tuple(alone))
 
     return [one(number) for number in range(count)]
 
@@ -53,8 +53,9 @@ def test_rows_hold_both_values_and_the_parameters(tmp_path: Path) -> None:
     assert second.endswith(",,,,1,0.5")  # no exit 1
 
 
-def test_all_statistics_can_be_computed_again_from_the_rows(tmp_path: Path) -> None:
-    entries = comparisons()
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_all_statistics_can_be_computed_again_from_the_rows(tmp_path: Path, repeats: int) -> None:
+    entries = comparisons(repeats=repeats)
     write_rows(tmp_path / "rows.csv", entries, quantities=QUANTITIES, names=["width", "exit1_threshold"])
     read, quantities = read_rows(tmp_path / "rows.csv")
     assert (read, quantities) == (entries, QUANTITIES)
@@ -98,7 +99,8 @@ def test_the_tables_name_every_quantity_and_its_interval() -> None:
 
 def test_the_tables_fit_into_100_columns() -> None:
     tau, gain, regret = Interval(0.44, 0.11, 0.77), Interval(-0.22, -0.33, -0.11), Interval(12.34, 1.23, 23.45)
-    entries = [Agreement("accuracy", 24, tau, AgainstMacs(tau, gain, gain), tau, tau, dict.fromkeys((1, 3, 5), regret))]
+    regrets = dict.fromkeys((1, 3, 5), regret)
+    entries = [Agreement("accuracy", 24, tau, AgainstMacs(tau, gain, gain), tau, tau, regrets, tau)]
     for table in (tau_table(entries), correlation_table(entries)):
         assert sum("whole network" in line and "]" in line for line in printed(table, 100)) == 1
         assert not any(line.strip().startswith("[") for line in printed(table, 100))

@@ -14,7 +14,9 @@ RESULTS = Path(__file__).resolve().parents[5] / "benchmarks" / "results"
 def compare(estimates, truths, quantity="accuracy", macs=None, config=CONFIG):
     costs = np.arange(1.0, len(truths) + 1.0) if macs is None else macs
     macs = None if quantity == "average_macs" else costs
-    return agreement(quantity, estimates, truths, macs=macs, config=config, generator=np.random.default_rng(0))
+    return agreement(
+        quantity, estimates, trainings=[truths], macs=macs, config=config, generator=np.random.default_rng(0)
+    )
 
 
 def test_a_hand_counted_example() -> None:
@@ -29,6 +31,18 @@ def test_a_hand_counted_example() -> None:
     assert result.pearson_r.value == pytest.approx(0.8)
     assert result.num_networks == 4
     assert result.top_k_regret.keys() == {1, 3}
+
+
+def test_several_trainings_are_averaged_and_compared_with_each_other() -> None:
+    # the means 2 3 4 5 are in the order of the estimates; of the 6 pairs of both trainings three agree and three do not
+    trainings = [[1.0, 4.0, 3.0, 6.0], [3.0, 2.0, 5.0, 4.0]]
+    result = agreement(
+        "accuracy", [1.0, 2.0, 3.0, 4.0], trainings=trainings, macs=None, config=CONFIG,
+        generator=np.random.default_rng(0),
+    )  # fmt: skip
+    assert result.kendall_tau.value == pytest.approx(1.0)
+    assert result.between_trainings.value == pytest.approx(0.0)
+    assert compare([1.0, 3.0, 2.0, 4.0], [1.0, 2.0, 3.0, 4.0]).between_trainings is None
 
 
 def test_a_partial_tau_of_few_networks_has_a_wide_interval() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from aebnas_bo.experiments.rank_correlation.statistics import AgainstMacs, Agreement, Interval
@@ -33,6 +35,12 @@ def test_verdict_says_whether_estimates_beat_macs(gain, sentence) -> None:
 )
 def test_verdict_says_whether_estimates_rank_networks_of_equal_macs(partial, sentence) -> None:
     assert sentence in verdict(found(TAU, partial))
+
+
+def test_verdict_says_how_trainings_rank_each_other() -> None:
+    repeated = [replace(one, between_trainings=Interval(0.6, 0.4, 0.8)) for one in found(TAU, TAU)]
+    assert verdict(repeated).endswith("One training of these networks ranks another with tau 0.60 [0.40, 0.80].")
+    assert "One training" not in verdict(found(TAU, TAU))
 
 
 def test_verdict_without_anything_to_compare_says_so() -> None:
