@@ -28,10 +28,10 @@ from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
+from aebnas_bo.shortlist.contenders import Contender, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.short_training import Ground, short_training
-from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
+from aebnas_bo.shortlist.shortlist_study import budgets_of, read_pool, run_shortlist
 from aebnas_bo.shortlist.shortlist_table import goal_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
@@ -114,7 +114,8 @@ def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[o
     config = ground.problem.config
     shortlist = config.shortlist.model_copy(update={"choice": rule})
     ground = Ground(ground.folder, ground.problem.with_config(config.model_copy(update={"shortlist": shortlist})))
-    goals = _goals(ground)
+    with TrialStore.open_read_only(ground.folder.study) as store:
+        goals = budgets_of(ground.problem, eligible(store.trials(), store.study.objectives))
     pool = read_pool(ground, goals)
     speeds = Speeds(ground, pool.choose(shortlist.rungs[0][0]))
     train = partial(short_training, ground, progress=progress)
@@ -132,16 +133,6 @@ def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[o
             round(trained.validation.accuracy, 3), round(trained.test.accuracy, 3),
             round(trained.test.average_macs, 5),
         ]  # fmt: skip
-
-
-def _goals(ground: Ground) -> list[TuningGoal]:
-    """Return the budgets of a run with a time budget."""
-    config = ground.problem.config
-    with TrialStore.open_read_only(ground.folder.study) as store:
-        observed = eligible(store.trials(), store.study.objectives)
-    seen = [one.metrics["average_macs"] for one in observed]
-    highest = config.search.max_average_macs or max(seen)
-    return budget_goals(highest, config.shortlist.budgets, min(seen))
 
 
 def _last(judgements: Sequence[Judgement], goal: TuningGoal, key: str) -> Judgement:

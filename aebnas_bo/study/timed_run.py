@@ -20,12 +20,11 @@ from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.short_training import Ground, is_begun, short_training
-from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
+from aebnas_bo.shortlist.shortlist_study import budgets_of, read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
@@ -230,7 +229,7 @@ class _TimedRun:
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
-            goals = _goals(self._problem, eligible(store.trials(), store.study.objectives))
+            goals = budgets_of(self._problem, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
             self._plan_rungs(ground, goals)
@@ -393,14 +392,3 @@ def _with_recipe(candidate: Candidate, **settings: object) -> Candidate:
     recipe = config.final_training.model_copy(update=settings)
     problem = candidate.problem.with_config(config.model_copy(update={"final_training": recipe}))
     return replace(candidate, problem=problem)
-
-
-def _goals(problem: Problem, observed: Sequence[Observation]) -> list[TuningGoal]:
-    """Return the budgets of average MACs.
-
-    The highest is the limit of the search or, without one, the MACs of a given backbone or the highest of all trials.
-    """
-    config, given = problem.config, problem.space.skeleton.given
-    seen = [one.metrics["average_macs"] for one in observed]
-    highest = config.search.max_average_macs or (millions(given.macs) if given else max(seen, default=1.0))
-    return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
