@@ -7,7 +7,8 @@ After a measurement, the predicted accuracies of the contenders change to :math:
     E\bigl[\max_i (\mu_i + b_i Z)\bigr] - \max_i \mu_i,
 
 which is exact: the maximum is piecewise linear in :math:`Z`. Cheap estimates and expensive trainings are compared by
-value divided by cost.
+value divided by cost. If only trained networks can be chosen in the end, a training also lets its network join the
+contenders.
 
 Legend: `k` contenders, `c` candidate measurements.
 
@@ -70,6 +71,34 @@ def values_per_cost(
         for column in range(len(candidates.X))
     ]
     return torch.tensor(values, dtype=mean.dtype) / candidates.cost
+
+
+def values_of_trainings(model: TwoFidelityGP, trained: Tensor, candidates: Tensor) -> Tensor:
+    """Return the value of training each candidate where only trained networks can be chosen afterwards, `c`.
+
+    The contenders are the trained networks and the candidate itself, which joins them. Its value is the expected
+    largest predicted accuracy after its training less the largest one of the trained networks before. Without any
+    trained network, the lowest prediction of all candidates takes their place.
+
+    Args:
+        model: The fitted model.
+        trained: Rows of the trained networks, `k x d`.
+        candidates: Rows of the others, `c x d`.
+    """
+    num_trained = len(trained)
+    X = torch.cat([trained, candidates])
+    mean, covariance = model.predict(X, torch.ones(len(X), dtype=torch.bool))
+    noise = model.noise_of(torch.ones(len(candidates), dtype=torch.bool))
+    scale = (covariance.diagonal()[num_trained:].clamp_min(0.0) + noise).sqrt()
+    own = covariance.diagonal()[num_trained:] / scale
+    effects = covariance[:num_trained, num_trained:] / scale
+    means = mean[:num_trained].tolist() or [float(mean.min())]
+    values = []
+    for column, its_mean in enumerate(mean[num_trained:].tolist()):
+        of_trained = effects[:, column].tolist() or [0.0]
+        gain = expected_gain([*means, its_mean], [*of_trained, float(own[column])])
+        values.append(gain + max(its_mean - max(means), 0.0))
+    return torch.tensor(values, dtype=mean.dtype)
 
 
 def expected_gain(means: Sequence[float], effects: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ SHORTLIST_FILE = "shortlist.csv"
 WAY_OUT = "delete it, and the command that trained the short list writes it again"
 HEADER = [
     "rung", "epochs", "goal", "key", "estimated_accuracy", "accuracy", "average_macs", "behind", "behind_sem",
-    "is_met", "is_kept",
+    "is_met", "is_kept", "origin",
 ]  # fmt: skip
 
 

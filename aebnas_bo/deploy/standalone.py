@@ -25,6 +25,9 @@ class StandaloneNetworks:
     Args:
         problem: Recipe, images, network space and seed.
         folder: Folder of the tables, one file per network; networks with a file are not trained again.
+
+    Attributes:
+        fingerprint: Hash of recipe, images and space, which decide the tables.
     """
 
     def __init__(self, problem: Problem, folder: Path) -> None:
@@ -41,10 +44,10 @@ class StandaloneNetworks:
         recipe = recipe_identity(self._recipe, config, "start", *(() if is_given else ("teacher",)))
         measuring = measuring_settings(config.estimation)
         weights = [] if space.declaration.backbone is None else [space.declaration.backbone.weights_hash]
-        self._fingerprint = content_key(
+        self.fingerprint = content_key(
             [FINAL_VERSION, skeleton_form(space.skeleton), splits.data_hash, config.seed, recipe, *measuring, *weights]
         )
-        self._store = TableStore(folder, self._fingerprint)
+        self._store = TableStore(folder, self.fingerprint)
 
     def known_table(self, architecture: Architecture) -> ExitTable | None:
         """Return the stored table of a network, or `None`."""
@@ -76,7 +79,7 @@ class StandaloneNetworks:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self._checkpoint(architecture)
-        recorder = Recorder(on_epoch, checkpoint, content_key([self._fingerprint, architecture.key]), on_step)
+        recorder = Recorder(on_epoch, checkpoint, content_key([self.fingerprint, architecture.key]), on_step)
         skeleton, data, recipe = self._space.skeleton, self._data, self._recipe
         if skeleton.given is None:
             seed = self._config.seed

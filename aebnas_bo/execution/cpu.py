@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 CACHED_KERNELS = 20_000  # of oneDNN, unless set; a supernet has more shapes than its default of 1,024
 # Parameters of glibc's `mallopt`, the variables with which users set them, and our values in bytes. By default glibc
@@ -38,3 +40,16 @@ def set_up_cpu(num_threads: int) -> None:
 
     keep_kernels_and_memory()
     torch.set_num_threads(num_threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block on one CPU thread: more threads do not speed up small matrices and are slow on a busy machine."""
+    import torch  # noqa: PLC0415  slow to import
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

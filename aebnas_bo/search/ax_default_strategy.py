@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aebnas_bo.search.ax_strategy import ax_default_client, one_thread
+from aebnas_bo.execution.cpu import one_thread
+from aebnas_bo.search.ax_strategy import ax_default_client
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.random_strategy import new_random_points
 from aebnas_bo.search.replayed_client import ReplayedClient

@@ -8,8 +8,7 @@ canonical form, so values of switched-off parameters have no effect.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -386,14 +385,3 @@ def _bare_client(
         ],
     )
     return client
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run a block on one CPU thread: more threads do not speed up small matrices and are slow on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from itertools import islice
 
-from aebnas_bo.search.ax_strategy import ax_client, one_thread
+from aebnas_bo.execution.cpu import one_thread
+from aebnas_bo.search.ax_strategy import ax_client
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.machine_failures import machine_failure
 from aebnas_bo.search.objectives import Objective

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
+from typing import Literal
 
 import torch
 
@@ -20,9 +21,13 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM
 
 PLAIN_MACS = 1.2  # MACs of a whole plain network relative to the budget of average MACs: some images exit early
-PLAIN_SHARE = 0.75  # maximum fraction of plain networks on the short list
+PLAIN_SHARE = 0.75  # maximum fraction of plain networks on a short list chosen by estimates alone
+BEGINNING_PLAIN_SHARE = 0.5  # the same where the surrogate chooses the rest of the list
+FEWEST_FIRST = 3  # networks that are chosen before the surrogate chooses one
 LOWEST_BUDGET = 0.1  # lowest of several budgets relative to the highest
 Score = tuple[float, float]
+Origin = Literal["plain", "estimate", "surrogate"]
+"""How a network came onto the list: as a plain one for a goal, by its estimate, or by the two-fidelity surrogate."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,13 @@ class Contender:
         architecture: The network.
         observations: Its best observation for each goal.
         is_plain: Whether it is a plain network.
+        origin: How it came onto the list.
     """
 
     architecture: Architecture
     observations: Mapping[TuningGoal, Observation]
     is_plain: bool = False
+    origin: Origin = "estimate"
 
     @property
     def key(self) -> str:
@@ -59,6 +66,49 @@ def score(goal: TuningGoal, accuracy: float, average_macs: float) -> Score:
     return float(first), float(second)
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Networks of a search that may be on a short list.
+
+    Args:
+        plain: The plain networks for the goals; see `pool_of`.
+        ranked: All networks: the goals take turns in adding their best estimated one that is not there yet.
+        observed: All observations of the search, including those that miss its limits.
+    """
+
+    plain: tuple[Contender, ...]
+    ranked: tuple[Contender, ...]
+    observed: tuple[Observation, ...]
+
+    def by_estimates(self, count: int, listed: Sequence[Contender] = ()) -> list[Contender]:
+        """Return a list of at most `count` networks: those listed, then the best by estimate."""
+        keys = {one.key for one in listed}
+        return [*listed, *(one for one in self.ranked if one.key not in keys)][:count]
+
+    def choose(self, count: int) -> list[Contender]:
+        """Return the short list by estimates alone: plain networks take up to `PLAIN_SHARE` of it and come first."""
+        return self.by_estimates(count, self.plain[: math.ceil(PLAIN_SHARE * count)])
+
+    def beginning(self, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
+        """Return the networks that are trained before the surrogate chooses.
+
+        Plain networks take up to `BEGINNING_PLAIN_SHARE` of the list. The best network of each goal by estimate
+        follows, then further ones until there are `FEWEST_FIRST`.
+
+        Args:
+            goals: Goals of threshold tuning.
+            count: Length of the whole list.
+        """
+        listed = list(self.plain[: math.ceil(BEGINNING_PLAIN_SHARE * count)])
+        best = {one.key: one for one in (self.best(goal) for goal in goals)}
+        listed += [one for key, one in best.items() if key not in {other.key for other in listed}]
+        return self.by_estimates(min(count, max(len(listed), FEWEST_FIRST)), listed)
+
+    def best(self, goal: TuningGoal) -> Contender:
+        """Return the network with the best estimate for a goal."""
+        return max(self.ranked, key=lambda one: observed_score(one.observations[goal], goal))
+
+
 def choose_contenders(
     trials: Sequence[Trial],
     space: NetworkSpace,
@@ -68,15 +118,7 @@ def choose_contenders(
     objectives: Sequence[Objective],
     plain: Sequence[Architecture] = (),
 ) -> list[Contender]:
-    """Choose the short list: the goals take turns in adding their best estimated network that is not listed yet.
-
-    Each goal's plain networks come first and take up to `PLAIN_SHARE` of the list: estimates can be wrong, and the
-    result should not be worse than a hand-designed network. For a budget of MACs these are the largest plain network
-    whose backbone is within the budget, so that it needs no exit, and for each resolution the one whose MACs to its end
-    are nearest to `PLAIN_MACS` times the budget, if its first exit is within the budget. Exits are useful in training
-    even where none is needed. Budgets below `EXITS_FROM` have the largest one without exits within the budget first, if
-    there is any. For other goals it is the best by estimate of each resolution. Networks that differ only in thresholds
-    count as one. If any network is feasible, only feasible ones are chosen.
+    """Choose the short list by estimates alone; see `pool_of`.
 
     Args:
         trials: All trials of a search.
@@ -89,21 +131,57 @@ def choose_contenders(
     Raises:
         UsageError: If no trial was completed.
     """
+    return pool_of(trials, space, goals, objectives=objectives, plain=plain).choose(count)
+
+
+def pool_of(
+    trials: Sequence[Trial],
+    space: NetworkSpace,
+    goals: Sequence[TuningGoal],
+    *,
+    objectives: Sequence[Objective],
+    plain: Sequence[Architecture] = (),
+) -> Pool:
+    """Return the networks that may be on the short list, in order.
+
+    Each goal's plain networks come first on the list: estimates can be wrong, and the result should not be worse than a
+    hand-designed network. For a budget of MACs these are the largest plain network whose backbone is within the budget,
+    so that it needs no exit, and for each resolution the one whose MACs to its end are nearest to `PLAIN_MACS` times
+    the budget, if its first exit is within the budget. Exits are useful in training even where none is needed. Budgets
+    below `EXITS_FROM` have the largest one without exits within the budget first, if there is any. For other goals it
+    is the best by estimate of each resolution. Networks that differ only in thresholds count as one. If any network is
+    feasible, only feasible ones are in the pool.
+
+    Args:
+        trials: All trials of a search.
+        space: Its space.
+        goals: Goals of threshold tuning.
+        objectives: The metrics of the search with their limits.
+        plain: The plain networks of the space.
+
+    Raises:
+        UsageError: If no trial was completed.
+    """
     observed = eligible(trials, objectives)
     if not observed:
         raise UsageError("no trial was completed, so there is no network to select")
-    best = [_best_by_network(observed, goal) for goal in goals]
+    best = [best_by_network(observed, goal) for goal in goals]
     seen = [one for one in plain if one.key in best[0]]
     of_goals = [_plain_for(goal, seen, ranking=ranking, space=space) for goal, ranking in zip(goals, best, strict=True)]
-    in_turn = chain.from_iterable(zip_longest(*of_goals))
-    chosen = list(dict.fromkeys(key for key in in_turn if key is not None))[: math.ceil(PLAIN_SHARE * count)]
-    for place in range(len(best[0])):
-        for ranking in best:
-            key = list(ranking)[place]
-            if key not in chosen and len(chosen) < count:
-                chosen.append(key)
     plain_keys = {one.key for one in plain}
-    return [replace(_contender(key, best, space=space, goals=goals), is_plain=key in plain_keys) for key in chosen]
+    known = {
+        key: replace(_contender(key, best, space=space, goals=goals), is_plain=key in plain_keys) for key in best[0]
+    }
+    return Pool(
+        plain=tuple(replace(known[key], origin="plain") for key in in_turn(of_goals)),
+        ranked=tuple(known[key] for key in in_turn([list(ranking) for ranking in best])),
+        observed=tuple(observations(trials)),
+    )
+
+
+def in_turn(rankings: Sequence[Sequence[str]]) -> list[str]:
+    """Return the entries of all rankings: the rankings take turns in adding their best one that is not there yet."""
+    return list(dict.fromkeys(key for key in chain.from_iterable(zip_longest(*rankings)) if key is not None))
 
 
 def _plain_for(
@@ -151,16 +229,17 @@ def eligible(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[O
     return admissible(observed, objectives) or observed
 
 
-def _best_by_network(observed: Sequence[Observation], goal: TuningGoal) -> dict[str, Observation]:
+def best_by_network(observed: Sequence[Observation], goal: TuningGoal) -> dict[str, Observation]:
     """Return the best observation of each network for a goal, best network first."""
-
-    def merit(one: Observation) -> Score:
-        return score(goal, one.metrics["accuracy"], MACS_PER_MILLION * one.metrics["average_macs"])
-
     best: dict[str, Observation] = {}
-    for one in sorted(observed, key=merit, reverse=True):
+    for one in sorted(observed, key=lambda one: observed_score(one, goal), reverse=True):
         best.setdefault(one.key, one)
     return best
+
+
+def observed_score(observed: Observation, goal: TuningGoal) -> Score:
+    """Return the score of an observation for a goal; larger is better."""
+    return score(goal, observed.metrics["accuracy"], MACS_PER_MILLION * observed.metrics["average_macs"])
 
 
 def _contender(

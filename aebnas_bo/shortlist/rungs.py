@@ -23,7 +23,7 @@ from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Score, score
+from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Origin, Score, score
 from aebnas_bo.space.architecture import Skeleton
 from aebnas_bo.space.macs import exit_costs, millions
 
@@ -71,6 +71,7 @@ class Judgement:
         behind_sem: Standard error of that paired difference.
         is_met: Whether it meets the goal.
         is_kept: Whether it is on the next rung or, on the last rung, chosen for this goal.
+        origin: How it came onto the list.
     """
 
     rung: int
@@ -84,26 +85,40 @@ class Judgement:
     behind_sem: float
     is_met: bool
     is_kept: bool
+    origin: Origin = "estimate"
 
 
 @dataclass(frozen=True)
-class _Tuned:
-    """A contender's figures for one goal, MACs as they are, and which images it is right on.
+class Tuned:
+    """A trained network at the thresholds that are best for one goal.
 
-    `end` is the MACs of its whole backbone.
+    Args:
+        contender: The network.
+        thresholds: Threshold of each active exit; see `TunedThresholds`.
+        end: MACs of its whole backbone.
+        accuracy: Accuracy on the validation images in percent.
+        average_macs: Average MACs there.
+        is_right: Whether each image is classified correctly, 0 or 1.
     """
 
     contender: Contender
+    thresholds: tuple[float | None, ...]
     end: int
     accuracy: float
     average_macs: float
     is_right: Tensor
 
     def merit(self, goal: TuningGoal) -> Score:
+        """Return the score for a goal; larger is better."""
         return score(goal, self.accuracy, self.average_macs)
 
     def meets(self, goal: TuningGoal) -> bool:
+        """Return whether it meets the goal."""
         return self.accuracy >= goal.value if goal.kind == "min_accuracy" else self.average_macs <= goal.value
+
+
+TunedNetworks = Mapping[TuningGoal, Sequence[Tuned]]
+"""Trained networks at the thresholds tuned for each goal."""
 
 
 def climb(
@@ -137,7 +152,7 @@ def climb(
             train.train_all([(contender, own[contender.key]) for contender in left])
         tables = {contender.key: train(contender, own[contender.key]) for contender in left}
         tuned = [
-            [_tune(contender, tables[contender.key], goal, skeleton=skeleton) for contender in left] for goal in goals
+            [tune(contender, tables[contender.key], goal, skeleton=skeleton) for contender in left] for goal in goals
         ]
         ranked = [_ranked(of_goal, goal) for of_goal, goal in zip(tuned, goals, strict=True)]
         is_last = number + 1 == len(rungs)
@@ -149,7 +164,7 @@ def climb(
     return left, judgements
 
 
-def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
+def _ranked(of_goal: Sequence[Tuned], goal: TuningGoal) -> list[Tuned]:
     """Return networks best first; a plain one precedes them unless the best is clearly better."""
     ranked = sorted(of_goal, key=lambda one: one.merit(goal), reverse=True)
     plain = [one for one in ranked if one.contender.is_plain and one.meets(goal)]
@@ -161,19 +176,19 @@ def _ranked(of_goal: Sequence[_Tuned], goal: TuningGoal) -> list[_Tuned]:
     return [leader, *(one for one in ranked if one is not leader)]
 
 
-def _is_ahead(one: _Tuned, other: _Tuned, standard_errors: float) -> bool:
+def _is_ahead(one: Tuned, other: Tuned, standard_errors: float) -> bool:
     behind, spread = _difference(one, other)
     return behind > standard_errors * spread
 
 
-def _difference(one: _Tuned, other: _Tuned) -> tuple[float, float]:
+def _difference(one: Tuned, other: Tuned) -> tuple[float, float]:
     """Return the paired difference in accuracy of two networks and its standard error, as fractions."""
     difference = one.is_right - other.is_right
     spread = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return float(difference.mean()), spread
 
 
-def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Contender]:
+def _best_in_turn(ranked: Sequence[Sequence[Tuned]], count: int) -> list[Contender]:
     chosen: dict[str, Contender] = {}
     for place in range(len(ranked[0])):
         for of_goal in ranked:
@@ -182,17 +197,25 @@ def _best_in_turn(ranked: Sequence[Sequence[_Tuned]], count: int) -> list[Conten
     return list(chosen.values())
 
 
-def _tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: Skeleton) -> _Tuned:
+def tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: Skeleton) -> Tuned:
+    """Tune the thresholds of a trained network for a goal.
+
+    Args:
+        contender: The network.
+        table: Its table over the validation images.
+        goal: The goal.
+        skeleton: The fixed part of the space.
+    """
     costs = exit_costs(contender.architecture, skeleton)
     found = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()
-    return _Tuned(contender, costs.backbone[-1], found.accuracy, found.average_macs, is_right)
+    return Tuned(contender, found.thresholds, costs.backbone[-1], found.accuracy, found.average_macs, is_right)
 
 
 def _judged(
-    rung: int, epochs: Mapping[str, int], goal: TuningGoal, *, one: _Tuned, best: _Tuned, kept: set[str]
+    rung: int, epochs: Mapping[str, int], goal: TuningGoal, *, one: Tuned, best: Tuned, kept: set[str]
 ) -> Judgement:
     behind, spread = _difference(best, one)
     return Judgement(
@@ -207,4 +230,5 @@ def _judged(
         behind_sem=100.0 * spread,
         is_met=one.meets(goal),
         is_kept=one.contender.key in kept,
+        origin=one.contender.origin,
     )

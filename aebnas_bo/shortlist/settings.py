@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,12 +21,16 @@ class ShortlistConfig(Section):
         budgets: Number of budgets of average MACs to choose networks for, evenly on a log scale down to a tenth of the
             highest, but not below the cheapest network found. Only used in runs with a time budget; `aebnas-bo train
             --shortlist` has a single goal.
+        choice: Networks of the first rung. `estimates`: plain networks, then the best estimates. `surrogate`: fewer of
+            them, then one by one the networks whose training is worth most by a surrogate of estimates and short
+            trainings.
     """
 
     affects: ClassVar[Effect] = "trainings"
 
     rungs: Annotated[tuple[tuple[PositiveCount, PositiveCount], ...], Field(min_length=1)] = ((8, 8), (3, 20))
     budgets: Annotated[int, Field(ge=1, le=16)] = 3
+    choice: Literal["estimates", "surrogate"] = "surrogate"
 
     @model_validator(mode="after")
     def _check(self) -> ShortlistConfig:

@@ -11,7 +11,8 @@ from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.shortlist.contenders import Contender, choose_contenders
+from aebnas_bo.shortlist.contenders import Contender, Pool, pool_of
+from aebnas_bo.shortlist.first_rung import first_rung
 from aebnas_bo.shortlist.rungs import EpochsOf, Judgement, TrainShort, climb, equal_epochs
 from aebnas_bo.shortlist.rungs_on_workers import RungsOnWorkers
 from aebnas_bo.shortlist.short_training import Ground, short_training
@@ -21,13 +22,12 @@ from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_lock import RunLock
 
 
-def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) -> list[Contender]:
-    """Return the networks of the first rung of a short list.
+def read_pool(ground: Ground, goals: Sequence[TuningGoal]) -> Pool:
+    """Return the networks of a run that may be on its short list.
 
     Args:
         ground: The run.
         goals: Goals of threshold tuning.
-        count: Number of networks; fewer are returned if the search found fewer.
 
     Raises:
         UsageError: If no trial was completed.
@@ -35,30 +35,33 @@ def choose_shortlist(ground: Ground, goals: Sequence[TuningGoal], count: int) ->
     with TrialStore.open_read_only(ground.folder.study) as store:
         objectives, trials = store.study.objectives, store.trials()
     plain = [ground.problem.space.architecture(point) for point in plain_points(ground.problem.space)]
-    return choose_contenders(trials, ground.problem.space, goals, count=count, objectives=objectives, plain=plain)
+    return pool_of(trials, ground.problem.space, goals, objectives=objectives, plain=plain)
 
 
 def run_shortlist(
     ground: Ground,
-    contenders: Sequence[Contender],
+    pool: Pool,
     goals: Sequence[TuningGoal],
     *,
     train: TrainShort,
+    progress: RunProgress,
     epochs_of: EpochsOf = equal_epochs,
 ) -> tuple[list[Contender], list[Judgement]]:
     """Train a short list and write `shortlist/shortlist.csv`; finished trainings are not repeated.
 
     Args:
         ground: Run folder and problem.
-        contenders: The networks of the first rung.
+        pool: The networks of the search.
         goals: Goals of threshold tuning.
         train: Function that trains one of them, see `short_training`.
+        progress: Shows how the networks of the first rung were chosen.
         epochs_of: Epochs of each network of a rung; by default those of the rung.
 
     Returns:
         The winner for each goal, and all evaluations.
 
     Raises:
+        CorruptStateError: If the stored choice of networks is damaged.
         RunFolderInUseError: If another process trains a short list of this run.
         TrainingDivergedError: If a training fails for good.
     """
@@ -66,8 +69,14 @@ def run_shortlist(
 
     ground.folder.shortlist.mkdir(parents=True, exist_ok=True)
     with RunLock(ground.folder.shortlist):
-        skeleton, rungs = ground.problem.space.skeleton, ground.problem.config.shortlist.rungs
-        winners, judgements = climb(contenders, goals, rungs, skeleton=skeleton, train=train, epochs_of=epochs_of)
+        skeleton, settings = ground.problem.space.skeleton, ground.problem.config.shortlist
+        if settings.choice == "surrogate":
+            contenders = first_rung(ground, pool, goals, train=train, epochs_of=epochs_of, progress=progress)
+        else:
+            contenders = pool.choose(settings.rungs[0][0])
+        winners, judgements = climb(
+            contenders, goals, settings.rungs, skeleton=skeleton, train=train, epochs_of=epochs_of
+        )
         write_shortlist(ground.folder.shortlist, judgements)
     return winners, judgements
 
@@ -95,11 +104,11 @@ def shortlisted(candidate: Candidate, count: int | None, progress: RunProgress) 
     shortlist = candidate.problem.config.shortlist.model_copy(update={"rungs": rungs})
     config = candidate.problem.config.model_copy(update={"shortlist": shortlist})
     ground = Ground(candidate.folder, candidate.problem.with_config(config))
-    contenders = choose_shortlist(ground, [candidate.goal], count)
-    if len(contenders) < count:
-        progress.message(f"--shortlist {count}: the search found {counted(len(contenders), 'network')} to choose from")
+    pool = read_pool(ground, [candidate.goal])
+    if len(pool.ranked) < count:
+        progress.message(f"--shortlist {count}: the search found {counted(len(pool.ranked), 'network')} to choose from")
     train: TrainShort = partial(short_training, ground, progress=progress)
     if config.execution.engine != "serial":
         train = RungsOnWorkers(ground, progress)
-    [winner], judgements = run_shortlist(ground, contenders, [candidate.goal], train=train)
+    [winner], judgements = run_shortlist(ground, pool, [candidate.goal], train=train, progress=progress)
     return replace(candidate, observed=winner.observations[candidate.goal]), judgements

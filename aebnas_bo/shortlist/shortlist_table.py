@@ -32,7 +32,7 @@ def judgement_row(judgement: Judgement) -> dict[str, object]:
     values = [
         judgement.rung + 1, judgement.epochs, goal_text(judgement.goal), judgement.key, judgement.estimate,
         judgement.accuracy, judgement.average_macs, judgement.behind, judgement.behind_sem, int(judgement.is_met),
-        int(judgement.is_kept),
+        int(judgement.is_kept), judgement.origin,
     ]  # fmt: skip
     return dict(zip(HEADER, values, strict=True))
 
@@ -90,8 +90,10 @@ def write_shortlist(folder: Path, judgements: Sequence[Judgement]) -> None:
 def shortlist_table(judgements: Sequence[Judgement]) -> Table:
     """Return the last judgement of every network for each goal, best first."""
     table = Table(title="Short list, accuracies on the validation images", title_justify="left")
-    for name in ("for", "network", "epochs", "estimate (%)", "trained (%)", "average MACs (M)", "behind (points)", ""):
-        table.add_column(name, justify="left" if name in {"for", "network", ""} else "right", no_wrap=name == "network")
+    texts = {"for", "network", "listed by", ""}
+    figures = ("epochs", "estimate (%)", "trained (%)", "average MACs (M)", "behind (points)")
+    for name in ("for", "network", "listed by", *figures, ""):
+        table.add_column(name, justify="left" if name in texts else "right", no_wrap=name == "network")
     last_rung = max((judgement.rung for judgement in judgements), default=0)
     for goal in dict.fromkeys(judgement.goal for judgement in judgements):
         of_goal = [judgement for judgement in judgements if judgement.goal == goal]
@@ -102,7 +104,7 @@ def shortlist_table(judgements: Sequence[Judgement]) -> Table:
             note = "chosen" if one.is_kept and one.rung == last_rung else ""
             missed = "" if one.is_met else "misses the goal"
             table.add_row(
-                goal_text(goal), one.key, str(one.epochs), f"{one.estimate:.2f}", f"{one.accuracy:.2f}",
+                goal_text(goal), one.key, one.origin, str(one.epochs), f"{one.estimate:.2f}", f"{one.accuracy:.2f}",
                 f"{one.average_macs:.4f}", f"{one.behind:.2f} ± {one.behind_sem:.2f}",
                 ", ".join(filter(None, (note, missed))),
             )  # fmt: skip

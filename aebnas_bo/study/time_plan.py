@@ -61,6 +61,7 @@ class TimePlan(BaseModel):
         search_trials: Number of trials of the search; null until its end.
         rungs: Networks and epochs of the short list's rungs, empty without a short list; null until the search ends.
         timed_s: Seconds per training image of the candidates for the short list, by key, estimated from a few steps.
+        further_s: The same for networks that came onto the list later.
         measured_s: Seconds per training image of the networks on the short list, by key, measured in training.
         final_epochs: Epochs of the final trainings that have begun, by key, in this order.
         teacher: MACs in millions and epochs of the plain teacher network; null for none.
@@ -78,6 +79,7 @@ class TimePlan(BaseModel):
     search_trials: int | None = None
     rungs: tuple[tuple[int, int], ...] | None = None
     timed_s: dict[str, float] = {}
+    further_s: dict[str, float] = {}
     measured_s: dict[str, float] = {}
     final_epochs: dict[str, int] = {}
     teacher: tuple[float, int] | None = None
@@ -197,10 +199,11 @@ def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
         key: Key of the network; a network that was not timed is assumed to have average speed.
         epochs: Epochs of the rung.
     """
-    if key not in plan.timed_s:
+    seconds = {**plan.timed_s, **plan.further_s}
+    if not plan.timed_s or key not in seconds:
         return epochs
-    average = sum(plan.timed_s.values()) / len(plan.timed_s)
-    return max(round(epochs * average / plan.timed_s[key]), LEAST_RUNG_EPOCHS)
+    average = sum(plan.timed_s.values()) / len(plan.timed_s)  # as decided with the rungs
+    return max(round(epochs * average / seconds[key]), LEAST_RUNG_EPOCHS)
 
 
 def final_epochs(

@@ -21,15 +21,15 @@ from aebnas_bo.preparation.forecast import duration_text, images_text
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.budgets import budgets_of
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.short_training import Ground, is_begun, short_training
-from aebnas_bo.shortlist.shortlist_study import choose_shortlist, run_shortlist
+from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
-from aebnas_bo.study.budgets import goals_of_run
 from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.study.running import MakeStrategy, check_given, run_study
@@ -230,7 +230,7 @@ class _TimedRun:
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
-            goals = goals_of_run(self._problem, eligible(store.trials(), store.study.objectives))
+            goals = budgets_of(self._problem, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
             self._plan_rungs(ground, goals)
@@ -284,7 +284,7 @@ class _TimedRun:
         if self._problem.space.skeleton.given is not None:  # a short training would run it in every epoch
             self._decide(rungs=())
             return
-        likely = choose_shortlist(ground, goals, SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
+        likely = read_pool(ground, goals).choose(SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
         skeleton = self._problem.space.skeleton
         timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
         self._plan = self._plan.model_copy(update={"timed_s": timed})
@@ -306,15 +306,24 @@ class _TimedRun:
     def _winners(self, ground: Ground, goals: Sequence[TuningGoal]) -> tuple[list[Contender], list[Judgement]]:
         """Return the network for each goal: the winner of the short list or, without one, the first contender."""
         if not self._plan.rungs:
-            return [choose_shortlist(ground, [goal], 1)[0] for goal in goals], []
-        contenders = choose_shortlist(ground, goals, self._config.shortlist.rungs[0][0])
+            return [read_pool(ground, [goal]).choose(1)[0] for goal in goals], []
         return run_shortlist(
             ground,
-            contenders,
+            read_pool(ground, goals),
             goals,
             train=partial(self._train_short, ground),
-            epochs_of=lambda contender, epochs: rung_epochs(self._plan, contender.key, epochs),
+            progress=self._progress,
+            epochs_of=partial(self._rung_epochs, ground),
         )
+
+    def _rung_epochs(self, ground: Ground, contender: Contender, epochs: int) -> int:
+        """Return the epochs of a network of the short list; one that is not timed yet is timed, and its time stored."""
+        if contender.key not in {**self._plan.timed_s, **self._plan.further_s}:
+            seconds = time_network(self._problem, contender.architecture, ground.problem.space.skeleton)
+            further = {**self._plan.further_s, contender.key: seconds}
+            self._plan = self._plan.model_copy(update={"further_s": further})
+            self.note_time()
+        return rung_epochs(self._plan, contender.key, epochs)
 
     def _network_seconds(self, ground: Ground, contender: Contender) -> float:
         """Return a network's seconds per training image, from its short training or else from a few steps."""

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from surrogates.knowledge_gradient import Measurements, expected_gain, values_per_cost
+from surrogates.knowledge_gradient import Measurements, expected_gain, values_of_trainings, values_per_cost
 from surrogates.two_fidelity import TwoFidelityGP
 
 from .test_two_fidelity import LAYOUT, observed, rows, trained
@@ -52,3 +52,24 @@ def test_values_of_budgets_are_added() -> None:
     both = values_per_cost(model, contenders, candidates, budgets=[[0, 1], range(5)])
     assert torch.allclose(both, whole + first)
     assert values_per_cost(model, contenders, candidates, budgets=[[0]]).tolist() == [0.0] * 3
+
+
+def test_a_training_lets_its_network_join_the_contenders() -> None:
+    model, trained_ones, others = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(3, 7), rows(6, 8)
+    values = values_of_trainings(model, trained_ones, others)
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(400_000, generator=generator, dtype=torch.float64)
+    for place, value in enumerate(values.tolist()):
+        X = torch.cat([trained_ones, others[place : place + 1]])
+        mean, covariance = model.predict(X, trained(4))
+        spread = (covariance[3, 3] + model.noise_of(trained(1))[0]).sqrt()
+        after = (mean.unsqueeze(-1) + (covariance[:, 3] / spread).unsqueeze(-1) * z).amax(dim=0).mean()
+        assert value == pytest.approx(float(after - mean[:3].max()), abs=0.02)
+    assert values.max() > 0.0
+
+
+def test_without_trained_networks_the_best_prediction_is_worth_most() -> None:
+    model, others = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(6, 8)
+    values = values_of_trainings(model, others[:0], others)
+    assert (values >= 0.0).all()
+    assert values.argmax() == model.predict(others, trained(6))[0].argmax()

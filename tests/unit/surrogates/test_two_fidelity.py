@@ -82,8 +82,11 @@ def test_an_unfitted_model_has_the_posterior_of_the_stated_covariance() -> None:
     covariance = (shared + torch.outer(is_trained, is_trained) * difference).detach()
     targets = torch.logit(1e-3 + 0.998 * data.mean / 100.0)
     targets = (targets - targets[:2].mean()) / targets[:2].std(correction=0)
+    with torch.no_grad():
+        model.log_estimate_noise.fill_(-2.0)
+    model._condition()
+    noisy = covariance + torch.diag(model._variance + torch.where(data.is_trained, math.exp(-3.0), math.exp(-2.0)))
     mean, variances = model.predict(data.X, data.is_trained)
-    noisy = covariance + torch.diag(model._variance + is_trained * math.exp(-3.0))
     inverse = torch.linalg.inv(noisy)
     assert torch.allclose(mean, covariance @ inverse @ targets, atol=1e-6)
     assert torch.allclose(variances, covariance - covariance @ inverse @ covariance, atol=1e-6)
@@ -94,6 +97,40 @@ def test_a_noisy_accuracy_counts_less() -> None:
     noisy = Accuracies(data.X, data.is_trained, data.mean, 100.0 * data.variance)
     certain, uncertain = (TwoFidelityGP(one, LAYOUT).predict(data.X, data.is_trained)[1] for one in (data, noisy))
     assert (uncertain.diagonal() > certain.diagonal()).all()
+
+
+@pytest.mark.slow
+def test_noise_of_estimates_that_no_image_explains_is_learned() -> None:
+    data = observed(num_trained=6)
+    noise = 6.0 * torch.randn(len(data.mean), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    scattered = Accuracies(data.X, data.is_trained, data.mean + torch.where(data.is_trained, 0.0, noise), data.variance)
+    smooth, rough = (TwoFidelityGP(one, LAYOUT).fit() for one in (data, scattered))
+    assert rough.log_estimate_noise > smooth.log_estimate_noise + 1.0
+    assert rough.noise_of(trained(1))[0] < rough.noise_of(~trained(1))[0]
+
+
+def test_a_fit_stays_where_it_cannot_overflow() -> None:
+    model = TwoFidelityGP(observed(num_trained=2, num_estimates=6), LAYOUT)
+    bounds = model._bounds()
+    assert set(bounds) == {name for name, _ in model.named_parameters()}
+    assert bounds["log_difference_scale"] == (-6.5, 3.5)
+    assert bounds["estimate_kernel.raw_lengthscale"] == pytest.approx((math.log(0.05), math.log(1e4)))
+
+
+def test_other_observations_keep_hyper_parameters_and_scale() -> None:
+    first, more = observed(num_trained=2, num_estimates=6), observed(num_trained=3, num_estimates=9)
+    model = TwoFidelityGP(first, LAYOUT)
+    with torch.no_grad():
+        model.factor.fill_(0.4)
+    other = model.with_observed(more)
+    assert other.factor.item() == pytest.approx(0.4)
+    assert other._scale == model._scale
+    fresh = TwoFidelityGP(more, LAYOUT, model._scale)
+    with torch.no_grad():
+        fresh.factor.fill_(0.4)
+    fresh._condition()
+    for one, same in zip(other.predict(more.X, more.is_trained), fresh.predict(more.X, more.is_trained), strict=True):
+        assert torch.allclose(one, same)
 
 
 def test_what_does_not_fit_together_is_refused() -> None:

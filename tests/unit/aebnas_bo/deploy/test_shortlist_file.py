@@ -15,9 +15,9 @@ def write(folder: Path, rows: list[str]) -> None:
 
 def test_the_last_rung_of_a_network_for_a_goal_is_its_point(tmp_path: Path) -> None:
     rows = [
-        "1,2,macs<=2,aaaa,91,80,1.5,0,0,1,1",
-        "2,5,macs<=2,aaaa,91,85,1.6,0,0,1,1",
-        "1,2,macs<=1,aaaa,91,70,0.9,0,0,1,0",
+        "1,2,macs<=2,aaaa,91,80,1.5,0,0,1,1,plain",
+        "2,5,macs<=2,aaaa,91,85,1.6,0,0,1,1,plain",
+        "1,2,macs<=1,aaaa,91,70,0.9,0,0,1,0,plain",
     ]
     write(tmp_path, rows)
     assert len(read_rows(tmp_path)) == 3
@@ -28,7 +28,7 @@ def test_the_last_rung_of_a_network_for_a_goal_is_its_point(tmp_path: Path) -> N
 
 
 def test_a_changed_digit_is_found(tmp_path: Path) -> None:
-    write(tmp_path, ["1,2,macs<=2,aaaa,91,80,1.5,0,0,1,1"])
+    write(tmp_path, ["1,2,macs<=2,aaaa,91,80,1.5,0,0,1,1,plain"])
     path = tmp_path / SHORTLIST_FILE
     path.write_text(path.read_text().replace(",80,", ",81,"))
     with pytest.raises(CorruptStateError, match=r"shortlist\.csv is damaged; delete it"):
@@ -40,7 +40,7 @@ def test_no_short_list_has_no_points(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"a,b\n1,2\n", ",".join(HEADER).encode() + b"\n1,2,m,aaaa,x,y,z,,,,\n", b"\xff", b"\0", b""]
+    "content", [b"a,b\n1,2\n", ",".join(HEADER).encode() + b"\n1,2,m,aaaa,x,y,z,,,,,\n", b"\xff", b"\0", b""]
 )
 def test_a_damaged_table_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SHORTLIST_FILE).write_bytes(content)

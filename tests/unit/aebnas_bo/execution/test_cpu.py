@@ -8,6 +8,9 @@ import sys
 import textwrap
 
 import pytest
+import torch
+
+from aebnas_bo.execution.cpu import one_thread
 
 REUSE = """
     import resource
@@ -63,3 +66,10 @@ def test_cached_kernels_of_users_take_precedence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
     keep_kernels_and_memory()
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(CACHED_KERNELS)
+
+
+def test_one_thread_restores_the_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

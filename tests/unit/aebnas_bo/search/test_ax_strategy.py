@@ -13,7 +13,6 @@ from aebnas_bo.search.ax_strategy import (
     ax_parameters,
     generation_strategy,
     of_other_networks,
-    one_thread,
 )
 from aebnas_bo.search.objectives import constraint
 from aebnas_bo.search.settings import SearchConfig
@@ -118,13 +117,6 @@ def test_ax_parameters_mirror_the_space(estimator) -> None:
     assert [config.name for config in configs] == list(estimator.search_space.names)
     kinds = {config.name: config.parameter_type for config in configs}
     assert (kinds["gene0"], kinds["exit1_kind"], kinds["exit1_threshold"]) == ("int", "str", "float")
-
-
-def test_one_thread_restores_the_number_of_threads() -> None:
-    before = torch.get_num_threads()
-    with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
 
 
 THREE = SearchSpace((ChoiceParameter("a", (1, 2, 3)),))

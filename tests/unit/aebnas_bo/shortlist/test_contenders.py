@@ -9,13 +9,15 @@ from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
-from aebnas_bo.search.trial import Trial
-from aebnas_bo.shortlist.contenders import PLAIN_MACS, budget_goals, choose_contenders, score
+from aebnas_bo.search.trial import Observation, Trial
+from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Pool, budget_goals, choose_contenders, score
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import EXITS_FROM, plain_points
 from tests.made_trials import completed, with_further, with_metrics
+
+from .conftest import contender
 
 OBJECTIVES = (Objective("accuracy", True, 10.0, "%"), Objective("average_macs", False, 5.0, "M"))
 CHEAP, ANY = TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 9e6)
@@ -42,6 +44,16 @@ def trials(space: NetworkSpace) -> list[Trial]:
 
 def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: int = 9, objectives=OBJECTIVES):
     return choose_contenders(trials, space, goals, count=count, objectives=objectives)
+
+
+def found(key: str, cheap: float, of_any: float) -> Contender:
+    """A network with estimates for both goals."""
+    accuracies = {CHEAP: cheap, ANY: of_any}
+    observed = {
+        goal: Observation(completed(0, key, {}, {"accuracy": float(accuracy), "average_macs": 0.5}))
+        for goal, accuracy in accuracies.items()
+    }
+    return replace(contender(key, 8, CHEAP, ANY), observations=observed)
 
 
 def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
@@ -146,3 +158,21 @@ def test_budgets_fall_to_a_tenth_evenly_on_a_logarithmic_scale() -> None:
 def test_no_budget_is_below_the_cheapest_network() -> None:
     assert [goal.value for goal in budget_goals(2.0, 2, 0.5)] == pytest.approx([0.5e6, 2e6])
     assert [goal.value for goal in budget_goals(2.0, 2, 3.0)] == pytest.approx([2e6, 2e6])
+
+
+def test_a_list_for_the_surrogate_begins_with_fewer_plain_networks_and_the_best_of_each_goal() -> None:
+    plain = [replace(contender(f"plain{place}", 8, CHEAP, ANY), origin="plain", is_plain=True) for place in range(6)]
+    others = [found(key, cheap, of_any) for key, cheap, of_any in (("a", 70, 90), ("b", 80, 85), ("c", 75, 80))]
+    ranked = [*others, *(replace(one, origin="estimate") for one in plain)]  # by estimate, plain ones are worse
+    pool = Pool(tuple(plain), tuple(ranked), ())
+    begun = pool.beginning([CHEAP, ANY], 8)
+    assert [one.key for one in begun] == ["plain0", "plain1", "plain2", "plain3", "b", "a"]
+    assert [one.origin for one in begun] == ["plain"] * 4 + ["estimate"] * 2
+    assert [one.key for one in pool.by_estimates(8, begun)][6:] == ["c", "plain4"]
+    assert [one.key for one in pool.choose(8)] == [*(f"plain{place}" for place in range(6)), "a", "b"]
+    assert [one.key for one in pool.beginning([CHEAP, ANY], 2)] == ["plain0", "b"]  # no longer than the list
+
+
+def test_a_beginning_has_enough_networks_to_learn_from() -> None:
+    pool = Pool((), tuple(found(key, 70 - place, 90 - place) for place, key in enumerate("abcd")), ())
+    assert [one.key for one in pool.beginning([CHEAP], 4)] == ["a", "b", "c"]

@@ -8,7 +8,7 @@ from aebnas_bo.deploy.training_pipeline import Candidate, choose_candidate
 from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.shortlist_request import check_shortlist
-from aebnas_bo.shortlist.shortlist_study import Ground, choose_shortlist, shortlisted
+from aebnas_bo.shortlist.shortlist_study import Ground, read_pool, shortlisted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
@@ -125,7 +125,7 @@ def test_another_short_list_of_the_same_run_is_refused_meanwhile(run: RunFolder)
 
 def test_the_first_rung_is_chosen_from_the_run_s_trials(run: RunFolder) -> None:
     one = candidate(run)
-    contenders = choose_shortlist(Ground(run, one.problem), [one.goal], 3)
+    contenders = read_pool(Ground(run, one.problem), [one.goal]).choose(3)
     assert len({contender.key for contender in contenders}) == 3
     assert contenders[0].key == one.observed.key  # the most accurate by estimate within its own average MACs
 

@@ -15,7 +15,7 @@ FIRST = Judgement(0, 2, "aaaa", LARGE, 91.0, 80.0, 1.5, 0.0, 0.0, is_met=True, i
 JUDGEMENTS = [
     FIRST,
     replace(FIRST, key="cccc", accuracy=79.5, is_kept=True),
-    replace(FIRST, key="bbbb", accuracy=70.0, behind=10.0, behind_sem=1.25, is_kept=False),
+    replace(FIRST, key="bbbb", accuracy=70.0, behind=10.0, behind_sem=1.25, is_kept=False, origin="surrogate"),
     replace(FIRST, rung=1, epochs=5, key="cccc", accuracy=86.0, is_met=False),
     replace(FIRST, rung=1, epochs=5, accuracy=85.0, behind=1.0, is_kept=False),
 ]
@@ -40,7 +40,7 @@ def test_goals_are_written_as_on_the_command_line() -> None:
 def test_a_row_has_every_figure() -> None:
     row = judgement_row(JUDGEMENTS[2])
     assert list(row) == HEADER
-    assert list(row.values()) == [1, 2, "macs<=2", "bbbb", 91.0, 70.0, 1.5, 10.0, 1.25, 1, 0]
+    assert list(row.values()) == [1, 2, "macs<=2", "bbbb", 91.0, 70.0, 1.5, 10.0, 1.25, 1, 0, "surrogate"]
 
 
 def test_the_table_has_the_longest_training_of_each_network_best_first() -> None:
@@ -51,6 +51,8 @@ def test_the_table_has_the_longest_training_of_each_network_best_first() -> None
     assert not any("79.50" in line for line in lines)
     assert "10.00 ± 1.25" in lines[2]
     assert "chosen" not in lines[1]
+    assert ["surrogate" in line for line in lines] == [False, False, True]
+    assert "estimate " in lines[0]
 
 
 def ranked(*figures: tuple[float, float, float]) -> list[Judgement]:

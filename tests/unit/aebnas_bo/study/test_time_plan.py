@@ -140,6 +140,8 @@ def test_networks_of_a_rung_are_trained_for_equal_times() -> None:
     epochs = {key: planning.rung_epochs(plan, key, 12) for key in timed_s}
     assert epochs == {"small": 24, "middle": 12, "large": 8}
     assert planning.rung_epochs(plan, "not timed", 12) == 12
+    later = plan.model_copy(update={"further_s": {"later": 4e-4}})  # does not change the average
+    assert [planning.rung_epochs(later, key, 12) for key in ("later", "small")] == [6, 24]
     assert planning.rung_epochs(plan, "large", 2) == planning.LEAST_RUNG_EPOCHS
 
 

@@ -16,6 +16,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist import contenders, first_rung
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study import time_plan as planning
@@ -117,6 +118,24 @@ def test_stopped_in_any_phase_and_resumed_it_ends_the_same(whole: Whole, make_ru
     assert outcomes(stopped.folder) == outcomes(whole.folder)
     assert result.judgements == whole.result.judgements
     assert weights(stopped.folder) == weights(whole.folder)
+
+
+def test_the_surrogate_chooses_the_same_networks_after_a_stop(make_runner: MakeRunner, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "SHORTLISTS", (((4, 1.0),),))
+    monkeypatch.setattr(first_rung, "FEWEST_NETWORKS", 5)
+    monkeypatch.setattr(contenders, "FEWEST_FIRST", 2)
+    monkeypatch.setattr(contenders, "BEGINNING_PLAIN_SHARE", 0.25)
+    whole, stopped, steps = make_runner(), make_runner(), Steps()
+    result = whole(steps)
+    chosen = [one.key for one in result.judgements if one.origin == "surrogate"]
+    assert chosen
+    assert set(plan(whole.folder).further_s) <= set(chosen)
+    assert set(plan(whole.folder).timed_s) | set(plan(whole.folder).further_s) >= set(chosen)
+    assert "learned correlation" in whole.text
+    with pytest.raises(StopRequested):
+        stopped(Steps(steps.of("short training")[-1]))
+    assert stopped().judgements == result.judgements
+    assert plan(stopped.folder).further_s == plan(whole.folder).further_s
 
 
 def test_a_finished_run_repeats_nothing(whole: Whole) -> None:

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from aebnas_bo.search.trial import Observation
+from aebnas_bo.shortlist.budgets import budgets_of
 from aebnas_bo.space.macs import millions
-from aebnas_bo.study.budgets import goals_of_run
 from tests.given_networks import declared_space
 from tests.made_trials import completed
 
@@ -23,7 +23,7 @@ def trial(accuracy: float, macs: float, key: str = "other") -> Observation:
 
 
 def budgets(observed, **changes) -> list[float]:
-    return [millions(goal.value) for goal in goals_of_run(problem(**changes), observed)]
+    return [millions(goal.value) for goal in budgets_of(problem(**changes), observed)]
 
 
 def test_the_highest_budget_keeps_the_accuracy_of_a_given_backbone() -> None:

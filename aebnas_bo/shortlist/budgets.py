@@ -1,4 +1,4 @@
-"""Budgets of average MACs for which a run with a time budget trains networks."""
+"""Budgets of average MACs for which a run trains networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 LOWEST_OF_BACKBONE = 0.5  # lowest budget with a given backbone, relative to the highest
 
 
-def goals_of_run(problem: Problem, observed: Sequence[Observation]) -> list[TuningGoal]:
+def budgets_of(problem: Problem, observed: Sequence[Observation]) -> list[TuningGoal]:
     """Return the budgets as goals of threshold tuning, cheapest first.
 
     The highest is the limit of the search. Without a limit, it is the highest average MACs of all trials or, with a

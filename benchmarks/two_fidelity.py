@@ -1,0 +1,233 @@
+"""Short lists chosen by estimates alone or by the two-fidelity surrogate, and no short list: winners trained fully.
+
+    python -m benchmarks.two_fidelity configs/worth/cifar10-mini.yaml --seeds 0 1 2 --out FOLDER
+
+Every seed is one search in `FOLDER/seed-N`. From its trials each rule of `shortlist.choice` selects a network for every
+budget of average MACs, with equally many short trainings of equal time: a network gets the epochs of the rung times the
+seconds per image of an average network over its own. The winners are trained as by `aebnas-bo train`, without a
+teacher. A network that both rules train is trained once. The rule `best estimate` trains no short list: the network with
+the best estimate for each budget is trained for its share of the short list's time longer. `FOLDER/rows.csv` has a row
+per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run again. Tables
+show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the budgets
+of a seed share trainings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from aebnas_bo.config.loading import load_config
+from aebnas_bo.deploy.training_pipeline import Candidate, train_candidate
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
+from aebnas_bo.preparation.problem import Problem
+from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.budgets import budgets_of
+from aebnas_bo.shortlist.contenders import Contender, eligible
+from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.short_training import Ground, short_training
+from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
+from aebnas_bo.shortlist.shortlist_table import goal_text
+from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
+from aebnas_bo.study.running import run_study
+from aebnas_bo.study.training_speed import time_network
+from benchmarks.records import appending_rows, output_file, read_rows
+
+ALONE, ESTIMATES, SURROGATE = "best estimate", "estimates", "surrogate"
+RULES = (ESTIMATES, SURROGATE, ALONE)
+COMPARED = ((ESTIMATES, SURROGATE), (ALONE, ESTIMATES), (ALONE, SURROGATE))
+LEAST_EPOCHS = 3
+HEADER = [
+    "seed", "goal", "rule", "key", "listed_by", "short_s", "short_accuracy", "validation_accuracy", "test_accuracy",
+    "test_average_macs",
+]  # fmt: skip
+
+Row = Mapping[str, str]
+
+
+class Speeds:
+    """Seconds per training image of networks, timed once each and stored, so that resumed runs use the same epochs.
+
+    Args:
+        ground: Run folder and problem.
+        average: Networks whose mean is the speed of an average network.
+    """
+
+    def __init__(self, ground: Ground, average: Sequence[Contender]) -> None:
+        self._problem, self._path = ground.problem, ground.folder.path / "speeds.json"
+        self._known: dict[str, object] = read_sealed(self._path, "delete it") if self._path.exists() else {}
+        self._average = statistics.mean(self.seconds(one) for one in average)
+
+    def seconds(self, contender: Contender) -> float:
+        """Return the seconds per training image of a network."""
+        if contender.key not in self._known:
+            seconds = time_network(self._problem, contender.architecture, self._problem.space.skeleton)
+            self._known[contender.key] = seconds
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_sealed(self._path, self._known)
+        return float(str(self._known[contender.key]))
+
+    def epochs(self, contender: Contender, epochs: int) -> int:
+        """Return the epochs of a network that take the time of a rung's epochs of an average one."""
+        return max(round(epochs * self._average / self.seconds(contender)), LEAST_EPOCHS)
+
+
+def main() -> None:
+    """Run what is missing, then print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as for `aebnas-bo run`")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = output_file(str(arguments.out / "rows.csv"))
+    with RunProgress(Console(stderr=True), quiet=False) as progress:
+        for seed in arguments.seeds:
+            known = {(row["seed"], row["rule"]) for row in read_rows(rows)}
+            if any((str(seed), rule) not in known for rule in RULES):
+                config = load_config(arguments.config, [*arguments.settings, f"seed={seed}"])
+                problem, folder = Problem.load(config), RunFolder(arguments.out / f"seed-{seed}")
+                run_study(problem, folder, progress, resume=True)
+                for rule in (rule for rule in RULES if (str(seed), rule) not in known):
+                    ground = Ground(folder, problem)
+                    if rule == ALONE:
+                        found = list(without_shortlist(ground, _short_seconds(read_rows(rows), seed), progress))
+                    else:
+                        found = list(winners(ground, rule, progress))  # a rule's rows are written together
+                    with appending_rows(rows, HEADER) as append:
+                        for row in found:
+                            append([seed, *row])
+    for one, other in COMPARED:
+        sys.stdout.write(f"{table(read_rows(rows), one, other)}\n")
+
+
+def _short_seconds(rows: Sequence[Row], seed: int) -> float:
+    """Return the seconds of a seed's short list by estimates."""
+    return next(float(row["short_s"]) for row in rows if (row["seed"], row["rule"]) == (str(seed), ESTIMATES))
+
+
+def without_shortlist(ground: Ground, short_s: float, progress: RunProgress) -> Iterator[list[object]]:
+    """Train the network with the best estimate for every budget, and yield its row without the seed.
+
+    Args:
+        ground: Folder of a finished search, and its problem.
+        short_s: Seconds of the short list, which are divided equally among the budgets.
+        progress: Shows the epochs.
+
+    Raises:
+        AebnasError: As `train_candidate`.
+    """
+    config, goals = ground.problem.config, _goals(ground)
+    pool = read_pool(ground, goals)
+    speeds = Speeds(ground, pool.choose(config.shortlist.rungs[0][0]))
+    for goal in goals:
+        best = pool.best(goal)
+        epoch_s = len(ground.problem.splits.train) * speeds.seconds(best)
+        epochs = config.final_training.epochs + round(short_s / len(goals) / epoch_s)
+        recipe = config.final_training.model_copy(update={"epochs": epochs})
+        problem = ground.problem.with_config(config.model_copy(update={"final_training": recipe}))
+        candidate = Candidate(ground.folder, problem, best.observations[goal], goal)
+        trained = train_candidate(candidate, config.seed, is_again=False, progress=progress)
+        yield [
+            goal_text(goal), ALONE, best.key, best.origin, 0.0, "", round(trained.validation.accuracy, 3),
+            round(trained.test.accuracy, 3), round(trained.test.average_macs, 5),
+        ]  # fmt: skip
+
+
+def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[object]]:
+    """Select a network for every budget, train it fully, and yield its row without the seed.
+
+    Args:
+        ground: Folder of a finished search, and its problem.
+        rule: Value of `shortlist.choice`.
+        progress: Shows the epochs.
+
+    Raises:
+        AebnasError: As `run_shortlist` and `train_candidate`.
+    """
+    config = ground.problem.config
+    shortlist = config.shortlist.model_copy(update={"choice": rule})
+    ground = Ground(ground.folder, ground.problem.with_config(config.model_copy(update={"shortlist": shortlist})))
+    goals = _goals(ground)
+    pool = read_pool(ground, goals)
+    speeds = Speeds(ground, pool.choose(shortlist.rungs[0][0]))
+    train = partial(short_training, ground, progress=progress)
+    found, judgements = run_shortlist(ground, pool, goals, train=train, progress=progress, epochs_of=speeds.epochs)
+    num_images = len(ground.problem.splits.train)
+    by_key = {one.key: one for one in pool.ranked}
+    trainings = {(one.rung, one.key): one.epochs for one in judgements}
+    short_s = sum(epochs * num_images * speeds.seconds(by_key[key]) for (_, key), epochs in trainings.items())
+    for goal, winner in zip(goals, found, strict=True):
+        candidate = Candidate(ground.folder, ground.problem, winner.observations[goal], goal)
+        trained = train_candidate(candidate, config.seed, is_again=False, progress=progress)
+        last = _last(judgements, goal, winner.key)
+        yield [
+            goal_text(goal), rule, winner.key, winner.origin, round(short_s, 1), round(last.accuracy, 3),
+            round(trained.validation.accuracy, 3), round(trained.test.accuracy, 3),
+            round(trained.test.average_macs, 5),
+        ]  # fmt: skip
+
+
+def _goals(ground: Ground) -> list[TuningGoal]:
+    with TrialStore.open_read_only(ground.folder.study) as store:
+        return budgets_of(ground.problem, eligible(store.trials(), store.study.objectives))
+
+
+def _last(judgements: Sequence[Judgement], goal: TuningGoal, key: str) -> Judgement:
+    return max((one for one in judgements if one.goal == goal and one.key == key), key=lambda one: one.rung)
+
+
+def table(rows: Sequence[Row], rule: str, other_rule: str) -> str:
+    """Return the accuracies of two rules and their paired differences as a Markdown table.
+
+    Args:
+        rows: The rows of the file.
+        rule: The first rule.
+        other_rule: The second rule; a difference is positive if its value is larger.
+    """
+    rules = (rule, other_rule)
+    lines = [
+        f"| figure | {rule} | {other_rule} | difference | pairs | by seed | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for figure in ("test_accuracy", "validation_accuracy", "short_accuracy", "short_s"):
+        one, other = (
+            {(row["seed"], row["goal"]): float(row[figure]) for row in rows if row["rule"] == name and row[figure]}
+            for name in rules
+        )
+        pairs = [pair for pair in one if pair in other]
+        if not pairs:
+            continue
+        differences = [other[pair] - one[pair] for pair in pairs]
+        of_seeds = [
+            statistics.mean(other[pair] - one[pair] for pair in pairs if pair[0] == seed)
+            for seed in dict.fromkeys(seed for seed, _ in pairs)
+        ]
+        means = (f"{statistics.mean(values[pair] for pair in pairs):.2f}" for values in (one, other))
+        figures = [mean_text(differences), str(len(pairs)), mean_text(of_seeds), str(len(of_seeds))]
+        lines.append(f"| {' | '.join([figure.replace('_', ' '), *means, *figures])} |")
+    of_first, of_second = (
+        {(row["seed"], row["goal"]): row["key"] for row in rows if row["rule"] == name} for name in rules
+    )
+    shared = [pair for pair in of_first if pair in of_second]
+    differing = sum(of_first[pair] != of_second[pair] for pair in shared)
+    return "\n".join(lines) + f"\n\nThe rules chose different networks in {differing} of {len(shared)} pairs.\n"
+
+
+def mean_text(values: Sequence[float]) -> str:
+    """Return the mean of differences, with its standard error if there are several."""
+    error = f" ± {statistics.stdev(values) / math.sqrt(len(values)):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):+.2f}{error}"
+
+
+if __name__ == "__main__":
+    main()
