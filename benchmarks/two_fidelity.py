@@ -5,11 +5,11 @@
 Every seed is one search in `FOLDER/seed-N`. From its trials each rule of `shortlist.choice` selects a network for every
 budget of average MACs, with equally many short trainings of equal time: a network gets the epochs of the rung times the
 seconds per image of an average network over its own. The winners are trained as by `aebnas-bo train`, without a
-teacher. A network that both rules train is trained once. The rule `best estimate` trains no short list: the network with
-the best estimate for each budget is trained for its share of the short list's time longer. `FOLDER/rows.csv` has a row
-per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run again. Tables
-show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the budgets
-of a seed share trainings.
+teacher. A network that both rules train is trained once. The rule `best estimate` trains no short list: the network
+with the best estimate for each budget is trained for its share of the short list's time longer. `FOLDER/rows.csv` has
+a row per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run again.
+Tables show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the
+budgets of a seed share trainings.
 """
 
 from __future__ import annotations

@@ -71,9 +71,13 @@ def test_every_rule_selects_and_trains_a_network_for_every_budget(ground: Ground
     origins = {row[3] for row in found["estimates"]}
     assert "surrogate" not in origins
     pool = read_pool(ground, _goals(ground))
-    assert [row[2] for row in found[module.ALONE]] == [pool.best(goal).key for goal in _goals(ground)]
-    longer = Speeds(ground, []).seconds(pool.best(_goals(ground)[0]))
-    recipes = [json.loads(file.read_text())["epochs"] for file in ground.folder.trained.glob("*-seed0*/recipe.json")]
+    best = [pool.best(goal) for goal in _goals(ground)]
+    assert [row[2] for row in found[module.ALONE]] == [one.key for one in best]
+    longer = Speeds(ground, best).seconds(best[0])
+    recipes = [
+        json.loads(file.read_text())["settings"]["epochs"]
+        for file in ground.folder.trained.glob("*-seed0*/recipe.json")
+    ]
     assert 1 + round(1500.0 / (len(ground.problem.splits.train) * longer)) in recipes
 
 
