@@ -141,16 +141,32 @@ def main() -> None:
                 identity = (config.name, f"{macs:g}", text, f"{arguments.seconds:g}", str(seed), own)
                 wanted.add(identity)
                 if identity not in known:
-                    row = _trained(
-                        shapes[text], macs * MACS_PER_MILLION, config, splits=splits, seconds=arguments.seconds
+                    network = plain_of(
+                        shapes[text],
+                        macs * MACS_PER_MILLION,
+                        in_channels=splits.in_channels,
+                        num_classes=splits.num_classes,
                     )
+                    row = trained(*network, config, splits=splits, seconds=arguments.seconds)
                     append([*identity, *(f"{value:.6g}" for value in row)])
     sys.stdout.write(table([row for row in read_rows(arguments.out) if _identity(row) in wanted]))
 
 
-def _trained(shape: Shape, macs: float, config: Config, *, splits: Splits, seconds: float) -> list[float]:
-    """Train a network and return its `FIGURES`."""
-    architecture, skeleton = plain_of(shape, macs, in_channels=splits.in_channels, num_classes=splits.num_classes)
+def trained(
+    architecture: Architecture, skeleton: Skeleton, config: Config, *, splits: Splits, seconds: float
+) -> list[float]:
+    """Train a network without exits and return its `FIGURES`: millions, epochs, percent of the validation images.
+
+    Args:
+        architecture: The network.
+        skeleton: Fixed part of its space.
+        config: Settings of recipe, augmentation and seed.
+        splits: Images.
+        seconds: Processor time of the training.
+
+    Raises:
+        TrainingDivergedError: If training fails for good.
+    """
     recipe = config.final_training
     data = TrainingData(
         splits.train.images, splits.train.labels, Augmentation.of(config.augmentation_of(recipe), splits)
@@ -165,7 +181,7 @@ def _trained(shape: Shape, macs: float, config: Config, *, splits: Splits, secon
         answers = output_logits(subnet, images, config.estimation.batch_size)[-1].argmax(dim=-1)
     accuracy = 100.0 * float((answers == splits.validation.labels).double().mean())
     cost = millions(exit_costs(architecture, skeleton).cumulative[-1])
-    sys.stderr.write(f"{shape}: {cost:.3f} M, {epochs} epochs in {took:.0f} s, {accuracy:.2f} %\n")
+    sys.stderr.write(f"{architecture.key}: {cost:.3f} M, {epochs} epochs in {took:.0f} s, {accuracy:.2f} %\n")
     return [cost, epochs, accuracy]
 
 

@@ -31,10 +31,11 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.short_training import Ground, short_training
-from aebnas_bo.shortlist.shortlist_study import budgets_of, read_pool, run_shortlist
+from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.shortlist.shortlist_table import goal_text
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
+from aebnas_bo.study.budgets import goals_of_run
 from aebnas_bo.study.running import run_study
 from aebnas_bo.study.training_speed import time_network
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -115,7 +116,7 @@ def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[o
     shortlist = config.shortlist.model_copy(update={"choice": rule})
     ground = Ground(ground.folder, ground.problem.with_config(config.model_copy(update={"shortlist": shortlist})))
     with TrialStore.open_read_only(ground.folder.study) as store:
-        goals = budgets_of(ground.problem, eligible(store.trials(), store.study.objectives))
+        goals = goals_of_run(ground.problem, eligible(store.trials(), store.study.objectives))
     pool = read_pool(ground, goals)
     speeds = Speeds(ground, pool.choose(shortlist.rungs[0][0]))
     train = partial(short_training, ground, progress=progress)

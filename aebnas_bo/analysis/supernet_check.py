@@ -17,6 +17,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 
 LEAST_NETWORKS = 5
+CEILING = 95.0  # percent; if the least accurate network reaches it, size hardly matters and their order is chance
 TOO_LITTLE = 0.5  # Kendall tau
 
 
@@ -28,14 +29,15 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
         space: Their space.
 
     Returns:
-        The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed.
+        The tau over the plain networks of the highest resolution, or `None` if fewer than five were observed, or all
+        estimates are at least `CEILING`.
     """
     best: dict[str, float] = {}
     for one in observations(trials):
         best[one.key] = max(best.get(one.key, 0.0), one.metrics["accuracy"])
     networks = [space.architecture(point) for point in plain_points(space)]
     seen = [one for one in networks if one.key in best and one.resolution == networks[0].resolution]
-    if len(seen) < LEAST_NETWORKS:
+    if len(seen) < LEAST_NETWORKS or min(best[one.key] for one in seen) >= CEILING:
         return None
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in seen]
     tau = float(stats.kendalltau(macs, [best[one.key] for one in seen]).statistic)

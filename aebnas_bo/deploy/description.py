@@ -15,6 +15,7 @@ from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.storage.frozen_model import FrozenModel
 
 FINAL = "final"
+KEPT_SHARE = 0.99  # of the accuracy of a given backbone; a network that reaches it keeps the accuracy
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.description import KEPT_SHARE, NetworkDescription
 from aebnas_bo.preparation.forecast import power_text
 from aebnas_bo.report.contents import Contents, Networks
 from aebnas_bo.report.number_text import SPACE, macs_text, percent_text
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION
 from aebnas_bo.storage.count_text import counted
-
-KEPT_SHARE = 0.99  # of the accuracy of a given backbone, which the cheapest network of the first sentence keeps
 
 
 def opening(contents: Contents) -> tuple[str, ...]:

@@ -248,14 +248,17 @@ def _contender(
     return Contender(space.architecture(observed[goals[0]].parameters), observed)
 
 
-def budget_goals(highest: float, count: int, cheapest: float = 0.0) -> list[TuningGoal]:
-    """Return goals with limits of average MACs, evenly on a log scale down to a tenth, cheapest first.
+def budget_goals(
+    highest: float, count: int, cheapest: float = 0.0, *, lowest: float = LOWEST_BUDGET
+) -> list[TuningGoal]:
+    """Return goals with limits of average MACs, evenly on a log scale, cheapest first.
 
     Args:
         highest: Highest budget in millions.
         count: Number of budgets.
-        cheapest: Average MACs in millions of the cheapest network found, which is the lowest budget.
+        cheapest: Average MACs in millions of the cheapest network found; no budget is below it.
+        lowest: Lowest budget relative to the highest.
     """
-    lowest = min(max(LOWEST_BUDGET, cheapest / highest), 1.0)
-    shares = [lowest ** (step / max(count - 1, 1)) for step in reversed(range(count))]
+    least = min(max(lowest, cheapest / highest), 1.0)
+    shares = [least ** (step / max(count - 1, 1)) for step in reversed(range(count))]
     return [TuningGoal("max_macs", share * highest * MACS_PER_MILLION) for share in shares]

@@ -9,35 +9,17 @@ from functools import partial
 from aebnas_bo.deploy.training_pipeline import Candidate
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.execution.cpu import set_up_cpu
-from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.search.trial import Observation
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.shortlist.contenders import Contender, Pool, budget_goals, pool_of
+from aebnas_bo.shortlist.contenders import Contender, Pool, pool_of
 from aebnas_bo.shortlist.first_rung import first_rung
 from aebnas_bo.shortlist.rungs import EpochsOf, Judgement, TrainShort, climb, equal_epochs
 from aebnas_bo.shortlist.rungs_on_workers import RungsOnWorkers
 from aebnas_bo.shortlist.short_training import Ground, short_training
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
-from aebnas_bo.space.macs import millions
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_lock import RunLock
-
-
-def budgets_of(problem: Problem, observed: Sequence[Observation]) -> list[TuningGoal]:
-    """Return the budgets of average MACs of a run, cheapest first.
-
-    The highest is the limit of the search or, without one, the MACs of a given backbone or the highest of all trials.
-
-    Args:
-        problem: The problem.
-        observed: The feasible observations of its search.
-    """
-    config, given = problem.config, problem.space.skeleton.given
-    seen = [one.metrics["average_macs"] for one in observed]
-    highest = config.search.max_average_macs or (millions(given.macs) if given else max(seen, default=1.0))
-    return budget_goals(highest, config.shortlist.budgets, min(seen, default=0.0))
 
 
 def read_pool(ground: Ground, goals: Sequence[TuningGoal]) -> Pool:

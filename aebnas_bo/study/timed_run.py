@@ -24,11 +24,12 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
 from aebnas_bo.shortlist.rungs import Judgement
 from aebnas_bo.shortlist.short_training import Ground, is_begun, short_training
-from aebnas_bo.shortlist.shortlist_study import budgets_of, read_pool, run_shortlist
+from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.study.budgets import goals_of_run
 from aebnas_bo.study.edited_config import replace_config
 from aebnas_bo.study.resuming import differing_settings
 from aebnas_bo.study.running import MakeStrategy, check_given, run_study
@@ -229,7 +230,7 @@ class _TimedRun:
 
     def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
-            goals = budgets_of(self._problem, eligible(store.trials(), store.study.objectives))
+            goals = goals_of_run(self._problem, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
             self._plan_rungs(ground, goals)

@@ -36,7 +36,7 @@ def test_what_stands_in_the_file_is_not_run_again(tmp_path: Path, monkeypatch, c
     plain_shapes.main()
     first, rows = capsys.readouterr().out, out.read_text()
     assert len(rows.splitlines()) == 3
-    monkeypatch.setattr(plain_shapes, "_trained", None)
+    monkeypatch.setattr(plain_shapes, "trained", None)
     plain_shapes.main()
     assert capsys.readouterr().out == first
     assert out.read_text() == rows

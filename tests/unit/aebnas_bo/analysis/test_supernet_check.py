@@ -49,3 +49,8 @@ def test_too_few_plain_networks_say_nothing(space: NetworkSpace) -> None:
     assert supernet_warning(None) == ""
     residuals = NetworkSpace(load_config(None, ["space.preset=aebnas"]).space, 3, 10)
     assert plain_tau([], residuals) is None
+
+
+def test_plain_networks_near_a_hundred_percent_say_nothing(space: NetworkSpace) -> None:
+    assert plain_tau(trials(space, [97.1, 97.0, 96.5, 96.6, 96.2, 96.0]), space) is None
+    assert plain_tau(trials(space, [97.1, 97.0, 96.5, 96.6, 96.2, 94.0]), space) is not None

@@ -11,8 +11,8 @@ EVERY_KIND = [
     "space.preset=cifar",
     "space.head_channels=8",
     "space.stem_channels=null",
-    *(f"space.stages.{n}.kinds=[depthwise_separable,inverted_residual,dense]" for n in range(4)),
-    "space.stages.3.depths=[0,1,2,3]",
+    *(f"space.stages.{n}.kinds=[depthwise_separable,inverted_residual,dense]" for n in range(3)),
+    "space.stages.2.depths=[0,1,2]",
 ]
 
 

@@ -25,7 +25,7 @@ def test_images_are_counted_with_classes_and_size() -> None:
 
 def test_a_space_is_told_by_its_ends() -> None:
     space = NetworkSpace(load_config(None).space, 1, 10)
-    assert space_text(space) == "space: about 10⁷ networks; without exits they have 0.0163 to 0.333 M MACs"
+    assert space_text(space) == "space: about 10⁸ networks; without exits they have 0.0104 to 0.333 M MACs"
 
 
 def test_the_first_epoch_says_how_long_all_take() -> None:

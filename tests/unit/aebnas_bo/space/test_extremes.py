@@ -89,7 +89,7 @@ def test_an_exit_never_saves_where_no_network_has_more_behind_it(expansions: tup
 
 def test_sides_are_those_behind_the_stem_and_each_stage() -> None:
     space = NetworkSpace(load_config(None, ["space=cifar32"]).space, 3, 10)
-    assert sides(space, 20) == [20, 10, 5, 5, 3]
+    assert sides(space, 20) == [10, 10, 5, 3, 2]
 
 
 @pytest.mark.slow

@@ -61,5 +61,14 @@ def test_small_networks_come_without_exits_too() -> None:
     assert {network.stages for network in static} < with_exits
 
 
+@pytest.mark.parametrize(("preset", "range_of_macs"), [("tiny", 2.5), ("cifar", 10.0), ("cifar32", 10.0)])
+def test_presets_have_plain_networks(preset: str, range_of_macs: float) -> None:
+    space = NetworkSpace(load_config(None, [f"space.preset={preset}"]).space, 3, 10)
+    networks = [space.architecture(point) for point in plain_points(space)]
+    assert networks, f"every stage of {preset} needs depthwise_separable blocks"
+    macs = [exit_costs(network, space.skeleton).backbone[-1] for network in networks]
+    assert max(macs) > range_of_macs * min(macs)
+
+
 def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:
     assert plain_points(NetworkSpace(load_config(None, ["space.preset=aebnas"]).space, 3, 10)) == []

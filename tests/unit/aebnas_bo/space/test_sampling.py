@@ -7,7 +7,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.sampling import TrainingSampler
 
-SPACE = NetworkSpace(load_config(None, ["space.preset=cifar"]).space, 3, 10)
+SPACE = NetworkSpace(load_config(None, ["space.preset=cifar32"]).space, 3, 10)
 
 
 def draws(has_balanced_branches: bool, count: int = 60):
@@ -34,7 +34,7 @@ def branch_counts(architectures) -> dict[str, Counter]:
 
 def test_balanced_branches_occur_equally_often() -> None:
     counts = branch_counts(draws(True))
-    assert len(counts) == 3 + 3 * (3 + 3 + 2)
+    assert len(counts) == 3 + 3 * (2 + 2 + 1)
     for name, counter in counts.items():
         assert max(counter.values()) - min(counter.values()) <= 1, name
 
@@ -46,18 +46,18 @@ def test_independent_branches_do_not() -> None:
 
 def test_balanced_branches_do_not_depend_on_the_size_of_the_backbone() -> None:
     sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=True)
-    depths = Counter(len(sampler.draw("largest").exits[0].layers) for _ in range(40))
-    assert depths == {0: 10, 1: 10, 2: 10, 3: 10}
+    depths = Counter(len(sampler.draw("largest").exits[0].layers) for _ in range(39))
+    assert depths == {0: 13, 1: 13, 2: 13}
 
 
 def test_extremes_are_extreme() -> None:
     sampler = TrainingSampler(SPACE, np.random.default_rng(0), has_balanced_branches=False)
     largest, smallest = sampler.draw("largest"), sampler.draw("smallest")
-    assert (largest.resolution, smallest.resolution) == (32, 16)
-    assert [len(stage.blocks) for stage in largest.stages] == [2, 3, 3, 3]
-    assert [stage.width for stage in smallest.stages] == [8, 16, 24, 0]  # the last stage is absent
+    assert (largest.resolution, smallest.resolution) == (32, 20)
+    assert [len(stage.blocks) for stage in largest.stages] == [2, 3, 2, 1]
+    assert [stage.width for stage in smallest.stages] == [12, 24, 48, 0]  # the last stage is absent
     assert [len(branch.layers) for branch in smallest.exits] == [0, 0, 0]
-    assert [len(branch.layers) for branch in largest.exits] == [3, 3, 2]
+    assert [len(branch.layers) for branch in largest.exits] == [2, 2, 1]
 
 
 def test_draws_are_a_function_of_the_generator() -> None:

@@ -9,7 +9,7 @@ from aebnas_bo.supernet.extraction import extract
 from aebnas_bo.supernet.folding import fold_batchnorm
 from aebnas_bo.supernet.supernet import Supernet
 
-KINDS = [f"space.stages.{number}.kinds=[{','.join(LAYER_KINDS)}]" for number in range(4)]
+KINDS = [f"space.stages.{number}.kinds=[{','.join(LAYER_KINDS)}]" for number in range(3)]
 SPACE = NetworkSpace(load_config(None, ["space.preset=cifar", *KINDS]).space, 3, 10)
 
 
