@@ -25,7 +25,7 @@ def test_spaces_are_described_and_mistakes_are_named(calls) -> None:
         ]
     )
     assert described.returncode == 0, described.stderr
-    for part in ("22 choices and 2 continuous", "M MACs", "exit1_threshold", "stage2_width"):
+    for part in ("28 choices and 2 continuous", "M MACs", "exit1_threshold", "stage2_width"):
         assert part in described.stdout
     assert missing.returncode == 3
     assert "nowhere.yaml" in missing.stderr
