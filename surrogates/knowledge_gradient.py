@@ -1,16 +1,15 @@
-r"""Which measurement to buy next: the expected gain in the best predicted accuracy per unit of cost.
+r"""Which network to train next: the expected gain in the best predicted accuracy.
 
-After a measurement, the predicted accuracies of the contenders change to :math:`\mu_i + b_i Z` with a standard normal
-:math:`Z`. The value of the measurement is the expected increase of the largest of them,
+After a training, the predicted accuracies of the contenders change to :math:`\mu_i + b_i Z` with a standard normal
+:math:`Z`. The value of the training is the expected increase of the largest of them,
 
 .. math::
     E\bigl[\max_i (\mu_i + b_i Z)\bigr] - \max_i \mu_i,
 
-which is exact: the maximum is piecewise linear in :math:`Z`. Cheap estimates and expensive trainings are compared by
-value divided by cost. If only trained networks can be chosen in the end, a training also lets its network join the
-contenders.
+which is exact: the maximum is piecewise linear in :math:`Z`. Only trained networks can be chosen in the end, so a
+training also lets its network join the contenders.
 
-Legend: `k` contenders, `c` candidate measurements.
+Legend: `k` contenders, `c` candidates for training.
 
 References:
     P. Frazier, W. Powell, S. Dayanik. The Knowledge-Gradient Policy for Correlated Normal Beliefs. INFORMS Journal on
@@ -21,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -30,47 +28,6 @@ from torch import Tensor
 from surrogates.two_fidelity import TwoFidelityGP
 
 EQUAL = 1e-12  # difference of slopes below which two lines are parallel
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """Candidate measurements.
-
-    Args:
-        X: Rows of the networks, `c x d`.
-        is_trained: Whether each measurement is a training or an estimate, `c` booleans.
-        cost: Cost of each, positive, such as seconds, `c`.
-    """
-
-    X: Tensor
-    is_trained: Tensor
-    cost: Tensor
-
-
-def values_per_cost(
-    model: TwoFidelityGP, contenders: Tensor, candidates: Measurements, *, budgets: Sequence[Sequence[int]] = ()
-) -> Tensor:
-    """Return the value of each candidate measurement divided by its cost, `c`.
-
-    Args:
-        model: The fitted model.
-        contenders: Rows of the networks of which the best is trained to the end, `k x d`.
-        candidates: The measurements.
-        budgets: Positions of the contenders that compete for each budget of cost; the values of all budgets are added.
-            By default, all contenders compete.
-    """
-    num_contenders = len(contenders)
-    kinds = torch.cat([torch.ones(num_contenders, dtype=torch.bool), candidates.is_trained])
-    mean, covariance = model.predict(torch.cat([contenders, candidates.X]), kinds)
-    cross = covariance[:num_contenders, num_contenders:]  # k x c
-    variance = covariance.diagonal()[num_contenders:].clamp_min(0.0) + model.noise_of(candidates.is_trained)
-    effects = cross / variance.sqrt()
-    groups = [list(group) for group in budgets] or [list(range(num_contenders))]
-    values = [
-        sum(expected_gain(mean[group].tolist(), effects[group, column].tolist()) for group in groups)
-        for column in range(len(candidates.X))
-    ]
-    return torch.tensor(values, dtype=mean.dtype) / candidates.cost
 
 
 def values_of_trainings(model: TwoFidelityGP, trained: Tensor, candidates: Tensor) -> Tensor:
@@ -105,8 +62,8 @@ def expected_gain(means: Sequence[float], effects: Sequence[float]) -> float:
     """Return the expected increase of the largest of `k` values `means + effects * Z` over the largest mean.
 
     Args:
-        means: Values before the measurement.
-        effects: Change of each value per standard deviation of the measurement.
+        means: Values before the training.
+        effects: Change of each value per standard deviation of the new observation.
     """
     lines = _upper_envelope(sorted(zip(effects, means, strict=True)))
     gain = 0.0

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from surrogates.knowledge_gradient import Measurements, expected_gain, values_of_trainings, values_per_cost
+from surrogates.knowledge_gradient import expected_gain, values_of_trainings
 from surrogates.two_fidelity import TwoFidelityGP
 
 from .test_two_fidelity import LAYOUT, observed, rows, trained
@@ -32,26 +32,6 @@ def test_many_lines_as_by_sampling() -> None:
         best = (means.unsqueeze(-1) + effects.unsqueeze(-1) * z).amax(dim=0)
         gain = expected_gain(means.tolist(), effects.tolist())
         assert gain == pytest.approx(float(best.mean() - means.max()), abs=0.01)
-
-
-def test_a_training_says_more_and_an_estimate_costs_less() -> None:
-    model, contenders = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(5, 7)
-    for cost_of_training, is_training_better in ((1.0, True), (1e6, False)):
-        kinds = torch.arange(10) >= 5  # the estimate of each contender, then its training
-        cost = torch.where(kinds, cost_of_training, 1.0)
-        values = values_per_cost(model, contenders, Measurements(contenders.repeat(2, 1), kinds, cost))
-        assert (values >= 0.0).all()
-        assert (values.argmax() >= 5) == is_training_better
-
-
-def test_values_of_budgets_are_added() -> None:
-    model, contenders = TwoFidelityGP(observed(num_trained=4), LAYOUT), rows(5, 7)
-    candidates = Measurements(rows(3, 8), trained(3), torch.ones(3))
-    whole = values_per_cost(model, contenders, candidates)
-    first = values_per_cost(model, contenders[:2], candidates)
-    both = values_per_cost(model, contenders, candidates, budgets=[[0, 1], range(5)])
-    assert torch.allclose(both, whole + first)
-    assert values_per_cost(model, contenders, candidates, budgets=[[0]]).tolist() == [0.0] * 3
 
 
 def test_a_training_lets_its_network_join_the_contenders() -> None:
