@@ -122,9 +122,7 @@ def by_estimates(study: Study, count: int) -> list[int]:
     return chosen
 
 
-def by_surrogate(
-    study: Study, table: TabularEstimator, *, count: int, begun: int, has_costs: bool = False
-) -> list[int]:
+def by_surrogate(study: Study, table: TabularEstimator, *, count: int, begun: int) -> list[int]:
     """Return networks of which the first ones are chosen by estimate, all others one by one by the surrogate.
 
     Args:
@@ -132,11 +130,9 @@ def by_surrogate(
         table: Its table, whose space has the columns.
         count: Number of networks.
         begun: Number of those chosen by estimate.
-        has_costs: Whether values are divided by MACs, as if the list had a limit of time instead of a length.
     """
     chosen, layout = by_estimates(study, begun), column_layout(table.search_space)
     contests = [Contest(study.X[budget], tuple(budget)) for budget in study.budgets]
-    seconds = study.macs if has_costs else torch.ones_like(study.macs)
     while len(chosen) < count:
         mean = torch.cat([study.estimates, study.accuracies[chosen]])
         observed = Accuracies(
@@ -145,18 +141,18 @@ def by_surrogate(
             mean,
             torch.full_like(mean, VARIANCE),
         )
-        chosen += choose_trainings(observed, layout, contests, seconds=seconds, taken=chosen).networks
+        chosen += choose_trainings(observed, layout, contests, taken=chosen).networks
     return chosen
 
 
-RULES = ("estimates", "surrogate from half", "surrogate from best", "surrogate per MAC")
+RULES = ("estimates", "surrogate from half", "surrogate from best")
 
 
 def trained_by(rule: str, study: Study, table: TabularEstimator, count: int) -> list[int]:
     """Return the networks that a rule trains.
 
     `surrogate from half` begins with half of the list by estimate, `surrogate from best` with the best one of each
-    budget. `surrogate per MAC` is the first with values divided by MACs.
+    budget.
 
     Args:
         rule: One of `RULES`.
@@ -167,7 +163,7 @@ def trained_by(rule: str, study: Study, table: TabularEstimator, count: int) -> 
     if rule == "estimates":
         return by_estimates(study, count)
     begun = len(best_estimates(study)) if rule == "surrogate from best" else count // 2
-    return by_surrogate(study, table, count=count, begun=begun, has_costs=rule == "surrogate per MAC")
+    return by_surrogate(study, table, count=count, begun=begun)
 
 
 def best_estimates(study: Study) -> set[int]:

@@ -1,10 +1,10 @@
-r"""Which networks to train next: those with the largest knowledge gradient per second, summed over budgets of cost.
+r"""Which networks to train next: those with the largest knowledge gradient, summed over budgets of cost.
 
 The two-fidelity model is fitted on all estimates and on the trainings so far. A network may compete for several
 budgets, at other thresholds for each. The value of its training is the sum over these budgets of the expected gain in
-the best predicted accuracy of trained networks (`knowledge_gradient.values_of_trainings`), divided by the seconds of
-the training. If several networks are chosen at once, each is followed by its predicted accuracies as if they had been
-observed, with hyper-parameters as fitted.
+the best predicted accuracy of trained networks (`knowledge_gradient.values_of_trainings`). If several networks are
+chosen at once, each is followed by its predicted accuracies as if they had been observed, with hyper-parameters as
+fitted.
 
 Legend: `n` observations, `k` rows of a contest, `N` networks, `d` columns.
 
@@ -67,7 +67,6 @@ def choose_trainings(
     layout: ColumnLayout,
     contests: Sequence[Contest],
     *,
-    seconds: Tensor,
     taken: Sequence[int] = (),
     count: int = 1,
 ) -> NextTrainings:
@@ -77,7 +76,6 @@ def choose_trainings(
         observed: Estimates, the most important ones first, and trainings so far.
         layout: Meaning of the columns.
         contests: Networks that compete for each budget, trained ones included.
-        seconds: Seconds of the training of each network, positive, `N`.
         taken: Numbers of the networks that are trained already.
         count: Number of networks to choose; fewer are returned if there are fewer.
 
@@ -88,7 +86,7 @@ def choose_trainings(
     model = TwoFidelityGP(_most_important(observed), layout).fit().with_observed(observed)
     chosen: list[int] = []
     while len(chosen) < count:
-        values = _values(model, contests, seconds=seconds, taken={*taken, *chosen})
+        values = _values(model, contests, taken={*taken, *chosen})
         if not values:
             break
         if not torch.tensor(list(values.values())).isfinite().all():
@@ -109,15 +107,15 @@ def _most_important(observed: Accuracies) -> Accuracies:
     return Accuracies(observed.X[kept], observed.is_trained[kept], observed.mean[kept], observed.variance[kept])
 
 
-def _values(model: TwoFidelityGP, contests: Sequence[Contest], *, seconds: Tensor, taken: set[int]) -> dict[int, float]:
-    """Return the value per second of the training of each network that is not taken."""
+def _values(model: TwoFidelityGP, contests: Sequence[Contest], *, taken: set[int]) -> dict[int, float]:
+    """Return the value of the training of each network that is not taken."""
     values: dict[int, float] = {}
     for contest in contests:
         done = [place for place, network in enumerate(contest.networks) if network in taken]
         left = [place for place, network in enumerate(contest.networks) if network not in taken]
         if left:
             numbers = [contest.networks[place] for place in left]
-            gains = values_of_trainings(model, contest.X[done], contest.X[left]) / seconds[numbers]
+            gains = values_of_trainings(model, contest.X[done], contest.X[left])
             for network, gain in zip(numbers, gains.tolist(), strict=True):
                 values[network] = values.get(network, 0.0) + gain
     return values

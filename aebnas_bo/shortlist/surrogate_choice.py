@@ -48,7 +48,6 @@ def choose_by_surrogate(pool: Pool, trained: TunedNetworks, space: NetworkSpace,
         _accuracies(pool, trained, space),
         column_layout(space.search_space),
         [one for one in contests if one.networks],
-        seconds=torch.ones(len(pool.ranked), dtype=torch.float64),
         taken=[number_of[key] for key in done],
         count=count,
     )

@@ -9,7 +9,6 @@ from surrogates.two_fidelity import Accuracies, TwoFidelityGP
 from .test_two_fidelity import LAYOUT, NOISE, estimate_of, percent, rows, trained_of
 
 N = 24
-SECONDS = torch.ones(N, dtype=torch.float64)
 
 
 def networks() -> torch.Tensor:
@@ -43,16 +42,14 @@ def test_trainings_find_what_estimates_cannot_see() -> None:
     while len(taken) < 8:
         mean = percent(torch.cat([estimate_of(X), truth[taken]]) - 2.0)
         data = Accuracies(torch.cat([X, X[taken]]), torch.arange(len(mean)) >= N, mean, torch.full_like(mean, NOISE))
-        taken += choose_trainings(data, LAYOUT, [whole()], seconds=SECONDS, taken=taken).networks
+        taken += choose_trainings(data, LAYOUT, [whole()], taken=taken).networks
     assert len(set(taken)) == 8
     assert best in taken
 
 
 @pytest.mark.usefixtures("unfitted")
 def test_a_choice_is_deterministic_and_never_repeats_a_network() -> None:
-    one, other = (
-        choose_trainings(study([0, 5]), LAYOUT, [whole()], seconds=SECONDS, taken=[0, 5], count=4) for _ in range(2)
-    )
+    one, other = (choose_trainings(study([0, 5]), LAYOUT, [whole()], taken=[0, 5], count=4) for _ in range(2))
     assert one == other
     assert len({*one.networks, 0, 5}) == 6
 
@@ -68,7 +65,7 @@ def test_the_second_of_a_batch_takes_the_prediction_of_the_first_into_account(mo
 
     monkeypatch.setattr(TwoFidelityGP, "with_observed", noting)
     data = study([0, 5])
-    found = choose_trainings(data, LAYOUT, [whole(), whole()], seconds=SECONDS, taken=[0, 5], count=2)
+    found = choose_trainings(data, LAYOUT, [whole(), whole()], taken=[0, 5], count=2)
     first, believed = seen[0], seen[1]
     assert len(first.X) == len(data.X)
     assert len(believed.X) == len(data.X) + 2  # one row per contest
@@ -80,20 +77,12 @@ def test_the_second_of_a_batch_takes_the_prediction_of_the_first_into_account(mo
 
 
 @pytest.mark.usefixtures("unfitted")
-def test_a_slow_training_is_worth_less() -> None:
-    first = choose_trainings(study([0, 5]), LAYOUT, [whole()], seconds=SECONDS, taken=[0, 5]).networks[0]
-    slow = SECONDS.clone()
-    slow[first] = 1000.0
-    assert choose_trainings(study([0, 5]), LAYOUT, [whole()], seconds=slow, taken=[0, 5]).networks[0] != first
-
-
-@pytest.mark.usefixtures("unfitted")
 def test_only_networks_of_a_contest_are_chosen() -> None:
     few = Contest(networks()[3:6], (3, 4, 5))
-    found = choose_trainings(study([0, 4]), LAYOUT, [few], seconds=SECONDS, taken=[0, 4], count=9)
+    found = choose_trainings(study([0, 4]), LAYOUT, [few], taken=[0, 4], count=9)
     assert set(found.networks) == {3, 5}
     with pytest.raises(NoCandidateError, match="trained already"):
-        choose_trainings(study([0, 4]), LAYOUT, [few], seconds=SECONDS, taken=[3, 4, 5])
+        choose_trainings(study([0, 4]), LAYOUT, [few], taken=[3, 4, 5])
 
 
 def test_hyper_parameters_are_fitted_to_the_first_estimates_and_all_trainings(monkeypatch) -> None:
@@ -105,7 +94,7 @@ def test_hyper_parameters_are_fitted_to_the_first_estimates_and_all_trainings(mo
         return self
 
     monkeypatch.setattr(TwoFidelityGP, "fit", fit)
-    choose_trainings(study([0, 5]), LAYOUT, [whole()], seconds=SECONDS, taken=[0, 5])
+    choose_trainings(study([0, 5]), LAYOUT, [whole()], taken=[0, 5])
     assert fitted == [12]
 
 
@@ -116,4 +105,4 @@ def test_what_does_not_fit_together_is_refused(monkeypatch) -> None:
     predict = TwoFidelityGP.predict
     monkeypatch.setattr(TwoFidelityGP, "predict", lambda *given: tuple(part * torch.nan for part in predict(*given)))
     with pytest.raises(SurrogateError, match="not finite"):
-        choose_trainings(study([0]), LAYOUT, [whole()], seconds=SECONDS, taken=[0])
+        choose_trainings(study([0]), LAYOUT, [whole()], taken=[0])
