@@ -106,7 +106,6 @@ def test_contests_have_the_networks_within_each_limit(pool: Pool, space: Network
     assert further.index == 1
     assert row.tolist() == space.search_space.encode(further.parameters).tolist()
     assert (given["taken"], given["count"]) == ([a, c], 2)
-    assert given["seconds"].tolist() == [1.0] * 5
     observed = given["observed"]
     assert observed.is_trained.tolist() == [False] * 7 + [True] * 4
     assert observed.mean[-4:].tolist() == [70.0] * 4
