@@ -55,7 +55,7 @@ FUNCTIONS = {
     "disc-brake": PublishedFunction(DiscBrake, ("mass", "stopping_time"), best=11.1942),
     "c2-dtlz2": PublishedFunction(lambda: C2DTLZ2(dim=4, num_objectives=2), ("f1", "f2")),
     "mw7": PublishedFunction(lambda: MW7(dim=4), ("f1", "f2"), best=0.5043),
-    "penicillin": PublishedFunction(Penicillin, ("-yield", "co2", "time")),
+    "penicillin": PublishedFunction(Penicillin, ("-produced", "co2", "time")),
 }
 
 

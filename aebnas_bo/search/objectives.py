@@ -6,6 +6,7 @@ its values, but only count points within its limit.
 
 from __future__ import annotations
 
+import keyword
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from aebnas_bo.errors import ConfigError
 
 PERCENT = (0.0, 100.0)
+OWN_NAMES = ("accuracy", "average_macs", "latency_ms")
 SMALLEST_SHARE = 1e-6  # of the reference: a smaller value counts as this one on the log scale
 
 Scale = Literal["linear", "log"]
@@ -42,7 +44,8 @@ class Objective:
             and the reference has no effect. `constraint` makes such an objective.
 
     Raises:
-        ConfigError: If `scale` is `log` and the reference is not positive, or a constraint has no limit.
+        ConfigError: If `scale` is `log` and the reference is not positive, a constraint has no limit, or Ax cannot read
+            the name in a formula.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Objective:
             )
         if self.is_constraint and self.limit is None:
             raise ConfigError(f"{self.name}: a constraint needs a limit; set limit, or is_constraint=False")
+        _check_name(self.name)
 
     @property
     def values(self) -> tuple[float, float]:
@@ -93,6 +97,19 @@ class Objective:
     def to_maximize(self, value: float) -> float:
         """Return a value of the metric on the objective's scale, larger values being better."""
         return self.sign * (math.log(max(value, self.smallest)) if self.scale == "log" else value)
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that has another meaning in the formulas from which Ax reads objectives and limits."""
+    if name in OWN_NAMES:
+        return
+    import sympy  # noqa: PLC0415  slow to import, and only needed for names of users
+
+    if keyword.iskeyword(name) or hasattr(sympy, name):
+        raise ConfigError(
+            f"{name}: is a word of Python, or a function or constant of SymPy, with which Ax reads the names of "
+            f"metrics; choose another name, such as {name}_value"
+        )
 
 
 def constraint(text: str, unit: str = "") -> Objective:

@@ -60,7 +60,7 @@ def test_the_front_of_mw7_has_the_stated_hypervolume() -> None:
 
 def test_the_yield_of_penicillin_is_maximised() -> None:
     yielded, co2, time = FunctionEstimator(FUNCTIONS["penicillin"]).objectives
-    assert (yielded.name, yielded.maximize, yielded.reference) == ("yield", True, -25.935)
+    assert (yielded.name, yielded.maximize, yielded.reference) == ("produced", True, -25.935)
     assert (co2.maximize, time.maximize) == (False, False)
 
 

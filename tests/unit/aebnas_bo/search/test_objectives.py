@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from sympy import sympify
 
 from aebnas_bo.errors import ConfigError
 from aebnas_bo.search.objectives import (
@@ -95,3 +96,15 @@ def test_constraints_have_no_column_but_count_as_limits() -> None:
     assert shortfall(metrics, limited) == pytest.approx(1.0 / 2.0 + 4.0 / 4.0)
     assert shortfall({**metrics, "slack": 0.0}, (constraint("slack >= 0"),)) == 0.0
     assert shortfall({**metrics, "slack": -3.0}, (constraint("slack >= 0"),)) == 3.0
+
+
+@pytest.mark.parametrize("name", ["yield", "lambda", "beta", "test", "E"])
+def test_names_that_ax_reads_as_something_else_are_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{name}: is a word of Python, .* choose another name, such as {name}_value"
+    ):
+        Objective(name, maximize=True, reference=0.0)
+    with pytest.raises(ConfigError, match="choose another name"):
+        Objective(name, maximize=False, reference=0.0, limit=1.0, is_constraint=True)
+    assert sympify(f"{name}_value").is_Symbol
+    Objective(f"{name}_value", maximize=True, reference=0.0)
