@@ -184,17 +184,17 @@ def test_an_own_objective_takes_one_class(tmp_path: Path) -> None:
 
 def test_a_cost_without_a_reference_is_limited_only(tmp_path: Path) -> None:
     limited = Weights()
-    limited.reference, limited.limit = None, 15.0
+    limited.reference, limited.limit = None, 2.0
     study = ab.Study.create(folder=tmp_path / "own", overrides=QUICK, objective=limited).run(quiet=True)
     weights = [trial.metrics["weights"] for trial in study]
-    assert 0 < sum(one <= 15.0 for one in weights) < 4
-    assert max(study.front["weights"]) <= 15.0
+    assert 0 < sum(one <= 2.0 for one in weights) < 4
+    assert max(study.front["weights"]) <= 2.0
     page = study.report().read_text(encoding="utf-8")
-    assert "<dt>weights</dt><dd>at most 15.0 k</dd>" in page
+    assert "<dt>weights</dt><dd>at most 2.0 k</dd>" in page
     assert 'id="plot-front-average_macs"' in page
     assert 'id="plot-front-weights"' not in page
     status = CliRunner().invoke(app, ["status", str(study.folder)], env={"COLUMNS": "400"}).output
-    assert "observations have weights <= 15" in status
+    assert "observations have weights <= 2" in status
     with pytest.raises(
         ab.ConfigError, match=r"weights \(limited only\), which cannot be changed to accuracy, average_macs"
     ):

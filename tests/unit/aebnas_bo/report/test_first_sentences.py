@@ -18,7 +18,7 @@ def test_a_stranger_learns_what_was_searched_and_found(tiny_runs) -> None:
         "early-exit",
         "finished after 14 trials",
         "382 validation images",
-        "out of about 10⁷",
+        "out of about 10⁸",
     ):
         assert part in found
     assert "The most accurate network found has" in found
