@@ -109,31 +109,6 @@ class Pool:
         return max(self.ranked, key=lambda one: observed_score(one.observations[goal], goal))
 
 
-def choose_contenders(
-    trials: Sequence[Trial],
-    space: NetworkSpace,
-    goals: Sequence[TuningGoal],
-    *,
-    count: int,
-    objectives: Sequence[Objective],
-    plain: Sequence[Architecture] = (),
-) -> list[Contender]:
-    """Choose the short list by estimates alone; see `pool_of`.
-
-    Args:
-        trials: All trials of a search.
-        space: Its space.
-        goals: Goals of threshold tuning.
-        count: Length of the list; it is shorter if the search found fewer networks.
-        objectives: The metrics of the search with their limits.
-        plain: The plain networks of the space.
-
-    Raises:
-        UsageError: If no trial was completed.
-    """
-    return pool_of(trials, space, goals, objectives=objectives, plain=plain).choose(count)
-
-
 def pool_of(
     trials: Sequence[Trial],
     space: NetworkSpace,
@@ -196,7 +171,7 @@ def _plain_for(
 
 
 def _plain_within(budget: float, plain: Sequence[Architecture], *, space: NetworkSpace) -> list[str]:
-    """Return the keys of the plain networks for a budget of average MACs; see `choose_contenders`."""
+    """Return the keys of the plain networks for a budget of average MACs; see `pool_of`."""
     costs = {one.key: exit_costs(one, space.skeleton).cumulative for one in plain}
 
     def largest_first(one: Architecture) -> float:

@@ -10,7 +10,7 @@ from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation, Trial
-from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Pool, budget_goals, choose_contenders, score
+from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Pool, budget_goals, pool_of, score
 from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
@@ -43,7 +43,7 @@ def trials(space: NetworkSpace) -> list[Trial]:
 
 
 def chosen(trials: list[Trial], space: NetworkSpace, *goals: TuningGoal, count: int = 9, objectives=OBJECTIVES):
-    return choose_contenders(trials, space, goals, count=count, objectives=objectives)
+    return pool_of(trials, space, goals, objectives=objectives).choose(count)
 
 
 def found(key: str, cheap: float, of_any: float) -> Contender:
@@ -66,7 +66,7 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
         for number, (one, point, of_one) in enumerate(zip(plain, points, macs, strict=True))
     ]
     goal = TuningGoal("max_macs", macs[3] / PLAIN_MACS)
-    listed = choose_contenders(trials, space, [goal], count=4, objectives=OBJECTIVES[:1], plain=plain)
+    listed = pool_of(trials, space, [goal], objectives=OBJECTIVES[:1], plain=plain).choose(4)
     ends = {one.key: exit_costs(one, space.skeleton).backbone[-1] for one in plain}
     assert ends[listed[0].key] == max(end for end in ends.values() if end <= goal.value)  # needs no exit
     assert listed[1].key == plain[3].key  # exceeds the budget
@@ -75,13 +75,13 @@ def test_plain_networks_come_first_those_whose_macs_suit_each_goal() -> None:
     assert listed[2].key == nearest.key
     assert all(one.is_plain for one in listed)
     tight = TuningGoal("max_macs", exit_costs(plain[3], space.skeleton).cumulative[0] - 1.0)
-    first = choose_contenders(trials, space, [tight], count=1, objectives=OBJECTIVES[:1], plain=plain)[0]
+    first = pool_of(trials, space, [tight], objectives=OBJECTIVES[:1], plain=plain).choose(1)[0]
     assert exit_costs(first.architecture, space.skeleton).cumulative[0] <= tight.value
     asked = TuningGoal("min_accuracy", 55.0)
-    best = choose_contenders(trials, space, [asked], count=4, objectives=OBJECTIVES[:1], plain=plain)
+    best = pool_of(trials, space, [asked], objectives=OBJECTIVES[:1], plain=plain).choose(4)
     assert {contender.architecture.resolution for contender in best[:2]} == {32, 24}
     found = replace(with_metrics(trials[0], accuracy=99.0, average_macs=0.01), number=99, key="found")
-    mixed = choose_contenders([*trials, found], space, [goal], count=4, objectives=OBJECTIVES[:1], plain=plain)
+    mixed = pool_of([*trials, found], space, [goal], objectives=OBJECTIVES[:1], plain=plain).choose(4)
     assert [one.is_plain for one in mixed] == [True, True, True, False]
     assert mixed[-1].key == "found"
 
@@ -98,7 +98,7 @@ def test_small_budgets_are_served_by_the_largest_plain_network_without_exits() -
 
     def first(budget: float) -> Architecture:
         goal = TuningGoal("max_macs", budget)
-        return choose_contenders(trials, space, [goal], count=1, objectives=OBJECTIVES, plain=plain)[0].architecture
+        return pool_of(trials, space, [goal], objectives=OBJECTIVES, plain=plain).choose(1)[0].architecture
 
     static = [one for one in plain if not one.active_exits]
     macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in static]
