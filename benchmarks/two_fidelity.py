@@ -1,4 +1,4 @@
-"""Short lists chosen by estimates alone or by the two-fidelity surrogate, and no short list: winners trained fully.
+"""Rules that choose a network of a search for every budget, at equal time: short lists, best estimate, plain network.
 
     python -m benchmarks.two_fidelity configs/worth/cifar10-mini.yaml --seeds 0 1 2 --out FOLDER
 
@@ -6,8 +6,11 @@ Every seed is one search in `FOLDER/seed-N`. From its trials each rule of `short
 budget of average MACs, with equally many short trainings of equal time: a network gets the epochs of the rung times the
 seconds per image of an average network over its own. The winners are trained as by `aebnas-bo train`, without a
 teacher. A network that both rules train is trained once. The rule `best estimate` trains no short list: the network
-with the best estimate for each budget is trained for its share of the short list's time longer. `FOLDER/rows.csv` has
-a row per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run again.
+with the best estimate for each budget is trained for its share of the short list's time longer. The rule `plain` takes
+the plain network that a run without a search would train, for the same time as the best estimate. Without the rule
+`estimates` in `--rules`, neither gets more time than the configuration's epochs of the best estimate. `FOLDER/rows.csv`
+has a row per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run
+again.
 Tables show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the
 budgets of a seed share trainings.
 """
@@ -42,9 +45,9 @@ from aebnas_bo.study.running import run_study
 from aebnas_bo.study.training_speed import time_network
 from benchmarks.records import appending_rows, output_file, read_rows
 
-ALONE, ESTIMATES, SURROGATE = "best estimate", "estimates", "surrogate"
-RULES = (ESTIMATES, SURROGATE, ALONE)
-COMPARED = ((ESTIMATES, SURROGATE), (ALONE, ESTIMATES), (ALONE, SURROGATE))
+ALONE, ESTIMATES, SURROGATE, PLAIN = "best estimate", "estimates", "surrogate", "plain"
+RULES = (ESTIMATES, SURROGATE, ALONE, PLAIN)
+COMPARED = ((ESTIMATES, SURROGATE), (ALONE, ESTIMATES), (ALONE, SURROGATE), (PLAIN, ALONE))
 LEAST_EPOCHS = 3
 HEADER = [
     "seed", "goal", "rule", "key", "listed_by", "short_s", "short_accuracy", "validation_accuracy", "test_accuracy",
@@ -87,26 +90,29 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as for `aebnas-bo run`")
+    parser.add_argument("--rules", choices=RULES, nargs="+", default=list(RULES))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    rules = [rule for rule in RULES if rule in arguments.rules]
     rows = output_file(str(arguments.out / "rows.csv"))
     with RunProgress(Console(stderr=True), quiet=False) as progress:
         for seed in arguments.seeds:
             known = {(row["seed"], row["rule"]) for row in read_rows(rows)}
-            if any((str(seed), rule) not in known for rule in RULES):
+            if any((str(seed), rule) not in known for rule in rules):
                 config = load_config(arguments.config, [*arguments.settings, f"seed={seed}"])
                 problem, folder = Problem.load(config), RunFolder(arguments.out / f"seed-{seed}")
                 run_study(problem, folder, progress, resume=True)
-                for rule in (rule for rule in RULES if (str(seed), rule) not in known):
+                for rule in (rule for rule in rules if (str(seed), rule) not in known):
                     ground = Ground(folder, problem)
-                    if rule == ALONE:
-                        found = list(without_shortlist(ground, _short_seconds(read_rows(rows), seed), progress))
+                    if rule in {ALONE, PLAIN}:
+                        short_s = _short_seconds(read_rows(rows), seed) if ESTIMATES in rules else 0.0
+                        found = list(without_shortlist(ground, rule, short_s, progress))
                     else:
                         found = list(winners(ground, rule, progress))  # a rule's rows are written together
                     with appending_rows(rows, HEADER) as append:
                         for row in found:
                             append([seed, *row])
-    for one, other in COMPARED:
+    for one, other in ((one, other) for one, other in COMPARED if {one, other} <= {*rules}):
         sys.stdout.write(f"{table(read_rows(rows), one, other)}\n")
 
 
@@ -115,11 +121,12 @@ def _short_seconds(rows: Sequence[Row], seed: int) -> float:
     return next(float(row["short_s"]) for row in rows if (row["seed"], row["rule"]) == (str(seed), ESTIMATES))
 
 
-def without_shortlist(ground: Ground, short_s: float, progress: RunProgress) -> Iterator[list[object]]:
-    """Train the network with the best estimate for every budget, and yield its row without the seed.
+def without_shortlist(ground: Ground, rule: str, short_s: float, progress: RunProgress) -> Iterator[list[object]]:
+    """Train a network for every budget without a short list, and yield its row without the seed.
 
     Args:
         ground: Folder of a finished search, and its problem.
+        rule: `ALONE` for the network with the best estimate, `PLAIN` for the plain network of the budget.
         short_s: Seconds of the short list, which are divided equally among the budgets.
         progress: Shows the epochs.
 
@@ -127,18 +134,19 @@ def without_shortlist(ground: Ground, short_s: float, progress: RunProgress) -> 
         AebnasError: As `train_candidate`.
     """
     config, goals = ground.problem.config, _goals(ground)
-    pool = read_pool(ground, goals)
+    pool, num_images = read_pool(ground, goals), len(ground.problem.splits.train)
     speeds = Speeds(ground, pool.choose(config.shortlist.rungs[0][0]))
     for goal in goals:
         best = pool.best(goal)
-        epoch_s = len(ground.problem.splits.train) * speeds.seconds(best)
-        epochs = config.final_training.epochs + round(short_s / len(goals) / epoch_s)
+        seconds = config.final_training.epochs * num_images * speeds.seconds(best) + short_s / len(goals)
+        chosen = best if rule == ALONE else read_pool(ground, [goal]).choose(1)[0]
+        epochs = max(round(seconds / (num_images * speeds.seconds(chosen))), LEAST_EPOCHS)
         recipe = config.final_training.model_copy(update={"epochs": epochs})
         problem = ground.problem.with_config(config.model_copy(update={"final_training": recipe}))
-        candidate = Candidate(ground.folder, problem, best.observations[goal], goal)
+        candidate = Candidate(ground.folder, problem, chosen.observations[goal], goal)
         trained = train_candidate(candidate, config.seed, is_again=False, progress=progress)
         yield [
-            goal_text(goal), ALONE, best.key, best.origin, 0.0, "", round(trained.validation.accuracy, 3),
+            goal_text(goal), rule, chosen.key, chosen.origin, 0.0, "", round(trained.validation.accuracy, 3),
             round(trained.test.accuracy, 3), round(trained.test.average_macs, 5),
         ]  # fmt: skip
 

@@ -44,13 +44,22 @@ def plain_tau(trials: Sequence[Trial], space: NetworkSpace) -> float | None:
     return 0.0 if math.isnan(tau) else tau  # undefined if all estimates are equal
 
 
+def ranks_networks(tau: float | None) -> bool:
+    """Return whether estimates may be used to choose between networks.
+
+    Args:
+        tau: Result of `plain_tau`; `None` gives no reason against it.
+    """
+    return tau is None or tau >= TOO_LITTLE
+
+
 def supernet_warning(tau: float | None) -> str:
     """Return a warning about a supernet whose estimates do not rank networks; empty if they do.
 
     Args:
         tau: Result of `plain_tau`.
     """
-    if tau is None or tau >= TOO_LITTLE:
+    if ranks_networks(tau):
         return ""
     return (
         f"warning: the estimates of plain networks do not increase with their size (Kendall tau {tau:.2f}), so the "

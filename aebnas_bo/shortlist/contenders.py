@@ -25,6 +25,10 @@ PLAIN_SHARE = 0.75  # maximum fraction of plain networks on a short list chosen 
 BEGINNING_PLAIN_SHARE = 0.5  # the same where the surrogate chooses the rest of the list
 FEWEST_FIRST = 3  # networks that are chosen before the surrogate chooses one
 LOWEST_BUDGET = 0.1  # lowest of several budgets relative to the highest
+# Networks to train fully by their estimates alone, relative to the budget: least average MACs, because estimates do not
+# rank networks of different costs, and most MACs to the end, because larger networks are trained for fewer epochs.
+LEAST_SPENT, MOST_TRAINED = 0.7, 2.0
+CLEARLY = 2.0  # standard errors by which its estimate must be above those of plain networks
 Score = tuple[float, float]
 Origin = Literal["plain", "estimate", "surrogate"]
 """How a network came onto the list: as a plain one for a goal, by its estimate, or by the two-fidelity surrogate."""
@@ -37,12 +41,14 @@ class Contender:
     Args:
         architecture: The network.
         observations: Its best observation for each goal.
+        macs: MACs to its end.
         is_plain: Whether it is a plain network.
         origin: How it came onto the list.
     """
 
     architecture: Architecture
     observations: Mapping[TuningGoal, Observation]
+    macs: int
     is_plain: bool = False
     origin: Origin = "estimate"
 
@@ -107,6 +113,36 @@ class Pool:
     def best(self, goal: TuningGoal) -> Contender:
         """Return the network with the best estimate for a goal."""
         return max(self.ranked, key=lambda one: observed_score(one.observations[goal], goal))
+
+    def without_short_training(self, goal: TuningGoal) -> Contender:
+        """Return the network for a goal where no short training decides.
+
+        For a budget of MACs, this is the network with the best estimate among those that spend most of the budget on
+        average and are not much larger; of equal ones the smallest, which trains fastest. It must be ahead of the plain
+        networks among them by `CLEARLY` standard errors. Otherwise, and for other goals, it is the first plain network
+        or, without any, the best estimate.
+
+        Args:
+            goal: The goal.
+        """
+        if goal.kind == "max_macs":
+            able = [one for one in self.ranked if _spends_most(one, goal) and one.macs <= MOST_TRAINED * goal.value]
+            able.sort(key=lambda one: (one.observations[goal].metrics["accuracy"], -one.macs), reverse=True)
+            plain = next((one for one in able if one.is_plain), None)
+            if able and (plain is None or _is_clearly_better(able[0], plain, goal)):
+                return able[0]
+        return self.choose(1)[0]
+
+
+def _is_clearly_better(one: Contender, other: Contender, goal: TuningGoal) -> bool:
+    seen = [contender.observations[goal] for contender in (one, other)]
+    ahead = seen[0].metrics["accuracy"] - seen[1].metrics["accuracy"]
+    return ahead > CLEARLY * math.hypot(*(observed.sems.get("accuracy", 0.0) for observed in seen))
+
+
+def _spends_most(one: Contender, goal: TuningGoal) -> bool:
+    average = MACS_PER_MILLION * one.observations[goal].metrics["average_macs"]
+    return LEAST_SPENT * goal.value <= average <= goal.value
 
 
 def pool_of(
@@ -221,7 +257,8 @@ def _contender(
     key: str, best: Sequence[Mapping[str, Observation]], *, space: NetworkSpace, goals: Sequence[TuningGoal]
 ) -> Contender:
     observed = {goal: of_goal[key] for goal, of_goal in zip(goals, best, strict=True)}
-    return Contender(space.architecture(observed[goals[0]].parameters), observed)
+    architecture = space.architecture(observed[goals[0]].parameters)
+    return Contender(architecture, observed, exit_costs(architecture, space.skeleton).cumulative[-1])
 
 
 def budget_goals(

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aebnas_bo.config.schema import Config
 from aebnas_bo.errors import CorruptStateError, first_problem
+from aebnas_bo.preparation.forecast import duration_text
+from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.study.training_speed import Speed
 from aebnas_bo.training.settings import TeacherConfig
 
 # Fractions of the time left at the start of a phase; the final trainings get the rest minus a reserve.
-SUPERNET_SHARE = 0.14
+SUPERNET_SHARE = 0.2
 SEARCH_SHARE = 0.08
 SHORTLIST_SHARE = 0.2
 # With a given backbone, all networks share the time of few trainings of small branches.
@@ -29,7 +31,7 @@ RESERVE = 0.05  # for evaluation, export and a machine that is busier than durin
 MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
-ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 8, 3
+ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
 # Time that a final training needs; if there is less, the search is brief and no short list is trained.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
 # MACs of a teacher per highest budget, largest first, and its epochs as a fraction of the sufficient number. A teacher
@@ -114,8 +116,7 @@ def _left(minutes: float, spent_s: float) -> float:
 def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[float], supernet_s: float | None) -> float:
     """Return the least time budget in minutes that is not too short for a search; see `TimePlan.is_brief`.
 
-    There must be time for the final trainings, for a supernet whose estimates rank networks, and for a short list:
-    without one, the plain networks are trained whatever the search found.
+    There must be time for the final trainings and for a supernet whose estimates rank networks.
 
     Args:
         spent_s: Seconds spent on loading and timing.
@@ -125,11 +126,7 @@ def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[floa
     """
     finals_s = _enough(num_images) * num_images * sum(networks_s)
     ranking_s = RANKING_IMAGES * supernet_s / SUPERNET_SHARE if supernet_s is not None else 0.0
-    epoch_s = num_images * sum(networks_s) / len(networks_s)
-    work = sum(count * length for count, length in SHORTLISTS[-1])
-    before = (1.0 - SUPERNET_SHARE) * (1.0 - SEARCH_SHARE)  # share of the time that is left at the end of the search
-    shortlist_s = ENOUGH_RUNG_EPOCHS * work * epoch_s / (SHORTLIST_SHARE * before)
-    return (spent_s + max(finals_s, ranking_s, shortlist_s)) / (60.0 * (1.0 - RESERVE))
+    return (spent_s + max(finals_s, ranking_s)) / (60.0 * (1.0 - RESERVE))
 
 
 def _enough(num_images: int) -> int:
@@ -212,7 +209,8 @@ def final_epochs(
     """Return the number of epochs of the next final training, and of the teacher.
 
     All networks are trained for equal time, so small ones for more epochs. The teacher gets half of the sufficient
-    epochs; the largest candidate for which that takes at most an equal share of the time is chosen.
+    epochs; the largest candidate is chosen for which that takes at most an equal share of the time and leaves the next
+    network as many epochs.
 
     Args:
         plan: Decisions made so far.
@@ -226,12 +224,17 @@ def final_epochs(
     """
     seconds, teacher = left(plan, spent_s), None
     share = seconds / (len(networks_s) + 1)
+    its_epochs = math.ceil(TEACHER_SHARE * _enough(num_images))
+
+    def epochs(seconds: float) -> int:
+        return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS)
+
     for macs, one_s in teachers_s.items():
-        epochs = math.ceil(TEACHER_SHARE * _enough(num_images))
-        if epochs * num_images * one_s <= share:
-            seconds, teacher = seconds - epochs * num_images * one_s, (macs, epochs)
+        its_s = its_epochs * num_images * one_s
+        if its_s <= share and epochs(seconds - its_s) >= its_epochs:
+            seconds, teacher = seconds - its_s, (macs, its_epochs)
             break
-    return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS), teacher
+    return epochs(seconds), teacher
 
 
 def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:
@@ -256,3 +259,28 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
             recipe = recipe.model_copy(update={"teacher": TeacherConfig(macs=macs, epochs=epochs)})
         updates["final_training"] = recipe
     return config.model_copy(update=updates)
+
+
+def decision_text(made: Mapping[str, object], seconds: float) -> str:
+    """Describe a decision.
+
+    Args:
+        made: The values of the plan that were decided, by name.
+        seconds: Seconds spent so far.
+    """
+    name, value = next(iter(made.items()))
+    if name == "rungs" and not value:
+        text = "no short list, all time for the final trainings"
+    elif name == "rungs" and isinstance(value, tuple):
+        steps = ", then ".join(
+            f"{counted(count, 'network')} for about {counted(epochs, 'epoch')}" for count, epochs in value
+        )
+        text = f"short list: {steps}"
+    elif isinstance(value, dict):
+        key, epochs = list(value.items())[-1]
+        text = f"final training of {key}: {counted(epochs, 'epoch')}"
+        if isinstance(teacher := made.get("teacher"), tuple):
+            text = f"{text}; before it a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
+    else:
+        text = f"search ended after {counted(int(str(value)), 'trial')}"
+    return f"{duration_text(seconds)}: {text}"

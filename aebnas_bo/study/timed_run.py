@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from aebnas_bo.analysis.summary import Summary
+from aebnas_bo.analysis.supernet_check import ranks_networks
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.plain_baseline import LEAST_TAUGHT, PlainGround
@@ -38,6 +39,7 @@ from aebnas_bo.study.time_plan import (
     SHORTLISTS,
     TEACHER_SIZES,
     TimePlan,
+    decision_text,
     final_epochs,
     planned_config,
     rung_epochs,
@@ -98,7 +100,7 @@ def run_in_time(
     )
     try:
         summary = run.search(resume, make)
-        judgements, networks = run.train()
+        judgements, networks = run.train(summary.plain_tau)
     except RunFolderInUseError:
         raise  # only the other process may write the plan
     except BaseException:
@@ -221,21 +223,25 @@ class _TimedRun:
         self._plan = self._plan.model_copy(update={"spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
 
-    def train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
-        """Train the short list, then the chosen networks fully."""
+    def train(self, plain_tau: float | None) -> tuple[list[Judgement], list[NetworkDescription]]:
+        """Train the short list, then the chosen networks fully.
+
+        Args:
+            plain_tau: Kendall's tau between MACs and estimates of plain networks; see `ranks_networks`.
+        """
         with RunLock(self._folder.path):
-            judgements, networks = self._train()
+            judgements, networks = self._train(plain_tau)
             self.note_time()
         return judgements, networks
 
-    def _train(self) -> tuple[list[Judgement], list[NetworkDescription]]:
+    def _train(self, plain_tau: float | None) -> tuple[list[Judgement], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
             goals = budgets_of(self._problem, eligible(store.trials(), store.study.objectives))
         ground = Ground(self._folder, self._problem)
         if self._plan.rungs is None:
             self._plan_rungs(ground, goals)
             ground = Ground(self._folder, self._problem)
-        winners, judgements = self._winners(ground, goals)
+        winners, judgements = self._winners(ground, goals, plain_tau)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         networks: list[NetworkDescription] = []
         larger: Candidate | None = None  # the network that was trained before
@@ -253,15 +259,26 @@ class _TimedRun:
         return judgements, networks[::-1]
 
     def _with_trained_teacher(self, candidate: Candidate, larger: Candidate | None) -> Candidate:
-        """Let the network that was trained before, if any, teach one that is too small for the plan's teacher."""
-        if self._plan.teacher is None or larger is None:
+        """Let the network that was trained before, if any, teach one that the plan's teacher does not teach."""
+        if larger is None or not (self._plan.teacher or self._may_have_teacher):
             return candidate
         macs, its_macs = (one.costs.cumulative[-1] for one in (candidate, larger))
-        is_too_small = millions(macs) < LEAST_TAUGHT * self._plan.teacher[0]
-        if not is_too_small or not LEAST_TAUGHT * its_macs <= macs < its_macs:
+        is_taught = self._plan.teacher is not None and millions(macs) >= LEAST_TAUGHT * self._plan.teacher[0]
+        if is_taught or not LEAST_TAUGHT * its_macs <= macs < its_macs:
             return candidate
         folder = training_folder(self._folder, training_of(larger, self._config.seed))
         return _with_recipe(candidate, teacher=TeacherConfig(source="trained", network=folder.name))
+
+    @property
+    def _may_have_teacher(self) -> bool:
+        """Whether the run may choose a teacher.
+
+        Not if the configuration (or the plan) names one, the backbone is given, or confidences are learned, for which a
+        teacher has no outputs.
+        """
+        recipe, has_joint_loss = final_recipe(self._problem), self._config.supernet.joint_loss is not None
+        is_given = self._problem.space.skeleton.given is not None
+        return recipe.teacher is None and recipe.joint_loss is None and not has_joint_loss and not is_given
 
     def _plan_final(self, ground: Ground, left: Sequence[Contender], highest: float) -> None:
         """Decide the epochs of the next final training and, before the first one, the teacher.
@@ -280,16 +297,17 @@ class _TimedRun:
         self._decide(final_epochs={**self._plan.final_epochs, left[0].key: epochs}, teacher=teacher)
 
     def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
-        """Time the candidates for the short list, and decide networks and epochs of its rungs."""
+        """Decide networks and epochs of the short list's rungs; its candidates are timed if a list seems possible."""
         if self._problem.space.skeleton.given is not None:  # a short training would run it in every epoch
             self._decide(rungs=())
             return
         likely = read_pool(ground, goals).choose(SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
-        skeleton = self._problem.space.skeleton
-        timed = {one.key: time_network(self._problem, one.architecture, skeleton) for one in likely}
-        self._plan = self._plan.model_copy(update={"timed_s": timed})
-        num_images, spent_s = len(self._problem.splits.train), self._watch.seconds
-        found = rungs(self._plan, spent_s=spent_s, num_images=num_images, networks_s=list(timed.values()))
+        plan = partial(rungs, spent_s=self._watch.seconds, num_images=len(self._problem.splits.train))
+        found = plan(self._plan, networks_s=[self._plan.speed.network_seconds(one.macs) for one in likely])
+        if found:
+            timed = {one.key: self._network_seconds(ground, one) for one in likely}
+            self._plan = self._plan.model_copy(update={"timed_s": timed})
+            found = plan(self._plan, networks_s=list(timed.values()))
         self._decide(rungs=found)
 
     def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
@@ -303,10 +321,21 @@ class _TimedRun:
             self.note_time()
         return table
 
-    def _winners(self, ground: Ground, goals: Sequence[TuningGoal]) -> tuple[list[Contender], list[Judgement]]:
-        """Return the network for each goal: the winner of the short list or, without one, the first contender."""
+    def _winners(
+        self, ground: Ground, goals: Sequence[TuningGoal], plain_tau: float | None
+    ) -> tuple[list[Contender], list[Judgement]]:
+        """Return the network for each goal: the winner of the short list or, without one, the most promising one."""
         if not self._plan.rungs:
-            return [read_pool(ground, [goal]).choose(1)[0] for goal in goals], []
+            pools = [read_pool(ground, [goal]) for goal in goals]
+            is_by_estimate = not self._plan.is_brief and not self._plan.is_given
+            if is_by_estimate and ranks_networks(plain_tau):
+                return [pool.without_short_training(goal) for pool, goal in zip(pools, goals, strict=True)], []
+            if is_by_estimate:
+                reason = (
+                    f"the estimates of plain networks do not increase with their size (Kendall tau {plain_tau:.2f})"
+                )
+                self._progress.message(f"{reason}, so plain networks are trained")
+            return [pool.choose(1)[0] for pool in pools], []
         return run_shortlist(
             ground,
             read_pool(ground, goals),
@@ -334,15 +363,10 @@ class _TimedRun:
     def _teachers_seconds(self, highest: float) -> dict[float, float]:
         """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
 
-        Empty if the configuration names a teacher, the backbone is given, or confidences are learned, for which a
-        teacher has no outputs.
-
         Args:
             highest: Highest budget of average MACs in millions.
         """
-        recipe, has_joint_loss = final_recipe(self._problem), self._config.supernet.joint_loss is not None
-        is_given = self._problem.space.skeleton.given is not None
-        if recipe.teacher is not None or recipe.joint_loss is not None or has_joint_loss or is_given:
+        if not self._may_have_teacher:
             return {}
         ground, seconds = PlainGround(self._folder, self._problem), {}
         for size in TEACHER_SIZES:
@@ -366,26 +390,7 @@ class _TimedRun:
         self._problem = self._problem.with_config(planned_config(self._config, self._plan))
         with TrialStore.open(self._folder.study) as store:
             replace_config(self._config, store, self._folder)
-        self._progress.message(_decision_text(made, self._watch.seconds))
-
-
-def _decision_text(made: Mapping[str, object], seconds: float) -> str:
-    name, value = next(iter(made.items()))
-    if name == "rungs" and not value:
-        text = "no short list, all time for the final trainings"
-    elif name == "rungs" and isinstance(value, tuple):
-        steps = ", then ".join(
-            f"{counted(count, 'network')} for about {counted(epochs, 'epoch')}" for count, epochs in value
-        )
-        text = f"short list: {steps}"
-    elif isinstance(value, dict):
-        key, epochs = list(value.items())[-1]
-        text = f"final training of {key}: {counted(epochs, 'epoch')}"
-        if isinstance(teacher := made.get("teacher"), tuple):
-            text = f"{text}; before it a teacher of {teacher[0]:.3g} M MACs for {counted(int(teacher[1]), 'epoch')}"
-    else:
-        text = f"search ended after {counted(int(str(value)), 'trial')}"
-    return f"{duration_text(seconds)}: {text}"
+        self._progress.message(decision_text(made, self._watch.seconds))
 
 
 def _with_recipe(candidate: Candidate, **settings: object) -> Candidate:

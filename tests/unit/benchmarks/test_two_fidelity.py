@@ -61,7 +61,8 @@ def test_networks_are_timed_once_and_trained_for_equal_times(ground: Ground, tim
 def test_every_rule_selects_and_trains_a_network_for_every_budget(ground: Ground) -> None:
     progress = RunProgress(Console(stderr=True), quiet=True)
     found = {rule: list(winners(ground, rule, progress)) for rule in (module.ESTIMATES, module.SURROGATE)}
-    found[module.ALONE] = list(without_shortlist(ground, 3000.0, progress))
+    for rule in (module.ALONE, module.PLAIN):
+        found[rule] = list(without_shortlist(ground, rule, 3000.0, progress))
     for rule, rows in found.items():
         assert [row[1] for row in rows] == [rule, rule]
         assert all(len(row) == len(HEADER) - 1 for row in rows)
@@ -73,12 +74,16 @@ def test_every_rule_selects_and_trains_a_network_for_every_budget(ground: Ground
     pool = read_pool(ground, _goals(ground))
     best = [pool.best(goal) for goal in _goals(ground)]
     assert [row[2] for row in found[module.ALONE]] == [one.key for one in best]
-    longer = Speeds(ground, best).seconds(best[0])
+    plain = [read_pool(ground, [goal]).choose(1)[0] for goal in _goals(ground)]
+    assert [row[2] for row in found[module.PLAIN]] == [one.key for one in plain]
     recipes = [
         json.loads(file.read_text())["settings"]["epochs"]
         for file in ground.folder.trained.glob("*-seed0*/recipe.json")
     ]
-    assert 1 + round(1500.0 / (len(ground.problem.splits.train) * longer)) in recipes
+    speeds, num_images = Speeds(ground, best), len(ground.problem.splits.train)
+    seconds = num_images * speeds.seconds(best[0]) + 1500.0
+    for network in (best[0], plain[0]):  # equal time
+        assert round(seconds / (num_images * speeds.seconds(network))) in recipes
 
 
 def row(seed: int, goal: str, rule: str, test: float, key: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ def contender(key: str, width: int, *goals: TuningGoal, has_exit: bool = False) 
         goal: Observation(completed(0, key, {}, {"accuracy": 50.0 + place, "average_macs": 1.0}))
         for place, goal in enumerate(goals)
     }
-    return Contender(network(width, has_exit), observed)
+    return Contender(network(width, has_exit), observed, macs_of(network(width, has_exit))[-1])
 
 
 def table(one: Contender, is_right: Sequence[int]) -> ExitTable:

@@ -176,3 +176,23 @@ def test_a_list_for_the_surrogate_begins_with_fewer_plain_networks_and_the_best_
 def test_a_beginning_has_enough_networks_to_learn_from() -> None:
     pool = Pool((), tuple(found(key, 70 - place, 90 - place) for place, key in enumerate("abcd")), ())
     assert [one.key for one in pool.beginning([CHEAP], 4)] == ["a", "b", "c"]
+
+
+def test_without_short_training_a_network_spends_most_of_the_budget_and_is_not_much_larger() -> None:
+    def one(key: str, accuracy: float, average_macs: float, macs: float) -> Contender:
+        metrics = {"accuracy": accuracy, "average_macs": average_macs}
+        seen = completed(0, key, {}, metrics, sems={"accuracy": 1.0})
+        return replace(contender(key, 8, CHEAP), observations={CHEAP: Observation(seen)}, macs=round(1e6 * macs))
+
+    cheap, large, dear = one("cheap", 90.0, 0.69, 0.7), one("large", 89.0, 0.9, 2.1), one("dear", 99.0, 1.01, 1.1)
+    equal, best = one("equal", 80.0, 0.9, 1.9), one("best", 80.0, 1.0, 1.2)
+    first = replace(one("first", 60.0, 0.5, 0.5), is_plain=True, origin="plain")
+    plain = replace(one("plain", 77.1, 0.8, 0.8), is_plain=True)
+    pool = Pool((first, plain), (dear, cheap, large, equal, best, plain, first), ())
+    assert pool.without_short_training(CHEAP).key == "best"
+    near = replace(plain, observations=one("plain", 77.3, 0.8, 0.8).observations)  # 2.7 points behind, 1.9 errors
+    assert replace(pool, ranked=(equal, best, near)).without_short_training(CHEAP).key == "first"
+    assert replace(pool, ranked=(equal, best)).without_short_training(CHEAP).key == "best"
+    assert replace(pool, ranked=(dear, cheap, large)).without_short_training(CHEAP).key == "first"
+    assert Pool((), (large, cheap), ()).without_short_training(CHEAP).key == "large"
+    assert replace(pool, ranked=(best,)).without_short_training(TuningGoal("min_accuracy", 50.0)).key == "first"

@@ -11,6 +11,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import trained_networks
+from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError, RunFolderInUseError, StopRequested
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -241,12 +242,18 @@ def test_the_speed_is_measured_with_the_run_s_threads(make_runner: MakeRunner, m
 
 
 @pytest.mark.parametrize(
-    ("macs", "larger", "teacher", "is_taught"),
-    [(0.1, 0.5, 2.0, True), (0.3, 0.5, 2.0, False), (0.1, 1.5, 2.0, False), (0.1, 0.1, 2.0, False),
-     (0.1, None, 2.0, False), (0.1, 0.5, None, False)],
+    ("macs", "larger", "teacher", "may_have_one", "is_taught"),
+    [(0.1, 0.5, 2.0, False, True), (0.3, 0.5, 2.0, False, False), (0.1, 1.5, 2.0, False, False),
+     (0.1, 0.1, 2.0, False, False), (0.1, None, 2.0, False, False), (0.3, 0.5, None, True, True),
+     (0.1, 1.5, None, True, False), (0.3, 0.5, None, False, False)],
 )  # fmt: skip
-def test_a_network_too_small_for_the_teacher_is_taught_by_the_one_trained_before(
-    macs: float, larger: float | None, teacher: float | None, is_taught: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_network_without_another_teacher_is_taught_by_the_one_trained_before(
+    macs: float,
+    larger: float | None,
+    teacher: float | None,
+    may_have_one: bool,
+    is_taught: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def candidate(millions: float) -> SimpleNamespace:
         return SimpleNamespace(costs=SimpleNamespace(cumulative=[1e6 * millions]), recipe=None)
@@ -255,7 +262,38 @@ def test_a_network_too_small_for_the_teacher_is_taught_by_the_one_trained_before
     monkeypatch.setattr(timed_run, "training_folder", lambda _, training: Path(f"trained/large-seed{training[1]}"))
     monkeypatch.setattr(timed_run, "_with_recipe", lambda _, teacher: teacher)
     plan = SimpleNamespace(teacher=None if teacher is None else (teacher, 40))
-    run = SimpleNamespace(_plan=plan, _folder=None, _config=SimpleNamespace(seed=3))
+    run = SimpleNamespace(_plan=plan, _folder=None, _config=SimpleNamespace(seed=3), _may_have_teacher=may_have_one)
     small, large = candidate(macs), None if larger is None else candidate(larger)
     found = timed_run._TimedRun._with_trained_teacher(run, small, large)  # type: ignore[arg-type]
     assert found == (TeacherConfig(source="trained", network="large-seed3") if is_taught else small)
+
+
+@pytest.mark.parametrize(
+    ("is_brief", "is_given", "tau", "chosen"),
+    [(False, False, 0.6, "estimate"), (False, False, None, "estimate"), (False, False, 0.4, "plain"),
+     (True, False, 0.6, "plain"), (False, True, 0.6, "plain")],
+)  # fmt: skip
+def test_without_a_short_list_estimates_choose_only_if_they_rank_plain_networks(
+    is_brief: bool, is_given: bool, tau: float | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = SimpleNamespace(choose=lambda count: ["plain"][:count], without_short_training=lambda goal: "estimate")
+    monkeypatch.setattr(timed_run, "read_pool", lambda ground, goals: pool)
+    messages: list[str] = []
+    run = SimpleNamespace(
+        _plan=SimpleNamespace(rungs=(), is_brief=is_brief, is_given=is_given),
+        _progress=SimpleNamespace(message=messages.append),
+    )
+    goals = [TuningGoal("max_macs", 1e6), TuningGoal("max_macs", 2e6)]
+    assert timed_run._TimedRun._winners(run, None, goals, tau) == ([chosen, chosen], [])  # type: ignore[arg-type]
+    assert len(messages) == (tau == 0.4)
+    assert all("Kendall tau 0.40" in message for message in messages)
+
+
+def test_a_short_list_that_cannot_fit_costs_no_time(make_runner: MakeRunner, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "ENOUGH_RUNG_EPOCHS", 10_000)
+    runner, steps = make_runner(), Steps()
+    result = runner(steps)
+    stored = plan(runner.folder)
+    assert (stored.is_brief, stored.rungs, stored.timed_s, result.judgements) == (False, (), {}, [])
+    assert not steps.of("short training")
+    assert result.networks
