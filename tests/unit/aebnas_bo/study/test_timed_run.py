@@ -28,7 +28,7 @@ from aebnas_bo.study.timed_run import planned_settings
 from aebnas_bo.study.training_speed import Speed
 from aebnas_bo.training.settings import TeacherConfig
 
-from .conftest import EPOCH_S, SETTINGS, TRIAL_S, Runner, Step, Steps, Whole
+from .conftest import EPOCH_S, SETTINGS, TRIAL_S, Runner, Steps, Whole
 
 MakeRunner = Callable[[], Runner]
 
@@ -148,8 +148,8 @@ def test_a_finished_run_repeats_nothing(whole: Whole) -> None:
     assert [one.key for one in again.networks] == [one.key for one in whole.result.networks]
 
 
-def test_time_before_a_stop_is_counted(make_runner: MakeRunner) -> None:
-    runner, steps = make_runner(), Steps(Step("supernet epochs", 2, 3))
+def test_time_before_a_stop_is_counted(whole: Whole, make_runner: MakeRunner) -> None:
+    runner, steps = make_runner(), Steps(whole.steps.of("supernet")[1])
     with pytest.raises(StopRequested):
         runner(steps)
     assert plan(runner.folder).spent_s == EPOCH_S * (len(steps.all) - 1) > 0.0
@@ -216,10 +216,10 @@ def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_run
     assert weights(stopped.folder) == weights(whole.folder)
 
 
-def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(tmp_path: Path, make_runner: MakeRunner) -> None:
+def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(whole: Whole, make_runner: MakeRunner) -> None:
     runner = make_runner()
     with pytest.raises(StopRequested):
-        runner(Steps(Step("supernet epochs", 1, 3)))
+        runner(Steps(whole.steps.of("supernet")[0]))
     for file in (runner.folder.study, runner.folder.config):
         file.unlink()
     settings = [*SETTINGS[1:], "search.budget=2", "supernet.epochs=1"]
