@@ -1,4 +1,5 @@
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def end_connections(postgresql, store: TrialStore) -> None:
     )
 
 
+def wait_until_free(store: TrialStore) -> None:
+    """The server notices the end of a connection a moment later; a lock that is never released fails the test."""
+    for _ in range(200):
+        if store.proposer() is None:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{store.proposer()} still has the lock")
+
+
 def test_one_process_proposes(store: TrialStore) -> None:
     with TrialStore.open(store.place) as other:
         assert other.proposer() is None
@@ -34,7 +44,7 @@ def test_one_process_proposes(store: TrialStore) -> None:
             assert f"process {os.getpid()} on " in (other.proposer() or "")
             with pytest.raises(RunFolderInUseError, match=rf"study 1 of .* is in use by process {os.getpid()}"):
                 other.proposer_lock().__enter__()
-        assert other.proposer() is None
+        wait_until_free(other)
         with other.proposer_lock():
             assert store.proposer() is not None
 
