@@ -331,10 +331,8 @@ class _TimedRun:
             if is_by_estimate and ranks_networks(plain_tau):
                 return [pool.without_short_training(goal) for pool, goal in zip(pools, goals, strict=True)], []
             if is_by_estimate:
-                reason = (
-                    f"the estimates of plain networks do not increase with their size (Kendall tau {plain_tau:.2f})"
-                )
-                self._progress.message(f"{reason}, so plain networks are trained")
+                why = f"their estimates do not increase with their size (Kendall tau {plain_tau:.2f})"
+                self._progress.message(f"plain networks are trained, because {why}")
             return [pool.choose(1)[0] for pool in pools], []
         return run_shortlist(
             ground,
