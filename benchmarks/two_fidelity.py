@@ -8,11 +8,10 @@ seconds per image of an average network over its own. The winners are trained as
 teacher. A network that both rules train is trained once. The rule `best estimate` trains no short list: the network
 with the best estimate for each budget is trained for its share of the short list's time longer. The rule `plain` takes
 the plain network that a run without a search would train, for the same time as the best estimate. Without the rule
-`estimates` in `--rules`, neither gets more time than the configuration's epochs of the best estimate. `FOLDER/rows.csv`
-has a row per seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run
-again.
-Tables show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the
-budgets of a seed share trainings.
+`estimates`, no time of a short list is added; such a folder cannot get this rule later. `FOLDER/rows.csv` has a row per
+seed, budget and rule; rows that are in the file, finished searches and finished trainings are not run again. Tables
+show the difference between two rules over pairs of seed and budget, and over seeds, with standard errors: the budgets
+of a seed share trainings.
 """
 
 from __future__ import annotations
@@ -95,6 +94,8 @@ def main() -> None:
     arguments = parser.parse_args()
     rules = [rule for rule in RULES if rule in arguments.rules]
     rows = output_file(str(arguments.out / "rows.csv"))
+    if reason := unequal_times(read_rows(rows), rules):
+        parser.error(f"{rows}: {reason}")
     with RunProgress(Console(stderr=True), quiet=False) as progress:
         for seed in arguments.seeds:
             known = {(row["seed"], row["rule"]) for row in read_rows(rows)}
@@ -105,8 +106,7 @@ def main() -> None:
                 for rule in (rule for rule in rules if (str(seed), rule) not in known):
                     ground = Ground(folder, problem)
                     if rule in {ALONE, PLAIN}:
-                        short_s = _short_seconds(read_rows(rows), seed) if ESTIMATES in rules else 0.0
-                        found = list(without_shortlist(ground, rule, short_s, progress))
+                        found = list(without_shortlist(ground, rule, short_seconds(read_rows(rows), seed), progress))
                     else:
                         found = list(winners(ground, rule, progress))  # a rule's rows are written together
                     with appending_rows(rows, HEADER) as append:
@@ -116,9 +116,25 @@ def main() -> None:
         sys.stdout.write(f"{table(read_rows(rows), one, other)}\n")
 
 
-def _short_seconds(rows: Sequence[Row], seed: int) -> float:
-    """Return the seconds of a seed's short list by estimates."""
-    return next(float(row["short_s"]) for row in rows if (row["seed"], row["rule"]) == (str(seed), ESTIMATES))
+def short_seconds(rows: Sequence[Row], seed: int) -> float:
+    """Return the seconds of a seed's short list by estimates; 0 without one."""
+    return next((float(row["short_s"]) for row in rows if (row["seed"], row["rule"]) == (str(seed), ESTIMATES)), 0.0)
+
+
+def unequal_times(rows: Sequence[Row], rules: Sequence[str]) -> str:
+    """Return why rules cannot be added to rows: networks there were trained without the time of a short list.
+
+    Args:
+        rows: The rows of the file.
+        rules: The rules to run.
+    """
+    with_list = {row["seed"] for row in rows if row["rule"] == ESTIMATES}
+    without = sorted({row["seed"] for row in rows if row["rule"] in {ALONE, PLAIN}} - with_list)
+    if not without or not {ESTIMATES, SURROGATE} & {*rules}:
+        return ""
+    return (
+        f"its networks of seed {', '.join(without)} got no time of a short list; choose another --out for {ESTIMATES}"
+    )
 
 
 def without_shortlist(ground: Ground, rule: str, short_s: float, progress: RunProgress) -> Iterator[list[object]]:

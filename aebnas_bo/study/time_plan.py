@@ -55,8 +55,7 @@ class TimePlan(BaseModel):
         minutes: The time budget.
         speed: Measured speeds.
         is_given: Whether the backbone is given.
-        is_brief: Whether the search is brief, because its estimates could not rank, there is no time for a short list,
-            or final trainings need the time.
+        is_brief: Whether the search is brief, because its estimates could not rank or final trainings need the time.
         spent_s: Seconds spent so far, as last stored.
         supernet_epochs: Epochs of the supernet.
         search_until_s: Total seconds at which the search ends; null before the search.

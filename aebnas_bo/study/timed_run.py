@@ -157,7 +157,7 @@ def _first_plan(problem: Problem, watch: Stopwatch, progress: RunProgress) -> Ti
         epochs = 1 if is_brief else supernet_epochs(minutes, watch.seconds, num_images, speed=speed)
         duration = "" if is_brief else f", about {duration_text(epochs * num_images * speed.supernet_s)}"
         first = f"supernet {counted(epochs, 'epoch')}{duration}; then search"
-    then = "short trainings and final trainings in the rest"
+    then = "final trainings in the rest"
     if is_brief:
         then = (
             "final trainings of plain networks with exits in the rest (a search among other networks needs about "
@@ -260,7 +260,7 @@ class _TimedRun:
 
     def _with_trained_teacher(self, candidate: Candidate, larger: Candidate | None) -> Candidate:
         """Let the network that was trained before, if any, teach one that the plan's teacher does not teach."""
-        if larger is None or not (self._plan.teacher or self._may_have_teacher):
+        if larger is None or not (self._plan.teacher or self._may_choose_teacher):
             return candidate
         macs, its_macs = (one.costs.cumulative[-1] for one in (candidate, larger))
         is_taught = self._plan.teacher is not None and millions(macs) >= LEAST_TAUGHT * self._plan.teacher[0]
@@ -270,7 +270,7 @@ class _TimedRun:
         return _with_recipe(candidate, teacher=TeacherConfig(source="trained", network=folder.name))
 
     @property
-    def _may_have_teacher(self) -> bool:
+    def _may_choose_teacher(self) -> bool:
         """Whether the run may choose a teacher.
 
         Not if the configuration (or the plan) names one, the backbone is given, or confidences are learned, for which a
@@ -361,10 +361,12 @@ class _TimedRun:
     def _teachers_seconds(self, highest: float) -> dict[float, float]:
         """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
 
+        Empty if the run may not choose a teacher.
+
         Args:
             highest: Highest budget of average MACs in millions.
         """
-        if not self._may_have_teacher:
+        if not self._may_choose_teacher:
             return {}
         ground, seconds = PlainGround(self._folder, self._problem), {}
         for size in TEACHER_SIZES:

@@ -12,7 +12,17 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.short_training import Ground
 from aebnas_bo.shortlist.shortlist_study import read_pool
 from benchmarks import two_fidelity as module
-from benchmarks.two_fidelity import HEADER, Speeds, _goals, mean_text, table, winners, without_shortlist
+from benchmarks.two_fidelity import (
+    HEADER,
+    Speeds,
+    _goals,
+    mean_text,
+    short_seconds,
+    table,
+    unequal_times,
+    winners,
+    without_shortlist,
+)
 
 ANY = TuningGoal("max_macs", 1e9)
 SETTINGS = (
@@ -103,6 +113,14 @@ def test_differences_are_paired_by_seed_and_budget() -> None:
     assert "| test accuracy | 66.67 | 68.00 | +1.33 ± 0.88 | 3 | +1.75 ± 1.25 | 2 |" in text
     assert text.endswith("The rules chose different networks in 2 of 3 pairs.\n")
     assert table([], "best estimate", "estimates").endswith("in 0 of 0 pairs.\n")
+
+
+def test_short_lists_are_not_added_to_networks_without_their_time() -> None:
+    alone, listed = row(0, "small", "best estimate", 60.0, "a"), row(0, "small", "estimates", 60.0, "a")
+    assert "seed 0 got no time of a short list" in unequal_times([alone], ["estimates", "best estimate"])
+    assert unequal_times([alone], ["best estimate", "plain"]) == ""
+    assert unequal_times([alone, listed], ["estimates", "plain"]) == ""
+    assert (short_seconds([alone], 0), short_seconds([alone, listed], 0)) == (0.0, 1.0)
 
 
 def test_a_single_difference_has_no_error() -> None:

@@ -242,7 +242,7 @@ def test_the_speed_is_measured_with_the_run_s_threads(make_runner: MakeRunner, m
 
 
 @pytest.mark.parametrize(
-    ("macs", "larger", "teacher", "may_have_one", "is_taught"),
+    ("macs", "larger", "teacher", "may_choose", "is_taught"),
     [(0.1, 0.5, 2.0, False, True), (0.3, 0.5, 2.0, False, False), (0.1, 1.5, 2.0, False, False),
      (0.1, 0.1, 2.0, False, False), (0.1, None, 2.0, False, False), (0.3, 0.5, None, True, True),
      (0.1, 1.5, None, True, False), (0.3, 0.5, None, False, False)],
@@ -251,7 +251,7 @@ def test_a_network_without_another_teacher_is_taught_by_the_one_trained_before(
     macs: float,
     larger: float | None,
     teacher: float | None,
-    may_have_one: bool,
+    may_choose: bool,
     is_taught: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -262,7 +262,7 @@ def test_a_network_without_another_teacher_is_taught_by_the_one_trained_before(
     monkeypatch.setattr(timed_run, "training_folder", lambda _, training: Path(f"trained/large-seed{training[1]}"))
     monkeypatch.setattr(timed_run, "_with_recipe", lambda _, teacher: teacher)
     plan = SimpleNamespace(teacher=None if teacher is None else (teacher, 40))
-    run = SimpleNamespace(_plan=plan, _folder=None, _config=SimpleNamespace(seed=3), _may_have_teacher=may_have_one)
+    run = SimpleNamespace(_plan=plan, _folder=None, _config=SimpleNamespace(seed=3), _may_choose_teacher=may_choose)
     small, large = candidate(macs), None if larger is None else candidate(larger)
     found = timed_run._TimedRun._with_trained_teacher(run, small, large)  # type: ignore[arg-type]
     assert found == (TeacherConfig(source="trained", network="large-seed3") if is_taught else small)
