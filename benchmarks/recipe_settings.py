@@ -4,9 +4,11 @@
         --vary final_training.learning_rate=0.2 --vary final_training.learning_rate=0.8 --seeds 0 1 --out FILE
 
 The network is the plain network of the space (`aebnas_bo.space.plain_points`) whose total MACs are nearest to `--macs`.
-Each variant, starting with the settings of the configuration, trains it from random weights on the training split,
-without validation images. Accuracy is measured on the validation images, at the final classifier and at the best
-thresholds for 0.8 times the MACs. A teacher (`--vary final_training.teacher={}`: twice as large) is trained on the same
+`--vary exits=1+2` gives it exits after these stages, counted from 1, instead of its own; settings may follow.
+
+Each variant, starting with the settings of the configuration, trains the network from random weights on the training
+split, without validation images. Accuracy is measured on the validation images, at the final classifier and at the best
+thresholds for 0.8 times `--macs`. A teacher (`--vary final_training.teacher={}`: twice as large) is trained on the same
 images; its time is not counted. Rows that are in the file are not run again. The table shows the mean paired difference
 to the settings of the configuration over seeds, with its standard error.
 """
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -41,6 +43,7 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
+from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import FINAL_VERSION
@@ -49,7 +52,8 @@ from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 
 OWN = "own settings"
-SHARE = 0.8  # average MACs for tuning thresholds, as a share of the network's MACs
+EXITS = "exits="
+SHARE = 0.8  # average MACs for tuning thresholds, as a share of `--macs`
 IDENTITY = ["data", "key", "epochs", "variant", "seed", "settings"]
 FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
 
@@ -70,7 +74,10 @@ def main() -> None:
     parser.add_argument("--macs", type=float, required=True, help="total MACs of the network in millions")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument(
-        "--vary", action="append", default=[], help="comma-separated settings of one variant: SECTION.KEY=VALUE"
+        "--vary",
+        action="append",
+        default=[],
+        help="comma-separated settings of one variant: SECTION.KEY=VALUE, or exits=1+2",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)
@@ -100,10 +107,12 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
         epochs: Number of epochs.
 
     Raises:
-        UsageError: If the space has no plain networks.
+        UsageError: If the space has no plain networks, or no exits after the stages of a variant.
         AebnasError: If a setting or the images are wrong.
     """
     settings = [] if variant == OWN else re.split(r",(?=[a-z_.]+=)", variant)  # a value may be a list with commas
+    exits = [setting.removeprefix(EXITS) for setting in settings if setting.startswith(EXITS)]
+    settings = [setting for setting in settings if not setting.startswith(EXITS)]
     fixed = [
         f"search.max_average_macs={macs}",
         f"final_training.epochs={epochs}",
@@ -122,8 +131,23 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
 
     largest = [one for one in networks if one.resolution == networks[0].resolution and one.active_exits]
     chosen = min(largest, key=distance)
+    if exits:
+        chosen = _with_exits(chosen, space, exits[-1])
     own = content_key([FINAL_VERSION, recipe_identity(config.final_training, config), problem.splits.data_hash])
     return Job(problem, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
+
+
+def _with_exits(network: Architecture, space: NetworkSpace, stages: str) -> Architecture:
+    """Return a plain network with the branch of its first exit after each of some stages, such as `1+2`, from 1."""
+    possible = {str(stage + 1): position for position, stage in enumerate(space.skeleton.exit_stages)}
+    wanted = stages.split("+")
+    if not set(wanted) <= possible.keys():
+        raise UsageError(f"{EXITS}{stages}: expected stages out of {', '.join(possible)}, such as {EXITS}1")
+    positions = {possible[stage] for stage in wanted}
+    branch = network.exits[network.active_exits[0]]
+    return replace(
+        network, exits=tuple(branch if position in positions else None for position in range(len(network.exits)))
+    )
 
 
 def run_job(job: Job, progress: RunProgress) -> list[float]:
@@ -154,7 +178,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     seconds = time.process_time() - started
     images = MeasuringImages.of(problem.splits, problem.device)
     measured, _ = measure(subnet, images, macs=costs.cumulative, key=job.architecture.key, config=config.estimation)
-    goal = TuningGoal("max_macs", SHARE * costs.cumulative[-1])
+    goal = TuningGoal("max_macs", SHARE * (config.search.max_average_macs or 0.0) * MACS_PER_MILLION)
     tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]

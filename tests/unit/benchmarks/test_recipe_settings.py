@@ -43,6 +43,18 @@ def test_a_setting_may_be_a_list(config: Path) -> None:
     assert (recipe.exit_weights, recipe.learning_rate) == ((0.5, 1.0), 0.1)
 
 
+def test_a_variant_may_have_other_exits(config: Path) -> None:
+    config.write_text(config.read_text().replace("auto", "tiny"))
+    variants = ("exits=1+2", "exits=2,final_training.learning_rate=0.1")
+    both, second = (job_of(config, variant, seed=0, macs=0.02, epochs=1) for variant in variants)
+    own = job_of(config, OWN, seed=0, macs=0.02, epochs=1).architecture
+    assert both.architecture.stages == second.architecture.stages == own.stages
+    assert (both.architecture.active_exits, second.architecture.active_exits) == ((0, 1), (1,))
+    assert second.problem.config.final_training.learning_rate == 0.1
+    with pytest.raises(UsageError, match=r"exits=1\+9: expected stages out of 1, 2"):
+        job_of(config, "exits=1+9", seed=0, macs=0.02, epochs=1)
+
+
 def test_a_space_without_plain_networks_is_refused(config: Path) -> None:
     config.write_text("space:\n  preset: aebnas\n")
     with pytest.raises(UsageError, match="no plain networks"):
