@@ -12,8 +12,6 @@ from aebnas_bo.space.plain_family import num_plain_stages
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
 EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
-# MACs of the backbone behind an exit over those of the exit's branch: at 3, every third image must leave to repay them.
-LEAST_BEHIND = 3.0
 THRESHOLD = 0.7  # of every exit; an evaluated network is measured at other thresholds too
 KIND = "depthwise_separable"
 LEAST_STEM = 6.0  # channels; a lower resolution is better than a stem with less
@@ -50,16 +48,14 @@ def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> Pa
 
 
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
-    """Return canonical points: depthwise separable 3x3 blocks, one layer in an exit; small ones without exits too.
+    """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
     All stages take widths of the same rank, or all but the first those of the next rank, which is left out where MACs
     grow by less than `STEP`. Every stage has two blocks, the last stage of `space.plain_family` one; a stage beyond
-    those is left out where it may be. There is an exit after every stage but the last; beyond the first exit, only
-    where the rest of the backbone has at least `LEAST_BEHIND` times the MACs of the exit's branch. Other exits save
-    little, and training them costs accuracy. Every resolution but the lowest has only networks whose stem has at least
+    those is left out where it may be. Every resolution but the lowest has only networks whose stem has at least
     `LEAST_STEM` channels, and every resolution but the highest only those of at most `OVERLAP` times the MACs of the
-    smallest one of the resolution above it. The highest resolution comes first, and the smallest network first in each,
-    behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
+    smallest one of the resolution above it. The highest resolution comes first, and the smallest network first in
+    each, behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
         space: The space; nothing is returned where a stage cannot have depthwise separable blocks, or the backbone is
@@ -83,22 +79,11 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
             if is_narrow or macs > most or (kept and macs < STEP * kept[-1]):
                 continue
             kept.append(macs)
-            for one in [*([static] if macs < EXITS_FROM else []), _with_useful_exits(point, space)]:
+            for one in [*([static] if macs < EXITS_FROM else []), point]:
                 canonical = space.search_space.canonical(one)
                 points.setdefault(space.search_space.key(canonical), canonical)
         most = OVERLAP * min(kept, default=most / OVERLAP)
     return list(points.values())
-
-
-def _with_useful_exits(point: Mapping[str, ParameterValue], space: NetworkSpace) -> dict[str, ParameterValue]:
-    """Return the point without exits, beyond the first, that have too little of the backbone behind them."""
-    costs = exit_costs(space.architecture(point), space.skeleton)
-    useless = {
-        f"exit{position + 1}_depth"
-        for position, branch, reached in list(zip(costs.exits, costs.branches, costs.backbone, strict=False))[1:]
-        if costs.backbone[-1] - reached < LEAST_BEHIND * branch
-    }
-    return {name: 0 if name in useless else value for name, value in point.items()}
 
 
 def _stem(point: Mapping[str, ParameterValue], declaration: NetworkSpaceDeclaration) -> float:

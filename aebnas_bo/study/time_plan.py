@@ -32,8 +32,10 @@ MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
-# Time that a final training needs; if there is less, the search is brief and no short list is trained.
+# Time that a final training needs, and the largest fraction of the whole time that all of them may need. If they need
+# more, the search is brief and no short list is trained: supernet, search and teacher would take their time.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
+FINALS_SHARE = 0.25
 # MACs of a teacher per highest budget, largest first, and its epochs as a fraction of the sufficient number. A teacher
 # that was trained too long memorises the training images: its outputs then add nothing to the labels. Where there is no
 # time for so many, more epochs of the networks themselves are worth more than a teacher.
@@ -115,7 +117,7 @@ def _left(minutes: float, spent_s: float) -> float:
 def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[float], supernet_s: float | None) -> float:
     """Return the least time budget in minutes that is not too short for a search; see `TimePlan.is_brief`.
 
-    There must be time for the final trainings and for a supernet whose estimates rank networks.
+    There must be time for a supernet whose estimates rank networks, and much more than the final trainings need.
 
     Args:
         spent_s: Seconds spent on loading and timing.
@@ -125,7 +127,7 @@ def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[floa
     """
     finals_s = _enough(num_images) * num_images * sum(networks_s)
     ranking_s = RANKING_IMAGES * supernet_s / SUPERNET_SHARE if supernet_s is not None else 0.0
-    return (spent_s + max(finals_s, ranking_s)) / (60.0 * (1.0 - RESERVE))
+    return (spent_s + max(finals_s / FINALS_SHARE, ranking_s)) / (60.0 * (1.0 - RESERVE))
 
 
 def _enough(num_images: int) -> int:
