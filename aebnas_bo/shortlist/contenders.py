@@ -28,7 +28,9 @@ LOWEST_BUDGET = 0.1  # lowest of several budgets relative to the highest
 # Networks to train fully by their estimates alone, relative to the budget: least average MACs, because estimates do not
 # rank networks of different costs, and most MACs to the end, because larger networks are trained for fewer epochs.
 LEAST_SPENT, MOST_TRAINED = 0.7, 2.0
-CLEARLY = 2.0  # standard errors by which its estimate must be above those of plain networks
+# Standard errors of the difference by which its estimate must be above those of plain networks: the best of a hundred
+# estimates is two or three too high by chance.
+CLEARLY = 4.0
 Score = tuple[float, float]
 Origin = Literal["plain", "estimate", "surrogate"]
 """How a network came onto the list: as a plain one for a goal, by its estimate, or by the two-fidelity surrogate."""

@@ -187,10 +187,10 @@ def test_without_short_training_a_network_spends_most_of_the_budget_and_is_not_m
     cheap, large, dear = one("cheap", 90.0, 0.69, 0.7), one("large", 89.0, 0.9, 2.1), one("dear", 99.0, 1.01, 1.1)
     equal, best = one("equal", 80.0, 0.9, 1.9), one("best", 80.0, 1.0, 1.2)
     first = replace(one("first", 60.0, 0.5, 0.5), is_plain=True, origin="plain")
-    plain = replace(one("plain", 77.1, 0.8, 0.8), is_plain=True)
+    plain = replace(one("plain", 74.3, 0.8, 0.8), is_plain=True)
     pool = Pool((first, plain), (dear, cheap, large, equal, best, plain, first), ())
     assert pool.without_short_training(CHEAP).key == "best"
-    near = replace(plain, observations=one("plain", 77.3, 0.8, 0.8).observations)  # 2.7 points behind, 1.9 errors
+    near = replace(plain, observations=one("plain", 74.4, 0.8, 0.8).observations)  # 5.6 points behind, 3.96 errors
     assert replace(pool, ranked=(equal, best, near)).without_short_training(CHEAP).key == "first"
     assert replace(pool, ranked=(equal, best)).without_short_training(CHEAP).key == "best"
     assert replace(pool, ranked=(dear, cheap, large)).without_short_training(CHEAP).key == "first"
