@@ -60,10 +60,11 @@ FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
 
 @dataclass(frozen=True)
 class Job:
-    """One training and the columns that identify its row."""
+    """One training, the MACs (not millions) that were asked for, and the columns that identify its row."""
 
     problem: Problem
     architecture: Architecture
+    macs: float
     identity: tuple[str, ...]
 
 
@@ -134,7 +135,9 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     if exits:
         chosen = _with_exits(chosen, space, exits[-1])
     own = content_key([FINAL_VERSION, recipe_identity(config.final_training, config), problem.splits.data_hash])
-    return Job(problem, chosen, (config.name, chosen.key, str(epochs), variant, str(seed), own))
+    return Job(
+        problem, chosen, macs * MACS_PER_MILLION, (config.name, chosen.key, str(epochs), variant, str(seed), own)
+    )
 
 
 def _with_exits(network: Architecture, space: NetworkSpace, stages: str) -> Architecture:
@@ -178,7 +181,7 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     seconds = time.process_time() - started
     images = MeasuringImages.of(problem.splits, problem.device)
     measured, _ = measure(subnet, images, macs=costs.cumulative, key=job.architecture.key, config=config.estimation)
-    goal = TuningGoal("max_macs", SHARE * (config.search.max_average_macs or 0.0) * MACS_PER_MILLION)
+    goal = TuningGoal("max_macs", SHARE * job.macs)
     tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]

@@ -331,8 +331,8 @@ class _TimedRun:
             if is_by_estimate and ranks_networks(plain_tau):
                 return [pool.without_short_training(goal) for pool, goal in zip(pools, goals, strict=True)], []
             if is_by_estimate:
-                why = f"their estimates do not increase with their size (Kendall tau {plain_tau:.2f})"
-                self._progress.message(f"plain networks are trained, because {why}")
+                tau = f"Kendall tau {plain_tau:.2f}"
+                self._progress.message(f"plain networks are trained: estimates do not rank them by size ({tau})")
             return [pool.choose(1)[0] for pool in pools], []
         return run_shortlist(
             ground,
@@ -359,9 +359,7 @@ class _TimedRun:
         return time_network(ground.problem, contender.architecture, ground.problem.space.skeleton)
 
     def _teachers_seconds(self, highest: float) -> dict[float, float]:
-        """Return MACs in millions and seconds per training image of the candidate teachers, which are plain networks.
-
-        Empty if the run may not choose a teacher.
+        """Return the seconds per training image of candidate teachers by MACs in millions; empty if none may be chosen.
 
         Args:
             highest: Highest budget of average MACs in millions.
