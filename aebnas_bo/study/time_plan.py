@@ -36,10 +36,10 @@ ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
 # more, the search is brief and no short list is trained: supernet, search and teacher would take their time.
 ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
 FINALS_SHARE = 0.25
-# MACs of a teacher per highest budget, largest first, and its least epochs as a fraction of the sufficient number. Where
-# there is no time for so many, more epochs of the networks themselves are worth more than a teacher. A teacher that was
-# trained for more than half of `ENOUGH_EPOCHS` memorises the training images: its outputs then add nothing to the labels.
-TEACHER_SIZES, TEACHER_SHARE = (2.0, 1.5), 0.5
+# MACs of a teacher per highest budget, largest first, and its least and most epochs. After fewer it teaches too little, and
+# more epochs of the networks themselves are worth more. After more it has memorised the training images: its outputs then
+# add nothing to the labels.
+TEACHER_SIZES, TEACHER_EPOCHS = (2.0, 1.5), (40, 50)
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.
@@ -210,8 +210,8 @@ def final_epochs(
     """Return the number of epochs of the next final training, and of the teacher.
 
     All networks are trained for equal time, so small ones for more epochs. The teacher gets at most an equal share of
-    the time and at most half of `ENOUGH_EPOCHS`. The largest candidate is chosen that gets half of the sufficient
-    epochs in this time, and no more epochs than it leaves the next network.
+    the time too. The largest candidate is chosen that gets enough epochs (`TEACHER_EPOCHS`) in this share, and leaves
+    the next network as many.
 
     Args:
         plan: Decisions made so far.
@@ -225,7 +225,7 @@ def final_epochs(
     """
     seconds, teacher = left(plan, spent_s), None
     share = seconds / (len(networks_s) + 1)
-    least, most = (math.ceil(TEACHER_SHARE * number) for number in (_enough(num_images), ENOUGH_EPOCHS))
+    least, most = TEACHER_EPOCHS
 
     def epochs(seconds: float) -> int:
         return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS)
