@@ -1,14 +1,14 @@
 """The search engine inside Ax: our design, surrogates and acquisition optimiser as an Ax generation strategy.
 
-This is the only file that imports Ax. `ax_client` serves a loop written by hand and `SurrogateStrategy`, the loop of
-this package; both run the same generation strategy. Ax sees flat parameters. The surrogates convert every point to its
-canonical form, so values of switched-off parameters have no effect.
+This is the only file that imports Ax. `ax_client` serves loops written by hand and the loop of this package. Ax sees
+flat parameters. The surrogates convert every point to its canonical form, so values of switched-off parameters have no
+effect.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -22,7 +22,7 @@ from ax.adapter.registry import Generators
 from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice, OrderedChoiceToIntegerRange
 from ax.api.client import Client
 from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
-from ax.core.data import Data
+from ax.core.data import Data, DataRow
 from ax.core.experiment import Experiment
 from ax.core.search_space import SearchSpaceDigest
 from ax.core.trial_status import TrialStatus
@@ -62,9 +62,8 @@ from surrogates.log_objective import LogObjective
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
-AxClient: TypeAlias = Client  # for modules that hold one without importing Ax
-MODEL_NODE = "qNEHVI"
-DESIGN_NODE = "Sobol"
+Results: TypeAlias = Mapping[str, tuple[float, float]]  # value and standard error of each metric
+MODEL_NODE, DESIGN_NODE = "qNEHVI", "Sobol"
 SPENT = "all points were proposed; end the loop, or declare a larger space (if you requested several, request one)"
 
 
@@ -259,8 +258,24 @@ class ModelNode(GenerationNode):
         super()._fit(experiment=experiment, data=data, **kwargs)
 
 
-class StrategyClient(Client):
-    """Ax client with our strategy, which Ax cannot save as JSON."""
+class StudyClient(Client):
+    """Ax client that completes many trials at once, and cannot be saved as JSON."""
+
+    def complete_trials(self, results: Mapping[int, Results]) -> None:
+        """Complete trials by index; `complete_trial` reads the data of all trials each time, which takes minutes."""
+        if not results:
+            return
+        trials = self._experiment.trials
+        signatures = {name: metric.signature for name, metric in self._experiment.metrics.items()}
+        rows = [
+            DataRow(index, arm.name, name, signatures[name], *values)
+            for index, metrics in results.items()
+            for arm in trials[index].arms
+            for name, values in metrics.items()
+        ]
+        self._experiment.attach_data(Data(data_rows=rows))
+        for index in results:
+            trials[index].mark_completed()
 
     def save_to_json_file(self, filepath: str = "ax_client_snapshot.json") -> None:
         """Raise an error before Ax truncates an existing snapshot.
@@ -340,7 +355,7 @@ def ax_client(
     seed: int,
     known_costs: Sequence[KnownCosts] = (),
     has_fit: bool = True,
-) -> Client:
+) -> StudyClient:
     """Return an Ax client that searches a space with our strategy inside.
 
     Args:
@@ -351,7 +366,7 @@ def ax_client(
         known_costs: Costs that can be computed for every point.
         has_fit: Whether to fit the surrogates.
     """
-    client = _bare_client(space, objectives, seed=seed, name="aebnas_bo", kind=StrategyClient)
+    client = _bare_client(space, objectives, seed=seed, name="aebnas_bo")
     client.set_generation_strategy(
         generation_strategy(space, settings, seed=seed, known_costs=known_costs, objectives=objectives, has_fit=has_fit)
     )
@@ -360,7 +375,7 @@ def ax_client(
 
 def ax_default_client(
     space: SearchSpace, objectives: Sequence[Objective], settings: SearchConfig, *, seed: int, name: str = "ax-default"
-) -> Client:
+) -> StudyClient:
     """Return an Ax client with Ax's default strategy; the only setting used is the size of the initial design."""
     client = _bare_client(space, objectives, seed=seed, name=name)
     client.configure_generation_strategy(
@@ -371,11 +386,9 @@ def ax_default_client(
     return client
 
 
-def _bare_client(
-    space: SearchSpace, objectives: Sequence[Objective], *, seed: int, name: str, kind: type[Client] = Client
-) -> Client:
+def _bare_client(space: SearchSpace, objectives: Sequence[Objective], *, seed: int, name: str) -> StudyClient:
     set_ax_logger_levels(logging.WARNING)
-    client = kind(random_seed=child_seed(seed, "ax") % 2**31)
+    client = StudyClient(random_seed=child_seed(seed, "ax") % 2**31)
     client.configure_experiment(parameters=ax_parameters(space), name=name)
     client.configure_optimization(
         objective=", ".join(o.name if o.maximize else f"-{o.name}" for o in optimized(objectives)),

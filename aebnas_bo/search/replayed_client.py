@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aebnas_bo.search.ax_strategy import AxClient
+from aebnas_bo.search.ax_strategy import Results, StudyClient
 from aebnas_bo.search.further_points import nearest_to_front, num_allowed
 from aebnas_bo.search.objectives import Objective, optimized, to_maximize
 from aebnas_bo.search.strategy import batch_start
@@ -34,7 +34,7 @@ class ReplayedClient:
 
     def __init__(
         self,
-        client: AxClient,
+        client: StudyClient,
         space: SearchSpace,
         objectives: Sequence[Objective],
         *,
@@ -46,6 +46,7 @@ class ReplayedClient:
         self._space, self._objectives, self._design_trials = space, tuple(objectives), design_trials
         self._batch_size, self._is_asynchronous = batch_size, is_asynchronous
         self._indices: dict[int, int] = {}
+        self._results: dict[int, Results] = {}  # by index; passed on together, before the next request
         self._told: dict[int, Trial] = {}  # in the order in which they were told
         self._num_further = 0  # trials whose further operating points were passed on
         self._further_told = 0
@@ -70,6 +71,8 @@ class ReplayedClient:
                 self._tell_known(trials[: trial.number], trial.pending, is_past=True)
                 self._indices[trial.number] = self._client.attach_trial(dict(trial.parameters))
         self._tell_known(trials, (), is_past=False)
+        self._client.complete_trials(self._results)
+        self._results = {}
         asked = self._client.get_next_trials(max_trials=count)
         for number, index in enumerate(asked, start=len(trials)):
             self._indices[number] = index
@@ -121,5 +124,4 @@ class ReplayedClient:
 
     def _complete(self, index: int, observed: Observation) -> None:
         names = [objective.name for objective in self._objectives]
-        raw_data = {name: (observed.metrics[name], observed.sems[name]) for name in names}
-        self._client.complete_trial(index, raw_data=raw_data)
+        self._results[index] = {name: (observed.metrics[name], observed.sems[name]) for name in names}

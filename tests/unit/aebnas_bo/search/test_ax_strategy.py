@@ -8,7 +8,7 @@ from ax.utils.sensitivity.sobol_measures import SobolSensitivityGPMean
 from aebnas_bo.errors import MissingMetricError, SpaceExhaustedError, TooManyFailedTrialsError, UsageError
 from aebnas_bo.search import ax_strategy
 from aebnas_bo.search.ax_strategy import (
-    StrategyClient,
+    StudyClient,
     ax_client,
     ax_parameters,
     generation_strategy,
@@ -237,9 +237,9 @@ def circle(point) -> dict[str, tuple[float, float]]:
     return {name: (value, 0.0) for name, value in metrics.items()}
 
 
-def by_hand(objectives) -> StrategyClient:
+def by_hand(objectives) -> StudyClient:
     """An Ax client as a user would make it of Ax; the cost is the first objective."""
-    client = StrategyClient(random_seed=0)
+    client = StudyClient(random_seed=0)
     client.configure_experiment(parameters=ax_parameters(LINE))
     client.configure_optimization(
         objective="-average_macs, accuracy",
@@ -267,7 +267,7 @@ def test_points_keep_a_constraint_on_a_metric_that_is_no_objective(is_by_hand, o
 
 
 def test_a_constraint_on_several_metrics_is_refused(objectives) -> None:
-    client = StrategyClient(random_seed=0)
+    client = StudyClient(random_seed=0)
     client.configure_experiment(parameters=ax_parameters(LINE))
     client.configure_optimization(
         objective="accuracy, -average_macs",
