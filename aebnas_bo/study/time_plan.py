@@ -32,9 +32,10 @@ MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
-# Time that a final training needs, and the largest fraction of the whole time that all of them may need. If they need
-# more, the search is brief and no short list is trained: supernet, search and teacher would take their time.
-ENOUGH_EPOCHS, ENOUGH_IMAGES = 100, 800_000
+# Images, repeated ones included, that a final training needs, its least and most epochs for them, and the largest fraction
+# of the whole time that all of them may need. If they need more, the search is brief and no short list is trained: supernet,
+# search and teacher would take their time.
+ENOUGH_IMAGES, ENOUGH_EPOCHS = 800_000, (60, 100)
 FINALS_SHARE = 0.25
 # MACs of a teacher per highest budget, largest first, and its least and most epochs. After fewer it teaches too little, and
 # more epochs of the networks themselves are worth more. After more it has memorised the training images: its outputs then
@@ -131,7 +132,8 @@ def search_minutes(*, spent_s: float, num_images: int, networks_s: Sequence[floa
 
 
 def _enough(num_images: int) -> int:
-    return min(ENOUGH_EPOCHS, math.ceil(ENOUGH_IMAGES / num_images))
+    least, most = ENOUGH_EPOCHS
+    return min(max(math.ceil(ENOUGH_IMAGES / num_images), least), most)
 
 
 def supernet_epochs(

@@ -5,6 +5,9 @@ import inspect
 import pkgutil
 from types import ModuleType
 
+from ax.api.client import Client
+from ax.api.configs import RangeParameterConfig
+from ax.core.experiment import Experiment
 from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHypervolumeImprovement
 from botorch.utils.multi_objective.hypervolume import NoisyExpectedHypervolumeMixin
@@ -42,6 +45,12 @@ def test_each_private_method_that_is_overridden_exists_and_is_named_here() -> No
     names = [module.name for module in pkgutil.walk_packages(surrogates.__path__, "surrogates.")]
     modules = [ax_strategy, *(importlib.import_module(name) for name in names)]
     assert set().union(*map(private_overrides, modules)) == OVERRIDDEN
+
+
+def test_an_ax_client_has_its_experiment() -> None:
+    client = Client()
+    client.configure_experiment([RangeParameterConfig("x", (0.0, 1.0), "float")])
+    assert isinstance(client._experiment, Experiment)
 
 
 def test_the_cell_bounds_are_set_with_the_number_of_new_points() -> None:

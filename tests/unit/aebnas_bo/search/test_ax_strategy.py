@@ -35,6 +35,17 @@ def settings(settings: SearchConfig) -> SearchConfig:
     return settings.model_copy(update={"design_trials": 4})
 
 
+def test_trials_completed_together_lead_to_the_same_proposals(estimator, objectives, settings) -> None:
+    one_by_one, together = (ax_client(estimator.search_space, objectives, settings, seed=0) for _ in range(2))
+    results = {}
+    for index, parameters in one_by_one.get_next_trials(max_trials=6).items():
+        assert together.attach_trial(parameters) == index
+        results[index] = estimator.estimate(parameters).raw_data
+        one_by_one.complete_trial(index, raw_data=results[index])
+    together.complete_trials(results)
+    assert together.get_next_trials(max_trials=2) == one_by_one.get_next_trials(max_trials=2)
+
+
 def test_several_trials_at_once_are_distinct(estimator, objectives, settings) -> None:
     client = ax_client(estimator.search_space, objectives, settings, seed=0)
     for _ in range(settings.design_trials):

@@ -199,7 +199,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
 
 
 def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_runner: MakeRunner, monkeypatch) -> None:
-    monkeypatch.setattr(planning, "ENOUGH_EPOCHS", 100)
+    monkeypatch.setattr(planning, "ENOUGH_EPOCHS", (60, 100))
     whole, stopped, steps = make_runner(), make_runner(), Steps()
     result = whole(steps)
     assert plan(whole.folder).is_brief
