@@ -27,7 +27,7 @@ from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
-from aebnas_bo.deploy.teacher import largest_teacher, with_answers
+from aebnas_bo.deploy.teacher import largest_teacher, with_soft_labels
 from aebnas_bo.estimation.measuring import output_logits
 from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity, supernet_fingerprint
@@ -132,7 +132,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     if has_teacher:
         supernet, _ = prepare_supernet(problem, ground.folder, ground.progress)
         teacher = largest_teacher(supernet, problem)
-        data = with_answers(
+        data = with_soft_labels(
             data, teacher, splits=splits, augmentation=config.augmentation_of(recipe),
             label_smoothing=recipe.label_smoothing,
         )  # fmt: skip

@@ -178,8 +178,8 @@ def trained(
     took = time.process_time() - started
     with torch.no_grad():
         images = normalize(splits.validation.images, splits.mean, splits.std)
-        answers = output_logits(subnet, images, config.estimation.batch_size)[-1].argmax(dim=-1)
-    accuracy = 100.0 * float((answers == splits.validation.labels).double().mean())
+        predictions = output_logits(subnet, images, config.estimation.batch_size)[-1].argmax(dim=-1)
+    accuracy = 100.0 * float((predictions == splits.validation.labels).double().mean())
     cost = millions(exit_costs(architecture, skeleton).cumulative[-1])
     sys.stderr.write(f"{architecture.key}: {cost:.3f} M, {epochs} epochs in {took:.0f} s, {accuracy:.2f} %\n")
     return [cost, epochs, accuracy]

@@ -124,8 +124,8 @@ def accuracy(network: nn.Module, images: LabelledImages, splits: Splits) -> floa
     network.eval()
     right: list[Tensor] = []
     for pixels, labels in zip(images.images.split(TEST_BATCH), images.labels.split(TEST_BATCH), strict=True):
-        answers = network(normalize(pixels, splits.mean, splits.std, device="cpu")).argmax(dim=1)
-        right.append(answers == labels)
+        predictions = network(normalize(pixels, splits.mean, splits.std, device="cpu")).argmax(dim=1)
+        right.append(predictions == labels)
     return round(100.0 * float(torch.cat(right).double().mean()), 3)
 
 

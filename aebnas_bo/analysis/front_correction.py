@@ -99,7 +99,7 @@ def correct_front(
         threshold_optimism=statistics.mean(one.tuned_accuracy - one.accuracy for one in points.values()),
         choice_optimism=choice_optimism(
             observations(trials),
-            lambda one: _right_answers(one, space, table_of),
+            lambda one: _are_correct(one, space, table_of),
             objectives,
             halves=halves,
         ),
@@ -148,7 +148,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
 
 def choice_optimism(
     observed: Sequence[Observation],
-    right_answers: Callable[[Observation], Tensor],
+    are_correct: Callable[[Observation], Tensor],
     objectives: Sequence[Objective],
     *,
     halves: Halves,
@@ -157,23 +157,23 @@ def choice_optimism(
 
     Args:
         observed: All observations; their costs are kept.
-        right_answers: Function from an observation to the correctness of each image, `B` booleans.
+        are_correct: Function from an observation to the correctness of each image, `B` booleans.
         objectives: The metrics.
         halves: Pairs of the half for selection and the half for scoring.
 
     Returns:
         The mean over fronts; `None` if no half has a feasible front.
     """
-    right = [100.0 * right_answers(one).double() for one in observed]
+    percents = [100.0 * are_correct(one).double() for one in observed]
     gaps = []
     for picked_by, scored_on in halves:
         scored = [
-            {**one.metrics, "accuracy": float(answers[picked_by].mean())}
-            for one, answers in zip(observed, right, strict=True)
+            {**one.metrics, "accuracy": float(correct[picked_by].mean())}
+            for one, correct in zip(observed, percents, strict=True)
         ]
         front = front_positions(scored, objectives)
         if front:
-            other = [float(right[position][scored_on].mean()) for position in front]
+            other = [float(percents[position][scored_on].mean()) for position in front]
             gaps.append(statistics.mean(scored[position]["accuracy"] for position in front) - statistics.mean(other))
     return statistics.mean(gaps) if gaps else None
 
@@ -192,7 +192,7 @@ def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | N
     return tuple(observed.point.thresholds.get(threshold_name(position)) for position in active)
 
 
-def _right_answers(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:
+def _are_correct(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:
     architecture = space.architecture(observed.parameters)
     costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(observed, space)
     used = outputs_in_use(table_of(architecture), thresholds, backbone=costs.backbone, branches=costs.branches)

@@ -174,7 +174,7 @@ def _largest_class(splits: Splits, images: LabelledImages) -> dict[str, object]:
 
 
 def majority_text(summary: Summary) -> str:
-    """Return how often the largest class alone is right, where it is much larger than the others; else nothing.
+    """Return how often predicting the largest class is correct, where it is much larger than the others; else nothing.
 
     Args:
         summary: The figures of a run.
@@ -187,7 +187,7 @@ def majority_text(summary: Summary) -> str:
     if percent * (len(classes) - 1) <= MOST_RATIO * (100.0 - percent):
         return ""
     return (
-        f"for reference: always answering {share['name']!r} (the largest class) is right for {percent:.2f} % of the "
+        f"for reference: always predicting {share['name']!r} (the largest class) is correct for {percent:.2f} % of the "
         "validation images"
     )
 

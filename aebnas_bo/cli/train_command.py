@@ -170,13 +170,13 @@ def _print_training(
     from aebnas_bo.deploy.trained_table import other_recipes, outputs_table, training_table
 
     print_table(stdout, training_table(networks, plains))
-    first, answers = networks[0], networks[0].test.by_class
-    if answers is not None:
-        stdout.print(reference_text(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    first, predictions = networks[0], networks[0].test.by_class
+    if predictions is not None:
+        stdout.print(reference_text(predictions, first.class_names), highlight=False, soft_wrap=True, markup=False)
     print_table(stdout, outputs_table(first))
-    if answers is not None:
-        print_table(stdout, class_table(first, answers))
-        stdout.print(confusions_line(answers, first.class_names), highlight=False, soft_wrap=True, markup=False)
+    if predictions is not None:
+        print_table(stdout, class_table(first, predictions))
+        stdout.print(confusions_line(predictions, first.class_names), highlight=False, soft_wrap=True, markup=False)
     for network in networks:
         if network.kept_text:
             stdout.print(f"seed {network.origin.seed} {network.kept_text}", highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from aebnas_bo.data.picture_conversion import PictureConversion
 from aebnas_bo.deploy.network_limits import MOST_SIDE, MOST_TEXT_BYTES, check_network
-from aebnas_bo.deploy.per_class_accuracy import ClassAnswers
+from aebnas_bo.deploy.per_class_accuracy import ClassPredictions
 from aebnas_bo.early_exit.settings import ConfidenceName, ExitRule
 from aebnas_bo.errors import AebnasError, first_problem
 from aebnas_bo.space.architecture import Architecture, Skeleton
@@ -103,7 +103,7 @@ class Figures(FrozenModel):
     average_macs_without_passed: Annotated[float, Field(gt=0.0)]
     worst_case_macs: Annotated[float, Field(gt=0.0)]
     outputs: tuple[OutputFigures, ...]
-    by_class: ClassAnswers | None = None
+    by_class: ClassPredictions | None = None
 
 
 class Origin(FrozenModel):

@@ -106,8 +106,8 @@ def describe_network(
             calibration_error(one, split.labels, name=estimation.confidence, num_classes=splits.num_classes)
             for one in outputs
         ]
-        answers = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
-        return MeasuredSplit(table, tuple(errors), split.labels, answers, splits.num_classes)
+        predictions = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
+        return MeasuredSplit(table, tuple(errors), split.labels, predictions, splits.num_classes)
 
     validation = measured(splits.validation)
     thresholds = tuned_with_margins(validation.table, costs, network.goal)
@@ -148,5 +148,5 @@ def describe_network(
 
 
 def _accuracy(is_correct: Tensor) -> float:
-    """Return the share of right predictions in percent."""
+    """Return the share of correct predictions in percent."""
     return 100.0 * float(is_correct.double().mean())

@@ -11,7 +11,7 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Original
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
-from aebnas_bo.deploy.teacher import final_answers, with_answers
+from aebnas_bo.deploy.teacher import final_logits, with_soft_labels
 from aebnas_bo.preparation.features import FrozenBackbone
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.seeding import child_seed
@@ -123,8 +123,8 @@ def taught_by_original(
     """
     if config.teacher_source != "original":
         return data
-    return with_answers(
-        data, final_answers(subnet.eval()), splits=problem.splits,
+    return with_soft_labels(
+        data, final_logits(subnet.eval()), splits=problem.splits,
         augmentation=problem.config.augmentation_of(config), label_smoothing=config.label_smoothing,
     )  # fmt: skip
 
@@ -138,11 +138,11 @@ def final_accuracy(subnet: Subnet, problem: Problem, images: LabelledImages) -> 
         problem: Means, standard deviations and the device.
         images: The images to classify.
     """
-    answer, splits = final_answers(subnet), problem.splits
+    logits_of, splits = final_logits(subnet), problem.splits
     ready = partial(normalize, mean=splits.mean, std=splits.std, device=problem.device)
     batches = torch.split(images.images, BATCH_SIZE)
-    answers = torch.cat([answer(ready(batch)).argmax(dim=-1).cpu() for batch in batches])
-    return 100.0 * float((answers == images.labels).double().mean())
+    predictions = torch.cat([logits_of(ready(batch)).argmax(dim=-1).cpu() for batch in batches])
+    return 100.0 * float((predictions == images.labels).double().mean())
 
 
 def with_original(description: NetworkDescription, problem: Problem) -> NetworkDescription:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aebnas_bo.deploy.description import Figures, NetworkDescription
-from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, confusion_text
+from aebnas_bo.deploy.per_class_accuracy import ClassPredictions, confusion_text
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
 
@@ -151,24 +151,24 @@ def _earlier_looks(network: NetworkDescription) -> str:
 
 
 def _reference(network: NetworkDescription) -> list[str]:
-    answers = network.test.by_class
-    if answers is None:
+    predictions = network.test.by_class
+    if predictions is None:
         return []
     return [
-        f"| for reference | predicting the largest class, {_plain(network.class_names[answers.largest_class])}, for "
-        f"every image is correct for {answers.largest_class_accuracy:.2f} % of the test images; chance is "
+        f"| for reference | predicting the largest class, {_plain(network.class_names[predictions.largest_class])}, "
+        f"for every image is correct for {predictions.largest_class_accuracy:.2f} % of the test images; chance is "
         f"{100.0 / network.num_classes:.2f} % |"
     ]
 
 
 def _classes(network: NetworkDescription) -> list[str]:
-    answers = network.test.by_class
-    if answers is None:
+    predictions = network.test.by_class
+    if predictions is None:
         return []
-    shown = answers.worst_first()[:MOST_CLASSES]
-    hidden = sum(count > 0 for count in answers.images) - len(shown)
+    shown = predictions.worst_first()[:MOST_CLASSES]
+    hidden = sum(count > 0 for count in predictions.images) - len(shown)
     names = [_plain(name) for name in network.class_names]
-    confusions = [f"* {confusion_text(one, answers, names)}" for one in answers.confusions[:MOST_CONFUSIONS]]
+    confusions = [f"* {confusion_text(one, predictions, names)}" for one in predictions.confusions[:MOST_CONFUSIONS]]
     return [
         "## Classes",
         "",
@@ -177,14 +177,14 @@ def _classes(network: NetworkDescription) -> list[str]:
         "",
         "| class | images | accuracy (%) |",
         "|---|---|---|",
-        *(f"| {names[label]} | {answers.images[label]} | {_right(answers, label)} |" for label in shown),
+        *(f"| {names[label]} | {predictions.images[label]} | {_percent(predictions, label)} |" for label in shown),
         "",
         *(["Most frequent confusions:", "", *confusions, ""] if confusions else []),
     ]
 
 
-def _right(answers: ClassAnswers, label: int) -> str:
-    return f"{100.0 * answers.right[label] / answers.images[label]:.2f}"
+def _percent(predictions: ClassPredictions, label: int) -> str:
+    return f"{100.0 * predictions.correct[label] / predictions.images[label]:.2f}"
 
 
 def _listed(names: tuple[str, ...], most: int = 12) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
-from aebnas_bo.deploy.per_class_accuracy import class_answers
+from aebnas_bo.deploy.per_class_accuracy import class_predictions
 from aebnas_bo.early_exit.exit_rule import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
 from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use
 from aebnas_bo.space.macs import ExitCosts, millions
@@ -22,14 +22,14 @@ class MeasuredSplit:
         table: Its exit table over all images and outputs.
         calibration_errors: Calibration error of each output in percent.
         labels: True classes, `B`.
-        answers: Class predicted by each output, `E x B`.
+        predictions: Class predicted by each output, `E x B`.
         num_classes: Number of classes, `K`.
     """
 
     table: ExitTable
     calibration_errors: tuple[float, ...]
     labels: Tensor
-    answers: Tensor
+    predictions: Tensor
     num_classes: int
 
 
@@ -102,7 +102,7 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
         )
         for name, one, error in found
     ]
-    answers = measured.answers[list(rows)].gather(0, exit_indices(table.certainty, kept)[None])[0]
+    predictions = measured.predictions[list(rows)].gather(0, exit_indices(table.certainty, kept)[None])[0]
     return Figures(
         images=table.confidence.shape[1],
         accuracy=network.outcome.accuracy,
@@ -111,7 +111,7 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
         average_macs_without_passed=network.average_macs_without_passed,
         worst_case_macs=network.worst_case_macs,
         outputs=tuple(outputs),
-        by_class=class_answers(measured.labels, answers, measured.num_classes),
+        by_class=class_predictions(measured.labels, predictions, measured.num_classes),
     )
 
 

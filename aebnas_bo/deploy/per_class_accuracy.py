@@ -22,26 +22,26 @@ class Confusion(FrozenModel):
 
     Args:
         label: True class, from 0.
-        answer: Predicted class, from 0.
+        predicted: Predicted class, from 0.
         images: Number of images.
     """
 
     label: Count
-    answer: Count
+    predicted: Count
     images: Annotated[int, Field(ge=1)]
 
 
-class ClassAnswers(FrozenModel):
+class ClassPredictions(FrozenModel):
     """Predictions by class at the network's thresholds.
 
     Args:
         images: Number of images of each class, `K`.
-        right: Number of correct predictions of each class, `K`.
+        correct: Number of correct predictions of each class, `K`.
         confusions: Pairs of true class and wrong prediction, most frequent first.
     """
 
     images: tuple[Count, ...]
-    right: tuple[Count, ...]
+    correct: tuple[Count, ...]
     confusions: tuple[Confusion, ...]
 
     @property
@@ -56,12 +56,12 @@ class ClassAnswers(FrozenModel):
 
     def accuracy(self, label: int) -> float | None:
         """Return the accuracy of a class in percent, or `None` for a class without images."""
-        return 100.0 * self.right[label] / self.images[label] if self.images[label] else None
+        return 100.0 * self.correct[label] / self.images[label] if self.images[label] else None
 
     def worst_first(self) -> list[int]:
         """Return the labels of the classes with images, lowest accuracy first."""
         labels = [label for label, count in enumerate(self.images) if count]
-        return sorted(labels, key=lambda label: self.right[label] / self.images[label])
+        return sorted(labels, key=lambda label: self.correct[label] / self.images[label])
 
     def confusions_of(self, label: int) -> list[Confusion]:
         """Return the confusions of a class, most frequent first."""
@@ -70,51 +70,51 @@ class ClassAnswers(FrozenModel):
     def matrix(self) -> list[list[int]]:
         """Return the confusion matrix, `K x K` counts: rows are true classes, columns are predictions."""
         rows = [[0] * len(self.images) for _ in self.images]
-        for label, right in enumerate(self.right):
-            rows[label][label] = right
+        for label, correct in enumerate(self.correct):
+            rows[label][label] = correct
         for confusion in self.confusions:
-            rows[confusion.label][confusion.answer] = confusion.images
+            rows[confusion.label][confusion.predicted] = confusion.images
         return rows
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         wrong = [0] * len(self.images)
         for confusion in self.confusions:
-            if max(confusion.label, confusion.answer) >= len(wrong) or confusion.label == confusion.answer:
-                raise ValueError(f"invalid confusion of class {confusion.label} with class {confusion.answer}")
+            if max(confusion.label, confusion.predicted) >= len(wrong) or confusion.label == confusion.predicted:
+                raise ValueError(f"invalid confusion of class {confusion.label} with class {confusion.predicted}")
             wrong[confusion.label] += confusion.images
-        if not sum(self.images) or [*self.images] != [r + w for r, w in zip(self.right, wrong, strict=True)]:
+        if not sum(self.images) or [*self.images] != [c + w for c, w in zip(self.correct, wrong, strict=True)]:
             raise ValueError("correct and wrong predictions of each class must add up to its images")
         return self
 
 
-def class_answers(labels: Tensor, answers: Tensor, num_classes: int) -> ClassAnswers:
+def class_predictions(labels: Tensor, predictions: Tensor, num_classes: int) -> ClassPredictions:
     """Count predictions by class.
 
     Args:
         labels: True classes, `B`.
-        answers: Predicted classes, `B`.
+        predictions: Predicted classes, `B`.
         num_classes: Number of classes, `K`.
     """
-    is_right = labels == answers
-    pairs, counts = (labels * num_classes + answers)[~is_right].unique(return_counts=True)  # type: ignore[no-untyped-call]
+    is_correct = labels == predictions
+    pairs, counts = (labels * num_classes + predictions)[~is_correct].unique(return_counts=True)  # type: ignore[no-untyped-call]
     found = sorted(zip(counts.tolist(), pairs.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    return ClassAnswers(
+    return ClassPredictions(
         images=tuple(torch.bincount(labels, minlength=num_classes).tolist()),
-        right=tuple(torch.bincount(labels[is_right], minlength=num_classes).tolist()),
+        correct=tuple(torch.bincount(labels[is_correct], minlength=num_classes).tolist()),
         confusions=tuple(
-            Confusion(label=pair // num_classes, answer=pair % num_classes, images=count) for count, pair in found
+            Confusion(label=pair // num_classes, predicted=pair % num_classes, images=count) for count, pair in found
         ),
     )
 
 
-def confusion_text(confusion: Confusion, answers: ClassAnswers, names: Sequence[str]) -> str:
+def confusion_text(confusion: Confusion, predictions: ClassPredictions, names: Sequence[str]) -> str:
     """Describe a confusion, such as `cat taken for dog: 3 of 27`.
 
     Args:
         confusion: The confusion.
-        answers: Predictions by class, for the size of the class.
+        predictions: Predictions by class, for the size of the class.
         names: Names of the classes, by label.
     """
-    of = answers.images[confusion.label]
-    return f"{names[confusion.label]} taken for {names[confusion.answer]}: {confusion.images} of {of}"
+    of = predictions.images[confusion.label]
+    return f"{names[confusion.label]} taken for {names[confusion.predicted]}: {confusion.images} of {of}"

@@ -56,31 +56,31 @@ class TeacherCheck:
 
     Args:
         teacher: Accuracy of the teacher.
-        pupil: Accuracy of the student's final classifier after a short training alone.
-        pupil_epochs: Epochs of that training.
+        student: Accuracy of the student's final classifier after a short training alone.
+        student_epochs: Epochs of that training.
         sem: Binomial standard error of the student's accuracy.
     """
 
     teacher: float
-    pupil: float
-    pupil_epochs: int
+    student: float
+    student_epochs: int
     sem: float
 
     @property
     def is_useful(self) -> bool:
         """Whether the teacher is more accurate by more than one standard error."""
-        return self.teacher > self.pupil + self.sem
+        return self.teacher > self.student + self.sem
 
     def __str__(self) -> str:
         verdict = "is used" if self.is_useful else "is not used"
         return (
-            f"teacher {verdict}: {self.teacher:.1f} % validation accuracy; the network itself has {self.pupil:.1f} % "
-            f"after {counted(self.pupil_epochs, 'epoch')}"
+            f"teacher {verdict}: {self.teacher:.1f} % validation accuracy; the network itself has {self.student:.1f} % "
+            f"after {counted(self.student_epochs, 'epoch')}"
         )
 
 
 @torch.no_grad()
-def with_answers(
+def with_soft_labels(
     data: TrainingData, teacher: Teacher, *, splits: Splits, augmentation: AugmentationConfig, label_smoothing: float
 ) -> TrainingData:
     """Return training data with soft labels `N x K`: the mean of labels and a teacher's probabilities.
@@ -94,15 +94,15 @@ def with_answers(
         augmentation: Augmentation of the training.
         label_smoothing: Label smoothing.
     """
-    answers = []
+    probabilities = []
     for batch in torch.split(data.images, CALIBRATION_BATCH):
         images = normalize(batch, splits.mean, splits.std, device=data.labels.device)
         views = [images, images.flip(-1)] if augmentation.horizontal_flip else [images]
-        answers.append(torch.stack([soft_labels(teacher(view)) for view in views]).mean(dim=0))
-    return replace(data, labels=mixed_targets(data.labels, torch.cat(answers), label_smoothing))
+        probabilities.append(torch.stack([soft_labels(teacher(view)) for view in views]).mean(dim=0))
+    return replace(data, labels=mixed_targets(data.labels, torch.cat(probabilities), label_smoothing))
 
 
-def final_answers(network: Subnet) -> Teacher:
+def final_logits(network: Subnet) -> Teacher:
     """Return the final classifier of a network in evaluation mode as a teacher.
 
     Args:
@@ -110,11 +110,11 @@ def final_answers(network: Subnet) -> Teacher:
     """
 
     @torch.no_grad()
-    def answer(batch: Tensor) -> Tensor:
+    def logits_of(batch: Tensor) -> Tensor:
         logits: Tensor = network(batch)[-1]
         return logits
 
-    return answer
+    return logits_of
 
 
 def taught_by_trained(
@@ -144,14 +144,14 @@ def taught_by_trained(
         )
     network, description = load_network(path, trusts_code=True)
     progress.message(f"teacher: {path.parent.name}, {description.validation.accuracy:.1f} % validation accuracy")
-    return with_answers(
-        data, final_answers(network.to(data.labels.device)), splits=problem.splits,
+    return with_soft_labels(
+        data, final_logits(network.to(data.labels.device)), splits=problem.splits,
         augmentation=problem.config.augmentation_of(config), label_smoothing=config.label_smoothing,
     )  # fmt: skip
 
 
 def largest_teacher(supernet: WeightSharing, problem: Problem) -> Teacher:
-    """Return the final answers of the largest network that the supernet was trained on.
+    """Return the final classifier of the largest network that the supernet was trained on.
 
     Args:
         supernet: The trained supernet.
@@ -160,7 +160,7 @@ def largest_teacher(supernet: WeightSharing, problem: Problem) -> Teacher:
     largest = extract(supernet, largest_trained(problem))
     images = MeasuringImages.of(problem.splits, problem.device)
     calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
-    return final_answers(largest)
+    return final_logits(largest)
 
 
 def check_teacher(
@@ -184,18 +184,18 @@ def check_teacher(
     """
     epochs = max(round(PROBE_SHARE * recipe.epochs), 1)
     alone = recipe.model_copy(update={"epochs": epochs, "processes": 1, "teacher": None})
-    pupil = train_from_scratch(architecture, problem.space.skeleton, data, config=alone, seed=seed)
+    student = train_from_scratch(architecture, problem.space.skeleton, data, config=alone, seed=seed)
     device, splits = data.labels.device, problem.splits
     images = normalize(splits.validation.images, splits.mean, splits.std, device=device)
     labels = splits.validation.labels
-    answers = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])
-    own = output_logits(pupil, images, CALIBRATION_BATCH)[-1]
-    teacher_accuracy, pupil_accuracy = (_accuracy(logits, labels) for logits in (answers, own))
-    share = (pupil_accuracy / 100.0 * len(labels) + 1.0) / (len(labels) + 2.0)
+    teacher_logits = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])
+    student_logits = output_logits(student, images, CALIBRATION_BATCH)[-1]
+    teacher_accuracy, student_accuracy = (_accuracy(logits, labels) for logits in (teacher_logits, student_logits))
+    share = (student_accuracy / 100.0 * len(labels) + 1.0) / (len(labels) + 2.0)
     return TeacherCheck(
         teacher=teacher_accuracy,
-        pupil=pupil_accuracy,
-        pupil_epochs=epochs,
+        student=student_accuracy,
+        student_epochs=epochs,
         sem=100.0 * (share * (1.0 - share) / len(labels)) ** 0.5,
     )
 

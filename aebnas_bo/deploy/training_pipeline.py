@@ -40,7 +40,7 @@ from aebnas_bo.deploy.teacher import (
     largest_teacher,
     stored_check,
     taught_by_trained,
-    with_answers,
+    with_soft_labels,
 )
 from aebnas_bo.deploy.training_folders import (
     CHECKPOINT_FILE,
@@ -285,7 +285,7 @@ def _train(
         check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
         progress.message(f"{architecture.key}, seed {seed}: {check}")
         if check.is_useful:
-            data = with_answers(
+            data = with_soft_labels(
                 data, teacher, splits=final.splits, augmentation=final.config.augmentation_of(recipe),
                 label_smoothing=recipe.label_smoothing,
             )  # fmt: skip

@@ -32,14 +32,14 @@ MOST_SUPERNET_EPOCHS, MOST_FINAL_EPOCHS = 120, 400
 # Networks of each rung and epochs relative to the first, most thorough first; few epochs do not separate networks.
 SHORTLISTS = (((12, 1.0), (5, 2.5)), ((8, 1.0),))
 ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
-# Images, repeated ones included, that a final training needs, its least and most epochs for them, and the largest fraction
-# of the whole time that all of them may need. If they need more, the search is brief and no short list is trained: supernet,
-# search and teacher would take their time.
+# Images, repeated ones included, that a final training needs, its least and most epochs for them, and the largest
+# fraction of the whole time that all of them may need. If they need more, the search is brief and no short list is
+# trained: supernet, search and teacher would take their time.
 ENOUGH_IMAGES, ENOUGH_EPOCHS = 800_000, (60, 100)
 FINALS_SHARE = 0.25
-# MACs of a teacher per highest budget, largest first, and its least and most epochs. After fewer it teaches too little, and
-# more epochs of the networks themselves are worth more. After more it has memorised the training images: its outputs then
-# add nothing to the labels.
+# MACs of a teacher per highest budget, largest first, and its least and most epochs. After fewer it teaches too little,
+# and more epochs of the networks themselves are worth more. After more it has memorised the training images: its
+# outputs then add nothing to the labels.
 TEACHER_SIZES, TEACHER_EPOCHS = (2.0, 1.5), (40, 50)
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the

@@ -64,5 +64,5 @@ def test_the_largest_class_is_a_reference_where_classes_are_unbalanced(tiny_runs
     assert bool(found) == is_named
     if is_named:
         assert found == (
-            "for reference: always answering 'a' (the largest class) is right for 84.00 % of the validation images"
+            "for reference: always predicting 'a' (the largest class) is correct for 84.00 % of the validation images"
         )

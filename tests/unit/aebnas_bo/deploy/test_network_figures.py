@@ -25,7 +25,7 @@ def test_a_network_that_ends_at_an_exit_is_charged_and_judged_without_its_tail()
     assert found.average_macs_without_passed == pytest.approx((2.1 + 3 * 4.2) / 4)
     assert found.outputs[-1].calibration_error == 2.0
     assert found.by_class is not None
-    assert found.by_class.right == (3, 0)
+    assert found.by_class.correct == (3, 0)
 
 
 def test_outputs_in_use_are_named_by_their_position() -> None:

@@ -2,32 +2,32 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, Confusion, class_answers, confusion_text
+from aebnas_bo.deploy.per_class_accuracy import ClassPredictions, Confusion, class_predictions, confusion_text
 
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
-ANSWERS = torch.tensor([0, 0, 1, 2, 1, 1, 0, 0, 0, 2, 1])
+PREDICTIONS = torch.tensor([0, 0, 1, 2, 1, 1, 0, 0, 0, 2, 1])
 
 
-def test_class_answers_are_counted_by_class_and_pair() -> None:
-    found = class_answers(LABELS, ANSWERS, 4)
-    assert (found.images, found.right) == ((4, 2, 5, 0), (2, 2, 1, 0))
-    assert [(one.label, one.answer, one.images) for one in found.confusions] == [
+def test_class_predictions_are_counted_by_class_and_pair() -> None:
+    found = class_predictions(LABELS, PREDICTIONS, 4)
+    assert (found.images, found.correct) == ((4, 2, 5, 0), (2, 2, 1, 0))
+    assert [(one.label, one.predicted, one.images) for one in found.confusions] == [
         (2, 0, 3), (0, 1, 1), (0, 2, 1), (2, 1, 1),
     ]  # fmt: skip
     assert found.matrix() == [[2, 1, 1, 0], [0, 2, 0, 0], [3, 1, 1, 0], [0, 0, 0, 0]]
     assert [found.accuracy(label) for label in range(4)] == [50.0, 100.0, 20.0, None]
     assert found.worst_first() == [2, 0, 1]
-    assert [one.answer for one in found.confusions_of(2)] == [0, 1]
+    assert [one.predicted for one in found.confusions_of(2)] == [0, 1]
 
 
-def test_class_answers_know_the_largest_class() -> None:
-    found = class_answers(LABELS, ANSWERS, 4)
+def test_class_predictions_know_the_largest_class() -> None:
+    found = class_predictions(LABELS, PREDICTIONS, 4)
     assert found.largest_class == 2
     assert found.largest_class_accuracy == pytest.approx(100.0 * 5 / 11)
 
 
 def test_confusion_text_names_both_classes_and_the_share() -> None:
-    found = class_answers(LABELS, ANSWERS, 4)
+    found = class_predictions(LABELS, PREDICTIONS, 4)
     assert confusion_text(found.confusions[0], found, ("cat", "dog", "emu", "fox")) == "emu taken for cat: 3 of 5"
 
 
@@ -42,7 +42,7 @@ def test_confusion_text_names_both_classes_and_the_share() -> None:
         ((2, 1), (1, 1), ((0, 2, 1),), "invalid confusion of class 0 with class 2"),
     ],
 )
-def test_class_answers_that_contradict_themselves_are_refused(images, right, confusions, problem) -> None:
-    pairs = tuple(Confusion(label=one[0], answer=one[1], images=one[2]) for one in confusions)
+def test_class_predictions_that_contradict_themselves_are_refused(images, right, confusions, problem) -> None:
+    pairs = tuple(Confusion(label=one[0], predicted=one[1], images=one[2]) for one in confusions)
     with pytest.raises(ValidationError, match=problem):
-        ClassAnswers(images=images, right=right, confusions=pairs)
+        ClassPredictions(images=images, correct=right, confusions=pairs)

@@ -8,25 +8,25 @@ from rich.table import Table
 
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.model_card import model_card
-from aebnas_bo.deploy.per_class_accuracy import ClassAnswers, class_answers
+from aebnas_bo.deploy.per_class_accuracy import ClassPredictions, class_predictions
 from aebnas_bo.deploy.per_class_tables import class_table, confusions_line, reference_text, write_confusion_csv
 
 NAMES = ("cat", "dog", "<b>emu</b>", "fox")
 
 
-def answers_of(num_classes: int) -> ClassAnswers:
+def predictions_of(num_classes: int) -> ClassPredictions:
     """Ten images of every class but the last; of class `k` `k` of them, nine at most, are taken for the first."""
     labels = torch.arange(num_classes - 1).repeat_interleave(10)
-    answers = labels.clone()
+    predictions = labels.clone()
     for label in range(num_classes - 1):
-        answers[10 * label : 10 * label + min(label, 9)] = 0
-    return class_answers(labels, answers, num_classes)
+        predictions[10 * label : 10 * label + min(label, 9)] = 0
+    return class_predictions(labels, predictions, num_classes)
 
 
 @pytest.fixture
 def network(make_network) -> NetworkDescription:
     description = make_network()[1]
-    return description.model_copy(update={"test": description.test.model_copy(update={"by_class": answers_of(4)})})
+    return description.model_copy(update={"test": description.test.model_copy(update={"by_class": predictions_of(4)})})
 
 
 def text_of(table: Table, width: int = 100) -> str:
@@ -37,7 +37,7 @@ def text_of(table: Table, width: int = 100) -> str:
 
 
 def test_class_table_of_few_classes_is_a_matrix(network) -> None:
-    text = text_of(class_table(network, answers_of(4)))
+    text = text_of(class_table(network, predictions_of(4)))
     assert "Its classes on 20 test images, seed 0" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["class", "images", "right", "(%)", "0", "1", "2", "3"] in rows
@@ -48,7 +48,7 @@ def test_class_table_of_few_classes_is_a_matrix(network) -> None:
 def test_class_table_of_many_classes_has_the_worst_first(network) -> None:
     names = tuple(f"a class with quite a long name {label}" for label in range(30))
     many = network.model_copy(update={"class_names": names})
-    text = text_of(class_table(many, answers_of(30)))
+    text = text_of(class_table(many, predictions_of(30)))
     assert "Its 10 worst of 29 classes" in text
     assert max(map(len, text.splitlines())) <= 100
     first = next(line for line in text.splitlines() if "10.00" in line)
@@ -57,11 +57,11 @@ def test_class_table_of_many_classes_has_the_worst_first(network) -> None:
 
 
 def test_class_lines_name_confusions_and_references() -> None:
-    text = confusions_line(answers_of(4), NAMES)
+    text = confusions_line(predictions_of(4), NAMES)
     assert text == "most frequent confusions: <b>emu</b> taken for cat: 2 of 10; dog taken for cat: 1 of 10"
-    right = class_answers(torch.tensor([0, 1]), torch.tensor([0, 1]), 2)
+    right = class_predictions(torch.tensor([0, 1]), torch.tensor([0, 1]), 2)
     assert confusions_line(right, NAMES) == "most frequent confusions: none"
-    largest = class_answers(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]), 4)
+    largest = class_predictions(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]), 4)
     assert reference_text(largest, NAMES) == (
         "for reference: chance 25.00 %, always predicting 'dog' (the largest class) 75.00 %"
     )

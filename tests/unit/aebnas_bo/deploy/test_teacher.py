@@ -1,4 +1,4 @@
-"""A teacher is used only where it knows more than the pupil."""
+"""A teacher is used only where it knows more than the student."""
 
 import json
 from contextlib import nullcontext
@@ -14,7 +14,7 @@ from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy import teacher as teaching
-from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_answers
+from aebnas_bo.deploy.teacher import TeacherCheck, stored_check, with_soft_labels
 from aebnas_bo.errors import UsageError
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig
@@ -22,12 +22,12 @@ from aebnas_bo.training.training_loop import TrainingData
 
 
 @pytest.mark.parametrize(
-    ("teacher", "pupil", "is_useful"), [(70.0, 66.0, True), (67.0, 66.0, False), (61.0, 87.0, False)]
+    ("teacher", "student", "is_useful"), [(70.0, 66.0, True), (67.0, 66.0, False), (61.0, 87.0, False)]
 )
 def test_teacher_must_be_more_accurate_by_more_than_a_standard_error(
-    teacher: float, pupil: float, is_useful: bool
+    teacher: float, student: float, is_useful: bool
 ) -> None:
-    check = TeacherCheck(teacher, pupil, 5, sem=1.0)
+    check = TeacherCheck(teacher, student, 5, sem=1.0)
     assert check.is_useful == is_useful
     assert ("is used" in str(check)) == is_useful
     assert f"{teacher:.1f} %" in str(check)
@@ -43,7 +43,7 @@ def test_labels_and_answers_are_learned_in_equal_parts() -> None:
         return 50.0 * torch.stack([images[:, 0, :, 0].mean(dim=1), images[:, 0, :, 1].mean(dim=1)], dim=1)
 
     def taught(**transforms: bool) -> list[list[float]]:
-        found = with_answers(
+        found = with_soft_labels(
             data, teacher, splits=splits, augmentation=AugmentationConfig(**transforms), label_smoothing=0.2
         )
         assert found.images is data.images

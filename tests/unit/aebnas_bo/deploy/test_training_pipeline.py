@@ -73,7 +73,7 @@ def test_a_trained_network_says_what_it_comes_to(own_run) -> None:
         assert figures.accuracy == pytest.approx(right)
         assert figures.by_class is not None
         assert sum(figures.by_class.images) == figures.images
-        assert 100.0 * sum(figures.by_class.right) / figures.images == pytest.approx(figures.accuracy)
+        assert 100.0 * sum(figures.by_class.correct) / figures.images == pytest.approx(figures.accuracy)
     assert network.test.by_class is not None
     assert list(network.test.by_class.images) == candidate.problem.splits.test.labels.bincount(minlength=10).tolist()
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
-from aebnas_bo.deploy.per_class_accuracy import class_answers
+from aebnas_bo.deploy.per_class_accuracy import class_predictions
 from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
@@ -184,7 +184,7 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert f"is correct for {found.data.largest_class['test'].accuracy:.2f} % of the test images" in section
     assert f"Classes of {network.key}, seed 3" in section
     assert network.test.by_class is not None
-    assert f"class 0, prediction 0: {network.test.by_class.right[0]} of {network.test.by_class.images[0]}" in section
+    assert f"class 0, prediction 0: {network.test.by_class.correct[0]} of {network.test.by_class.images[0]}" in section
     assert "Test images were not used" not in body
     assert "Test images were not used" in without_plotly(render(contents))
 
@@ -213,9 +213,9 @@ def test_of_many_classes_the_worst_are_shown_and_names_are_escaped(tiny_run) -> 
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
     description = train_candidate(candidate, 0, is_again=False, progress=RunProgress(Console(), quiet=True))
     labels = torch.arange(25).repeat(4)
-    answers = class_answers(labels, torch.where(labels == 7, 0, labels), 25)
+    predictions = class_predictions(labels, torch.where(labels == 7, 0, labels), 25)
     names = tuple(f"<b>{label}</b>" for label in range(25))
-    test = description.test.model_copy(update={"by_class": answers})
+    test = description.test.model_copy(update={"by_class": predictions})
     trained = description.model_copy(update={"test": test, "class_names": names})
     body = without_plotly(render(replace(gather(read_run(folder)), trained=(trained,))))
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
