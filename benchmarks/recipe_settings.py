@@ -4,7 +4,8 @@
         --vary final_training.learning_rate=0.2 --vary final_training.learning_rate=0.8 --seeds 0 1 --out FILE
 
 The network is the plain network of the space (`aebnas_bo.space.plain_points`) whose total MACs are nearest to `--macs`.
-`--vary exits=1+2` gives it exits after these stages, counted from 1, instead of its own; settings may follow.
+`--vary exits=1+2` gives it exits after these stages, counted from 1, instead of its own, `--vary exits=none` none;
+settings may follow.
 
 Each variant, starting with the settings of the configuration, trains the network from random weights on the training
 split, without validation images. Accuracy is measured on the validation images, at the final classifier and at the best
@@ -52,7 +53,7 @@ from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
 
 OWN = "own settings"
-EXITS = "exits="
+EXITS, NO_EXITS = "exits=", "none"
 SHARE = 0.8  # average MACs for tuning thresholds, as a share of `--macs`
 IDENTITY = ["data", "key", "epochs", "variant", "seed", "settings"]
 FIGURES = ["final_accuracy", "accuracy", "average_macs", "seconds"]
@@ -78,7 +79,7 @@ def main() -> None:
         "--vary",
         action="append",
         default=[],
-        help="comma-separated settings of one variant: SECTION.KEY=VALUE, or exits=1+2",
+        help="comma-separated settings of one variant: SECTION.KEY=VALUE, or exits=1+2 or none",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)
@@ -141,11 +142,15 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
 
 
 def _with_exits(network: Architecture, space: NetworkSpace, stages: str) -> Architecture:
-    """Return a plain network with the branch of its first exit after each of some stages, such as `1+2`, from 1."""
+    """Return a plain network with the branch of its first exit after each of some stages, such as `1+2`, or `none`."""
+    if stages == NO_EXITS:
+        return replace(network, exits=(None,) * len(network.exits))
     possible = {str(stage + 1): position for position, stage in enumerate(space.skeleton.exit_stages)}
     wanted = stages.split("+")
     if not set(wanted) <= possible.keys():
-        raise UsageError(f"{EXITS}{stages}: expected stages out of {', '.join(possible)}, such as {EXITS}1")
+        raise UsageError(
+            f"{EXITS}{stages}: expected stages out of {', '.join(possible)}, such as {EXITS}1, or {NO_EXITS}"
+        )
     positions = {possible[stage] for stage in wanted}
     branch = network.exits[network.active_exits[0]]
     return replace(

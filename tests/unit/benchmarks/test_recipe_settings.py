@@ -47,7 +47,8 @@ def test_a_variant_may_have_other_exits(config: Path) -> None:
     config.write_text(config.read_text().replace("auto", "tiny"))
     variants = ("exits=1+2", "exits=2,final_training.learning_rate=0.1")
     both, second = (job_of(config, variant, seed=0, macs=0.02, epochs=1) for variant in variants)
-    own = job_of(config, OWN, seed=0, macs=0.02, epochs=1).architecture
+    own, none = (job_of(config, variant, seed=0, macs=0.02, epochs=1).architecture for variant in (OWN, "exits=none"))
+    assert (none.stages, none.active_exits) == (own.stages, ())
     assert both.architecture.stages == second.architecture.stages == own.stages
     assert (both.architecture.active_exits, second.architecture.active_exits) == ((0, 1), (1,))
     assert second.problem.config.final_training.learning_rate == 0.1
