@@ -89,12 +89,13 @@ def main() -> None:
     with (
         RunProgress(Console(stderr=True), quiet=False) as progress,
         appending_rows(arguments.out, [*IDENTITY, *FIGURES]) as append,
+        tempfile.TemporaryDirectory() as teachers,
     ):
         for seed, variant in product(arguments.seeds, [OWN, *arguments.vary]):
             job = job_of(arguments.config, variant, seed=seed, macs=arguments.macs, epochs=arguments.epochs)
             wanted.add(job.identity)
             if job.identity not in known:
-                append([*job.identity, *(f"{value:.6g}" for value in run_job(job, progress))])
+                append([*job.identity, *(f"{value:.6g}" for value in run_job(job, Path(teachers), progress))])
     sys.stdout.write(table([row for row in read_rows(arguments.out) if _identity(row) in wanted]))
 
 
@@ -158,8 +159,13 @@ def _with_exits(network: Architecture, space: NetworkSpace, stages: str) -> Arch
     )
 
 
-def run_job(job: Job, progress: RunProgress) -> list[float]:
+def run_job(job: Job, teachers: Path, progress: RunProgress) -> list[float]:
     """Train a network and return its `FIGURES`: percent, percent, millions, seconds.
+
+    Args:
+        job: The training.
+        teachers: Folder of the teachers, each of which is trained once.
+        progress: Shows the epochs.
 
     Raises:
         TrainingDivergedError: If training fails for good.
@@ -171,13 +177,9 @@ def run_job(job: Job, progress: RunProgress) -> list[float]:
     def show(report: EpochReport) -> None:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
-    data = training_data(problem, recipe)
-    with tempfile.TemporaryDirectory() as scratch:
-        ground, macs = (
-            PlainGround(RunFolder(Path(scratch)), problem),
-            millions(costs.cumulative[-1]),
-        )
-        data = taught_by_network(ground, data, macs=macs, seed=config.seed, progress=progress)
+    data, macs = training_data(problem, recipe), millions(costs.cumulative[-1])
+    ground = PlainGround(RunFolder(teachers), problem)
+    data = taught_by_network(ground, data, macs=macs, seed=config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
     started = time.process_time()
     subnet = train_from_scratch(
