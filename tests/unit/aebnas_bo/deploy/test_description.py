@@ -19,9 +19,9 @@ def test_files_of_earlier_versions_are_read(make_network) -> None:
     assert NetworkDescription.from_json(json.dumps(document), "file").test.by_class is None
 
 
-def test_answers_class_by_class_are_of_all_classes(make_network) -> None:
+def test_predictions_by_class_are_of_all_classes(make_network) -> None:
     document = json.loads(make_network()[1].to_json())
-    document["test"]["by_class"] = {"images": [2, 1], "right": [2, 1], "confusions": []}
+    document["test"]["by_class"] = {"images": [2, 1], "correct": [2, 1], "confusions": []}
     with pytest.raises(NetworkFileError, match="predictions by class must have 4 classes"):
         NetworkDescription.from_json(json.dumps(document), "file")
 
