@@ -264,7 +264,8 @@ def test_peers_keep_constraints(name, tmp_path: Path) -> None:
     method = methods()[name]
     if name == "aebnas":
         method = replace(method, settings=method.settings.model_copy(update={"design_trials": 20}))
-    evaluations = 45 if name == "optuna-gp" else 80  # by far the slowest; these suffice
+    evaluations = {"optuna-gp": 22, "aebnas": 52}.get(name, 80)  # slow ones need fewer
+    last = evaluations * 3 // 8
     run(Problem("limited", LIMITED, Limited(), objectives), name, method, 0, evaluations, tmp_path)
     slacks = [trial.metrics["slack"] for trial in read_run(run_path(tmp_path, "limited", name, 0))[1]]
-    assert sum(slack >= 0.0 for slack in slacks[-30:]) > 15  # of random points, 32 %
+    assert sum(slack >= 0.0 for slack in slacks[-last:]) > last / 2  # of random points, 32 %
