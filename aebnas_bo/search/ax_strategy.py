@@ -262,9 +262,7 @@ class StudyClient(Client):
     """Ax client that completes many trials at once, and cannot be saved as JSON."""
 
     def complete_trials(self, results: Mapping[int, Results]) -> None:
-        """Complete trials by index; `complete_trial` reads the data of all trials each time, which takes minutes."""
-        if not results:
-            return
+        """Complete one or more trials by index; `complete_trial` reads the data of all trials each time."""
         trials = self._experiment.trials
         signatures = {name: metric.signature for name, metric in self._experiment.metrics.items()}
         rows = [

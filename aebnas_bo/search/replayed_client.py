@@ -71,7 +71,8 @@ class ReplayedClient:
                 self._tell_known(trials[: trial.number], trial.pending, is_past=True)
                 self._indices[trial.number] = self._client.attach_trial(dict(trial.parameters))
         self._tell_known(trials, (), is_past=False)
-        self._client.complete_trials(self._results)
+        if self._results:
+            self._client.complete_trials(self._results)
         self._results = {}
         asked = self._client.get_next_trials(max_trials=count)
         for number, index in enumerate(asked, start=len(trials)):
