@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
+    if min(arguments.trials) < 1:
+        parser.error(f"--trials: expected whole numbers of at least 1; got {min(arguments.trials)}")
     torch.set_num_threads(1)
     problem = load_problem(arguments.problem)
     trials = random_trials(problem, max(arguments.trials))

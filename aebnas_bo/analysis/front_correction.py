@@ -99,7 +99,7 @@ def correct_front(
         threshold_optimism=statistics.mean(one.tuned_accuracy - one.accuracy for one in points.values()),
         choice_optimism=choice_optimism(
             observations(trials),
-            lambda one: _are_correct(one, space, table_of),
+            lambda one: _is_correct(one, space, table_of),
             objectives,
             halves=halves,
         ),
@@ -148,7 +148,7 @@ def cross_fitted(table: ExitTable, costs: ExitCosts, most_macs: float, *, halves
 
 def choice_optimism(
     observed: Sequence[Observation],
-    are_correct: Callable[[Observation], Tensor],
+    is_correct: Callable[[Observation], Tensor],
     objectives: Sequence[Objective],
     *,
     halves: Halves,
@@ -157,14 +157,14 @@ def choice_optimism(
 
     Args:
         observed: All observations; their costs are kept.
-        are_correct: Function from an observation to the correctness of each image, `B` booleans.
+        is_correct: Function from an observation to the correctness of each image, `B` booleans.
         objectives: The metrics.
         halves: Pairs of the half for selection and the half for scoring.
 
     Returns:
         The mean over fronts; `None` if no half has a feasible front.
     """
-    percents = [100.0 * are_correct(one).double() for one in observed]
+    percents = [100.0 * is_correct(one).double() for one in observed]
     gaps = []
     for picked_by, scored_on in halves:
         scored = [
@@ -192,7 +192,7 @@ def thresholds_of(observed: Observation, space: NetworkSpace) -> tuple[float | N
     return tuple(observed.point.thresholds.get(threshold_name(position)) for position in active)
 
 
-def _are_correct(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:
+def _is_correct(observed: Observation, space: NetworkSpace, table_of: TableOf) -> Tensor:
     architecture = space.architecture(observed.parameters)
     costs, thresholds = exit_costs(architecture, space.skeleton), thresholds_of(observed, space)
     used = outputs_in_use(table_of(architecture), thresholds, backbone=costs.backbone, branches=costs.branches)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 from torch import Tensor
 
 from aebnas_bo.storage.frozen_model import FrozenModel
@@ -27,7 +27,7 @@ class Confusion(FrozenModel):
     """
 
     label: Count
-    predicted: Count
+    predicted: Annotated[Count, Field(validation_alias=AliasChoices("predicted", "answer"))]  # in earlier files
     images: Annotated[int, Field(ge=1)]
 
 
@@ -41,7 +41,7 @@ class ClassPredictions(FrozenModel):
     """
 
     images: tuple[Count, ...]
-    correct: tuple[Count, ...]
+    correct: Annotated[tuple[Count, ...], Field(validation_alias=AliasChoices("correct", "right"))]  # in earlier files
     confusions: tuple[Confusion, ...]
 
     @property

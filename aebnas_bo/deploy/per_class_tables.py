@@ -41,7 +41,7 @@ def class_table(network: NetworkDescription, predictions: ClassPredictions) -> T
     )
     table.add_column("class", no_wrap=True)
     table.add_column("images", justify="right")
-    table.add_column("right (%)", justify="right")
+    table.add_column("accuracy (%)", justify="right")
     if has_matrix:
         for label in range(len(names)):
             table.add_column(str(label), justify="right", no_wrap=True)

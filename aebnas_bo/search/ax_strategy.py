@@ -62,7 +62,7 @@ from surrogates.log_objective import LogObjective
 from surrogates.models import ArchitectureGP
 from surrogates.pool_optimizer import Criterion, PoolSettings, maximize_acquisition
 
-Results: TypeAlias = Mapping[str, tuple[float, float]]  # value and standard error of each metric
+MetricValues: TypeAlias = Mapping[str, tuple[float, float]]  # value and standard error of each metric
 MODEL_NODE, DESIGN_NODE = "qNEHVI", "Sobol"
 SPENT = "all points were proposed; end the loop, or declare a larger space (if you requested several, request one)"
 
@@ -261,7 +261,7 @@ class ModelNode(GenerationNode):
 class StudyClient(Client):
     """Ax client that completes many trials at once, and cannot be saved as JSON."""
 
-    def complete_trials(self, results: Mapping[int, Results]) -> None:
+    def complete_trials(self, results: Mapping[int, MetricValues]) -> None:
         """Complete one or more trials by index; `complete_trial` reads the data of all trials each time."""
         trials = self._experiment.trials
         signatures = {name: metric.signature for name, metric in self._experiment.metrics.items()}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aebnas_bo.search.ax_strategy import Results, StudyClient
+from aebnas_bo.search.ax_strategy import MetricValues, StudyClient
 from aebnas_bo.search.further_points import nearest_to_front, num_allowed
 from aebnas_bo.search.objectives import Objective, optimized, to_maximize
 from aebnas_bo.search.strategy import batch_start
@@ -46,7 +46,7 @@ class ReplayedClient:
         self._space, self._objectives, self._design_trials = space, tuple(objectives), design_trials
         self._batch_size, self._is_asynchronous = batch_size, is_asynchronous
         self._indices: dict[int, int] = {}
-        self._results: dict[int, Results] = {}  # by index; passed on together, before the next request
+        self._results: dict[int, MetricValues] = {}  # by index; passed on together, before the next request
         self._told: dict[int, Trial] = {}  # in the order in which they were told
         self._num_further = 0  # trials whose further operating points were passed on
         self._further_told = 0

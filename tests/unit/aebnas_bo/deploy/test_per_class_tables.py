@@ -40,7 +40,7 @@ def test_class_table_of_few_classes_is_a_matrix(network) -> None:
     text = text_of(class_table(network, predictions_of(4)))
     assert "Its classes on 20 test images, seed 0" in text
     rows = [line.split() for line in text.splitlines()]
-    assert ["class", "images", "right", "(%)", "0", "1", "2", "3"] in rows
+    assert ["class", "images", "accuracy", "(%)", "0", "1", "2", "3"] in rows
     assert ["2", "<b>emu</b>", "10", "80.00", "2", "·", "8", "·"] in rows
     assert ["3", "fox", "0", "–", "·", "·", "·", "·"] in rows
 

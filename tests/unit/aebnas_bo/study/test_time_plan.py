@@ -60,6 +60,8 @@ def test_a_search_needs_time_for_final_trainings() -> None:
     networks_s = [1e-4, 1e-4, 1e-4, 1e-4, 6e-4]  # an epoch of all takes a second per thousand images
     minutes = planning.search_minutes(spent_s=14.0, networks_s=networks_s, supernet_s=None, num_images=1000)
     assert minutes == pytest.approx((14 + 4 * 100) / 60 / 0.95)
+    many = planning.search_minutes(spent_s=0.0, networks_s=[1e-3], supernet_s=None, num_images=45_000)
+    assert many == pytest.approx(4 * 60 * 45 / 60 / 0.95)
 
 
 def test_a_search_needs_a_supernet_that_ranks() -> None:
