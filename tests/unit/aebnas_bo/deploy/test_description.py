@@ -19,17 +19,6 @@ def test_files_of_earlier_versions_are_read(make_network) -> None:
     assert NetworkDescription.from_json(json.dumps(document), "file").test.by_class is None
 
 
-def test_predictions_by_class_of_earlier_versions_are_read(make_network) -> None:
-    _, description = make_network()
-    document = json.loads(description.to_json())
-    predictions = document["test"]["by_class"]
-    predictions["right"] = predictions.pop("correct")
-    assert predictions["confusions"]
-    for confusion in predictions["confusions"]:
-        confusion["answer"] = confusion.pop("predicted")
-    assert NetworkDescription.from_json(json.dumps(document), "file") == description
-
-
 def test_predictions_by_class_are_of_all_classes(make_network) -> None:
     document = json.loads(make_network()[1].to_json())
     document["test"]["by_class"] = {"images": [2, 1], "correct": [2, 1], "confusions": []}

@@ -46,3 +46,10 @@ def test_class_predictions_that_contradict_themselves_are_refused(images, right,
     pairs = tuple(Confusion(label=one[0], predicted=one[1], images=one[2]) for one in confusions)
     with pytest.raises(ValidationError, match=problem):
         ClassPredictions(images=images, correct=right, confusions=pairs)
+
+
+def test_predictions_in_files_of_earlier_versions_are_read() -> None:
+    found = class_predictions(LABELS, PREDICTIONS, 4)
+    earlier = found.model_dump_json().replace('"correct"', '"right"').replace('"predicted"', '"answer"')
+    assert '"answer"' in earlier
+    assert ClassPredictions.model_validate_json(earlier) == found
