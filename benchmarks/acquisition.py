@@ -17,6 +17,7 @@ from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputO
 from botorch.sampling import SobolQMCNormalSampler
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.parameter_columns import column_layout
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.timing import median_seconds
@@ -30,7 +31,7 @@ REFERENCE = torch.tensor([-3.0, -3.0], dtype=torch.float64)
 
 def main() -> None:
     """Print one row per number of observations."""
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     layout = column_layout(NetworkSpace(load_config(None, ["space.preset=aebnas"]).space, 3, 10).search_space)
     generator = torch.Generator().manual_seed(0)
     weights = torch.rand(len(layout), generator=generator, dtype=torch.float64)

@@ -29,6 +29,7 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.export import export_network
 from aebnas_bo.deploy.runtime import load
 from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.backbone_loading import traced_backbone
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.space.macs import exit_costs
@@ -53,7 +54,7 @@ def main() -> None:
     for one in (macs, onnx):
         one.add_argument("--set", dest="settings_of_config", action="append", default=[])
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     problem = Problem.load(load_config(given.config, given.settings_of_config))
     if given.command == "macs":
         wrong = check_macs(problem, given.settings, given.images)

@@ -15,6 +15,7 @@ import torch
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from torch import Tensor
 
+from aebnas_bo.execution.cpu import set_up_cpu
 from benchmarks.timing import median_seconds
 from surrogates.box_decomposition import SweptBoxes
 
@@ -25,7 +26,7 @@ REFERENCE = torch.zeros(3, dtype=torch.float64)
 
 def main() -> None:
     """Print one row per size of the front."""
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     generator = torch.Generator().manual_seed(0)
     sys.stdout.write(f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, 1 thread\n")
     sys.stdout.write("points  botorch_s  ours_s  ratio  boxes_botorch  boxes_ours\n")

@@ -15,6 +15,7 @@ import time
 import torch
 import torch.nn.functional as F
 
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.supernet.depthwise import depthwise_conv2d
 from benchmarks.records import output_file
 
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--out", type=output_file, required=True)
     parser.add_argument("--turns", type=int, default=41, help="number of turns per comparison")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     lines = [f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, milliseconds of a step"]
     for case in CASES:
         lines.append(_compared(*case, arguments.turns))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from aebnas_bo.analysis.selection import parse_selection
@@ -20,6 +19,7 @@ from aebnas_bo.deploy.latency_measurement import Workload, measure_latency
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.trained_table import latency_table, write_latency_csv
 from aebnas_bo.deploy.training_pipeline import choose_candidate
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.supernet.folding import fold_batchnorm
 from benchmarks.records import output_file
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     folder, selection = RunFolder(arguments.run), parse_selection(arguments.select)
     subnet, description = load_network(trained_network(folder, selection, None))
     fold_batchnorm(subnet)

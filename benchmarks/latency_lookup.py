@@ -15,12 +15,12 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.stats import kendalltau
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.latency import NANOSECONDS_PER_MS, LatencyPrices
 from aebnas_bo.estimation.latency_timing import measure_space, time_parts, whole_network
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.macs import exit_costs, millions, priced
 from aebnas_bo.space.network_space import NetworkSpace
 from benchmarks.records import output_file
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     with arguments.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)

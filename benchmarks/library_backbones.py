@@ -30,6 +30,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.errors import ConfigError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.supernet_preparation import fresh_supernet, make_estimator
 from aebnas_bo.space.given_backbone import BackboneSource
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of models")
     parser.add_argument("--out", type=output_file, required=True)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     known = {(row["source"], row["name"]) for row in read_rows(given.out)}
     with appending_rows(given.out, HEADER) as append:
         for source, name in MODELS:

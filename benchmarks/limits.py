@@ -21,10 +21,10 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from aebnas_bo.analysis.pareto import admissible
 from aebnas_bo.estimation.tabular_estimator import TabularEstimator
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.design import sobol_points
 from aebnas_bo.search.objectives import optimized
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="the table of NATS-Bench, a CSV file")
     parser.add_argument("--out", required=True, type=output_file)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
     done = {(row["problem"], row["method"], row["metric"], row["seed"]) for row in read_rows(arguments.out)}

@@ -14,10 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-import torch
-
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.errors import AebnasError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.ax_strategy import ax_client
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.trial import Observation, Trial
@@ -39,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if min(arguments.trials) < 1:
         parser.error(f"--trials: expected whole numbers of at least 1; got {min(arguments.trials)}")
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     problem = load_problem(arguments.problem)
     trials = random_trials(problem, max(arguments.trials))
     rows = [measured(problem, trials[:count]) for count in sorted(set(arguments.trials))]

@@ -19,9 +19,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.errors import AebnasError
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.search_loop import evaluate_trial, propose_trials
 from aebnas_bo.search.trial import as_proposed
 from aebnas_bo.seeding import parse_seeds
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="the table of NATS-Bench, a CSV file")
     parser.add_argument("--report", type=Path, help="folder for the comparison of all runs in --out")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
     try:

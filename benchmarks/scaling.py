@@ -23,9 +23,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.analysis.hypervolume import hypervolume
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.execution.executor import Ticket
 from aebnas_bo.execution.simulated_executor import Fate, SimulatedExecutor
 from aebnas_bo.search.search_loop import run_search
@@ -175,7 +174,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=200)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
     problem = load_problem(arguments.problem, arguments.table)

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.estimation.exit_prices import exit_macs
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Strategy
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=0)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     header, trials = read_run(arguments.run)
     space = NetworkSpace(load_config(CONFIGURATIONS[header.problem]).space, 3, 10)
     if arguments.memory:

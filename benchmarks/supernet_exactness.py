@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.presets import PRESETS
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     lines = [_preset(preset) for preset in PRESETS]
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.parameter_columns import column_layout, known_outcome
 from aebnas_bo.search.trial import Observation, Trial, as_proposed, observations
 from benchmarks.comparison import OURS
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=output_file, required=True)
     parser.add_argument("--table", type=Path, help="the table of NATS-Bench, a CSV file")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     known = {(row["problem"], row["seed"], row["trials"], row["surrogate"]) for row in read_rows(arguments.out)}
     problems: dict[str, Problem] = {}
     with appending_rows(arguments.out, HEADER) as append:

@@ -18,6 +18,7 @@ import torch
 
 from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
+from aebnas_bo.execution.cpu import set_up_cpu
 from benchmarks.records import output_file
 from benchmarks.timing import median_seconds
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     table = make_table()
     started = time.perf_counter()
     loop_over_images(table, LOOP_GRID, GOALS[0])

@@ -27,6 +27,7 @@ from scipy import stats
 from torch import Tensor
 
 from aebnas_bo.estimation.tabular_estimator import TabularEstimator
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.search.parameter_columns import column_layout
 from benchmarks.nats_bench import IMAGE_SETS, load_table
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -184,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(20)))
     parser.add_argument("--out", type=output_file, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up_cpu(1)
     tables = [load_table(arguments.table, IMAGE_SETS[name]) for name in (arguments.estimates, arguments.trainings)]
     known = {tuple(row[name] for name in IDENTITY) for row in read_rows(arguments.out)}
     settings = list(product(arguments.seeds, arguments.noise, arguments.bias))  # seeds first: all settings advance

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.backbone_pool import BackbonePool, backbone_pool
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
@@ -37,7 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # a command that an earlier test called may have taken more
+    if torch.get_num_threads() > 1:  # at the start, and after a test of a command that took more
+        set_up_cpu(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

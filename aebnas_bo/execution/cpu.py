@@ -1,4 +1,4 @@
-"""Settings of this process with which PyTorch is faster on CPUs."""
+"""Settings of this process with which PyTorch, NumPy and SciPy are faster on CPUs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
 
 CACHED_KERNELS = 20_000  # of oneDNN, unless set; a supernet has more shapes than its default of 1,024
 # Parameters of glibc's `mallopt`, the variables with which users set them, and our values in bytes. By default glibc
@@ -31,7 +33,10 @@ def keep_kernels_and_memory() -> None:
 
 
 def set_up_cpu(num_threads: int) -> None:
-    """Set the number of threads of PyTorch's operators, and keep kernels and memory.
+    """Set the number of threads of PyTorch's operators and of the BLAS of NumPy and SciPy; keep kernels and memory.
+
+    Otherwise OpenBLAS uses all cores: its threads spin while they wait for the next small matrix, which takes time from
+    other processes and slows the L-BFGS-B steps of surrogates down.
 
     Args:
         num_threads: Threads of one operator.
@@ -40,6 +45,7 @@ def set_up_cpu(num_threads: int) -> None:
 
     keep_kernels_and_memory()
     torch.set_num_threads(num_threads)
+    threadpool_limits(num_threads, user_api="blas")  # until the next call
 
 
 @contextmanager
@@ -50,6 +56,7 @@ def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)

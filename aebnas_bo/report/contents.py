@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from aebnas_bo.analysis.front_table import limits_text
@@ -24,6 +23,7 @@ from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, first_problem
 from aebnas_bo.estimation.exit_prices import ExitPrices
+from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.latency_preparation import check_latencies, known_costs_of, stored_latencies
 from aebnas_bo.preparation.supernet_preparation import table_store
 from aebnas_bo.report.gene_effects import GeneEffects, gene_effects
@@ -146,7 +146,7 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         UsageError: If no network meets a given selection.
         CorruptStateError: If a file of the run is damaged or missing.
     """
-    torch.set_num_threads(run.config.num_threads)
+    set_up_cpu(run.config.num_threads)
     summary = _fitting_summary(run)
     return Contents(
         run=run,

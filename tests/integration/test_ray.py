@@ -27,22 +27,20 @@ def test_every_trial_is_completed_once_although_workers_and_nodes_are_lost(tmp_p
     assert found["authentication"] == "token"
 
 
-def test_two_workers_give_the_trials_of_one_process(tmp_path: Path) -> None:
+def test_two_workers_give_the_trials_of_one_process(call, tmp_path: Path) -> None:
     settings = (
         "data.max_train_images=300", "supernet.epochs=2", "supernet.cache=false", "search.design_trials=4",
         "search.batch_size=2", "search.mc_samples=8", "search.pool_size=8", "search.rounds=0",
     )  # fmt: skip
-    given = [part for setting in settings for part in ("--set", setting)]
-    trials = []
-    on_workers = ["--ray", "local", "--workers", "2", "--set", "execution.cpus_per_worker=0.5"]
-    for name, options in (("one", []), ("two", on_workers)):
-        run_alone(
-            ["aebnas_bo.run", "--budget", "8", "--out", str(tmp_path / name), "--quiet", *given, *options],
-            tmp_path,
-        )
-        trials.append((tmp_path / name / "trials.csv").read_text().splitlines())
-    without_times = [[timeless(line) for line in as_cells(lines)] for lines in trials]
-    assert without_times[0] == without_times[1]
+    given = ["--budget=8", "--quiet", *(f"--set={setting}" for setting in settings)]
+    assert call("run", "--out=one", *given).returncode == 0
+    on_workers = ["--ray=local", "--workers=2", "--set=execution.cpus_per_worker=0.5"]
+    run_alone(["aebnas_bo.run", "--out=two", *given, *on_workers], tmp_path)
+    one, two = (
+        [timeless(row) for row in as_cells((tmp_path / name / "trials.csv").read_text().splitlines())]
+        for name in ("one", "two")
+    )
+    assert one == two
 
 
 def as_cells(lines: list[str]) -> list[dict[str, str]]:

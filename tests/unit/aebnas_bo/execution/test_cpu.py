@@ -9,8 +9,9 @@ import textwrap
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from aebnas_bo.execution.cpu import one_thread
+from aebnas_bo.execution.cpu import one_thread, set_up_cpu
 
 REUSE = """
     import resource
@@ -68,8 +69,16 @@ def test_cached_kernels_of_users_take_precedence(monkeypatch: pytest.MonkeyPatch
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(CACHED_KERNELS)
 
 
-def test_one_thread_restores_the_number_of_threads() -> None:
-    before = torch.get_num_threads()
+def threads() -> list[int]:
+    """Return the number of threads of PyTorch and of each loaded BLAS."""
+    return [torch.get_num_threads(), *(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")]
+
+
+def test_the_number_of_threads_is_that_of_pytorch_and_blas() -> None:
+    set_up_cpu(2)
+    before = threads()
+    assert len(before) > 1
+    assert set(before) == {2}
     with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+        assert set(threads()) == {1}
+    assert threads() == before
