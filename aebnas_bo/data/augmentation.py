@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torchvision.transforms.v2 import functional
 
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize, shift_and_flip
+from aebnas_bo.data.transforms import Views, normalize, on_device, shift_and_flip
 
 RESIZED_BATCH = 1024  # images resized at once
 GROUP = 16  # images with the same random transform: torchvision draws its parameters once per call
@@ -46,12 +47,12 @@ class Augmentation:
 
         Args:
             images: `B x C x H x W`, uint8.
-            labels: `B` classes.
+            labels: `B` classes, or `B x V x K` class probabilities of the views of `label_views`.
             generator: Source of randomness (CPU).
 
         Returns:
             Normalised images, `B x C x H x W`, float32, channels_last, and their targets: labels, or `B x K`
-            class probabilities if images were mixed.
+            class probabilities if these were given or images were mixed.
         """
         config = self.config
         if config.trivial_augment:
@@ -59,9 +60,13 @@ class Augmentation:
             with _seeded(generator):
                 images = torch.cat([transform(group) for group in torch.split(images, GROUP)])
         floats = normalize(images, self.mean, self.std, device=images.device)
-        floats = shift_and_flip(
-            floats, crop_padding=config.crop_padding, horizontal_flip=config.horizontal_flip, generator=generator
-        )
+        views = Views.drawn(
+            len(images),
+            crop_padding=config.crop_padding, horizontal_flip=config.horizontal_flip, generator=generator,
+        )  # fmt: skip
+        floats = shift_and_flip(floats, views)
+        if labels.ndim == 3:
+            labels = labels_of_views(labels, views)
         mixers = [v2.MixUp(alpha=config.mixup_alpha, num_classes=self.num_classes)] if config.mixup_alpha else []
         mixers += [v2.CutMix(alpha=config.cutmix_alpha, num_classes=self.num_classes)] if config.cutmix_alpha else []
         if not mixers:
@@ -69,6 +74,20 @@ class Augmentation:
         with _seeded(generator):
             mixed, targets = v2.RandomChoice(mixers)(floats, labels)
         return mixed.contiguous(memory_format=torch.channels_last), targets
+
+    def label_views(self, count: int) -> list[Views]:
+        """Return the `V` views for which a teacher computes soft labels: the largest shifts, each with every flip.
+
+        Args:
+            count: Number of images.
+        """
+        padding = self.config.crop_padding
+        flips = [False, True] if self.config.horizontal_flip else [False]
+        starts = [0, 2 * padding] if padding else [0]
+        return [
+            Views.of_all(count, crop_padding=padding, is_flipped=is_flipped, row=row, column=column)
+            for is_flipped, row, column in product(flips, starts, starts)
+        ]
 
     def resized(self, images: Tensor, side: int) -> tuple[Tensor, Augmentation]:
         """Resize images once, for a network of a lower resolution, instead of each batch after its transforms.
@@ -85,6 +104,28 @@ class Augmentation:
         padding = self.config.crop_padding
         scaled = max(round(padding * side / images.shape[-1]), min(padding, 1))
         return small, replace(self, config=self.config.model_copy(update={"crop_padding": scaled}))
+
+
+def labels_of_views(labels: Tensor, views: Views) -> Tensor:
+    """Interpolate soft labels linearly, in rows and columns, between those of the largest shifts.
+
+    Args:
+        labels: `B x V x K` class probabilities of the views of `Augmentation.label_views`.
+        views: Shifts and flips of the images.
+
+    Returns:
+        `B x K` class probabilities.
+    """
+    count, _, num_classes = labels.shape
+    starts = 1 if views.shifts is None else 2
+    of_flips = labels.view(count, -1, starts, starts, num_classes)
+    flipped = torch.zeros(count, dtype=torch.long) if views.flipped is None else views.flipped.long()
+    grid = of_flips[torch.arange(count, device=labels.device), on_device(flipped, labels.device)]
+    if views.shifts is None:
+        return grid[:, 0, 0]
+    ends = on_device(views.shifts, labels.device) / (2 * views.crop_padding)  # 0 at the first start, 1 at the last
+    rows, columns = torch.stack([1.0 - ends, ends], dim=-1)
+    return torch.einsum("br,bc,brck->bk", rows, columns, grid)
 
 
 class _TrivialAugment(v2.TrivialAugmentWide):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -50,32 +51,72 @@ def normalize(
     return pixels.mul_(scale).add_(shift).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def shift_and_flip(images: Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
-    """Shift and flip each image at random, independently of the others.
+@dataclass(frozen=True)
+class Views:
+    """How each image of a batch is shifted and flipped.
+
+    Args:
+        crop_padding: Largest shift in pixels, `p`.
+        flipped: Whether each image is flipped horizontally, `B`; `None` if none is.
+        shifts: First row and column of each image in its padded image, `2 x B`, from 0 to 2p; `None` without shifts.
+    """
+
+    crop_padding: int
+    flipped: Tensor | None
+    shifts: Tensor | None
+
+    @classmethod
+    def drawn(cls, count: int, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Views:
+        """Draw the view of each image independently of the others.
+
+        Args:
+            count: Number of images, `B`.
+            crop_padding: Largest shift in pixels; 0 for none.
+            horizontal_flip: Whether to flip each image with probability one half.
+            generator: Source of randomness (CPU).
+        """
+        flipped = torch.rand(count, generator=generator) < 0.5 if horizontal_flip else None
+        shifts = torch.randint(2 * crop_padding + 1, (2, count), generator=generator) if crop_padding else None
+        return cls(crop_padding, flipped, shifts)
+
+    @classmethod
+    def of_all(cls, count: int, *, crop_padding: int, is_flipped: bool, row: int, column: int) -> Views:
+        """Return one view for all images.
+
+        Args:
+            count: Number of images, `B`.
+            crop_padding: Largest shift in pixels, `p`.
+            is_flipped: Whether to flip the images.
+            row: First row in the padded images, from 0 to 2p.
+            column: First column.
+        """
+        shifts = torch.tensor([[row], [column]]).expand(2, count)
+        return cls(crop_padding, torch.full((count,), is_flipped), shifts)
+
+
+def shift_and_flip(images: Tensor, views: Views) -> Tensor:
+    """Shift and flip each image.
 
     Args:
         images: `B x C x H x W`, normalised; shifts fill with zero, the mean of the training images.
-        crop_padding: Largest shift in pixels; 0 for none.
-        horizontal_flip: Whether to flip each image with probability one half.
-        generator: Source of randomness (CPU).
+        views: Shifts and flips of the `B` images.
 
     Returns:
         `B x C x H x W`, channels_last.
     """
+    if views.flipped is None and views.shifts is None:
+        return images
     count, _, height, width = images.shape
     device = images.device
     rows = torch.arange(height, device=device).expand(count, height)
     columns = torch.arange(width, device=device).expand(count, width)
-    if horizontal_flip:
-        mirrored = on_device(torch.rand(count, 1, generator=generator) < 0.5, device)
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    if crop_padding:
-        shifts = on_device(torch.randint(2 * crop_padding + 1, (2, count, 1), generator=generator), device)
+    if views.flipped is not None:
+        columns = torch.where(on_device(views.flipped[:, None], device), width - 1 - columns, columns)
+    if views.shifts is not None:
+        shifts = on_device(views.shifts[..., None], device)
         rows, columns = rows + shifts[0], columns + shifts[1]
-    elif not horizontal_flip:
-        return images
     # Whole pixels of the channels_last layout are copied by their number in the padded images: one pass over memory.
-    pixels = F.pad(images.permute(0, 2, 3, 1), (0, 0, *(crop_padding,) * 4))
+    pixels = F.pad(images.permute(0, 2, 3, 1), (0, 0, *(views.crop_padding,) * 4))
     first = pixels.shape[1] * torch.arange(count, device=device).view(-1, 1, 1)
     numbers = (first + rows.unsqueeze(2)) * pixels.shape[2] + columns.unsqueeze(1)
     gathered = pixels.reshape(-1, pixels.shape[3]).index_select(0, numbers.flatten())

@@ -124,8 +124,7 @@ def taught_by_original(
     if config.teacher_source != "original":
         return data
     return with_soft_labels(
-        data, final_logits(subnet.eval()), splits=problem.splits,
-        augmentation=problem.config.augmentation_of(config), label_smoothing=config.label_smoothing,
+        data, final_logits(subnet.eval()), splits=problem.splits, label_smoothing=config.label_smoothing
     )  # fmt: skip
 
 

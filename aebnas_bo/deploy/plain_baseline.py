@@ -14,7 +14,7 @@ from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.network_figures import tracked_figures
 from aebnas_bo.deploy.network_file import load_network, save_network
-from aebnas_bo.deploy.teacher import final_logits, with_soft_labels
+from aebnas_bo.deploy.teacher import taught_by
 from aebnas_bo.deploy.training_folders import (
     CHECKPOINT_FILE,
     PLAIN,
@@ -227,11 +227,8 @@ def taught_by_network(
         f"{description.validation.accuracy:.1f} % validation accuracy"
     )
     folder = training_folder(ground.folder, plain_training_of(own, width, seed))
-    teacher = final_logits(load_network(folder / NETWORK_FILE)[0].to(data.labels.device))
-    return with_soft_labels(
-        data, teacher, splits=problem.for_final_training.splits, augmentation=config.augmentation_of(recipe),
-        label_smoothing=recipe.label_smoothing,
-    )  # fmt: skip
+    teacher = load_network(folder / NETWORK_FILE)[0]
+    return taught_by(teacher, data, recipe, splits=problem.for_final_training.splits)
 
 
 def teacher_macs(config: Config, macs: float) -> float:

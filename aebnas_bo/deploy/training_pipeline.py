@@ -286,8 +286,7 @@ def _train(
         progress.message(f"{architecture.key}, seed {seed}: {check}")
         if check.is_useful:
             data = with_soft_labels(
-                data, teacher, splits=final.splits, augmentation=final.config.augmentation_of(recipe),
-                label_smoothing=recipe.label_smoothing,
+                data, teacher, splits=final.splits, label_smoothing=recipe.label_smoothing
             )  # fmt: skip
     if recipe.teacher_source == "network":
         macs = millions(candidate.costs.cumulative[-1])

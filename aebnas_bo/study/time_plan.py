@@ -41,6 +41,9 @@ FINALS_SHARE = 0.25
 # and more epochs of the networks themselves are worth more. After more it has memorised the training images: its
 # outputs then add nothing to the labels.
 TEACHER_SIZES, TEACHER_EPOCHS = (2.0, 1.5), (40, 50)
+SOFT_LABEL_EPOCHS = (
+    8 / 3
+)  # time for the soft labels of up to eight views, in epochs: a forward pass is a third of a step
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.
@@ -235,7 +238,7 @@ def final_epochs(
     for macs, one_s in teachers_s.items():
         epoch_s = num_images * one_s
         its_epochs = _epochs(share, epoch_s, least=0, most=most)
-        rest_s = seconds - its_epochs * epoch_s
+        rest_s = seconds - (its_epochs + SOFT_LABEL_EPOCHS) * epoch_s
         if least <= its_epochs <= epochs(rest_s):
             seconds, teacher = rest_s, (macs, its_epochs)
             break

@@ -101,15 +101,15 @@ def soft_labels(logits: Tensor) -> Tensor:
 
 
 def mixed_targets(targets: Tensor, taught: Tensor, label_smoothing: float) -> Tensor:
-    """Return the mean of smoothed labels and a teacher's probabilities, `B x K`.
+    """Return the mean of smoothed labels and a teacher's probabilities, `B x K` or `B x V x K` like these.
 
     Args:
         targets: `B` labels (which are smoothed) or `B x K` probabilities (which are not).
-        taught: The teacher's probabilities, `B x K`.
+        taught: The teacher's probabilities, `B x K`, or `B x V x K` for `V` views of each image.
         label_smoothing: Smoothing of labels.
     """
     given = smoothed(targets, taught.shape[-1], label_smoothing) if targets.ndim == 1 else targets
-    return 0.5 * (given + taught)
+    return 0.5 * ((given if taught.ndim == 2 else given[:, None]) + taught)
 
 
 def output_targets(

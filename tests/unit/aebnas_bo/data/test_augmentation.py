@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aebnas_bo.data.augmentation import Augmentation
+from aebnas_bo.data.augmentation import Augmentation, labels_of_views
 from aebnas_bo.data.settings import AugmentationConfig
-from aebnas_bo.data.transforms import normalize
+from aebnas_bo.data.transforms import Views, normalize, shift_and_flip
 
 
 def images(count: int = 40, channels: int = 3) -> torch.Tensor:
@@ -84,3 +84,41 @@ def test_resized_images_are_shifted_in_proportion() -> None:
     expected = F.interpolate(images.float(), size=(8, 8), mode="bilinear", antialias=True)
     assert float((small - expected).abs().max()) <= 1.0
     assert replace(wide, config=AugmentationConfig(crop_padding=1)).resized(images, 4)[1].config.crop_padding == 1
+
+
+@pytest.mark.parametrize("horizontal_flip", [False, True])
+@pytest.mark.parametrize("crop_padding", [0, 1])
+def test_soft_labels_are_those_of_the_images_as_they_are_shifted_and_flipped(
+    crop_padding: int, horizontal_flip: bool
+) -> None:
+    config = AugmentationConfig(crop_padding=crop_padding, horizontal_flip=horizontal_flip)
+    augmentation = Augmentation(config, (0.5,) * 3, (0.25,) * 3, 2)
+    floats = normalize(images(), (0.5,) * 3, (0.25,) * 3)
+
+    def teacher(batch: torch.Tensor) -> torch.Tensor:  # the left and the right half, whose weights differ by row
+        weighted = batch * torch.linspace(0.5, 1.5, 8)[:, None]
+        return torch.stack([weighted[..., :4].mean(dim=(1, 2, 3)), weighted[..., 4:].mean(dim=(1, 2, 3))], dim=1)
+
+    labels = torch.stack([teacher(shift_and_flip(floats, views)) for views in augmentation.label_views(40)], dim=1)
+    augmented, targets = augmentation(images(), labels, torch.Generator().manual_seed(0))
+    shifts = Views.drawn(
+        40, crop_padding=crop_padding, horizontal_flip=horizontal_flip, generator=torch.Generator().manual_seed(0)
+    ).shifts
+    is_exact = torch.ones(40, dtype=torch.bool) if shifts is None else (shifts != crop_padding).all(dim=0)
+    assert is_exact.any()
+    torch.testing.assert_close(targets[is_exact], teacher(augmented)[is_exact])
+
+
+def test_soft_labels_between_the_largest_shifts_are_interpolated() -> None:
+    labels = torch.tensor([0.0, 1.0, 10.0, 11.0]).view(1, 4, 1).expand(4, 4, 2)  # 10 more by row, 1 more by column
+    shifts = torch.tensor([[0, 4, 2, 1], [0, 4, 0, 2]])  # from 0 to twice the padding of 2
+    found = labels_of_views(labels, Views(2, None, shifts))
+    assert found.tolist() == [[value, value] for value in (0.0, 11.0, 5.0, 3.0)]
+
+
+def test_soft_labels_of_mixed_images_are_mixed() -> None:
+    augmentation = Augmentation(AugmentationConfig(mixup_alpha=0.4), (0.5,) * 3, (0.25,) * 3, 2)
+    labels = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]).repeat(20, 1, 1)
+    _, targets = augmentation(images(), labels, torch.Generator().manual_seed(0))
+    assert targets.shape == (40, 2)
+    assert ((targets > 0.0) & (targets < 1.0)).any()

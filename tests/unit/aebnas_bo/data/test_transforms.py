@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aebnas_bo.data.transforms import normalize, shift_and_flip
+from aebnas_bo.data.transforms import Views, normalize, shift_and_flip
 from aebnas_bo.errors import DataError
 
 
@@ -12,6 +12,14 @@ def generator(seed: int = 0) -> torch.Generator:
 def numbered(count: int, channels: int = 2, height: int = 4, width: int = 5) -> torch.Tensor:
     """Images without a zero in which all pixels differ."""
     return torch.arange(1.0, 1.0 + count * channels * height * width).view(count, channels, height, width)
+
+
+def at_random(
+    images: torch.Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator
+) -> torch.Tensor:
+    """Shift and flip each image at random."""
+    views = Views.drawn(len(images), crop_padding=crop_padding, horizontal_flip=horizontal_flip, generator=generator)
+    return shift_and_flip(images, views)
 
 
 def test_normalize_by_hand() -> None:
@@ -35,13 +43,13 @@ def test_normalize_refuses_statistics_of_other_channels() -> None:
 
 def test_augment_without_shift_and_mirror_changes_nothing() -> None:
     assert torch.equal(
-        shift_and_flip(numbered(3), crop_padding=0, horizontal_flip=False, generator=generator()), numbered(3)
+        at_random(numbered(3), crop_padding=0, horizontal_flip=False, generator=generator()), numbered(3)
     )
 
 
 def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
     images = numbered(400)
-    result = shift_and_flip(images, crop_padding=0, horizontal_flip=True, generator=generator())
+    result = at_random(images, crop_padding=0, horizontal_flip=True, generator=generator())
     same = (result == images).flatten(1).all(dim=1)
     mirrored = (result == images.flip(3)).flatten(1).all(dim=1)
     assert (same ^ mirrored).all()
@@ -50,7 +58,7 @@ def test_augment_mirrors_about_half_of_the_images_and_nothing_else() -> None:
 
 def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
     images = numbered(300)
-    result = shift_and_flip(images, crop_padding=1, horizontal_flip=False, generator=generator())
+    result = at_random(images, crop_padding=1, horizontal_flip=False, generator=generator())
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
     seen = set()
     for image, source in zip(result, padded, strict=True):
@@ -63,7 +71,7 @@ def test_augment_shifts_each_image_by_itself_and_fills_with_zeros() -> None:
 
 def test_augment_shifts_and_mirrors_together() -> None:
     images = numbered(60)
-    result = shift_and_flip(images, crop_padding=1, horizontal_flip=True, generator=generator())
+    result = at_random(images, crop_padding=1, horizontal_flip=True, generator=generator())
     windows = [
         torch.nn.functional.pad(source, (1, 1, 1, 1))[:, :, y : y + 4, x : x + 5]
         for source in (images, images.flip(3))
@@ -78,14 +86,14 @@ def test_augment_shifts_and_mirrors_together() -> None:
 
 def test_augment_is_determined_by_its_generator() -> None:
     images = numbered(20)
-    first = shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(1))
-    assert torch.equal(first, shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(1)))
-    assert not torch.equal(first, shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator(2)))
+    first = at_random(images, crop_padding=2, horizontal_flip=True, generator=generator(1))
+    assert torch.equal(first, at_random(images, crop_padding=2, horizontal_flip=True, generator=generator(1)))
+    assert not torch.equal(first, at_random(images, crop_padding=2, horizontal_flip=True, generator=generator(2)))
 
 
 def test_augment_keeps_shape_layout_and_input() -> None:
     images = numbered(3).contiguous(memory_format=torch.channels_last)
-    result = shift_and_flip(images, crop_padding=2, horizontal_flip=True, generator=generator())
+    result = at_random(images, crop_padding=2, horizontal_flip=True, generator=generator())
     assert result.shape == images.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, numbered(3))
@@ -95,10 +103,10 @@ def test_augment_keeps_shape_layout_and_input() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_transforms_agree_between_cpu_and_gpu() -> None:
     images = torch.arange(96, dtype=torch.uint8).view(2, 3, 4, 4)
-    host = shift_and_flip(
+    host = at_random(
         normalize(images, (0.5,) * 3, (0.2,) * 3), crop_padding=2, horizontal_flip=True, generator=generator()
     )
-    device = shift_and_flip(
+    device = at_random(
         normalize(images, (0.5,) * 3, (0.2,) * 3, device="cuda"),
         crop_padding=2,
         horizontal_flip=True,

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from aebnas_bo.config.loading import load_config
+from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.images import LabelledImages
+from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.given_training import Kept, kept_accuracy, taught_by_original
 from aebnas_bo.preparation.problem import Problem
@@ -40,11 +42,11 @@ def test_the_final_classifier_is_compared_on_the_validation_images(problem: Prob
 
 def test_only_the_teacher_original_changes_the_targets(problem: Problem) -> None:
     part = problem.splits.train
-    data = TrainingData(part.images, part.labels, lambda images, labels, _: (images, labels))
+    data = TrainingData(part.images, part.labels, Augmentation.of(AugmentationConfig(), problem.splits))
     subnet: Subnet = Constant()
     assert taught_by_original(subnet, data, FinalTrainingConfig(), problem=problem) is data
     recipe = FinalTrainingConfig.model_validate({"teacher": {"source": "original"}, "label_smoothing": 0.0})
     taught = taught_by_original(subnet, data, recipe, problem=problem)
     probability = float(torch.tensor([0.0, 2.0, 0.0]).softmax(0)[1])
-    assert float(taught.labels[0, 0]) == pytest.approx(0.5 * (1.0 + (1 - probability) / 2))
-    assert float(taught.labels[0, 1]) == pytest.approx(0.5 * probability)
+    assert float(taught.labels[0, 0, 0]) == pytest.approx(0.5 * (1.0 + (1 - probability) / 2))
+    assert float(taught.labels[0, 0, 1]) == pytest.approx(0.5 * probability)

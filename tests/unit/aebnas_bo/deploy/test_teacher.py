@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
@@ -37,20 +38,20 @@ def test_labels_and_answers_are_learned_in_equal_parts() -> None:
     grey = LabelledImages(torch.full((3, 1, 2, 2), 128, dtype=torch.uint8), torch.tensor([0, 1, 1]))
     grey.images[0, :, :, 0] = 255  # bright on the left
     splits = Splits(grey, grey, grey, grey, mean=(0.5,), std=(0.25,), class_names=("left", "right"))
-    data = TrainingData(grey.images, grey.labels, lambda images, labels, _: (images, labels))
 
     def teacher(images: Tensor) -> Tensor:  # sure of the brighter half
         return 50.0 * torch.stack([images[:, 0, :, 0].mean(dim=1), images[:, 0, :, 1].mean(dim=1)], dim=1)
 
-    def taught(**transforms: bool) -> list[list[float]]:
-        found = with_soft_labels(
-            data, teacher, splits=splits, augmentation=AugmentationConfig(**transforms), label_smoothing=0.2
-        )
+    def taught(**transforms: bool) -> list[list[list[float]]]:
+        augmentation = Augmentation.of(AugmentationConfig(**transforms), splits)
+        data = TrainingData(grey.images, grey.labels, augmentation)
+        found = with_soft_labels(data, teacher, splits=splits, label_smoothing=0.2)
         assert found.images is data.images
         return found.labels.tolist()
 
-    assert taught() == [pytest.approx([0.95, 0.05]), pytest.approx([0.3, 0.7]), pytest.approx([0.3, 0.7])]
-    assert taught(horizontal_flip=True)[0] == pytest.approx([0.7, 0.3])  # mirrored, the right half is bright
+    assert taught() == [[pytest.approx([0.95, 0.05])], [pytest.approx([0.3, 0.7])], [pytest.approx([0.3, 0.7])]]
+    flipped = taught(horizontal_flip=True)[0]
+    assert flipped == [pytest.approx([0.95, 0.05]), pytest.approx([0.45, 0.55])]  # flipped, the right half is bright
 
 
 def test_check_is_made_once_per_training(tmp_path: Path) -> None:
@@ -77,17 +78,16 @@ def test_a_network_trained_before_teaches_by_its_final_classifier(
 
     grey = LabelledImages(torch.full((2, 1, 2, 2), 128, dtype=torch.uint8), torch.tensor([0, 1]))
     splits = Splits(grey, grey, grey, grey, mean=(0.5,), std=(0.25,), class_names=("left", "right"))
-    data = TrainingData(grey.images, grey.labels, lambda images, labels, _: (images, labels))
+    data = TrainingData(grey.images, grey.labels, Augmentation.of(AugmentationConfig(), splits))
     folder, said = RunFolder(tmp_path), []
     recipe = FinalTrainingConfig(teacher=TeacherConfig(source="trained", network="aaa-seed0"), label_smoothing=0.0)
-    config = SimpleNamespace(augmentation_of=lambda _: AugmentationConfig())
     description = SimpleNamespace(validation=SimpleNamespace(accuracy=71.25))
     monkeypatch.setattr(teaching, "load_network", lambda *_, **__: (Known(), description))
 
     def taught(config_of_training: FinalTrainingConfig) -> TrainingData:
         return teaching.taught_by_trained(
             folder, data, config_of_training,
-            problem=SimpleNamespace(splits=splits, config=config),  # type: ignore[arg-type]
+            problem=SimpleNamespace(splits=splits),  # type: ignore[arg-type]
             progress=SimpleNamespace(message=said.append),  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_a_network_trained_before_teaches_by_its_final_classifier(
     with pytest.raises(UsageError, match="no trained network aaa-seed0; it has bbb-seed0"):
         taught(recipe)
     other.parent.rename(folder.trained / "aaa-seed0")
-    torch.testing.assert_close(taught(recipe).labels, torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
+    torch.testing.assert_close(taught(recipe).labels, torch.tensor([[[0.5, 0.5]], [[0.0, 1.0]]]))
     assert said == ["teacher: aaa-seed0, 71.2 % validation accuracy"]
 
 
