@@ -132,10 +132,7 @@ def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[
     if has_teacher:
         supernet, _ = prepare_supernet(problem, ground.folder, ground.progress)
         teacher = largest_teacher(supernet, problem)
-        data = with_soft_labels(
-            data, teacher, splits=splits, augmentation=config.augmentation_of(recipe),
-            label_smoothing=recipe.label_smoothing,
-        )  # fmt: skip
+        data = with_soft_labels(data, teacher, splits=splits, label_smoothing=recipe.label_smoothing)
     ground.progress.start(name, recipe.epochs)
     train_network(subnet, data, recipe, seed=seed, recorder=Recorder(show, checkpoint, fingerprint))
     accuracies = []
