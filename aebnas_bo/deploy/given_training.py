@@ -125,7 +125,7 @@ def taught_by_original(
         return data
     return with_soft_labels(
         data, final_logits(subnet.eval()), splits=problem.splits, label_smoothing=config.label_smoothing
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()

@@ -98,8 +98,8 @@ def with_soft_labels(data: TrainingData, teacher: Teacher, *, splits: Splits, la
     targets = []
     for batch, labels in zip(*(torch.split(one, CALIBRATION_BATCH) for one in (data.images, data.labels)), strict=True):
         images = normalize(batch, splits.mean, splits.std, device=labels.device)
-        views = [shift_and_flip(images, views) for views in data.augment.label_views(len(images))]
-        probabilities = torch.stack([soft_labels(teacher(view)) for view in views], dim=1)
+        shown = [shift_and_flip(images, views) for views in data.augment.label_views(len(images))]
+        probabilities = torch.stack([soft_labels(teacher(view)) for view in shown], dim=1)
         targets.append(mixed_targets(labels, probabilities, label_smoothing))
     return replace(data, labels=torch.cat(targets))
 

@@ -285,9 +285,7 @@ def _train(
         check = stored_check(checkpoint.with_name(TEACHER_FILE), training.fingerprint, make_check)
         progress.message(f"{architecture.key}, seed {seed}: {check}")
         if check.is_useful:
-            data = with_soft_labels(
-                data, teacher, splits=final.splits, label_smoothing=recipe.label_smoothing
-            )  # fmt: skip
+            data = with_soft_labels(data, teacher, splits=final.splits, label_smoothing=recipe.label_smoothing)
     if recipe.teacher_source == "network":
         macs = millions(candidate.costs.cumulative[-1])
         data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
