@@ -41,9 +41,7 @@ FINALS_SHARE = 0.25
 # and more epochs of the networks themselves are worth more. After more it has memorised the training images: its
 # outputs then add nothing to the labels.
 TEACHER_SIZES, TEACHER_EPOCHS = (2.0, 1.5), (40, 50)
-SOFT_LABEL_EPOCHS = (
-    8 / 3
-)  # time for the soft labels of up to eight views, in epochs: a forward pass is a third of a step
+SOFT_LABEL_EPOCHS = 8 / 3  # time to predict eight views, in a teacher's epochs: a forward pass is a third of a step
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
 # plain networks.

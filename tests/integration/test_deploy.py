@@ -17,7 +17,7 @@ from aebnas_bo.deploy.network_file import load_network
 
 from .conftest import SMALL, Call
 
-FORMATS = ("torch", "onnx")  # the others: test_runtime.py
+FORMATS = ("torch", "onnx")  # test_runtime.py compares the predictions of all formats
 PREDICT = """
 import json, sys
 import torch

@@ -34,7 +34,7 @@ def test_teacher_must_be_more_accurate_by_more_than_a_standard_error(
     assert f"{teacher:.1f} %" in str(check)
 
 
-def test_labels_and_answers_are_learned_in_equal_parts() -> None:
+def test_labels_and_predictions_are_learned_in_equal_parts() -> None:
     grey = LabelledImages(torch.full((3, 1, 2, 2), 128, dtype=torch.uint8), torch.tensor([0, 1, 1]))
     grey.images[0, :, :, 0] = 255  # bright on the left
     splits = Splits(grey, grey, grey, grey, mean=(0.5,), std=(0.25,), class_names=("left", "right"))

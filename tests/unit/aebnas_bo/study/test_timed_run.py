@@ -200,7 +200,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
 
 def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_runner: MakeRunner, monkeypatch) -> None:
     monkeypatch.setattr(planning, "ENOUGH_EPOCHS", (60, 100))
-    # a stopped epoch takes no time: this budget is far from one that gives an epoch more for the second saved
+    # A stopped epoch takes no time on this clock; with this budget, that gives no network an epoch more.
     whole, stopped, steps, longer = make_runner(), make_runner(), Steps(), "time_budget=1.31"
     result = whole(steps, longer)
     assert plan(whole.folder).is_brief
