@@ -28,15 +28,18 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
 from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, fit_ensemble
+from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
-from aebnas_bo.estimation.measuring import MeasuringImages, measure
+from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, output_logits
 from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.preparation.problem import Problem
@@ -48,6 +51,7 @@ from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.version import FINAL_VERSION
+from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.training_loop import EpochReport, Recorder
 from benchmarks.final_recipe import Row, difference_text, paired_difference
 from benchmarks.records import appending_rows, output_file, read_rows
@@ -186,12 +190,35 @@ def run_job(job: Job, teachers: Path, progress: RunProgress) -> list[float]:
         job.architecture, problem.space.skeleton, data, config=recipe, seed=config.seed, recorder=Recorder(show)
     )
     seconds = time.process_time() - started
-    images = MeasuringImages.of(problem.splits, problem.device)
-    measured, _ = measure(subnet, images, macs=costs.cumulative, key=job.architecture.key, config=config.estimation)
+    measured = measured_table(subnet, problem, macs=costs.cumulative)
     goal = TuningGoal("max_macs", SHARE * job.macs)
     tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]
+
+
+@torch.no_grad()
+def measured_table(subnet: Subnet, problem: Problem, *, macs: tuple[int, ...]) -> ExitTable:
+    """Return the exit table over the validation images; weights of an exit ensemble are fitted on calibration images.
+
+    Args:
+        subnet: The trained network.
+        problem: Images and settings.
+        macs: MACs of leaving at each output.
+    """
+    images, config = MeasuringImages.of(problem.splits, problem.device), problem.config
+    held_out, outputs = (
+        output_logits(subnet, some, config.estimation.batch_size) for some in (images.calibration_images, images.images)
+    )
+    has_ensemble = config.final_training.exit_ensemble and not problem.space.skeleton.has_learned_confidence
+    return exit_table(
+        outputs,
+        images.labels,
+        macs=macs,
+        key=subnet.architecture.key,
+        config=config.estimation,
+        ensemble=fit_ensemble(held_out, images.calibration_labels) if has_ensemble else NO_ENSEMBLE,
+    )
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -205,9 +205,7 @@ def _measured(ground: Ground, subnet: Subnet) -> list[BudgetPoint]:
     def measured(split: LabelledImages) -> MeasuredSplit:
         logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
         table = exit_table(logits, split.labels, macs=costs.cumulative, key=ground.job.name, config=config.estimation)
-        predictions = torch.stack([one.argmax(dim=-1) for one in logits])
-        errors = (0.0,) * len(logits)  # calibration is not used
-        return MeasuredSplit(table, errors, split.labels, predictions, splits.num_classes)
+        return MeasuredSplit(table, split.labels, logits, config.estimation.confidence)
 
     return operating_points(measured(splits.validation), measured(splits.test), costs)
 

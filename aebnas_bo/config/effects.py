@@ -12,13 +12,13 @@ from aebnas_bo.config.problems import config_error, cut
 from aebnas_bo.config.schema import Config
 from aebnas_bo.storage.frozen_model import Affects, Effect, Section
 
-SEARCH_KEEPS: frozenset[Effect] = frozenset({"trainings", "statistics", "nothing"})
+SEARCH_KEEPS: frozenset[Effect] = frozenset({"trainings", "figures", "statistics", "nothing"})
 """Effects of settings that do not influence the trials of a search."""
 BY_OPTION: frozenset[Effect] = frozenset({"budget", "machine"})
 """Effects of settings that do not influence finished trials; on resuming, only an option can change them."""
-AFTER_SEARCH: frozenset[Effect] = frozenset({"trainings", "machine", "nothing"})
+AFTER_SEARCH: frozenset[Effect] = frozenset({"trainings", "figures", "machine", "nothing"})
 """Effects of settings that a training after the search may change."""
-STATISTICS_ONLY: frozenset[Effect] = frozenset({"statistics", "machine", "nothing"})
+STATISTICS_ONLY: frozenset[Effect] = frozenset({"figures", "statistics", "machine", "nothing"})
 """Effects of settings that a rank correlation study may change once its networks are drawn."""
 
 

@@ -33,6 +33,7 @@ MEANINGS: dict[Effect, str] = {
     "budget": "only the number of trials. `--resume` accepts it as an option",
     "trainings": "separate trainings of networks, including the short list, but no trial. `--resume` and `train` "
     "accept it",
+    "figures": "predictions and figures of trained networks, whose weights stay. Every command accepts it",
     "statistics": "the statistics of a rank correlation study. `--resume` accepts it",
     "machine": "device and speed, and through them the rounding of numbers. `--resume` and `train` accept it as an "
     "option",

@@ -34,6 +34,8 @@ class Output(FrozenModel):
         name: `exit1`, `exit2` ... by its position in the search space, or `final`.
         threshold: Confidence from which images leave here; null for the last output, which takes all remaining images.
         temperature: Divisor of the logits before confidence is measured.
+        weights: Weights of the logits of each output in use up to this one, whose sum are the logits that prediction
+            and confidence follow; temperatures are included. Empty if the output predicts alone.
         macs: MACs of an image that leaves here, including the branches of earlier exits.
         macs_without_passed: MACs without the branches of earlier exits, as NACHOS and EDANAS count.
     """
@@ -41,6 +43,7 @@ class Output(FrozenModel):
     name: Annotated[str, Field(pattern=r"^(exit[1-9][0-9]*|final)$")]
     threshold: Share | None
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    weights: tuple[Annotated[float, Field(ge=0.0)], ...] = ()
     macs: Annotated[int, Field(gt=0)]
     macs_without_passed: Annotated[int, Field(gt=0)]
 
@@ -199,6 +202,11 @@ class NetworkDescription(FrozenModel):
         return len(self.class_names)
 
     @property
+    def has_ensemble(self) -> bool:
+        """Whether an output predicts together with those before it."""
+        return any(output.weights for output in self.outputs)
+
+    @property
     def thresholds(self) -> tuple[float, ...]:
         """Threshold of each exit in use."""
         return tuple(output.threshold for output in self.outputs[:-1] if output.threshold is not None)
@@ -240,6 +248,12 @@ class NetworkDescription(FrozenModel):
             )
         if last.threshold is not None or any(output.threshold is None for output in others):
             raise ValueError("every output except the last must have a threshold")
+        if any(output.weights and len(output.weights) != number for number, output in enumerate(self.outputs, start=1)):
+            raise ValueError("an output must have a weight for itself and for each output before it, or no weights")
+        if any(output.weights and output.temperature != 1.0 for output in self.outputs):
+            raise ValueError("an output with weights must have a temperature of 1, because they include it")
+        if self.has_ensemble and self.skeleton.has_learned_confidence:
+            raise ValueError("outputs cannot have weights where confidence is learned")
         names = [output.name for output in self.outputs]
         if any([one.name for one in figures.outputs] != names for figures in (self.validation, self.test)):
             raise ValueError("figures must match the outputs in use, in their order")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +17,8 @@ from aebnas_bo.deploy.description import NetworkDescription, Origin, Original, O
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.training_folders import Training
-from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, Path, fit_ensemble
+from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, paths_to
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
 from aebnas_bo.estimation.settings import EstimationConfig
@@ -39,6 +41,7 @@ class Measurable:
         estimation: Confidence measure, exit rule and temperatures.
         goal: Goal of threshold tuning.
         estimated_accuracy: Accuracy in percent as estimated by the search; `None` for networks that were not searched.
+        has_ensemble: Whether outputs predict together with the exits before them; not with learned confidence.
     """
 
     architecture: Architecture
@@ -47,6 +50,7 @@ class Measurable:
     estimation: EstimationConfig
     goal: TuningGoal
     estimated_accuracy: float | None = None
+    has_ensemble: bool = False
 
     @property
     def costs(self) -> ExitCosts:
@@ -65,7 +69,7 @@ def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training)
     config = problem.config
     return Origin(
         study=config.name,
-        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
+        dataset=config.data.dataset if config.data.root is None else FilePath(config.data.root).name,
         train_images=len(problem.splits.train),
         seed=training.seed,
         epochs=recipe.epochs,
@@ -97,25 +101,26 @@ def describe_network(
         fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
     )
 
-    def measured(split: LabelledImages) -> MeasuredSplit:
+    def logits_of(split: LabelledImages) -> list[Tensor]:
         normalized = normalize(split.images, splits.mean, splits.std, device=device)
         outputs = output_logits(subnet, normalized, estimation.batch_size)
-        outputs = [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
-        table = exit_table(outputs, split.labels, macs=costs.cumulative, key=key, config=estimation)
-        errors = [
-            calibration_error(one, split.labels, name=estimation.confidence, num_classes=splits.num_classes)
-            for one in outputs
-        ]
-        predictions = torch.stack([one[:, : splits.num_classes].argmax(dim=-1) for one in outputs])
-        return MeasuredSplit(table, tuple(errors), split.labels, predictions, splits.num_classes)
+        return [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
 
-    validation = measured(splits.validation)
+    on_validation = logits_of(splits.validation)
+    has_ensemble = network.has_ensemble and not network.skeleton.has_learned_confidence
+    ensemble = fit_ensemble(on_validation, splits.validation.labels) if has_ensemble else NO_ENSEMBLE
+
+    def measured(outputs: Sequence[Tensor], labels: Tensor) -> MeasuredSplit:
+        table = exit_table(outputs, labels, macs=costs.cumulative, key=key, config=estimation, ensemble=ensemble)
+        return MeasuredSplit(table, labels, outputs, estimation.confidence, ensemble)
+
+    validation = measured(on_validation, splits.validation.labels)
     thresholds = tuned_with_margins(validation.table, costs, network.goal)
-    test = measured(splits.test)
+    test = measured(logits_of(splits.test), splits.test.labels)
     given = network.skeleton.given
     used = outputs_in_use(validation.table, thresholds, backbone=costs.backbone, branches=costs.branches)
     names, own = output_names(costs, used.rows), macs_without_passed(costs, used.rows)
-    outputs = zip(names, (*used.thresholds, None), used.rows, used.table.macs, own, strict=True)
+    outputs = zip(names, (*used.thresholds, None), paths_to(used.rows), used.table.macs, own, strict=True)
     description = NetworkDescription(
         key=key,
         architecture=network.architecture,
@@ -129,24 +134,33 @@ def describe_network(
         exit_rule=estimation.exit_rule,
         outputs=tuple(
             Output(
-                name=name, threshold=threshold, temperature=temperatures[row], macs=macs,
-                macs_without_passed=macs_of_own,
+                name=name, threshold=threshold, macs=macs, macs_without_passed=macs_of_own,
+                **_scaling(path, ensemble, temperatures),
             )
-            for name, threshold, row, macs, macs_of_own in outputs
+            for name, threshold, path, macs, macs_of_own in outputs
         ),
         estimated_accuracy=network.estimated_accuracy,
         validation=figures_at(validation, costs, thresholds),
         test=figures_at(test, costs, thresholds),
         origin=origin,
         original=None if given is None else Original(
-            validation_accuracy=_accuracy(validation.table.is_correct[-1]),
-            test_accuracy=_accuracy(test.table.is_correct[-1]),
+            validation_accuracy=_own_accuracy(validation),
+            test_accuracy=_own_accuracy(test),
             macs=millions(given.macs),
         ),
     )  # fmt: skip
     return description, operating_points(validation, test, costs)
 
 
-def _accuracy(is_correct: Tensor) -> float:
-    """Return the share of correct predictions in percent."""
-    return 100.0 * float(is_correct.double().mean())
+def _scaling(path: Path, ensemble: ExitEnsemble, temperatures: Sequence[float]) -> dict[str, Any]:
+    """Return temperature and weights of an output in the description; weights include the temperatures."""
+    if path not in ensemble.weights:
+        return {"temperature": temperatures[path[-1]]}
+    weights = zip(ensemble.weights[path], (temperatures[row] for row in path), strict=True)
+    return {"weights": tuple(weight / temperature for weight, temperature in weights)}
+
+
+def _own_accuracy(measured: MeasuredSplit) -> float:
+    """Return the accuracy of the final classifier alone in percent."""
+    final = (len(measured.outputs) - 1,)
+    return 100.0 * float((measured.predictions(final) == measured.labels).double().mean())

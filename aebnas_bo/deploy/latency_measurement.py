@@ -189,7 +189,7 @@ def _described(description: NetworkDescription) -> dict[str, NetworkDescription]
         ]
         return description.model_copy(update={"outputs": (*outputs, final)})
 
-    plain = final.model_copy(update={"macs": final.macs_without_passed})
+    plain = final.model_copy(update={"macs": final.macs_without_passed, "weights": ()})
     variants = {EARLY: description, FORCED: at([NEVER] * len(exits))}
     variants[PLAIN] = description.model_copy(update={"outputs": (plain,)})
     for number, output in enumerate(exits):

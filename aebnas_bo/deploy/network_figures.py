@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
 from aebnas_bo.deploy.per_class_accuracy import class_predictions
+from aebnas_bo.early_exit.calibration import calibration_error
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, Path
 from aebnas_bo.early_exit.exit_rule import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
-from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use
+from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use, paths_to
+from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.space.macs import ExitCosts, millions
 
 
@@ -20,17 +24,39 @@ class MeasuredSplit:
 
     Args:
         table: Its exit table over all images and outputs.
-        calibration_errors: Calibration error of each output in percent.
         labels: True classes, `B`.
-        predictions: Class predicted by each output, `E x B`.
-        num_classes: Number of classes, `K`.
+        outputs: Logits of each of the `E` outputs, divided by temperatures if temperature scaling is on; `B x K`, or
+            `B x (K + 1)` with learned confidence.
+        confidence: Confidence measure.
+        ensemble: Weights by which outputs predict together with the exits before them.
     """
 
     table: ExitTable
-    calibration_errors: tuple[float, ...]
     labels: Tensor
-    predictions: Tensor
-    num_classes: int
+    outputs: Sequence[Tensor]
+    confidence: ConfidenceName
+    ensemble: ExitEnsemble = NO_ENSEMBLE
+    _errors: dict[Path, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, `K`."""
+        return self.outputs[-1].shape[-1]
+
+    def predictions(self, path: Path) -> Tensor:
+        """Return the class of each image that leaves at the end of a path, `B`."""
+        return self.ensemble.logits(self.outputs, path)[:, : self.num_classes].argmax(dim=-1)
+
+    def calibration_error(self, path: Path) -> float:
+        """Return the expected calibration error in percent at the end of a path, over all images."""
+        if path not in self._errors:
+            self._errors[path] = calibration_error(
+                self.ensemble.logits(self.outputs, path),
+                self.labels,
+                name=self.confidence,
+                num_classes=self.num_classes,
+            )
+        return self._errors[path]
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
@@ -90,7 +116,8 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
     """
     network = network_outcome(measured.table, costs, thresholds)
     rows, table, kept = network.used.rows, network.used.table, network.used.thresholds
-    errors = [measured.calibration_errors[row] for row in rows]
+    paths = paths_to(rows)
+    errors = [measured.calibration_error(path) for path in paths]
     found = zip(output_names(costs, rows), outcomes_by_output(table, kept), errors, strict=True)
     outputs = [
         OutputFigures(
@@ -102,7 +129,8 @@ def figures_at(measured: MeasuredSplit, costs: ExitCosts, thresholds: Sequence[f
         )
         for name, one, error in found
     ]
-    predictions = measured.predictions[list(rows)].gather(0, exit_indices(table.certainty, kept)[None])[0]
+    predicted = torch.stack([measured.predictions(path) for path in paths])
+    predictions = predicted.gather(0, exit_indices(table.certainty, kept)[None])[0]
     return Figures(
         images=table.confidence.shape[1],
         accuracy=network.outcome.accuracy,

@@ -23,7 +23,7 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.exported_files import network_file
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.onnx_files import read_session, run_session
-from aebnas_bo.deploy.segments import Segment, output_confidence, segments
+from aebnas_bo.deploy.segments import Segment, output_confidence, predicting_logits, segments
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.errors import DataError, UsageError, reason_of
 from aebnas_bo.storage.regular_files import read_regular
@@ -182,6 +182,7 @@ class StepwiseEngine:
         logits = torch.zeros(num_images, num_classes)
         sure, left_at = torch.zeros(num_images), torch.zeros(num_images, dtype=torch.int64)
         going, doubt, features = torch.arange(num_images), torch.ones(num_images), pixels
+        passed: list[Tensor] = []  # logits of the outputs so far, of the images that go on
         thresholds = [*self._description.thresholds, 0.0]  # the last output takes all remaining images
         for number, (step, threshold) in enumerate(zip(self._steps, thresholds, strict=True)):
             is_last = number == len(self._steps) - 1
@@ -190,6 +191,8 @@ class StepwiseEngine:
             answer = answer.cpu()
             if answer.ndim != 2 or len(answer) != num_before or answer.shape[1] - num_classes not in (0, 1):
                 raise _no_answer(f"logits of shape {tuple(answer.shape)}")
+            passed.append(answer)
+            answer = predicting_logits(passed, self._description)
             confidences = output_confidence(answer, self._description, number)
             certainty, doubt = next_certainty(confidences, doubt, self._description.exit_rule)
             leaving = torch.ones_like(certainty, dtype=torch.bool) if is_last else leaves(certainty, threshold)
@@ -201,6 +204,7 @@ class StepwiseEngine:
                 break
             if bool(leaving.any()):
                 going, doubt, features = going[~leaving], doubt[~leaving], features[~leaving.to(features.device)]
+                passed = [one[~leaving] for one in passed]
         return Predictions(logits.argmax(dim=1), sure, left_at, logits)
 
 

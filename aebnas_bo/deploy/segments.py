@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.deploy.description import NetworkDescription, Output
 from aebnas_bo.early_exit.confidence import confidence
+from aebnas_bo.early_exit.exit_ensemble import weighted_sum
 from aebnas_bo.early_exit.exit_rule import leaves, next_certainty
 from aebnas_bo.supernet.subnet import Subnet
 
@@ -113,13 +114,24 @@ def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
     subnet.head = nn.Sequential()
 
 
+def predicting_logits(logits: Sequence[Tensor], description: NetworkDescription) -> Tensor:
+    """Return the logits that prediction and confidence of an output follow, `B x K`, or `B x (K + 1)`.
+
+    Args:
+        logits: Logits of each output in use up to this one, for the images that reach it.
+        description: Weights of the outputs.
+    """
+    weights = description.outputs[len(logits) - 1].weights
+    return weighted_sum(logits, weights) if weights else logits[-1]
+
+
 def output_confidence(logits: Tensor, description: NetworkDescription, output: int) -> Tensor:
     """Return the confidence of an output for each image, `B` values in [0, 1].
 
     The final classifier has no learned confidence; its largest softmax probability is used instead.
 
     Args:
-        logits: The output's logits.
+        logits: The output's `predicting_logits`.
         description: Confidence measure and temperatures.
         output: Number of the output, from 0.
     """
@@ -152,11 +164,19 @@ class EarlyExitNetwork(nn.Module):
         Returns:
             Logits `1 x K`, confidence `1` and index of the output at which the image left, `1` (int64, from 0).
         """
-        return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]))
+        return self._run_from(image, torch.ones_like(image[:, 0, 0, 0]), ())
 
-    def _run_from(self, number: int, features: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Continue from an output; `doubt` is the product of `1 - confidence` over the exits so far."""
-        passed_on, logits = self.parts[number](features)
+    def _run_from(self, features: Tensor, doubt: Tensor, earlier: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Continue from an output.
+
+        Args:
+            features: Features for its segment.
+            doubt: Product of `1 - confidence` over the exits so far.
+            earlier: Logits of the exits so far.
+        """
+        number = len(earlier)
+        passed_on, own = self.parts[number](features)
+        logits = predicting_logits((*earlier, own), self.description)
         sure = output_confidence(logits, self.description, number)
         num_classes = self.description.num_classes
         # A slice would keep the stride of the longer row, and exported branches must have equal strides.
@@ -166,12 +186,15 @@ class EarlyExitNetwork(nn.Module):
             return answer.clone(), sure.clone(), left_at
         certainty, doubt = next_certainty(sure, doubt, self.description.exit_rule)
 
-        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor, *___: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return answer.clone(), sure.clone(), torch.full((1,), number, dtype=torch.int64)
 
-        def go_on(passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return self._run_from(number + 1, passed_on, doubt)
+        def go_on(
+            passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor, *logits: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            return self._run_from(passed_on, doubt, logits)
 
         is_sure = leaves(certainty, self.description.thresholds[number]).all()
-        found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, (passed_on, answer, sure, doubt))
+        inputs = (passed_on, answer, sure, doubt, *earlier, own)
+        found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, inputs)
         return found

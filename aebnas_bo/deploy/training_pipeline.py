@@ -106,6 +106,7 @@ class Candidate:
             estimation=final.config.estimation,
             goal=self.goal,
             estimated_accuracy=self.observed.metrics["accuracy"],
+            has_ensemble=final.config.final_training.exit_ensemble,
         )
 
     @property

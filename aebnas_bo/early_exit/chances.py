@@ -1,7 +1,8 @@
-"""Probability that each output is correct, estimated from confidences, to tune thresholds on few images.
+"""Probability that each output is correct, to tune thresholds on few images.
 
 The accuracy at given thresholds on a few hundred images is a noisy count, and the best of many counts is partly luck.
-The expected accuracy varies less. It comes from a logistic regression of correctness on the logits of the confidences
+The expected accuracy varies less. With an exit ensemble, the distribution that all outputs predict together gives it
+(`exit_ensemble`). Without one, it comes from a logistic regression of correctness on the logits of the confidences
 of the output and of all earlier exits, with the smoothed targets of Platt (1999). Earlier exits are included because
 late images are the hard ones.
 """
@@ -36,18 +37,29 @@ def with_chances(table: ExitTable) -> ExitTable:
     return replace(table, chance=torch.stack(rows))
 
 
+def without_chances(table: ExitTable) -> ExitTable:
+    """Return a table without the probabilities that its outputs are correct."""
+    if table.of_path is None:
+        return replace(table, chance=None)
+    of_path = {path: replace(one, chance=None) for path, one in table.of_path.items()}
+    return replace(table, chance=None, of_path=of_path)
+
+
 def tune_by_chances(
     table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], goal: TuningGoal
 ) -> TunedThresholds:
     """Tune thresholds for a goal by expected accuracy; a minimum accuracy refers to counted accuracy.
 
     Args:
-        table: The network's table over `B` images.
+        table: The network's table over `B` images; without chances they are estimated.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
         goal: The tuning goal.
     """
-    judged = table if goal.kind == "min_accuracy" else with_chances(table)
+    if goal.kind == "min_accuracy":
+        judged = without_chances(table)
+    else:
+        judged = with_chances(table) if table.chance is None else table
     return tune_thresholds(judged, backbone=backbone, branches=branches, goal=goal)
 
 

@@ -5,7 +5,7 @@ Legend: `B` images, `E` outputs (active exits in order, then the final classifie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,21 @@ class ExitTableError(AebnasError, ValueError):
     """Raised if a table or its thresholds have a wrong shape."""
 
 
+@dataclass(frozen=True, eq=False)  # tensors have no single truth of equality
+class PathOutput:
+    """An output of an exit ensemble, behind certain exits.
+
+    Args:
+        confidence: `B` confidences in [0, 1].
+        is_correct: `B` booleans, whether the prediction is right.
+        chance: `B` probabilities that it is, as in `ExitTable`.
+    """
+
+    confidence: Tensor
+    is_correct: Tensor
+    chance: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class ExitTable:
     """Confidence, correctness and cost of a network's outputs, from one forward pass over `B` images.
@@ -31,6 +46,8 @@ class ExitTable:
         rule: Exit rule, which determines the value compared with thresholds.
         chance: `E x B` probabilities that each output is correct (`chances.with_chances`). If given, thresholds are
             tuned on them instead of `is_correct`.
+        of_path: The outputs of an exit ensemble by path (`exit_ensemble`), because their predictions depend on the
+            exits that are switched on; the rows of the table are those with all exits on. `None` without an ensemble.
     """
 
     confidence: Tensor
@@ -38,6 +55,7 @@ class ExitTable:
     macs: tuple[int, ...]
     rule: ExitRule = "each"
     chance: Tensor | None = None
+    of_path: Mapping[tuple[int, ...], PathOutput] | None = None
 
     def __post_init__(self) -> None:
         if self.confidence.shape != self.is_correct.shape or self.confidence.ndim != 2:

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aebnas_bo.early_exit.exit_rule import ExitTable
+import torch
+
+from aebnas_bo.early_exit.exit_rule import ExitTable, PathOutput
+from aebnas_bo.early_exit.settings import ExitRule
 
 END = 0.0  # the threshold of the exit at which a network ends
 
@@ -78,6 +81,35 @@ def keep_outputs(
     for row in rows:
         passed += branches[row] if row < len(branches) else 0
         macs.append(int(backbone[row]) + passed)
+    if table.of_path is not None:
+        return stacked([table.of_path[path] for path in paths_to(rows)], macs=macs, rule=table.rule)
     kept = list(rows)
     chance = None if table.chance is None else table.chance[kept]
     return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule, chance)
+
+
+def paths_to(rows: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the path to each output in use: the outputs in use up to it.
+
+    Args:
+        rows: Indices of the outputs in use, ascending.
+    """
+    return [tuple(rows[: number + 1]) for number in range(len(rows))]
+
+
+def stacked(outputs: Sequence[PathOutput], *, macs: Sequence[int], rule: ExitRule) -> ExitTable:
+    """Return the table of the outputs of an exit ensemble.
+
+    Args:
+        outputs: Each output behind those before it.
+        macs: MACs of leaving at each of them.
+        rule: Exit rule.
+    """
+    chances = [one.chance for one in outputs if one.chance is not None]
+    return ExitTable(
+        torch.stack([one.confidence for one in outputs]),
+        torch.stack([one.is_correct for one in outputs]),
+        tuple(macs),
+        rule,
+        torch.stack(chances) if chances else None,
+    )

@@ -211,22 +211,36 @@ def _choices(
             f"a table of {num_exits + 1} outputs needs as many backbone costs and {num_exits} of branches, got "
             f"{len(backbone)} and {len(branches)}"
         )
-    # By the rule `cumulative` the certainty of an exit depends on the exits that are kept before it.
-    of_all = None if table.rule == "cumulative" else _candidates_of(table, may_switch_off)
+    of_all = None if _depends_on_exits(table) else _candidates_of(table, may_switch_off, is_later_affected=False)
     for is_kept in product(*([(True, False) if may_switch_off else (True,)] * (num_exits + 1))):
         rows = tuple(row for row, kept in enumerate(is_kept) if kept)
         if not rows:
             continue
         subset = _Subset(keep_outputs(table, rows, backbone=backbone, branches=branches), rows, num_exits)
-        values = _candidates_of(subset.table, may_switch_off) if of_all is None else [of_all[row] for row in rows[:-1]]
+        values = (
+            _candidates_of(subset.table, may_switch_off, is_later_affected=True)
+            if of_all is None
+            else [of_all[row] for row in rows[:-1]]
+        )
         if all(map(len, values)):  # an exit that is always right has none: the network may as well end there
             yield subset, values
 
 
-def _candidates_of(table: ExitTable, may_switch_off: bool) -> list[Tensor]:
-    """Return the candidate thresholds of each output except the last, ascending."""
-    # With the cumulative rule, an exit that no image takes differs from one switched off: it affects later exits.
-    needs_unreachable = not may_switch_off or table.rule == "cumulative"
+def _depends_on_exits(table: ExitTable) -> bool:
+    """Return whether the certainty of an output depends on the exits that are kept before it."""
+    return table.rule == "cumulative" or table.of_path is not None
+
+
+def _candidates_of(table: ExitTable, may_switch_off: bool, *, is_later_affected: bool) -> list[Tensor]:
+    """Return the candidate thresholds of each output except the last, ascending.
+
+    Args:
+        table: The table of the outputs.
+        may_switch_off: Whether exits may be switched off.
+        is_later_affected: Whether an exit that no image takes affects later ones, so that it differs from one switched
+            off.
+    """
+    needs_unreachable = not may_switch_off or is_later_affected
     is_safe = table.is_correct if table.chance is None else torch.zeros_like(table.is_correct)
     rows = zip(table.certainty[:-1], is_safe[:-1], strict=True)
     return [_candidates(*row, needs_unreachable=needs_unreachable, may_end=may_switch_off) for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -14,7 +14,9 @@ from aebnas_bo.data.transforms import normalize
 from aebnas_bo.early_exit.calibrated_output import Calibration
 from aebnas_bo.early_exit.calibration import calibration_error, fit_temperature
 from aebnas_bo.early_exit.confidence import confidence
-from aebnas_bo.early_exit.exit_rule import ExitTable
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, all_paths
+from aebnas_bo.early_exit.exit_rule import ExitTable, PathOutput
+from aebnas_bo.early_exit.outputs_in_use import paths_to, stacked
 from aebnas_bo.errors import EstimationError
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.supernet.subnet import Subnet
@@ -102,9 +104,18 @@ def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: Estimation
 
 
 def exit_table(
-    outputs: Sequence[Tensor], labels: Tensor, *, macs: tuple[int, ...], key: str, config: EstimationConfig
+    outputs: Sequence[Tensor],
+    labels: Tensor,
+    *,
+    macs: tuple[int, ...],
+    key: str,
+    config: EstimationConfig,
+    ensemble: ExitEnsemble = NO_ENSEMBLE,
 ) -> ExitTable:
     """Return the table of confidence and correctness of every output.
+
+    With an exit ensemble, the chance of each output's prediction is its probability by the distribution that all
+    outputs predict together.
 
     Args:
         outputs: Logits of each of the `E` outputs, divided by temperatures if temperature scaling is on.
@@ -112,6 +123,7 @@ def exit_table(
         macs: Cost of leaving at each output.
         key: The architecture's key, for messages.
         config: Confidence measure and exit rule.
+        ensemble: Weights by which outputs predict together with the exits before them.
 
     Raises:
         EstimationError: If a logit is not finite.
@@ -119,6 +131,17 @@ def exit_table(
     if not all(torch.isfinite(output).all() for output in outputs):
         raise EstimationError(f"network {key} has non-finite outputs")
     num_classes = outputs[-1].shape[-1]
-    is_correct = torch.stack([output[:, :num_classes].argmax(dim=-1) == labels for output in outputs])
-    sure = torch.stack([confidence(output, config.confidence, num_classes) for output in outputs])
-    return ExitTable(sure, is_correct, macs, config.exit_rule)
+
+    def judged(logits: Tensor, distribution: Tensor | None = None) -> PathOutput:
+        predictions = logits[:, :num_classes].argmax(dim=-1)
+        sure = confidence(logits, config.confidence, num_classes)
+        chance = None if distribution is None else distribution.gather(1, predictions[:, None])[:, 0]
+        return PathOutput(sure, predictions == labels, chance)
+
+    if not ensemble.weights:
+        return stacked([judged(output) for output in outputs], macs=macs, rule=config.exit_rule)
+    to_each = paths_to(range(len(outputs)))
+    distribution = ensemble.logits(outputs, to_each[-1]).double().softmax(dim=-1)
+    of_path = {path: judged(ensemble.logits(outputs, path), distribution) for path in all_paths(len(outputs))}
+    whole = stacked([of_path[path] for path in to_each], macs=macs, rule=config.exit_rule)
+    return replace(whole, of_path=of_path)

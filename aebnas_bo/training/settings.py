@@ -137,6 +137,8 @@ class FinalTrainingConfig(TrainingConfig):
             otherwise everything is trained, with the BatchNorm statistics of the backbone as they were given.
         train_on_validation: Whether to also train on images reserved for the search: the calibration images and three
             quarters of the validation images; thresholds are tuned on the rest.
+        exit_ensemble: Whether outputs of trained networks predict together with the exits before them: by a weighted
+            sum of logits, with weights fitted on the images for thresholds. Not with learned confidence.
         compile: Whether `torch.compile` may speed up training on CUDA.
         plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
             scratch and without the supernet as teacher.
@@ -149,6 +151,7 @@ class FinalTrainingConfig(TrainingConfig):
     teacher: TeacherConfig | None = None
     backbone_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     train_on_validation: bool = True
+    exit_ensemble: Annotated[bool, Affects("figures")] = True
     compile: Annotated[bool, Affects("machine")] = True
     plain_baseline: Annotated[bool, Affects("nothing")] = True
 
