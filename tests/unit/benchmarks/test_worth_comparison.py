@@ -25,12 +25,18 @@ def plain(seed: int, accuracies: tuple[float, float]) -> list[Result]:
 
 def test_chosen_is_the_most_accurate_on_validation_images_within_the_budget() -> None:
     points = [
-        point(0.4, 99.0, (0.5, 70.0)), point(0.9, 50.0, (0.9, 80.0)), point(0.7, 60.0, (0.7, 80.0)),
-        point(0.1, 99.0, (1.1, 99.0)),
+        point(0.4, 99.0, (0.5, 70.0), "a"), point(0.9, 50.0, (0.9, 80.0), "b"), point(0.7, 60.0, (0.7, 80.0), "c"),
+        point(0.1, 99.0, (1.1, 99.0), "d"),
     ]  # fmt: skip
     assert chosen(points, 1.0) == points[2]  # as accurate as the second, and cheaper
     assert chosen(points, 0.5) == points[0]
     assert chosen(points, 0.4) is None
+
+
+def test_every_network_takes_part_with_its_most_expensive_point_within_the_budget() -> None:
+    points = [point(0.5, 60.0, (0.5, 81.0), "a"), point(0.8, 70.0, (0.8, 80.0), "a"), point(0.6, 1.0, (0.6, 79.0), "b")]
+    assert chosen(points, 1.0) == points[1]
+    assert chosen(points, 0.7) == points[0]
 
 
 def test_curve_of_networks_with_thresholds_is_the_front_on_validation_images() -> None:

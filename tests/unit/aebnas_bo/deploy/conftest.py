@@ -75,6 +75,7 @@ def make_network() -> Make:
         exit_rule: str = "each",
         channels: int = 3,
         temperatures: tuple[float, ...] = (1.0, 1.0, 1.0),
+        weights: tuple[tuple[float, ...], ...] = ((), (), ()),
         architecture: Architecture = ARCHITECTURE,
     ) -> tuple[Subnet, NetworkDescription]:
         skeleton = Skeleton(channels, 4, 4, 1, (1, 2, 1), (0, 1), 1, 0, "hardswish", confidence == "learned", (2,))
@@ -88,7 +89,7 @@ def make_network() -> Make:
         outputs = tuple(
             Output(
                 name=("exit1", "exit2", "final")[row], threshold=None if row == rows[-1] else thresholds[row],
-                temperature=temperatures[row], macs=costs[row], macs_without_passed=costs[row],
+                temperature=temperatures[row], weights=weights[row], macs=costs[row], macs_without_passed=costs[row],
             )
             for row in rows
         )  # fmt: skip

@@ -13,7 +13,8 @@ def a_split() -> MeasuredSplit:
     is_correct = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]).bool()
     confidence = torch.tensor([[0.9, 0.1, 0.1, 0.1], [0.8, 0.8, 0.2, 0.2], [1.0, 1.0, 1.0, 1.0]])
     table = ExitTable(confidence, is_correct, COSTS.cumulative)
-    return MeasuredSplit(table, (1.0, 2.0, 3.0), torch.zeros(4).long(), (~is_correct).long(), 2)
+    outputs = 50.0 * torch.nn.functional.one_hot((~is_correct).long(), 2)  # sure of every prediction
+    return MeasuredSplit(table, torch.zeros(4).long(), list(outputs), "max_softmax")
 
 
 def test_a_network_that_ends_at_an_exit_is_charged_and_judged_without_its_tail() -> None:
@@ -23,7 +24,7 @@ def test_a_network_that_ends_at_an_exit_is_charged_and_judged_without_its_tail()
     assert found.worst_case_macs == 4.3
     assert found.average_macs == pytest.approx((2.1 + 3 * 4.3) / 4)
     assert found.average_macs_without_passed == pytest.approx((2.1 + 3 * 4.2) / 4)
-    assert found.outputs[-1].calibration_error == 2.0
+    assert found.outputs[-1].calibration_error == pytest.approx(25.0)  # sure of four, right on three
     assert found.by_class is not None
     assert found.by_class.correct == (3, 0)
 

@@ -82,9 +82,9 @@ def a_split(costs: ExitCosts, seed: int) -> MeasuredSplit:
     generator = torch.Generator().manual_seed(seed)
     confidence = torch.rand(3, 400, generator=generator)
     is_correct = confidence + torch.tensor([[0.0], [0.2], [0.4]]) > torch.rand(3, 400, generator=generator)
-    answers = (~is_correct).long()
+    outputs = torch.nn.functional.one_hot((~is_correct).long(), 3).float()
     return MeasuredSplit(
-        ExitTable(confidence, is_correct, costs.cumulative), (1.0, 2.0, 3.0), torch.zeros(400).long(), answers, 3
+        ExitTable(confidence, is_correct, costs.cumulative), torch.zeros(400).long(), list(outputs), "max_softmax"
     )
 
 
@@ -119,7 +119,7 @@ def test_a_tail_that_brings_nothing_is_in_no_point(tmp_path: Path) -> None:
 def test_a_network_without_exits_has_one_point() -> None:
     costs = ExitCosts(1000, (4000,), 300, (), (), ())
     table = ExitTable(torch.rand(1, 20), torch.rand(1, 20) < 0.5, costs.cumulative)
-    split = MeasuredSplit(table, (1.0,), torch.zeros(20).long(), torch.zeros(1, 20).long(), 2)
+    split = MeasuredSplit(table, torch.zeros(20).long(), [torch.zeros(20, 2)], "max_softmax")
     [point] = operating_points(split, split, costs)
     assert (point.budget, point.thresholds) == (0.0053, ())
 

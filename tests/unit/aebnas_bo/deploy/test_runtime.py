@@ -28,10 +28,10 @@ EVERY_KIND = tuple(
 EXPORTED = ("onnx", "onnx-segments", "torch-export")  # which takes seconds
 FORMATS = ("torch", *(pytest.param(name, marks=pytest.mark.slow) for name in EXPORTED))
 LOADED = FORMATS[:-1]
-WRITTEN = [(name, variant) for name in EXPORTED for variant in ("plain", "ends at an exit")]
+WRITTEN = [(name, variant) for name in EXPORTED for variant in ("ensemble", "ends at an exit")]
 WRITTEN += [("onnx", variant) for variant in ("cumulative, learned, scaled", "every kind")]
 VARIANTS = {
-    "plain": {},
+    "ensemble": {"weights": ((), (0.5, 0.75), (0.5, 0.25, 0.75))},
     "cumulative, learned, scaled": {
         "confidence": "learned",
         "exit_rule": "cumulative",
@@ -79,6 +79,10 @@ def expected(network, pixels: torch.Tensor):
     images = normalize((255 * pixels).round().byte(), description.mean, description.std)
     rows = [output.position if output.name != "final" else -1 for output in description.outputs]
     logits = [subnet(images)[row] for row in rows]
+    logits = [
+        sum(weight * one for weight, one in zip(output.weights, logits, strict=False)) if output.weights else own
+        for output, own in zip(description.outputs, logits, strict=True)
+    ]
     sure = torch.stack([output_confidence(one, description, number) for number, one in enumerate(logits)])
     table = ExitTable(sure, torch.zeros_like(sure, dtype=torch.bool), (1,) * len(rows), description.exit_rule)
     left_at = exit_indices(table.certainty, description.thresholds)
@@ -111,7 +115,7 @@ def exported(make_network, tmp_path_factory: pytest.TempPathFactory) -> Callable
     """Gives the folder of a variant in a format, written once: exporting takes seconds."""
     base = tmp_path_factory.mktemp("exported")
 
-    def folder(format_: str, variant: str = "plain") -> Path:
+    def folder(format_: str, variant: str = "ensemble") -> Path:
         target = base / variant.replace(" ", "_") / format_
         if not target.exists():
             target.mkdir(parents=True)
@@ -123,7 +127,7 @@ def exported(make_network, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 @pytest.fixture
 def copied(exported, tmp_path: Path) -> Callable[[str], Path]:
-    """Gives a copy of the plain network in a format, to be damaged."""
+    """Gives a copy of a network in a format, to be damaged."""
     return lambda format_: shutil.copytree(exported(format_), tmp_path / format_)
 
 
