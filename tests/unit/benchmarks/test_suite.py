@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.exit_rule import evaluate_thresholds
 from aebnas_bo.early_exit.threshold_tuning import tune_thresholds
 from aebnas_bo.estimation.estimate import Estimate, Measurement, OperatingPoint
+from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.search.objectives import Objective, constraint
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.space.macs import ExitCosts
@@ -25,7 +26,7 @@ from benchmarks.problem import Problem, load_problem
 from benchmarks.records import Header, RunFile, read_run, run_path
 from benchmarks.run import run
 from benchmarks.surrogate_quality import HEADER, print_medians
-from benchmarks.threshold_samples import SHARES
+from benchmarks.threshold_samples import SHARES, Pool
 from benchmarks.threshold_samples import compare as compare_samples
 
 TABLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "digits_table.csv"
@@ -228,19 +229,23 @@ def test_speed_of_tuning_is_written_down(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_threshold_samples_judge_both_ways_on_the_images_left_over() -> None:
+def test_threshold_samples_judge_each_way_on_the_images_left_over() -> None:
     generator = torch.Generator().manual_seed(0)
-    sure = torch.rand(2, 400, generator=generator).double()
-    right = torch.rand(2, 400, generator=generator) < torch.stack([0.3 + 0.7 * sure[0], 0.7 + 0.3 * sure[1]])
+    labels = torch.randint(0, 3, (400,), generator=generator)
+    outputs = [
+        strength * torch.nn.functional.one_hot(labels, 3) + torch.randn(400, 3, generator=generator)
+        for strength in (1.0, 2.0)
+    ]
     costs = ExitCosts(stem=10, stages=(30, 50), head=10, branches=(4,), exits=(0,), exit_stages=(0,))
-    rows = compare_samples(ExitTable(sure, right, costs.cumulative), costs, 50, repeats=3)
+    rows = compare_samples(Pool(outputs, labels, costs, EstimationConfig()), 50, repeats=3)
     assert len(rows) == len(SHARES)
-    for budget, counts, chances, gain, sem, counts_macs, chances_macs in rows:
+    for budget, counts, chances, ensemble, *macs, gain, _, gain_of_ensemble, sem in rows:
         assert costs.cumulative[0] <= 1e6 * budget <= costs.cumulative[-1]
         assert gain == pytest.approx(chances - counts)
+        assert gain_of_ensemble == pytest.approx(ensemble - chances)
         assert sem >= 0.0
-        assert 0.0 < counts_macs <= 1.1 * budget
-        assert 0.0 < chances_macs <= 1.1 * budget
+        assert len(macs) == 3
+        assert all(0.0 < one <= 1.1 * budget for one in macs)
 
 
 LIMITED = SearchSpace((ContinuousParameter("x"), ContinuousParameter("y")))
