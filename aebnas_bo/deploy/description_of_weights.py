@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from aebnas_bo.deploy.description import NetworkDescription, Origin, Original, O
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
 from aebnas_bo.deploy.training_folders import Training
-from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, Path, fit_ensemble
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, fit_ensemble
+from aebnas_bo.early_exit.exit_rule import ExitPath
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use, paths_to
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, fit_temperatures, output_logits
@@ -69,7 +70,7 @@ def origin_of(problem: Problem, recipe: FinalTrainingConfig, training: Training)
     config = problem.config
     return Origin(
         study=config.name,
-        dataset=config.data.dataset if config.data.root is None else FilePath(config.data.root).name,
+        dataset=config.data.dataset if config.data.root is None else Path(config.data.root).name,
         train_images=len(problem.splits.train),
         seed=training.seed,
         epochs=recipe.epochs,
@@ -152,7 +153,7 @@ def describe_network(
     return description, operating_points(validation, test, costs)
 
 
-def _scaling(path: Path, ensemble: ExitEnsemble, temperatures: Sequence[float]) -> dict[str, Any]:
+def _scaling(path: ExitPath, ensemble: ExitEnsemble, temperatures: Sequence[float]) -> dict[str, Any]:
     """Return temperature and weights of an output in the description; weights include the temperatures."""
     if path not in ensemble.weights:
         return {"temperature": temperatures[path[-1]]}

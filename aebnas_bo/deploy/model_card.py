@@ -21,6 +21,10 @@ MEASURES = {
     "negative_entropy": "1 minus the normalised entropy of the softmax",
     "learned": "a separate output, trained to predict whether the prediction is correct",
 }
+TOGETHER = (
+    " Outputs predict together with those before them: prediction, confidence and the figures below follow a weighted "
+    "sum of their logits."
+)
 
 
 def model_card(network: NetworkDescription, file: str) -> str:
@@ -60,7 +64,8 @@ def model_card(network: NetworkDescription, file: str) -> str:
             "",
             "## Outputs",
             "",
-            f"{RULES[network.exit_rule]} Confidence: {MEASURES[network.confidence]}.{_end(network)}",
+            f"{RULES[network.exit_rule]} Confidence: {MEASURES[network.confidence]}."
+            f"{TOGETHER if network.has_ensemble else ''}{_end(network)}",
             "",
             *_outputs(network, test),
             "",

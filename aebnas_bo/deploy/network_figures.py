@@ -11,8 +11,15 @@ from torch import Tensor
 from aebnas_bo.deploy.description import FINAL, Figures, OutputFigures
 from aebnas_bo.deploy.per_class_accuracy import class_predictions
 from aebnas_bo.early_exit.calibration import calibration_error
-from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, Path
-from aebnas_bo.early_exit.exit_rule import ExitOutcome, ExitTable, evaluate_thresholds, exit_indices, outcomes_by_output
+from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble
+from aebnas_bo.early_exit.exit_rule import (
+    ExitOutcome,
+    ExitPath,
+    ExitTable,
+    evaluate_thresholds,
+    exit_indices,
+    outcomes_by_output,
+)
 from aebnas_bo.early_exit.outputs_in_use import OutputsInUse, outputs_in_use, paths_to
 from aebnas_bo.early_exit.settings import ConfidenceName
 from aebnas_bo.space.macs import ExitCosts, millions
@@ -36,18 +43,18 @@ class MeasuredSplit:
     outputs: Sequence[Tensor]
     confidence: ConfidenceName
     ensemble: ExitEnsemble = NO_ENSEMBLE
-    _errors: dict[Path, float] = field(default_factory=dict, repr=False)
+    _errors: dict[ExitPath, float] = field(default_factory=dict, repr=False)
 
     @property
     def num_classes(self) -> int:
         """Number of classes, `K`."""
         return self.outputs[-1].shape[-1]
 
-    def predictions(self, path: Path) -> Tensor:
+    def predictions(self, path: ExitPath) -> Tensor:
         """Return the class of each image that leaves at the end of a path, `B`."""
         return self.ensemble.logits(self.outputs, path)[:, : self.num_classes].argmax(dim=-1)
 
-    def calibration_error(self, path: Path) -> float:
+    def calibration_error(self, path: ExitPath) -> float:
         """Return the expected calibration error in percent at the end of a path, over all images."""
         if path not in self._errors:
             self._errors[path] = calibration_error(

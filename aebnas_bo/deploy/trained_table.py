@@ -103,14 +103,15 @@ def write_outputs_csv(path: Path, networks: Sequence[NetworkDescription]) -> Non
     """Write a row per network and output, with all figures on validation and test images."""
     header = [
         "key", "seed", "recipe", "epochs", "split", "images", "accuracy", "accuracy_sem", "average_macs",
-        "average_macs_without_passed", "worst_case_macs", "output", "threshold", "temperature", "macs", "exit_rate",
-        "output_accuracy", "accuracy_of_leaving", "calibration_error", "earlier_test_looks",
+        "average_macs_without_passed", "worst_case_macs", "output", "threshold", "temperature", "weights", "macs",
+        "exit_rate", "output_accuracy", "accuracy_of_leaving", "calibration_error", "earlier_test_looks",
     ]  # fmt: skip
     rows = [
         [network.key, network.origin.seed, network.origin.recipe, network.origin.epochs, split, figures.images,
          figures.accuracy, figures.accuracy_sem, figures.average_macs, figures.average_macs_without_passed,
-         figures.worst_case_macs, output.name, output.threshold, output.temperature, output.macs, of_output.exit_rate,
-         of_output.accuracy, of_output.accuracy_of_leaving, of_output.calibration_error, network.earlier_test_looks]
+         figures.worst_case_macs, output.name, output.threshold, output.temperature,
+         " ".join(f"{weight:.6g}" for weight in output.weights), output.macs, of_output.exit_rate, of_output.accuracy,
+         of_output.accuracy_of_leaving, of_output.calibration_error, network.earlier_test_looks]
         for network in networks
         for split, figures in (("validation", network.validation), ("test", network.test))
         for output, of_output in zip(network.outputs, figures.outputs, strict=True)

@@ -31,7 +31,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-Path = tuple[int, ...]
+from aebnas_bo.early_exit.exit_rule import ExitPath
 
 # Weight of the penalty on the distance from an output's own logits, relative to the loss of one image. Between 1 and 5,
 # accuracy does not depend on it; 5 never lost accuracy where only 50 images were held out.
@@ -48,9 +48,9 @@ class ExitEnsemble:
             logits.
     """
 
-    weights: Mapping[Path, tuple[float, ...]] = field(default_factory=dict)
+    weights: Mapping[ExitPath, tuple[float, ...]] = field(default_factory=dict)
 
-    def logits(self, outputs: Sequence[Tensor], path: Path) -> Tensor:
+    def logits(self, outputs: Sequence[Tensor], path: ExitPath) -> Tensor:
         """Return the logits by which images of a path are classified, `B x K`.
 
         Args:
@@ -65,7 +65,7 @@ class ExitEnsemble:
 NO_ENSEMBLE = ExitEnsemble()
 
 
-def all_paths(num_outputs: int) -> list[Path]:
+def all_paths(num_outputs: int) -> list[ExitPath]:
     """Return every path through `E` outputs."""
     return [path for length in range(1, num_outputs + 1) for path in combinations(range(num_outputs), length)]
 

@@ -15,6 +15,9 @@ from torch import Tensor
 from aebnas_bo.early_exit.settings import ExitRule
 from aebnas_bo.errors import AebnasError
 
+ExitPath = tuple[int, ...]
+"""Outputs that an image passes, as ascending row indices; the last is the output where it leaves."""
+
 
 class ExitTableError(AebnasError, ValueError):
     """Raised if a table or its thresholds have a wrong shape."""
@@ -55,7 +58,7 @@ class ExitTable:
     macs: tuple[int, ...]
     rule: ExitRule = "each"
     chance: Tensor | None = None
-    of_path: Mapping[tuple[int, ...], PathOutput] | None = None
+    of_path: Mapping[ExitPath, PathOutput] | None = None
 
     def __post_init__(self) -> None:
         if self.confidence.shape != self.is_correct.shape or self.confidence.ndim != 2:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from aebnas_bo.early_exit.exit_rule import ExitTable, PathOutput
+from aebnas_bo.early_exit.exit_rule import ExitPath, ExitTable, PathOutput
 from aebnas_bo.early_exit.settings import ExitRule
 
 END = 0.0  # the threshold of the exit at which a network ends
@@ -88,7 +88,7 @@ def keep_outputs(
     return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule, chance)
 
 
-def paths_to(rows: Sequence[int]) -> list[tuple[int, ...]]:
+def paths_to(rows: Sequence[int]) -> list[ExitPath]:
     """Return the path to each output in use: the outputs in use up to it.
 
     Args:
