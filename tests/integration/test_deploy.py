@@ -59,7 +59,10 @@ def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: P
         every = subnet(normalize(splits.test.images, splits.mean, splits.std))
     rows = [o.position for o in description.outputs[:-1]]
     active = list(description.architecture.active_exits)
-    logits = torch.stack([*(every[active.index(position)] for position in rows), every[-1]])
+    own = torch.stack([*(every[active.index(position)] for position in rows), every[-1]])
+    weights = [torch.tensor(output.weights or [1.0]) for output in description.outputs]
+    logits = torch.stack([torch.tensordot(one, own[: len(one)], dims=1) for one in weights])
+    assert not rows or description.has_ensemble
     top = logits.softmax(dim=-1).topk(2, dim=-1).values
     margins = top[..., 0] - top[..., 1]
     left_at = torch.full((len(splits.test),), len(rows))
