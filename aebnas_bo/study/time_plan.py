@@ -37,10 +37,10 @@ ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
 # trained: supernet, search and teacher would take their time.
 ENOUGH_IMAGES, ENOUGH_EPOCHS = 800_000, (60, 100)
 FINALS_SHARE = 0.25
-# MACs of a teacher per highest budget, largest first, and its least and most epochs. After fewer it teaches too little,
-# and more epochs of the networks themselves are worth more. After more it has memorised the training images: its
-# outputs then add nothing to the labels.
-TEACHER_SIZES, TEACHER_EPOCHS = (2.0, 1.5), (40, 50)
+# MACs of a teacher per highest budget, largest first, and its least and most epochs for at least so many images,
+# repeated ones included. After fewer it teaches too little, and more epochs of the networks themselves are worth more.
+# After more it has memorised the training images: its outputs then add nothing to the labels.
+TEACHER_SIZES, TEACHER_EPOCHS, TEACHER_IMAGES = (2.0, 1.5), (40, 50), (400_000, 500_000)
 SOFT_LABEL_EPOCHS = 8 / 3  # time to predict eight views, in a teacher's epochs: a forward pass is a third of a step
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
@@ -213,8 +213,8 @@ def final_epochs(
     """Return the number of epochs of the next final training, and of the teacher.
 
     All networks are trained for equal time, so small ones for more epochs. The teacher gets at most an equal share of
-    the time too. The largest candidate is chosen that gets enough epochs (`TEACHER_EPOCHS`) in this share, and leaves
-    the next network as many.
+    the time too. The largest candidate is chosen that gets enough epochs (`TEACHER_EPOCHS`, `TEACHER_IMAGES`) in this
+    share, and leaves the next network as many.
 
     Args:
         plan: Decisions made so far.
@@ -228,7 +228,10 @@ def final_epochs(
     """
     seconds, teacher = left(plan, spent_s), None
     share = seconds / (len(networks_s) + 1)
-    least, most = TEACHER_EPOCHS
+    least, most = (
+        max(fewest, math.ceil(images / num_images))
+        for fewest, images in zip(TEACHER_EPOCHS, TEACHER_IMAGES, strict=True)
+    )
 
     def epochs(seconds: float) -> int:
         return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS)

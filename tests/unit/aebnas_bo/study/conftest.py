@@ -117,6 +117,7 @@ def make_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         patch.setattr(timed_run, "measure_speed", lambda *_: speed)
         patch.setattr(timed_run, "time_network", lambda *_, **__: speed.network_s)
         patch.setattr(plan, "TEACHER_EPOCHS", (2, 2))
+        patch.setattr(plan, "TEACHER_IMAGES", (1, 1))
         patch.setattr(plan, "ENOUGH_EPOCHS", (1, 4))  # so that there is time for a search and a short list
         patch.setattr(plan, "FINALS_SHARE", 1.0)
         patch.setattr(plan, "RANKING_IMAGES", 300)

@@ -105,16 +105,23 @@ def test_time_that_one_final_training_saves_goes_to_the_next() -> None:
 
 
 def test_a_teacher_is_as_large_as_its_time_allows() -> None:
-    plan_next = partial(planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=8000, networks_s=[2e-4, 1e-4])
+    plan_next = partial(planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=10_000)
+    plan_next = partial(plan_next, networks_s=[1.6e-4, 8e-5])
     # 100 s for each of the three; the larger teacher would get 31 epochs, the smaller one gets the most that help
-    assert plan_next(teachers_s={2.0: 4e-4, 1.5: 2e-4}) == (67, (1.5, 50))
+    assert plan_next(teachers_s={2.0: 3.2e-4, 1.5: 1.6e-4}) == (67, (1.5, 50))
     # the networks share the other 260 s, but for 2 s in which the teacher predicts
-    assert plan_next(teachers_s={2.0: 1e-4}) == (80, (2.0, 50))
+    assert plan_next(teachers_s={2.0: 8e-5}) == (80, (2.0, 50))
     # as many epochs as its share of the time allows
-    assert plan_next(teachers_s={2.0: 3e-4, 1.5: 2e-4}) == (60, (2.0, 41))
-    assert plan_next(teachers_s={2.0: 4e-4}) == (93, None)
+    assert plan_next(teachers_s={2.0: 2.4e-4, 1.5: 1.6e-4}) == (60, (2.0, 41))
+    assert plan_next(teachers_s={2.0: 3.2e-4}) == (93, None)
     # no more epochs than the network keeps: 80 s would leave 13 epochs of 8 s
-    assert plan_next(networks_s=[1e-3, 1e-4], teachers_s={1.5: 2e-4}) == (18, None)
+    assert plan_next(networks_s=[8e-4, 8e-5], teachers_s={1.5: 1.6e-4}) == (18, None)
+
+
+def test_a_teacher_of_few_images_needs_more_epochs() -> None:
+    plan_next = partial(planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=2000, networks_s=[1e-4, 1e-4])
+    assert plan_next(teachers_s={2.0: 3e-4}) == (400, None)  # 166 epochs of 0.6 s are too few: 200 are needed
+    assert plan_next(teachers_s={2.0: 2e-4})[1] == (2.0, 250)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
