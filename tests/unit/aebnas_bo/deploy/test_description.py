@@ -94,6 +94,30 @@ def test_every_output_but_the_last_needs_a_threshold_and_the_last_none(make_netw
             NetworkDescription.from_json(changed(description, outputs=wrong[: last + 1]), "file")
 
 
+@pytest.mark.parametrize(
+    ("at", "changes", "problem"),
+    [
+        (1, {"weights": [0.5]}, "a weight for itself and for each output before it"),
+        (1, {"weights": [0.5, 0.5, 0.5]}, "a weight for itself and for each output before it"),
+        (1, {"weights": [-0.5, 0.5]}, "greater than or equal to 0"),
+        (1, {"weights": [0.5, 0.5], "temperature": 2.0}, "a temperature of 1"),
+    ],
+)
+def test_weights_of_an_exit_ensemble_fit_the_outputs(make_network, at, changes, problem) -> None:
+    outputs = json.loads(make_network()[1].to_json())["outputs"]
+    outputs[at].update(changes)
+    with pytest.raises(NetworkFileError, match=problem):
+        NetworkDescription.from_json(changed(make_network()[1], outputs=outputs), "file")
+
+
+def test_outputs_predict_alone_where_confidence_is_learned(make_network) -> None:
+    _, description = make_network(confidence="learned")
+    outputs = json.loads(description.to_json())["outputs"]
+    outputs[1]["weights"] = [0.5, 0.5]
+    with pytest.raises(NetworkFileError, match="cannot have weights where confidence is learned"):
+        NetworkDescription.from_json(changed(description, outputs=outputs), "file")
+
+
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_figures_are_of_the_outputs_in_use(split, make_network) -> None:
     document = json.loads(make_network()[1].to_json())
