@@ -1,16 +1,16 @@
 """Outputs that predict together: weights of logits, and tables and thresholds that depend on the exits passed."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.early_exit.chances import tune_by_chances, without_chances
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, all_paths, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import evaluate_thresholds
 from aebnas_bo.early_exit.outputs_in_use import keep_outputs, outputs_in_use
-from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal
+from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, pareto_thresholds
 from aebnas_bo.estimation.measuring import exit_table
 from aebnas_bo.estimation.settings import EstimationConfig
 
@@ -110,6 +110,20 @@ def test_thresholds_tuned_on_few_images_use_the_whole_budget_where_later_outputs
         found.append(accuracies)
     together, alone = torch.tensor(found).T
     assert float(together.min()) > float(alone.max())
+
+
+def test_the_trade_off_is_exact_over_all_exits_that_may_be_off() -> None:
+    outputs, labels = noisy_outputs(14, (1.5, 1.8, 2.0), seed=3)
+    table = without_chances(table_of(outputs, labels, fit_ensemble(*noisy_outputs(200, (1.5, 1.8, 2.0), seed=0))))
+    possible = set()
+    for rows in all_paths(3):
+        kept = keep_outputs(table, rows, backbone=BACKBONE, branches=BRANCHES)
+        for thresholds in product(*([*row.tolist(), 1.1] for row in kept.certainty[:-1])):
+            outcome = evaluate_thresholds(kept, thresholds)
+            possible.add((outcome.average_macs, outcome.accuracy))
+    best = [one for one in possible if not any(o != one and o[0] <= one[0] and o[1] >= one[1] for o in possible)]
+    front = pareto_thresholds(table, backbone=BACKBONE, branches=BRANCHES)
+    assert [(one.average_macs, one.accuracy) for one in front] == [pytest.approx(one) for one in sorted(best)]
 
 
 def test_a_minimum_accuracy_is_counted() -> None:
