@@ -192,7 +192,7 @@ class StepwiseEngine:
             if answer.ndim != 2 or len(answer) != num_before or answer.shape[1] - num_classes not in (0, 1):
                 raise _no_answer(f"logits of shape {tuple(answer.shape)}")
             passed.append(answer)
-            answer = predicting_logits(passed, self._description)
+            answer = predicting_logits(passed, self._description, number)
             confidences = output_confidence(answer, self._description, number)
             certainty, doubt = next_certainty(confidences, doubt, self._description.exit_rule)
             leaving = torch.ones_like(certainty, dtype=torch.bool) if is_last else leaves(certainty, threshold)

@@ -114,14 +114,16 @@ def drop_tail(subnet: Subnet, description: NetworkDescription) -> None:
     subnet.head = nn.Sequential()
 
 
-def predicting_logits(logits: Sequence[Tensor], description: NetworkDescription) -> Tensor:
+def predicting_logits(logits: Sequence[Tensor], description: NetworkDescription, output: int) -> Tensor:
     """Return the logits that prediction and confidence of an output follow, `B x K`, or `B x (K + 1)`.
 
     Args:
-        logits: Logits of each output in use up to this one, for the images that reach it.
+        logits: Logits of each output in use up to this one, for the images that reach it; without an exit ensemble, the
+            last suffices.
         description: Weights of the outputs.
+        output: Number of the output, from 0.
     """
-    weights = description.outputs[len(logits) - 1].weights
+    weights = description.outputs[output].weights
     return weighted_sum(logits, weights) if weights else logits[-1]
 
 
@@ -164,19 +166,23 @@ class EarlyExitNetwork(nn.Module):
         Returns:
             Logits `1 x K`, confidence `1` and index of the output at which the image left, `1` (int64, from 0).
         """
-        return self._run_from(image, torch.ones_like(image[:, 0, 0, 0]), ())
+        return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]), None)
 
-    def _run_from(self, features: Tensor, doubt: Tensor, earlier: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def _run_from(
+        self, number: int, features: Tensor, doubt: Tensor, earlier: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Continue from an output.
 
         Args:
+            number: Number of the output, from 0.
             features: Features for its segment.
             doubt: Product of `1 - confidence` over the exits so far.
-            earlier: Logits of the exits so far.
+            earlier: Logits of the exits so far, `1 x number x K`; one tensor, because exporters fail with several.
         """
-        number = len(earlier)
         passed_on, own = self.parts[number](features)
-        logits = predicting_logits((*earlier, own), self.description)
+        before = () if earlier is None or not self.description.has_ensemble else earlier.unbind(1)
+        logits = predicting_logits((*before, own), self.description, number)
+        passed = torch.stack((*before, own), dim=1)  # a copy: exporters refuse inputs of branches that share memory
         sure = output_confidence(logits, self.description, number)
         num_classes = self.description.num_classes
         # A slice would keep the stride of the longer row, and exported branches must have equal strides.
@@ -186,15 +192,15 @@ class EarlyExitNetwork(nn.Module):
             return answer.clone(), sure.clone(), left_at
         certainty, doubt = next_certainty(sure, doubt, self.description.exit_rule)
 
-        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor, *___: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor, ___: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return answer.clone(), sure.clone(), torch.full((1,), number, dtype=torch.int64)
 
         def go_on(
-            passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor, *logits: Tensor
+            passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor, passed: Tensor
         ) -> tuple[Tensor, Tensor, Tensor]:
-            return self._run_from(passed_on, doubt, logits)
+            return self._run_from(number + 1, passed_on, doubt, passed)
 
         is_sure = leaves(certainty, self.description.thresholds[number]).all()
-        inputs = (passed_on, answer, sure, doubt, *earlier, own)
+        inputs = (passed_on, answer, sure, doubt, passed)
         found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, inputs)
         return found
