@@ -166,10 +166,10 @@ class EarlyExitNetwork(nn.Module):
         Returns:
             Logits `1 x K`, confidence `1` and index of the output at which the image left, `1` (int64, from 0).
         """
-        return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]), None)
+        return self._run_from(0, image, torch.ones_like(image[:, 0, 0, 0]), earlier=None)
 
     def _run_from(
-        self, number: int, features: Tensor, doubt: Tensor, earlier: Tensor | None
+        self, number: int, features: Tensor, doubt: Tensor, *, earlier: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Continue from an output.
 
@@ -198,7 +198,7 @@ class EarlyExitNetwork(nn.Module):
         def go_on(
             passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor, passed: Tensor
         ) -> tuple[Tensor, Tensor, Tensor]:
-            return self._run_from(number + 1, passed_on, doubt, passed)
+            return self._run_from(number + 1, passed_on, doubt, earlier=passed)
 
         is_sure = leaves(certainty, self.description.thresholds[number]).all()
         inputs = (passed_on, answer, sure, doubt, passed)
