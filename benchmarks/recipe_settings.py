@@ -9,9 +9,10 @@ settings may follow.
 
 Each variant, starting with the settings of the configuration, trains the network from random weights on the training
 split, without validation images. Accuracy is measured on the validation images, at the final classifier and at the best
-thresholds for 0.8 times `--macs`. A teacher (`--vary final_training.teacher={}`: twice as large) is trained on the same
-images; its time is not counted. Rows that are in the file are not run again. The table shows the mean paired difference
-to the settings of the configuration over seeds, with its standard error.
+thresholds for 0.8 times `--macs`; with an exit ensemble, the final classifier predicts together with the exits. A
+teacher (`--vary final_training.teacher={}`: twice as large) is trained on the same images; its time is not counted.
+Rows that are in the file are not run again. The table shows the mean paired difference to the settings of the
+configuration over seeds, with its standard error.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ def job_of(path: Path, variant: str, *, seed: int, macs: float, epochs: int) -> 
     chosen = min(largest, key=distance)
     if exits:
         chosen = _with_exits(chosen, space, exits[-1])
-    own = content_key([FINAL_VERSION, recipe_identity(config.final_training, config), problem.splits.data_hash])
+    recipe = config.final_training
+    own = content_key([FINAL_VERSION, recipe_identity(recipe, config), problem.splits.data_hash, recipe.exit_ensemble])
     return Job(
         problem, chosen, macs * MACS_PER_MILLION, (config.name, chosen.key, str(epochs), variant, str(seed), own)
     )
@@ -210,7 +212,7 @@ def measured_table(subnet: Subnet, problem: Problem, *, macs: tuple[int, ...]) -
     held_out, outputs = (
         output_logits(subnet, some, config.estimation.batch_size) for some in (images.calibration_images, images.images)
     )
-    has_ensemble = config.final_training.exit_ensemble and not problem.space.skeleton.has_learned_confidence
+    has_ensemble = config.final_training.exit_ensemble
     return exit_table(
         outputs,
         images.labels,

@@ -42,7 +42,7 @@ class Measurable:
         estimation: Confidence measure, exit rule and temperatures.
         goal: Goal of threshold tuning.
         estimated_accuracy: Accuracy in percent as estimated by the search; `None` for networks that were not searched.
-        has_ensemble: Whether outputs predict together with the exits before them; not with learned confidence.
+        has_ensemble: Whether outputs predict together with the exits before them.
     """
 
     architecture: Architecture
@@ -108,8 +108,7 @@ def describe_network(
         return [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
 
     on_validation = logits_of(splits.validation)
-    has_ensemble = network.has_ensemble and not network.skeleton.has_learned_confidence
-    ensemble = fit_ensemble(on_validation, splits.validation.labels) if has_ensemble else NO_ENSEMBLE
+    ensemble = fit_ensemble(on_validation, splits.validation.labels) if network.has_ensemble else NO_ENSEMBLE
 
     def measured(outputs: Sequence[Tensor], labels: Tensor) -> MeasuredSplit:
         table = exit_table(outputs, labels, macs=costs.cumulative, key=key, config=estimation, ensemble=ensemble)

@@ -43,7 +43,7 @@ class MeasuredSplit:
     outputs: Sequence[Tensor]
     confidence: ConfidenceName
     ensemble: ExitEnsemble = NO_ENSEMBLE
-    _errors: dict[ExitPath, float] = field(default_factory=dict, repr=False)
+    _errors: dict[ExitPath, float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def num_classes(self) -> int:

@@ -192,15 +192,14 @@ class EarlyExitNetwork(nn.Module):
             return answer.clone(), sure.clone(), left_at
         certainty, doubt = next_certainty(sure, doubt, self.description.exit_rule)
 
-        def leave(_: Tensor, answer: Tensor, sure: Tensor, __: Tensor, ___: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return answer.clone(), sure.clone(), torch.full((1,), number, dtype=torch.int64)
+        def leave(at_exit: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+            left_at = torch.full((1,), number, dtype=torch.int64)
+            return at_exit["answer"].clone(), at_exit["sure"].clone(), left_at
 
-        def go_on(
-            passed_on: Tensor, _: Tensor, __: Tensor, doubt: Tensor, passed: Tensor
-        ) -> tuple[Tensor, Tensor, Tensor]:
-            return self._run_from(number + 1, passed_on, doubt, earlier=passed)
+        def go_on(at_exit: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+            return self._run_from(number + 1, at_exit["features"], at_exit["doubt"], earlier=at_exit["passed"])
 
         is_sure = leaves(certainty, self.description.thresholds[number]).all()
-        inputs = (passed_on, answer, sure, doubt, passed)
-        found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, inputs)
+        at_exit = {"features": passed_on, "answer": answer, "sure": sure, "doubt": doubt, "passed": passed}
+        found: tuple[Tensor, Tensor, Tensor] = torch.cond(is_sure, leave, go_on, (at_exit,))
         return found

@@ -26,9 +26,8 @@ Effect = Literal[
 `images`: the images and their splits. `supernet`: its weights. `estimates`: the estimates of networks. `trials`: the
 networks that a search evaluates. `budget`: only the number of trials. `trainings`: separate trainings of networks,
 including the short list, but no trial. `figures`: predictions and figures of trained networks, whose weights stay.
-`statistics`: the statistics of a rank correlation study. `machine`: device and
-speed, and through them the rounding of numbers. `place`: where the trials are stored, which is fixed when a study is
-created. `nothing`: no result.
+`statistics`: the statistics of a rank correlation study. `machine`: device and speed, and through them the rounding of
+numbers. `place`: where the trials are stored, which is fixed when a study is created. `nothing`: no result.
 """
 
 

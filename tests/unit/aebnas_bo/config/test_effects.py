@@ -31,6 +31,7 @@ OTHER_VALUES = {"batch_size": 33, "learning_rate": 0.07, "gradient_clip": 2.5, "
         ("augmentation.mixup_alpha", "supernet"),
         ("search.reference_point.accuracy", "trials"),
         ("search.budget", "budget"),
+        ("final_training.exit_ensemble", "figures"),
         ("fidelity.top_k", "statistics"),
     ],
 )

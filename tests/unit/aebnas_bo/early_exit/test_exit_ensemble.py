@@ -57,6 +57,11 @@ def test_few_images_hardly_move_the_weights() -> None:
         assert 0.6 < own < 1.4
 
 
+def test_exits_with_a_learned_confidence_predict_alone() -> None:
+    (first, last), labels = noisy_outputs(50, (1.0, 2.0), seed=0)
+    assert fit_ensemble([torch.cat([first, first[:, :1]], dim=1), last], labels) == NO_ENSEMBLE
+
+
 def test_weights_minimise_the_penalised_cross_entropy() -> None:
     outputs, labels = noisy_outputs(200, (1.0, 2.0), seed=0)
     best = fit_ensemble(outputs, labels).weights[0, 1]

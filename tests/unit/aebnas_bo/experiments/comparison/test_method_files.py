@@ -92,6 +92,7 @@ def test_every_method_goes_with_every_data_configuration(data: str, name: str) -
     assert space.has_free_thresholds == (name in {"plain", "static", "aebnas-bo"})
     assert (len(config.space.exits) == 0) == (name in {"plain", "static"})
     assert space.skeleton.has_learned_confidence == (name == "nachos")
+    assert config.final_training.exit_ensemble == (name not in {"edanas", "aebnas"})  # nor with learned confidence
 
 
 def test_methods_differ_in_what_they_encode() -> None:
