@@ -91,19 +91,16 @@ def chosen(points: Sequence[Point], budget: float) -> Point | None:
 def curve_of(points: Sequence[Point]) -> Curve:
     """Return the points for interpolation, sorted by MACs on the test images.
 
-    For networks with thresholds these are the points that are non-dominated on the validation images; for plain
-    networks, all points.
+    For networks with thresholds these are the points that are `chosen` for any budget; for plain networks, all points.
 
     Args:
         points: Networks trained with one seed.
     """
     if any(point.validation_macs is None for point in points):
         return sorted(points, key=lambda point: point.test_macs)
-    front: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.validation_macs, *(-value for value in _merit(point)))):
-        if not front or _merit(point)[0] > _merit(front[-1])[0]:
-            front.append(point)
-    return sorted(front, key=lambda point: point.test_macs)
+    budgets = {point.validation_macs for point in points if point.validation_macs is not None}
+    found = {one for budget in budgets if (one := chosen(points, budget)) is not None}
+    return sorted(found, key=lambda point: point.test_macs)
 
 
 def accuracy_at(curve: Curve, macs: float) -> tuple[float, bool]:

@@ -39,9 +39,12 @@ def test_every_network_takes_part_with_its_most_expensive_point_within_the_budge
     assert chosen(points, 0.7) == points[0]
 
 
-def test_curve_of_networks_with_thresholds_is_the_front_on_validation_images() -> None:
-    points = [point(0.3, 60.0, (0.3, 60.0)), point(0.2, 90.0, (0.2, 61.0)), point(0.9, 10.0, (0.8, 70.0))]
-    assert curve_of(points) == [points[1], points[2]]
+def test_curve_of_networks_with_thresholds_is_what_is_chosen_for_any_budget() -> None:
+    points = [
+        point(0.3, 60.0, (0.3, 60.0)), point(0.2, 90.0, (0.2, 61.0)), point(0.9, 10.0, (0.8, 70.0)),
+        point(0.5, 50.0, (0.5, 59.0), "b"),
+    ]  # fmt: skip
+    assert curve_of(points) == [points[1], points[0], points[2]]  # the other network is never the most accurate
 
 
 def test_curve_of_plain_networks_is_all_of_them() -> None:
