@@ -73,7 +73,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     apply_options(tree, within_space, problems)
     _anchor_weights(tree, problems)
     _complete_augmentation(tree)
-    _start_with_branches(tree)
+    _train_branches(tree)
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error(problems)
@@ -298,11 +298,11 @@ def _complete_augmentation(tree: Tree) -> None:
             tree[name] = {**_section(tree, name), "augmentation": {**_section(tree, "augmentation"), **own}}
 
 
-def _start_with_branches(tree: Tree) -> None:
-    """Start the final training of branches on a given backbone from those of the search, unless a start is given."""
+def _train_branches(tree: Tree) -> None:
+    """Set the defaults of final training on a given backbone: branches of the search as start, and SGD alone."""
     own = tree.get("final_training", {})
     if isinstance(own, dict) and _section(tree, "space").get("backbone") is not None:
-        tree["final_training"] = {"start": "supernet", **own}
+        tree["final_training"] = {"start": "supernet", "muon_learning_rate": None, **own}
 
 
 def _part(section: type[Checked], tree: Tree, name: str) -> Checked | None:

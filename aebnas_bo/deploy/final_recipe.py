@@ -33,6 +33,7 @@ from aebnas_bo.training.training_loop import (
     shuffled_batches,
     train,
 )
+from aebnas_bo.training.training_state import NO_MUON, MuonWeights
 
 CPU = torch.device("cpu")
 STATISTICS_BATCH, STATISTICS_BATCHES = 256, 20
@@ -160,7 +161,17 @@ def _train(
         return backward
 
     factors = {} if subnet.skeleton.given is None else dict.fromkeys(BACKBONE_PARTS, config.backbone_rate)
-    run = TrainingRun(subnet, make_backward, 1, _name(subnet), "final_training", seed, processes, factors)
+    run = TrainingRun(
+        subnet,
+        make_backward,
+        networks_per_step=1,
+        name=_name(subnet),
+        section="final_training",
+        seed=seed,
+        processes=processes,
+        rate_factors=factors,
+        muon=muon_weights(subnet, config),
+    )
     train(run, data, config, recorder=recorder)
 
 
@@ -170,6 +181,20 @@ def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:
         return data
     images, augment = data.augment.resized(data.images, resolution)
     return replace(data, images=images, augment=augment)
+
+
+def muon_weights(subnet: Subnet, config: FinalTrainingConfig) -> MuonWeights:
+    """Return the weights of a network that Muon trains: those of all convolutions that are not depthwise.
+
+    Args:
+        subnet: The network; the weights of a given backbone are not among them.
+        config: The recipe.
+    """
+    if config.muon_learning_rate is None:
+        return NO_MUON
+    convolutions = (unit.convolution for unit in subnet.conv_norms())
+    dense = tuple(convolution.weight for convolution in convolutions if convolution.groups == 1)
+    return MuonWeights(dense, config.muon_learning_rate)
 
 
 def _statistics_images(data: TrainingData, generator: torch.Generator) -> Iterator[Tensor]:

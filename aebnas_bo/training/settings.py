@@ -41,9 +41,9 @@ class TrainingConfig(Section):
             number of images: 300,000 divided by it for supernets (15 to 100), 800,000 divided by it for final trainings
             (60 to 200); with a given backbone 100,000 (2 to 30) and 200,000 (4 to 40).
         batch_size: Images per step.
-        learning_rate: Peak of the warm-up and cosine schedule.
+        learning_rate: Peak of the warm-up and cosine schedule of SGD.
         warmup_epochs: Epochs of linear warm-up.
-        momentum: Nesterov momentum of SGD.
+        momentum: Nesterov momentum.
         weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
         label_smoothing: Label smoothing of the cross-entropy.
         exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null gives equal
@@ -130,6 +130,8 @@ class FinalTrainingConfig(TrainingConfig):
     """Final training of one network with all its exits.
 
     Args:
+        muon_learning_rate: Peak learning rate of Muon, which trains the weights of convolutions that are not depthwise;
+            null trains them by SGD, like all other weights. With a given backbone the default is null.
         start: Initial weights: those of the `supernet`, or random ones (`scratch`). With a given backbone the default
             is `supernet`.
         teacher: Teacher for distillation; null trains on labels only.
@@ -147,6 +149,7 @@ class FinalTrainingConfig(TrainingConfig):
     affects: ClassVar[Effect] = "trainings"
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
+    muon_learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.03
     start: Literal["supernet", "scratch"] = "scratch"
     teacher: TeacherConfig | None = None
     backbone_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aebnas_bo.data.transforms import on_device
 from aebnas_bo.errors import TrainingDivergedError
@@ -25,15 +24,14 @@ from aebnas_bo.training.epoch_outputs import EpochOutput, OutputMeter
 from aebnas_bo.training.processes import ALONE, Processes
 from aebnas_bo.training.schedule import learning_rate
 from aebnas_bo.training.settings import TrainingConfig
+from aebnas_bo.training.training_state import NO_MUON, MuonWeights, TrainingState, initial_state
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 2.0  # minimum interval; an epoch of a tiny network takes less time than writing a checkpoint
 CHECK_STEPS = {"cpu": 1, "cuda": 32}  # steps between checks for non-finite losses, which wait for the device
-RATE_FACTOR = "rate_factor"  # key of a parameter group: its learning rate relative to that of the schedule
 ROLLBACK_FACTOR = 0.5  # the learning rate after a roll-back, relative to before
 
-NO_FACTORS: Mapping[str, float] = {}
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Backward = Callable[[Tensor, Tensor], Tensor]
 """Takes a batch and its targets, adds their gradients and returns the loss to report, a scalar on their device."""
@@ -102,6 +100,7 @@ class TrainingRun:
         seed: The run's seed.
         processes: The processes that train the weights together.
         rate_factors: Factor of the learning rate of the weights whose names start with a text; 1 for others.
+        muon: The weights to be trained by Muon; SGD trains the others.
     """
 
     model: nn.Module
@@ -112,6 +111,7 @@ class TrainingRun:
     seed: int
     processes: Processes = ALONE
     rate_factors: Mapping[str, float] = field(default_factory=dict)
+    muon: MuonWeights = NO_MUON
 
 
 @dataclass(frozen=True)
@@ -144,50 +144,6 @@ class _Progress:
     @property
     def rate_factor(self) -> float:
         return ROLLBACK_FACTOR**self.rollbacks
-
-
-@dataclass
-class _State:
-    """Everything that changes during training."""
-
-    model: nn.Module
-    optimizer: torch.optim.SGD
-    average: AveragedModel | None
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """Return copies of weights, momentum buffers and averages by name."""
-        tensors = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"weight.{name}"] = parameter.detach().clone()
-            momentum = self.optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:  # a weight that no step has used yet has none
-                tensors[f"momentum.{name}"] = momentum.clone()
-        if self.average is not None and int(self.average.n_averaged) > 0:
-            averages = self.average.module.named_parameters()
-            tensors |= {f"average.{name}": average.detach().clone() for name, average in averages}
-        return tensors
-
-    @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        for name, parameter in self.model.named_parameters():
-            parameter.copy_(tensors[f"weight.{name}"])
-            self.optimizer.state[parameter].clear()
-            if f"momentum.{name}" in tensors:
-                self.optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].to(parameter).clone()
-        if self.average is None:
-            return
-        has_averages = any(name.startswith("average.") for name in tensors)
-        self.average.n_averaged.fill_(int(has_averages))
-        if has_averages:
-            for name, average in self.average.module.named_parameters():
-                average.copy_(tensors[f"average.{name}"])
-
-    @torch.no_grad()
-    def adopt_average(self) -> None:
-        """Put the averages in the place of the weights."""
-        if self.average is not None:
-            for parameter, average in zip(self.model.parameters(), self.average.module.parameters(), strict=True):
-                parameter.copy_(average)
 
 
 class _NonFiniteLossError(Exception):
@@ -247,7 +203,7 @@ def train(
         TrainingDivergedError: If the loss stays non-finite through all allowed roll-backs.
         CorruptStateError: If the checkpoint is damaged or belongs to another configuration.
     """
-    state = _initial_state(run.model, config, run.rate_factors)
+    state = initial_state(run.model, config, rate_factors=run.rate_factors, muon=run.muon)
     progress, checkpoint = _Progress(), recorder.checkpoint
     if checkpoint is not None and checkpoint.exists():
         progress = _restore(checkpoint, recorder.fingerprint, state)
@@ -279,7 +235,7 @@ def train(
 
 def _train_epoch(
     run: TrainingRun,
-    state: _State,
+    state: TrainingState,
     *,
     data: TrainingData,
     config: TrainingConfig,
@@ -296,16 +252,12 @@ def _train_epoch(
     losses = _Losses(CHECK_STEPS.get(data.labels.device.type, 1), processes)
     for step, indices in enumerate(batches):
         rate = progress.rate_factor * learning_rate(progress.epoch + step / len(batches), config)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate * group[RATE_FACTOR]
         at = on_device(processes.share(indices), data.images.device)
         images, targets = data.augment(data.images[at], data.labels[at], augmenting)
-        state.optimizer.zero_grad(set_to_none=True)
+        state.zero_grad()
         loss = backward(images, targets)
         losses.add(loss, nn.utils.clip_grad_norm_(run.model.parameters(), config.gradient_clip))
-        state.optimizer.step()
-        if state.average is not None:
-            state.average.update_parameters(run.model)
+        state.step(rate)
         if step + 1 < len(batches):  # the last one ends the epoch
             on_step(progress.epoch + (step + 1) / len(batches))
     losses.check()
@@ -334,30 +286,7 @@ def shuffled_batches(num_images: int, batch_size: int, generator: torch.Generato
     return torch.split(full, batch_size) if len(full) else (order,)
 
 
-def _initial_state(model: nn.Module, config: TrainingConfig, rate_factors: Mapping[str, float] = NO_FACTORS) -> _State:
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        factor = next((one for start, one in rate_factors.items() if name.startswith(start)), 1.0)
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((decay, factor), []).append(parameter)
-    first = next(model.parameters(), None)
-    optimizer = torch.optim.SGD(
-        [
-            {"params": parameters, "weight_decay": decay, RATE_FACTOR: factor}
-            for (decay, factor), parameters in groups.items()
-        ],
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        fused=True if first is not None and first.device.type == "cuda" else None,
-    )
-    if not config.ema_decay:
-        return _State(model, optimizer, None)
-    averaging = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-    return _State(model, optimizer, AveragedModel(model, multi_avg_fn=averaging))
-
-
-def _same_everywhere(processes: Processes, state: _State, progress: _Progress) -> _Progress:
+def _same_everywhere(processes: Processes, state: TrainingState, progress: _Progress) -> _Progress:
     """Give every process the state of the first, which alone has a checkpoint."""
     mine = {name: tensor.cpu() for name, tensor in state.snapshot().items()} if processes.rank == 0 else {}
     progress, tensors = processes.of_first((progress, mine))
@@ -378,7 +307,7 @@ def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, *,
     return replace(progress, rollbacks=progress.rollbacks + 1)
 
 
-def _restore(path: Path, fingerprint: str, state: _State) -> _Progress:
+def _restore(path: Path, fingerprint: str, state: TrainingState) -> _Progress:
     tensors, metadata = load_tensors(path, fingerprint)
     parameters = dict(state.model.named_parameters())
     expected = {f"weight.{name}": parameter for name, parameter in parameters.items()}

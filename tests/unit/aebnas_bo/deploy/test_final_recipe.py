@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.settings import AugmentationConfig
-from aebnas_bo.deploy.final_recipe import fresh_subnet, train_from_scratch
+from aebnas_bo.deploy.final_recipe import fresh_subnet, muon_weights, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.supernet.subnet import Subnet
@@ -40,7 +40,16 @@ def states_equal(one: Subnet, other: Subnet) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("changes", [{}, {"exit_distillation": True}, {"ema_decay": 0.8}, {"exit_weights": (2.0, 1.0)}])
+CHANGES: list[dict[str, object]] = [
+    {},
+    {"exit_distillation": True},
+    {"ema_decay": 0.8},
+    {"exit_weights": (2.0, 1.0)},
+    {"muon_learning_rate": None},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
 def test_every_exit_learns(changes: dict[str, object]) -> None:
     subnet = train(CONFIG.model_copy(update=changes))
     assert not subnet.training
@@ -65,6 +74,20 @@ def test_interrupted_training_ends_with_the_same_network(tmp_path: Path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         train(short, recorder=Recorder(stop, path, "mine"))
     assert states_equal(train(short), train(short, recorder=Recorder(checkpoint=path, fingerprint="mine")))
+
+
+def test_muon_trains_convolutions_that_are_not_depthwise() -> None:
+    subnet = fresh_subnet(NETWORK, SKELETON, 0)
+    chosen = set(muon_weights(subnet, CONFIG).weights)
+    names = {name for name, parameter in subnet.named_parameters() if parameter in chosen}
+    expected = {f"{name}.weight" for name, module in subnet.named_modules() if _is_dense_convolution(module)}
+    assert names == expected
+    assert {name.split(".")[0] for name in names} == {"stem", "stages", "branches"}
+    assert muon_weights(subnet, CONFIG.model_copy(update={"muon_learning_rate": None})).weights == ()
+
+
+def _is_dense_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.groups == 1
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:

@@ -278,16 +278,6 @@ def test_weights_alone_are_no_training_checkpoint(tmp_path: Path) -> None:
         _train(_toy_data(), path=path)
 
 
-def test_weight_decay_leaves_biases_and_batchnorm_alone() -> None:
-    model = _model()
-    decayed, others = loop._initial_state(model, CONFIG).optimizer.param_groups
-    assert decayed["weight_decay"] == CONFIG.weight_decay
-    assert others["weight_decay"] == 0.0
-    assert {parameter.ndim for parameter in decayed["params"]} == {2, 4}
-    assert {parameter.ndim for parameter in others["params"]} == {1}
-    assert len(decayed["params"]) + len(others["params"]) == len(list(model.parameters()))
-
-
 def _weight_after_steps(gradient: float, num_steps: int, **settings: float) -> tuple[float, list[float]]:
     """Train a single weight, 1 at first, by a constant gradient; return it and the learning rate of every step."""
     model = nn.Linear(1, 1, bias=False)

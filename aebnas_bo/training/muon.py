@@ -1,0 +1,70 @@
+"""Muon: gradient steps of equal length along all directions of a weight matrix.
+
+Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", and their code for CIFAR-10,
+which also keeps the norm of the weights. `torch.optim.Muon` neither takes the weights of convolutions nor keeps norms,
+and computes in bfloat16, which takes CPUs without instructions for it 10 to 35 times as long as float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# Of the polynomial that moves all singular values to about 1 (Jordan et al. 2024).
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.775, 2.0315
+ITERATIONS = 5
+TINY = 1e-12
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose steps are orthogonal matrices, for weights of convolutions followed by BatchNorm.
+
+    BatchNorm takes the scale of these weights away. Each step therefore starts by setting the norm of the weights to
+    the square root of the number of output channels, so that the learning rate alone determines how far a step turns
+    them. They need no weight decay.
+
+    Args:
+        weights: `out x in x k x k` weights, or groups of them.
+        lr: Learning rate: length of a step per direction, relative to weights of norm 1 per output channel.
+        momentum: Nesterov momentum.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
+        super().__init__(weights, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Make a step; weights without a gradient stay."""
+        if closure is not None:
+            raise TypeError("Muon takes no closure")
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._turn(weight, weight.grad, rate=group["lr"], momentum=group["momentum"])
+
+    def _turn(self, weight: Tensor, gradient: Tensor, *, rate: float, momentum: float) -> None:
+        state = self.state[weight]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        buffer = state["momentum_buffer"].mul_(momentum).add_(gradient)
+        step = orthogonal(gradient.add(buffer, alpha=momentum).flatten(1)).reshape(weight.shape)
+        weight.mul_(math.sqrt(len(weight)) / weight.norm().clamp(min=TINY)).sub_(step, alpha=rate)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Return the nearest matrix with orthogonal rows or columns, approximately: singular values from 0.7 to 1.2.
+
+    Args:
+        matrix: `m x n`; zeros stay zeros.
+    """
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    result = matrix.T if is_tall else matrix
+    result = result / result.norm().clamp(min=TINY)
+    for _ in range(ITERATIONS):
+        gram = result @ result.T
+        result = torch.addmm(result, torch.addmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC), result, beta=LINEAR)
+    return result.T if is_tall else result
