@@ -73,7 +73,7 @@ def load_config(path: Path | None, settings: Sequence[str] = (), method: Path | 
     apply_options(tree, within_space, problems)
     _anchor_weights(tree, problems)
     _complete_augmentation(tree)
-    _train_branches(tree)
+    _set_branch_defaults(tree)
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error(problems)
@@ -100,6 +100,7 @@ def parse_config(text: str, origin: str, settings: Sequence[str] = ()) -> Config
         _anchor_paths(tree, problems)
         _anchor_weights(tree, problems)
     _complete_augmentation(tree)
+    _set_branch_defaults(tree)
     config = _validate(tree, problems)
     if problems or config is None:
         raise config_error([f"{origin}: {problem}" for problem in problems])
@@ -298,8 +299,8 @@ def _complete_augmentation(tree: Tree) -> None:
             tree[name] = {**_section(tree, name), "augmentation": {**_section(tree, "augmentation"), **own}}
 
 
-def _train_branches(tree: Tree) -> None:
-    """Set the defaults of final training on a given backbone: branches of the search as start, and SGD alone."""
+def _set_branch_defaults(tree: Tree) -> None:
+    """Set the defaults of final training on a given backbone: branches of the search at the start, and SGD only."""
     own = tree.get("final_training", {})
     if isinstance(own, dict) and _section(tree, "space").get("backbone") is not None:
         tree["final_training"] = {"start": "supernet", "muon_learning_rate": None, **own}

@@ -147,8 +147,7 @@ def _settings_of_given(final_training: FinalTrainingConfig) -> list[str]:
         )
     if final_training.backbone_rate > 0:
         problems.append(
-            "final_training.backbone_rate: has no effect on a searched backbone, which learns at "
-            "final_training.learning_rate; set it to 0"
+            "final_training.backbone_rate: has no effect on a searched backbone, which learns as exits do; set it to 0"
         )
     return problems
 

@@ -184,7 +184,7 @@ def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:
 
 
 def muon_weights(subnet: Subnet, config: FinalTrainingConfig) -> MuonWeights:
-    """Return the weights of a network that Muon trains: those of all convolutions that are not depthwise.
+    """Return the weights of a network that Muon trains: of convolutions followed by BatchNorm, except depthwise ones.
 
     Args:
         subnet: The network; the weights of a given backbone are not among them.

@@ -15,6 +15,7 @@ OFF: dict[str, object] = {
     "processes": 1,
     "synchronized_batch_norm": False,
     "backbone_rate": 0.0,
+    "muon_learning_rate": None,
 }
 MACS_PER_LIMIT = 2.5  # MACs of a whole network per limit of average MACs: most images exit early
 

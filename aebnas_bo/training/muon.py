@@ -1,8 +1,10 @@
-"""Muon: gradient steps of equal length along all directions of a weight matrix.
+"""Muon: gradient steps of nearly equal length in all directions of a weight matrix.
 
 Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", and their code for CIFAR-10,
-which also keeps the norm of the weights. `torch.optim.Muon` neither takes the weights of convolutions nor keeps norms,
-and computes in bfloat16, which takes CPUs without instructions for it 10 to 35 times as long as float32.
+which also keeps the norm of the weights. Unlike there, the first convolution is trained by Muon too.
+
+`torch.optim.Muon` takes only matrices, does not keep norms, and computes in bfloat16, which is slow on CPUs without
+instructions for it.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ TINY = 1e-12
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose steps are orthogonal matrices, for weights of convolutions followed by BatchNorm.
+    """Move weights by orthogonalised Nesterov momentum; for weights of convolutions followed by BatchNorm.
 
-    BatchNorm takes the scale of these weights away. Each step therefore starts by setting the norm of the weights to
-    the square root of the number of output channels, so that the learning rate alone determines how far a step turns
-    them. They need no weight decay.
+    A weight is a matrix with a row per output channel. BatchNorm cancels its scale. Every step therefore first sets its
+    norm to the square root of the number of output channels, so that the learning rate determines how far a step turns
+    it. Weights need no weight decay.
 
     Args:
         weights: `out x in x k x k` weights, or groups of them.
-        lr: Learning rate: length of a step per direction, relative to weights of norm 1 per output channel.
+        lr: Learning rate: approximate length of a step in each direction.
         momentum: Nesterov momentum.
     """
 
@@ -56,10 +58,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Return the nearest matrix with orthogonal rows or columns, approximately: singular values from 0.7 to 1.2.
+    """Return approximately the nearest matrix with orthonormal rows or columns: singular values are 0.68 to 1.2.
 
     Args:
-        matrix: `m x n`; zeros stay zeros.
+        matrix: `m x n`. Singular values below about a thousandth of its norm become smaller than 0.5; zeros stay zeros.
     """
     is_tall = matrix.shape[0] > matrix.shape[1]
     result = matrix.T if is_tall else matrix

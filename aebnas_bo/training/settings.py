@@ -41,10 +41,10 @@ class TrainingConfig(Section):
             number of images: 300,000 divided by it for supernets (15 to 100), 800,000 divided by it for final trainings
             (60 to 200); with a given backbone 100,000 (2 to 30) and 200,000 (4 to 40).
         batch_size: Images per step.
-        learning_rate: Peak of the warm-up and cosine schedule of SGD.
+        learning_rate: Peak of the warm-up and cosine schedule.
         warmup_epochs: Epochs of linear warm-up.
-        momentum: Nesterov momentum.
-        weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters.
+        momentum: Nesterov momentum of all optimisers.
+        weight_decay: L2 penalty on weights that are not biases or BatchNorm parameters and not trained by Muon.
         label_smoothing: Label smoothing of the cross-entropy.
         exit_weights: Loss weights, one per exit position of the space, then the final classifier's; null gives equal
             weights. Weights of a network's outputs are divided by their mean, so that the number of exits does not
@@ -54,7 +54,7 @@ class TrainingConfig(Section):
         class_weights: `balanced` weighs the loss of each image by the inverse frequency of its class among the training
             images, so that rare classes count as much as common ones; null weighs all images alike.
         ema_decay: Decay per step of the average of the weights that replaces them in the end; 0 for none.
-        gradient_clip: Maximal gradient norm of a step.
+        gradient_clip: Maximal gradient norm of a step. Muon's steps have the same length at any norm.
         max_rollbacks: Maximum number of roll-backs after a non-finite loss before training stops.
         processes: Processes that train together, each on an equal share of every batch (`DistributedDataParallel`), on
             CUDA with a GPU each. Their gradients are averaged. Results depend on the number. Only the supernet and
@@ -130,8 +130,9 @@ class FinalTrainingConfig(TrainingConfig):
     """Final training of one network with all its exits.
 
     Args:
-        muon_learning_rate: Peak learning rate of Muon, which trains the weights of convolutions that are not depthwise;
-            null trains them by SGD, like all other weights. With a given backbone the default is null.
+        muon_learning_rate: Peak learning rate of Muon, with the schedule of `learning_rate`. Muon trains the weights of
+            convolutions followed by BatchNorm, except depthwise ones, SGD all other weights. null trains all by SGD,
+            the default with a given backbone.
         start: Initial weights: those of the `supernet`, or random ones (`scratch`). With a given backbone the default
             is `supernet`.
         teacher: Teacher for distillation; null trains on labels only.

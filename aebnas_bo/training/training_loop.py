@@ -99,7 +99,7 @@ class TrainingRun:
         section: Section of the configuration, for messages.
         seed: The run's seed.
         processes: The processes that train the weights together.
-        rate_factors: Factor of the learning rate of the weights whose names start with a text; 1 for others.
+        rate_factors: Factor of SGD's learning rate for the weights whose names start with a text; 1 for others.
         muon: The weights to be trained by Muon; SGD trains the others.
     """
 
@@ -298,10 +298,12 @@ def _same_everywhere(processes: Processes, state: TrainingState, progress: _Prog
 def _roll_back(run: TrainingRun, progress: _Progress, config: TrainingConfig, *, diagnosis: str) -> _Progress:
     rate = config.learning_rate * progress.rate_factor
     if progress.rollbacks >= config.max_rollbacks:
+        rates = ("learning_rate", "muon_learning_rate") if run.muon.weights else ("learning_rate",)
+        settings = ", ".join(f"{run.section}.{name}" for name in rates)
         raise TrainingDivergedError(
             f"{run.name} training diverged in epoch {progress.epoch + 1} ({diagnosis}) after {progress.rollbacks} "
-            f"roll-backs, last at a peak learning rate of {rate:g}; lower {run.section}.learning_rate or "
-            f"{run.section}.gradient_clip, or check the images for extreme values"
+            f"roll-backs, last at a peak learning rate of {rate:g}; lower {settings} or {run.section}.gradient_clip, "
+            "or check the images for extreme values"
         )
     logger.warning("epoch %d: %s; rolled back, learning rate halved", progress.epoch + 1, diagnosis)
     return replace(progress, rollbacks=progress.rollbacks + 1)

@@ -23,7 +23,7 @@ class MuonWeights:
 
     Args:
         weights: Weights of convolutions in front of BatchNorm.
-        learning_rate: Peak of their learning rate; its schedule is that of all others.
+        learning_rate: Peak of their learning rate; with the schedule of SGD's.
     """
 
     weights: tuple[Tensor, ...]
@@ -120,7 +120,7 @@ def initial_state(
     Args:
         model: The weights.
         config: Settings.
-        rate_factors: Factor of the learning rate of the weights whose names start with a text; 1 for others.
+        rate_factors: Factor of SGD's learning rate for the weights whose names start with a text; 1 for others.
         muon: The weights to be trained by Muon; SGD trains the others.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

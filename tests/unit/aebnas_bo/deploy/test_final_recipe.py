@@ -10,7 +10,7 @@ from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.deploy.final_recipe import fresh_subnet, muon_weights, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.supernet.subnet import Subnet
+from aebnas_bo.supernet.subnet import ConvNorm, Subnet
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
@@ -76,18 +76,20 @@ def test_interrupted_training_ends_with_the_same_network(tmp_path: Path, monkeyp
     assert states_equal(train(short), train(short, recorder=Recorder(checkpoint=path, fingerprint="mine")))
 
 
-def test_muon_trains_convolutions_that_are_not_depthwise() -> None:
-    subnet = fresh_subnet(NETWORK, SKELETON, 0)
+@pytest.mark.parametrize("squeezed", [(), (0, 1)])
+def test_muon_trains_convolutions_followed_by_batchnorm_except_depthwise_ones(squeezed: tuple[int, ...]) -> None:
+    subnet = fresh_subnet(NETWORK, replace(SKELETON, squeezed_stages=squeezed), 0)
+    assert len(list(subnet.squeezes())) == len(squeezed)
     chosen = set(muon_weights(subnet, CONFIG).weights)
     names = {name for name, parameter in subnet.named_parameters() if parameter in chosen}
-    expected = {f"{name}.weight" for name, module in subnet.named_modules() if _is_dense_convolution(module)}
+    expected = {f"{name}.0.weight" for name, module in subnet.named_modules() if _is_dense(module)}
     assert names == expected
     assert {name.split(".")[0] for name in names} == {"stem", "stages", "branches"}
     assert muon_weights(subnet, CONFIG.model_copy(update={"muon_learning_rate": None})).weights == ()
 
 
-def _is_dense_convolution(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d) and module.groups == 1
+def _is_dense(module: nn.Module) -> bool:
+    return isinstance(module, ConvNorm) and module.convolution.groups == 1
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:

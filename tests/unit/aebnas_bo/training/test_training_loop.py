@@ -19,6 +19,7 @@ from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.epoch_outputs import OutputMeter
 from aebnas_bo.training.settings import TrainingConfig
 from aebnas_bo.training.training_loop import Backward, EpochReport, Recorder, TrainingData, TrainingRun, train
+from aebnas_bo.training.training_state import NO_MUON, MuonWeights
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, learning_rate=0.1, warmup_epochs=1.0)
 
@@ -51,8 +52,10 @@ def _train(
     seed: int = 0,
     run_seed: int = 3,
     model: nn.Module | None = None,
+    muon_rate: float = 0.0,
 ) -> nn.Module:
     model = model or _model(seed)
+    muon = MuonWeights((model[0].weight,), muon_rate) if muon_rate else NO_MUON
 
     def make_backward(generator: np.random.Generator, _: OutputMeter) -> Backward:
         def backward(images: Tensor, targets: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ def _train(
 
         return backward
 
-    run = TrainingRun(model, make_backward, 1, "toy", "toy_training", run_seed)
+    run = TrainingRun(model, make_backward, 1, "toy", "toy_training", run_seed, muon=muon)
     train(run, data, config, recorder=Recorder(on_epoch, path, "mine"))
     return model
 
@@ -193,7 +196,8 @@ def test_non_finite_loss_rolls_back_and_halves_the_learning_rate() -> None:
     assert all(torch.isfinite(parameter).all() for parameter in supernet.parameters())
 
 
-def test_roll_back_restores_weights_and_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("muon_rate", [0.0, 0.02])
+def test_roll_back_restores_weights_and_momentum(monkeypatch: pytest.MonkeyPatch, muon_rate: float) -> None:
     monkeypatch.setattr(loop, "ROLLBACK_FACTOR", 1.0)
     names: list[tuple[str | int, ...]] = []
 
@@ -208,9 +212,9 @@ def test_roll_back_restores_weights_and_momentum(monkeypatch: pytest.MonkeyPatch
         lambda seed, *name: numpy_generator(seed, *name[:3], "rollback", 0, *name[5:]),
     )
     data = _toy_data()
-    undisturbed = _train(data)
+    undisturbed = _train(data, muon_rate=muon_rate)
     names.clear()
-    rolled_back = _train(replace(data, augment=_SpoiltImages(6)))
+    rolled_back = _train(replace(data, augment=_SpoiltImages(6)), muon_rate=muon_rate)
     assert _equal(undisturbed, rolled_back)
     assert [name[4] for name in names] == [0, 0, 1, 1, 1]  # the stream does vary by the count
 
@@ -248,6 +252,8 @@ def test_endless_divergence_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TrainingDivergedError) as caught:
         _train(data, CONFIG.model_copy(update={"max_rollbacks": 2}))
     message = str(caught.value)
+    with pytest.raises(TrainingDivergedError, match=r"lower .*, toy_training.muon_learning_rate or"):
+        _train(data, CONFIG.model_copy(update={"max_rollbacks": 2}), muon_rate=0.02)
     assert "epoch 2" in message
     assert "2 roll-backs" in message
     assert "learning rate of 0.025" in message
