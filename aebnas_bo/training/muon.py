@@ -10,7 +10,7 @@ instructions for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -39,10 +39,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(weights, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Make a step; weights without a gradient stay."""
-        if closure is not None:
-            raise TypeError("Muon takes no closure")
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
