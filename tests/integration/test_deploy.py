@@ -57,9 +57,9 @@ def test_a_searched_network_is_trained_exported_and_used(call: Call, tmp_path: P
     )  # fmt: skip
     with torch.no_grad():
         every = subnet(normalize(splits.test.images, splits.mean, splits.std))
-    rows = [o.position for o in description.outputs[:-1]]
-    active = list(description.architecture.active_exits)
-    own = torch.stack([*(every[active.index(position)] for position in rows), every[-1]])
+    outputs_of = dict(zip((*description.architecture.active_exits, None), every, strict=True))
+    rows = [output.position for output in description.outputs[:-1]]
+    own = torch.stack([outputs_of[None if output.is_final else output.position] for output in description.outputs])
     weights = [torch.tensor(output.weights or [1.0]) for output in description.outputs]
     logits = torch.stack([torch.tensordot(one, own[: len(one)], dims=1) for one in weights])
     assert not rows or description.has_ensemble
