@@ -23,7 +23,7 @@ class MuonWeights:
 
     Args:
         weights: Weights of convolutions in front of BatchNorm.
-        learning_rate: Peak of their learning rate; with the schedule of SGD's.
+        learning_rate: Their peak learning rate, which follows the schedule of SGD's.
     """
 
     weights: tuple[Tensor, ...]

@@ -119,7 +119,7 @@ def test_options_that_do_not_fit_a_stored_run_are_refused_without_pytorch(
 
 @pytest.mark.slow
 def test_extras_are_needed_and_imported_only_when_they_are_used() -> None:
-    """An installed extra costs no time, and a missing one stops nothing else."""
+    """An installed extra costs no time, and nothing else needs pymoo, which Ax would import."""
     using_extras = [f"aebnas_bo.{name}" for name in USING_EXTRAS]
     result = subprocess.run(
         [sys.executable, "-c", EVERY_MODULE, json.dumps(using_extras)], text=True, capture_output=True, check=True

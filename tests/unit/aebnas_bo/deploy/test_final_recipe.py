@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.deploy.final_recipe import fresh_subnet, muon_weights, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.supernet.subnet import ConvNorm, Subnet
+from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
@@ -82,14 +83,15 @@ def test_muon_trains_convolutions_followed_by_batchnorm_except_depthwise_ones(sq
     assert len(list(subnet.squeezes())) == len(squeezed)
     chosen = set(muon_weights(subnet, CONFIG).weights)
     names = {name for name, parameter in subnet.named_parameters() if parameter in chosen}
-    expected = {f"{name}.0.weight" for name, module in subnet.named_modules() if _is_dense(module)}
-    assert names == expected
+    modules = list(subnet.named_modules())
+    expected = {
+        f"{name}.weight"
+        for (name, module), (_, following) in pairwise(modules)
+        if isinstance(module, nn.Conv2d) and module.weight.shape[1] > 1 and isinstance(following, nn.BatchNorm2d)
+    }
+    assert names - {"stem.0.weight"} == expected  # the stem reads grey images: one input channel, but not depthwise
     assert {name.split(".")[0] for name in names} == {"stem", "stages", "branches"}
     assert muon_weights(subnet, CONFIG.model_copy(update={"muon_learning_rate": None})).weights == ()
-
-
-def _is_dense(module: nn.Module) -> bool:
-    return isinstance(module, ConvNorm) and module.convolution.groups == 1
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:
