@@ -118,7 +118,7 @@ def plot_pareto_front(
     if observed:  # below the panels, where no point lies under it
         handles = {label: one for axes in panels for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False,
+            handles.values(), handles.keys(), loc="outside lower center", ncols=2 if trained else 3, frameon=False,
             fontsize=9 if trained else None,
         )  # fmt: skip
     num_front, num_all = (len({one.key for one in some}) for some in (front, observed))

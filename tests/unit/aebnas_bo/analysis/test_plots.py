@@ -84,6 +84,18 @@ def test_trained_networks_are_drawn_and_named_by_their_training(trials, objectiv
     assert top > 97.0
 
 
+@pytest.mark.parametrize("trained", [[], TRAINED[2:], TRAINED])
+def test_the_legend_is_within_the_figure(trials, objectives, monkeypatch, trained: list[TrainedPoint]) -> None:
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: figures.append(figure))
+    shown = [with_further(trials[0], OperatingPoint({"accuracy": 99.9, "average_macs": 80.0}, {})), *trials[1:]]
+    plot_pareto_front(Path(), shown, objectives, design_trials=2, trained=trained)
+    figures[0].canvas.draw()
+    (legend,) = figures[0].legends
+    legend, whole = legend.get_window_extent(), figures[0].bbox
+    assert whole.x0 <= legend.x0 < legend.x1 <= whole.x1
+
+
 def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three, monkeypatch) -> None:
     shown = []
     monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure))
