@@ -2,11 +2,11 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,10 +152,14 @@ def start(command, environment, folder: Path, budget: int, *more: str) -> "subpr
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    wait_until(path.exists, process)
+
+
+def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 600
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not happened() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert path.exists(), process.stderr.read() if process.stderr else ""
+    assert happened(), process.stderr.read() if process.stderr else ""
 
 
 def test_killed_at_any_moment_and_resumed_equals_never_killed(run, tmp_path: Path, command, environment) -> None:
@@ -173,27 +177,21 @@ def test_killed_at_any_moment_and_resumed_equals_never_killed(run, tmp_path: Pat
     assert read_csv(tmp_path / "a/hypervolume.csv") == read_csv(tmp_path / "whole/hypervolume.csv")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_stop_with_their_code_and_leave_tables(tmp_path, command, environment, run, number, code) -> None:
-    process = start(command, environment, tmp_path, 400)
-    wait_for(tmp_path / "a/supernet.safetensors", process)
-    time.sleep(1.0)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
-    assert "--resume" in errors
-    stored = len(read_csv(tmp_path / "a/trials.csv"))
+def test_signals_stop_with_their_code_and_a_folder_takes_one_process(tmp_path, command, environment, run) -> None:
+    lock = tmp_path / "a/run.lock"
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = start(command, environment, tmp_path, 400, "--resume-or-start")
+        wait_for(tmp_path / "a/supernet.safetensors", process)
+        wait_until(lambda pid=process.pid: f'"pid": {pid},' in lock.read_text(), process)
+        if number == signal.SIGTERM:
+            second = run("--budget", "5", "--out", "a", "--resume")
+            assert second.returncode == 5, second.stderr
+            assert str(process.pid) in second.stderr
+        time.sleep(1.0)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == code, errors
+        assert "--resume" in errors
+        stored = len(read_csv(tmp_path / "a/trials.csv"))
     resumed = run("--budget", str(stored + 1), "--out", "a", "--resume", small=False)
     assert resumed.returncode == 0, resumed.stderr
-
-
-def test_second_process_on_one_folder_is_exit_5(tmp_path, command, environment, run) -> None:
-    process = start(command, environment, tmp_path, 400)
-    try:
-        wait_for(tmp_path / "a/supernet.safetensors", process)
-        second = run("--budget", "5", "--out", "a", "--resume")
-        assert second.returncode == 5, second.stderr
-        assert str(process.pid) in second.stderr
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()

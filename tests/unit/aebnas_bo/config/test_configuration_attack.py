@@ -10,9 +10,9 @@ from tests.attack.configuration import HangError, check, main, run_campaign, tim
 
 @pytest.mark.slow
 def test_random_mistakes_end_in_a_configuration_or_a_short_refusal() -> None:
-    counts = run_campaign(120, seed=0)
-    assert (counts.cases, counts.failures) == (120, 0), counts.reports
-    assert counts.accepted > 8  # else it would attack nothing behind the reader
+    counts = run_campaign(60, seed=0)
+    assert (counts.cases, counts.failures) == (60, 0), counts.reports
+    assert counts.accepted > 4  # else it would attack nothing behind the reader
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from aebnas_bo.errors import AebnasError
 from aebnas_bo.storage.tensor_file import save_tensors
 
 pytestmark = pytest.mark.slow
-COUNT = int(os.environ.get("AEBNAS_BO_MUTATIONS", "60"))
+COUNT = int(os.environ.get("AEBNAS_BO_MUTATIONS", "30"))
 FREE_BYTES = 1 << 30  # what a hostile file may ask for beyond what the process has
 DEEP = "[" * 100_000 + "]" * 100_000
 NUMBERS = (-1, 0, 1, 2, 7, 255, 4096, 65536, 65537, 10**9, 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"))
