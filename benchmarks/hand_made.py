@@ -49,7 +49,7 @@ HEADER = [*IDENTITY, "epochs", "macs_millions", "validation_accuracy", "test_acc
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """Values shared by all trainings."""
 
     folder: RunFolder
@@ -77,14 +77,14 @@ def main() -> None:
         RunProgress(Console(stderr=True), quiet=False) as progress,
         appending_rows(arguments.out, HEADER) as append,
     ):
-        ground = Ground(folder, problem, arguments.activation, progress)
+        context = Context(folder, problem, arguments.activation, progress)
         known = {tuple(row[name] for name in IDENTITY) for row in rows}
         for seed in arguments.seeds:
             for has_teacher in (True, False) if config.final_training.teacher_source == "supernet" else (False,):
                 teacher = "yes" if has_teacher else "no"
-                identity = (arguments.activation, teacher, str(seed), _settings(ground, seed, has_teacher))
+                identity = (arguments.activation, teacher, str(seed), _settings(context, seed, has_teacher))
                 if identity not in known:
-                    figures = _train(ground, has_teacher, seed, arguments.out.parent)
+                    figures = _train(context, has_teacher, seed, arguments.out.parent)
                     append([*identity, config.final_training.epochs, *(f"{value:.6g}" for value in figures)])
     print_means(read_rows(arguments.out))
 
@@ -106,34 +106,34 @@ def hand_made(splits: Splits, activation: Activation) -> tuple[Architecture, Ske
     return Architecture(splits.image_size, tuple(Stage(width, (Block(3, 3),) * 2) for width in WIDTHS), ()), skeleton
 
 
-def _settings(ground: Ground, seed: int, has_teacher: bool) -> str:
-    recipe = recipe_identity(ground.problem.config.final_training, ground.problem.config, "start", "teacher")
-    data_hash = ground.problem.splits.data_hash
-    study = [supernet_fingerprint(ground.problem.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
+def _settings(context: Context, seed: int, has_teacher: bool) -> str:
+    recipe = recipe_identity(context.problem.config.final_training, context.problem.config, "start", "teacher")
+    data_hash = context.problem.splits.data_hash
+    study = [supernet_fingerprint(context.problem.config, data_hash), ESTIMATION_VERSION] if has_teacher else data_hash
     return content_key([FINAL_VERSION, study, seed, recipe])
 
 
-def _train(ground: Ground, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
+def _train(context: Context, has_teacher: bool, seed: int, beside: Path) -> tuple[float, float, float]:
     """Return MACs in millions, validation and test accuracy in percent."""
-    problem = ground.problem
+    problem = context.problem
     config, splits, device = problem.config, problem.splits, problem.device
-    architecture, skeleton = hand_made(splits, ground.activation)
-    name = f"hand-made network, {ground.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
+    architecture, skeleton = hand_made(splits, context.activation)
+    name = f"hand-made network, {context.activation}{', with teacher' if has_teacher else ''}, seed {seed}"
 
     def show(report: EpochReport) -> None:
-        ground.progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
+        context.progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     recipe = config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
     subnet = fresh_subnet(architecture, skeleton, child_seed(seed, "final", architecture.key, "weights")).to(device)
     taught = "taught" if has_teacher else "alone"
-    checkpoint = beside / f"hand-made-{ground.activation}-{taught}-{seed}.training.safetensors"
-    fingerprint = _settings(ground, seed, has_teacher)
+    checkpoint = beside / f"hand-made-{context.activation}-{taught}-{seed}.training.safetensors"
+    fingerprint = _settings(context, seed, has_teacher)
     data = training_data(problem, recipe)
     if has_teacher:
-        supernet, _ = prepare_supernet(problem, ground.folder, ground.progress)
+        supernet, _ = prepare_supernet(problem, context.folder, context.progress)
         teacher = largest_teacher(supernet, problem)
         data = with_soft_labels(data, teacher, splits=splits, label_smoothing=recipe.label_smoothing)
-    ground.progress.start(name, recipe.epochs)
+    context.progress.start(name, recipe.epochs)
     train_network(subnet, data, recipe, seed=seed, recorder=Recorder(show, checkpoint, fingerprint))
     accuracies = []
     for split in (splits.validation, splits.test):

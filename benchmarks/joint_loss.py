@@ -44,7 +44,7 @@ HEADER = ["variant", "seed", "settings", "budget", "expected_macs", "confidence_
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """Values shared by all variants: network, costs, images and budget in MACs."""
 
     problem: Problem
@@ -63,18 +63,18 @@ def main() -> None:
     arguments = parser.parse_args()
     set_up_cpu(1)
     config = load_config(arguments.config, arguments.settings, METHOD)
-    ground, settings = _ground(config), content_key(dump_config(config))
+    context, settings = _ground(config), content_key(dump_config(config))
     rows = read_rows(arguments.out)
     known = {(row["variant"], row["seed"], row["settings"]) for row in rows}
     with appending_rows(arguments.out, HEADER) as append:
         for seed in arguments.seeds:
             for variant in VARIANTS:
                 if (variant, str(seed), settings) not in known:
-                    append([variant, seed, settings, *(f"{value:.6g}" for value in _run(ground, variant, seed))])
+                    append([variant, seed, settings, *(f"{value:.6g}" for value in _run(context, variant, seed))])
     _print([row for row in read_rows(arguments.out) if row["settings"] == settings])
 
 
-def _ground(config: Config) -> Ground:
+def _ground(config: Config) -> Context:
     problem = Problem.load(config)
     space = problem.space
     point = {
@@ -86,42 +86,44 @@ def _ground(config: Config) -> Ground:
     costs = exit_costs(architecture, space.skeleton)
     first, *_, last = costs.cumulative
     budget = first + BUDGET_SHARE * (last - first)
-    return Ground(problem, architecture, costs, budget)
+    return Context(problem, architecture, costs, budget)
 
 
-def _run(ground: Ground, variant: str, seed: int) -> list[float]:
+def _run(context: Context, variant: str, seed: int) -> list[float]:
     """Train the network with one variant and return its results."""
     cost_weight, peak_weight = VARIANTS[variant]
-    problem, config, splits = ground.problem, ground.problem.config, ground.problem.splits
+    problem, config, splits = context.problem, context.problem.config, context.problem.splits
     joint = config.supernet.joint_loss
     assert joint is not None
     joint = joint.model_copy(
-        update={"cost_weight": cost_weight, "peak_weight": peak_weight, "max_macs": millions(ground.budget)}
+        update={"cost_weight": cost_weight, "peak_weight": peak_weight, "max_macs": millions(context.budget)}
     )
     recipe = config.final_training.model_copy(update={"joint_loss": joint})
     images = MeasuringImages.of(splits, "cpu")
     # No variant trains on the images of the support set, whether it uses the set or not.
     aside = recipe.model_copy(update={"joint_loss": joint.model_copy(update={"peak_weight": 1.0})})
     data = training_data(problem, aside)
-    subnet = train_from_scratch(ground.architecture, ground.problem.space.skeleton, data, config=recipe, seed=seed)
-    validation = _table(ground, subnet, images)
+    subnet = train_from_scratch(context.architecture, context.problem.space.skeleton, data, config=recipe, seed=seed)
+    validation = _table(context, subnet, images)
     test_images = MeasuringImages.of(replace(splits, validation=splits.test), "cpu")
-    test = _table(ground, subnet, test_images)
-    goal = TuningGoal("max_macs", ground.budget)
+    test = _table(context, subnet, test_images)
+    goal = TuningGoal("max_macs", context.budget)
     tuned = tune_thresholds(
-        validation, backbone=ground.costs.backbone, branches=ground.costs.branches, goal=goal, may_switch_off=False
+        validation, backbone=context.costs.backbone, branches=context.costs.branches, goal=goal, may_switch_off=False
     )
     outcome = evaluate_thresholds(test, [threshold or 0.0 for threshold in tuned.thresholds])
     expected, error = _expected(test)
     return [
-        millions(ground.budget), millions(expected), error, outcome.accuracy,
+        millions(context.budget), millions(expected), error, outcome.accuracy,
         millions(outcome.average_macs), 100.0 * float(test.is_correct[-1].double().mean()),
     ]  # fmt: skip
 
 
-def _table(ground: Ground, subnet: Subnet, images: MeasuringImages) -> ExitTable:
-    costs = ground.costs.cumulative
-    return measure(subnet, images, macs=costs, key=ground.architecture.key, config=ground.problem.config.estimation)[0]
+def _table(context: Context, subnet: Subnet, images: MeasuringImages) -> ExitTable:
+    costs = context.costs.cumulative
+    return measure(subnet, images, macs=costs, key=context.architecture.key, config=context.problem.config.estimation)[
+        0
+    ]
 
 
 def _expected(table: ExitTable) -> tuple[float, float]:

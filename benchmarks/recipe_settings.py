@@ -34,10 +34,10 @@ from rich.console import Console
 
 from aebnas_bo.config.loading import load_config
 from aebnas_bo.deploy.final_recipe import train_from_scratch
-from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
-from aebnas_bo.early_exit.chances import tune_by_chances
+from aebnas_bo.deploy.plain_baseline import PlainContext, taught_by_network
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import ExitTable
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import MeasuringImages, exit_table, output_logits
@@ -184,8 +184,8 @@ def run_job(job: Job, teachers: Path, progress: RunProgress) -> list[float]:
         progress.update(report.epoch, f"loss {report.loss:.3f}  {report.images_per_s:.0f} images/s")
 
     data, macs = training_data(problem, recipe), millions(costs.cumulative[-1])
-    ground = PlainGround(RunFolder(teachers), problem)
-    data = taught_by_network(ground, data, macs=macs, seed=config.seed, progress=progress)
+    context = PlainContext(RunFolder(teachers), problem)
+    data = taught_by_network(context, data, macs=macs, seed=config.seed, progress=progress)
     progress.start(f"{variant}, seed {config.seed}: epochs", recipe.epochs)
     started = time.process_time()
     subnet = train_from_scratch(
@@ -194,7 +194,7 @@ def run_job(job: Job, teachers: Path, progress: RunProgress) -> list[float]:
     seconds = time.process_time() - started
     measured = measured_table(subnet, problem, macs=costs.cumulative)
     goal = TuningGoal("max_macs", SHARE * job.macs)
-    tuned = tune_by_chances(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    tuned = tune_by_expected_accuracy(measured, backbone=costs.backbone, branches=costs.branches, goal=goal)
     final = 100.0 * float(measured.is_correct[-1].double().mean())
     return [final, tuned.accuracy, millions(tuned.average_macs), seconds]
 

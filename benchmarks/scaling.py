@@ -26,7 +26,7 @@ from pathlib import Path
 from aebnas_bo.analysis.hypervolume import hypervolume
 from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.execution.executor import Ticket
-from aebnas_bo.execution.simulated_executor import Fate, SimulatedExecutor
+from aebnas_bo.execution.simulated_executor import AttemptCourse, SimulatedExecutor
 from aebnas_bo.search.search_loop import run_search
 from aebnas_bo.search.settings import SearchConfig
 from aebnas_bo.search.strategy import Proposal, Strategy
@@ -116,12 +116,12 @@ def simulate(problem: Problem, setup: Setup) -> Outcome:
     ).for_space(problem.space)
     settings = settings.model_copy(update={"design_trials": settings.design_trials})  # counts as given
 
-    def fate(ticket: Ticket) -> Fate:
+    def course(ticket: Ticket) -> AttemptCourse:
         share = numpy_generator(setup.seed, "duration", ticket.number).random()
-        return Fate(setup.seconds * (0.5 + share))
+        return AttemptCourse(setup.seconds * (0.5 + share))
 
     executor = SimulatedExecutor[Trial, Trial](
-        lambda trial: evaluate_trial(trial, problem.estimator, problem.objectives), setup.workers, fate
+        lambda trial: evaluate_trial(trial, problem.estimator, problem.objectives), setup.workers, course
     )
     strategy = TimedStrategy(
         make_strategy(problem.space, problem.objectives, settings, seed=setup.seed, known_costs=problem.known_costs),

@@ -67,7 +67,7 @@ HEADER = ["variant", "is_calibrated", "networks", "tau", "tau_low", "tau_high", 
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """Values shared by all variants."""
 
     problem: Problem
@@ -78,10 +78,10 @@ class Ground:
 class SharedStatistics:
     """BatchNorm statistics averaged over random networks, as running averages would be."""
 
-    def __init__(self, ground: Ground, supernet: Supernet, images: torch.Tensor) -> None:
+    def __init__(self, context: Context, supernet: Supernet, images: torch.Tensor) -> None:
         self._supernet = supernet
         self._sums: dict[ElasticConvNorm, torch.Tensor] = {}
-        sampler = TrainingSampler(ground.problem.space, np.random.default_rng(0), has_balanced_branches=True)
+        sampler = TrainingSampler(context.problem.space, np.random.default_rng(0), has_balanced_branches=True)
         for _ in range(STATISTICS_NETWORKS):
             architecture = sampler.draw("random")
             subnet = extract(supernet, architecture)
@@ -116,16 +116,16 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     summary, details = arguments.out / "ablation.csv", arguments.out / "networks.csv"
     rows, networks = _read(summary), _read(details)
-    ground: Ground | None = None
+    context: Context | None = None
     for variant, changes in _variants(arguments.variant).items():
         if variant in {row[0] for row in rows} or arguments.only not in variant:
             continue
         settings = [*arguments.set, *(f"supernet.{change}" for change in changes)]
         config = load_config(arguments.config, settings)
-        ground = ground or _ground(config, arguments.study)
-        new_rows, new_networks = _run(variant, config, ground)
+        context = context or _ground(config, arguments.study)
+        new_rows, new_networks = _run(variant, config, context)
         rows, networks = rows + new_rows, networks + new_networks
-        write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(ground.problem.space)], networks)
+        write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(context.problem.space)], networks)
         write_csv(summary, HEADER, rows)
 
 
@@ -149,7 +149,7 @@ def _read(path: Path) -> list[list[str]]:
         return list(csv.reader(file))[1:]
 
 
-def _ground(config: Config, study: Path) -> Ground:
+def _ground(config: Config, study: Path) -> Context:
     set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     networks = StandaloneNetworks(problem, study / "networks")
@@ -161,32 +161,32 @@ def _ground(config: Config, study: Path) -> Ground:
             alone.append(table)
     if len(alone) < 4:
         raise SystemExit(f"{study}: has {len(alone)} networks of this configuration, at least 4 are needed")
-    return Ground(problem, points, alone)
+    return Context(problem, points, alone)
 
 
-def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object]], list[list[object]]]:
+def _run(variant: str, config: Config, context: Context) -> tuple[list[list[object]], list[list[object]]]:
     """Train a variant; return its rows and those of its networks."""
     started = time.perf_counter()
-    problem = ground.problem.with_config(config)
+    problem = context.problem.with_config(config)
     space, splits = problem.space, problem.splits
     supernet = Supernet(config.space, space.skeleton, config.seed)
     data = training_data(problem, config.supernet)
     train_supernet(supernet, space, data, config=config.supernet, seed=config.seed)
     seconds = time.perf_counter() - started
     images = MeasuringImages.of(splits, "cpu")
-    shared = SharedStatistics(ground, supernet, images.calibration_images)
+    shared = SharedStatistics(context, supernet, images.calibration_images)
     rows: list[list[object]] = []
     networks: list[list[object]] = []
     for is_calibrated in (True, False):
         tables = [
-            _table(ground, supernet, space.architecture(point), images, None if is_calibrated else shared)
-            for point in ground.points
+            _table(context, supernet, space.architecture(point), images, None if is_calibrated else shared)
+            for point in context.points
         ]
         comparisons = [
             compare_network(space, point, estimate=table, alone=alone)
-            for point, table, alone in zip(ground.points, tables, ground.alone, strict=True)
+            for point, table, alone in zip(context.points, tables, context.alone, strict=True)
         ]
-        row = [variant, is_calibrated, len(tables), *_judge(ground, comparisons), round(seconds, 1)]
+        row = [variant, is_calibrated, len(tables), *_judge(context, comparisons), round(seconds, 1)]
         print(", ".join(f"{name} {value}" for name, value in zip(HEADER, row, strict=True)), flush=True)  # noqa: T201
         rows.append(row)
         for c in comparisons:
@@ -196,7 +196,7 @@ def _run(variant: str, config: Config, ground: Ground) -> tuple[list[list[object
 
 
 def _table(
-    ground: Ground,
+    context: Context,
     supernet: Supernet,
     architecture: Architecture,
     images: MeasuringImages,
@@ -207,15 +207,15 @@ def _table(
         calibrate_batchnorm(subnet, images.calibration_images, 256)
     else:
         shared.load(subnet, architecture)
-    macs = exit_costs(architecture, ground.problem.space.skeleton).cumulative
+    macs = exit_costs(architecture, context.problem.space.skeleton).cumulative
     return measure(subnet, images, macs=macs, key=architecture.key, config=EstimationConfig())[0]
 
 
-def _judge(ground: Ground, comparisons: Sequence[Comparison]) -> list[object]:
+def _judge(context: Context, comparisons: Sequence[Comparison]) -> list[object]:
     """Return the results of a variant, in the order of the header."""
-    config = ground.problem.config.fidelity.model_copy(update={"top_k": (3,)})
+    config = context.problem.config.fidelity.model_copy(update={"top_k": (3,)})
     found = agreements(
-        comparisons, quantities_of(ground.problem.space), config=config, generator=np.random.default_rng(0)
+        comparisons, quantities_of(context.problem.space), config=config, generator=np.random.default_rng(0)
     )
     taus = {entry.quantity: entry.kendall_tau.value for entry in found}
     exits = [tau for quantity, tau in taus.items() if quantity.startswith("exit")]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.threshold_samples CONFIG NETWORK [NETWORK ...] --out FILE
 
-`counts`: every output predicts alone, and thresholds are tuned by counts of correct predictions. `chances`: the same by
-expected accuracy, from a logistic regression. `ensemble`: outputs predict together with the exits before them, with
-weights fitted on the same images, and thresholds are tuned by the distribution of all outputs together.
+`counts`: every output predicts alone, and thresholds are tuned by counts of correct predictions. `probabilities`: the
+same by expected accuracy, from a logistic regression. `ensemble`: outputs predict together with the exits before them,
+with weights fitted on the same images, and thresholds are tuned by the distribution of all outputs together.
 
 The pool is the test split of the configuration, none of whose images the networks were trained on: each repeat tunes
 on some of its images and is evaluated on all others. The networks are files `network.safetensors` of `aebnas-bo
@@ -29,9 +29,9 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 from aebnas_bo.estimation.measuring import exit_table, output_logits
@@ -40,8 +40,8 @@ from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the range of log MACs from the first exit to the whole network
-WAYS = ("counts", "chances", "ensemble")
-COMPARED = (("counts", "chances"), ("chances", "ensemble"))  # the gain of the second over the first
+WAYS = ("counts", "probabilities", "ensemble")
+COMPARED = (("counts", "probabilities"), ("probabilities", "ensemble"))  # the gain of the second over the first
 HEADER = (
     "network",
     "images",
@@ -123,7 +123,11 @@ def _judged(pool: Pool, goal: TuningGoal, *, count: int, seed: int) -> list[list
     order = torch.randperm(len(pool.labels), generator=torch.Generator().manual_seed(seed))
     sample, others = order[:count], order[count:]
     fitted = fit_ensemble([one[sample] for one in pool.outputs], pool.labels[sample])
-    ways = ((tune_thresholds, NO_ENSEMBLE), (tune_by_chances, NO_ENSEMBLE), (tune_by_chances, fitted))
+    ways = (
+        (tune_thresholds, NO_ENSEMBLE),
+        (tune_by_expected_accuracy, NO_ENSEMBLE),
+        (tune_by_expected_accuracy, fitted),
+    )
     costs, found = pool.costs, []
     for tune, ensemble in ways:
         table = pool.table(sample, ensemble)

@@ -34,8 +34,8 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.budgets import budgets_of
 from aebnas_bo.shortlist.contenders import Contender, eligible
-from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.short_training import Ground, short_training
+from aebnas_bo.shortlist.rungs import RungResult
+from aebnas_bo.shortlist.short_training import ShortListContext, short_training
 from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.shortlist.shortlist_table import goal_text
 from aebnas_bo.storage.run_folder import RunFolder
@@ -60,12 +60,12 @@ class Speeds:
     """Seconds per training image of networks, timed once each and stored, so that resumed runs use the same epochs.
 
     Args:
-        ground: Run folder and problem.
+        context: Run folder and problem.
         average: Networks whose mean is the speed of an average network.
     """
 
-    def __init__(self, ground: Ground, average: Sequence[Contender]) -> None:
-        self._problem, self._path = ground.problem, ground.folder.path / "speeds.json"
+    def __init__(self, context: ShortListContext, average: Sequence[Contender]) -> None:
+        self._problem, self._path = context.problem, context.folder.path / "speeds.json"
         self._known: dict[str, object] = read_sealed(self._path, "delete it") if self._path.exists() else {}
         self._average = statistics.mean(self.seconds(one) for one in average)
 
@@ -104,11 +104,11 @@ def main() -> None:
                 problem, folder = Problem.load(config), RunFolder(arguments.out / f"seed-{seed}")
                 run_study(problem, folder, progress, resume=True)
                 for rule in (rule for rule in rules if (str(seed), rule) not in known):
-                    ground = Ground(folder, problem)
+                    context = ShortListContext(folder, problem)
                     if rule in {ALONE, PLAIN}:
-                        found = list(without_shortlist(ground, rule, short_seconds(read_rows(rows), seed), progress))
+                        found = list(without_shortlist(context, rule, short_seconds(read_rows(rows), seed), progress))
                     else:
-                        found = list(winners(ground, rule, progress))  # a rule's rows are written together
+                        found = list(winners(context, rule, progress))  # a rule's rows are written together
                     with appending_rows(rows, HEADER) as append:
                         for row in found:
                             append([seed, *row])
@@ -137,11 +137,13 @@ def unequal_times(rows: Sequence[Row], rules: Sequence[str]) -> str:
     )
 
 
-def without_shortlist(ground: Ground, rule: str, short_s: float, progress: RunProgress) -> Iterator[list[object]]:
+def without_shortlist(
+    context: ShortListContext, rule: str, short_s: float, progress: RunProgress
+) -> Iterator[list[object]]:
     """Train a network for every budget without a short list, and yield its row without the seed.
 
     Args:
-        ground: Folder of a finished search, and its problem.
+        context: Folder of a finished search, and its problem.
         rule: `ALONE` for the network with the best estimate, `PLAIN` for the plain network of the budget.
         short_s: Seconds of the short list, which are divided equally among the budgets.
         progress: Shows the epochs.
@@ -149,17 +151,17 @@ def without_shortlist(ground: Ground, rule: str, short_s: float, progress: RunPr
     Raises:
         AebnasError: As `train_candidate`.
     """
-    config, goals = ground.problem.config, _goals(ground)
-    pool, num_images = read_pool(ground, goals), len(ground.problem.splits.train)
-    speeds = Speeds(ground, pool.choose(config.shortlist.rungs[0][0]))
+    config, goals = context.problem.config, _goals(context)
+    pool, num_images = read_pool(context, goals), len(context.problem.splits.train)
+    speeds = Speeds(context, pool.choose(config.shortlist.rungs[0][0]))
     for goal in goals:
         best = pool.best(goal)
         seconds = config.final_training.epochs * num_images * speeds.seconds(best) + short_s / len(goals)
-        chosen = best if rule == ALONE else read_pool(ground, [goal]).choose(1)[0]
+        chosen = best if rule == ALONE else read_pool(context, [goal]).choose(1)[0]
         epochs = max(round(seconds / (num_images * speeds.seconds(chosen))), LEAST_EPOCHS)
         recipe = config.final_training.model_copy(update={"epochs": epochs})
-        problem = ground.problem.with_config(config.model_copy(update={"final_training": recipe}))
-        candidate = Candidate(ground.folder, problem, chosen.observations[goal], goal)
+        problem = context.problem.with_config(config.model_copy(update={"final_training": recipe}))
+        candidate = Candidate(context.folder, problem, chosen.observations[goal], goal)
         trained = train_candidate(candidate, config.seed, is_again=False, progress=progress)
         yield [
             goal_text(goal), rule, chosen.key, chosen.origin, 0.0, "", round(trained.validation.accuracy, 3),
@@ -167,33 +169,35 @@ def without_shortlist(ground: Ground, rule: str, short_s: float, progress: RunPr
         ]  # fmt: skip
 
 
-def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[object]]:
+def winners(context: ShortListContext, rule: str, progress: RunProgress) -> Iterator[list[object]]:
     """Select a network for every budget, train it fully, and yield its row without the seed.
 
     Args:
-        ground: Folder of a finished search, and its problem.
+        context: Folder of a finished search, and its problem.
         rule: Value of `shortlist.choice`.
         progress: Shows the epochs.
 
     Raises:
         AebnasError: As `run_shortlist` and `train_candidate`.
     """
-    config = ground.problem.config
+    config = context.problem.config
     shortlist = config.shortlist.model_copy(update={"choice": rule})
-    ground = Ground(ground.folder, ground.problem.with_config(config.model_copy(update={"shortlist": shortlist})))
-    goals = _goals(ground)
-    pool = read_pool(ground, goals)
-    speeds = Speeds(ground, pool.choose(shortlist.rungs[0][0]))
-    train = partial(short_training, ground, progress=progress)
-    found, judgements = run_shortlist(ground, pool, goals, train=train, progress=progress, epochs_of=speeds.epochs)
-    num_images = len(ground.problem.splits.train)
+    context = ShortListContext(
+        context.folder, context.problem.with_config(config.model_copy(update={"shortlist": shortlist}))
+    )
+    goals = _goals(context)
+    pool = read_pool(context, goals)
+    speeds = Speeds(context, pool.choose(shortlist.rungs[0][0]))
+    train = partial(short_training, context, progress=progress)
+    found, rung_results = run_shortlist(context, pool, goals, train=train, progress=progress, epochs_of=speeds.epochs)
+    num_images = len(context.problem.splits.train)
     by_key = {one.key: one for one in pool.ranked}
-    trainings = {(one.rung, one.key): one.epochs for one in judgements}
+    trainings = {(one.rung, one.key): one.epochs for one in rung_results}
     short_s = sum(epochs * num_images * speeds.seconds(by_key[key]) for (_, key), epochs in trainings.items())
     for goal, winner in zip(goals, found, strict=True):
-        candidate = Candidate(ground.folder, ground.problem, winner.observations[goal], goal)
+        candidate = Candidate(context.folder, context.problem, winner.observations[goal], goal)
         trained = train_candidate(candidate, config.seed, is_again=False, progress=progress)
-        last = _last(judgements, goal, winner.key)
+        last = _last(rung_results, goal, winner.key)
         yield [
             goal_text(goal), rule, winner.key, winner.origin, round(short_s, 1), round(last.accuracy, 3),
             round(trained.validation.accuracy, 3), round(trained.test.accuracy, 3),
@@ -201,13 +205,13 @@ def winners(ground: Ground, rule: str, progress: RunProgress) -> Iterator[list[o
         ]  # fmt: skip
 
 
-def _goals(ground: Ground) -> list[TuningGoal]:
-    with TrialStore.open_read_only(ground.folder.study) as store:
-        return budgets_of(ground.problem, eligible(store.trials(), store.study.objectives))
+def _goals(context: ShortListContext) -> list[TuningGoal]:
+    with TrialStore.open_read_only(context.folder.study) as store:
+        return budgets_of(context.problem, eligible(store.trials(), store.study.objectives))
 
 
-def _last(judgements: Sequence[Judgement], goal: TuningGoal, key: str) -> Judgement:
-    return max((one for one in judgements if one.goal == goal and one.key == key), key=lambda one: one.rung)
+def _last(rung_results: Sequence[RungResult], goal: TuningGoal, key: str) -> RungResult:
+    return max((one for one in rung_results if one.goal == goal and one.key == key), key=lambda one: one.rung)
 
 
 def table(rows: Sequence[Row], rule: str, other_rule: str) -> str:

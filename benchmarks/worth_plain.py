@@ -40,7 +40,7 @@ SHIFT = 10  # largest shift of an image: a tenth of its side
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """Inputs of a training.
 
     Args:
@@ -82,10 +82,10 @@ def run_plain(job: Job, config: Config) -> Result:
         has_exit=job.part == "exit",
     )
     images = splits.train if job.part == "exit" else _all_images(splits)
-    ground = Ground(job, config, splits, images, architecture, skeleton)
+    context = Context(job, config, splits, images, architecture, skeleton)
     train = _trained_by_reference if job.part == "reference" else _trained_by_recipe
-    trained = train(ground)
-    points = [_point(job, trained.epochs, point) for point in _measured(ground, trained.subnet)]
+    trained = train(context)
+    points = [_point(job, trained.epochs, point) for point in _measured(context, trained.subnet)]
     return Result(
         dataset=config.name,
         minutes=job.minutes,
@@ -113,27 +113,27 @@ def _all_images(splits: Splits) -> LabelledImages:
     return LabelledImages(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
 
-def _trained_by_recipe(ground: Ground) -> Trained:
-    recipe = ground.config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
-    augment = Augmentation.of(ground.config.augmentation_of(recipe), ground.splits)
-    data = TrainingData(ground.images.images, ground.images.labels, augment)
-    epochs = _planned_epochs(ground, data, recipe)
+def _trained_by_recipe(context: Context) -> Trained:
+    recipe = context.config.final_training.model_copy(update={"exit_weights": None, "joint_loss": None})
+    augment = Augmentation.of(context.config.augmentation_of(recipe), context.splits)
+    data = TrainingData(context.images.images, context.images.labels, augment)
+    epochs = _planned_epochs(context, data, recipe)
     wall, processor = time.monotonic(), time.process_time()
     recipe = recipe.model_copy(update={"epochs": epochs})
-    subnet = train_from_scratch(ground.architecture, ground.skeleton, data, config=recipe, seed=ground.job.seed)
+    subnet = train_from_scratch(context.architecture, context.skeleton, data, config=recipe, seed=context.job.seed)
     return Trained(subnet, epochs, time.monotonic() - wall, time.process_time() - processor)
 
 
-def _planned_epochs(ground: Ground, data: TrainingData, recipe: FinalTrainingConfig) -> int:
+def _planned_epochs(context: Context, data: TrainingData, recipe: FinalTrainingConfig) -> int:
     """Return the number of epochs that fits the time best; it is stored, so that a restarted training has as many."""
-    path = ground.job.folder / "epochs" / f"{ground.job.name}.json"
-    identity = [ground.job.minutes, settings_key(ground.config, ground.job.part, ground.job.num_networks)]
+    path = context.job.folder / "epochs" / f"{context.job.name}.json"
+    identity = [context.job.minutes, settings_key(context.config, context.job.part, context.job.num_networks)]
     if path.exists():
         plan = json.loads(path.read_text(encoding="utf-8"))
         if plan["identity"] == identity:
             return int(plan["epochs"])
-    per_epoch = seconds_per_epoch(ground.architecture, ground.skeleton, data, recipe=recipe, seed=ground.job.seed)
-    epochs = max(round(ground.job.seconds / per_epoch), 1)
+    per_epoch = seconds_per_epoch(context.architecture, context.skeleton, data, recipe=recipe, seed=context.job.seed)
+    epochs = max(round(context.job.seconds / per_epoch), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"identity": identity, "epochs": epochs, "seconds_per_epoch": per_epoch}) + "\n")
     return epochs
@@ -161,21 +161,21 @@ def seconds_per_epoch(
     return statistics.median(end - start for start, end in pairwise(ends)) * batches / timed
 
 
-def _trained_by_reference(ground: Ground) -> Trained:
+def _trained_by_reference(context: Context) -> Trained:
     """Train by the reference schedule until the time is over."""
-    images, labels, seed = ground.images.images, ground.images.labels, ground.job.seed
-    side, splits = ground.splits.image_size, ground.splits
-    augmentation = ground.config.augmentation.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
+    images, labels, seed = context.images.images, context.images.labels, context.job.seed
+    side, splits = context.splits.image_size, context.splits
+    augmentation = context.config.augmentation.model_copy(update={"crop_padding": max(side // SHIFT, 1)})
     augment = Augmentation.of(augmentation, splits)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(seed, "reference", "weights") % 2**63)
-        subnet = Subnet(ground.architecture, ground.skeleton).to(memory_format=torch.channels_last)
+        subnet = Subnet(context.architecture, context.skeleton).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(subnet.parameters(), PEAK, momentum=0.9, nesterov=True, weight_decay=DECAY)
     generator = torch_generator(seed, "reference", "images")
     wall, processor, num_seen = time.monotonic(), time.process_time(), 0
 
     def share() -> float:
-        return (time.process_time() - processor) / ground.job.seconds
+        return (time.process_time() - processor) / context.job.seconds
 
     subnet.train()
     while share() < 1.0:
@@ -198,13 +198,13 @@ def _loss(network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, targe
 
 
 @torch.no_grad()
-def _measured(ground: Ground, subnet: Subnet) -> list[BudgetPoint]:
+def _measured(context: Context, subnet: Subnet) -> list[BudgetPoint]:
     """Return the results of the network; one with exits has thresholds tuned on the validation images."""
-    config, splits, costs = ground.config, ground.splits, exit_costs(ground.architecture, ground.skeleton)
+    config, splits, costs = context.config, context.splits, exit_costs(context.architecture, context.skeleton)
 
     def measured(split: LabelledImages) -> MeasuredSplit:
         logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
-        table = exit_table(logits, split.labels, macs=costs.cumulative, key=ground.job.name, config=config.estimation)
+        table = exit_table(logits, split.labels, macs=costs.cumulative, key=context.job.name, config=config.estimation)
         return MeasuredSplit(table, split.labels, logits, config.estimation.confidence)
 
     return operating_points(measured(splits.validation), measured(splits.test), costs)

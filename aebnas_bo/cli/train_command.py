@@ -87,13 +87,13 @@ def train(
         from aebnas_bo.deploy.front_with_trained import draw_front
         from aebnas_bo.deploy.operating_points import parse_goal
         from aebnas_bo.deploy.per_class_tables import write_confusion_csv
-        from aebnas_bo.deploy.plain_baseline import PlainGround, compare_with_plain, comparison_text, train_baselines
+        from aebnas_bo.deploy.plain_baseline import PlainContext, compare_with_plain, comparison_text, train_baselines
         from aebnas_bo.deploy.trained_table import write_outputs_csv
         from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
         from aebnas_bo.deploy.training_on_workers import train_seeds
         from aebnas_bo.deploy.training_pipeline import choose_candidate, final_recipe, training_of
         from aebnas_bo.shortlist.shortlist_study import shortlisted
-        from aebnas_bo.shortlist.shortlist_table import judgement_row, print_shortlist
+        from aebnas_bo.shortlist.shortlist_table import print_shortlist, rung_result_row
         from aebnas_bo.tracking.watching import watching
 
         goal = None if tune_for is None else parse_goal(tune_for)
@@ -101,12 +101,12 @@ def train(
         config = candidate.problem.config
         wanted = [config.seed] if given_seeds is None else given_seeds
         with command.progress() as progress, watching(config, candidate.folder) as progress.watcher:
-            candidate, judgements = shortlisted(candidate, shortlist, progress)
+            candidate, rung_results = shortlisted(candidate, shortlist, progress)
             networks = train_seeds(candidate, wanted, is_again=again, progress=progress)
-            ground = PlainGround(candidate.folder, candidate.problem)
+            context = PlainContext(candidate.folder, candidate.problem)
             # Users of a given backbone compare with the backbone.
             has_plain = config.final_training.plain_baseline and candidate.problem.space.skeleton.given is None
-            plains = train_baselines(ground, networks, progress=progress, is_again=again) if has_plain else []
+            plains = train_baselines(context, networks, progress=progress, is_again=again) if has_plain else []
         comparison = compare_with_plain(networks, plains) if plains else None
         if known := [one.description for one in plain_networks(candidate.folder)]:
             write_outputs_csv(candidate.folder.trained / "plain.csv", known)
@@ -117,8 +117,8 @@ def train(
         folders = [str(training_folder(candidate.folder, training_of(candidate, seed))) for seed in wanted]
 
         def draw(stdout: Console) -> None:
-            if judgements:
-                print_shortlist(stdout, judgements)
+            if rung_results:
+                print_shortlist(stdout, rung_results)
             _print_training(stdout, networks, plains, every=every)
             stdout.print(f"trained networks are in {', '.join(folders)}", highlight=False, soft_wrap=True)
             if comparison is not None:
@@ -130,7 +130,7 @@ def train(
             "networks": [json.loads(network.to_json()) for network in networks],
             "plain_networks": [json.loads(network.to_json()) for network in plains],
             "against_plain": None if comparison is None else asdict(comparison),
-            "shortlist": [judgement_row(one) for one in judgements],
+            "shortlist": [rung_result_row(one) for one in rung_results],
         }
         show(document, draw, as_json=as_json)
 

@@ -25,7 +25,7 @@ BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
-class Kept:
+class ClassifierAccuracy:
     """Validation accuracy of a backbone's classifier as it was given and after training, in percent.
 
     Args:
@@ -166,7 +166,7 @@ def with_original(description: NetworkDescription, problem: Problem) -> NetworkD
     return description.model_copy(update={"original": original})
 
 
-def kept_accuracy(original: float, subnet: Subnet, problem: Problem) -> Kept:
+def kept_accuracy(original: float, subnet: Subnet, problem: Problem) -> ClassifierAccuracy:
     """Compare a trained network's final classifier with the original network.
 
     Args:
@@ -176,4 +176,4 @@ def kept_accuracy(original: float, subnet: Subnet, problem: Problem) -> Kept:
     """
     share, count = original / 100.0, len(problem.splits.validation)
     sem = 100.0 * (share * (1.0 - share) / count) ** 0.5
-    return Kept(original, final_accuracy(subnet, problem, problem.splits.validation), sem)
+    return ClassifierAccuracy(original, final_accuracy(subnet, problem, problem.splits.validation), sem)

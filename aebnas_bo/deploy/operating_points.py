@@ -12,8 +12,8 @@ from aebnas_bo.analysis.selection import Selection, parse_tuned_limit
 from aebnas_bo.analysis.tables import write_csv
 from aebnas_bo.deploy.description import Figures
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at
-from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.exit_rule import ExitTable
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
 from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import UsageError
@@ -115,7 +115,7 @@ def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> 
         costs: MACs of the network.
         goal: Goal of threshold tuning.
     """
-    tuned = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    tuned = tune_by_expected_accuracy(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     return with_margins(table, costs, tuned.thresholds)
 
 

@@ -47,7 +47,7 @@ LEAST_TAUGHT = 0.1  # MACs of the smallest network that a teacher is used for, a
 
 
 @dataclass(frozen=True)
-class PlainGround:
+class PlainContext:
     """Folder and problem that the plain networks of a run share.
 
     Args:
@@ -120,18 +120,18 @@ def plain_recipe(config: Config) -> FinalTrainingConfig:
     return recipe.model_copy(update=without)
 
 
-def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
+def plain_training_of(context: PlainContext, width: int, seed: int) -> Training:
     """Return the identity of a plain network's training.
 
     Args:
-        ground: Images and recipe.
+        context: Images and recipe.
         width: Channels of the stem.
         seed: Seed of the training.
     """
-    architecture, skeleton = ground.network(width)
-    config = ground.problem.config
+    architecture, skeleton = context.network(width)
+    config = context.problem.config
     identity = recipe_identity(plain_recipe(config), config)
-    shared = [FINAL_VERSION, PLAIN, ground.problem.splits.data_hash, identity]
+    shared = [FINAL_VERSION, PLAIN, context.problem.splits.data_hash, identity]
     return Training(
         key=f"{PLAIN}-{width}",
         seed=seed,
@@ -141,12 +141,12 @@ def plain_training_of(ground: PlainGround, width: int, seed: int) -> Training:
 
 
 def train_plain(
-    ground: PlainGround, width: int, seed: int, *, progress: RunProgress, is_again: bool = False
+    context: PlainContext, width: int, seed: int, *, progress: RunProgress, is_again: bool = False
 ) -> NetworkDescription:
     """Train and measure a plain network; a finished training is loaded, an unfinished one resumed.
 
     Args:
-        ground: Images and recipe.
+        context: Images and recipe.
         width: Channels of the stem.
         seed: Seed of the training.
         progress: Shows the epochs.
@@ -157,10 +157,10 @@ def train_plain(
         TrainingDivergedError: If training diverges repeatedly.
         NetworkFileError: If the file of the trained network is damaged.
     """
-    problem, final = ground.problem, ground.problem.for_final_training
+    problem, final = context.problem, context.problem.for_final_training
     set_up_cpu(problem.config.num_threads)
-    training, recipe = plain_training_of(ground, width, seed), plain_recipe(problem.config)
-    folder = training_folder(ground.folder, training)
+    training, recipe = plain_training_of(context, width, seed), plain_recipe(problem.config)
+    folder = training_folder(context.folder, training)
     path, checkpoint = folder / NETWORK_FILE, folder / CHECKPOINT_FILE
     folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
@@ -171,17 +171,17 @@ def train_plain(
         write_recipe(folder, training, recipe.model_dump(mode="json"))
         if checkpoint.exists() and load_metadata(checkpoint).get("fingerprint") != training.fingerprint:
             checkpoint.unlink()  # left by an earlier version with another recipe
-        architecture, skeleton = ground.network(width)
+        architecture, skeleton = context.network(width)
 
         data = training_data(final, recipe)
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
-        data = taught_by_network(ground, data, macs=macs, seed=seed, progress=progress)
+        data = taught_by_network(context, data, macs=macs, seed=seed, progress=progress)
         name = f"epochs of the plain network of width {width}, seed {seed}"
         progress.start(name, recipe.epochs, stream=f"trained/{folder.name}")
         recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)
         origin = origin_of(final, recipe, training)
-        description, _ = describe_network(_measurable(ground, width), subnet, origin, device=problem.device)
+        description, _ = describe_network(_measurable(context, width), subnet, origin, device=problem.device)
         save_network(path, subnet, description)
         checkpoint.unlink(missing_ok=True)
     tracked = tracked_figures(description.validation, description.test)
@@ -190,7 +190,7 @@ def train_plain(
 
 
 def taught_by_network(
-    ground: PlainGround, data: TrainingData, *, macs: float, seed: int, progress: RunProgress
+    context: PlainContext, data: TrainingData, *, macs: float, seed: int, progress: RunProgress
 ) -> TrainingData:
     """Return training data with the outputs of a plain teacher network; unchanged if the recipe has no such teacher.
 
@@ -199,7 +199,7 @@ def taught_by_network(
     Knowledge Distillation via Teacher Assistant, AAAI 2020).
 
     Args:
-        ground: Images and recipe.
+        context: Images and recipe.
         data: The training images.
         macs: MACs in millions of the network to train, up to its final classifier.
         seed: Seed of the teacher's training.
@@ -208,25 +208,25 @@ def taught_by_network(
     Raises:
         AebnasError: See `train_plain`.
     """
-    problem, config = ground.problem, ground.problem.config
+    problem, config = context.problem, context.problem.config
     recipe = config.final_training
     if recipe.teacher is None or recipe.teacher_source != "network":
         return data
-    width = ground.width_of(teacher_macs(config, macs))
-    if ground.macs_of(width) <= macs:
-        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is not larger than the network")
+    width = context.width_of(teacher_macs(config, macs))
+    if context.macs_of(width) <= macs:
+        progress.message(f"no teacher: one of {context.macs_of(width):.3g} M MACs is not larger than the network")
         return data
-    if macs < LEAST_TAUGHT * ground.macs_of(width):
-        progress.message(f"no teacher: one of {ground.macs_of(width):.3g} M MACs is too large for {macs:.3g} M MACs")
+    if macs < LEAST_TAUGHT * context.macs_of(width):
+        progress.message(f"no teacher: one of {context.macs_of(width):.3g} M MACs is too large for {macs:.3g} M MACs")
         return data
     alone = recipe.model_copy(update={"teacher": None, "epochs": recipe.teacher.epochs or recipe.epochs})
-    own = replace(ground, problem=problem.with_config(config.model_copy(update={"final_training": alone})))
+    own = replace(context, problem=problem.with_config(config.model_copy(update={"final_training": alone})))
     description = train_plain(own, width, seed, progress=progress)
     progress.message(
-        f"teacher: a plain network of {ground.macs_of(width):.3g} M MACs, "
+        f"teacher: a plain network of {context.macs_of(width):.3g} M MACs, "
         f"{description.validation.accuracy:.1f} % validation accuracy"
     )
-    folder = training_folder(ground.folder, plain_training_of(own, width, seed))
+    folder = training_folder(context.folder, plain_training_of(own, width, seed))
     teacher = load_network(folder / NETWORK_FILE)[0]
     return taught_by(teacher, data, recipe, splits=problem.for_final_training.splits)
 
@@ -242,9 +242,9 @@ def teacher_macs(config: Config, macs: float) -> float:
     return given or TEACHER_MACS * (config.search.max_average_macs or macs)
 
 
-def _measurable(ground: PlainGround, width: int) -> Measurable:
-    architecture, skeleton = ground.network(width)
-    final = ground.problem.for_final_training
+def _measurable(context: PlainContext, width: int) -> Measurable:
+    architecture, skeleton = context.network(width)
+    final = context.problem.for_final_training
     estimation = final.config.estimation
     if estimation.confidence == "learned":  # a plain network has no output for it
         estimation = estimation.model_copy(update={"confidence": EstimationConfig().confidence})
@@ -253,12 +253,16 @@ def _measurable(ground: PlainGround, width: int) -> Measurable:
 
 
 def train_baselines(
-    ground: PlainGround, networks: Sequence[NetworkDescription], *, progress: RunProgress, is_again: bool = False
+    context: PlainContext,
+    networks: Sequence[NetworkDescription],
+    *,
+    progress: RunProgress,
+    is_again: bool = False,
 ) -> list[NetworkDescription]:
     """Train, for each trained network, the plain network nearest to its average MACs with the same seed.
 
     Args:
-        ground: Images and recipe.
+        context: Images and recipe.
         networks: Trained networks, matched by their average MACs on the validation images.
         progress: Shows the epochs.
         is_again: Whether to train again what is trained.
@@ -268,8 +272,8 @@ def train_baselines(
     """
     return [
         train_plain(
-            ground,
-            ground.width_of(network.validation.average_macs),
+            context,
+            context.width_of(network.validation.average_macs),
             network.origin.seed,
             progress=progress,
             is_again=is_again,

@@ -32,7 +32,7 @@ from aebnas_bo.deploy.operating_points import (
     tuning_goal_of,
     write_operating_points,
 )
-from aebnas_bo.deploy.plain_baseline import PlainGround, taught_by_network
+from aebnas_bo.deploy.plain_baseline import PlainContext, taught_by_network
 from aebnas_bo.deploy.teacher import (
     TEACHER_FILE,
     Teacher,
@@ -289,7 +289,7 @@ def _train(
             data = with_soft_labels(data, teacher, splits=final.splits, label_smoothing=recipe.label_smoothing)
     if recipe.teacher_source == "network":
         macs = millions(candidate.costs.cumulative[-1])
-        data = taught_by_network(PlainGround(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
+        data = taught_by_network(PlainContext(candidate.folder, problem), data, macs=macs, seed=seed, progress=progress)
     data = taught_by_original(subnet, data, recipe, problem=final)
     data = taught_by_trained(candidate.folder, data, recipe, problem=final, progress=progress)
     before = None

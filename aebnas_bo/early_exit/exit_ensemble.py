@@ -8,8 +8,8 @@ A *path* is a tuple of the outputs that an image passes, ascending; the last is 
 switched off, later outputs have other paths, and so other weights.
 
 Thresholds are tuned by the distribution that all outputs predict together: the probability that it gives to the
-prediction of an output is the chance of that prediction. On few images, such expected accuracies vary much less than
-counts of correct predictions, because they say by how much a later output is better from every image.
+prediction of an output is the probability that it is correct. On few images, such expected accuracies vary much less
+than counts of correct predictions, because they say by how much a later output is better from every image.
 
 Legend: `B` images, `K` classes, `E` outputs (active exits in order, then the final classifier).
 

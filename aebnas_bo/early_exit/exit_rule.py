@@ -30,12 +30,12 @@ class PathOutput:
     Args:
         confidence: `B` confidences in [0, 1].
         is_correct: `B` booleans, whether the prediction is right.
-        chance: `B` probabilities that it is, as in `ExitTable`.
+        probability: `B` probabilities that it is, as in `ExitTable`.
     """
 
     confidence: Tensor
     is_correct: Tensor
-    chance: Tensor | None = None
+    probability: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class ExitTable:
         is_correct: `E x B` booleans, whether each output's prediction is right.
         macs: MACs of leaving at each output, `E` integers, including earlier active branches.
         rule: Exit rule, which determines the value compared with thresholds.
-        chance: `E x B` probabilities that each output is correct (`chances.with_chances`). If given, thresholds are
-            tuned on them instead of `is_correct`.
+        probability: `E x B` probabilities that each output is correct (`expected_accuracy.with_probabilities`). If
+            given, thresholds are tuned on them instead of `is_correct`.
         of_path: The outputs of an exit ensemble by path (`exit_ensemble`), because their predictions depend on the
             exits that are switched on; the rows of the table are those with all exits on. `None` without an ensemble.
     """
@@ -57,7 +57,7 @@ class ExitTable:
     is_correct: Tensor
     macs: tuple[int, ...]
     rule: ExitRule = "each"
-    chance: Tensor | None = None
+    probability: Tensor | None = None
     of_path: Mapping[ExitPath, PathOutput] | None = None
 
     def __post_init__(self) -> None:
@@ -66,8 +66,10 @@ class ExitTable:
                 f"confidence and is_correct must both be E x B, got {tuple(self.confidence.shape)} and "
                 f"{tuple(self.is_correct.shape)}"
             )
-        if self.chance is not None and self.chance.shape != self.confidence.shape:
-            raise ExitTableError(f"chance must be {tuple(self.confidence.shape)}, got {tuple(self.chance.shape)}")
+        if self.probability is not None and self.probability.shape != self.confidence.shape:
+            raise ExitTableError(
+                f"probability must be {tuple(self.confidence.shape)}, got {tuple(self.probability.shape)}"
+            )
         if len(self.macs) != len(self.confidence) or self.confidence.shape[1] == 0:
             raise ExitTableError(
                 f"expected one cost for each of {len(self.confidence)} outputs and at least one image, "
@@ -77,7 +79,7 @@ class ExitTable:
     @property
     def worth(self) -> Tensor:
         """Value of an image at each output for threshold tuning, `E x B` in [0, 1]."""
-        return self.is_correct if self.chance is None else self.chance
+        return self.is_correct if self.probability is None else self.probability
 
     @cached_property
     def certainty(self) -> Tensor:

@@ -84,8 +84,8 @@ def keep_outputs(
     if table.of_path is not None:
         return stacked([table.of_path[path] for path in paths_to(rows)], macs=macs, rule=table.rule)
     kept = list(rows)
-    chance = None if table.chance is None else table.chance[kept]
-    return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule, chance)
+    probability = None if table.probability is None else table.probability[kept]
+    return ExitTable(table.confidence[kept], table.is_correct[kept], tuple(macs), table.rule, probability)
 
 
 def paths_to(rows: Sequence[int]) -> list[ExitPath]:
@@ -105,11 +105,11 @@ def stacked(outputs: Sequence[PathOutput], *, macs: Sequence[int], rule: ExitRul
         macs: MACs of leaving at each of them.
         rule: Exit rule.
     """
-    chances = [one.chance for one in outputs if one.chance is not None]
+    probabilities = [one.probability for one in outputs if one.probability is not None]
     return ExitTable(
         torch.stack([one.confidence for one in outputs]),
         torch.stack([one.is_correct for one in outputs]),
         tuple(macs),
         rule,
-        torch.stack(chances) if chances else None,
+        torch.stack(probabilities) if probabilities else None,
     )

@@ -30,7 +30,7 @@ class GridOutcome:
 
     Args:
         thresholds: `N x (E - 1)` thresholds, `N` the product of all `G_k`.
-        num_right: `N` counts of correct predictions, int64, or expected counts, float64, if the table has chances.
+        num_right: `N` counts of correct predictions, int64; if the table has probabilities, expected counts, float64.
         total_macs: `N` sums of MACs over all images.
     """
 
@@ -70,7 +70,7 @@ def evaluate_grid(table: ExitTable, grids: Sequence[Tensor]) -> GridOutcome:
         num_right += right.reshape(padded)
         total_macs += leaving.reshape(padded) * table.macs[k]
     thresholds = torch.cartesian_prod(*grids).reshape(-1, len(grids)) if grids else torch.zeros(1, 0)
-    num_right = num_right.flatten() if table.chance is not None else num_right.flatten().round().long()
+    num_right = num_right.flatten() if table.probability is not None else num_right.flatten().round().long()
     return GridOutcome(thresholds, num_right, total_macs.flatten())
 
 

@@ -2,8 +2,8 @@
 
 Raising a threshold past images that are all classified correctly there cannot help: they would otherwise leave earlier,
 correct and at lower cost. So the only candidate thresholds are confidences with a wrong image just below them; if a
-table has chances instead of correctness, all confidences are candidates. An exit may be switched off, which saves its
-branch, and the network may end at an exit, which saves all later layers. If few combinations remain, all are tried;
+table has probabilities instead of correctness, all confidences are candidates. An exit may be switched off, which saves
+its branch, and the network may end at an exit, which saves all later layers. If few combinations remain, all are tried;
 otherwise a coarse grid is tried and refined one exit at a time over all candidates.
 
 Legend: `B` images, `E` outputs (active exits in order, then the final classifier).
@@ -124,7 +124,7 @@ def tune_thresholds(
     """Tune thresholds for a goal; the result is optimal if all combinations are tried, else no worse than a grid.
 
     Ties in accuracy and average MACs go to the cheaper worst case. The network ends earlier if this does not increase
-    average MACs and lowers accuracy by at most `TAIL_STANDARD_ERRORS`. If the table has chances, thresholds are
+    average MACs and lowers accuracy by at most `TAIL_STANDARD_ERRORS`. If the table has probabilities, thresholds are
     selected by expected accuracy, but the returned accuracy is that of `is_correct`.
 
     Args:
@@ -142,7 +142,7 @@ def tune_thresholds(
     is_exact = sum(math.prod(map(len, values)) for _, values in choices) <= MOST_EXACT
     coarse = None if is_exact else grid
     found = _without_idle_tail(_search(choices, goal, coarse=coarse), choices, goal, coarse=coarse)
-    whole = replace(found.subset, table=replace(found.subset.table, chance=None))
+    whole = replace(found.subset, table=replace(found.subset.table, probability=None))
     [tuned] = whole.settings(evaluate_grid(whole.table, _singles(found.setting)))
     return tuned
 
@@ -241,7 +241,7 @@ def _candidates_of(table: ExitTable, may_switch_off: bool, *, is_later_affected:
             off.
     """
     needs_unreachable = not may_switch_off or is_later_affected
-    is_safe = table.is_correct if table.chance is None else torch.zeros_like(table.is_correct)
+    is_safe = table.is_correct if table.probability is None else torch.zeros_like(table.is_correct)
     rows = zip(table.certainty[:-1], is_safe[:-1], strict=True)
     return [_candidates(*row, needs_unreachable=needs_unreachable, may_end=may_switch_off) for row in rows]
 

@@ -114,8 +114,8 @@ def exit_table(
 ) -> ExitTable:
     """Return the table of confidence and correctness of every output.
 
-    With an exit ensemble, the chance of each output's prediction is its probability by the distribution that all
-    outputs predict together.
+    With an exit ensemble, the probability that an output is correct is that of its prediction by the distribution
+    that all outputs predict together.
 
     Args:
         outputs: Logits of each of the `E` outputs, divided by temperatures if temperature scaling is on.
@@ -135,8 +135,8 @@ def exit_table(
     def judged(logits: Tensor, distribution: Tensor | None = None) -> PathOutput:
         predictions = logits[:, :num_classes].argmax(dim=-1)
         sure = confidence(logits, config.confidence, num_classes)
-        chance = None if distribution is None else distribution.gather(1, predictions[:, None])[:, 0]
-        return PathOutput(sure, predictions == labels, chance)
+        probability = None if distribution is None else distribution.gather(1, predictions[:, None])[:, 0]
+        return PathOutput(sure, predictions == labels, probability)
 
     if not ensemble.weights:
         return stacked([judged(output) for output in outputs], macs=macs, rule=config.exit_rule)

@@ -16,7 +16,7 @@ from aebnas_bo.execution.executor import JobT, Outcome, ResultT, Ticket
 
 
 @dataclass(frozen=True)
-class Fate:
+class AttemptCourse:
     """Course of one attempt at a job.
 
     Args:
@@ -46,7 +46,7 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
     Args:
         work: Function that runs a job, whose real duration does not count.
         num_workers: Number of workers.
-        fate: Course of each attempt; attempts that begin together and take equally long end in order of submission.
+        course: Course of each attempt; attempts that begin together and take equally long end in order of submission.
         lease_s: Virtual seconds without a sign of life after which a job is lost.
         ready_s: Virtual seconds until the workers are ready.
     """
@@ -55,14 +55,14 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
         self,
         work: Callable[[JobT], ResultT],
         num_workers: int,
-        fate: Callable[[Ticket], Fate],
+        course: Callable[[Ticket], AttemptCourse],
         *,
         lease_s: float = 60.0,
         ready_s: float = 0.0,
     ) -> None:
         self.now = 0.0
         self.busy_s = 0.0
-        self._work, self._fate, self._lease_s, self._ready_s = work, fate, lease_s, ready_s
+        self._work, self._fate, self._lease_s, self._ready_s = work, course, lease_s, ready_s
         self._events: list[_Event] = []
         self._jobs: dict[Ticket, JobT] = {}
         self._free = [f"worker {number}" for number in range(num_workers)]
@@ -81,16 +81,16 @@ class SimulatedExecutor(Generic[JobT, ResultT]):
         """
         if self.free_worker is None:
             raise ValueError(f"job {ticket.number}: no worker is free")
-        worker, fate = self._free.pop(0), self._fate(ticket)
+        worker, course = self._free.pop(0), self._fate(ticket)
         self._jobs[ticket] = job
-        if fate.dies_after is not None:
-            self._add(fate.dies_after, ticket, worker, lost="worker died")
+        if course.dies_after is not None:
+            self._add(course.dies_after, ticket, worker, lost="worker died")
             return
-        if fate.is_silent and fate.seconds > self._lease_s:
+        if course.is_silent and course.seconds > self._lease_s:
             self._add(self._lease_s, ticket, worker, lost=f"no sign of life for {self._lease_s:g} s")
-        if math.isfinite(fate.seconds):
-            self._add(fate.seconds, ticket, worker)
-            self.busy_s += fate.seconds
+        if math.isfinite(course.seconds):
+            self._add(course.seconds, ticket, worker)
+            self.busy_s += course.seconds
 
     def wait(self, timeout_s: float) -> list[Outcome[ResultT]]:
         """Advance the clock to the next event, at most by the timeout, and return all outcomes of that time."""

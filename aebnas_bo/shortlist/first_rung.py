@@ -14,7 +14,7 @@ from aebnas_bo.search.machine_failures import machine_failure
 from aebnas_bo.shortlist.chosen_networks import ChosenNetworks
 from aebnas_bo.shortlist.contenders import Contender, Pool
 from aebnas_bo.shortlist.rungs import EpochsOf, TrainShort, TrainsTogether, TunedNetworks, tune
-from aebnas_bo.shortlist.short_training import Ground, networks_of
+from aebnas_bo.shortlist.short_training import ShortListContext, networks_of
 from aebnas_bo.shortlist.shortlist_table import goal_text
 from aebnas_bo.space.architecture import content_key
 from aebnas_bo.space.network_space import NetworkSpace
@@ -27,7 +27,7 @@ FEWEST_NETWORKS = 10  # with estimates; with fewer there is little to learn, and
 
 
 def first_rung(
-    ground: Ground,
+    context: ShortListContext,
     pool: Pool,
     goals: Sequence[TuningGoal],
     *,
@@ -42,7 +42,7 @@ def first_rung(
     the best estimates follow.
 
     Args:
-        ground: Run folder and problem.
+        context: Run folder and problem.
         pool: The networks of the search.
         goals: Goals of threshold tuning.
         train: Function for a short training; see `climb`.
@@ -54,8 +54,8 @@ def first_rung(
         TrainingDivergedError: If a training fails for good.
         OutOfMemoryError: If memory runs out.
     """
-    count, epochs = ground.problem.config.shortlist.rungs[0]
-    path, space = choice_path(ground, pool, goals), ground.problem.space
+    count, epochs = context.problem.config.shortlist.rungs[0]
+    path, space = choice_path(context, pool, goals), context.problem.space
     length = min(count, len(pool.ranked))
     if reason := obstacle(pool, goals, space):
         if length < len(pool.ranked):
@@ -133,20 +133,20 @@ def correlation_text(chosen: ChosenNetworks) -> str:
     )
 
 
-def choice_path(ground: Ground, pool: Pool, goals: Sequence[TuningGoal]) -> Path:
+def choice_path(context: ShortListContext, pool: Pool, goals: Sequence[TuningGoal]) -> Path:
     """Return the file of the choice, which belongs to trials, goals, the first rung and its recipe.
 
     Args:
-        ground: Run folder and problem.
+        context: Run folder and problem.
         pool: The networks of the search.
         goals: Goals of threshold tuning.
     """
-    count, epochs = ground.problem.config.shortlist.rungs[0]
+    count, epochs = context.problem.config.shortlist.rungs[0]
     observed = [[*one.place, one.key, sorted(one.metrics.items())] for one in pool.observed]
     asked = [[goal.kind, goal.value] for goal in goals]
     listed = [one.key for one in pool.plain]
-    identity = content_key([count, asked, networks_of(ground, epochs).fingerprint, observed, listed])
-    return ground.folder.shortlist / "chosen" / f"{identity}.json"
+    identity = content_key([count, asked, networks_of(context, epochs).fingerprint, observed, listed])
+    return context.folder.shortlist / "chosen" / f"{identity}.json"
 
 
 def _train_all(

@@ -19,8 +19,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from aebnas_bo.early_exit.chances import tune_by_chances
 from aebnas_bo.early_exit.exit_rule import ExitTable, exit_indices
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
 from aebnas_bo.early_exit.outputs_in_use import outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.shortlist.contenders import PLAIN_MACS, Contender, Origin, Score, score
@@ -55,7 +55,7 @@ def equal_epochs(_: Contender, epochs: int) -> int:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RungResult:
     """Evaluation of one network of a rung, with thresholds tuned for one goal.
 
     Args:
@@ -129,7 +129,7 @@ def climb(
     skeleton: Skeleton,
     train: TrainShort,
     epochs_of: EpochsOf = equal_epochs,
-) -> tuple[list[Contender], list[Judgement]]:
+) -> tuple[list[Contender], list[RungResult]]:
     """Train all rungs and return the winner for each goal, with all evaluations.
 
     Args:
@@ -144,7 +144,7 @@ def climb(
     Returns:
         One network per goal (a network may win several), and one evaluation per rung, goal and network.
     """
-    left, judgements = list(contenders), []
+    left, rung_results = list(contenders), []
     for number, (count, epochs) in enumerate(rungs):
         left = left[:count]
         own = {contender.key: epochs_of(contender, epochs) for contender in left}
@@ -160,8 +160,8 @@ def climb(
         kept = {contender.key for contender in left}
         for goal, of_goal in zip(goals, ranked, strict=True):
             best = {of_goal[0].contender.key} if is_last else kept
-            judgements += [_judged(number, own, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
-    return left, judgements
+            rung_results += [_judged(number, own, goal, one=one, best=of_goal[0], kept=best) for one in of_goal]
+    return left, rung_results
 
 
 def _ranked(of_goal: Sequence[Tuned], goal: TuningGoal) -> list[Tuned]:
@@ -207,7 +207,7 @@ def tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: 
         skeleton: The fixed part of the space.
     """
     costs = exit_costs(contender.architecture, skeleton)
-    found = tune_by_chances(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
+    found = tune_by_expected_accuracy(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     used = outputs_in_use(table, found.thresholds, backbone=costs.backbone, branches=costs.branches)
     leaves_at = exit_indices(used.table.certainty, used.thresholds)
     is_right = used.table.is_correct.gather(0, leaves_at[None])[0].double()
@@ -216,9 +216,9 @@ def tune(contender: Contender, table: ExitTable, goal: TuningGoal, *, skeleton: 
 
 def _judged(
     rung: int, epochs: Mapping[str, int], goal: TuningGoal, *, one: Tuned, best: Tuned, kept: set[str]
-) -> Judgement:
+) -> RungResult:
     behind, spread = _difference(best, one)
-    return Judgement(
+    return RungResult(
         rung=rung,
         epochs=epochs[one.contender.key],
         key=one.contender.key,

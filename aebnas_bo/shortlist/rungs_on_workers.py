@@ -10,7 +10,7 @@ from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.execution.worker_jobs import check_visible, run_on_workers
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.contenders import Contender
-from aebnas_bo.shortlist.short_training import Ground, networks_of, short_training
+from aebnas_bo.shortlist.short_training import ShortListContext, networks_of, short_training
 from aebnas_bo.space.architecture import Architecture
 
 Job = tuple[Architecture, int]
@@ -22,10 +22,10 @@ class ShortTrainings:
     """Constructs, in a worker, the function that trains a network briefly and stores its table.
 
     Args:
-        ground: Run folder, which the worker must see, and problem.
+        context: Run folder, which the worker must see, and problem.
     """
 
-    ground: Ground
+    context: ShortListContext
 
     def __call__(self) -> Callable[[Job], None]:
         """Return the function.
@@ -33,8 +33,8 @@ class ShortTrainings:
         Raises:
             ConfigError: If the worker does not see the run folder.
         """
-        check_visible(self.ground.folder.path)
-        networks = cache(lambda epochs: networks_of(self.ground, epochs))
+        check_visible(self.context.folder.path)
+        networks = cache(lambda epochs: networks_of(self.context, epochs))
 
         def train(job: Job) -> None:
             architecture, epochs = job
@@ -47,12 +47,12 @@ class RungsOnWorkers:
     """Trains the networks of a rung at the same time on workers.
 
     Args:
-        ground: Run folder and problem, whose configuration names the workers.
+        context: Run folder and problem, whose configuration names the workers.
         progress: Shows how many networks are trained.
     """
 
-    def __init__(self, ground: Ground, progress: RunProgress) -> None:
-        self._ground, self._progress = ground, progress
+    def __init__(self, context: ShortListContext, progress: RunProgress) -> None:
+        self._ground, self._progress = context, progress
 
     def train_all(self, rung: Sequence[tuple[Contender, int]]) -> None:
         """Train all networks of a rung that are not trained yet.

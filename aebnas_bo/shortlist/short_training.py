@@ -14,7 +14,7 @@ from aebnas_bo.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Ground:
+class ShortListContext:
     """Run folder and problem, shared by all short trainings of a run.
 
     Args:
@@ -26,11 +26,11 @@ class Ground:
     problem: Problem
 
 
-def short_training(ground: Ground, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
+def short_training(context: ShortListContext, contender: Contender, epochs: int, *, progress: RunProgress) -> ExitTable:
     """Train a network of a short list, if it is not trained yet, and return its exit table over the validation images.
 
     Args:
-        ground: Folder, problem and settings of the study.
+        context: Folder, problem and settings of the study.
         contender: The network.
         epochs: Epochs of the training and of its learning-rate schedule.
         progress: Shows the epochs.
@@ -38,7 +38,7 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     Raises:
         TrainingDivergedError: If training fails for good.
     """
-    networks = networks_of(ground, epochs)
+    networks = networks_of(context, epochs)
     known = networks.known_table(contender.architecture)
     if known is not None:
         return known
@@ -47,20 +47,20 @@ def short_training(ground: Ground, contender: Contender, epochs: int, *, progres
     return networks.train(contender.architecture, progress.epoch, progress.step)
 
 
-def is_begun(ground: Ground, contender: Contender, epochs: int) -> bool:
+def is_begun(context: ShortListContext, contender: Contender, epochs: int) -> bool:
     """Return whether a short training is finished or has a checkpoint."""
-    return networks_of(ground, epochs).is_begun(contender.architecture)
+    return networks_of(context, epochs).is_begun(contender.architecture)
 
 
-def networks_of(ground: Ground, epochs: int) -> StandaloneNetworks:
+def networks_of(context: ShortListContext, epochs: int) -> StandaloneNetworks:
     """Return the networks trained for a number of epochs.
 
     Args:
-        ground: Folder, problem and settings of the study.
+        context: Folder, problem and settings of the study.
         epochs: Epochs of each training.
     """
-    problem = ground.problem
+    problem = context.problem
     recipe = final_recipe(problem).model_copy(update={"epochs": epochs})
     short = problem.with_config(problem.config.model_copy(update={"final_training": recipe}))
-    folder = ground.folder.shortlist / f"{epochs}-epochs"
+    folder = context.folder.shortlist / f"{epochs}-epochs"
     return StandaloneNetworks(short, folder)

@@ -23,8 +23,8 @@ def print_timed(console: Console, result: TimedResult) -> None:
     """
     if result.is_brief:
         console.print("the search was brief: its estimates do not rank networks and are not shown")
-    if result.judgements:
-        print_shortlist(console, result.judgements)
+    if result.rung_results:
+        print_shortlist(console, result.rung_results)
     table = Table(title="Trained networks", title_justify="left")
     table.add_column("network")
     for name in ("validation (%)", "test (%)", "average MACs (M)", "worst case (M)", "exits", "epochs"):

@@ -11,7 +11,7 @@ from aebnas_bo.analysis.summary import Summary
 from aebnas_bo.analysis.supernet_check import ranks_networks
 from aebnas_bo.config.schema import Config
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.plain_baseline import LEAST_TAUGHT, PlainGround
+from aebnas_bo.deploy.plain_baseline import LEAST_TAUGHT, PlainContext
 from aebnas_bo.deploy.training_folders import training_folder
 from aebnas_bo.deploy.training_pipeline import Candidate, final_recipe, train_candidate, training_of
 from aebnas_bo.early_exit.exit_rule import ExitTable
@@ -24,8 +24,8 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist.budgets import budgets_of
 from aebnas_bo.shortlist.contenders import Contender, budget_goals, eligible
-from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.short_training import Ground, is_begun, short_training
+from aebnas_bo.shortlist.rungs import RungResult
+from aebnas_bo.shortlist.short_training import ShortListContext, is_begun, short_training
 from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
 from aebnas_bo.storage.count_text import counted
@@ -58,14 +58,14 @@ class TimedResult:
 
     Args:
         summary: Key figures of the search.
-        judgements: Evaluations of the short list.
+        rung_results: Evaluations of the short list.
         networks: The trained networks, cheapest budget first.
         seconds: Duration of the run in seconds, including the stored time before an interruption.
         is_brief: Whether the search was brief, so that its estimates do not rank networks.
     """
 
     summary: Summary
-    judgements: list[Judgement]
+    rung_results: list[RungResult]
     networks: list[NetworkDescription]
     seconds: float
     is_brief: bool = False
@@ -100,14 +100,14 @@ def run_in_time(
     )
     try:
         summary = run.search(resume, make)
-        judgements, networks = run.train(summary.plain_tau)
+        rung_results, networks = run.train(summary.plain_tau)
     except RunFolderInUseError:
         raise  # only the other process may write the plan
     except BaseException:
         with suppress(StorageError):  # must not hide the original error
             run.note_time()
         raise
-    return TimedResult(summary, judgements, networks, watch.seconds, plan.is_brief)
+    return TimedResult(summary, rung_results, networks, watch.seconds, plan.is_brief)
 
 
 def planned_settings(config: Config, folder: RunFolder, options: Sequence[str]) -> tuple[Config, list[str]]:
@@ -223,25 +223,25 @@ class _TimedRun:
         self._plan = self._plan.model_copy(update={"spent_s": self._watch.seconds})
         self._plan.write(self._folder.time_plan)
 
-    def train(self, plain_tau: float | None) -> tuple[list[Judgement], list[NetworkDescription]]:
+    def train(self, plain_tau: float | None) -> tuple[list[RungResult], list[NetworkDescription]]:
         """Train the short list, then the chosen networks fully.
 
         Args:
             plain_tau: Kendall's tau between MACs and estimates of plain networks; see `ranks_networks`.
         """
         with RunLock(self._folder.path):
-            judgements, networks = self._train(plain_tau)
+            rung_results, networks = self._train(plain_tau)
             self.note_time()
-        return judgements, networks
+        return rung_results, networks
 
-    def _train(self, plain_tau: float | None) -> tuple[list[Judgement], list[NetworkDescription]]:
+    def _train(self, plain_tau: float | None) -> tuple[list[RungResult], list[NetworkDescription]]:
         with TrialStore.open_read_only(self._folder.study) as store:
             goals = budgets_of(self._problem, eligible(store.trials(), store.study.objectives))
-        ground = Ground(self._folder, self._problem)
+        context = ShortListContext(self._folder, self._problem)
         if self._plan.rungs is None:
-            self._plan_rungs(ground, goals)
-            ground = Ground(self._folder, self._problem)
-        winners, judgements = self._winners(ground, goals, plain_tau)
+            self._plan_rungs(context, goals)
+            context = ShortListContext(self._folder, self._problem)
+        winners, rung_results = self._winners(context, goals, plain_tau)
         chosen = {winner.key: (winner, goal) for winner, goal in zip(winners, goals, strict=True)}
         networks: list[NetworkDescription] = []
         larger: Candidate | None = None  # the network that was trained before
@@ -249,14 +249,14 @@ class _TimedRun:
         while left:
             winner, goal = left[0]
             if winner.key not in self._plan.final_epochs:
-                self._plan_final(ground, [one for one, _ in left], millions(goals[-1].value))
+                self._plan_final(context, [one for one, _ in left], millions(goals[-1].value))
             candidate = Candidate(self._folder, self._problem, winner.observations[goal], goal)
             candidate = _with_recipe(candidate, epochs=self._plan.final_epochs[winner.key])
             candidate = self._with_trained_teacher(candidate, larger)
             networks.append(train_candidate(candidate, self._config.seed, is_again=False, progress=self._progress))
             larger = candidate
             del left[0]
-        return judgements, networks[::-1]
+        return rung_results, networks[::-1]
 
     def _with_trained_teacher(self, candidate: Candidate, larger: Candidate | None) -> Candidate:
         """Let the network that was trained before, if any, teach one that the plan's teacher does not teach."""
@@ -280,15 +280,15 @@ class _TimedRun:
         is_given = self._problem.space.skeleton.given is not None
         return recipe.teacher is None and recipe.joint_loss is None and not has_joint_loss and not is_given
 
-    def _plan_final(self, ground: Ground, left: Sequence[Contender], highest: float) -> None:
+    def _plan_final(self, context: ShortListContext, left: Sequence[Contender], highest: float) -> None:
         """Decide the epochs of the next final training and, before the first one, the teacher.
 
         Args:
-            ground: Folder and problem.
+            context: Folder and problem.
             left: Networks that are not trained yet, the next one first.
             highest: Highest budget of average MACs in millions.
         """
-        speeds = [self._network_seconds(ground, one) for one in left]
+        speeds = [self._network_seconds(context, one) for one in left]
         teachers = {} if self._plan.final_epochs else self._teachers_seconds(highest)
         num_images = len(self._problem.for_final_training.splits.train)
         epochs, teacher = final_epochs(
@@ -296,37 +296,37 @@ class _TimedRun:
         )
         self._decide(final_epochs={**self._plan.final_epochs, left[0].key: epochs}, teacher=teacher)
 
-    def _plan_rungs(self, ground: Ground, goals: Sequence[TuningGoal]) -> None:
+    def _plan_rungs(self, context: ShortListContext, goals: Sequence[TuningGoal]) -> None:
         """Decide networks and epochs of the short list's rungs; its candidates are timed if a list seems possible."""
         if self._problem.space.skeleton.given is not None:  # a short training would run it in every epoch
             self._decide(rungs=())
             return
-        likely = read_pool(ground, goals).choose(SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
+        likely = read_pool(context, goals).choose(SHORTLISTS[0][0][0]) if not self._plan.is_brief else []
         plan = partial(rungs, spent_s=self._watch.seconds, num_images=len(self._problem.splits.train))
         found = plan(self._plan, networks_s=[self._plan.speed.network_seconds(one.macs) for one in likely])
         if found:
-            timed = {one.key: self._network_seconds(ground, one) for one in likely}
+            timed = {one.key: self._network_seconds(context, one) for one in likely}
             self._plan = self._plan.model_copy(update={"timed_s": timed})
             found = plan(self._plan, networks_s=list(timed.values()))
         self._decide(rungs=found)
 
-    def _train_short(self, ground: Ground, contender: Contender, epochs: int) -> ExitTable:
+    def _train_short(self, context: ShortListContext, contender: Contender, epochs: int) -> ExitTable:
         """Train a network of the short list and store its time per image, unless its training was resumed."""
-        started = None if is_begun(ground, contender, epochs) else self._watch.seconds
-        table = short_training(ground, contender, epochs, progress=self._progress)
+        started = None if is_begun(context, contender, epochs) else self._watch.seconds
+        table = short_training(context, contender, epochs, progress=self._progress)
         if started is not None:
-            image_s = (self._watch.seconds - started) / (epochs * len(ground.problem.splits.train))
+            image_s = (self._watch.seconds - started) / (epochs * len(context.problem.splits.train))
             measured = {**self._plan.measured_s, contender.key: image_s}
             self._plan = self._plan.model_copy(update={"measured_s": measured})
             self.note_time()
         return table
 
     def _winners(
-        self, ground: Ground, goals: Sequence[TuningGoal], plain_tau: float | None
-    ) -> tuple[list[Contender], list[Judgement]]:
+        self, context: ShortListContext, goals: Sequence[TuningGoal], plain_tau: float | None
+    ) -> tuple[list[Contender], list[RungResult]]:
         """Return the network for each goal: the winner of the short list or, without one, the most promising one."""
         if not self._plan.rungs:
-            pools = [read_pool(ground, [goal]) for goal in goals]
+            pools = [read_pool(context, [goal]) for goal in goals]
             is_by_estimate = not self._plan.is_brief and not self._plan.is_given
             if is_by_estimate and ranks_networks(plain_tau):
                 return [pool.without_short_training(goal) for pool, goal in zip(pools, goals, strict=True)], []
@@ -335,28 +335,28 @@ class _TimedRun:
                 self._progress.message(f"plain networks are trained: estimates do not rank them by size ({tau})")
             return [pool.choose(1)[0] for pool in pools], []
         return run_shortlist(
-            ground,
-            read_pool(ground, goals),
+            context,
+            read_pool(context, goals),
             goals,
-            train=partial(self._train_short, ground),
+            train=partial(self._train_short, context),
             progress=self._progress,
-            epochs_of=partial(self._rung_epochs, ground),
+            epochs_of=partial(self._rung_epochs, context),
         )
 
-    def _rung_epochs(self, ground: Ground, contender: Contender, epochs: int) -> int:
+    def _rung_epochs(self, context: ShortListContext, contender: Contender, epochs: int) -> int:
         """Return the epochs of a network of the short list; one that is not timed yet is timed, and its time stored."""
         if contender.key not in {**self._plan.timed_s, **self._plan.further_s}:
-            seconds = time_network(self._problem, contender.architecture, ground.problem.space.skeleton)
+            seconds = time_network(self._problem, contender.architecture, context.problem.space.skeleton)
             further = {**self._plan.further_s, contender.key: seconds}
             self._plan = self._plan.model_copy(update={"further_s": further})
             self.note_time()
         return rung_epochs(self._plan, contender.key, epochs)
 
-    def _network_seconds(self, ground: Ground, contender: Contender) -> float:
+    def _network_seconds(self, context: ShortListContext, contender: Contender) -> float:
         """Return a network's seconds per training image, from its short training or else from a few steps."""
         if contender.key in self._plan.measured_s:
             return self._plan.measured_s[contender.key]
-        return time_network(ground.problem, contender.architecture, ground.problem.space.skeleton)
+        return time_network(context.problem, contender.architecture, context.problem.space.skeleton)
 
     def _teachers_seconds(self, highest: float) -> dict[float, float]:
         """Return the seconds per training image of candidate teachers by MACs in millions; empty if none may be chosen.
@@ -366,9 +366,9 @@ class _TimedRun:
         """
         if not self._may_choose_teacher:
             return {}
-        ground, seconds = PlainGround(self._folder, self._problem), {}
+        context, seconds = PlainContext(self._folder, self._problem), {}
         for size in TEACHER_SIZES:
-            network, skeleton = ground.network(ground.width_of(size * highest))
+            network, skeleton = context.network(context.width_of(size * highest))
             seconds[size * highest] = time_network(self._problem.for_final_training, network, skeleton)
         return seconds
 

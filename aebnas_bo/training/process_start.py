@@ -45,7 +45,7 @@ def first_process(count: int, job: Job, device: torch.device) -> Iterator[Proces
         UsageError: If the machine has too few GPUs, or `torchrun` started another number of processes.
     """
     _check_gpus(count, device)
-    group: _Group = _Started(count, device) if torchrun_processes() > 1 else _Own(count, device)
+    group: _Group = _Started(count, device) if torchrun_processes() > 1 else _ChildProcesses(count, device)
     is_done = False
     try:
         with _joined(group.store, 0, count, device=device):
@@ -145,7 +145,7 @@ class _Started:
         pass
 
 
-class _Own:
+class _ChildProcesses:
     """Processes that this process starts."""
 
     def __init__(self, count: int, device: torch.device) -> None:

@@ -42,7 +42,7 @@ from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search import study_rows
 from aebnas_bo.search.trial_check import check_points
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.rungs import RungResult
 from aebnas_bo.shortlist.shortlist_table import write_shortlist
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study import running
@@ -226,12 +226,12 @@ def make_run(folder: RunFolder) -> Problem:
         "is_met": True,
         "is_kept": True,
     }
-    judgements = [
-        Judgement(rung=rung, epochs=2 + rung, key=candidate.observed.key, goal=goal, accuracy=60.0 + rung, **figures)  # type: ignore[arg-type]
+    rung_results = [
+        RungResult(rung=rung, epochs=2 + rung, key=candidate.observed.key, goal=goal, accuracy=60.0 + rung, **figures)  # type: ignore[arg-type]
         for rung in range(2)
     ]
     folder.shortlist.mkdir()
-    write_shortlist(folder.shortlist, judgements)
+    write_shortlist(folder.shortlist, rung_results)
     return candidate.problem
 
 

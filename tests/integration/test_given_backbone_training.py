@@ -96,8 +96,8 @@ def test_everything_is_trained_with_the_original_network_as_teacher(run: RunFold
 
 def test_a_short_list_trains_branches_on_the_backbone(run: RunFolder) -> None:
     options = ("shortlist.rungs=[[2,1],[1,2]]",)
-    _, judgements = shortlisted(with_exits(run, *options), 2, quiet())
-    assert [one.epochs for one in judgements] == [1, 1, 2]
+    _, rung_results = shortlisted(with_exits(run, *options), 2, quiet())
+    assert [one.epochs for one in rung_results] == [1, 1, 2]
 
 
 def test_nothing_behind_the_exit_at_which_a_network_ends_is_exported(run: RunFolder, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_run_in_time_trains_a_network_for_each_budget(weights: Path, tmp_path:
     result = run_in_time(Problem.load(config), folder, quiet(lines), resume=False)
     assert any("features and branches" in line for line in lines)
     assert 1 <= len(result.networks) <= 2
-    assert result.judgements == []
+    assert result.rung_results == []
     assert all(one.original is not None for one in result.networks)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from aebnas_bo.analysis.selection import within_budget
 from aebnas_bo.config.loading import dump_config
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
+from aebnas_bo.deploy.plain_baseline import PlainContext, train_plain
 from aebnas_bo.experiments.comparison.chosen_network import ChosenNetwork
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
@@ -36,19 +36,19 @@ def plain_choice(problem: Problem, folder: RunFolder, budget: float, *, progress
     """
     folder.create()
     write_text(folder.config, dump_config(problem.config))
-    ground = PlainGround(folder, problem)
+    context = PlainContext(folder, problem)
     least, _ = problem.space.backbone_macs
-    widths = plain_widths(ground, millions(least), budget)
-    trained = [train_plain(ground, width, problem.config.seed, progress=progress) for width in widths]
+    widths = plain_widths(context, millions(least), budget)
+    trained = [train_plain(context, width, problem.config.seed, progress=progress) for width in widths]
     chosen = within_budget(trained, budget, figures=lambda one: (one.validation.accuracy, one.validation.average_macs))
     return _chosen(chosen)
 
 
-def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:
+def plain_widths(context: PlainContext, least: float, budget: float) -> list[int]:
     """Return widths whose MACs are spread evenly, on a logarithmic scale, from the space's cheapest to a budget.
 
     Args:
-        ground: The images.
+        context: The images.
         least: MACs of the cheapest network of the space, in millions.
         budget: Average MACs in millions.
 
@@ -56,8 +56,8 @@ def plain_widths(ground: PlainGround, least: float, budget: float) -> list[int]:
         `NUM_WIDTHS` widths, ascending; fewer if rounding makes some equal. None costs more than the budget, except
         width 1.
     """
-    widths = {ground.width_of(float(macs)) for macs in np.geomspace(min(least, budget), budget, NUM_WIDTHS)}
-    widths = {width - (width > 1 and ground.macs_of(width) > budget) for width in widths}  # nearest may lie above
+    widths = {context.width_of(float(macs)) for macs in np.geomspace(min(least, budget), budget, NUM_WIDTHS)}
+    widths = {width - (width > 1 and context.macs_of(width) > budget) for width in widths}  # nearest may lie above
     return sorted(widths)
 
 

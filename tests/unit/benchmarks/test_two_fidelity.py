@@ -9,7 +9,7 @@ from rich.console import Console
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.shortlist.short_training import Ground
+from aebnas_bo.shortlist.short_training import ShortListContext
 from aebnas_bo.shortlist.shortlist_study import read_pool
 from benchmarks import two_fidelity as module
 from benchmarks.two_fidelity import (
@@ -31,12 +31,12 @@ SETTINGS = (
 
 
 @pytest.fixture
-def ground(tiny_run) -> Ground:
+def context(tiny_run) -> ShortListContext:
     from aebnas_bo.analysis.selection import Selection
     from aebnas_bo.deploy.training_pipeline import choose_candidate
 
     run = tiny_run(*SETTINGS)
-    return Ground(run, choose_candidate(run, Selection("best-accuracy"), ()).problem)
+    return ShortListContext(run, choose_candidate(run, Selection("best-accuracy"), ()).problem)
 
 
 @pytest.fixture
@@ -52,45 +52,45 @@ def timed(monkeypatch) -> list[str]:
     return noted
 
 
-def test_networks_are_timed_once_and_trained_for_equal_times(ground: Ground, timed: list[str]) -> None:
-    one, other, third, *_ = read_pool(ground, [ANY]).ranked
-    speeds = Speeds(ground, [one, other, third])
+def test_networks_are_timed_once_and_trained_for_equal_times(context: ShortListContext, timed: list[str]) -> None:
+    one, other, third, *_ = read_pool(context, [ANY]).ranked
+    speeds = Speeds(context, [one, other, third])
     assert [speeds.epochs(network, 12) for network in (one, other, third)] == [24, 12, 8]
     assert speeds.epochs(third, 1) == module.LEAST_EPOCHS
-    again = Speeds(ground, [one, other, third])
+    again = Speeds(context, [one, other, third])
     assert again.epochs(one, 12) == 24
     assert timed == [one.key, other.key, third.key]
-    path = ground.folder.path / "speeds.json"
+    path = context.folder.path / "speeds.json"
     path.write_text(path.read_text().replace("2.0", "9.0"))
     with pytest.raises(CorruptStateError, match="delete it"):
-        Speeds(ground, [one])
+        Speeds(context, [one])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("timed")
-def test_every_rule_selects_and_trains_a_network_for_every_budget(ground: Ground) -> None:
+def test_every_rule_selects_and_trains_a_network_for_every_budget(context: ShortListContext) -> None:
     progress = RunProgress(Console(stderr=True), quiet=True)
-    found = {rule: list(winners(ground, rule, progress)) for rule in (module.ESTIMATES, module.SURROGATE)}
+    found = {rule: list(winners(context, rule, progress)) for rule in (module.ESTIMATES, module.SURROGATE)}
     for rule in (module.ALONE, module.PLAIN):
-        found[rule] = list(without_shortlist(ground, rule, 3000.0, progress))
+        found[rule] = list(without_shortlist(context, rule, 3000.0, progress))
     for rule, rows in found.items():
         assert [row[1] for row in rows] == [rule, rule]
         assert all(len(row) == len(HEADER) - 1 for row in rows)
-        assert {Path(folder).name.split("-")[0] for folder in ground.folder.trained.glob("*-seed0")} >= {
+        assert {Path(folder).name.split("-")[0] for folder in context.folder.trained.glob("*-seed0")} >= {
             row[2] for row in rows
         }
     origins = {row[3] for row in found["estimates"]}
     assert "surrogate" not in origins
-    pool = read_pool(ground, _goals(ground))
-    best = [pool.best(goal) for goal in _goals(ground)]
+    pool = read_pool(context, _goals(context))
+    best = [pool.best(goal) for goal in _goals(context)]
     assert [row[2] for row in found[module.ALONE]] == [one.key for one in best]
-    plain = [read_pool(ground, [goal]).choose(1)[0] for goal in _goals(ground)]
+    plain = [read_pool(context, [goal]).choose(1)[0] for goal in _goals(context)]
     assert [row[2] for row in found[module.PLAIN]] == [one.key for one in plain]
     recipes = [
         json.loads(file.read_text())["settings"]["epochs"]
-        for file in ground.folder.trained.glob("*-seed0*/recipe.json")
+        for file in context.folder.trained.glob("*-seed0*/recipe.json")
     ]
-    speeds, num_images = Speeds(ground, best), len(ground.problem.splits.train)
+    speeds, num_images = Speeds(context, best), len(context.problem.splits.train)
     seconds = num_images * speeds.seconds(best[0]) + 1500.0
     for network in (best[0], plain[0]):  # equal time
         assert round(seconds / (num_images * speeds.seconds(network))) in recipes

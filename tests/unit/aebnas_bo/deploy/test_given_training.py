@@ -6,7 +6,7 @@ from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.deploy.given_training import Kept, kept_accuracy, taught_by_original
+from aebnas_bo.deploy.given_training import ClassifierAccuracy, kept_accuracy, taught_by_original
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training.settings import FinalTrainingConfig
@@ -29,8 +29,8 @@ def problem() -> Problem:
 
 
 def test_a_lower_accuracy_than_the_original_one_names_the_setting() -> None:
-    assert "lower final_training.backbone_rate" not in str(Kept(original=80.0, trained=79.5, sem=0.6))
-    worse = str(Kept(original=80.0, trained=79.0, sem=0.6))
+    assert "lower final_training.backbone_rate" not in str(ClassifierAccuracy(original=80.0, trained=79.5, sem=0.6))
+    worse = str(ClassifierAccuracy(original=80.0, trained=79.0, sem=0.6))
     assert "79.0 % of the validation images, the original network 80.0 %; lower final_training.backbone_rate" in worse
 
 

@@ -13,7 +13,7 @@ from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.plain_baseline import (
     PlainComparison,
-    PlainGround,
+    PlainContext,
     compare_with_plain,
     comparison_text,
     plain_recipe,
@@ -38,13 +38,13 @@ def progress() -> RunProgress:
     return RunProgress(Console(stderr=True), quiet=True)
 
 
-def ground_of(folder: RunFolder, *settings: str) -> PlainGround:
+def ground_of(folder: RunFolder, *settings: str) -> PlainContext:
     candidate = choose_candidate(folder, Selection("knee"), settings)
-    return PlainGround(folder, candidate.problem)
+    return PlainContext(folder, candidate.problem)
 
 
 @pytest.fixture
-def ground(own_run: RunFolder) -> PlainGround:
+def context(own_run: RunFolder) -> PlainContext:
     return ground_of(own_run)
 
 
@@ -54,41 +54,41 @@ def changed(network: NetworkDescription, test: float, macs: float = 1.0, seed: i
     return network.model_copy(update=parts)
 
 
-def test_a_plain_network_is_trained_once_and_kept(ground: PlainGround, monkeypatch) -> None:
-    first = train_plain(ground, 3, 1, progress=progress())
-    folder = ground.folder.trained / "plain-3-seed1"
+def test_a_plain_network_is_trained_once_and_kept(context: PlainContext, monkeypatch) -> None:
+    first = train_plain(context, 3, 1, progress=progress())
+    folder = context.folder.trained / "plain-3-seed1"
     assert load_network(folder / NETWORK_FILE)[1] == first
     assert (plain_width(first.architecture), first.estimated_accuracy) == (3, None)
     assert (first.origin.seed, first.origin.epochs, first.origin.start) == (1, 2, "scratch")
-    assert first.validation.average_macs == first.test.average_macs == pytest.approx(ground.macs_of(3))
-    assert first.test.images == len(ground.problem.splits.test)
+    assert first.validation.average_macs == first.test.average_macs == pytest.approx(context.macs_of(3))
+    assert first.test.images == len(context.problem.splits.test)
     assert (
         first.origin.train_images
-        == len(ground.problem.for_final_training.splits.train)
-        > len(ground.problem.splits.train)
+        == len(context.problem.for_final_training.splits.train)
+        > len(context.problem.splits.train)
     )
     assert (
         first.validation.images
-        == len(ground.problem.for_final_training.splits.validation)
-        < len(ground.problem.splits.validation)
+        == len(context.problem.for_final_training.splits.validation)
+        < len(context.problem.splits.validation)
     )
     monkeypatch.setattr(plain_baseline, "train_from_scratch", None)  # would fail if it were called
-    assert train_plain(ground, 3, 1, progress=progress()) == first
+    assert train_plain(context, 3, 1, progress=progress()) == first
     with pytest.raises(TypeError):
-        train_plain(ground, 3, 1, progress=progress(), is_again=True)
+        train_plain(context, 3, 1, progress=progress(), is_again=True)
 
 
-def test_plain_networks_are_no_networks_of_the_search(ground: PlainGround) -> None:
-    train_plain(ground, 2, 0, progress=progress())
-    assert trained_networks(ground.folder) == []
-    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
-    assert known_looks(ground.folder) == []
+def test_plain_networks_are_no_networks_of_the_search(context: PlainContext) -> None:
+    train_plain(context, 2, 0, progress=progress())
+    assert trained_networks(context.folder) == []
+    assert [one.folder.name for one in plain_networks(context.folder)] == ["plain-2-seed0"]
+    assert known_looks(context.folder) == []
 
 
-def test_an_interrupted_training_goes_on(ground: PlainGround, monkeypatch) -> None:
+def test_an_interrupted_training_goes_on(context: PlainContext, monkeypatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    whole = train_plain(ground, 2, 0, progress=progress())
-    path = ground.folder.trained / "plain-2-seed0" / NETWORK_FILE
+    whole = train_plain(context, 2, 0, progress=progress())
+    path = context.folder.trained / "plain-2-seed0" / NETWORK_FILE
     expected = load_network(path)[0].state_dict()
     path.unlink()
 
@@ -97,48 +97,48 @@ def test_an_interrupted_training_goes_on(ground: PlainGround, monkeypatch) -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_plain(ground, 2, 0, progress=RunProgress(Console(stderr=True), quiet=True, check=stop))
+        train_plain(context, 2, 0, progress=RunProgress(Console(stderr=True), quiet=True, check=stop))
     assert path.with_name("training.safetensors").exists()
-    assert train_plain(ground, 2, 0, progress=progress()) == whole
+    assert train_plain(context, 2, 0, progress=progress()) == whole
     found = load_network(path)[0].state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert not path.with_name("training.safetensors").exists()
 
 
-def test_another_recipe_has_a_folder_of_its_own(ground: PlainGround) -> None:
-    first = train_plain(ground, 2, 0, progress=progress())
-    other = train_plain(ground_of(ground.folder, "final_training.epochs=1"), 2, 0, progress=progress())
+def test_another_recipe_has_a_folder_of_its_own(context: PlainContext) -> None:
+    first = train_plain(context, 2, 0, progress=progress())
+    other = train_plain(ground_of(context.folder, "final_training.epochs=1"), 2, 0, progress=progress())
     assert (first.origin.epochs, other.origin.epochs) == (2, 1)
-    names = [one.folder.name for one in plain_networks(ground.folder)]
+    names = [one.folder.name for one in plain_networks(context.folder)]
     assert names == ["plain-2-seed0", f"plain-2-seed0-{other.origin.recipe}"]
 
 
-def test_what_a_plain_network_has_not_makes_no_other_recipe(ground: PlainGround) -> None:
+def test_what_a_plain_network_has_not_makes_no_other_recipe(context: PlainContext) -> None:
     settings = [
         "final_training.start=supernet",
         "final_training.teacher={source: supernet}",
         "final_training.plain_baseline=no",
     ]
-    same = ground_of(ground.folder, *settings)
-    assert plain_training_of(same, 4, 0) == plain_training_of(ground, 4, 0)
-    longer = ground_of(ground.folder, "final_training.weight_decay=0.5")
-    assert plain_training_of(longer, 4, 0).recipe != plain_training_of(ground, 4, 0).recipe
-    fingerprints = {plain_training_of(ground, width, seed).fingerprint for width in (4, 5) for seed in (0, 1)}
+    same = ground_of(context.folder, *settings)
+    assert plain_training_of(same, 4, 0) == plain_training_of(context, 4, 0)
+    longer = ground_of(context.folder, "final_training.weight_decay=0.5")
+    assert plain_training_of(longer, 4, 0).recipe != plain_training_of(context, 4, 0).recipe
+    fingerprints = {plain_training_of(context, width, seed).fingerprint for width in (4, 5) for seed in (0, 1)}
     assert len(fingerprints) == 4
 
 
-def test_a_larger_plain_network_teaches_and_is_trained_once(ground: PlainGround, capsys) -> None:
-    alone = train_plain(ground, 2, 0, progress=progress())
-    own = ground_of(ground.folder, f"final_training.teacher={{macs: {ground.macs_of(5)}, epochs: 1}}")
+def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContext, capsys) -> None:
+    alone = train_plain(context, 2, 0, progress=progress())
+    own = ground_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(5)}, epochs: 1}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     taught = train_plain(own, 2, 0, progress=shown)
-    teacher, *_ = [one for one in plain_networks(ground.folder) if one.folder.name.startswith("plain-5")]
+    teacher, *_ = [one for one in plain_networks(context.folder) if one.folder.name.startswith("plain-5")]
     assert (teacher.description.origin.epochs, taught.origin.epochs) == (1, 2)
     text = capsys.readouterr().err
     assert f"{teacher.description.validation.accuracy:.1f} % validation accuracy" in text
     one, other = (
-        load_network(training_folder(ground.folder, plain_training_of(some, 2, 0)) / NETWORK_FILE)[0].state_dict()
-        for some in (ground, own)
+        load_network(training_folder(context.folder, plain_training_of(some, 2, 0)) / NETWORK_FILE)[0].state_dict()
+        for some in (context, own)
     )
     assert not all(torch.equal(one[name], other[name]) for name in one)
     assert alone.origin.recipe != taught.origin.recipe
@@ -147,29 +147,29 @@ def test_a_larger_plain_network_teaches_and_is_trained_once(ground: PlainGround,
     assert (teacher.folder / NETWORK_FILE).stat().st_mtime_ns == written
 
 
-def test_a_network_is_taught_by_none_smaller_than_itself(ground: PlainGround, capsys) -> None:
-    own = ground_of(ground.folder, f"final_training.teacher={{macs: {ground.macs_of(2)}}}")
+def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:
+    own = ground_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(2)}}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     train_plain(own, 2, 0, progress=shown)
     assert "is not larger than the network" in capsys.readouterr().err
-    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
+    assert [one.folder.name for one in plain_networks(context.folder)] == ["plain-2-seed0"]
 
 
-def test_a_network_is_taught_by_none_that_is_much_larger(ground: PlainGround, capsys) -> None:
-    own = ground_of(ground.folder, f"final_training.teacher={{macs: {12 * ground.macs_of(2)}}}")
+def test_a_network_is_taught_by_none_that_is_much_larger(context: PlainContext, capsys) -> None:
+    own = ground_of(context.folder, f"final_training.teacher={{macs: {12 * context.macs_of(2)}}}")
     train_plain(own, 2, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
     assert "no teacher: one of" in capsys.readouterr().err
-    assert [one.folder.name for one in plain_networks(ground.folder)] == ["plain-2-seed0"]
+    assert [one.folder.name for one in plain_networks(context.folder)] == ["plain-2-seed0"]
 
 
-def test_a_teacher_is_twice_the_limit_or_twice_the_network(ground: PlainGround) -> None:
-    config = ground.problem.config
+def test_a_teacher_is_twice_the_limit_or_twice_the_network(context: PlainContext) -> None:
+    config = context.problem.config
     limited = config.model_copy(update={"search": config.search.model_copy(update={"max_average_macs": 0.4})})
     assert (teacher_macs(config, 0.3), teacher_macs(limited, 0.3)) == (0.6, 0.8)
 
 
-def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainGround) -> None:
-    config, given = ground.problem.config, ground.problem.config.final_training
+def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(context: PlainContext) -> None:
+    config, given = context.problem.config, context.problem.config.final_training
     weights = (1.0,) * (len(config.space.exits) + 1)
     shaped = given.model_copy(
         update={**TAUGHT, "exit_weights": weights, "exit_distillation": True, "weight_decay": 0.3}
@@ -179,22 +179,22 @@ def test_plain_recipe_keeps_all_but_what_exits_and_supernets_need(ground: PlainG
     )
 
 
-def test_learned_confidences_are_not_asked_of_a_plain_network(ground: PlainGround) -> None:
-    learned = ground.problem.config.estimation.model_copy(update={"confidence": "learned"})
-    config = ground.problem.config.model_copy(update={"estimation": learned})
-    network = train_plain(replace(ground, problem=ground.problem.with_config(config)), 2, 0, progress=progress())
+def test_learned_confidences_are_not_asked_of_a_plain_network(context: PlainContext) -> None:
+    learned = context.problem.config.estimation.model_copy(update={"confidence": "learned"})
+    config = context.problem.config.model_copy(update={"estimation": learned})
+    network = train_plain(replace(context, problem=context.problem.with_config(config)), 2, 0, progress=progress())
     assert network.confidence == "score_margin"
 
 
-def test_baselines_have_the_seed_and_nearly_the_macs_of_each_network(ground: PlainGround) -> None:
-    candidate = choose_candidate(ground.folder, Selection("knee"))
+def test_baselines_have_the_seed_and_nearly_the_macs_of_each_network(context: PlainContext) -> None:
+    candidate = choose_candidate(context.folder, Selection("knee"))
     networks = [train_candidate(candidate, seed, is_again=False, progress=progress()) for seed in (0, 3)]
-    plains = train_baselines(ground, networks, progress=progress())
+    plains = train_baselines(context, networks, progress=progress())
     assert [one.origin.seed for one in plains] == [0, 3]
     for network, plain in zip(networks, plains, strict=True):
         width = plain_width(plain.architecture)
         ratios = {
-            near: abs(math.log(ground.macs_of(near) / network.validation.average_macs))
+            near: abs(math.log(context.macs_of(near) / network.validation.average_macs))
             for near in (width - 1, width, width + 1)
             if near > 0
         }

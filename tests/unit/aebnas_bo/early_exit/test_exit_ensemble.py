@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.chances import tune_by_chances, without_chances
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, all_paths, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import evaluate_thresholds
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy, without_probabilities
 from aebnas_bo.early_exit.outputs_in_use import keep_outputs, outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TunedThresholds, TuningGoal, pareto_thresholds
 from aebnas_bo.estimation.measuring import exit_table
@@ -88,15 +88,15 @@ def test_the_first_output_predicts_alone_and_others_behind_the_exits_that_are_on
     assert not torch.equal(without_second.is_correct[1], table.is_correct[2])
 
 
-def test_the_chance_of_a_prediction_is_its_probability_by_all_outputs() -> None:
+def test_a_prediction_is_right_with_its_probability_by_all_outputs() -> None:
     outputs, labels = noisy_outputs(400, (1.0, 1.5, 2.0), seed=0)
     ensemble = fit_ensemble(outputs, labels)
     table = table_of(outputs, labels, ensemble)
-    assert table.chance is not None
+    assert table.probability is not None
     best = ensemble.logits(outputs, (0, 1, 2)).double().softmax(dim=1)
-    assert torch.equal(table.chance[2], best.max(dim=1).values)
-    assert torch.equal(table.chance[0], best.gather(1, outputs[0].argmax(dim=1)[:, None])[:, 0])
-    assert all(bool(later.mean() > earlier.mean()) for earlier, later in pairwise(table.chance))
+    assert torch.equal(table.probability[2], best.max(dim=1).values)
+    assert torch.equal(table.probability[0], best.gather(1, outputs[0].argmax(dim=1)[:, None])[:, 0])
+    assert all(bool(later.mean() > earlier.mean()) for earlier, later in pairwise(table.probability))
 
 
 def tuned_accuracy(tuned: TunedThresholds, table) -> float:
@@ -110,7 +110,7 @@ def test_thresholds_tuned_on_few_images_use_the_whole_budget_where_later_outputs
         few, test = noisy_outputs(150, (1.5, 1.8, 2.0), seed=seed), noisy_outputs(4000, (1.5, 1.8, 2.0), seed=100)
         ensemble, accuracies = fit_ensemble(*few), []
         for one in (ensemble, NO_ENSEMBLE):
-            tuned = tune_by_chances(table_of(*few, one), backbone=BACKBONE, branches=BRANCHES, goal=goal)
+            tuned = tune_by_expected_accuracy(table_of(*few, one), backbone=BACKBONE, branches=BRANCHES, goal=goal)
             accuracies.append(tuned_accuracy(tuned, table_of(*test, one)))
         found.append(accuracies)
     together, alone = torch.tensor(found).T
@@ -120,7 +120,7 @@ def test_thresholds_tuned_on_few_images_use_the_whole_budget_where_later_outputs
 @pytest.mark.parametrize("seed", range(4))
 def test_the_trade_off_is_exact_over_all_exits_that_may_be_off(seed) -> None:
     outputs, labels = noisy_outputs(25, (0.5, 1.0, 1.0), seed=10 + seed)
-    table = without_chances(table_of(outputs, labels, fit_ensemble(*noisy_outputs(200, (1.5, 1.8, 2.0), seed=0))))
+    table = without_probabilities(table_of(outputs, labels, fit_ensemble(*noisy_outputs(200, (1.5, 1.8, 2.0), seed=0))))
     possible = set()
     for rows in all_paths(3):
         kept = keep_outputs(table, rows, backbone=BACKBONE, branches=BRANCHES)
@@ -136,5 +136,5 @@ def test_a_minimum_accuracy_is_counted() -> None:
     outputs, labels = noisy_outputs(400, (1.0, 1.5, 2.0), seed=0)
     table = table_of(outputs, labels, fit_ensemble(outputs, labels))
     goal = TuningGoal("min_accuracy", 70.0)
-    tuned = tune_by_chances(table, backbone=BACKBONE, branches=BRANCHES, goal=goal)
+    tuned = tune_by_expected_accuracy(table, backbone=BACKBONE, branches=BRANCHES, goal=goal)
     assert tuned_accuracy(tuned, table) == tuned.accuracy >= 70.0

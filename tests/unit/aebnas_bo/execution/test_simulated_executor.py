@@ -3,7 +3,7 @@ import math
 import pytest
 
 from aebnas_bo.execution.executor import Outcome, Ticket
-from aebnas_bo.execution.simulated_executor import Fate, SimulatedExecutor
+from aebnas_bo.execution.simulated_executor import AttemptCourse, SimulatedExecutor
 
 
 def executor(num_workers, fates, lease_s=10.0) -> SimulatedExecutor[int, int]:
@@ -11,7 +11,9 @@ def executor(num_workers, fates, lease_s=10.0) -> SimulatedExecutor[int, int]:
 
 
 def test_jobs_end_in_the_order_of_their_durations() -> None:
-    simulated = executor(2, {Ticket(0): Fate(5.0), Ticket(1): Fate(2.0), Ticket(2): Fate(1.0)})
+    simulated = executor(
+        2, {Ticket(0): AttemptCourse(5.0), Ticket(1): AttemptCourse(2.0), Ticket(2): AttemptCourse(1.0)}
+    )
     simulated.submit(Ticket(0), 10)
     simulated.submit(Ticket(1), 11)
     assert simulated.free_worker is None
@@ -24,14 +26,14 @@ def test_jobs_end_in_the_order_of_their_durations() -> None:
 
 
 def test_jobs_of_equal_duration_end_together_in_the_order_of_submission() -> None:
-    simulated = executor(3, {Ticket(number): Fate(2.0) for number in range(3)})
+    simulated = executor(3, {Ticket(number): AttemptCourse(2.0) for number in range(3)})
     for number in (2, 0, 1):
         simulated.submit(Ticket(number), number)
     assert [one.ticket.number for one in simulated.wait(60.0)] == [2, 0, 1]
 
 
 def test_a_wait_ends_at_its_timeout_and_time_passes_during_proposals() -> None:
-    simulated = executor(1, {Ticket(0): Fate(5.0)})
+    simulated = executor(1, {Ticket(0): AttemptCourse(5.0)})
     simulated.submit(Ticket(0), 1)
     assert simulated.wait(1.5) == []
     simulated.advance(4.0)  # longer than the job takes
@@ -41,14 +43,14 @@ def test_a_wait_ends_at_its_timeout_and_time_passes_during_proposals() -> None:
 
 
 def test_no_job_without_a_free_worker() -> None:
-    simulated = executor(1, {Ticket(0): Fate(5.0), Ticket(1): Fate(5.0)})
+    simulated = executor(1, {Ticket(0): AttemptCourse(5.0), Ticket(1): AttemptCourse(5.0)})
     simulated.submit(Ticket(0), 1)
     with pytest.raises(ValueError, match="no worker is free"):
         simulated.submit(Ticket(1), 1)
 
 
 def test_a_dead_worker_is_reported_and_replaced() -> None:
-    simulated = executor(1, {Ticket(0): Fate(5.0, dies_after=2.0)})
+    simulated = executor(1, {Ticket(0): AttemptCourse(5.0, dies_after=2.0)})
     simulated.submit(Ticket(0), 1)
     assert simulated.wait(60.0) == [Outcome(Ticket(0), "worker 0", lost="worker died")]
     assert simulated.free_worker == "worker 0"
@@ -56,7 +58,7 @@ def test_a_dead_worker_is_reported_and_replaced() -> None:
 
 
 def test_a_silent_worker_is_lost_after_its_lease_and_answers_late() -> None:
-    simulated = executor(1, {Ticket(0): Fate(25.0, is_silent=True)})
+    simulated = executor(1, {Ticket(0): AttemptCourse(25.0, is_silent=True)})
     simulated.submit(Ticket(0), 1)
     [lost] = simulated.wait(60.0)
     assert (simulated.now, lost.lost) == (10.0, "no sign of life for 10 s")
@@ -65,7 +67,7 @@ def test_a_silent_worker_is_lost_after_its_lease_and_answers_late() -> None:
 
 
 def test_a_worker_that_never_answers_is_lost_once() -> None:
-    simulated = executor(1, {Ticket(0): Fate(math.inf, is_silent=True)})
+    simulated = executor(1, {Ticket(0): AttemptCourse(math.inf, is_silent=True)})
     simulated.submit(Ticket(0), 1)
     assert len(simulated.wait(60.0)) == 1
     assert simulated.wait(1e9) == []

@@ -13,7 +13,7 @@ from rich.console import Console
 from aebnas_bo.analysis.selection import parse_selection
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.per_class_accuracy import class_predictions
-from aebnas_bo.deploy.plain_baseline import PlainGround, train_plain
+from aebnas_bo.deploy.plain_baseline import PlainContext, train_plain
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.errors import UsageError
 from aebnas_bo.preparation.progress import RunProgress
@@ -192,10 +192,10 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
 def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     folder = tiny_run()
     candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
-    ground, progress = PlainGround(folder, candidate.problem), RunProgress(Console(), quiet=True)
+    context, progress = PlainContext(folder, candidate.problem), RunProgress(Console(), quiet=True)
     searched, plain = (
         train_candidate(candidate, 3, is_again=False, progress=progress),
-        train_plain(ground, 2, 3, progress=progress),
+        train_plain(context, 2, 3, progress=progress),
     )
     found = gather(read_run(folder))
     assert (found.trained, found.plain) == ((searched,), (plain,))

@@ -9,7 +9,7 @@ import pytest
 
 from aebnas_bo.errors import LostTrialError, OutOfMemoryError, StopRequested, TooManyFailedTrialsError
 from aebnas_bo.execution.executor import Outcome, Ticket
-from aebnas_bo.execution.simulated_executor import Fate, SimulatedExecutor
+from aebnas_bo.execution.simulated_executor import AttemptCourse, SimulatedExecutor
 from aebnas_bo.search.random_strategy import RandomStrategy
 from aebnas_bo.search.replay import differing_trials, trials_as_seen
 from aebnas_bo.search.search_loop import run_search
@@ -33,16 +33,16 @@ def new_store(tmp_path: Path, objectives):
         store.close()
 
 
-def uneven(ticket: Ticket) -> Fate:
+def uneven(ticket: Ticket) -> AttemptCourse:
     """A trial takes 1 to 4 seconds, whatever its attempt."""
-    return Fate(1.0 + 3.0 * np.random.default_rng(ticket.number).random())
+    return AttemptCourse(1.0 + 3.0 * np.random.default_rng(ticket.number).random())
 
 
-def workers(estimator, objectives, count, fate=uneven, ready_s=0.0) -> Evaluation:
+def workers(estimator, objectives, count, course=uneven, ready_s=0.0) -> Evaluation:
     def work(trial: Trial) -> Trial:
         return evaluate_trial(trial, estimator, objectives)
 
-    executor = SimulatedExecutor[Trial, Trial](work, count, fate, lease_s=10.0, ready_s=ready_s)
+    executor = SimulatedExecutor[Trial, Trial](work, count, course, lease_s=10.0, ready_s=ready_s)
     return Evaluation(estimator.search_space, executor)
 
 
@@ -112,7 +112,7 @@ def search_with(store, where, settings, strategy) -> list[Trial]:
 
 def test_asynchronous_trials_store_what_was_running(new_store, estimator, objectives, settings) -> None:
     seconds = [4.0, 1.0, 1.5, 1.0, 1.0, 1.0, *([1.0] * 10)]
-    evaluation = workers(estimator, objectives, 2, lambda ticket: Fate(seconds[ticket.number]))
+    evaluation = workers(estimator, objectives, 2, lambda ticket: AttemptCourse(seconds[ticket.number]))
     store = new_store()
     trials = search(store, evaluation, asynchronous(settings).model_copy(update={"budget": 6}))
     # 0 runs until 4.0; 1 ends at 1.0, 2 at 2.5, 3 at 3.5, and 4 begins then
@@ -191,11 +191,11 @@ def test_a_trial_that_loses_too_many_workers_fails(new_store, estimator, objecti
 
 
 def test_the_result_of_a_lost_worker_is_refused(new_store, estimator, objectives, settings, caplog) -> None:
-    late = {Ticket(2, 1): Fate(25.0, is_silent=True)}
+    late = {Ticket(2, 1): AttemptCourse(25.0, is_silent=True)}
     finished = []
     trials = search(
         new_store(),
-        workers(estimator, objectives, 2, lambda ticket: late.get(ticket, Fate(3.0))),
+        workers(estimator, objectives, 2, lambda ticket: late.get(ticket, AttemptCourse(3.0))),
         settings.model_copy(update={"budget": 40}),
         on_trial=lambda trials: finished.append([trial.number for trial in trials]),
     )
@@ -295,8 +295,8 @@ def test_a_machine_failure_is_tried_on_other_workers_and_then_raised(
 
 
 def test_nothing_hangs_if_a_worker_never_answers(new_store, estimator, objectives, settings) -> None:
-    silent = {Ticket(0, 1): Fate(math.inf, is_silent=True)}
-    evaluation = workers(estimator, objectives, 2, lambda ticket: silent.get(ticket, Fate(1.0)))
+    silent = {Ticket(0, 1): AttemptCourse(math.inf, is_silent=True)}
+    evaluation = workers(estimator, objectives, 2, lambda ticket: silent.get(ticket, AttemptCourse(1.0)))
     trials = search(new_store(), evaluation, settings.model_copy(update={"budget": 4}))
     assert all(trial.status == "COMPLETED" for trial in trials)
     assert evaluation.executor.now < 10.0 + 4.0

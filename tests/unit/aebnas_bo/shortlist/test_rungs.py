@@ -16,16 +16,16 @@ ANY, CHEAP = TuningGoal("max_macs", 1e9), TuningGoal("max_macs", float(SMALL))
 ANSWERS = {"a": (1, 1, 1, 0), "b": (1, 0, 0, 1), "c": (0, 0, 0, 1), "d": (0, 0, 0, 0)}
 
 
-def test_rungs_halve_and_judgements_are_paired(train_of) -> None:
+def test_rungs_halve_and_differences_are_paired(train_of) -> None:
     noted: list[tuple[str, int]] = []
     four = [contender(key, 8, ANY) for key in "dcba"]
-    winners, judgements = climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=train_of(ANSWERS, noted))
+    winners, rung_results = climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=train_of(ANSWERS, noted))
     assert [one.key for one in winners] == ["a"]
     assert noted == [("d", 2), ("c", 2), ("b", 2), ("a", 2), ("a", 5), ("b", 5)]
-    first = {one.key: one for one in judgements if one.rung == 0}
+    first = {one.key: one for one in rung_results if one.rung == 0}
     assert [first[key].accuracy for key in "abcd"] == [75.0, 50.0, 25.0, 0.0]
-    assert [one.key for one in judgements] == ["a", "b", "c", "d", "a", "b"]  # best first within a rung
-    assert [one.is_kept for one in judgements] == [True, True, False, False, True, False]
+    assert [one.key for one in rung_results] == ["a", "b", "c", "d", "a", "b"]  # best first within a rung
+    assert [one.is_kept for one in rung_results] == [True, True, False, False, True, False]
     # a less b, image by image: 0, 1, 1, -1; mean 1/4, standard deviation (sum of squares 11/4) / 3
     assert first["b"].behind == pytest.approx(25.0)
     assert first["b"].behind_sem == pytest.approx(100 * math.sqrt(11 / 4 / 3) / 2)
@@ -33,13 +33,13 @@ def test_rungs_halve_and_judgements_are_paired(train_of) -> None:
     assert first["d"].behind == pytest.approx(75.0)
     assert first["d"].behind_sem == pytest.approx(100 * math.sqrt(3 / 4 / 3) / 2)
     assert (first["a"].behind, first["a"].behind_sem) == (0.0, 0.0)
-    assert {one.average_macs for one in judgements} == {SMALL / 1e6}
+    assert {one.average_macs for one in rung_results} == {SMALL / 1e6}
 
 
 def test_networks_of_a_rung_may_be_trained_for_different_epochs(train_of) -> None:
     noted: list[tuple[str, int]] = []
     pair = [contender(key, 8, ANY) for key in "ab"]
-    _, judgements = climb(
+    _, rung_results = climb(
         pair,
         [ANY],
         [(2, 2), (1, 5)],
@@ -48,7 +48,7 @@ def test_networks_of_a_rung_may_be_trained_for_different_epochs(train_of) -> Non
         epochs_of=lambda one, epochs: epochs * (3 if one.key == "b" else 1),
     )
     assert noted == [("a", 2), ("b", 6), ("a", 5)]
-    assert [(one.key, one.epochs) for one in judgements] == [("a", 2), ("b", 6), ("a", 5)]
+    assert [(one.key, one.epochs) for one in rung_results] == [("a", 2), ("b", 6), ("a", 5)]
 
 
 @pytest.mark.parametrize(("num_images", "leader"), [(4, "b"), (400, "a")])
@@ -56,10 +56,10 @@ def test_a_plain_network_leads_unless_another_is_clearly_better(train_of, num_im
     # a is right for 3 of 4 images, b for 2; with 4 images the difference is half a standard error, with 400 five
     answers = {key: right * (num_images // 4) for key, right in ANSWERS.items()}
     pair = [contender("a", 8, ANY), replace(contender("b", 8, ANY), is_plain=True)]
-    winners, judgements = climb(pair, [ANY], [(2, 3)], skeleton=SKELETON, train=train_of(answers, []))
+    winners, rung_results = climb(pair, [ANY], [(2, 3)], skeleton=SKELETON, train=train_of(answers, []))
     assert [one.key for one in winners] == [leader]
-    assert [one.key for one in judgements if one.is_kept] == [leader]
-    behind = {one.key: one.behind for one in judgements}
+    assert [one.key for one in rung_results if one.is_kept] == [leader]
+    behind = {one.key: one.behind for one in rung_results}
     assert behind == {leader: 0.0, "ab".replace(leader, ""): pytest.approx(-25.0 if leader == "b" else 25.0)}
 
 
@@ -82,9 +82,9 @@ def test_the_larger_of_two_plain_networks_leads_unless_the_other_is_clearly_bett
 
 def test_each_goal_has_a_winner_and_its_own_estimates(train_of) -> None:
     two = [contender("a", 16, ANY, CHEAP), contender("b", 8, ANY, CHEAP)]
-    winners, judgements = climb(two, [ANY, CHEAP], [(2, 3)], skeleton=SKELETON, train=train_of(ANSWERS, []))
+    winners, rung_results = climb(two, [ANY, CHEAP], [(2, 3)], skeleton=SKELETON, train=train_of(ANSWERS, []))
     assert [one.key for one in winners] == ["a", "b"]
-    found = {(one.goal, one.key): one for one in judgements}
+    found = {(one.goal, one.key): one for one in rung_results}
     assert [found[goal, "a"].is_kept for goal in (ANY, CHEAP)] == [True, False]
     assert [found[goal, "a"].is_met for goal in (ANY, CHEAP)] == [True, False]
     assert [found[goal, "a"].estimate for goal in (ANY, CHEAP)] == [50.0, 51.0]
@@ -107,15 +107,15 @@ def test_thresholds_are_tuned_and_decide_which_answers_count() -> None:
     confidence = torch.tensor([[0.9, 0.8, 0.2, 0.1], [1.0, 1.0, 1.0, 1.0]])
     is_correct = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]]).bool()
     early, late = macs_of(one.architecture)
-    _, [judgement] = climb(
+    _, [rung_result] = climb(
         [one], [goal], [(1, 1)], skeleton=SKELETON,
         train=lambda *_: ExitTable(confidence, is_correct, (early, late)),
     )  # fmt: skip
-    assert judgement.accuracy == 100.0
-    assert judgement.average_macs == pytest.approx((2 * early + 2 * late) / 4 / 1e6)
+    assert rung_result.accuracy == 100.0
+    assert rung_result.average_macs == pytest.approx((2 * early + 2 * late) / 4 / 1e6)
 
 
 def test_one_image_has_no_standard_error(train_of) -> None:
     two = [contender("a", 8, ANY), contender("b", 8, ANY)]
-    _, judgements = climb(two, [ANY], [(2, 1)], skeleton=SKELETON, train=train_of({"a": (1,), "b": (0,)}, []))
-    assert [one.behind_sem for one in judgements] == [0.0, 0.0]
+    _, rung_results = climb(two, [ANY], [(2, 1)], skeleton=SKELETON, train=train_of({"a": (1,), "b": (0,)}, []))
+    assert [one.behind_sem for one in rung_results] == [0.0, 0.0]

@@ -20,9 +20,9 @@ def test_a_rung_is_trained_together_before_its_tables_are_read(train_of) -> None
             return alone(one, epochs)
 
     four = [contender(key, 8, ANY) for key in "dcba"]
-    winners, judgements = climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=Together())
+    winners, rung_results = climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=Together())
     assert rungs == [[("d", 2), ("c", 2), ("b", 2), ("a", 2)], [("a", 5), ("b", 5)]]
-    assert (winners, judgements) == climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=alone)
+    assert (winners, rung_results) == climb(four, [ANY], [(4, 2), (2, 5)], skeleton=SKELETON, train=alone)
 
 
 def test_training_on_workers_trains_together() -> None:

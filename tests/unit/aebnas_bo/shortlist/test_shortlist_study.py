@@ -8,7 +8,7 @@ from aebnas_bo.deploy.training_pipeline import Candidate, choose_candidate
 from aebnas_bo.errors import RunFolderInUseError, StopRequested, UsageError
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.shortlist.shortlist_request import check_shortlist
-from aebnas_bo.shortlist.shortlist_study import Ground, read_pool, shortlisted
+from aebnas_bo.shortlist.shortlist_study import ShortListContext, read_pool, shortlisted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 
@@ -43,9 +43,9 @@ def candidate(run: RunFolder, *settings: str) -> Candidate:
 
 def test_the_winner_of_a_short_list_takes_the_selected_network_s_place(run: RunFolder, trained) -> None:
     selected = candidate(run)
-    winner, judgements = shortlisted(selected, 4, progress())
+    winner, rung_results = shortlisted(selected, 4, progress())
     assert [epochs for _, epochs in trained] == [1, 1, 1, 1, 2, 2]
-    [chosen] = [one for one in judgements if one.rung == 1 and one.is_kept]
+    [chosen] = [one for one in rung_results if one.rung == 1 and one.is_kept]
     assert winner.observed.key == chosen.key
     assert (winner.goal, winner.problem) == (selected.goal, selected.problem)
     assert winner.observed.metrics["accuracy"] == chosen.estimate
@@ -77,8 +77,8 @@ def test_a_stopped_short_list_goes_on_and_ends_the_same(run: RunFolder, trained)
     with pytest.raises(StopRequested):
         shortlisted(candidate(run), 3, progress(check=stop))
     assert len(trained) == 4  # the first rung, and the first network of the second
-    _, judgements = shortlisted(candidate(run), 3, progress())
-    assert judgements == whole
+    _, rung_results = shortlisted(candidate(run), 3, progress())
+    assert rung_results == whole
     assert trained[4] == trained[3]
     assert [epochs for _, epochs in trained[4:]] == [2, 2]
 
@@ -125,7 +125,7 @@ def test_another_short_list_of_the_same_run_is_refused_meanwhile(run: RunFolder)
 
 def test_the_first_rung_is_chosen_from_the_run_s_trials(run: RunFolder) -> None:
     one = candidate(run)
-    contenders = read_pool(Ground(run, one.problem), [one.goal]).choose(3)
+    contenders = read_pool(ShortListContext(run, one.problem), [one.goal]).choose(3)
     assert len({contender.key for contender in contenders}) == 3
     assert contenders[0].key == one.observed.key  # the most accurate by estimate within its own average MACs
 

@@ -7,11 +7,17 @@ from rich.console import Console
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.deploy.shortlist_file import HEADER, SHORTLIST_FILE, read_shortlist
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.shortlist.rungs import Judgement
-from aebnas_bo.shortlist.shortlist_table import goal_text, judgement_row, ranking_text, shortlist_table, write_shortlist
+from aebnas_bo.shortlist.rungs import RungResult
+from aebnas_bo.shortlist.shortlist_table import (
+    goal_text,
+    ranking_text,
+    rung_result_row,
+    shortlist_table,
+    write_shortlist,
+)
 
 SMALL, LARGE = TuningGoal("max_macs", 12345.6), TuningGoal("max_macs", 2e6)
-FIRST = Judgement(0, 2, "aaaa", LARGE, 91.0, 80.0, 1.5, 0.0, 0.0, is_met=True, is_kept=True)
+FIRST = RungResult(0, 2, "aaaa", LARGE, 91.0, 80.0, 1.5, 0.0, 0.0, is_met=True, is_kept=True)
 JUDGEMENTS = [
     FIRST,
     replace(FIRST, key="cccc", accuracy=79.5, is_kept=True),
@@ -21,9 +27,9 @@ JUDGEMENTS = [
 ]
 
 
-def shown(judgements) -> list[str]:
+def shown(rung_results) -> list[str]:
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(shortlist_table(judgements))
+    console.print(shortlist_table(rung_results))
     return console.export_text().splitlines()
 
 
@@ -38,7 +44,7 @@ def test_goals_are_written_as_on_the_command_line() -> None:
 
 
 def test_a_row_has_every_figure() -> None:
-    row = judgement_row(JUDGEMENTS[2])
+    row = rung_result_row(JUDGEMENTS[2])
     assert list(row) == HEADER
     assert list(row.values()) == [1, 2, "macs<=2", "bbbb", 91.0, 70.0, 1.5, 10.0, 1.25, 1, 0, "surrogate"]
 
@@ -55,7 +61,7 @@ def test_the_table_has_the_longest_training_of_each_network_best_first() -> None
     assert "estimate " in lines[0]
 
 
-def ranked(*figures: tuple[float, float, float]) -> list[Judgement]:
+def ranked(*figures: tuple[float, float, float]) -> list[RungResult]:
     return [
         replace(FIRST, key=str(n), estimate=estimate, average_macs=macs, accuracy=accuracy)
         for n, (estimate, macs, accuracy) in enumerate(figures)

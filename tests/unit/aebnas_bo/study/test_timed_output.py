@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.shortlist.rungs import Judgement
+from aebnas_bo.shortlist.rungs import RungResult
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.study.timed_output import next_step, print_timed
 from aebnas_bo.study.timed_run import TimedResult
 
-JUDGEMENT = Judgement(
+JUDGEMENT = RungResult(
     0, 8, "aaaa", TuningGoal("max_macs", 2e6), 91.0, 80.0, 1.5, 0.0, 0.0, is_met=True, is_kept=True
 )  # fmt: skip
 

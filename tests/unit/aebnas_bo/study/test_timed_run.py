@@ -117,7 +117,7 @@ def test_stopped_in_any_phase_and_resumed_it_ends_the_same(whole: Whole, make_ru
     result = stopped()
     assert decisions(stopped.folder) == decisions(whole.folder)
     assert outcomes(stopped.folder) == outcomes(whole.folder)
-    assert result.judgements == whole.result.judgements
+    assert result.rung_results == whole.result.rung_results
     assert weights(stopped.folder) == weights(whole.folder)
 
 
@@ -128,14 +128,14 @@ def test_the_surrogate_chooses_the_same_networks_after_a_stop(make_runner: MakeR
     monkeypatch.setattr(contenders, "BEGINNING_PLAIN_SHARE", 0.25)
     whole, stopped, steps = make_runner(), make_runner(), Steps()
     result = whole(steps)
-    chosen = [one.key for one in result.judgements if one.origin == "surrogate"]
+    chosen = [one.key for one in result.rung_results if one.origin == "surrogate"]
     assert chosen
     assert set(plan(whole.folder).further_s) <= set(chosen)
     assert set(plan(whole.folder).timed_s) | set(plan(whole.folder).further_s) >= set(chosen)
     assert "learned correlation" in whole.text
     with pytest.raises(StopRequested):
         stopped(Steps(steps.of("short training")[-1]))
-    assert stopped().judgements == result.judgements
+    assert stopped().rung_results == result.rung_results
     assert plan(stopped.folder).further_s == plan(whole.folder).further_s
 
 
@@ -144,7 +144,7 @@ def test_a_finished_run_repeats_nothing(whole: Whole) -> None:
     again = whole.runner(steps)
     assert {step.name for step in steps.all} <= {"trials"}
     assert plan(whole.folder) == before
-    assert again.judgements == whole.result.judgements
+    assert again.rung_results == whole.result.rung_results
     assert [one.key for one in again.networks] == [one.key for one in whole.result.networks]
 
 
@@ -207,7 +207,7 @@ def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_run
     assert result.is_brief
     assert plan(whole.folder).rungs == ()
     assert not steps.of("short training")
-    assert result.judgements == []
+    assert result.rung_results == []
     assert "a search among other networks needs about" in whole.text
     assert "no short list" in whole.text
     with pytest.raises(StopRequested):
@@ -278,7 +278,7 @@ def test_without_a_short_list_estimates_choose_only_if_they_rank_plain_networks(
     is_brief: bool, is_given: bool, tau: float | None, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = SimpleNamespace(choose=lambda count: ["plain"][:count], without_short_training=lambda goal: "estimate")
-    monkeypatch.setattr(timed_run, "read_pool", lambda ground, goals: pool)
+    monkeypatch.setattr(timed_run, "read_pool", lambda context, goals: pool)
     messages: list[str] = []
     run = SimpleNamespace(
         _plan=SimpleNamespace(rungs=(), is_brief=is_brief, is_given=is_given),
@@ -295,6 +295,6 @@ def test_a_short_list_that_cannot_fit_costs_no_time(make_runner: MakeRunner, mon
     runner, steps = make_runner(), Steps()
     result = runner(steps)
     stored = plan(runner.folder)
-    assert (stored.is_brief, stored.rungs, stored.timed_s, result.judgements) == (False, (), {}, [])
+    assert (stored.is_brief, stored.rungs, stored.timed_s, result.rung_results) == (False, (), {}, [])
     assert not steps.of("short training")
     assert result.networks

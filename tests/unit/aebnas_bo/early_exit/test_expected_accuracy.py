@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aebnas_bo.early_exit.chances import tune_by_chances, with_chances
 from aebnas_bo.early_exit.exit_rule import ExitTable, ExitTableError, evaluate_thresholds
+from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy, with_probabilities
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal, tune_thresholds
 
 BACKBONE, BRANCHES = (40, 100), (4,)
@@ -18,8 +18,8 @@ def drawn(num_images: int, generator: torch.Generator) -> ExitTable:
     """Return images whose first output is right as often as its confidence says, the second one more often."""
     first, second = (torch.rand(num_images, generator=generator) for _ in range(2))
     confidence = torch.stack([first, second]).double()
-    chance = torch.stack([0.3 + 0.7 * first, 0.7 + 0.3 * second])
-    return ExitTable(confidence, torch.rand(2, num_images, generator=generator) < chance, MACS)
+    probability = torch.stack([0.3 + 0.7 * first, 0.7 + 0.3 * second])
+    return ExitTable(confidence, torch.rand(2, num_images, generator=generator) < probability, MACS)
 
 
 def accuracy_of(thresholds: tuple[float | None, ...], table: ExitTable) -> float:
@@ -30,23 +30,23 @@ def accuracy_of(thresholds: tuple[float | None, ...], table: ExitTable) -> float
     return evaluate_thresholds(table, (threshold,)).accuracy
 
 
-def test_chances_follow_the_share_of_right_answers_at_each_confidence() -> None:
+def test_probabilities_follow_the_share_of_right_answers_at_each_confidence() -> None:
     table = drawn(20_000, torch.Generator().manual_seed(0))
-    chance = with_chances(table).chance
-    assert chance is not None
+    probability = with_probabilities(table).probability
+    assert probability is not None
     for low in (0.1, 0.4, 0.7):
         inside = (table.confidence[0] >= low) & (table.confidence[0] < low + 0.2)
         share = table.is_correct[0, inside].double().mean()
-        assert chance[0, inside].mean() == pytest.approx(float(share), abs=0.06)
-    assert (chance[0][table.confidence[0].argsort()].diff() >= 0).all()
+        assert probability[0, inside].mean() == pytest.approx(float(share), abs=0.06)
+    assert (probability[0][table.confidence[0].argsort()].diff() >= 0).all()
 
 
 @pytest.mark.parametrize(("is_right", "share"), [(True, 11 / 12), (False, 1 / 12)])
 def test_an_output_that_is_always_right_or_wrong_keeps_a_little_doubt(is_right: bool, share: float) -> None:
     confidence = torch.linspace(0.1, 0.9, 10, dtype=torch.float64).repeat(1, 1)
-    chance = with_chances(ExitTable(confidence, torch.full((1, 10), is_right), (1,))).chance
-    assert chance is not None
-    assert chance[0].tolist() == pytest.approx([share] * 10, abs=1e-3)
+    probability = with_probabilities(ExitTable(confidence, torch.full((1, 10), is_right), (1,))).probability
+    assert probability is not None
+    assert probability[0].tolist() == pytest.approx([share] * 10, abs=1e-3)
 
 
 @pytest.mark.slow
@@ -57,9 +57,12 @@ def test_expected_accuracy_chooses_better_thresholds_from_few_images() -> None:
     gains: list[Tensor] = []
     for _ in range(20):
         sample = drawn(100, generator)
-        by_chances, by_counts = tune_by_chances(sample, **costs, goal=goal), tune_thresholds(sample, **costs, goal=goal)
-        assert by_chances.average_macs <= goal.value
-        gain = accuracy_of(by_chances.thresholds, population) - accuracy_of(by_counts.thresholds, population)
+        by_expectation, by_counts = (
+            tune_by_expected_accuracy(sample, **costs, goal=goal),
+            tune_thresholds(sample, **costs, goal=goal),
+        )
+        assert by_expectation.average_macs <= goal.value
+        gain = accuracy_of(by_expectation.thresholds, population) - accuracy_of(by_counts.thresholds, population)
         gains.append(torch.tensor(gain))
     assert torch.stack(gains).mean() > 0.1
 
@@ -67,13 +70,13 @@ def test_expected_accuracy_chooses_better_thresholds_from_few_images() -> None:
 def test_the_accuracy_returned_is_that_of_the_images_and_so_is_one_asked_for() -> None:
     sample = drawn(60, torch.Generator().manual_seed(2))
     costs = {"backbone": BACKBONE, "branches": BRANCHES}
-    tuned = tune_by_chances(sample, **costs, goal=TuningGoal("max_macs", 80.0))
+    tuned = tune_by_expected_accuracy(sample, **costs, goal=TuningGoal("max_macs", 80.0))
     assert tuned.accuracy == pytest.approx(accuracy_of(tuned.thresholds, sample))
     goal = TuningGoal("min_accuracy", 70.0)
-    assert tune_by_chances(sample, **costs, goal=goal) == tune_thresholds(sample, **costs, goal=goal)
+    assert tune_by_expected_accuracy(sample, **costs, goal=goal) == tune_thresholds(sample, **costs, goal=goal)
 
 
-def test_chances_need_the_shape_of_the_table() -> None:
+def test_probabilities_need_the_shape_of_the_table() -> None:
     table = drawn(10, torch.Generator().manual_seed(3))
-    with pytest.raises(ExitTableError, match="chance must be"):
-        replace(table, chance=torch.zeros(1, 10))
+    with pytest.raises(ExitTableError, match="probability must be"):
+        replace(table, probability=torch.zeros(1, 10))

@@ -25,7 +25,7 @@ MARGIN = 1e-3  # confidences are clamped to [MARGIN, 1 - MARGIN]
 REGULARIZATION = 10.0  # scikit-learn's C: weak regularisation
 
 
-def with_chances(table: ExitTable) -> ExitTable:
+def with_probabilities(table: ExitTable) -> ExitTable:
     """Return a table with the probability that each of its `E` outputs is correct for each of its `B` images.
 
     Args:
@@ -33,37 +33,37 @@ def with_chances(table: ExitTable) -> ExitTable:
     """
     shares = table.confidence.double().numpy().clip(MARGIN, 1.0 - MARGIN)
     logits = np.log(shares / (1.0 - shares))
-    rows = [_chances(logits[: output + 1].T, right.numpy()) for output, right in enumerate(table.is_correct)]
-    return replace(table, chance=torch.stack(rows))
+    rows = [_probabilities(logits[: output + 1].T, right.numpy()) for output, right in enumerate(table.is_correct)]
+    return replace(table, probability=torch.stack(rows))
 
 
-def without_chances(table: ExitTable) -> ExitTable:
+def without_probabilities(table: ExitTable) -> ExitTable:
     """Return a table without the probabilities that its outputs are correct."""
     if table.of_path is None:
-        return replace(table, chance=None)
-    of_path = {path: replace(one, chance=None) for path, one in table.of_path.items()}
-    return replace(table, chance=None, of_path=of_path)
+        return replace(table, probability=None)
+    of_path = {path: replace(one, probability=None) for path, one in table.of_path.items()}
+    return replace(table, probability=None, of_path=of_path)
 
 
-def tune_by_chances(
+def tune_by_expected_accuracy(
     table: ExitTable, *, backbone: Sequence[int], branches: Sequence[int], goal: TuningGoal
 ) -> TunedThresholds:
     """Tune thresholds for a goal by expected accuracy; a minimum accuracy refers to counted accuracy.
 
     Args:
-        table: The network's table over `B` images; without chances they are estimated.
+        table: The network's table over `B` images; without probabilities they are estimated.
         backbone: MACs of the backbone up to each output, `E`, ascending.
         branches: MACs of each exit's branch, `E - 1`.
         goal: The tuning goal.
     """
     if goal.kind == "min_accuracy":
-        judged = without_chances(table)
+        judged = without_probabilities(table)
     else:
-        judged = with_chances(table) if table.chance is None else table
+        judged = with_probabilities(table) if table.probability is None else table
     return tune_thresholds(judged, backbone=backbone, branches=branches, goal=goal)
 
 
-def _chances(logits: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> Tensor:
+def _probabilities(logits: npt.NDArray[np.float64], is_right: npt.NDArray[np.bool_]) -> Tensor:
     """Return the probability that one output is correct, `B`.
 
     Args:
