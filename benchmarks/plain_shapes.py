@@ -1,15 +1,15 @@
-r"""Accuracy of plain networks of equal MACs and equal training time, by resolution, strides and kernels.
+r"""Accuracy of plain networks of equal MACs and equal training time, by resolution, strides, kernels and depths.
 
     python -m benchmarks.plain_shapes configs/worth/trashnet.yaml --macs 0.25 0.8 \
         --shapes 96:2,2,2,2 48:2,2,2,2 --seconds 75 --seeds 0 1 --out FILE
 
 A shape is the side of the images in pixels, the stride of the stem and the stride of each stage, and optionally the
-kernel size of each stage, as in 32:2,1,2,2:3,5,5. Each stage has two depthwise separable blocks (3x3 unless kernels are
-given), the last one has one; the widths of the stages double, starting with twice that of the
-stem, and are chosen so that the MACs are nearest to `--macs`. Networks without exits are trained by the final recipe
-from labels alone, each for `--seconds` of processor time, on the training split. Accuracy is measured on the validation
-images; the seed also draws the splits. Rows that are in the file are not run again. The table shows the mean paired
-difference to the first shape over seeds, with its standard error.
+kernel size of each stage, as in 32:2,1,2,2:3,5,5, and its number of depthwise separable blocks, as in
+32:2,1,2,2:3,3,3:2,3,2. By default kernels are 3x3 and each stage has two blocks, the last one has one. The widths of
+the stages double, starting with twice that of the stem, and are chosen so that the MACs are nearest to `--macs`.
+Networks without exits are trained by the final recipe from labels alone, each for `--seconds` of processor time, on the
+training split. Accuracy is measured on the validation images; the seed also draws the splits. Rows that are in the file
+are not run again. The table shows the mean paired difference to the first shape over seeds, with its standard error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.preparation.fingerprints import recipe_identity
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
-from aebnas_bo.space.plain_family import ACTIVATION, plain_stages
+from aebnas_bo.space.plain_family import ACTIVATION, plain_depths, plain_stages
 from aebnas_bo.storage.version import FINAL_VERSION
 from aebnas_bo.training.training_loop import TrainingData
 from benchmarks.final_recipe import Row, difference_text, paired_difference
@@ -59,11 +59,13 @@ class Shape:
         resolution: Side of the image in pixels.
         strides: Stride of the stem, then that of each stage.
         kernels: Kernel size of each stage.
+        depths: Number of blocks of each stage.
     """
 
     resolution: int
     strides: tuple[int, ...]
     kernels: tuple[int, ...]
+    depths: tuple[int, ...]
 
     @classmethod
     def parse(cls, text: str) -> Shape:
@@ -72,19 +74,23 @@ class Shape:
         Raises:
             UsageError: If it is none.
         """
-        side, strides, kernels = (text.split(":") + [""] * 2)[:3]
+        side, *lists = text.split(":")
         try:
-            numbers = tuple(int(one) for one in strides.split(","))
-            sizes = tuple(int(one) for one in kernels.split(",")) if kernels else (3,) * (len(numbers) - 1)
-            shape = cls(int(side), numbers, sizes)
+            strides, kernels, depths = ([tuple(int(one) for one in part.split(",")) for part in lists] + [()] * 2)[:3]
+            num_stages = len(strides) - 1
+            shape = cls(
+                int(side), strides, kernels or (3,) * num_stages, depths or plain_depths(num_stages, is_deep=False)
+            )
         except ValueError:
-            shape = cls(0, (), ())
+            shape = cls(0, (), (), ())
         is_valid = shape.resolution >= 1 and len(shape.strides) >= 2 and set(shape.strides) <= {1, 2}
         has_kernels = len(shape.kernels) == len(shape.strides) - 1 and set(shape.kernels) <= {3, 5, 7}
-        if text.count(":") > 2 or not is_valid or not has_kernels:
+        has_depths = len(shape.depths) == len(shape.strides) - 1 and min(shape.depths, default=0) >= 1
+        if len(lists) > 3 or not (is_valid and has_kernels and has_depths):
             raise UsageError(
                 "--shapes: expected SIDE:STEM,STAGE,... with strides of 1 or 2, as 32:2,1,2,2, or with a kernel size "
-                f"of 3, 5 or 7 for each stage, as 32:2,1,2,2:3,5,5; got {text!r}"
+                "of 3, 5 or 7 for each stage, as 32:2,1,2,2:3,5,5, and its number of blocks, as "
+                f"32:2,1,2,2:3,3,3:2,3,2; got {text!r}"
             )
         return shape
 
@@ -106,7 +112,7 @@ def plain_of(shape: Shape, macs: float, *, in_channels: int, num_classes: int) -
 
     def network(unit: float) -> Architecture:
         widths = [max(2 * round(unit * 2**number), 2) for number in range(num_stages)]
-        return Architecture(shape.resolution, plain_stages(widths, shape.kernels), ())
+        return Architecture(shape.resolution, plain_stages(widths, shape.kernels, depths=shape.depths), ())
 
     def cost(unit: float) -> int:
         return exit_costs(network(unit), skeleton).cumulative[-1]
@@ -123,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file with the settings of the images")
     parser.add_argument("--macs", type=float, nargs="+", required=True, help="total MACs in millions")
-    parser.add_argument("--shapes", nargs="+", required=True, help="SIDE:STEM,STAGE,...[:KERNEL,...]")
+    parser.add_argument("--shapes", nargs="+", required=True, help="SIDE:STEM,STAGE,...[:KERNEL,...[:BLOCKS,...]]")
     parser.add_argument("--seconds", type=float, required=True, help="processor time of a training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=output_file, required=True)

@@ -33,7 +33,7 @@ from aebnas_bo.space.architecture import Architecture, Block, content_key, skele
 from aebnas_bo.space.block_and_layer_kinds import LayerKind
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_family import NUM_STAGES, stem_stride
+from aebnas_bo.space.plain_family import NUM_STAGES, plain_depths, stem_stride
 from aebnas_bo.space.plain_points import plain_points
 from aebnas_bo.space.search_space import ChoiceParameter, Point
 from aebnas_bo.storage.version import FINAL_VERSION
@@ -126,7 +126,8 @@ def _run(arguments: argparse.Namespace, name: str, seed: int) -> list[tuple[str,
             chosen = member(space, macs * MACS_PER_MILLION)
             cost = exit_costs(chosen, space.skeleton).cumulative[-1]
             side = splits.image_size
-            shape = Shape(side, (stem_stride(side), *(2,) * NUM_STAGES), (3,) * NUM_STAGES)
+            depths = plain_depths(NUM_STAGES, is_deep=False)
+            shape = Shape(side, (stem_stride(side), *(2,) * NUM_STAGES), (3,) * NUM_STAGES, depths)
             plain = plain_of(shape, cost, in_channels=splits.in_channels, num_classes=splits.num_classes)
             for variant, (architecture, skeleton) in {PLAIN: plain, name: (chosen, space.skeleton)}.items():
                 own = content_key([*recipe, architecture.key, skeleton_form(skeleton)])

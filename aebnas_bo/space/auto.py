@@ -6,9 +6,9 @@ For the same reason a network that would have a narrow stem at the images' own r
 
 Numbers of channels are multiples of one unit, as in hand-designed networks: the stem has one unit of channels, the
 first stage two, and every later stage twice as many as the previous one. The choices of widths stem from six units,
-whose plain networks have slightly less than 0.1, 0.18, 0.32, 0.56, 1 and 1.8 times the limit, each at its own
-resolution. So one of them fits each budget of a run with a time budget without an exit. The largest one is included
-because early exits lower average MACs below those of the whole network.
+whose plain networks, shallow or deep (`plain_family.plain_depths`), have slightly less than 0.1, 0.18, 0.32, 0.56, 1
+and 1.8 times the limit, each at its own resolution. So one of them fits each budget of a run with a time budget without
+an exit. The largest one is included because early exits lower average MACs below those of the whole network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from collections.abc import Mapping, Sequence
 
 from aebnas_bo.space.architecture import Architecture, Skeleton, Stage
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
-from aebnas_bo.space.plain_family import ACTIVATION, EARLY_STRIDE_FROM, num_plain_stages, plain_stages
+from aebnas_bo.space.plain_family import (
+    ACTIVATION,
+    EARLY_STRIDE_FROM,
+    SHALLOW_BELOW,
+    num_plain_stages,
+    plain_depths,
+    plain_stages,
+)
 from aebnas_bo.space.plain_points import LEAST_STEM
 
 Tree = dict[str, object]
@@ -73,17 +80,19 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
     }
 
 
-def plain_macs(skeleton: Skeleton, resolution: int, unit: float) -> int:
+def plain_macs(skeleton: Skeleton, resolution: int, unit: float, *, is_deep: bool = False) -> int:
     """Return the MACs of the plain network of a unit, with channels in multiples of 4.
 
     Args:
         skeleton: The fixed part of the space.
         resolution: Side of the image in pixels.
         unit: Channels of the stem.
+        is_deep: Whether it is deep; see `plain_family.plain_depths`.
     """
     num_stages = len(skeleton.stage_strides)
     last = num_plain_stages(num_stages, is_last_optional=True)
-    stages = plain_stages([_channels(unit, number) for number in range(last)])
+    widths = [_channels(unit, number) for number in range(last)]
+    stages = plain_stages(widths, depths=plain_depths(last, is_deep=is_deep))
     absent = (Stage(0, ()),) * (num_stages - last)
     architecture = Architecture(resolution, (*stages, *absent), (None,) * len(skeleton.exit_stages))
     return exit_costs(architecture, skeleton).cumulative[-1]
@@ -130,11 +139,18 @@ def _channels(unit: float, number: int) -> int:
 
 
 def _unit_of(skeleton: Skeleton, resolution: int, macs: float) -> float:
-    """Return the unit whose plain network has the given MACs, by bisection; from 2 to 512 channels."""
-    low, high = 2.0, 512.0
-    for _ in range(40):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if plain_macs(skeleton, resolution, middle) < macs else (low, middle)
+    """Return the unit whose plain network has the given MACs, by bisection; from 2 to 512 channels.
+
+    It is that of a deep network where the other one would have at least `SHALLOW_BELOW` channels.
+    """
+    for is_deep in (False, True):
+        low, high = 2.0, 512.0
+        for _ in range(40):
+            middle = math.sqrt(low * high)
+            is_less = plain_macs(skeleton, resolution, middle, is_deep=is_deep) < macs
+            low, high = (middle, high) if is_less else (low, middle)
+        if low < SHALLOW_BELOW:
+            break
     return low
 
 

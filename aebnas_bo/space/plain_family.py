@@ -18,6 +18,9 @@ NUM_STAGES = 3
 EXIT_STAGE = 0  # half depth: behind the stem and two blocks, with three blocks to go
 ACTIVATION: Activation = "hardswish"
 WIDEST = 4096  # channels of the stem of the largest network that is considered
+# Channels of the stem from which the plain networks of a search space are deep, and below which they are not: in narrow
+# networks more channels are worth more than more blocks (docs/spaces.md).
+DEEP_FROM, SHALLOW_BELOW = 12.0, 15.0
 
 
 def stem_stride(resolution: int) -> int:
@@ -25,18 +28,32 @@ def stem_stride(resolution: int) -> int:
     return 2 if resolution >= EARLY_STRIDE_FROM else 1
 
 
-def plain_stages(widths: Sequence[int], kernels: Sequence[int] | None = None) -> tuple[Stage, ...]:
-    """Return the stages of a plain network: two depthwise separable blocks each, one in the last.
+def plain_depths(num_stages: int, *, is_deep: bool) -> tuple[int, ...]:
+    """Return the number of blocks of each stage: two, and one in the last; one more behind the first if deep.
+
+    Args:
+        num_stages: Number of stages.
+        is_deep: Whether the network is deep.
+    """
+    depths = [2] * (num_stages - 1) + [1]
+    return tuple(depth + int(is_deep and number > 0) for number, depth in enumerate(depths))
+
+
+def plain_stages(
+    widths: Sequence[int], kernels: Sequence[int] | None = None, *, depths: Sequence[int] | None = None
+) -> tuple[Stage, ...]:
+    """Return the stages of a plain network, of depthwise separable blocks.
 
     Args:
         widths: Channels of each stage.
         kernels: Kernel size of each stage; `None` for 3x3 in all.
+        depths: Number of blocks of each stage; `None` for those of the plain family.
     """
     sizes = (3,) * len(widths) if kernels is None else kernels
-    depths = [2] * (len(widths) - 1) + [1]
+    counts = plain_depths(len(widths), is_deep=False) if depths is None else depths
     return tuple(
         Stage(width, (Block(kernel, 1, "depthwise_separable"),) * depth)
-        for width, kernel, depth in zip(widths, sizes, depths, strict=True)
+        for width, kernel, depth in zip(widths, sizes, counts, strict=True)
     )
 
 

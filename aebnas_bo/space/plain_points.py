@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace, is_exit_depth
-from aebnas_bo.space.plain_family import num_plain_stages
+from aebnas_bo.space.plain_family import DEEP_FROM, SHALLOW_BELOW, num_plain_stages, plain_depths
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
 EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
@@ -50,12 +51,14 @@ def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> Pa
 def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
-    All stages take widths of the same rank, or all but the first those of the next rank, which is left out where MACs
-    grow by less than `STEP`. Every stage has two blocks, the last stage of `space.plain_family` one; a stage beyond
-    those is left out where it may be. Every resolution but the lowest has only networks whose stem has at least
-    `LEAST_STEM` channels, and every resolution but the highest only those of at most `OVERLAP` times the MACs of the
-    smallest one of the resolution above it. The highest resolution comes first, and the smallest network first in
-    each, behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
+    All stages take widths of the same rank, or all but the first those of the next rank, and have as many blocks as
+    `plain_depths` says; a stage beyond those of `space.plain_family` is left out where it may be. Networks of at least
+    `SHALLOW_BELOW` channels in the stem are deep, those of less than `DEEP_FROM` are not, and between there are both.
+    Of one resolution, a network has at least `STEP` times the MACs of the next smaller one. Networks of equal ranks,
+    whose widths the preset `auto` derives from budgets, take precedence. Every resolution but the lowest has only
+    networks whose stem has at least `LEAST_STEM` channels, and every resolution but the highest only those of at most
+    `OVERLAP` times the MACs of the smallest one of the resolution above it. The highest resolution comes first, and the
+    smallest network first in each, behind the same network without exits if that has fewer than `EXITS_FROM` MACs.
 
     Args:
         space: The space; nothing is returned where a stage cannot have depthwise separable blocks, or the backbone is
@@ -67,23 +70,47 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     points: dict[str, dict[str, ParameterValue]] = {}
     lowest, most = min(declaration.resolutions), math.inf
     for resolution in sorted(declaration.resolutions, reverse=True):
-        kept: list[float] = []
-        for ranks in _ranks(declaration):
-            point = {
-                one.name: _value(one, declaration, ranks=ranks, resolution=resolution)
-                for one in space.search_space.parameters
-            }
-            static = {**point, **{name: 0 for name in point if is_exit_depth(name)}}
-            macs = exit_costs(space.architecture(static), space.skeleton).cumulative[-1]
-            is_narrow = resolution > lowest and _stem(point, declaration) < LEAST_STEM
-            if is_narrow or macs > most or (kept and macs < STEP * kept[-1]):
-                continue
-            kept.append(macs)
-            for one in [*([static] if macs < EXITS_FROM else []), point]:
+        able = [
+            (macs, point)
+            for macs, point in _points_of(space, resolution)
+            if macs <= most and (resolution == lowest or _stem(point, declaration) >= LEAST_STEM)
+        ]
+        kept = _apart(able)
+        for macs, point in kept:
+            for one in [*([_static(point)] if macs < EXITS_FROM else []), point]:
                 canonical = space.search_space.canonical(one)
                 points.setdefault(space.search_space.key(canonical), canonical)
-        most = OVERLAP * min(kept, default=most / OVERLAP)
+        most = OVERLAP * min((macs for macs, _ in kept), default=most / OVERLAP)
     return list(points.values())
+
+
+def _points_of(space: NetworkSpace, resolution: int) -> list[tuple[int, dict[str, ParameterValue]]]:
+    """Return the plain points of a resolution with their MACs without exits, those of one rank of widths first."""
+    declaration, found = space.declaration, []
+    for ranks, is_deep in product(_ranks(declaration), (False, True)):
+        point = {
+            one.name: _value(one, declaration, ranks=ranks, is_deep=is_deep, resolution=resolution)
+            for one in space.search_space.parameters
+        }
+        stem = _stem(point, declaration)
+        if stem >= DEEP_FROM if is_deep else stem < SHALLOW_BELOW:
+            static = space.architecture(_static(point))
+            found.append((exit_costs(static, space.skeleton).cumulative[-1], point))
+    return found
+
+
+def _apart(points: Sequence[tuple[int, dict[str, ParameterValue]]]) -> list[tuple[int, dict[str, ParameterValue]]]:
+    """Return the points whose MACs differ by a factor of at least `STEP` from those before them, cheapest first."""
+    kept: list[tuple[int, dict[str, ParameterValue]]] = []
+    for macs, point in points:
+        if all(max(macs, other) >= STEP * min(macs, other) for other, _ in kept):
+            kept.append((macs, point))
+    return sorted(kept, key=lambda one: one[0])
+
+
+def _static(point: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
+    """Return a point without exits."""
+    return {**point, **{name: 0 for name in point if is_exit_depth(name)}}
 
 
 def _stem(point: Mapping[str, ParameterValue], declaration: NetworkSpaceDeclaration) -> float:
@@ -92,10 +119,11 @@ def _stem(point: Mapping[str, ParameterValue], declaration: NetworkSpaceDeclarat
 
 
 def _ranks(declaration: NetworkSpaceDeclaration) -> list[tuple[int, ...]]:
-    """Return which of its widths each stage takes, one tuple per size."""
+    """Return which of its widths each stage takes, one tuple per size; those of equal ranks first."""
     count = len(declaration.stages)
     most = max(len(stage.widths) for stage in declaration.stages)
-    return [(rank, *(later,) * (count - 1)) for rank in range(most) for later in range(rank, min(rank + 2, most))]
+    equal = [(rank,) * count for rank in range(most)]
+    return equal + [(rank, *(rank + 1,) * (count - 1)) for rank in range(most - 1)]
 
 
 def _value(
@@ -103,6 +131,7 @@ def _value(
     declaration: NetworkSpaceDeclaration,
     *,
     ranks: Sequence[int],
+    is_deep: bool,
     resolution: int,
 ) -> ParameterValue:
     if isinstance(parameter, ContinuousParameter):
@@ -115,7 +144,7 @@ def _value(
     if name.endswith("_kind"):
         return KIND if KIND in values else values[0]
     if name.endswith("_depth"):
-        wanted = _depth(name, declaration)
+        wanted = _depth(name, declaration, is_deep=is_deep)
         return min(values, key=lambda value: abs(int(value) - wanted))
     return values[0]
 
@@ -124,14 +153,14 @@ def _threshold(parameter: ContinuousParameter) -> float:
     return min(max(THRESHOLD, parameter.lower), parameter.upper)
 
 
-def _depth(name: str, declaration: NetworkSpaceDeclaration) -> int:
+def _depth(name: str, declaration: NetworkSpaceDeclaration, *, is_deep: bool) -> int:
     """Return how many blocks a stage, or layers an exit branch (its classifier included), has in a plain network."""
     number = _number(name)
     num_stages = len(declaration.stages)
     last = num_plain_stages(num_stages, is_last_optional=0 in declaration.stages[-1].depths)
     if name.startswith("exit"):
         return 2 if declaration.exits[number - 1].after_stage < last else 0
-    return 2 if number < last else 1 if number == last else 0
+    return plain_depths(last, is_deep=is_deep)[number - 1] if number <= last else 0
 
 
 def _number(name: str) -> int:

@@ -12,7 +12,22 @@ from benchmarks.plain_shapes import Shape, plain_of, table
 
 
 @pytest.mark.parametrize(
-    "text", ["32:2,1:4", "32:2,1:3,5", "32:2,1:3:3", "", "32", "32:2", "0:2,1", "32:2,x", "32:3,1,2", "x:2,1,2"]
+    "text",
+    [
+        "32:2,1:4",
+        "32:2,1:3,5",
+        "32:2,1:3:0",
+        "32:2,1:3:1,1",
+        "32:2,1:3:1:1",
+        "32:2,1::2",
+        "",
+        "32",
+        "32:2",
+        "0:2,1",
+        "32:2,x",
+        "32:3,1,2",
+        "x:2,1,2",
+    ],
 )
 def test_a_wrong_shape_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shapes: expected SIDE:STEM,STAGE"):
@@ -55,6 +70,7 @@ def test_differences_are_paired_by_seed_within_a_budget() -> None:
     assert "-1.00" in lines[5].replace("−", "-")
 
 
-def test_kernels_are_those_of_the_stages() -> None:
-    architecture, _ = plain_of(Shape.parse("32:2,1,2,2:3,5,7"), 0.5e6, in_channels=3, num_classes=10)
+def test_kernels_and_numbers_of_blocks_are_those_of_the_stages() -> None:
+    architecture, _ = plain_of(Shape.parse("32:2,1,2,2:3,5,7:2,4,1"), 0.5e6, in_channels=3, num_classes=10)
     assert [{block.kernel for block in stage.blocks} for stage in architecture.stages] == [{3}, {5}, {7}]
+    assert [len(stage.blocks) for stage in architecture.stages] == [2, 4, 1]

@@ -125,3 +125,11 @@ def test_grey_images_make_the_first_convolution_cheaper_and_the_networks_wider()
     auto = load_config(None, [*images, "data.channels=auto"]).space
     assert auto == load_config(None, [*images, "data.channels=3"]).space
     assert auto != load_config(None, [*images, "data.channels=1"]).space
+
+
+@pytest.mark.parametrize(("size", "limit"), [(16, 0.9), (32, 2.5), (32, 2.0), (96, 2.5), (32, 3.0), (64, 10.0)])
+def test_a_plain_network_uses_most_of_each_budget_without_an_exit(size: int, limit: float) -> None:
+    space = space_of(size, limit)
+    macs = [exit_costs(space.architecture(point), space.skeleton).backbone[-1] / 1e6 for point in plain_points(space)]
+    for share in (1.0, 10**-0.5, 0.1):
+        assert max(one for one in macs if one <= share * limit) >= 0.7 * share * limit

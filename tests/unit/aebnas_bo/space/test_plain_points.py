@@ -8,6 +8,7 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.space.architecture import Block
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_family import DEEP_FROM, SHALLOW_BELOW
 from aebnas_bo.space.plain_points import EXITS_FROM, LEAST_STEM, OVERLAP, STEP, plain_points
 
 
@@ -16,17 +17,28 @@ def space_of(size: int) -> NetworkSpace:
     return NetworkSpace(load_config(None, settings).space, 3, 10)
 
 
-@pytest.mark.parametrize(("size", "depths"), [(16, [2, 2, 1]), (32, [2, 2, 1, 0]), (128, [2, 2, 2, 1, 0])])
-def test_plain_points_have_separable_blocks_and_end_early(size: int, depths: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "shallow", "deep"),
+    [
+        (16, [2, 2, 1], [2, 3, 2]),
+        (32, [2, 2, 1, 0], [2, 3, 2, 0]),
+        (128, [2, 2, 2, 1, 0], [2, 3, 3, 2, 0]),
+    ],
+)
+def test_plain_points_have_separable_blocks_and_end_early(size: int, shallow: list[int], deep: list[int]) -> None:
     space = space_of(size)
+    seen = set()
     for point in plain_points(space):
         network = space.architecture(point)
-        assert [len(stage.blocks) for stage in network.stages] == depths
+        depths, stem = [len(stage.blocks) for stage in network.stages], network.stages[0].width / 2
+        assert depths == (deep if stem >= SHALLOW_BELOW else shallow) or (stem >= DEEP_FROM and depths == deep)
+        seen.add(depths == deep)
         assert {block for stage in network.stages for block in stage.blocks} == {Block(3, 1, "depthwise_separable")}
         last = max(number for number, stage in enumerate(network.stages, start=1) if stage.blocks)
         stages = [space.skeleton.exit_stages[position] + 1 for position in network.active_exits]
         possible = [stage for stage in (exit_.after_stage for exit_ in space.declaration.exits) if stage < last]
         assert stages in ([], possible)
+    assert seen == {False, True}
 
 
 def test_plain_points_are_distinct_and_grow() -> None:
