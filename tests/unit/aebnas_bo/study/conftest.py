@@ -13,8 +13,8 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search import search_loop as loop
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.study import first_plan, timed_run
 from aebnas_bo.study import time_plan as plan
-from aebnas_bo.study import timed_run
 from aebnas_bo.study.resuming import resumed_config
 from aebnas_bo.study.timed_run import TimedResult, planned_settings, run_in_time
 from aebnas_bo.study.training_speed import Speed
@@ -114,7 +114,7 @@ def make_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aebnas_bo.study.training_speed.time", clock)
-        patch.setattr(timed_run, "measure_speed", lambda *_: speed)
+        patch.setattr(first_plan, "measure_speed", lambda *_: speed)
         patch.setattr(timed_run, "time_network", lambda *_, **__: speed.network_s)
         patch.setattr(plan, "TEACHER_EPOCHS", (2, 2))
         patch.setattr(plan, "TEACHER_IMAGES", (1, 1))

@@ -20,8 +20,8 @@ from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist import contenders, first_rung
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
+from aebnas_bo.study import first_plan, timed_run
 from aebnas_bo.study import time_plan as planning
-from aebnas_bo.study import timed_run
 from aebnas_bo.study.running import run_study
 from aebnas_bo.study.time_plan import TimePlan
 from aebnas_bo.study.timed_run import planned_settings
@@ -235,7 +235,7 @@ def test_the_speed_is_measured_with_the_run_s_threads(make_runner: MakeRunner, m
         threads.append(torch.get_num_threads())
         raise StopRequested(2)
 
-    monkeypatch.setattr(timed_run, "measure_speed", measure)
+    monkeypatch.setattr(first_plan, "measure_speed", measure)
     torch.set_num_threads(2)
     with pytest.raises(StopRequested):
         make_runner()()
