@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     set_up_cpu(1)
     config = load_config(arguments.config, arguments.settings, METHOD)
-    context, settings = _ground(config), content_key(dump_config(config))
+    context, settings = _context(config), content_key(dump_config(config))
     rows = read_rows(arguments.out)
     known = {(row["variant"], row["seed"], row["settings"]) for row in rows}
     with appending_rows(arguments.out, HEADER) as append:
@@ -74,7 +74,7 @@ def main() -> None:
     _print([row for row in read_rows(arguments.out) if row["settings"] == settings])
 
 
-def _ground(config: Config) -> Context:
+def _context(config: Config) -> Context:
     problem = Problem.load(config)
     space = problem.space
     point = {

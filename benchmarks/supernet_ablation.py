@@ -122,7 +122,7 @@ def main() -> None:
             continue
         settings = [*arguments.set, *(f"supernet.{change}" for change in changes)]
         config = load_config(arguments.config, settings)
-        context = context or _ground(config, arguments.study)
+        context = context or _context(config, arguments.study)
         new_rows, new_networks = _run(variant, config, context)
         rows, networks = rows + new_rows, networks + new_networks
         write_csv(details, ["variant", "is_calibrated", "key", "macs", *_columns(context.problem.space)], networks)
@@ -149,7 +149,7 @@ def _read(path: Path) -> list[list[str]]:
         return list(csv.reader(file))[1:]
 
 
-def _ground(config: Config, study: Path) -> Context:
+def _context(config: Config, study: Path) -> Context:
     set_up_cpu(config.num_threads)
     problem = Problem.load(config)
     networks = StandaloneNetworks(problem, study / "networks")

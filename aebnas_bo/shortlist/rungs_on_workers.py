@@ -52,7 +52,7 @@ class RungsOnWorkers:
     """
 
     def __init__(self, context: ShortListContext, progress: RunProgress) -> None:
-        self._ground, self._progress = context, progress
+        self._context, self._progress = context, progress
 
     def train_all(self, rung: Sequence[tuple[Contender, int]]) -> None:
         """Train all networks of a rung that are not trained yet.
@@ -68,13 +68,13 @@ class RungsOnWorkers:
         jobs = [
             (contender.architecture, epochs)
             for contender, epochs in rung
-            if networks_of(self._ground, epochs).known_table(contender.architecture) is None
+            if networks_of(self._context, epochs).known_table(contender.architecture) is None
         ]
-        settings = self._ground.problem.config.execution
-        sent = ShortTrainings(replace(self._ground, problem=self._ground.problem.for_workers))
+        settings = self._context.problem.config.execution
+        sent = ShortTrainings(replace(self._context, problem=self._context.problem.for_workers))
         self._progress.start("short trainings on workers", len(jobs))
         run_on_workers(sent, jobs, settings, on_end=lambda ended: self._progress.update(ended, ""))
 
     def __call__(self, contender: Contender, epochs: int) -> ExitTable:
         """Return the table of a network."""
-        return short_training(self._ground, contender, epochs, progress=self._progress)
+        return short_training(self._context, contender, epochs, progress=self._progress)

@@ -18,8 +18,8 @@ NUM_STAGES = 3
 EXIT_STAGE = 0  # half depth: behind the stem and two blocks, with three blocks to go
 ACTIVATION: Activation = "hardswish"
 WIDEST = 4096  # channels of the stem of the largest network that is considered
-# Channels of the stem from which the plain networks of a search space may be deep, and below which they may be shallow:
-# narrow networks need channels more than blocks (docs/spaces.md).
+# Half the channels of the first stage: from the first number on the plain networks of a search space may be deep, below
+# the second one they may be shallow (docs/spaces.md).
 DEEP_FROM, SHALLOW_BELOW = 12.0, 15.0
 
 

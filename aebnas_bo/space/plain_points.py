@@ -52,8 +52,9 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
     All stages take widths of the same rank, or all but the first those of the next rank, and have as many blocks as
-    `plain_depths` says; a stage beyond those of `space.plain_family` is left out where it may be. Networks of at least
-    `SHALLOW_BELOW` channels in the stem are deep, those of less than `DEEP_FROM` are not, and between there are both.
+    `plain_depths` says; a stage beyond those of `space.plain_family` is left out where it may be. Networks whose first
+    stage has at least twice `SHALLOW_BELOW` channels are deep, those of less than twice `DEEP_FROM` are not, and
+    between there are both.
     Of one resolution, a network has at least `STEP` times the MACs of the next smaller one. Networks of equal ranks,
     whose widths the preset `auto` derives from budgets, take precedence. Every resolution but the lowest has only
     networks whose stem has at least `LEAST_STEM` channels, and every resolution but the highest only those of at most
@@ -92,8 +93,8 @@ def _points_of(space: NetworkSpace, resolution: int) -> list[tuple[int, dict[str
             one.name: _value(one, declaration, ranks=ranks, is_deep=is_deep, resolution=resolution)
             for one in space.search_space.parameters
         }
-        stem = _stem(point, declaration)
-        if stem >= DEEP_FROM if is_deep else stem < SHALLOW_BELOW:
+        unit = float(point["stage1_width"]) / 2.0
+        if unit >= DEEP_FROM if is_deep else unit < SHALLOW_BELOW:
             static = space.architecture(_static(point))
             found.append((exit_costs(static, space.skeleton).cumulative[-1], point))
     return found

@@ -38,14 +38,14 @@ def progress() -> RunProgress:
     return RunProgress(Console(stderr=True), quiet=True)
 
 
-def ground_of(folder: RunFolder, *settings: str) -> PlainContext:
+def context_of(folder: RunFolder, *settings: str) -> PlainContext:
     candidate = choose_candidate(folder, Selection("knee"), settings)
     return PlainContext(folder, candidate.problem)
 
 
 @pytest.fixture
 def context(own_run: RunFolder) -> PlainContext:
-    return ground_of(own_run)
+    return context_of(own_run)
 
 
 def changed(network: NetworkDescription, test: float, macs: float = 1.0, seed: int = 0) -> NetworkDescription:
@@ -107,7 +107,7 @@ def test_an_interrupted_training_goes_on(context: PlainContext, monkeypatch) -> 
 
 def test_another_recipe_has_a_folder_of_its_own(context: PlainContext) -> None:
     first = train_plain(context, 2, 0, progress=progress())
-    other = train_plain(ground_of(context.folder, "final_training.epochs=1"), 2, 0, progress=progress())
+    other = train_plain(context_of(context.folder, "final_training.epochs=1"), 2, 0, progress=progress())
     assert (first.origin.epochs, other.origin.epochs) == (2, 1)
     names = [one.folder.name for one in plain_networks(context.folder)]
     assert names == ["plain-2-seed0", f"plain-2-seed0-{other.origin.recipe}"]
@@ -119,9 +119,9 @@ def test_what_a_plain_network_has_not_makes_no_other_recipe(context: PlainContex
         "final_training.teacher={source: supernet}",
         "final_training.plain_baseline=no",
     ]
-    same = ground_of(context.folder, *settings)
+    same = context_of(context.folder, *settings)
     assert plain_training_of(same, 4, 0) == plain_training_of(context, 4, 0)
-    longer = ground_of(context.folder, "final_training.weight_decay=0.5")
+    longer = context_of(context.folder, "final_training.weight_decay=0.5")
     assert plain_training_of(longer, 4, 0).recipe != plain_training_of(context, 4, 0).recipe
     fingerprints = {plain_training_of(context, width, seed).fingerprint for width in (4, 5) for seed in (0, 1)}
     assert len(fingerprints) == 4
@@ -129,7 +129,7 @@ def test_what_a_plain_network_has_not_makes_no_other_recipe(context: PlainContex
 
 def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContext, capsys) -> None:
     alone = train_plain(context, 2, 0, progress=progress())
-    own = ground_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(5)}, epochs: 1}}")
+    own = context_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(5)}, epochs: 1}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     taught = train_plain(own, 2, 0, progress=shown)
     teacher, *_ = [one for one in plain_networks(context.folder) if one.folder.name.startswith("plain-5")]
@@ -148,7 +148,7 @@ def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContex
 
 
 def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:
-    own = ground_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(2)}}}")
+    own = context_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(2)}}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     train_plain(own, 2, 0, progress=shown)
     assert "is not larger than the network" in capsys.readouterr().err
@@ -156,7 +156,7 @@ def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, 
 
 
 def test_a_network_is_taught_by_none_that_is_much_larger(context: PlainContext, capsys) -> None:
-    own = ground_of(context.folder, f"final_training.teacher={{macs: {12 * context.macs_of(2)}}}")
+    own = context_of(context.folder, f"final_training.teacher={{macs: {12 * context.macs_of(2)}}}")
     train_plain(own, 2, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
     assert "no teacher: one of" in capsys.readouterr().err
     assert [one.folder.name for one in plain_networks(context.folder)] == ["plain-2-seed0"]

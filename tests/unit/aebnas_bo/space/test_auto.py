@@ -131,5 +131,5 @@ def test_grey_images_make_the_first_convolution_cheaper_and_the_networks_wider()
 def test_a_plain_network_uses_most_of_each_budget_without_an_exit(size: int, limit: float) -> None:
     space = space_of(size, limit)
     macs = [exit_costs(space.architecture(point), space.skeleton).backbone[-1] / 1e6 for point in plain_points(space)]
-    for share in (1.0, 10**-0.5, 0.1):
-        assert max(one for one in macs if one <= share * limit) >= 0.7 * share * limit
+    for share, least in ((1.0, 0.9), (10**-0.5, 0.8), (0.1, 0.7)):
+        assert max(one for one in macs if one <= share * limit) >= least * share * limit

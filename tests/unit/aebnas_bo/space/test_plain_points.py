@@ -30,8 +30,8 @@ def test_plain_points_have_separable_blocks_and_end_early(size: int, shallow: li
     seen = set()
     for point in plain_points(space):
         network = space.architecture(point)
-        depths, stem = [len(stage.blocks) for stage in network.stages], network.stages[0].width / 2
-        assert depths == (deep if stem >= SHALLOW_BELOW else shallow) or (stem >= DEEP_FROM and depths == deep)
+        depths, unit = [len(stage.blocks) for stage in network.stages], network.stages[0].width / 2
+        assert depths == (deep if unit >= SHALLOW_BELOW else shallow) or (unit >= DEEP_FROM and depths == deep)
         seen.add(depths == deep)
         assert {block for stage in network.stages for block in stage.blocks} == {Block(3, 1, "depthwise_separable")}
         last = max(number for number, stage in enumerate(network.stages, start=1) if stage.blocks)
