@@ -74,7 +74,7 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
         able = [
             (macs, point)
             for macs, point in _points_of(space, resolution)
-            if macs <= most and (resolution == lowest or _stem(point, declaration) >= LEAST_STEM)
+            if macs <= most and (resolution == lowest or _stem(space, point) >= LEAST_STEM)
         ]
         kept = _apart(able)
         for macs, point in kept:
@@ -93,7 +93,7 @@ def _points_of(space: NetworkSpace, resolution: int) -> list[tuple[int, dict[str
             one.name: _value(one, declaration, ranks=ranks, is_deep=is_deep, resolution=resolution)
             for one in space.search_space.parameters
         }
-        unit = float(point["stage1_width"]) / 2.0
+        unit = space.width(point, 1) / 2.0
         if unit >= DEEP_FROM if is_deep else unit < SHALLOW_BELOW:
             static = space.architecture(_static(point))
             found.append((exit_costs(static, space.skeleton).cumulative[-1], point))
@@ -114,9 +114,9 @@ def _static(point: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
     return {**point, **{name: 0 for name in point if is_exit_depth(name)}}
 
 
-def _stem(point: Mapping[str, ParameterValue], declaration: NetworkSpaceDeclaration) -> float:
+def _stem(space: NetworkSpace, point: Mapping[str, ParameterValue]) -> float:
     """Return the number of channels of a point's stem."""
-    return declaration.stem_channels or float(point["stage1_width"]) / 2.0
+    return space.declaration.stem_channels or space.width(point, 1) / 2.0
 
 
 def _ranks(declaration: NetworkSpaceDeclaration) -> list[tuple[int, ...]]:

@@ -82,5 +82,15 @@ def test_presets_have_plain_networks(preset: str, range_of_macs: float) -> None:
     assert max(macs) > range_of_macs * min(macs)
 
 
+@pytest.mark.parametrize("resolutions", [[16], [12, 16]])
+def test_first_stage_of_one_width(resolutions: list[int]) -> None:
+    settings = ["data.dataset=cifar10", "data.root=.", "data.image_size=16", "space.preset=tiny"]
+    settings += ["space.stages.0.widths=[24]", f"space.resolutions={resolutions}"]
+    space = NetworkSpace(load_config(None, settings).space, 3, 10)
+    networks = [space.architecture(point) for point in plain_points(space)]
+    assert networks
+    assert {network.stages[0].width for network in networks} == {24}
+
+
 def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:
     assert plain_points(NetworkSpace(load_config(None, ["space.preset=aebnas"]).space, 3, 10)) == []
