@@ -21,6 +21,7 @@ from aebnas_bo.deploy.training_folders import (
     RECIPE_DIGITS,
     Training,
     check_training,
+    plain_key,
     training_folder,
     write_recipe,
 )
@@ -33,7 +34,7 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key, skeleton_form
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
-from aebnas_bo.space.plain_family import plain_network, plain_network_of, plain_width
+from aebnas_bo.space.plain_family import SHALLOW_BELOW, plain_network, plain_network_of, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -53,10 +54,12 @@ class PlainContext:
     Args:
         folder: The run folder, which stores them in `trained/`.
         problem: The images and configuration of the study.
+        is_deep: Whether the networks are deep (`plain_family.plain_depths`); only teachers are.
     """
 
     folder: RunFolder
     problem: Problem
+    is_deep: bool = False
 
     def network(self, width: int) -> tuple[Architecture, Skeleton]:
         """Return the plain network of a width for the images."""
@@ -66,6 +69,7 @@ class PlainContext:
             image_size=splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
+            is_deep=self.is_deep,
         )
 
     def width_of(self, average_macs: float) -> int:
@@ -76,12 +80,22 @@ class PlainContext:
             image_size=splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
+            is_deep=self.is_deep,
         )
         return plain_width(architecture)
 
     def macs_of(self, width: int) -> float:
         """Return the MACs of a width in millions."""
         return millions(exit_costs(*self.network(width)).cumulative[-1])
+
+    def for_teacher(self, macs: float) -> PlainContext:
+        """Return the context of a teacher: deep if its first stage is as wide as that of a space's deep networks.
+
+        Args:
+            macs: Target MACs of the teacher in millions.
+        """
+        deep = replace(self, is_deep=True)
+        return deep if deep.width_of(macs) >= SHALLOW_BELOW else self
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,7 @@ def plain_training_of(context: PlainContext, width: int, seed: int) -> Training:
     identity = recipe_identity(plain_recipe(config), config)
     shared = [FINAL_VERSION, PLAIN, context.problem.splits.data_hash, identity]
     return Training(
-        key=f"{PLAIN}-{width}",
+        key=plain_key(architecture),
         seed=seed,
         recipe=content_key(shared)[:RECIPE_DIGITS],
         fingerprint=content_key([*shared, architecture.key, skeleton_form(skeleton), seed]),
@@ -212,7 +226,9 @@ def taught_by_network(
     recipe = config.final_training
     if recipe.teacher is None or recipe.teacher_source != "network":
         return data
-    width = context.width_of(teacher_macs(config, macs))
+    wanted = teacher_macs(config, macs)
+    context = context.for_teacher(wanted)
+    width = context.width_of(wanted)
     if context.macs_of(width) <= macs:
         progress.message(f"no teacher: one of {context.macs_of(width):.3g} M MACs is not larger than the network")
         return data

@@ -9,7 +9,8 @@ from aebnas_bo.deploy.description import NetworkDescription, NetworkFileError
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.network_file import load_description
 from aebnas_bo.errors import CorruptStateError
-from aebnas_bo.space.plain_family import plain_width
+from aebnas_bo.space.architecture import Architecture
+from aebnas_bo.space.plain_family import is_deep_network, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -25,7 +26,7 @@ class Training:
     """Identity of a training.
 
     Args:
-        key: Key of the architecture; `plain-WIDTH` for a plain network.
+        key: Key of the architecture; `plain-WIDTH` or `plain-WIDTH-deep` for a plain network.
         seed: Seed of the training.
         recipe: Short hash of the settings, images and versions that the weights depend on, without key and seed.
         fingerprint: Hash of everything the weights depend on.
@@ -123,6 +124,12 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
     return _networks(folder, f"{PLAIN}-*")
 
 
+def plain_key(architecture: Architecture) -> str:
+    """Return the name of a plain network: its width and whether it is deep."""
+    depth = "-deep" if is_deep_network(architecture) else ""
+    return f"{PLAIN}-{plain_width(architecture)}{depth}"
+
+
 def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
     files = folder.trained.glob(f"{pattern}-seed*/{NETWORK_FILE}")
     found = [TrainedNetwork(file.parent, _description(file)) for file in files]
@@ -133,7 +140,7 @@ def _description(file: Path) -> NetworkDescription:
     """Read the description in a network file, and check it against the name of its folder."""
     description = load_description(file)
     is_plain = file.parent.name.startswith(f"{PLAIN}-")
-    key = f"{PLAIN}-{plain_width(description.architecture)}" if is_plain else description.key
+    key = plain_key(description.architecture) if is_plain else description.key
     name = f"{key}-seed{description.origin.seed}"
     if file.parent.name != name and not file.parent.name.startswith(f"{name}-"):
         raise NetworkFileError(

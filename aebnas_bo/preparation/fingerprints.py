@@ -6,7 +6,7 @@ from aebnas_bo.config.effects import values_with
 from aebnas_bo.config.schema import Config
 from aebnas_bo.estimation.settings import EstimationConfig
 from aebnas_bo.space.architecture import content_key
-from aebnas_bo.storage.version import ESTIMATION_VERSION, SOFT_LABELS_VERSION, SUPERNET_VERSION
+from aebnas_bo.storage.version import ESTIMATION_VERSION, SUPERNET_VERSION, TEACHER_VERSION
 from aebnas_bo.supernet.settings import SupernetConfig
 from aebnas_bo.training.settings import FinalTrainingConfig
 
@@ -62,7 +62,7 @@ def recipe_identity(recipe: FinalTrainingConfig, config: Config, *left_out: str)
     settings = _in_use(values_with(recipe, {"trainings"}))
     settings["augmentation"] = config.augmentation_of(recipe).model_dump(mode="json")
     if recipe.teacher is not None and "teacher" not in left_out:  # trainings without a teacher stay the same
-        settings["soft_labels"] = SOFT_LABELS_VERSION
+        settings["teacher_version"] = TEACHER_VERSION
     return {name: value for name, value in settings.items() if name not in left_out}
 
 

@@ -68,7 +68,13 @@ def num_plain_stages(num_stages: int, *, is_last_optional: bool) -> int:
 
 
 def plain_network(
-    width: int, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
+    width: int,
+    *,
+    image_size: int,
+    in_channels: int,
+    num_classes: int,
+    has_exit: bool = False,
+    is_deep: bool = False,
 ) -> tuple[Architecture, Skeleton]:
     """Return the plain network of a width.
 
@@ -79,6 +85,7 @@ def plain_network(
         num_classes: Number of classes, `K`.
         has_exit: Whether it has one exit at half depth: a depthwise separable block of stride 2 that doubles the
             channels, then a classifier.
+        is_deep: Whether it is deep; see `plain_depths`.
     """
     skeleton = Skeleton(
         in_channels=in_channels,
@@ -93,12 +100,19 @@ def plain_network(
     )
     layer = BranchLayer("depthwise_separable", kernel=3, expansion=2, pool=False, upsample=0)
     exits = (ExitBranch((layer,)),) if has_exit else ()
-    stages = plain_stages([width * 2 ** (number + 1) for number in range(NUM_STAGES)])
+    widths = [width * 2 ** (number + 1) for number in range(NUM_STAGES)]
+    stages = plain_stages(widths, depths=plain_depths(NUM_STAGES, is_deep=is_deep))
     return Architecture(image_size, stages, exits), skeleton
 
 
 def plain_network_of(
-    macs: float, *, image_size: int, in_channels: int, num_classes: int, has_exit: bool = False
+    macs: float,
+    *,
+    image_size: int,
+    in_channels: int,
+    num_classes: int,
+    has_exit: bool = False,
+    is_deep: bool = False,
 ) -> tuple[Architecture, Skeleton]:
     """Return the plain network whose MACs, up to the final classifier, are nearest to a number by their ratio.
 
@@ -108,11 +122,17 @@ def plain_network_of(
         in_channels: Channels of an image.
         num_classes: Number of classes, `K`.
         has_exit: Whether the network has an exit, as for `plain_network`.
+        is_deep: Whether the network is deep.
     """
 
     def network(width: int) -> tuple[Architecture, Skeleton]:
         return plain_network(
-            width, image_size=image_size, in_channels=in_channels, num_classes=num_classes, has_exit=has_exit
+            width,
+            image_size=image_size,
+            in_channels=in_channels,
+            num_classes=num_classes,
+            has_exit=has_exit,
+            is_deep=is_deep,
         )
 
     return network(_nearest_width(macs, lambda width: exit_costs(*network(width)).cumulative[-1]))
@@ -121,6 +141,12 @@ def plain_network_of(
 def plain_width(architecture: Architecture) -> int:
     """Return the width of a plain network, the channels of its stem."""
     return architecture.stages[0].width // 2
+
+
+def is_deep_network(architecture: Architecture) -> bool:
+    """Return whether a plain network is deep."""
+    depths = tuple(len(stage.blocks) for stage in architecture.stages)
+    return depths == plain_depths(len(depths), is_deep=True)
 
 
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:

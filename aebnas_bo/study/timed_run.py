@@ -318,7 +318,8 @@ class _TimedRun:
             return {}
         context, seconds = PlainContext(self._folder, self._problem), {}
         for size in TEACHER_SIZES:
-            network, skeleton = context.network(context.width_of(size * highest))
+            teachers = context.for_teacher(size * highest)
+            network, skeleton = teachers.network(teachers.width_of(size * highest))
             seconds[size * highest] = time_network(self._problem.for_final_training, network, skeleton)
         return seconds
 

@@ -25,7 +25,7 @@ from aebnas_bo.deploy.plain_baseline import (
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
 from aebnas_bo.preparation.progress import RunProgress
-from aebnas_bo.space.plain_family import plain_width
+from aebnas_bo.space.plain_family import SHALLOW_BELOW, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.settings import FinalTrainingConfig, TeacherConfig
@@ -145,6 +145,20 @@ def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContex
     written = (teacher.folder / NETWORK_FILE).stat().st_mtime_ns
     train_plain(own, 3, 0, progress=shown)
     assert (teacher.folder / NETWORK_FILE).stat().st_mtime_ns == written
+
+
+def test_wide_teachers_are_deep(context: PlainContext, capsys) -> None:
+    narrow, wide = context.for_teacher(context.macs_of(5)), context.for_teacher(context.macs_of(40))
+    assert (narrow.is_deep, wide.is_deep) == (False, True)
+    least = replace(context, is_deep=True).macs_of(int(SHALLOW_BELOW))
+    assert [context.for_teacher(macs).is_deep for macs in (0.9 * least, least)] == [False, True]
+    assert [len(stage.blocks) for stage in wide.network(20)[0].stages] == [2, 3, 2]
+    own = context_of(context.folder, f"final_training.teacher={{macs: {least}, epochs: 1}}", "final_training.epochs=1")
+    train_plain(own, 9, 0, progress=progress())
+    width = int(SHALLOW_BELOW)
+    assert any(one.folder.name.startswith(f"plain-{width}-deep-seed0") for one in plain_networks(context.folder))
+    train_plain(own, 8, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
+    assert f"teacher: a plain network of {least:.3g} M MACs" in capsys.readouterr().err
 
 
 def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:

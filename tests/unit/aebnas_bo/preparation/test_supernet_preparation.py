@@ -142,9 +142,9 @@ def test_a_recipe_is_what_it_is_wherever_its_transforms_are_set() -> None:
     assert identity("augmentation.mixup_alpha=1", "final_training.augmentation.mixup_alpha=0") == plain
     assert identity("final_training.start=scratch", "final_training.compile=false") == plain
     assert identity("final_training.teacher={source: supernet}") != plain
-    assert "soft_labels" in identity("final_training.teacher={source: supernet}").keys() - plain.keys()
+    assert "teacher_version" in identity("final_training.teacher={source: supernet}").keys() - plain.keys()
     taught = load_config(None, ["final_training.teacher={source: supernet}"])
-    assert "soft_labels" not in recipe_identity(taught.final_training, taught, "teacher")
+    assert "teacher_version" not in recipe_identity(taught.final_training, taught, "teacher")
 
 
 @pytest.mark.slow
