@@ -34,7 +34,15 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key, skeleton_form
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
-from aebnas_bo.space.plain_family import SHALLOW_BELOW, plain_network, plain_network_of, plain_width
+from aebnas_bo.space.plain_family import (
+    DEPTHS,
+    NUM_STAGES,
+    SHALLOW_BELOW,
+    plain_depths,
+    plain_network,
+    plain_network_of,
+    plain_width,
+)
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -54,12 +62,12 @@ class PlainContext:
     Args:
         folder: The run folder, which stores them in `trained/`.
         problem: The images and configuration of the study.
-        is_deep: Whether the networks are deep (`plain_family.plain_depths`); only teachers are.
+        depths: Blocks of each stage of the networks; teachers have more than the plain family.
     """
 
     folder: RunFolder
     problem: Problem
-    is_deep: bool = False
+    depths: tuple[int, ...] = DEPTHS
 
     def network(self, width: int) -> tuple[Architecture, Skeleton]:
         """Return the plain network of a width for the images."""
@@ -69,7 +77,7 @@ class PlainContext:
             image_size=splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
-            is_deep=self.is_deep,
+            depths=self.depths,
         )
 
     def width_of(self, average_macs: float) -> int:
@@ -80,7 +88,7 @@ class PlainContext:
             image_size=splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
-            is_deep=self.is_deep,
+            depths=self.depths,
         )
         return plain_width(architecture)
 
@@ -89,13 +97,15 @@ class PlainContext:
         return millions(exit_costs(*self.network(width)).cumulative[-1])
 
     def for_teacher(self, macs: float) -> PlainContext:
-        """Return the context of a teacher: deep if its first stage is as wide as that of a space's deep networks.
+        """Return the context of a teacher, which has a fourth stage and is deep if it is wide, as the space's networks.
 
         Args:
             macs: Target MACs of the teacher in millions.
         """
-        deep = replace(self, is_deep=True)
-        return deep if deep.width_of(macs) >= SHALLOW_BELOW else self
+        deep, shallow = (
+            replace(self, depths=plain_depths(NUM_STAGES + 1, is_deep=is_deep)) for is_deep in (True, False)
+        )
+        return deep if deep.width_of(macs) >= SHALLOW_BELOW else shallow
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.network_file import load_description
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.plain_family import is_deep_network, plain_width
+from aebnas_bo.space.plain_family import DEPTHS, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -26,7 +26,7 @@ class Training:
     """Identity of a training.
 
     Args:
-        key: Key of the architecture; `plain-WIDTH` or `plain-WIDTH-deep` for a plain network.
+        key: Key of the architecture; `plain-WIDTH` for a plain network, `plain-WIDTH-BLOCKS` for a teacher.
         seed: Seed of the training.
         recipe: Short hash of the settings, images and versions that the weights depend on, without key and seed.
         fingerprint: Hash of everything the weights depend on.
@@ -125,9 +125,10 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
 
 
 def plain_key(architecture: Architecture) -> str:
-    """Return the name of a plain network: its width and whether it is deep."""
-    depth = "-deep" if is_deep_network(architecture) else ""
-    return f"{PLAIN}-{plain_width(architecture)}{depth}"
+    """Return the name of a plain network: its width, and the blocks of each stage if it is not of the plain family."""
+    depths = tuple(len(stage.blocks) for stage in architecture.stages)
+    blocks = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}"
+    return f"{PLAIN}-{plain_width(architecture)}{blocks}"
 
 
 def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:

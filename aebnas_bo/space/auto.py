@@ -16,13 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from aebnas_bo.space.architecture import Architecture, Skeleton, Stage
+from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import (
     ACTIVATION,
     EARLY_STRIDE_FROM,
+    NUM_STAGES,
     SHALLOW_BELOW,
-    num_plain_stages,
     plain_depths,
     plain_stages,
 )
@@ -32,7 +32,8 @@ Tree = dict[str, object]
 
 LARGEST_RESOLUTION, SMALLEST_RESOLUTION = 224, 20
 LADDER = (1.0, 0.75)  # resolutions between one halving of the images' side and the next
-LAST_SIDE = 4  # pixels of the last map that is always there
+# The last stage halves maps of less than twice this number of pixels, or is the last of so many stages.
+LAST_SIDE, LEAST_STAGES = 4, NUM_STAGES + 1
 HALVING_STEM_FROM = 24  # pixels; the first stage halves the maps of smaller images
 UNITS = 6  # widths of each stage
 FITTING = 0.95  # leaves room for rounded channels and for more classes
@@ -60,9 +61,13 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
     skeleton = skeletons[main]
     lower = {side: skeleton for side in ladder if side <= main}
     sides = [_side_of(share * limit, lower) for share in shares]
-    units = sorted(_unit_of(skeleton, side, share * limit) for side, share in zip(sides, shares, strict=True))
+    units = [_unit_of(skeleton, side, share * limit) for side, share in zip(sides, shares, strict=True)]
+    units = [*units[::2], *units[1::2]]  # those of the budgets first, which are kept where channels are equal
     for number in range(len(skeleton.stage_strides)):  # every stage has equally many widths
-        units = list({_channels(unit, number): unit for unit in units}.values())
+        distinct: dict[int, float] = {}
+        for unit in units:
+            distinct.setdefault(_channels(unit, number), unit)
+        units = list(distinct.values())
     resolutions = [side for side in reversed(ladder) if min(sides) <= side <= main]
     strides = skeleton.stage_strides
     num_stages = len(strides)
@@ -90,11 +95,9 @@ def plain_macs(skeleton: Skeleton, resolution: int, unit: float, *, is_deep: boo
         is_deep: Whether it is deep; see `plain_family.plain_depths`.
     """
     num_stages = len(skeleton.stage_strides)
-    last = num_plain_stages(num_stages, is_last_optional=True)
-    widths = [_channels(unit, number) for number in range(last)]
-    stages = plain_stages(widths, depths=plain_depths(last, is_deep=is_deep))
-    absent = (Stage(0, ()),) * (num_stages - last)
-    architecture = Architecture(resolution, (*stages, *absent), (None,) * len(skeleton.exit_stages))
+    widths = [_channels(unit, number) for number in range(num_stages)]
+    stages = plain_stages(widths, depths=plain_depths(num_stages, is_deep=is_deep))
+    architecture = Architecture(resolution, stages, (None,) * len(skeleton.exit_stages))
     return exit_costs(architecture, skeleton).cumulative[-1]
 
 
@@ -119,13 +122,15 @@ def _side_of(macs: float, skeletons: Mapping[int, Skeleton]) -> int:
 def _skeleton(resolution: int, in_channels: int) -> Skeleton:
     stem = 2 if resolution >= HALVING_STEM_FROM else 1
     first = 2 if stem == 1 or resolution >= EARLY_STRIDE_FROM else 1
-    halvings = math.floor(math.log2(max(resolution / (stem * first) / LAST_SIDE, 1.0)))
+    side = resolution / (stem * first)
+    halvings = max(math.floor(math.log2(side / LAST_SIDE)) + 1, LEAST_STAGES - 1)
+    halvings = min(halvings, math.ceil(math.log2(side)))  # down to one pixel
     return Skeleton(
         in_channels=in_channels,
         num_classes=CLASSES,
         stem_channels=None,
         stem_stride=stem,
-        stage_strides=(first, *(2,) * (halvings + 1)),  # the last stage may be absent
+        stage_strides=(first, *(2,) * halvings),
         exit_stages=(),
         branch_stride=2,
         head_channels=0,

@@ -14,7 +14,8 @@ from aebnas_bo.space.architecture import Activation, Architecture, Block, Branch
 from aebnas_bo.space.macs import exit_costs
 
 EARLY_STRIDE_FROM = 41  # pixels; the stem halves larger images
-NUM_STAGES = 3
+DEPTHS = (2, 2, 1)  # blocks of each stage
+NUM_STAGES = len(DEPTHS)
 EXIT_STAGE = 0  # half depth: behind the stem and two blocks, with three blocks to go
 ACTIVATION: Activation = "hardswish"
 WIDEST = 4096  # channels of the stem of the largest network that is considered
@@ -29,14 +30,19 @@ def stem_stride(resolution: int) -> int:
 
 
 def plain_depths(num_stages: int, *, is_deep: bool) -> tuple[int, ...]:
-    """Return the number of blocks of each stage: two, and one in the last; one more behind the first if deep.
+    """Return the number of blocks of each stage of a plain network: two, and one in the last.
+
+    Of more than three stages, the last has one block, and so has the one before it: the maps of a fourth stage are
+    small, so that it costs few MACs although it has most of the weights. A deep network has one block more in every
+    stage but the first and this last one.
 
     Args:
         num_stages: Number of stages.
         is_deep: Whether the network is deep.
     """
-    depths = [2] * (num_stages - 1) + [1]
-    return tuple(depth + int(is_deep and number > 0) for number, depth in enumerate(depths))
+    num_small = int(num_stages > NUM_STAGES)
+    depths = [2] * (num_stages - num_small - 1) + [1]
+    return (*(depth + int(is_deep and number > 0) for number, depth in enumerate(depths)), *[1] * num_small)
 
 
 def plain_stages(
@@ -47,7 +53,7 @@ def plain_stages(
     Args:
         widths: Channels of each stage.
         kernels: Kernel size of each stage; `None` for 3x3 in all.
-        depths: Number of blocks of each stage; `None` for those of the plain family.
+        depths: Number of blocks of each stage; `None` for `plain_depths`.
     """
     sizes = (3,) * len(widths) if kernels is None else kernels
     counts = plain_depths(len(widths), is_deep=False) if depths is None else depths
@@ -57,16 +63,6 @@ def plain_stages(
     )
 
 
-def num_plain_stages(num_stages: int, *, is_last_optional: bool) -> int:
-    """Return the number of stages of a space's plain networks: beyond `NUM_STAGES`, an optional last one is left out.
-
-    Args:
-        num_stages: Stages of the space.
-        is_last_optional: Whether the last stage may be absent.
-    """
-    return num_stages - 1 if is_last_optional and num_stages > NUM_STAGES else num_stages
-
-
 def plain_network(
     width: int,
     *,
@@ -74,7 +70,7 @@ def plain_network(
     in_channels: int,
     num_classes: int,
     has_exit: bool = False,
-    is_deep: bool = False,
+    depths: Sequence[int] = DEPTHS,
 ) -> tuple[Architecture, Skeleton]:
     """Return the plain network of a width.
 
@@ -85,14 +81,14 @@ def plain_network(
         num_classes: Number of classes, `K`.
         has_exit: Whether it has one exit at half depth: a depthwise separable block of stride 2 that doubles the
             channels, then a classifier.
-        is_deep: Whether it is deep; see `plain_depths`.
+        depths: Number of blocks of each stage.
     """
     skeleton = Skeleton(
         in_channels=in_channels,
         num_classes=num_classes,
         stem_channels=None,  # half of the first stage's: w
         stem_stride=stem_stride(image_size),
-        stage_strides=(2,) * NUM_STAGES,
+        stage_strides=(2,) * len(depths),
         exit_stages=(EXIT_STAGE,) if has_exit else (),
         branch_stride=2,
         head_channels=0,
@@ -100,9 +96,8 @@ def plain_network(
     )
     layer = BranchLayer("depthwise_separable", kernel=3, expansion=2, pool=False, upsample=0)
     exits = (ExitBranch((layer,)),) if has_exit else ()
-    widths = [width * 2 ** (number + 1) for number in range(NUM_STAGES)]
-    stages = plain_stages(widths, depths=plain_depths(NUM_STAGES, is_deep=is_deep))
-    return Architecture(image_size, stages, exits), skeleton
+    widths = [width * 2 ** (number + 1) for number in range(len(depths))]
+    return Architecture(image_size, plain_stages(widths, depths=depths), exits), skeleton
 
 
 def plain_network_of(
@@ -112,7 +107,7 @@ def plain_network_of(
     in_channels: int,
     num_classes: int,
     has_exit: bool = False,
-    is_deep: bool = False,
+    depths: Sequence[int] = DEPTHS,
 ) -> tuple[Architecture, Skeleton]:
     """Return the plain network whose MACs, up to the final classifier, are nearest to a number by their ratio.
 
@@ -122,7 +117,7 @@ def plain_network_of(
         in_channels: Channels of an image.
         num_classes: Number of classes, `K`.
         has_exit: Whether the network has an exit, as for `plain_network`.
-        is_deep: Whether the network is deep.
+        depths: Number of blocks of each stage, as for `plain_network`.
     """
 
     def network(width: int) -> tuple[Architecture, Skeleton]:
@@ -132,7 +127,7 @@ def plain_network_of(
             in_channels=in_channels,
             num_classes=num_classes,
             has_exit=has_exit,
-            is_deep=is_deep,
+            depths=depths,
         )
 
     return network(_nearest_width(macs, lambda width: exit_costs(*network(width)).cumulative[-1]))
@@ -141,12 +136,6 @@ def plain_network_of(
 def plain_width(architecture: Architecture) -> int:
     """Return the width of a plain network, the channels of its stem."""
     return architecture.stages[0].width // 2
-
-
-def is_deep_network(architecture: Architecture) -> bool:
-    """Return whether a plain network is deep."""
-    depths = tuple(len(stage.blocks) for stage in architecture.stages)
-    return depths == plain_depths(len(depths), is_deep=True)
 
 
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:

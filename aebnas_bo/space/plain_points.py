@@ -9,7 +9,7 @@ from itertools import product
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace, is_exit_depth
-from aebnas_bo.space.plain_family import DEEP_FROM, SHALLOW_BELOW, num_plain_stages, plain_depths
+from aebnas_bo.space.plain_family import DEEP_FROM, NUM_STAGES, SHALLOW_BELOW, plain_depths
 from aebnas_bo.space.search_space import ChoiceParameter, ContinuousParameter, ParameterValue
 
 EXITS_FROM = 0.15e6  # MACs; in smaller networks an exit's branch costs more than the images that leave there save
@@ -52,9 +52,8 @@ def plain_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
     """Return canonical points: depthwise separable 3x3 blocks, one layer in every exit; small ones without exits too.
 
     All stages take widths of the same rank, or all but the first those of the next rank, and have as many blocks as
-    `plain_depths` says; a stage beyond those of `space.plain_family` is left out where it may be. Networks whose first
-    stage has at least twice `SHALLOW_BELOW` channels are deep, those of less than twice `DEEP_FROM` are not, and
-    between there are both.
+    `plain_depths` says. Networks whose first stage has at least twice `SHALLOW_BELOW` channels are deep, those of less
+    than twice `DEEP_FROM` are not, and between there are both. There is no exit just before a fourth or later stage.
     Of one resolution, a network has at least `STEP` times the MACs of the next smaller one. Networks of equal ranks,
     whose widths the preset `auto` derives from budgets, take precedence. Every resolution but the lowest has only
     networks whose stem has at least `LEAST_STEM` channels, and every resolution but the highest only those of at most
@@ -156,12 +155,11 @@ def _threshold(parameter: ContinuousParameter) -> float:
 
 def _depth(name: str, declaration: NetworkSpaceDeclaration, *, is_deep: bool) -> int:
     """Return how many blocks a stage, or layers an exit branch (its classifier included), has in a plain network."""
-    number = _number(name)
-    num_stages = len(declaration.stages)
-    last = num_plain_stages(num_stages, is_last_optional=0 in declaration.stages[-1].depths)
+    number, num_stages = _number(name), len(declaration.stages)
     if name.startswith("exit"):
+        last = min(num_stages, max(num_stages - 1, NUM_STAGES))  # an exit before a fourth stage would save little
         return 2 if declaration.exits[number - 1].after_stage < last else 0
-    return plain_depths(last, is_deep=is_deep)[number - 1] if number <= last else 0
+    return plain_depths(num_stages, is_deep=is_deep)[number - 1]
 
 
 def _number(name: str) -> int:

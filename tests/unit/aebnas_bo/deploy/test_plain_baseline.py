@@ -127,9 +127,14 @@ def test_what_a_plain_network_has_not_makes_no_other_recipe(context: PlainContex
     assert len(fingerprints) == 4
 
 
+def _teacher_macs(context: PlainContext, width: int) -> float:
+    """Return the MACs of a narrow teacher in millions."""
+    return context.for_teacher(0.0001).macs_of(width)
+
+
 def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContext, capsys) -> None:
     alone = train_plain(context, 2, 0, progress=progress())
-    own = context_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(5)}, epochs: 1}}")
+    own = context_of(context.folder, f"final_training.teacher={{macs: {_teacher_macs(context, 5)}, epochs: 1}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     taught = train_plain(own, 2, 0, progress=shown)
     teacher, *_ = [one for one in plain_networks(context.folder) if one.folder.name.startswith("plain-5")]
@@ -147,22 +152,23 @@ def test_a_larger_plain_network_teaches_and_is_trained_once(context: PlainContex
     assert (teacher.folder / NETWORK_FILE).stat().st_mtime_ns == written
 
 
-def test_wide_teachers_are_deep(context: PlainContext, capsys) -> None:
+def test_teachers_have_a_fourth_stage_and_are_deep_if_wide(context: PlainContext, capsys) -> None:
     narrow, wide = context.for_teacher(context.macs_of(5)), context.for_teacher(context.macs_of(40))
-    assert (narrow.is_deep, wide.is_deep) == (False, True)
-    least = replace(context, is_deep=True).macs_of(int(SHALLOW_BELOW))
-    assert [context.for_teacher(macs).is_deep for macs in (0.9 * least, least)] == [False, True]
-    assert [len(stage.blocks) for stage in wide.network(20)[0].stages] == [2, 3, 2]
-    own = context_of(context.folder, f"final_training.teacher={{macs: {least}, epochs: 1}}", "final_training.epochs=1")
-    train_plain(own, 9, 0, progress=progress())
+    assert [[len(stage.blocks) for stage in one.network(20)[0].stages] for one in (narrow, wide)] == [
+        [2, 2, 1, 1],
+        [2, 3, 2, 1],
+    ]
     width = int(SHALLOW_BELOW)
-    assert any(one.folder.name.startswith(f"plain-{width}-deep-seed0") for one in plain_networks(context.folder))
-    train_plain(own, 8, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
+    least = wide.macs_of(width)
+    assert [context.for_teacher(macs).depths for macs in (0.9 * least, least)] == [narrow.depths, wide.depths]
+    own = context_of(context.folder, f"final_training.teacher={{macs: {least}, epochs: 1}}", "final_training.epochs=1")
+    train_plain(own, 9, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
+    assert any(one.folder.name.startswith(f"plain-{width}-2321-seed0") for one in plain_networks(context.folder))
     assert f"teacher: a plain network of {least:.3g} M MACs" in capsys.readouterr().err
 
 
 def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:
-    own = context_of(context.folder, f"final_training.teacher={{macs: {context.macs_of(2)}}}")
+    own = context_of(context.folder, f"final_training.teacher={{macs: {_teacher_macs(context, 1)}}}")
     shown = RunProgress(Console(stderr=True, width=200), quiet=False)
     train_plain(own, 2, 0, progress=shown)
     assert "is not larger than the network" in capsys.readouterr().err

@@ -36,18 +36,18 @@ def _macs(space: NetworkSpace) -> int:
 
 
 def test_auto_contains_the_plain_network() -> None:
-    # stem of w channels and stride 2, blocks of 2w, 2w, 4w, 4w and 8w channels with strides 1, 1, 2, 1, 2
+    # stem of w channels and stride 2, blocks of 2w, 2w, 4w, 4w, 8w and 16w channels with strides 1, 1, 2, 1, 2, 2
     space = space_of(32, None)
     widths = [stage.widths for stage in space.declaration.stages]
     block = Block(3, 1, "depthwise_separable")
     plain = Architecture(
         32,
-        (*(Stage(widths[n][2], (block,) * depth) for n, depth in enumerate((2, 2, 1))), Stage(0, ())),
+        tuple(Stage(widths[n][2], (block,) * depth) for n, depth in enumerate((2, 2, 1, 1))),
         (None,) * 3,
     )
     point = {p.name: p.values[0] if hasattr(p, "values") else p.upper for p in space.search_space.parameters}
-    point |= {"resolution": 32, "stage1_depth": 2, "stage2_depth": 2, "stage3_depth": 1, "stage4_depth": 0}
-    point |= {f"stage{n + 1}_width": widths[n][2] for n in range(3)}
+    point |= {"resolution": 32, "stage1_depth": 2, "stage2_depth": 2, "stage3_depth": 1, "stage4_depth": 1}
+    point |= {f"stage{n + 1}_width": widths[n][2] for n in range(4)}
     assert space.architecture(point) == plain
 
 
@@ -57,7 +57,15 @@ def test_auto_shrinks_large_images_where_the_limit_is_low() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "strides"), [(16, [1, 2, 2, 2]), (28, [2, 1, 2, 2]), (40, [2, 1, 2, 2, 2]), (48, [2, 2, 2, 2])]
+    ("size", "strides"),
+    [
+        (8, [1, 2, 2, 2]),
+        (16, [1, 2, 2, 2, 2]),
+        (28, [2, 1, 2, 2, 2]),
+        (40, [2, 1, 2, 2, 2]),
+        (48, [2, 2, 2, 2, 2]),
+        (224, [2, 2, 2, 2, 2, 2]),
+    ],
 )
 def test_maps_shrink_early(size: int, strides: list[int]) -> None:
     declaration = space_of(size, None).declaration
@@ -107,9 +115,10 @@ def test_auto_leaves_wrong_settings_to_be_reported(setting: str) -> None:
 
 def test_plain_macs_are_those_of_the_formula() -> None:
     space = space_of(8, None)
-    # stem of 4 at 8x8, blocks of 8, 8 at 4x4 and of 16 at 2x2, ten classes
+    # stem of 4 at 8x8, blocks of 8, 8 at 4x4, of 16, 16 at 2x2 and of 32 at 1x1, ten classes
     stem, first = 64 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
-    assert plain_macs(space.skeleton, 8, 4.0) == stem + first + 4 * (8 * 9 + 8 * 16) + 160
+    second, third = 4 * (8 * 9 + 8 * 16) + 4 * (16 * 9 + 16 * 16), 16 * 9 + 16 * 32
+    assert plain_macs(space.skeleton, 8, 4.0) == stem + first + second + third + 320
 
 
 def test_auto_declaration_depends_on_the_channels() -> None:

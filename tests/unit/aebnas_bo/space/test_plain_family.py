@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.plain_family import plain_network, plain_network_of, plain_stages, stem_stride
+from aebnas_bo.space.plain_family import plain_depths, plain_network, plain_network_of, plain_stages, stem_stride
 from aebnas_bo.supernet.subnet import Subnet
 
 network = partial(plain_network, in_channels=3, num_classes=10)
@@ -61,3 +61,19 @@ def test_plain_network_of_takes_the_nearest_width() -> None:
 def test_plain_stages_have_two_blocks_and_one_in_the_last() -> None:
     assert [(stage.width, len(stage.blocks)) for stage in plain_stages([8, 16, 32])] == [(8, 2), (16, 2), (32, 1)]
     assert {block.kind for stage in plain_stages([8, 16]) for block in stage.blocks} == {"depthwise_separable"}
+
+
+def test_a_fourth_stage_has_one_block() -> None:
+    assert [plain_depths(number, is_deep=False) for number in (1, 2, 3, 4, 5)] == [
+        (1,), (2, 1), (2, 2, 1), (2, 2, 1, 1), (2, 2, 2, 1, 1)
+    ]  # fmt: skip
+    assert [plain_depths(number, is_deep=True) for number in (2, 3, 4, 5)] == [
+        (2, 2), (2, 3, 2), (2, 3, 2, 1), (2, 3, 3, 2, 1)
+    ]  # fmt: skip
+
+
+def test_plain_network_of_other_depths() -> None:
+    deep, skeleton = network_of(5e6, depths=(2, 3, 2, 1))
+    assert [len(stage.blocks) for stage in deep.stages] == [2, 3, 2, 1]
+    assert skeleton.stage_strides == (2, 2, 2, 2)
+    assert exit_costs(deep, skeleton).cumulative[-1] == pytest.approx(5e6, rel=0.02)
