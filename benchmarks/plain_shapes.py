@@ -5,11 +5,11 @@ r"""Accuracy of plain networks of equal MACs and equal training time, by resolut
 
 A shape is the side of the images in pixels, the stride of the stem and the stride of each stage, and optionally the
 kernel size of each stage, as in 32:2,1,2,2:3,5,5, and its number of depthwise separable blocks, as in
-32:2,1,2,2:3,3,3:2,3,2. By default kernels are 3x3 and each stage has two blocks, the last one has one. The widths of
-the stages double, starting with twice that of the stem, and are chosen so that the MACs are nearest to `--macs`.
-Networks without exits are trained by the final recipe from labels alone, each for `--seconds` of processor time, on the
-training split. Accuracy is measured on the validation images; the seed also draws the splits. Rows that are in the file
-are not run again. The table shows the mean paired difference to the first shape over seeds, with its standard error.
+32:2,1,2,2:3,3,3:2,3,2. By default kernels are 3x3, and blocks are those of narrow plain networks. The widths of the
+stages double, starting with twice that of the stem, and are chosen so that the MACs are nearest to `--macs`. Networks
+without exits are trained by the final recipe from labels alone, each for `--seconds` of processor time, on the training
+split. Accuracy is measured on the validation images; the seed also draws the splits. Rows that are in the file are not
+run again. The table shows the mean paired difference to the first shape over seeds, with its standard error.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ def test_rows_are_told_apart_by_what_changes_them(config: Path) -> None:
 
 
 def test_a_setting_may_be_a_list(config: Path) -> None:
-    variant = "final_training.exit_weights=[0.5,1],final_training.learning_rate=0.1"
+    variant = "final_training.exit_weights=[0.5,1,1],final_training.learning_rate=0.1"
     recipe = job_of(config, variant, seed=0, macs=0.02, epochs=1).problem.config.final_training
-    assert (recipe.exit_weights, recipe.learning_rate) == ((0.5, 1.0), 0.1)
+    assert (recipe.exit_weights, recipe.learning_rate) == ((0.5, 1.0, 1.0), 0.1)
 
 
 def test_a_variant_may_have_other_exits(config: Path) -> None:
