@@ -9,7 +9,7 @@ from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.space.plain_family import plain_width
+from aebnas_bo.space.plain_family import plain_name
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 
@@ -29,8 +29,7 @@ def trained_points(folder: RunFolder) -> list[TrainedPoint]:
     """
     final = [_point("final", one.description, f"network {one.description.key}") for one in trained_networks(folder)]
     plain = [
-        _point("plain", one.description, f"plain network of width {plain_width(one.description.architecture)}")
-        for one in plain_networks(folder)
+        _point("plain", one.description, plain_name(one.description.architecture)) for one in plain_networks(folder)
     ]
     return [*read_shortlist(folder.shortlist), *final, *plain]
 

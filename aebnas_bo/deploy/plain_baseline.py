@@ -39,6 +39,7 @@ from aebnas_bo.space.plain_family import (
     NUM_STAGES,
     SHALLOW_BELOW,
     plain_depths,
+    plain_name,
     plain_network,
     plain_network_of,
     plain_width,
@@ -200,7 +201,7 @@ def train_plain(
         data = training_data(final, recipe)
         macs = millions(exit_costs(architecture, skeleton).cumulative[-1])
         data = taught_by_network(context, data, macs=macs, seed=seed, progress=progress)
-        name = f"epochs of the plain network of width {width}, seed {seed}"
+        name = f"epochs of the {plain_name(architecture)}, seed {seed}"
         progress.start(name, recipe.epochs, stream=f"trained/{folder.name}")
         recorder = Recorder(progress.epoch, checkpoint, training.fingerprint, progress.step)
         subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=seed, recorder=recorder)

@@ -10,7 +10,7 @@ from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.network_file import load_description
 from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.space.architecture import Architecture
-from aebnas_bo.space.plain_family import DEPTHS, plain_width
+from aebnas_bo.space.plain_family import DEPTHS, plain_depths_of, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed, write_sealed
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -126,7 +126,7 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
 
 def plain_key(architecture: Architecture) -> str:
     """Return the name of a plain network: its width, and the blocks of each stage if it is not of the plain family."""
-    depths = tuple(len(stage.blocks) for stage in architecture.stages)
+    depths = plain_depths_of(architecture)
     blocks = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}"
     return f"{PLAIN}-{plain_width(architecture)}{blocks}"
 

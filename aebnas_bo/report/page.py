@@ -41,7 +41,7 @@ from aebnas_bo.report.report_figures import (
 from aebnas_bo.search.objectives import optimized
 from aebnas_bo.search.strategy import FALLBACKS
 from aebnas_bo.space.macs import MACS_PER_MILLION
-from aebnas_bo.space.plain_family import plain_width
+from aebnas_bo.space.plain_family import plain_name
 from aebnas_bo.storage.atomic_files import write_text
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import make_folder_of
@@ -130,7 +130,7 @@ def render(contents: Contents, now: datetime | None = None) -> str:
         commands=_commands(contents),
         written=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         million=MACS_PER_MILLION,
-        plain_width=plain_width,
+        plain_name=plain_name,
         objectives=optimized(contents.run.study.objectives),
         metric_names={**{one.name: one.name for one in contents.run.study.objectives}, **METRIC_NAMES},
         has_latency=contents.run.config.search.has_latency,

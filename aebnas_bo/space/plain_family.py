@@ -138,6 +138,18 @@ def plain_width(architecture: Architecture) -> int:
     return architecture.stages[0].width // 2
 
 
+def plain_depths_of(architecture: Architecture) -> tuple[int, ...]:
+    """Return the number of blocks of each stage of a plain network."""
+    return tuple(len(stage.blocks) for stage in architecture.stages)
+
+
+def plain_name(architecture: Architecture) -> str:
+    """Describe a plain network: its width, and the blocks of each stage if it is not of the plain family."""
+    depths = plain_depths_of(architecture)
+    blocks = "" if depths == DEPTHS else f" with {'+'.join(map(str, depths))} blocks"
+    return f"plain network of width {plain_width(architecture)}{blocks}"
+
+
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:
     """Return the width whose MACs are nearest by their ratio, by bisection; of two as near, the smaller."""
     low, high = 1, WIDEST

@@ -202,7 +202,7 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     assert len(found.points) == 2
     body = without_plotly(render(found))
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
-    assert '<td class="key">plain network, width 2</td>' in section
+    assert '<td class="key">plain network of width 2</td>' in section
     assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
     assert "from scratch and without a teacher" in section
     assert "plain network of width 2, seed 3, 1 epoch" in body

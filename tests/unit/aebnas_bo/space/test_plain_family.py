@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from aebnas_bo.space.macs import exit_costs
-from aebnas_bo.space.plain_family import plain_depths, plain_network, plain_network_of, plain_stages, stem_stride
+from aebnas_bo.space.plain_family import (
+    DEPTHS,
+    plain_depths,
+    plain_name,
+    plain_network,
+    plain_network_of,
+    plain_stages,
+    stem_stride,
+)
 from aebnas_bo.supernet.subnet import Subnet
 
 network = partial(plain_network, in_channels=3, num_classes=10)
@@ -77,3 +85,9 @@ def test_plain_network_of_other_depths() -> None:
     assert [len(stage.blocks) for stage in deep.stages] == [2, 3, 2, 1]
     assert skeleton.stage_strides == (2, 2, 2, 2)
     assert exit_costs(deep, skeleton).cumulative[-1] == pytest.approx(5e6, rel=0.02)
+
+
+def test_plain_names_tell_a_teacher_from_the_plain_family() -> None:
+    plain, teacher = (network_of(1e6, depths=depths)[0] for depths in (DEPTHS, (2, 3, 2, 1)))
+    assert plain_name(plain) == f"plain network of width {plain.stages[0].width // 2}"
+    assert plain_name(teacher) == f"plain network of width {teacher.stages[0].width // 2} with 2+3+2+1 blocks"
