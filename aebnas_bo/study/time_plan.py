@@ -43,13 +43,13 @@ FINALS_SHARE = 0.25
 TEACHER_SIZES, TEACHER_EPOCHS, TEACHER_IMAGES = (2.0, 1.5), (40, 50), (400_000, 500_000)
 SOFT_LABEL_EPOCHS = 8 / 3  # time to predict eight views, in a teacher's epochs: a forward pass is a third of a step
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
-# than MACs alone. Without such estimates the supernet gets one epoch, and the search evaluates hardly more than the
-# plain networks.
+# than MACs alone. Without such estimates the supernet gets one epoch, and the search is only its initial design, most of
+# which are plain networks.
 RANKING_IMAGES = 100_000
 # Its steps train one random network on many images, because the largest one and the update of all weights take most of
 # the time of a step.
 BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1, "batch_size": 256}
-BRIEF_SEARCH = 0.3  # of the search's share: enough for the plain networks in its initial design
+BRIEF_SEARCH = 0.3  # of the search's share, which suffices for the initial design
 
 
 class TimePlan(BaseModel):
@@ -259,6 +259,9 @@ def planned_config(config: Config, plan: TimePlan) -> Config:
     updates: dict[str, object] = {"supernet": config.supernet.model_copy(update=supernet)}
     if plan.search_trials is not None:
         updates["search"] = config.search.model_copy(update={"budget": plan.search_trials})
+    elif plan.is_brief:
+        budget = min(config.search.budget, config.search.design_trials)
+        updates["search"] = config.search.model_copy(update={"budget": budget})
     if plan.rungs:
         updates["shortlist"] = config.shortlist.model_copy(update={"rungs": plan.rungs})
     if plan.final_epochs:

@@ -71,6 +71,17 @@ def test_a_search_needs_a_supernet_that_ranks() -> None:
     assert epochs * images == pytest.approx(planning.RANKING_IMAGES, abs=images)
 
 
+def test_a_brief_search_ends_with_its_design_until_its_trials_are_known() -> None:
+    config = load_config(None, ["search.design_trials=12", "search.budget=200"])
+    budgets = [
+        planned_config(config, plan).search.budget
+        for plan in (plan_of(10.0), plan_of(10.0, is_brief=True), plan_of(10.0, is_brief=True, search_trials=9))
+    ]
+    assert budgets == [200, 12, 9]
+    few = load_config(None, ["search.design_trials=12", "search.budget=5"])
+    assert planned_config(few, plan_of(10.0, is_brief=True)).search.budget == 5
+
+
 def test_a_brief_search_has_no_short_list_and_little_time() -> None:
     brief, plan = plan_of(20.0, is_brief=True), plan_of(20.0)
     assert planning.rungs(plan, spent_s=60.0, num_images=5000, networks_s=NINE)
