@@ -43,8 +43,8 @@ FINALS_SHARE = 0.25
 TEACHER_SIZES, TEACHER_EPOCHS, TEACHER_IMAGES = (2.0, 1.5), (40, 50), (400_000, 500_000)
 SOFT_LABEL_EPOCHS = 8 / 3  # time to predict eight views, in a teacher's epochs: a forward pass is a third of a step
 # Images, repeated ones included, after which the estimates of a supernet rank networks; after fewer they rank worse
-# than MACs alone. Without such estimates the supernet gets one epoch, and the search ends with its initial design, which
-# consists mostly of plain networks.
+# than MACs alone. Without such estimates the supernet gets one epoch, and the search ends with its initial design, most
+# of which are plain networks.
 RANKING_IMAGES = 100_000
 # Its steps train one random network on many images, because the largest one and the update of all weights take most of
 # the time of a step.
