@@ -20,23 +20,36 @@ STEP = 1.15  # least ratio of the MACs of one network and the next smaller one o
 OVERLAP = 1.5  # MACs of the largest network of a resolution over those of the smallest one of the next higher
 
 
-def first_points(space: NetworkSpace) -> list[dict[str, ParameterValue]]:
+def first_points(space: NetworkSpace, most: int) -> list[dict[str, ParameterValue]]:
     """Return the canonical points that a search evaluates first: the plain networks of its space.
 
-    On a given backbone these are the backbone without exits, where that is allowed, and the one with a linear
-    classifier at every exit.
+    Of too many, those with close neighbours are left out. On a given backbone the points are the backbone without
+    exits, where that is allowed, and the one with a linear classifier at every exit.
 
     Args:
         space: The space.
+        most: Largest number of points.
     """
     if space.skeleton.given is None:
-        return plain_points(space)
+        return _thinned(space, plain_points(space), most)
     points: dict[str, dict[str, ParameterValue]] = {}
     for depth in (0, 1):
         point = {one.name: _nearest(one, depth) for one in space.search_space.parameters}
         canonical = space.search_space.canonical(point)
         points.setdefault(space.search_space.key(canonical), canonical)
-    return list(points.values())
+    return list(points.values())[:most]
+
+
+def _thinned(
+    space: NetworkSpace, points: list[dict[str, ParameterValue]], most: int
+) -> list[dict[str, ParameterValue]]:
+    """Leave out points, one by one, whose neighbours in MACs are nearest to each other by their ratio."""
+    macs = [exit_costs(space.architecture(point), space.skeleton).cumulative[-1] for point in points]
+    kept = sorted(range(len(points)), key=macs.__getitem__)
+    while len(kept) > max(most, 2):
+        ratios = [macs[above] / macs[below] for below, above in zip(kept[:-2], kept[2:], strict=True)]
+        del kept[1 + ratios.index(min(ratios))]
+    return [points[number] for number in sorted(kept)[:most]]
 
 
 def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> ParameterValue:

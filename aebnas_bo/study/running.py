@@ -292,7 +292,7 @@ def _search(
         )
     if config.search.plain_first and make is None:
         most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space
-        strategy = FirstPoints(first_points(study.space)[:most], strategy)
+        strategy = FirstPoints(first_points(study.space, most), strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 

@@ -51,7 +51,7 @@ def test_known_costs_of_encoded_points_are_those_of_their_networks() -> None:
 
 def test_first_points_are_the_backbone_and_linear_exits() -> None:
     space = declared_space()
-    original, linear = (space.architecture(point) for point in first_points(space))
+    original, linear = (space.architecture(point) for point in first_points(space, 18))
     assert original.active_exits == ()
     assert linear.active_exits == (0, 1, 2)
     assert all(branch is not None and branch.layers == () for branch in linear.exits)

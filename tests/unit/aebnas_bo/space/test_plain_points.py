@@ -9,7 +9,8 @@ from aebnas_bo.space.architecture import Block
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.space.plain_family import DEEP_FROM, SHALLOW_BELOW
-from aebnas_bo.space.plain_points import EXITS_FROM, LEAST_STEM, OVERLAP, STEP, plain_points
+from aebnas_bo.space.plain_points import EXITS_FROM, LEAST_STEM, OVERLAP, STEP, first_points, plain_points
+from aebnas_bo.space.search_space import ParameterValue
 
 
 def space_of(size: int) -> NetworkSpace:
@@ -91,6 +92,27 @@ def test_first_stage_of_one_width(resolutions: list[int]) -> None:
     networks = [space.architecture(point) for point in plain_points(space)]
     assert networks
     assert {network.stages[0].width for network in networks} == {24}
+
+
+def test_too_many_first_points_are_thinned_out_evenly() -> None:
+    settings = ["data.dataset=cifar10", "data.root=.", "data.image_size=48", "search.max_average_macs=0.3"]
+    space = NetworkSpace(load_config(None, ["space.preset=auto", *settings]).space, 3, 10)
+    points = plain_points(space)
+    assert len(points) > 18, "the test needs a space with too many"
+    assert first_points(space, len(points)) == points
+
+    def macs(chosen: list[dict[str, ParameterValue]]) -> list[int]:
+        return sorted(exit_costs(space.architecture(point), space.skeleton).cumulative[-1] for point in chosen)
+
+    chosen = first_points(space, 18)
+    assert len(chosen) == 18
+    assert chosen == [point for point in points if point in chosen]
+    every, some = macs(points), macs(chosen)
+    assert (some[0], some[-1]) == (every[0], every[-1])
+    assert max(later / earlier for earlier, later in pairwise(some)) < 1.5
+    for budget in (0.03e6, 0.095e6, 0.3e6):  # those of a run under this limit
+        assert max(one for one in some if one <= budget) == max(one for one in every if one <= budget)
+    assert [len(first_points(space, most)) for most in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:
