@@ -39,6 +39,7 @@ WEIGHTS = "space.backbone.weights"
 PATHS = (("data", "root"), ("estimation", "latency_table"))  # resolved from the folder of the configuration file
 EPOCHS = {"supernet": (300_000, 15, 100), "final_training": (800_000, 60, 200)}  # images, minimum and maximum epochs
 EPOCHS_OF_BRANCHES = {"supernet": (100_000, 2, 30), "final_training": (200_000, 4, 40)}  # on a given backbone
+BRANCH_DEFAULTS: Tree = {"start": "supernet", "muon_learning_rate": None, "batchnorm_bias_rate": 1.0}
 OF_SPACE = (*NetworkSpaceDeclaration.model_fields, "preset", *FORMS)
 LONGEST_NAME = 255  # bytes of a file name, on nearly all systems
 WITH_BACKBONE: Tree = {**OF_STAGES, "resolutions": [], "branch_stride": 2, "exits": []}
@@ -300,10 +301,10 @@ def _complete_augmentation(tree: Tree) -> None:
 
 
 def _set_branch_defaults(tree: Tree) -> None:
-    """Set the defaults of final training on a given backbone: branches of the search at the start, and SGD only."""
+    """Set the defaults of final training on a given backbone: branches of the search at the start, one rate of SGD."""
     own = tree.get("final_training", {})
     if isinstance(own, dict) and _section(tree, "space").get("backbone") is not None:
-        tree["final_training"] = {"start": "supernet", "muon_learning_rate": None, **own}
+        tree["final_training"] = {**BRANCH_DEFAULTS, **own}
 
 
 def _part(section: type[Checked], tree: Tree, name: str) -> Checked | None:

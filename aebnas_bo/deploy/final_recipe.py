@@ -160,7 +160,6 @@ def _train(
 
         return backward
 
-    factors = {} if subnet.skeleton.given is None else dict.fromkeys(BACKBONE_PARTS, config.backbone_rate)
     run = TrainingRun(
         subnet,
         make_backward,
@@ -169,10 +168,17 @@ def _train(
         section="final_training",
         seed=seed,
         processes=processes,
-        rate_factors=factors,
+        rate_factors=_rate_factors(subnet, config),
         muon=muon_weights(subnet, config),
     )
     train(run, data, config, recorder=recorder)
+
+
+def _rate_factors(subnet: Subnet, config: FinalTrainingConfig) -> dict[str, float]:
+    """Return factors of the learning rate by the start of weights' names; the first that fits counts."""
+    factors = {} if subnet.skeleton.given is None else dict.fromkeys(BACKBONE_PARTS, config.backbone_rate)
+    norms = (name for name, module in subnet.named_modules() if isinstance(module, nn.BatchNorm2d))
+    return factors | {f"{name}.bias": config.batchnorm_bias_rate for name in norms}
 
 
 def _at_resolution(data: TrainingData, resolution: int) -> TrainingData:

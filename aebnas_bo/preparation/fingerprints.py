@@ -16,6 +16,7 @@ OFF: dict[str, object] = {
     "synchronized_batch_norm": False,
     "backbone_rate": 0.0,
     "muon_learning_rate": None,
+    "batchnorm_bias_rate": 1.0,
 }
 MACS_PER_LIMIT = 2.5  # MACs of a whole network per limit of average MACs: most images exit early
 

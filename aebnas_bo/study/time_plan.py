@@ -37,6 +37,9 @@ ENOUGH_RUNG_EPOCHS, LEAST_RUNG_EPOCHS = 25, 3
 # trained: supernet, search and teacher would take their time.
 ENOUGH_IMAGES, ENOUGH_EPOCHS = 800_000, (60, 100)
 FINALS_SHARE = 0.25
+# The time of a final training grows with this power of the time of the network's epoch: 0 would give all networks equal
+# time, 1 equal epochs. Large networks, which get fewer epochs than small ones, gain more by each.
+TIME_EXPONENT = 0.5
 # MACs of a teacher per highest budget, largest first, and its least and most epochs for at least so many images,
 # repeated ones included. After fewer it teaches too little, and more epochs of the networks themselves are worth more.
 # After more it has memorised the training images: its outputs then add nothing to the labels.
@@ -192,8 +195,8 @@ def rungs(
 def rung_epochs(plan: TimePlan, key: str, epochs: int) -> int:
     """Return the number of epochs of a network on the short list.
 
-    Final trainings take equal time for all networks, and so do short ones: with equal epochs, large networks would
-    look better than after their final training.
+    Short trainings of a rung take equal time: with equal epochs, large networks would look better than after their
+    final training.
 
     Args:
         plan: Decisions made so far.
@@ -212,8 +215,8 @@ def final_epochs(
 ) -> tuple[int, tuple[float, int] | None]:
     """Return the number of epochs of the next final training, and of the teacher.
 
-    All networks are trained for equal time, so small ones for more epochs. The teacher gets at most an equal share of
-    the time too. The largest candidate is chosen that gets enough epochs (`TEACHER_EPOCHS`, `TEACHER_IMAGES`) in this
+    Networks share the time in proportion to their epochs' time to the power `TIME_EXPONENT`. The teacher gets at most
+    an equal share. The largest candidate is chosen that gets enough epochs (`TEACHER_EPOCHS`, `TEACHER_IMAGES`) in this
     share, and leaves the next network as many.
 
     Args:
@@ -234,7 +237,8 @@ def final_epochs(
     )
 
     def epochs(seconds: float) -> int:
-        return _epochs(seconds / len(networks_s), num_images * networks_s[0], least=1, most=MOST_FINAL_EPOCHS)
+        epochs_s = [num_images * one_s for one_s in networks_s]
+        return _epochs(_first_share(seconds, epochs_s), epochs_s[0], least=1, most=MOST_FINAL_EPOCHS)
 
     for macs, one_s in teachers_s.items():
         epoch_s = num_images * one_s
@@ -244,6 +248,22 @@ def final_epochs(
             seconds, teacher = rest_s, (macs, its_epochs)
             break
     return epochs(seconds), teacher
+
+
+def _first_share(seconds: float, epochs_s: Sequence[float]) -> float:
+    """Return the seconds of the first of several final trainings; the others get what a capped one cannot use.
+
+    Args:
+        seconds: Seconds of all of them.
+        epochs_s: Seconds of an epoch of each.
+    """
+    weight, share = sum(one_s**TIME_EXPONENT for one_s in epochs_s), 0.0
+    for epoch_s in sorted(epochs_s):  # the fastest reach the most epochs first
+        share = min(seconds * epoch_s**TIME_EXPONENT / weight, MOST_FINAL_EPOCHS * epoch_s)
+        if epoch_s == epochs_s[0]:
+            break
+        seconds, weight = seconds - share, weight - epoch_s**TIME_EXPONENT
+    return share
 
 
 def _epochs(seconds: float, epoch_s: float, *, least: int, most: int) -> int:

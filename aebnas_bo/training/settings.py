@@ -133,6 +133,8 @@ class FinalTrainingConfig(TrainingConfig):
         muon_learning_rate: Peak learning rate of Muon, with the schedule of `learning_rate`. Muon trains the weights of
             convolutions followed by BatchNorm, except depthwise ones, SGD all other weights. null trains all by SGD,
             the default with a given backbone.
+        batchnorm_bias_rate: Learning rate of the biases of BatchNorm relative to `learning_rate`; 1 by default with a
+            given backbone.
         start: Initial weights: those of the `supernet`, or random ones (`scratch`). With a given backbone the default
             is `supernet`.
         teacher: Teacher for distillation; null trains on labels only.
@@ -151,6 +153,7 @@ class FinalTrainingConfig(TrainingConfig):
 
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.4
     muon_learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.03
+    batchnorm_bias_rate: Annotated[float, Field(ge=0.0, le=100.0)] = 4.0
     start: Literal["supernet", "scratch"] = "scratch"
     teacher: TeacherConfig | None = None
     backbone_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0

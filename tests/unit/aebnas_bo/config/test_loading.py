@@ -63,16 +63,19 @@ def test_branches_on_a_given_backbone_are_trained_for_few_epochs_from_those_of_t
     config = load_config(None, [backbone, "data.dataset=cifar10", "data.root=."])
     assert (config.supernet.epochs, config.final_training.epochs) == (2, 4)
     assert (config.final_training.start, config.final_training.muon_learning_rate) == ("supernet", None)
+    assert config.final_training.batchnorm_bias_rate == 1.0
     settings = ["final_training.start=scratch", "final_training.epochs=9", "final_training.muon_learning_rate=0.1"]
     given = load_config(None, [backbone, *settings]).final_training
     assert (given.start, given.epochs, given.muon_learning_rate) == ("scratch", 9, 0.1)
     searched = load_config(None).final_training
-    assert (searched.start, searched.muon_learning_rate) == ("scratch", 0.03)
+    assert (searched.start, searched.muon_learning_rate, searched.batchnorm_bias_rate) == ("scratch", 0.03, 4.0)
 
 
 def test_a_stored_configuration_of_a_given_backbone_from_before_muon_is_trained_by_sgd() -> None:
     config = load_config(None, ["space={backbone: {source: torchvision, name: resnet18}}"])
-    older = "".join(line for line in dump_config(config).splitlines(keepends=True) if "muon_learning_rate" not in line)
+    later = ("muon_learning_rate", "batchnorm_bias_rate")
+    lines = dump_config(config).splitlines(keepends=True)
+    older = "".join(line for line in lines if not any(name in line for name in later))
     assert parse_config(older, "config.yaml") == config
 
 

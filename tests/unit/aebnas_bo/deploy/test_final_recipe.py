@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.settings import AugmentationConfig
+from aebnas_bo.deploy import final_recipe
 from aebnas_bo.deploy.final_recipe import fresh_subnet, muon_weights, train_from_scratch
 from aebnas_bo.space.architecture import Architecture, Block, BranchLayer, ExitBranch, Skeleton, Stage
 from aebnas_bo.space.macs import exit_costs
@@ -15,7 +16,8 @@ from aebnas_bo.supernet.subnet import Subnet
 from aebnas_bo.training import training_loop as loop
 from aebnas_bo.training.joint_loss import leaving_probabilities
 from aebnas_bo.training.settings import FinalTrainingConfig, JointLossConfig
-from aebnas_bo.training.training_loop import NO_RECORDER, Recorder, TrainingData
+from aebnas_bo.training.training_loop import NO_RECORDER, Recorder, TrainingData, TrainingRun
+from aebnas_bo.training.training_state import RATE_FACTOR, initial_state
 from tests.device_waits import DeviceWaits
 from tests.process_jobs import unchanged
 
@@ -92,6 +94,19 @@ def test_muon_trains_convolutions_followed_by_batchnorm_except_depthwise_ones(sq
     assert names - {"stem.0.weight"} == expected  # the stem reads grey images: one input channel, but not depthwise
     assert {name.split(".")[0] for name in names} == {"stem", "stages", "branches"}
     assert muon_weights(subnet, CONFIG.model_copy(update={"muon_learning_rate": None})).weights == ()
+
+
+def test_biases_of_batchnorm_have_their_own_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[TrainingRun] = []
+    monkeypatch.setattr(final_recipe, "train", lambda run, *_, **__: runs.append(run))
+    config = CONFIG.model_copy(update={"batchnorm_bias_rate": 3.0})
+    subnet = train(config)
+    groups = initial_state(subnet, config, rate_factors=runs[0].rate_factors, muon=runs[0].muon).optimizers[0]
+    factors = {weight: group[RATE_FACTOR] for group in groups.param_groups for weight in group["params"]}
+    biases = {module.bias for module in subnet.modules() if isinstance(module, nn.BatchNorm2d)}
+    assert len(biases) == sum(isinstance(module, nn.Conv2d) for module in subnet.modules())
+    assert {factors[bias] for bias in biases} == {3.0}
+    assert {factor for weight, factor in factors.items() if weight not in biases} == {1.0}
 
 
 def test_fresh_weights_follow_the_seed_and_leave_other_streams_alone() -> None:

@@ -174,8 +174,9 @@ def test_class_weights_that_are_off_leave_fingerprints_as_they_were() -> None:
 
 def test_trainings_by_sgd_alone_are_those_from_before_muon() -> None:
     assert recipe_identity(load_config(None).final_training, load_config(None))["muon_learning_rate"] == 0.03
-    config = load_config(None, ["final_training.muon_learning_rate=null"])
-    assert "muon_learning_rate" not in recipe_identity(config.final_training, config)
+    sgd = ["final_training.muon_learning_rate=null", "final_training.batchnorm_bias_rate=1"]
+    config = load_config(None, sgd)
+    assert not {"muon_learning_rate", "batchnorm_bias_rate"} & set(recipe_identity(config.final_training, config))
 
 
 def test_balanced_training_data_carry_the_weights_of_classes() -> None:

@@ -97,16 +97,36 @@ def test_a_short_list_of_too_few_epochs_is_left_out() -> None:
     assert planning.rungs(plan_of(10.0), spent_s=0.0, num_images=5000, networks_s=NINE) == ()
 
 
-def test_every_final_training_has_as_much_time() -> None:
-    seconds, spent, times = [4e-4, 2e-4, 1e-4], 100.0, []
+def final_times(minutes: float, seconds: list[float], num_images: int, spent: float) -> list[float]:
+    """Return the seconds of each final training, the first network's first."""
+    times: list[float] = []
     for position, one in enumerate(seconds):
         epochs, _ = planning.final_epochs(
-            plan_of(10.0), spent_s=spent, num_images=5000, networks_s=seconds[position:], teachers_s={}
+            plan_of(minutes),
+            spent_s=spent + sum(times),
+            num_images=num_images,
+            networks_s=seconds[position:],
+            teachers_s={},
         )
-        times.append(epochs * 5000 * one)
-        spent += times[-1]
-    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=5000 * max(seconds))
-    assert max(times) - min(times) < 5000 * max(seconds)
+        times.append(epochs * num_images * one)
+    return times
+
+
+def test_slow_networks_get_more_time_and_fewer_epochs() -> None:
+    times = final_times(10.0, [4e-4, 2e-4, 1e-4], 5000, spent=100.0)
+    assert sum(times) == pytest.approx(0.95 * 600 - 100, abs=2.0)
+    for share, time in zip((2.0, 2.0**0.5, 1.0), times, strict=True):
+        assert time == pytest.approx(470 * share / (3.0 + 2.0**0.5), abs=2.0)  # an epoch of the slowest takes 2 s
+
+
+def test_time_that_a_fast_network_cannot_use_goes_to_the_slower_ones() -> None:
+    slow, fast, fastest = final_times(30.0, [4e-4, 1e-4, 1e-5], 2000, spent=110.0)
+    most = planning.MOST_FINAL_EPOCHS
+    assert (fast, fastest) == (pytest.approx(most * 0.2), pytest.approx(most * 0.02))
+    assert slow == pytest.approx(most * 0.8)
+    slow, fast, fastest = final_times(20.0, [4e-3, 1e-4, 1e-5], 2000, spent=140.0)
+    assert (fast, fastest) == (pytest.approx(most * 0.2), pytest.approx(most * 0.02))
+    assert slow == pytest.approx(1000 - fast - fastest, abs=8.0)
 
 
 def test_time_that_one_final_training_saves_goes_to_the_next() -> None:
@@ -119,14 +139,14 @@ def test_a_teacher_is_as_large_as_its_time_allows() -> None:
     plan_next = partial(planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=10_000)
     plan_next = partial(plan_next, networks_s=[1.6e-4, 8e-5])
     # 100 s for each of the three; the larger teacher would get 31 epochs, the smaller one gets the most that help
-    assert plan_next(teachers_s={2.0: 3.2e-4, 1.5: 1.6e-4}) == (67, (1.5, 50))
+    assert plan_next(teachers_s={2.0: 3.2e-4, 1.5: 1.6e-4}) == (78, (1.5, 50))
     # the networks share the other 260 s, but for 2 s in which the teacher predicts
-    assert plan_next(teachers_s={2.0: 8e-5}) == (80, (2.0, 50))
+    assert plan_next(teachers_s={2.0: 8e-5}) == (94, (2.0, 50))
     # as many epochs as its share of the time allows
-    assert plan_next(teachers_s={2.0: 2.4e-4, 1.5: 1.6e-4}) == (60, (2.0, 41))
-    assert plan_next(teachers_s={2.0: 3.2e-4}) == (93, None)
-    # no more epochs than the network keeps: 80 s would leave 13 epochs of 8 s
-    assert plan_next(networks_s=[8e-4, 8e-5], teachers_s={1.5: 1.6e-4}) == (18, None)
+    assert plan_next(teachers_s={2.0: 2.4e-4, 1.5: 1.6e-4}) == (71, (2.0, 41))
+    assert plan_next(teachers_s={2.0: 3.2e-4}) == (109, None)
+    # no more epochs than the network keeps: 80 s would leave 20 epochs of 8 s
+    assert plan_next(networks_s=[8e-4, 8e-5], teachers_s={1.5: 1.6e-4}) == (28, None)
 
 
 def test_a_teacher_of_few_images_needs_more_epochs() -> None:
