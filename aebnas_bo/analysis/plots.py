@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_data
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind, by_training
+from aebnas_bo.analysis.trained_point import TRAININGS, TrainedPoint, TrainingKind, by_training
 from aebnas_bo.search.objectives import Objective, optimized
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.storage.atomic_files import replacing
@@ -132,8 +132,40 @@ def plot_pareto_front(
     save_figure(path, figure)
 
 
+def plot_trained_networks(path: Path, trained: Sequence[TrainedPoint]) -> None:
+    """Plot accuracy against average MACs of trained networks, without estimates.
+
+    Args:
+        path: PNG file to write.
+        trained: The networks; at least one.
+    """
+    figure, [axes] = _figure()
+    _draw_curves(axes, trained)
+    for kind, name in TRAININGS.items():
+        if points := [point for point in trained if point.kind == kind]:
+            colour, symbol, _ = TRAINED_STYLES[kind]
+            axes.plot(
+                [point.average_macs for point in points], [point.accuracy for point in points], symbol,
+                color=colour, markersize=7, label=name, zorder=6,
+            )  # fmt: skip
+    for point in trained:
+        axes.annotate(
+            f"{point.accuracy:.1f} % at {point.average_macs:.3g} M\n{counted(point.epochs, 'epoch')}",
+            (point.average_macs, point.accuracy), (0, 9), textcoords="offset points", ha="center", va="bottom",
+            color=INK, fontsize=9, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}, zorder=5,
+        )  # fmt: skip
+    _set_costs(axes, [macs for point in trained for macs in (point.average_macs, *(one for one, _ in point.curve))])
+    _set_margins(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    axes.set_title("Trained networks, validation images", loc="left", color=INK, fontweight="bold")
+    axes.set_xlabel(f"{LABELS['average_macs']} ({UNITS['M']})")
+    axes.set_ylabel(f"{LABELS['accuracy']} (%)")
+    save_figure(path, figure)
+
+
 def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
     """Draw trained networks over average MACs; short trainings have hollow symbols, smaller ones for earlier rungs."""
+    _draw_curves(axes, trained)
     longest = max((point.epochs for point in trained if point.kind == "short"), default=0)
     for training, points in by_training(trained).items():
         colour, symbol, _ = TRAINED_STYLES[points[0].kind]
@@ -143,6 +175,16 @@ def _draw_trained(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
             s=14 if is_short and points[0].epochs < longest else 40, marker=symbol, edgecolors=colour, linewidths=1.4,
             facecolors="white" if is_short else colour, label=training, zorder=6,
         )  # fmt: skip
+
+
+def _draw_curves(axes: Axes, trained: Sequence[TrainedPoint]) -> None:
+    """Draw the operating points of trained networks as lines."""
+    label: str | None = "trained networks at other thresholds"
+    for point in trained:
+        if len(point.curve) > 1:
+            colour = TRAINED_STYLES[point.kind][0]
+            axes.plot(*zip(*point.curve, strict=True), color=colour, linewidth=1.2, alpha=0.7, label=label, zorder=4)
+            label = None
 
 
 def _draw_trials(figure: Figure | None, axes: Axes, data: FrontData) -> None:
@@ -187,20 +229,37 @@ def _zoom(axes: Axes, data: FrontData) -> None:
     bottom, high = data.visible(data.trials)
     height = max(high - bottom, 0.1 * abs(high), 1e-9)  # a positive height even for a single trial
     axes.set_ylim(bottom - 0.04 * height, high + 0.1 * height)
-    if needs_logarithm(x):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlim(min(x) / 1.1, max(x) * 1.15)
-    else:
-        span = max(max(x) - min(x), 0.1 * abs(max(x)), 1e-9)
-        axes.set_xlim(min(x) - 0.04 * span, max(x) + 0.06 * span)
+    _set_costs(axes, x)
     below = [(data.num_below(bottom), "trial")]
     below.append((sum(point.accuracy < bottom for point in data.trained), "short training"))
     hidden = ", ".join(counted(count, name) for count, name in below if count)
     if hidden:
         axes.text(0.01, 0.015, f"below this range: {hidden}", transform=axes.transAxes, fontsize=8.5, color="#66717d")
+
+
+def _set_costs(axes: Axes, costs: Sequence[float]) -> None:
+    """Set range and scale of the horizontal axis to these costs."""
+    if needs_logarithm(costs):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(min(costs) / 1.1, max(costs) * 1.15)
+    else:
+        span = max(max(costs) - min(costs), 0.1 * abs(max(costs)), 1e-9)
+        axes.set_xlim(min(costs) - 0.04 * span, max(costs) + 0.06 * span)
+
+
+def _set_margins(axes: Axes) -> None:
+    """Leave room for texts above points at the ends of an axis."""
+    left, right = axes.get_xlim()
+    if axes.get_xscale() == "log":
+        space = (right / left) ** 0.08
+        axes.set_xlim(left / space, right * space)
+    else:
+        space = 0.08 * (right - left)
+        axes.set_xlim(left - space, right + space)
+    axes.margins(y=0.15)
 
 
 def needs_logarithm(values: Sequence[float]) -> bool:

@@ -27,6 +27,7 @@ class TrainedPoint:
         accuracy: Accuracy in percent.
         average_macs: Average MACs in millions.
         name: Display name.
+        curve: Average MACs and accuracy at other thresholds, tuned for increasing budgets; empty if not known.
     """
 
     key: str
@@ -35,6 +36,7 @@ class TrainedPoint:
     accuracy: float
     average_macs: float
     name: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
 
     @property
     def training(self) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from aebnas_bo.analysis.plots import plot_pareto_front
+import csv
+from pathlib import Path
+
+from aebnas_bo.analysis.plots import plot_pareto_front, plot_trained_networks
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind
 from aebnas_bo.config.loading import parse_config
-from aebnas_bo.deploy.description import NetworkDescription
+from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
 from aebnas_bo.deploy.shortlist_file import read_shortlist
-from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
+from aebnas_bo.deploy.training_folders import TrainedNetwork, plain_networks, trained_networks
+from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.plain_family import plain_name
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
+from aebnas_bo.storage.sealed_json import read_sealed
+
+CURVE = ("validation_average_macs", "validation_accuracy")  # columns of the operating points
+PLAN_WAY_OUT = "restore it from a copy, or start another run folder"
 
 
 def trained_points(folder: RunFolder) -> list[TrainedPoint]:
@@ -27,15 +35,15 @@ def trained_points(folder: RunFolder) -> list[TrainedPoint]:
         CorruptStateError: If the table of the short list is damaged.
         NetworkFileError: If the file of a network is damaged.
     """
-    final = [_point("final", one.description, f"network {one.description.key}") for one in trained_networks(folder)]
-    plain = [
-        _point("plain", one.description, plain_name(one.description.architecture)) for one in plain_networks(folder)
-    ]
+    final = [_point("final", one, f"network {one.description.key}") for one in trained_networks(folder)]
+    plain = [_point("plain", one, plain_name(one.description.architecture)) for one in plain_networks(folder)]
     return [*read_shortlist(folder.shortlist), *final, *plain]
 
 
 def draw_front(folder: RunFolder) -> None:
     """Redraw the figure of a run's front with its trained networks, if there are any.
+
+    After a brief search it shows trained networks only: the estimates do not rank networks.
 
     Args:
         folder: The run folder.
@@ -47,13 +55,36 @@ def draw_front(folder: RunFolder) -> None:
     trained = trained_points(folder)
     if not trained:
         return
+    if folder.time_plan.exists() and read_sealed(folder.time_plan, PLAN_WAY_OUT).get("is_brief"):
+        plot_trained_networks(folder.front_figure, trained)
+        return
     with TrialStore.open_read_only(folder.study) as store:
         study, trials = store.study, store.trials()
     design = parse_config(study.config, str(folder.study)).search.design_trials
     plot_pareto_front(folder.front_figure, trials, study.objectives, design_trials=design, trained=trained)
 
 
-def _point(kind: TrainingKind, network: NetworkDescription, name: str) -> TrainedPoint:
+def _point(kind: TrainingKind, trained: TrainedNetwork, name: str) -> TrainedPoint:
+    network = trained.description
     epochs, on_validation = network.origin.epochs, network.validation
-    name = f"{name}, seed {network.origin.seed}, {counted(epochs, 'epoch')}"
-    return TrainedPoint(network.key, kind, epochs, on_validation.accuracy, on_validation.average_macs, name)
+    return TrainedPoint(
+        network.key,
+        kind,
+        epochs,
+        on_validation.accuracy,
+        on_validation.average_macs,
+        f"{name}, seed {network.origin.seed}, {counted(epochs, 'epoch')}",
+        _curve(trained.folder / OPERATING_POINTS_FILE),
+    )
+
+
+def _curve(path: Path) -> tuple[tuple[float, float], ...]:
+    """Return average MACs and accuracy on the validation images at each operating point of a file, if it exists."""
+    if not path.exists():
+        return ()
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [[float(row[name]) for name in CURVE] for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise CorruptStateError(f"{path} is damaged; delete it, and the figures leave it out") from error
+    return tuple((macs, accuracy) for macs, accuracy in rows)

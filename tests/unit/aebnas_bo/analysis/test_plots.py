@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from aebnas_bo.analysis import plots
-from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front
+from aebnas_bo.analysis.plots import plot_hypervolume, plot_pareto_front, plot_trained_networks
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.estimation.estimate import OperatingPoint
 from aebnas_bo.search.objectives import constraint
@@ -94,6 +94,42 @@ def test_the_legend_is_within_the_figure(trials, objectives, monkeypatch, traine
     (legend,) = figures[0].legends
     legend, whole = legend.get_window_extent(), figures[0].bbox
     assert whole.x0 <= legend.x0 < legend.x1 <= whole.x1
+
+
+CURVE = ((0.5, 60.0), (0.8, 71.5), (1.5, 80.0))
+
+
+def test_trained_networks_alone_have_their_figures_and_no_estimates(monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure))
+    networks = [
+        TrainedPoint("a", "final", 40, 80.0, 1.5, curve=CURVE), TrainedPoint("b", "final", 1, 55.5, 0.125),
+        TrainedPoint("plain-3", "plain", 200, 70.0, 1.0, curve=CURVE[:2]),
+    ]  # fmt: skip
+    plot_trained_networks(Path(), networks)
+    ([axes], [legend]) = shown[0].axes, shown[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "trained networks at other thresholds", "trained to the end", "plain network, trained to the end",
+    ]  # fmt: skip
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["80.0 % at 1.5 M\n40 epochs", "55.5 % at 0.125 M\n1 epoch", "70.0 % at 1 M\n200 epochs"]
+    lines = [line.get_xydata().tolist() for line in axes.lines]
+    assert [list(point) for point in CURVE] in lines
+    assert [[1.5, 80.0], [0.125, 55.5]] in lines
+    shown[0].canvas.draw()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert axes.bbox.x0 <= box.x0
+        assert box.x1 <= axes.bbox.x1
+
+
+def test_operating_points_of_trained_networks_are_drawn_beside_the_front(trials, objectives, monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(plots, "save_figure", lambda _, figure: shown.append(figure))
+    trained = [TrainedPoint("a", "final", 40, 80.0, 1.5, curve=CURVE)]
+    plot_pareto_front(Path(), trials, objectives, design_trials=2, trained=trained)
+    assert [list(point) for point in CURVE] in [line.get_xydata().tolist() for line in shown[0].axes[0].lines]
+    assert shown[0].axes[0].get_ylim()[0] < 80.0
 
 
 def test_trained_networks_have_no_latency_and_stay_out_of_its_panel(timed, three, monkeypatch) -> None:
