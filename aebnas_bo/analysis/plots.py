@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from aebnas_bo.analysis.figure_data import FrontData, front_data, hypervolume_data
 from aebnas_bo.analysis.pareto import pareto_front
-from aebnas_bo.analysis.trained_point import TRAININGS, TrainedPoint, TrainingKind, by_training
+from aebnas_bo.analysis.trained_point import TRAININGS, TrainedPoint, TrainingKind, by_training, costs_of
 from aebnas_bo.search.objectives import Objective, optimized
 from aebnas_bo.search.trial import Trial, observations
 from aebnas_bo.storage.atomic_files import replacing
@@ -154,7 +154,7 @@ def plot_trained_networks(path: Path, trained: Sequence[TrainedPoint]) -> None:
             (point.average_macs, point.accuracy), (0, 9), textcoords="offset points", ha="center", va="bottom",
             color=INK, fontsize=9, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}, zorder=5,
         )  # fmt: skip
-    _set_costs(axes, [macs for point in trained for macs in (point.average_macs, *(one for one, _ in point.curve))])
+    _set_costs(axes, costs_of(trained))
     _set_margins(axes)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     axes.set_title("Trained networks, validation images", loc="left", color=INK, fontweight="bold")

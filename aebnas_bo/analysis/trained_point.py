@@ -44,6 +44,11 @@ class TrainedPoint:
         return f"{TRAININGS[self.kind]}, {counted(self.epochs, 'epoch')}"
 
 
+def costs_of(points: Sequence[TrainedPoint]) -> list[float]:
+    """Return the average MACs of trained networks at all their operating points, in millions."""
+    return [macs for point in points for macs in (point.average_macs, *(one for one, _ in point.curve))]
+
+
 def by_training(points: Sequence[TrainedPoint]) -> dict[str, list[TrainedPoint]]:
     """Group trained networks by kind and epochs: short trainings first, plain networks last."""
     kinds = list(TRAININGS)

@@ -40,6 +40,18 @@ def trained_points(folder: RunFolder) -> list[TrainedPoint]:
     return [*read_shortlist(folder.shortlist), *final, *plain]
 
 
+def had_brief_search(folder: RunFolder) -> bool:
+    """Return whether the time budget of a run was too short for estimates that rank networks.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        CorruptStateError: If the time plan is damaged.
+    """
+    return folder.time_plan.exists() and bool(read_sealed(folder.time_plan, PLAN_WAY_OUT).get("is_brief"))
+
+
 def draw_front(folder: RunFolder) -> None:
     """Redraw the figure of a run's front with its trained networks, if there are any.
 
@@ -55,7 +67,7 @@ def draw_front(folder: RunFolder) -> None:
     trained = trained_points(folder)
     if not trained:
         return
-    if folder.time_plan.exists() and read_sealed(folder.time_plan, PLAN_WAY_OUT).get("is_brief"):
+    if had_brief_search(folder):
         plot_trained_networks(folder.front_figure, trained)
         return
     with TrialStore.open_read_only(folder.study) as store:

@@ -18,7 +18,7 @@ from aebnas_bo.analysis.surrogate_report import SurrogateReport, surrogate_repor
 from aebnas_bo.analysis.trained_point import TrainedPoint
 from aebnas_bo.data.image_shape import ImageShape
 from aebnas_bo.deploy.description import NetworkDescription
-from aebnas_bo.deploy.front_with_trained import trained_points
+from aebnas_bo.deploy.front_with_trained import had_brief_search, trained_points
 from aebnas_bo.deploy.looks_at_test_images import known_looks
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks
 from aebnas_bo.errors import CorruptStateError, first_problem
@@ -110,13 +110,14 @@ class Contents:
 
     Args:
         run: The stored run.
-        networks: Evaluated networks; `None` until a trial is completed.
+        networks: Evaluated networks; `None` until a trial is completed, and after a brief search if none is selected.
         summary: Summary that the latest call wrote at its end; `None` before the first.
         data: Facts about the images, from the summary.
         trained: Fully trained networks.
         plain: Plain networks that were trained by the same recipe.
         points: Points of all trained networks on the validation images, including short lists.
         test_looks: Number of networks measured on the test images, counting seeds, recipes and thresholds.
+        is_brief: Whether the search was brief, so that its estimates do not rank networks.
     """
 
     run: StoredRun
@@ -127,6 +128,7 @@ class Contents:
     plain: tuple[NetworkDescription, ...] = field(default=())
     points: tuple[TrainedPoint, ...] = field(default=())
     test_looks: int = 0
+    is_brief: bool = False
 
     @property
     def corrected(self) -> Mapping[Place, float]:
@@ -147,16 +149,18 @@ def gather(run: StoredRun, selections: Sequence[Selection] = ()) -> Contents:
         CorruptStateError: If a file of the run is damaged or missing.
     """
     set_up_cpu(run.config.num_threads)
-    summary = _fitting_summary(run)
+    summary, is_brief = _fitting_summary(run), had_brief_search(run.folder)
+    has_networks = bool(observations(run.trials)) and (bool(selections) or not is_brief)
     return Contents(
         run=run,
-        networks=_networks(run, selections) if observations(run.trials) else None,
+        networks=_networks(run, selections) if has_networks else None,
         summary=summary,
         data=_data_facts(run.folder, summary) if summary is not None else None,
         trained=tuple(one.description for one in trained_networks(run.folder)),
         plain=tuple(one.description for one in plain_networks(run.folder)),
         points=tuple(trained_points(run.folder)),
         test_looks=len(known_looks(run.folder)),
+        is_brief=is_brief,
     )
 
 

@@ -14,9 +14,28 @@ from aebnas_bo.storage.count_text import counted
 def opening(contents: Contents) -> tuple[str, ...]:
     """Return the sentences as plain text."""
     sentences = [_kept(contents), _question(contents), _progress(contents)]
+    if contents.is_brief:
+        sentences += _after_brief_search(contents)
     if contents.networks is not None:
         sentences += _answer(contents.networks)
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def _after_brief_search(contents: Contents) -> list[str]:
+    """Return why there are no estimates, and what the trained networks have."""
+    sentences = [
+        "The time budget is too short for estimates that rank networks: they are left out, and plain networks are "
+        "trained instead of searched ones."
+    ]
+    if contents.trained:
+        best = max(contents.trained, key=lambda one: (one.validation.accuracy, -one.validation.average_macs))
+        which = "It" if len(contents.trained) == 1 else "The one that is most accurate on the validation images"
+        sentences.append(
+            f"{counted(len(contents.trained), 'network')} {'is' if which == 'It' else 'are'} trained. {which} has "
+            f"{best.test.accuracy:.1f}{SPACE}% of the test images right at "
+            f"{macs_text(best.test.average_macs * MACS_PER_MILLION)} average MACs."
+        )
+    return sentences
 
 
 def _kept(contents: Contents) -> str:

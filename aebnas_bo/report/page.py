@@ -37,6 +37,7 @@ from aebnas_bo.report.report_figures import (
     relevance_figure,
     seconds_figure,
     sweep_figure,
+    trained_figure,
 )
 from aebnas_bo.search.objectives import optimized
 from aebnas_bo.search.strategy import FALLBACKS
@@ -144,6 +145,8 @@ def render(contents: Contents, now: datetime | None = None) -> str:
 def _figures(contents: Contents) -> dict[str, Figure]:
     run, networks = contents.run, contents.networks
     found: list[Figure | None] = [seconds_figure(run.ended)] if run.ended else []
+    if networks is None:
+        found.append(trained_figure(contents.points))
     if networks is not None:
         objectives, design = run.study.objectives, run.config.search.design_trials
         found += [

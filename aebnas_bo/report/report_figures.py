@@ -12,16 +12,9 @@ from plotly.subplots import make_subplots
 
 from aebnas_bo.analysis.figure_data import front_data, hypervolume_data
 from aebnas_bo.analysis.front_table import exit_rates_text, thresholds_text
-from aebnas_bo.analysis.plots import (
-    DESIGN,
-    FRONT,
-    LABELS,
-    TRAINED_STYLES,
-    axis_label,
-    needs_logarithm,
-)
+from aebnas_bo.analysis.plots import DESIGN, FRONT, LABELS, TRAINED_STYLES, UNITS, axis_label, needs_logarithm
 from aebnas_bo.analysis.surrogate_report import SurrogateReport
-from aebnas_bo.analysis.trained_point import TrainedPoint, by_training
+from aebnas_bo.analysis.trained_point import TrainedPoint, by_training, costs_of
 from aebnas_bo.report.networks import ShownNetwork
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation, Trial
@@ -143,6 +136,29 @@ def front_figure(
         f"{TRAINED_NOTE if data.trained else ''}"
     )
     return _figure(f"front-{right.name}", caption, figure, height=440)
+
+
+def trained_figure(trained: Sequence[TrainedPoint]) -> Figure | None:
+    """Plot accuracy against average MACs of trained networks, without estimates; `None` without any.
+
+    Args:
+        trained: The networks.
+    """
+    if not trained:
+        return None
+    figure = go.Figure()
+    for point in trained:
+        if len(point.curve) > 1:
+            x, y = zip(*point.curve, strict=True)
+            line = {"color": TRAINED_STYLES[point.kind][0], "width": 1.5}
+            figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+    _add_trained(figure, trained)
+    figure.update_yaxes(title=f"{LABELS['accuracy']} (%)")
+    figure.update_xaxes(title=f"{LABELS['average_macs']} ({UNITS['M']})")
+    if needs_logarithm(costs := costs_of(trained)):
+        figure.update_xaxes(**_logarithmic(costs))
+    caption = "Trained networks on the validation images, and, as lines, the same networks at other thresholds."
+    return _figure("trained", caption, figure, height=440)
 
 
 def _add_trained(figure: go.Figure, trained: Sequence[TrainedPoint]) -> None:

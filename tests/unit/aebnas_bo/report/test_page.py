@@ -23,6 +23,7 @@ from aebnas_bo.report.number_text import macs_text
 from aebnas_bo.report.page import render, script_json, write_report
 from aebnas_bo.report.stored_run import read_run
 from aebnas_bo.search.trial import Observation
+from aebnas_bo.storage.sealed_json import write_sealed
 from tests.made_trials import completed
 
 EVIL = "</script><script>alert(1)</script><!--"
@@ -187,6 +188,20 @@ def test_trained_networks_have_a_section_of_their_own(tiny_run, contents: Conten
     assert f"class 0, prediction 0: {network.test.by_class.correct[0]} of {network.test.by_class.images[0]}" in section
     assert "Test images were not used" not in body
     assert "Test images were not used" in without_plotly(render(contents))
+
+
+def test_after_a_brief_search_the_page_shows_trained_networks_and_no_estimates(tiny_run) -> None:
+    folder = tiny_run()
+    write_sealed(folder.time_plan, {"is_brief": True})
+    candidate = choose_candidate(folder, parse_selection("knee"), ["final_training.epochs=1"])
+    network = train_candidate(candidate, 3, is_again=False, progress=RunProgress(Console(), quiet=True))
+    body = without_plotly(render(gather(read_run(folder))))
+    assert "too short for estimates that rank networks" in body
+    assert f"1 network is trained. It has {network.test.accuracy:.1f}\xa0% of the test images right" in body
+    assert 'id="plot-trained"' in body
+    assert not [name for name in ("front", "progress", "networks", "genes") if f'<section id="{name}">' in body]
+    chosen = without_plotly(render(gather(read_run(folder), [parse_selection("knee")])))
+    assert '<section id="front">' in chosen
 
 
 def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
