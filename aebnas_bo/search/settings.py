@@ -126,6 +126,11 @@ class SearchConfig(Section):
         return tuple(constraint(text) for text in self.constraints)
 
     @property
+    def most_first_points(self) -> int:
+        """Number of plain networks that a search may evaluate first; the rest of the design covers the whole space."""
+        return 3 * self.design_trials // 4 if self.plain_first else 0
+
+    @property
     def is_asynchronous(self) -> bool:
         """Whether a trial is proposed as soon as a worker is free."""
         return self.proposals == "asynchronous"

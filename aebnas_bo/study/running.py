@@ -290,9 +290,8 @@ def _search(
         strategy = make_strategy(
             study.space.search_space, objectives, settings, seed=config.seed, known_costs=study.known_costs
         )
-    if config.search.plain_first and make is None:
-        most = 3 * config.search.design_trials // 4  # the remaining trials cover the whole space
-        strategy = FirstPoints(first_points(study.space, most), strategy)
+    if make is None:
+        strategy = FirstPoints(first_points(study.space, config.search.most_first_points), strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 

@@ -52,7 +52,7 @@ RANKING_IMAGES = 100_000
 # Its steps train one random network on many images, because the largest one and the update of all weights take most of
 # the time of a step.
 BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1, "batch_size": 256}
-BRIEF_SEARCH = 0.3  # of the search's share, which suffices for the initial design
+BRIEF_SEARCH = 0.3  # of the search's share; all plain networks of the initial design are evaluated in any case
 
 
 class TimePlan(BaseModel):

@@ -26,6 +26,7 @@ from aebnas_bo.shortlist.rungs import RungResult
 from aebnas_bo.shortlist.short_training import ShortListContext, is_begun, short_training
 from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
+from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.edited_config import replace_config
@@ -166,7 +167,15 @@ class _TimedRun:
             until = now + search_seconds(self._plan, now)
             self._plan = self._plan.model_copy(update={"search_until_s": until})
         self.note_time()
-        return now >= until
+        return now >= until and not self._lacks_plain_networks()
+
+    def _lacks_plain_networks(self) -> bool:
+        """Return whether a brief search has plain networks left to evaluate, of which each budget gets one."""
+        if not self._plan.is_brief:
+            return False
+        with TrialStore.open_read_only(self._folder.study) as store:
+            num_trials = len(store.trials())
+        return num_trials < len(first_points(self._problem.space, self._config.search.most_first_points))
 
     def note_time(self) -> None:
         """Store the seconds spent, for resuming."""

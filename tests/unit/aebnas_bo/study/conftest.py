@@ -21,7 +21,8 @@ from aebnas_bo.study.training_speed import Speed
 
 SETTINGS = (
     "time_budget=1.3", "data.max_train_images=300", "supernet.random_subnets=1", "supernet.cache=false",
-    "search.design_trials=4", "search.mc_samples=8", "search.pool_size=8", "search.rounds=0", "shortlist.budgets=2",
+    "search.design_trials=4", "search.max_average_macs=0.05", "search.mc_samples=8", "search.pool_size=8",
+    "search.rounds=0", "shortlist.budgets=2",
 )  # fmt: skip
 TRIAL_S, EPOCH_S = 1.0, 1.0
 

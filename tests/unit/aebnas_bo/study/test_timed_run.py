@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from aebnas_bo.config.loading import load_config
+from aebnas_bo.config.loading import load_config, parse_config
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import trained_networks
@@ -18,6 +18,7 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist import contenders, first_rung
+from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study import first_plan, timed_run
@@ -201,7 +202,7 @@ def test_final_epochs_follow_from_the_images_of_final_trainings(whole: Whole, tm
 def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_runner: MakeRunner, monkeypatch) -> None:
     monkeypatch.setattr(planning, "ENOUGH_EPOCHS", (60, 100))
     # A stopped epoch takes no time on this clock; with this budget, that gives no network an epoch more.
-    whole, stopped, steps, longer = make_runner(), make_runner(), Steps(), "time_budget=1.31"
+    whole, stopped, steps, longer = make_runner(), make_runner(), Steps(), "time_budget=1.33"
     result = whole(steps, longer)
     assert plan(whole.folder).is_brief
     assert result.is_brief
@@ -215,6 +216,22 @@ def test_without_time_for_a_short_list_the_first_contenders_are_trained(make_run
     stopped(None, longer)
     assert decisions(stopped.folder) == decisions(whole.folder)
     assert weights(stopped.folder) == weights(whole.folder)
+
+
+@pytest.mark.parametrize("is_brief", [False, True])
+def test_a_brief_search_without_time_evaluates_all_plain_networks(
+    is_brief: bool, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "RANKING_IMAGES", 10**9 if is_brief else 300)
+    monkeypatch.setattr(timed_run, "search_seconds", lambda *_: 0.0)
+    runner = make_runner()
+    runner(None, "search.design_trials=8")
+    config = parse_config(runner.folder.config.read_text(), "config.yaml")
+    assert config.search.most_first_points == 6
+    first = first_points(Problem.load(config).space, 6)
+    assert len(first) == 6
+    found = [dict(trial.parameters) for trial in trials(runner.folder)]
+    assert found == (first if is_brief else first[:1])
 
 
 def test_the_plan_of_a_run_that_never_began_is_no_other_run_s(whole: Whole, make_runner: MakeRunner) -> None:
