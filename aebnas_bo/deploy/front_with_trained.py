@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from aebnas_bo.analysis.plots import plot_pareto_front, plot_trained_networks
 from aebnas_bo.analysis.trained_point import TrainedPoint, TrainingKind
 from aebnas_bo.config.loading import parse_config
-from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE
+from aebnas_bo.deploy.operating_points import OPERATING_POINTS_FILE, read_curve
 from aebnas_bo.deploy.shortlist_file import read_shortlist
 from aebnas_bo.deploy.training_folders import TrainedNetwork, plain_networks, trained_networks
-from aebnas_bo.errors import CorruptStateError
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.plain_family import plain_name
 from aebnas_bo.storage.count_text import counted
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.sealed_json import read_sealed
 
-CURVE = ("validation_average_macs", "validation_accuracy")  # columns of the operating points
 PLAN_WAY_OUT = "restore it from a copy, or start another run folder"
 
 
@@ -32,7 +27,7 @@ def trained_points(folder: RunFolder) -> list[TrainedPoint]:
         Short trainings first, then fully trained networks, then plain ones.
 
     Raises:
-        CorruptStateError: If the table of the short list is damaged.
+        CorruptStateError: If the table of the short list or of operating points is damaged.
         NetworkFileError: If the file of a network is damaged.
     """
     final = [_point("final", one, f"network {one.description.key}") for one in trained_networks(folder)]
@@ -86,17 +81,5 @@ def _point(kind: TrainingKind, trained: TrainedNetwork, name: str) -> TrainedPoi
         on_validation.accuracy,
         on_validation.average_macs,
         f"{name}, seed {network.origin.seed}, {counted(epochs, 'epoch')}",
-        _curve(trained.folder / OPERATING_POINTS_FILE),
+        read_curve(trained.folder / OPERATING_POINTS_FILE),
     )
-
-
-def _curve(path: Path) -> tuple[tuple[float, float], ...]:
-    """Return average MACs and accuracy on the validation images at each operating point of a file, if it exists."""
-    if not path.exists():
-        return ()
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [[float(row[name]) for name in CURVE] for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise CorruptStateError(f"{path} is damaged; delete it, and the figures leave it out") from error
-    return tuple((macs, accuracy) for macs, accuracy in rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,16 @@ from aebnas_bo.early_exit.exit_rule import ExitTable
 from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
 from aebnas_bo.early_exit.outputs_in_use import END, outputs_in_use
 from aebnas_bo.early_exit.threshold_tuning import TuningGoal
-from aebnas_bo.errors import UsageError
+from aebnas_bo.errors import CorruptStateError, UsageError
 from aebnas_bo.search.objectives import Objective
 from aebnas_bo.search.trial import Observation
 from aebnas_bo.space.macs import MACS_PER_MILLION, ExitCosts, millions
+from aebnas_bo.storage.regular_files import read_regular
 
 NUM_BUDGETS = 16
 OPERATING_POINTS_FILE = "operating_points.csv"
+CURVE = ("validation_average_macs", "validation_accuracy")  # columns that figures show
+MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,25 @@ def write_operating_points(path: Path, points: Sequence[BudgetPoint], costs: Exi
         for point in points
     ]  # fmt: skip
     write_csv(path, header, rows)
+
+
+def read_curve(path: Path) -> tuple[tuple[float, float], ...]:
+    """Return average MACs in millions and accuracy on the validation images at each operating point of a file.
+
+    Args:
+        path: The file; nothing is returned if it does not exist.
+
+    Raises:
+        CorruptStateError: If it is damaged.
+    """
+    if not path.exists():
+        return ()
+    try:
+        rows = csv.DictReader(io.StringIO(read_regular(path, MOST_BYTES).decode("utf-8"), newline=""))
+        macs, accuracies = zip(*([float(row[name]) for name in CURVE] for row in rows), strict=True)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise CorruptStateError(f"{path} is damaged; delete it, and the figures leave it out") from error
+    return tuple(zip(macs, accuracies, strict=True))
 
 
 def with_margins(table: ExitTable, costs: ExitCosts, thresholds: Sequence[float | None]) -> tuple[float | None, ...]:

@@ -147,7 +147,7 @@ def _figures(contents: Contents) -> dict[str, Figure]:
     found: list[Figure | None] = [seconds_figure(run.ended)] if run.ended else []
     if networks is None:
         found.append(trained_figure(contents.points))
-    if networks is not None:
+    else:
         objectives, design = run.study.objectives, run.config.search.design_trials
         found += [
             *(

@@ -60,7 +60,7 @@ def test_the_figure_after_a_brief_search_shows_trained_networks_alone(own_run, m
     assert shown == [trained_points(own_run)]
 
 
-@pytest.mark.parametrize("text", ["budget\n1.0\n", "validation_average_macs,validation_accuracy\n1.0,high\n"])
+@pytest.mark.parametrize("text", ["", "budget\n1.0\n", "validation_average_macs,validation_accuracy\n1.0,high\n"])
 def test_damaged_operating_points_are_named(own_run, text: str) -> None:
     train_candidate(choose_candidate(own_run, Selection("knee")), 0, is_again=False, progress=QUIET)
     (path,) = own_run.trained.glob(f"*/{OPERATING_POINTS_FILE}")
