@@ -4,11 +4,11 @@ Maps shrink early: the stem halves images of at least 24 pixels, and the first s
 again. Few MACs then pay for many channels, which is worth several points of accuracy (docs/spaces.md has the figures).
 For the same reason a network that would have a narrow stem at the images' own resolution gets a lower one.
 
-Numbers of channels are multiples of one unit, as in hand-designed networks: the stem has one unit of channels, the
-first stage two, and every later stage twice as many as the previous one. The choices of widths stem from six units,
-whose plain networks, shallow or deep (`plain_family.plain_depths`), have slightly less than 0.1, 0.18, 0.32, 0.56, 1
-and 1.8 times the limit, each at its own resolution. So one of them fits each budget of a run with a time budget without
-an exit. The largest one is included because early exits lower average MACs below those of the whole network.
+Numbers of channels are multiples of one unit, as in hand-designed networks, but rounded: the stem has one unit of
+channels, the first stage two, and every later stage twice as many as the previous one. The choices of widths stem from
+six units, whose plain networks, shallow or deep (`plain_family.plain_depths`), have slightly less than 0.1, 0.18, 0.32,
+0.56, 1 and 1.8 times the limit, each at its own resolution. So one of them fits each budget of a run with a time budget
+without an exit. The largest one is included because early exits lower average MACs below those of the whole network.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ UNITS = 6  # widths of each stage
 FITTING = 0.95  # leaves room for rounded channels and for more classes
 CHEAPEST, DEAREST = FITTING * 10.0**-1, FITTING * 10.0**0.25  # MACs of the plain networks at the ends over the limit
 DEFAULT_UNIT = 14.0  # channels of the stem of the plain network whose MACs stand for a limit where none is given
+FIRST_WIDTH = 10  # channels of a first stage instead of 8: a stem of four channels sees too little
 MAX_EXITS = 3
 CLASSES = 10  # the final classifier's share of the MACs is small; the space must not depend on it
 
@@ -86,7 +87,7 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
 
 
 def plain_macs(skeleton: Skeleton, resolution: int, unit: float, *, is_deep: bool = False) -> int:
-    """Return the MACs of the plain network of a unit, with channels in multiples of 4.
+    """Return the MACs of the plain network of a unit.
 
     Args:
         skeleton: The fixed part of the space.
@@ -139,8 +140,9 @@ def _skeleton(resolution: int, in_channels: int) -> Skeleton:
 
 
 def _channels(unit: float, number: int) -> int:
-    """Return the width of a stage, counted from 0: a multiple of 4."""
-    return max(round(unit * 2 ** (number + 1) / 4) * 4, 4)
+    """Return the width of a stage, counted from 0: a multiple of 4, or 10 instead of 8 in the first."""
+    width = max(round(unit * 2 ** (number + 1) / 4) * 4, 4)
+    return FIRST_WIDTH if number == 0 and width == 8 else width
 
 
 def _unit_of(skeleton: Skeleton, resolution: int, macs: float) -> float:

@@ -115,9 +115,9 @@ def test_auto_leaves_wrong_settings_to_be_reported(setting: str) -> None:
 
 def test_plain_macs_are_those_of_the_formula() -> None:
     space = space_of(8, None)
-    # stem of 4 at 8x8, blocks of 8, 8 at 4x4, of 16, 16 at 2x2 and of 32 at 1x1, ten classes
-    stem, first = 64 * 3 * 9 * 4, 16 * (4 * 9 + 4 * 8) + 16 * (8 * 9 + 8 * 8)
-    second, third = 4 * (8 * 9 + 8 * 16) + 4 * (16 * 9 + 16 * 16), 16 * 9 + 16 * 32
+    # stem of 5 at 8x8, blocks of 10, 10 at 4x4 (not 8), of 16, 16 at 2x2 and of 32 at 1x1, ten classes
+    stem, first = 64 * 3 * 9 * 5, 16 * (5 * 9 + 5 * 10) + 16 * (10 * 9 + 10 * 10)
+    second, third = 4 * (10 * 9 + 10 * 16) + 4 * (16 * 9 + 16 * 16), 16 * 9 + 16 * 32
     assert plain_macs(space.skeleton, 8, 4.0) == stem + first + second + third + 320
 
 
