@@ -283,7 +283,7 @@ class Bounding(Brightness):
 
 
 def test_a_metric_of_an_own_estimator_can_be_limited(tmp_path: Path) -> None:
-    settings = [*QUICK, "search.constraints=[blocks >= 5]"]
+    settings = [*QUICK, "search.constraints=[blocks >= 5]", "search.plain_first=false"]
     with pytest.raises(ab.ConfigError, match=r"search.constraints: a supernet reports no blocks; pass an estimator"):
         ab.Study.create(folder=tmp_path / "other", overrides=settings).run(quiet=True)
     study = ab.Study.create(folder=tmp_path / "own", overrides=settings, estimator=Bounding).run(budget=8, quiet=True)

@@ -22,6 +22,7 @@ from aebnas_bo.errors import ConfigError, CorruptStateError, RunFolderInUseError
 from aebnas_bo.experiments.comparison.method_files import PACKAGE_METHODS
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
+from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.space.network_space import NetworkSpace
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
@@ -281,10 +282,17 @@ def replace_max(joint: JointLossConfig | None, space: NetworkSpace) -> JointLoss
 
 
 def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
-    first = train(own_run)
+    with TrialStore.open_read_only(own_run.study) as store:
+        dearest = max(store.trials(), key=lambda trial: trial.metrics["average_macs"])
+    wanted = Selection("key", key=dearest.key)
+
+    def train(seed: int = 0) -> NetworkDescription:
+        return train_candidate(choose_candidate(own_run, wanted), seed, is_again=False, progress=progress())
+
+    first = train()
     before = weights(own_run, first.key)
-    least = min(choose_candidate(own_run, KNEE).costs.cumulative_without_earlier_branches)
-    candidate = choose_candidate(own_run, KNEE, goal=TuningGoal("max_macs", least))
+    least = min(choose_candidate(own_run, wanted).costs.cumulative_without_earlier_branches)
+    candidate = choose_candidate(own_run, wanted, goal=TuningGoal("max_macs", least))
     again = train_candidate(candidate, 0, is_again=False, progress=progress())
     assert again.validation.average_macs == pytest.approx(least / 1e6)
     assert again.validation.average_macs < first.validation.average_macs
@@ -293,8 +301,8 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     assert again.test.worst_case_macs == pytest.approx(least / 1e6)
     assert same(weights(own_run, first.key), before)
     assert (first.earlier_test_looks, again.earlier_test_looks) == (0, 1)
-    assert train(own_run, seed=1).earlier_test_looks == 2
-    restored = train(own_run)
+    assert train(seed=1).earlier_test_looks == 2
+    restored = train()
     assert restored.outputs == first.outputs  # with what lies behind that exit
     assert restored.earlier_test_looks == 2  # its own first look is no other
 
