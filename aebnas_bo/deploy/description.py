@@ -168,7 +168,7 @@ class NetworkDescription(FrozenModel):
         outputs: Outputs in use in order, without exits that tuning switched off. The last output is the final
             classifier, or an exit at which the network ends; later layers are not run.
         estimated_accuracy: Validation accuracy in percent as estimated by the search; null for plain networks, which
-            are not searched.
+            are not searched, and after a brief search, whose estimates rank nothing.
         validation: Figures on the validation images, on which thresholds were tuned.
         test: Figures on the test images.
         origin: Provenance of the network.

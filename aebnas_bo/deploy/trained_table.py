@@ -29,6 +29,8 @@ COLUMNS: tuple[Column, ...] = (
 def training_table(networks: Sequence[NetworkDescription], plain: Sequence[NetworkDescription] = ()) -> Table:
     """Return a table with a row per trained network and, for several, a row of means with standard deviations.
 
+    A column without figures is left out, such as that of estimates after a brief search.
+
     Args:
         networks: One architecture, trained by one recipe with one or more seeds.
         plain: Plain networks to show below.
@@ -37,14 +39,15 @@ def training_table(networks: Sequence[NetworkDescription], plain: Sequence[Netwo
     title = f"Network {networks[0].key}, trained for {counted(origin.epochs, 'epoch')} (recipe {origin.recipe})"
     table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
-    for name, _, _ in COLUMNS:
+    columns = [one for one in COLUMNS if any(one[1](network) is not None for network in networks)]
+    for name, _, _ in columns:
         table.add_column(name, justify="right")
     for name, group in (("", networks), ("plain network, ", plain)):
         for network in group:
-            table.add_row(f"{name}{network.origin.seed}", *(_cell([network], column) for column in COLUMNS))
+            table.add_row(f"{name}{network.origin.seed}", *(_cell([network], column) for column in columns))
         table.add_section()
         if len(group) > 1:
-            table.add_row(f"{name}mean", *(_cell(group, column) for column in COLUMNS))
+            table.add_row(f"{name}mean", *(_cell(group, column) for column in columns))
             table.add_section()
     return table
 

@@ -14,6 +14,7 @@ from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.deploy.description_of_weights import Measurable, describe_network, origin_of
 from aebnas_bo.deploy.exported_files import NETWORK_FILE
+from aebnas_bo.deploy.front_with_trained import had_brief_search
 from aebnas_bo.deploy.given_training import (
     final_accuracy,
     initial_network,
@@ -105,7 +106,7 @@ class Candidate:
             splits=final.splits,
             estimation=final.config.estimation,
             goal=self.goal,
-            estimated_accuracy=self.observed.metrics["accuracy"],
+            estimated_accuracy=None if had_brief_search(self.folder) else self.observed.metrics["accuracy"],
             has_ensemble=final.config.final_training.exit_ensemble,
         )
 

@@ -46,6 +46,17 @@ def test_training_table_shows_plain_networks_below(networks) -> None:
     ]  # fmt: skip
 
 
+def test_training_table_leaves_out_estimates_if_there_are_none(networks) -> None:
+    brief = [one.model_copy(update={"estimated_accuracy": None}) for one in networks[:2]]
+    console = Console(width=160)
+    for shown, has_column in ((networks[:2], True), (brief, False)):
+        with console.capture() as capture:
+            console.print(training_table(shown))
+        text = capture.get()
+        assert ("estimate (%)" in text) == has_column
+        assert "validation (%)" in text
+
+
 def test_other_recipes_are_listed_with_validation_accuracies(networks) -> None:
     assert other_recipes(networks, "bbb222") == [
         "also trained by recipe aaa111, 1 epoch: seed 0 90.00 %, seed 1 90.00 % of the validation images"

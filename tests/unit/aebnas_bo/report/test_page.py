@@ -199,6 +199,8 @@ def test_after_a_brief_search_the_page_shows_trained_networks_and_no_estimates(t
     assert "too short for estimates that rank networks" in body
     assert f"1 network is trained. It has {network.test.accuracy:.1f}\xa0% of the test images right" in body
     assert 'id="plot-trained"' in body
+    assert network.estimated_accuracy is None
+    assert "Estimated" not in body
     assert not [name for name in ("front", "progress", "networks", "genes") if f'<section id="{name}">' in body]
     chosen = without_plotly(render(gather(read_run(folder), [parse_selection("knee")])))
     assert '<section id="front">' in chosen
@@ -215,7 +217,9 @@ def test_plain_networks_are_listed_and_marked(tiny_run) -> None:
     found = gather(read_run(folder))
     assert (found.trained, found.plain) == ((searched,), (plain,))
     assert len(found.points) == 2
+    assert searched.estimated_accuracy == candidate.observed.metrics["accuracy"]
     body = without_plotly(render(found))
+    assert '<th class="n">Estimated (%)</th>' in body
     section = body.partition('<section id="trained">')[2].partition("</section>")[0]
     assert '<td class="key">plain network of width 2</td>' in section
     assert f"{plain.test.accuracy:.2f} ± {plain.test.accuracy_sem:.2f}" in section
