@@ -168,8 +168,7 @@ class _ChildProcesses:
             code = child.poll()
             if code:
                 how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                lines = [line.removeprefix(f"[rank{rank}]: ") for line in _last_line(errors)]
-                return ": ".join([f"process {rank} ended with {how}", *lines])
+                return ": ".join([f"process {rank} ended with {how}", *_last_line(errors)])
         return reason_of(error) if _is_of_connection(error) else None
 
     def end(self, is_done: bool) -> None:
