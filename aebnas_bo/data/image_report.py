@@ -34,6 +34,8 @@ def image_line(splits: Splits) -> str:
     found = [
         f"images: {parts}; {_classes_text(splits)}; {channels} channel{'s' if channels > 1 else ''} of {side}x{side}"
     ]
+    if not splits.origin.has_splits:
+        found.append("no folder train/, so every folder with images is a class")
     if splits.has_own_validation:
         found.append("the data set has its own validation images")
     if counts.not_square and counts.typical_size:

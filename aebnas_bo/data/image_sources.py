@@ -25,10 +25,12 @@ SUFFIXES = frozenset(
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {
     "train": "train",
+    "training": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "test": "test",
+    "testing": "test",
 }
 # First bytes of image files, to recognise files without a suffix.
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
@@ -57,9 +59,10 @@ class Listing:
     Args:
         places: Path or archive member of every image file.
         passed_over: Number of ignored entries, by reason.
-        folders: Folder name of each split.
+        folders: Folder name of each split; without splits, that of the folder with the classes, as `train`.
         empty: Class folders without images, such as `train/cat`.
-        others: Folders next to those of the splits.
+        others: Folders next to those of the splits, or without images next to those of the classes.
+        has_splits: Whether there are folders of splits, rather than of classes only.
     """
 
     places: dict[Member, Place] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class Listing:
     folders: dict[str, str] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    has_splits: bool = True
 
 
 def list_images(root: Path) -> dict[Member, Place]:
@@ -81,8 +85,9 @@ def look_through(root: Path) -> Listing:
     are recognised by their first bytes. Links are followed, in archives within the archive.
 
     Args:
-        root: Contains `train/<class>/*` and optionally `val/<class>/*` and `test/<class>/*`, at the top level or in
-            one enclosing folder.
+        root: Contains `train/<class>/*` and optionally `val/<class>/*` and `test/<class>/*`, or `<class>/*`, at the
+            top level or in one enclosing folder. Without splits, all images count as training images, and a class is
+            a folder that itself contains images.
 
     Raises:
         DataError: If `root` is missing or damaged, several enclosing folders qualify, or a split has two folders.
@@ -168,24 +173,62 @@ def _archive_entries(root: Path, starts: dict[int, bytes]) -> Iterator[tarfile.T
 
 
 def _listing(root: Path, tree: FileTree) -> Listing:
-    """Return the listing of the top level or, if it has no images, of the only folder in it that has some."""
+    """Return the listing of the splits or, if there are none, of the class folders."""
     children = tree.children(tree.root)
     outer = _listing_of(root, tree, children)
     if outer.places:
         return outer
-    enclosing = [child for child in children if child.folder is not None and not child.name.startswith(".")]
-    inner = {
-        child.name: _listing_of(root, tree, _readable_children(tree, child.folder))
-        for child in enclosing
-        if child.folder is not None and child.name.casefold() not in SPLIT_FOLDERS
+    enclosed = {
+        child.name: _readable_children(tree, child.folder)
+        for child in children
+        if child.folder is not None and not child.name.startswith(".") and child.name.casefold() not in SPLIT_FOLDERS
     }
-    inner = {name: listing for name, listing in inner.items() if listing.places}
+    inner = {name: _listing_of(root, tree, found) for name, found in enclosed.items()}
+    listing = _only_one(root, {name: one for name, one in inner.items() if one.places}, "train/ and test/")
+    if listing is not None:
+        return listing
+    if outer.folders:
+        return outer  # `train/` without images
+    if len(classes := _class_folders(tree, children)) > 1:
+        return _listing_of_classes(root.name, tree, children, classes=classes)
+    inner = {
+        name: _listing_of_classes(name, tree, found, classes=classes)
+        for name, found in enclosed.items()
+        if len(classes := _class_folders(tree, found)) > 1
+    }
+    return _only_one(root, inner, "class folders") or outer
+
+
+def _only_one(root: Path, inner: Mapping[str, Listing], contents: str) -> Listing | None:
+    """Return the listing of the only enclosing folder, or `None` if there is none."""
     if len(inner) > 1:
         raise DataError(
-            f"data.root: expected one folder with train/ and test/ in {root}, found {', '.join(inner)}; "
+            f"data.root: expected one folder with {contents} in {root}, found {', '.join(inner)}; "
             "give the one to use with --set data.root=PATH"
         )
-    return next(iter(inner.values()), outer)
+    return next(iter(inner.values()), None)
+
+
+def _class_folders(tree: FileTree, children: Sequence[Child]) -> frozenset[str]:
+    """Return the names of the folders that contain images other than in folders of their own."""
+    return frozenset(
+        child.name
+        for child in children
+        if child.folder is not None
+        and not child.name.startswith(".")
+        and any(_why_not(tree, inner) is None for inner in _readable_children(tree, child.folder))
+    )
+
+
+def _listing_of_classes(name: str, tree: FileTree, children: Sequence[Child], *, classes: frozenset[str]) -> Listing:
+    """Return the listing of class folders without splits."""
+    listing = Listing(folders={"train": name}, has_splits=False)
+    for child in children:
+        if child.folder is None or child.name.startswith(".") or child.name in classes:
+            _add_class(listing, tree, split="train", child=child)
+        else:
+            listing.others.append(child.name)
+    return listing
 
 
 def _readable_children(tree: FileTree, folder: Path | Parts) -> list[Child]:
@@ -266,7 +309,9 @@ def passed_over(listing: Listing) -> tuple[str, ...]:
     rest = listing.passed_over.total() - sum(count for _, count in listing.passed_over.most_common(MOST_REASONS))
     found += [f"{rest} others"] if rest else []
     found += [f"{len(listing.empty)} class folders without images ({_some(listing.empty)})"] if listing.empty else []
-    found += [f"folders next to {listing.folders['train']}/ ({_some(listing.others)})"] if listing.others else []
+    if listing.others:
+        where = f"next to {listing.folders['train']}/" if listing.has_splits else "without images of their own"
+        found.append(f"folders {where} ({_some(listing.others)})")
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Data set from a folder or tar archive with `train/<class>/*`, `val/<class>/*` and `test/<class>/*` images."""
+"""Data set from a folder or tar archive of class folders, with or without folders of splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import stratified_indices
 from aebnas_bo.errors import DataError
 
-LAYOUT = "expected train/<class>/<image> and, if present, val/<class>/<image> and test/<class>/<image>"
+LAYOUT = (
+    "expected train/<class>/<image>, beside it val/<class>/<image> and test/<class>/<image> if present; or "
+    "<class>/<image> without splits"
+)
 NAMED = 3  # images listed in a message about several
 
 
@@ -59,7 +62,7 @@ def load_imagefolder(config: DataConfig) -> Dataset:
         LabelledImages(torch.from_numpy(loader.pixels[split]), _labels(chosen[split], class_names), of_group)
         for split, of_group in zip(SPLITS, (groups, None, None), strict=True)
     )
-    origin = ImageOrigin(loader.conversion, loader.counts, passed_over(listing))
+    origin = ImageOrigin(loader.conversion, loader.counts, passed_over(listing), listing.has_splits)
     return Dataset(
         root.name, class_names, train, test if len(test) else None, validation if len(validation) else None, origin
     )
@@ -105,7 +108,7 @@ def _class_names(root: Path, listed: dict[str, list[Member]], folders: Mapping[s
     if len(counts) < 2:
         found = f"images of only one class, {next(iter(counts))}" if counts else "no training images"
         raise DataError(
-            f"data.root: {LAYOUT}, of at least two classes; {root} has {found}; set data.root to such a folder"
+            f"data.root: {LAYOUT}, with at least two classes; {root} has {found}; set data.root to such a folder"
         )
     small = sorted(name for name, count in counts.items() if count < 2)
     if small:

@@ -72,11 +72,13 @@ class ImageOrigin:
         conversion: Conversion of image files to pixels.
         counts: Properties of the image files.
         passed_over: Files and folders that were found but not used, each with its number or name.
+        has_splits: Whether the files were in folders of splits, such as `train/`, rather than of classes only.
     """
 
     conversion: PictureConversion = DEFAULT_CONVERSION
     counts: PictureCounts = NO_COUNTS
     passed_over: tuple[str, ...] = ()
+    has_splits: bool = True
 
 
 NO_FILES = ImageOrigin()

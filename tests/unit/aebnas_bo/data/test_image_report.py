@@ -60,6 +60,12 @@ def test_the_line_says_what_pictures_were_like_and_what_was_passed_over() -> Non
     assert image_warnings(told) == []
 
 
+def test_the_line_says_that_folders_are_classes_if_there_are_no_splits() -> None:
+    ordinary = splits([30, 40])
+    unsplit = replace(ordinary, origin=replace(ordinary.origin, has_splits=False))
+    assert image_line(unsplit) == f"{image_line(ordinary)}; no folder train/, so every folder with images is a class"
+
+
 def alike(images: LabelledImages, count: int) -> LabelledImages:
     pixels = images.images.clone()
     pixels[:count] = pixels[0]

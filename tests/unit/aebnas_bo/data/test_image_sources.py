@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aebnas_bo.data.image_sources import Member, list_images, read_images
+from aebnas_bo.data.image_sources import Member, list_images, look_through, passed_over, read_images
 from aebnas_bo.errors import DataError
 
 CONTENTS = {
@@ -94,6 +94,60 @@ def test_list_images_refuses_two_enclosing_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^data\.root: expected one folder.*one, two.*--set data\.root") as caught:
         list_images(tmp_path)
     assert caught.value.__cause__ is None  # it is not reported as an unreadable file
+
+
+UNSPLIT = {
+    Member("train", "cat", "0.png"): b"c0",
+    Member("train", "cat", "deep/1.JPG"): b"c1",
+    Member("train", "dog", "0.png"): b"d0",
+}
+
+
+def fill_unsplit(root: Path) -> Path:
+    for name in ("cat/0.png", "cat/deep/1.JPG", "dog/0.png", "docs/figures/0.png", ".hidden/0.png", "0.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(UNSPLIT.get(Member("train", *name.split("/", 1)), b"no") if "/" in name else b"no")
+    return root
+
+
+@pytest.mark.parametrize("is_enclosed", [False, True])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_class_folders_without_splits_are_training_images(is_enclosed: bool, is_packed: bool, tmp_path: Path) -> None:
+    fill_unsplit(tmp_path / "outer/pets")
+    root = tmp_path / ("outer" if is_enclosed else "outer/pets")
+    if is_packed:
+        root = pack(root, tmp_path / "pets.tar", ".")
+    listing = look_through(root)
+    assert dict(read_images(root, listing.places)) == UNSPLIT
+    assert not listing.has_splits
+    where = "pets.tar" if is_packed and not is_enclosed else "pets"
+    expected = [f"1 outside class folders in {where}/", "1 hidden", "folders without images of their own (docs)"]
+    assert sorted(passed_over(listing)) == sorted(expected)
+
+
+def test_two_folders_of_class_folders_are_refused(tmp_path: Path) -> None:
+    fill_unsplit(tmp_path / "one")
+    fill_unsplit(tmp_path / "two")
+    (tmp_path / "one/0.png").unlink()
+    (tmp_path / "two/0.png").unlink()
+    with pytest.raises(DataError, match=r"expected one folder with class folders in .*one, two.*--set data\.root"):
+        list_images(tmp_path)
+
+
+def test_folders_of_splits_take_precedence_over_class_folders(tmp_path: Path) -> None:
+    root = fill_unsplit(tmp_path / "outer")
+    fill(root / "images")
+    listing = look_through(root)
+    assert sorted(listing.places) == sorted(CONTENTS)
+    assert listing.has_splits
+
+
+@pytest.mark.parametrize(("train", "test"), [("Training", "Testing"), ("TRAIN", "Test")])
+def test_other_names_of_splits_are_known(train: str, test: str, tmp_path: Path) -> None:
+    root = in_folder(tmp_path)
+    (root / "train").rename(root / train)
+    (root / "test").rename(root / test)
+    assert sorted(list_images(root)) == sorted(CONTENTS)
 
 
 def test_list_images_names_a_missing_place(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def test_imagefolder_names_a_truncated_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"a": 3, "b": 3}, r"train/<class>/<image>.*has no training images"),
+        ({"a": 3, "b/deep": 3}, r"train/<class>/<image>.*or <class>/<image> without.*has no training images"),
+        ({"train": 3, "a": 3, "b": 3}, r"train/<class>/<image>.*has no training images"),
         ({"train/a": 3}, "at least two classes.*only one class, a"),
         ({"train/a": 3, "train/b": 1}, "at least two training images of each class.*has one of: b"),
         (
