@@ -89,6 +89,6 @@ def check_hypervolume(value: float, observed: Sequence[Observation], objectives:
         raise ValueError(f"hypervolume is {value} by BoTorch and {theirs} by pymoo")
 
 
-def median_seconds(run: Run, design_trials: int = 24) -> float:
-    """Return the median seconds per proposal after the design."""
-    return statistics.median(run.generation_s[design_trials:] or (0.0,))
+def median_seconds(run: Run) -> float:
+    """Return the median seconds per proposal after the first `DESIGN` evaluations."""
+    return statistics.median(run.generation_s[DESIGN:] or (0.0,))

@@ -5,7 +5,8 @@
         --out runs/benchmark --report runs/report
 
 `nats` stands for all three tables of NATS-Bench, `function` for all test functions. Seeds from 100 on are for choosing
-constants of the engine; a report leaves them out.
+constants of the engine; a report leaves them out. The time of a proposal is processor time, so that other processes on
+the machine change it little.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aebnas_bo.errors import AebnasError
@@ -42,8 +44,12 @@ def run(problem: Problem, name: str, method: Method, seed: int, budget: int, fol
         settings = settings.model_copy(update={"batch_size": 1})
     while len(file.trials) < budget:
         told = file.trials if method.tells_further else [as_proposed(trial) for trial in file.trials]
-        for trial in propose_trials(strategy, told, settings)[: budget - len(file.trials)]:
-            file.append([evaluate_trial(trial, problem.estimator, problem.objectives)])
+        started = time.process_time()
+        proposed = propose_trials(strategy, told, settings)
+        seconds = (time.process_time() - started) / len(proposed)
+        for trial in proposed[: budget - len(file.trials)]:
+            timed = replace(trial, generation_s=seconds)
+            file.append([evaluate_trial(timed, problem.estimator, problem.objectives)])
 
 
 def expand(names: Sequence[str]) -> list[str]:
