@@ -17,6 +17,7 @@ from aebnas_bo.search.trial import Observation, Trial, observations
 from benchmarks.records import Header, read_run
 
 FIRST_DEV_SEED = 100
+DESIGN = 24  # evaluations that include every initial design
 
 
 @dataclass(frozen=True)

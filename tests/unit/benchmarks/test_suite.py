@@ -38,6 +38,13 @@ def problem():
     return load_problem(f"table:{TABLE}")
 
 
+def test_proposals_are_timed_by_the_processor_time_of_all_they_propose(problem, tmp_path: Path, monkeypatch) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("benchmarks.run.time.process_time", lambda: float(next(clock)))
+    run(problem, "random", methods()["random"], 0, 3, tmp_path)
+    assert [trial.generation_s for trial in read_run(run_path(tmp_path, problem.name, "random", 0))[1]] == [10.0] * 3
+
+
 def points(path: Path) -> list:
     return [trial.parameters for trial in read_run(path)[1]]
 
