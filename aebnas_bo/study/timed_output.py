@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from aebnas_bo.analysis.table_layout import print_table
+from aebnas_bo.deploy.description import NetworkDescription
 from aebnas_bo.preparation.forecast import duration_text
 from aebnas_bo.shortlist.shortlist_table import print_shortlist
 from aebnas_bo.storage.run_folder import RunFolder
@@ -15,7 +17,7 @@ from aebnas_bo.study.timed_run import TimedResult
 
 
 def print_timed(console: Console, result: TimedResult) -> None:
-    """Print the short list, if there is one, and the trained networks; say so if estimates are not shown.
+    """Print the short list, if there is one, and the trained networks; name those that are not worth their MACs.
 
     Args:
         console: Console to print to.
@@ -36,7 +38,24 @@ def print_timed(console: Console, result: TimedResult) -> None:
             str(len(network.outputs) - 1), str(network.origin.epochs),
         )  # fmt: skip
     print_table(console, table)
+    for line in _not_worth_their_macs(result.networks):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"{duration_text(result.seconds)} in all", highlight=False)
+
+
+def _not_worth_their_macs(networks: Sequence[NetworkDescription]) -> list[str]:
+    """Return a line for each network that is not more accurate on the validation images than a cheaper one."""
+    lines = []
+    for network in networks:
+        figures = network.validation
+        cheaper = [one for one in networks if one.validation.average_macs < figures.average_macs]
+        best = max(cheaper, key=lambda one: one.validation.accuracy, default=None)
+        if best is not None and best.validation.accuracy >= figures.accuracy:
+            lines.append(
+                f"{network.key} costs more than {best.key} and is not more accurate on the validation images: "
+                f"{figures.accuracy:.2f} and {best.validation.accuracy:.2f} %"
+            )
+    return lines
 
 
 def next_step(folder: RunFolder, result: TimedResult | None, *, has_front: bool) -> str:

@@ -16,10 +16,10 @@ JUDGEMENT = RungResult(
 )  # fmt: skip
 
 
-def network(key: str, validation: float, test: float) -> Any:
+def network(key: str, validation: float, test: float, macs: float = 1.25) -> Any:
     return SimpleNamespace(
         key=key,
-        validation=SimpleNamespace(accuracy=validation),
+        validation=SimpleNamespace(accuracy=validation, average_macs=macs),
         test=SimpleNamespace(accuracy=test, average_macs=1.25, worst_case_macs=2.5),
         outputs=(None, None, None),
         origin=SimpleNamespace(epochs=40),
@@ -45,6 +45,17 @@ def test_estimates_of_a_brief_search_are_said_not_to_be_shown() -> None:
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     print_timed(console, replace(result(network("bbbb", 93.5, 92.25)), is_brief=True))
     assert "its estimates do not rank networks and are not shown" in console.export_text()
+
+
+def test_networks_that_are_no_better_than_a_cheaper_one_are_named() -> None:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    rising = [network("aaaa", 90.0, 90.0, 0.5), network("bbbb", 93.5, 92.0, 1.0), network("cccc", 93.6, 92.0, 4.0)]
+    print_timed(console, result(*rising))
+    assert "not more accurate" not in console.export_text()
+    print_timed(console, result(*rising, network("dddd", 93.5, 92.0, 2.0), network("eeee", 93.5, 99.0, 1.0)))
+    assert [line for line in console.export_text().splitlines() if "not more accurate" in line] == [
+        "dddd costs more than bbbb and is not more accurate on the validation images: 93.50 and 93.50 %"
+    ]
 
 
 def test_the_next_step_exports_the_network_that_is_best_on_validation_images() -> None:
