@@ -87,7 +87,7 @@ def look_through(root: Path) -> Listing:
     Args:
         root: Contains `train/<class>/*` and optionally `val/<class>/*` and `test/<class>/*`, or `<class>/*`, at the
             top level or in one enclosing folder. Without splits, all images count as training images, and a class is
-            a folder that itself contains images.
+            a folder that contains images; if no folder does, one with images in a folder of its own.
 
     Raises:
         DataError: If `root` is missing or damaged, several enclosing folders qualify, or a split has two folders.
@@ -184,29 +184,41 @@ def _listing(root: Path, tree: FileTree) -> Listing:
         if child.folder is not None and not child.name.startswith(".") and child.name.casefold() not in SPLIT_FOLDERS
     }
     inner = {name: _listing_of(root, tree, found) for name, found in enclosed.items()}
-    listing = _only_one(root, {name: one for name, one in inner.items() if one.places}, "train/ and test/")
-    if listing is not None:
-        return listing
-    if outer.folders:
-        return outer  # `train/` without images
-    if len(classes := _class_folders(tree, children)) > 1:
-        return _listing_of_classes(root.name, tree, children, classes=classes)
-    inner = {
-        name: _listing_of_classes(name, tree, found, classes=classes)
-        for name, found in enclosed.items()
-        if len(classes := _class_folders(tree, found)) > 1
-    }
-    return _only_one(root, inner, "class folders") or outer
-
-
-def _only_one(root: Path, inner: Mapping[str, Listing], contents: str) -> Listing | None:
-    """Return the listing of the only enclosing folder, or `None` if there is none."""
+    inner = {name: listing for name, listing in inner.items() if listing.places}
     if len(inner) > 1:
         raise DataError(
-            f"data.root: expected one folder with {contents} in {root}, found {', '.join(inner)}; "
+            f"data.root: expected one folder with train/ and test/ in {root}, found {', '.join(inner)}; "
             "give the one to use with --set data.root=PATH"
         )
-    return next(iter(inner.values()), None)
+    if inner or outer.folders:  # in the latter case there are folders of splits without images
+        return next(iter(inner.values()), outer)
+    return _unsplit_listing(root, tree, children, enclosed=enclosed) or outer
+
+
+def _unsplit_listing(
+    root: Path, tree: FileTree, children: Sequence[Child], *, enclosed: Mapping[str, Sequence[Child]]
+) -> Listing | None:
+    """Return the listing of class folders without splits, or `None` if there are no two.
+
+    Args:
+        root: The folder or archive.
+        tree: Its files.
+        children: Entries at the top level.
+        enclosed: Entries of each folder at the top level.
+    """
+    classes = _class_folders(tree, children)
+    if len(classes) > 1:
+        return _listing_of_classes(root.name, tree, children, classes=classes)
+    inner = {name: found for name, children in enclosed.items() if (found := _class_folders(tree, children))}
+    if len(inner) == 1:
+        [(name, classes)] = inner.items()
+        return _listing_of_classes(name, tree, enclosed[name], classes=classes) if len(classes) > 1 else None
+    if any(len(found) > 1 for found in inner.values()):
+        raise DataError(
+            f"data.root: expected one folder with class folders in {root}, found {', '.join(sorted(inner))}; give the "
+            "one to use with --set data.root=PATH, or move all of them into a folder train/ if they are the classes"
+        )
+    return _listing_of_classes(root.name, tree, children, classes=frozenset(inner)) if inner else None
 
 
 def _class_folders(tree: FileTree, children: Sequence[Child]) -> frozenset[str]:

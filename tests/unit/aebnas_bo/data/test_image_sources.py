@@ -125,11 +125,36 @@ def test_class_folders_without_splits_are_training_images(is_enclosed: bool, is_
     assert sorted(passed_over(listing)) == sorted(expected)
 
 
+def write_all(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_classes_may_have_all_their_images_one_folder_deeper(is_packed: bool, tmp_path: Path) -> None:
+    names = ("cat/cat7/0.png", "cat/cat7/1.png", "dog/dog7/0.png", "dog/index.txt", "docs/much/deeper/0.png")
+    root = write_all(tmp_path / "pets", *names)
+    listing = look_through(pack(root, tmp_path / "pets.tar", ".") if is_packed else root)
+    assert sorted(listing.places) == [Member("train", name, rest) for name, rest in (
+        ("cat", "cat7/0.png"), ("cat", "cat7/1.png"), ("dog", "dog7/0.png"))]  # fmt: skip
+    assert listing.others == ["docs"]
+
+
+def test_folders_of_several_folders_may_be_classes_or_data_sets(tmp_path: Path) -> None:
+    write_all(tmp_path, "cat/a/0.png", "cat/b/1.png", "dog/a/0.png")
+    with pytest.raises(DataError, match=r"found cat, dog; .*or move all of them into a folder train/"):
+        list_images(tmp_path)
+    (tmp_path / "train").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / name).rename(tmp_path / "train" / name)
+    assert {member.class_name for member in list_images(tmp_path)} == {"cat", "dog"}
+
+
 def test_two_folders_of_class_folders_are_refused(tmp_path: Path) -> None:
-    fill_unsplit(tmp_path / "one")
-    fill_unsplit(tmp_path / "two")
-    (tmp_path / "one/0.png").unlink()
-    (tmp_path / "two/0.png").unlink()
+    for name in ("one", "two"):
+        (fill_unsplit(tmp_path / name) / "0.png").unlink()
     with pytest.raises(DataError, match=r"expected one folder with class folders in .*one, two.*--set data\.root"):
         list_images(tmp_path)
 
