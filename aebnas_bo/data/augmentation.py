@@ -1,4 +1,4 @@
-"""Augmentation of training batches: torchvision's transforms per group of images, shifts and flips per image."""
+"""Augmentation of training batches: torchvision's transforms per group of images, the others per image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from torchvision.transforms.v2 import functional
 
 from aebnas_bo.data.settings import AugmentationConfig
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import Views, normalize, on_device, shift_and_flip
+from aebnas_bo.data.transforms import (
+    Views,
+    change_brightness_and_contrast,
+    normalize,
+    on_device,
+    rotate_and_zoom,
+    shift_and_flip,
+)
 
 RESIZED_BATCH = 1024  # images resized at once
 GROUP = 16  # images with the same random transform: torchvision draws its parameters once per call
@@ -64,7 +71,7 @@ class Augmentation:
             len(images),
             crop_padding=config.crop_padding, horizontal_flip=config.horizontal_flip, generator=generator,
         )  # fmt: skip
-        floats = shift_and_flip(floats, views)
+        floats = self._changed(shift_and_flip(floats, views), generator)
         if labels.ndim == 3:
             labels = labels_of_views(labels, views)
         mixers = [v2.MixUp(alpha=config.mixup_alpha, num_classes=self.num_classes)] if config.mixup_alpha else []
@@ -74,6 +81,21 @@ class Augmentation:
         with _seeded(generator):
             mixed, targets = v2.RandomChoice(mixers)(floats, labels)
         return mixed.contiguous(memory_format=torch.channels_last), targets
+
+    def _changed(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Rotate, zoom and jitter each image of a normalised batch, as far as the configuration says."""
+        config = self.config
+
+        def drawn(most: float) -> Tensor:
+            return most * (2.0 * torch.rand(len(images), generator=generator) - 1.0)
+
+        if config.rotation or config.zoom:
+            images = rotate_and_zoom(images, drawn(config.rotation), 1.0 + drawn(config.zoom))
+        if config.color_jitter:
+            black = [-center / one for center, one in zip(self.mean, self.std, strict=True)]
+            brightness, contrast = 1.0 + drawn(config.color_jitter), 1.0 + drawn(config.color_jitter)
+            images = change_brightness_and_contrast(images, brightness, contrast, black=black)
+        return images
 
     def label_views(self, count: int) -> list[Views]:
         """Return the `V` views for which a teacher computes soft labels: the largest shifts, each with every flip.

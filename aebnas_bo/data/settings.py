@@ -127,6 +127,9 @@ class AugmentationConfig(Section):
     Args:
         crop_padding: Largest random shift in pixels.
         horizontal_flip: Whether to flip images horizontally with probability one half.
+        rotation: Largest random rotation in degrees.
+        zoom: Largest random change of size, as a share: 0.2 shows an image at 0.8 to 1.2 times its size.
+        color_jitter: Largest random change of brightness and of contrast, as a share of them.
         trivial_augment: Whether to apply torchvision's `TrivialAugmentWide`, to groups of images.
         mixup_alpha: Parameter of torchvision's `MixUp`; 0 for none.
         cutmix_alpha: Parameter of torchvision's `CutMix`; 0 for none. With both, one is drawn for each batch.
@@ -134,6 +137,9 @@ class AugmentationConfig(Section):
 
     crop_padding: Annotated[int, Field(ge=0, le=32)] = 0
     horizontal_flip: bool = False
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    zoom: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    color_jitter: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
     trivial_augment: bool = False
     mixup_alpha: MixingAlpha = 0.0
     cutmix_alpha: MixingAlpha = 0.0

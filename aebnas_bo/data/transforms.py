@@ -121,3 +121,44 @@ def shift_and_flip(images: Tensor, views: Views) -> Tensor:
     numbers = (first + rows.unsqueeze(2)) * pixels.shape[2] + columns.unsqueeze(1)
     gathered = pixels.reshape(-1, pixels.shape[3]).index_select(0, numbers.flatten())
     return gathered.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def rotate_and_zoom(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
+    """Rotate each image about its centre and change its size, with bilinear interpolation.
+
+    Args:
+        images: `B x C x H x H`, normalised; the parts outside an image become zero, the mean of the training images.
+        degrees: Angle of each image, counter-clockwise, `B`.
+        factors: Factor of the size of each image, `B`.
+
+    Returns:
+        `B x C x H x H`, channels_last.
+    """
+    angles = torch.deg2rad(degrees)
+    cosines, sines, none = angles.cos() / factors, angles.sin() / factors, torch.zeros_like(angles)
+    places = torch.stack([cosines, -sines, none, sines, cosines, none], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(on_device(places, images.device), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved.contiguous(memory_format=torch.channels_last)
+
+
+def change_brightness_and_contrast(
+    images: Tensor, brightness: Tensor, contrast: Tensor, *, black: Sequence[float]
+) -> Tensor:
+    """Multiply the pixels of each image by its brightness, and their distances to the image's mean by its contrast.
+
+    Args:
+        images: `B x C x H x W`, normalised.
+        brightness: Factor of each image, `B`.
+        contrast: Factor of each image, `B`.
+        black: Normalised value of black in each channel.
+
+    Returns:
+        `B x C x H x W`; values may lie beyond those of black and white.
+    """
+    device = images.device
+    zero = on_device(torch.tensor(black), device).view(1, -1, 1, 1)
+    bright, strong = (on_device(factors, device).view(-1, 1, 1, 1) for factors in (brightness, contrast))
+    shift = zero * (1.0 - bright)  # a pixel becomes `shift + bright * pixel`, in one pass together with the contrast
+    centres = shift.mean(dim=1, keepdim=True) + bright * images.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.addcmul(strong * shift + (1.0 - strong) * centres, strong * bright, images)

@@ -30,6 +30,7 @@ def test_without_transforms_images_are_only_normalised() -> None:
     [
         *({"trivial_augment": True}, {"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}),
         {"crop_padding": 1, "horizontal_flip": True},
+        *({"rotation": 20.0}, {"zoom": 0.2}, {"color_jitter": 0.3}),
         {"trivial_augment": True, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "crop_padding": 1},
     ],
     ids=str,
@@ -48,6 +49,19 @@ def test_transforms_change_images_and_nothing_but_the_generator_decides(channels
     assert not torch.equal(first, plain)
     assert first.shape == plain.shape
     assert first.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("settings", [{"rotation": 20.0}, {"zoom": 0.2}, {"color_jitter": 0.3}], ids=str)
+def test_each_image_is_changed_on_its_own_and_within_the_limit(settings: dict) -> None:
+    ramp = torch.linspace(100, 150, 8).byte().expand(64, 1, 8, 8).contiguous()
+    augmentation = Augmentation(AugmentationConfig(**settings), (0.4,), (0.25,), 4)
+    result, _ = augmentation(ramp, torch.zeros(64, dtype=torch.long), torch.Generator().manual_seed(0))
+    assert len(torch.unique(result.flatten(1), dim=0)) == 64
+    if "color_jitter" in settings:
+        means = (result * 0.25 + 0.4).mean(dim=(1, 2, 3)) / (ramp[0].float() / 255.0).mean()
+        assert means.min() >= 0.7
+        assert means.max() <= 1.3
+        assert means.max() - means.min() > 0.4
 
 
 def test_images_of_one_group_share_a_transform_and_groups_do_not() -> None:

@@ -1,7 +1,14 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from aebnas_bo.data.transforms import Views, normalize, shift_and_flip
+from aebnas_bo.data.transforms import (
+    Views,
+    change_brightness_and_contrast,
+    normalize,
+    rotate_and_zoom,
+    shift_and_flip,
+)
 from aebnas_bo.errors import DataError
 
 
@@ -113,3 +120,24 @@ def test_transforms_agree_between_cpu_and_gpu() -> None:
         generator=generator(),
     )
     torch.testing.assert_close(host, device.cpu())
+
+
+def test_images_are_rotated_counter_clockwise_and_zoomed_about_their_centre() -> None:
+    images = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    same, turned, half = rotate_and_zoom(images, torch.tensor([0.0, 90.0, 0.0]), torch.tensor([1.0, 1.0, 0.5]))
+    assert torch.allclose(same, images[0], atol=1e-5)
+    assert torch.allclose(turned, torch.rot90(images[1], 1, (1, 2)), atol=1e-5)
+    assert torch.equal(half[:, :1], torch.zeros(2, 1, 8))  # the image fills the inner half
+    assert torch.allclose(half[:, 2:6, 2:6], F.avg_pool2d(images[2], 2), atol=1e-5)
+    assert rotate_and_zoom(images, torch.zeros(3), torch.ones(3)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_brightness_and_contrast_multiply_pixels_and_their_distance_to_the_mean() -> None:
+    pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([0.4, 0.5, 0.6]).view(-1, 1, 1), torch.tensor([0.2, 0.2, 0.2]).view(-1, 1, 1)
+    black = (-mean / std).flatten().tolist()
+    changed = change_brightness_and_contrast(
+        (pixels - mean) / std, torch.tensor([0.5, 1.5]), torch.tensor([1.0, 0.0]), black=black
+    )
+    assert torch.allclose(changed[0] * std + mean, 0.5 * pixels[0], atol=1e-5)
+    assert torch.allclose(changed[1], changed[1].mean().expand(3, 4, 4), atol=1e-5)
