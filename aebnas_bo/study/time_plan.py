@@ -49,9 +49,9 @@ SOFT_LABEL_EPOCHS = 8 / 3  # time to predict eight views, in a teacher's epochs:
 # than MACs alone. Without such estimates the supernet gets one epoch, and the search ends with its initial design, most
 # of which are plain networks.
 RANKING_IMAGES = 100_000
-# Its steps train one random network on many images, because the largest one and the update of all weights take most of
-# the time of a step.
-BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 1, "batch_size": 256}
+# Its steps train two random networks, the fewest possible, on many images, because the largest one and the update of
+# all weights take most of the time of a step.
+BRIEF_SUPERNET = {"sandwich": False, "distillation": False, "random_subnets": 0, "batch_size": 256}
 BRIEF_SEARCH = 0.3  # of the search's share; all plain networks of the initial design are evaluated in any case
 
 
@@ -152,8 +152,8 @@ def supernet_epochs(
         speed: Measured speeds.
         share: Share of the time that is left.
     """
-    seconds = share * _left(minutes, spent_s)
-    return _epochs(seconds, num_images * speed.supernet_s, least=1, most=MOST_SUPERNET_EPOCHS)
+    seconds, ranking = share * _left(minutes, spent_s), math.ceil(RANKING_IMAGES / num_images)
+    return _epochs(seconds, num_images * speed.supernet_s, least=1, most=max(MOST_SUPERNET_EPOCHS, ranking))
 
 
 def search_seconds(plan: TimePlan, spent_s: float) -> float:
@@ -242,7 +242,7 @@ def final_epochs(
 
     for macs, one_s in teachers_s.items():
         epoch_s = num_images * one_s
-        its_epochs = _epochs(share, epoch_s, least=0, most=most)
+        its_epochs = _epochs(share, epoch_s, least=0, most=min(most, MOST_FINAL_EPOCHS))
         rest_s = seconds - (its_epochs + SOFT_LABEL_EPOCHS) * epoch_s
         if least <= its_epochs <= epochs(rest_s):
             seconds, teacher = rest_s, (macs, its_epochs)

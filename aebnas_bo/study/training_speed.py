@@ -140,15 +140,15 @@ def time_network(problem: Problem, network: Architecture, skeleton: Skeleton) ->
         skeleton: The fixed part of its space.
     """
     config = problem.config
-    recipe = config.final_training.model_copy(update={"epochs": 1, "processes": 1, "teacher": None, "joint_loss": None})
+    # The first of two epochs compiles kernels, and on a GPU the network.
+    recipe = config.final_training.model_copy(update={"epochs": 2, "processes": 1, "teacher": None, "joint_loss": None})
     data = _few(training_data(problem, recipe), NETWORK_STEPS * recipe.batch_size)
     reports: list[EpochReport] = []
     recorder = Recorder(reports.append)
-    for _ in range(2):
-        if skeleton.given is None:
-            train_from_scratch(network, skeleton, data, config=recipe, seed=config.seed, recorder=recorder)
-        else:
-            train_given(problem, network, data, config=recipe, recorder=recorder)
+    if skeleton.given is None:
+        train_from_scratch(network, skeleton, data, config=recipe, seed=config.seed, recorder=recorder)
+    else:
+        train_given(problem, network, data, config=recipe, recorder=recorder)
     return 1.0 / reports[-1].images_per_s if reports else UNTRAINED_S  # a given backbone without exits
 
 

@@ -25,7 +25,7 @@ def plan_of(minutes: float, **decided: object) -> TimePlan:
 def test_the_supernet_of_a_brief_search_costs_little() -> None:
     config = load_config(None)
     brief = planned_config(config, plan_of(10.0, is_brief=True)).supernet
-    assert (brief.sandwich, brief.distillation, brief.random_subnets, brief.batch_size) == (False, False, 1, 256)
+    assert (brief.sandwich, brief.distillation, brief.random_subnets, brief.batch_size) == (False, False, 0, 256)
     assert planned_config(config, plan_of(10.0)).supernet == config.supernet.model_copy(update={"epochs": 3})
 
 
@@ -69,6 +69,11 @@ def test_a_search_needs_a_supernet_that_ranks() -> None:
     minutes = planning.search_minutes(spent_s=14.0, num_images=images, networks_s=[1e-4], supernet_s=0.003)
     epochs = planning.supernet_epochs(minutes, 14.0, images, speed=speed)
     assert epochs * images == pytest.approx(planning.RANKING_IMAGES, abs=images)
+
+
+def test_a_supernet_of_few_images_gets_the_epochs_that_a_search_needs() -> None:
+    images, speed = 300, Speed(supernet_s=1e-4, network_s=1e-4, network_s_per_mac=1e-10)
+    assert planning.supernet_epochs(60.0, 0.0, images, speed=speed) * images >= planning.RANKING_IMAGES
 
 
 def test_a_brief_search_ends_with_its_design_until_its_trials_are_known() -> None:
@@ -153,6 +158,12 @@ def test_a_teacher_of_few_images_needs_more_epochs() -> None:
     plan_next = partial(planning.final_epochs, plan_of(10.0), spent_s=270.0, num_images=2000, networks_s=[1e-4, 1e-4])
     assert plan_next(teachers_s={2.0: 3e-4}) == (400, None)  # 166 epochs of 0.6 s are too few: 200 are needed
     assert plan_next(teachers_s={2.0: 2e-4})[1] == (2.0, 250)
+
+
+def test_more_time_does_not_take_the_teacher_away() -> None:
+    plan_next = partial(planning.final_epochs, spent_s=60.0, num_images=1200, networks_s=[1e-4, 1e-4])
+    for minutes in (30.0, 120.0):  # more epochs than its networks may have would be more than they keep
+        assert plan_next(plan_of(minutes), teachers_s={2.0: 2e-4})[1] == (2.0, planning.MOST_FINAL_EPOCHS)
 
 
 def test_a_short_time_has_one_rung_and_a_long_time_two() -> None:
