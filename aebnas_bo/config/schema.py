@@ -31,8 +31,9 @@ class Config(Section):
         device: Device to run networks on.
         num_threads: CPU threads of training and evaluation; proposals always use one.
         time_budget: Minutes from the start of a run to its trained networks, divided between supernet, search, short
-            list and final trainings. It overrides `supernet.epochs`, `search.budget`, the epochs of `shortlist.rungs`
-            and `final_training.epochs`. null searches `search.budget` trials and trains no network.
+            list and final trainings. It decides `supernet.epochs`, the epochs of `shortlist.rungs` and
+            `final_training.epochs`; `search.budget` stays an upper limit. null searches `search.budget` trials and
+            trains no network.
         storage: Database of the trials: null for a file in the run folder, or the URL of a PostgreSQL database, which
             holds many studies (`postgresql+psycopg://USER@HOST/DATABASE`). The URL holds no password: set PGPASSWORD or
             add a line to `~/.pgpass`. Needs the extra `postgres`.

@@ -46,7 +46,7 @@ class DataConfig(Section):
         calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
             networks with the supernet's weights.
         validation_fraction: Share of the training images kept for search and thresholds.
-        test_fraction: Share of all images kept for testing; only for data sets without a test split (`digits`).
+        test_fraction: Share of all images kept for testing if the data set has no test images.
         group_pattern: Regular expression with one group, searched in the path of each training image relative to its
             class folder. Images of one class with the same match, such as the frames of one video (`'^([0-9]+)_'` for
             names like 00026_00005.jpg), stay in one split; the fractions then count groups. Null splits image by

@@ -141,7 +141,8 @@ class FinalTrainingConfig(TrainingConfig):
         backbone_rate: Learning rate of a given backbone relative to that of its branches. 0 keeps its weights;
             otherwise everything is trained, with the BatchNorm statistics of the backbone as they were given.
         train_on_validation: Whether to also train on images reserved for the search: the calibration images and three
-            quarters of the validation images; thresholds are tuned on the rest.
+            quarters of the validation images, unless these came in a folder of their own; thresholds are tuned on the
+            rest.
         exit_ensemble: Whether outputs of trained networks predict together with the exits before them: by a weighted
             sum of logits, with weights fitted on the images for thresholds. Not with learned confidence.
         compile: Whether `torch.compile` may speed up training on CUDA.
