@@ -87,7 +87,7 @@ def look_through(root: Path) -> Listing:
     Args:
         root: Contains `train/<class>/*` and optionally `val/<class>/*` and `test/<class>/*`, or `<class>/*`, at the
             top level or in one enclosing folder. Without splits, all images count as training images, and a class is
-            a folder that contains images; if no folder does, one with images in a folder of its own.
+            a folder that contains images; if no folder does, one with a single folder of images in it.
 
     Raises:
         DataError: If `root` is missing or damaged, several enclosing folders qualify, or a split has two folders.
