@@ -37,7 +37,6 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.given_training import train_given
 from aebnas_bo.deploy.network_figures import network_outcome
 from aebnas_bo.deploy.operating_points import tuned_with_margins
@@ -186,14 +185,8 @@ def linear_exits(problem: Problem, path: Path) -> Logits:
 
     @torch.no_grad()
     def logits(images: Tensor) -> list[Tensor]:
-        parts = zip(
-            *(
-                output_logits(subnet, normalize(part, splits.mean, splits.std, device=problem.device), len(part))
-                for part in images.split(problem.config.estimation.batch_size)
-            ),
-            strict=True,
-        )
-        return [torch.cat(part) for part in parts]
+        batch_size = problem.config.estimation.batch_size
+        return output_logits(subnet, splits.normalized_batches(images, batch_size, device=problem.device))
 
     found = Logits(architecture, logits(splits.validation.images), logits(splits.test.images))
     torch.save({"validation": found.validation, "test": found.test}, path)

@@ -25,7 +25,6 @@ from rich.console import Console
 
 from aebnas_bo.config.loading import parse_config
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import fresh_subnet, train_network
 from aebnas_bo.deploy.teacher import largest_teacher, with_soft_labels
 from aebnas_bo.estimation.measuring import output_logits
@@ -138,8 +137,8 @@ def _train(context: Context, has_teacher: bool, seed: int, beside: Path) -> tupl
     accuracies = []
     for split in (splits.validation, splits.test):
         with torch.no_grad():
-            pixels = normalize(split.images, splits.mean, splits.std, device=device)
-            [logits] = output_logits(subnet, pixels, config.estimation.batch_size)
+            batches = splits.normalized_batches(split.images, config.estimation.batch_size, device=device)
+            [logits] = output_logits(subnet, batches)
         accuracies.append(100.0 * float((logits.argmax(dim=1) == split.labels).double().mean()))
     checkpoint.unlink(missing_ok=True)
     return millions(exit_costs(architecture, skeleton).cumulative[-1]), accuracies[0], accuracies[1]

@@ -31,7 +31,6 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.errors import UsageError
 from aebnas_bo.estimation.measuring import output_logits
@@ -183,8 +182,8 @@ def trained(
     subnet = train_from_scratch(architecture, skeleton, data, config=recipe, seed=config.seed)
     took = time.process_time() - started
     with torch.no_grad():
-        images = normalize(splits.validation.images, splits.mean, splits.std)
-        predictions = output_logits(subnet, images, config.estimation.batch_size)[-1].argmax(dim=-1)
+        batches = splits.normalized_batches(splits.validation.images, config.estimation.batch_size)
+        predictions = output_logits(subnet, batches)[-1].argmax(dim=-1)
     accuracy = 100.0 * float((predictions == splits.validation.labels).double().mean())
     cost = millions(exit_costs(architecture, skeleton).cumulative[-1])
     sys.stderr.write(f"{architecture.key}: {cost:.3f} M, {epochs} epochs in {took:.0f} s, {accuracy:.2f} %\n")

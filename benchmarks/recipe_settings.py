@@ -210,7 +210,8 @@ def measured_table(subnet: Subnet, problem: Problem, *, macs: tuple[int, ...]) -
     """
     images, config = MeasuringImages.of(problem.splits, problem.device), problem.config
     held_out, outputs = (
-        output_logits(subnet, some, config.estimation.batch_size) for some in (images.calibration_images, images.images)
+        output_logits(subnet, torch.split(some, config.estimation.batch_size))
+        for some in (images.calibration_images, images.images)
     )
     has_ensemble = config.final_training.exit_ensemble
     return exit_table(

@@ -27,7 +27,6 @@ from aebnas_bo.config.loading import load_config
 from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
@@ -142,8 +141,7 @@ def _judged(pool: Pool, goal: TuningGoal, *, count: int, seed: int) -> list[list
 @torch.no_grad()
 def _measured(config: Config, splits: Splits, path: Path) -> Pool:
     network, description = load_network(path)
-    images = normalize(splits.test.images, splits.mean, splits.std, device="cpu")
-    outputs = output_logits(network.eval(), images, config.estimation.batch_size)
+    outputs = output_logits(network.eval(), splits.normalized_batches(splits.test.images, config.estimation.batch_size))
     costs = exit_costs(description.architecture, description.skeleton)
     return Pool(outputs, splits.test.labels, costs, config.estimation)
 

@@ -18,7 +18,6 @@ from aebnas_bo.data.augmentation import Augmentation
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.operating_points import BudgetPoint, MeasuredSplit, operating_points
 from aebnas_bo.estimation.measuring import exit_table, output_logits
@@ -203,7 +202,7 @@ def _measured(context: Context, subnet: Subnet) -> list[BudgetPoint]:
     config, splits, costs = context.config, context.splits, exit_costs(context.architecture, context.skeleton)
 
     def measured(split: LabelledImages) -> MeasuredSplit:
-        logits = output_logits(subnet, normalize(split.images, splits.mean, splits.std), config.estimation.batch_size)
+        logits = output_logits(subnet, splits.normalized_batches(split.images, config.estimation.batch_size))
         table = exit_table(logits, split.labels, macs=costs.cumulative, key=context.job.name, config=config.estimation)
         return MeasuredSplit(table, split.labels, logits, config.estimation.confidence)
 

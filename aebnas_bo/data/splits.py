@@ -7,7 +7,7 @@ test only for final results.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from aebnas_bo.data.groups import carve_groups, check_groups
 from aebnas_bo.data.images import NO_FILES, Dataset, ImageOrigin, LabelledImages
 from aebnas_bo.data.settings import DataConfig
+from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import DataError
 from aebnas_bo.seeding import child_seed, torch_generator
 
@@ -65,6 +66,19 @@ class Splits:
     def image_size(self) -> int:
         """Side of an image in pixels."""
         return self.train.images.shape[2]
+
+    def normalized_batches(
+        self, images: Tensor, batch_size: int, *, device: torch.device | str = "cpu"
+    ) -> Iterator[Tensor]:
+        """Yield images as floats, batch by batch: all at once they would need four times the memory of their bytes.
+
+        Args:
+            images: `N x C x H x W`, uint8.
+            batch_size: Images per batch.
+            device: Device of the batches.
+        """
+        for batch in torch.split(images, batch_size):
+            yield normalize(batch, self.mean, self.std, device=device)
 
     @cached_property
     def data_hash(self) -> str:

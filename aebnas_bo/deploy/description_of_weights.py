@@ -12,7 +12,6 @@ from torch import Tensor
 
 from aebnas_bo.data.images import LabelledImages
 from aebnas_bo.data.splits import Splits
-from aebnas_bo.data.transforms import normalize
 from aebnas_bo.deploy.description import NetworkDescription, Origin, Original, Output
 from aebnas_bo.deploy.network_figures import MeasuredSplit, figures_at, macs_without_passed, output_names
 from aebnas_bo.deploy.operating_points import BudgetPoint, operating_points, tuned_with_margins
@@ -97,14 +96,13 @@ def describe_network(
         device: Device that it runs on.
     """
     splits, costs, estimation, key = network.splits, network.costs, network.estimation, network.architecture.key
-    images, num_outputs = MeasuringImages.of(splits, device), len(costs.cumulative)
-    temperatures = (
-        fit_temperatures(subnet, images, estimation) if estimation.temperature_scaling else [1.0] * num_outputs
-    )
+    if estimation.temperature_scaling:
+        temperatures = fit_temperatures(subnet, MeasuringImages.of(splits, device), estimation)
+    else:
+        temperatures = [1.0] * len(costs.cumulative)
 
     def logits_of(split: LabelledImages) -> list[Tensor]:
-        normalized = normalize(split.images, splits.mean, splits.std, device=device)
-        outputs = output_logits(subnet, normalized, estimation.batch_size)
+        outputs = output_logits(subnet, splits.normalized_batches(split.images, estimation.batch_size, device=device))
         return [output / temperature for output, temperature in zip(outputs, temperatures, strict=True)]
 
     on_validation = logits_of(splits.validation)

@@ -9,7 +9,7 @@ Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, secti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from aebnas_bo.deploy.exported_files import NETWORK_FILE
 from aebnas_bo.deploy.final_recipe import train_from_scratch
 from aebnas_bo.deploy.network_file import load_network
 from aebnas_bo.errors import CorruptStateError, UsageError
-from aebnas_bo.estimation.measuring import MeasuringImages, output_logits
+from aebnas_bo.estimation.measuring import output_logits
 from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import largest_trained
@@ -170,8 +170,9 @@ def largest_teacher(supernet: WeightSharing, problem: Problem) -> Teacher:
         problem: Network space, training settings and the images for BatchNorm statistics.
     """
     largest = extract(supernet, largest_trained(problem))
-    images = MeasuringImages.of(problem.splits, problem.device)
-    calibrate_batchnorm(largest, images.calibration_images, CALIBRATION_BATCH)
+    splits = problem.splits
+    images = normalize(splits.calibration.images, splits.mean, splits.std, device=problem.device)
+    calibrate_batchnorm(largest, images, CALIBRATION_BATCH)
     return final_logits(largest)
 
 
@@ -198,10 +199,13 @@ def check_teacher(
     alone = recipe.model_copy(update={"epochs": epochs, "processes": 1, "teacher": None})
     student = train_from_scratch(architecture, problem.space.skeleton, data, config=alone, seed=seed)
     device, splits = data.labels.device, problem.splits
-    images = normalize(splits.validation.images, splits.mean, splits.std, device=device)
     labels = splits.validation.labels
-    teacher_logits = torch.cat([teacher(batch) for batch in torch.split(images, CALIBRATION_BATCH)])
-    student_logits = output_logits(student, images, CALIBRATION_BATCH)[-1]
+
+    def batches() -> Iterator[Tensor]:
+        return splits.normalized_batches(splits.validation.images, CALIBRATION_BATCH, device=device)
+
+    teacher_logits = torch.cat([teacher(batch) for batch in batches()])
+    student_logits = output_logits(student, batches())[-1]
     teacher_accuracy, student_accuracy = (_accuracy(logits, labels) for logits in (teacher_logits, student_logits))
     share = (student_accuracy / 100.0 * len(labels) + 1.0) / (len(labels) + 2.0)
     return TeacherCheck(

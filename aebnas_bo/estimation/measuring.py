@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -69,7 +69,7 @@ def measure(
     Raises:
         EstimationError: If the network's outputs are not finite.
     """
-    outputs = output_logits(subnet, images.images, config.batch_size)
+    outputs = output_logits(subnet, torch.split(images.images, config.batch_size))
     labels, num_classes = images.labels.cpu(), outputs[-1].shape[-1]
     calibrations: tuple[Calibration, ...] = ()
     if config.temperature_scaling:
@@ -84,21 +84,19 @@ def measure(
     return exit_table(outputs, labels, macs=macs, key=key, config=config), calibrations
 
 
-def output_logits(subnet: Subnet, images: Tensor, batch_size: int) -> list[Tensor]:
+def output_logits(subnet: Subnet, batches: Iterable[Tensor]) -> list[Tensor]:
     """Return the logits of each of the `E` outputs over all images, on the CPU.
 
     Args:
         subnet: The network in evaluation mode.
-        images: `B x C x H x W`, normalised.
-        batch_size: Images per forward pass.
+        batches: Normalised images, each `B x C x H x W`.
     """
-    batches = zip(*(subnet(batch) for batch in torch.split(images, batch_size)), strict=True)
-    return [torch.cat(parts).cpu() for parts in batches]
+    return [torch.cat(parts).cpu() for parts in zip(*map(subnet, batches), strict=True)]
 
 
 def fit_temperatures(subnet: Subnet, images: MeasuringImages, config: EstimationConfig) -> list[float]:
     """Fit the temperature of each output on the calibration images."""
-    held_out = output_logits(subnet, images.calibration_images, config.batch_size)
+    held_out = output_logits(subnet, torch.split(images.calibration_images, config.batch_size))
     labels, num_classes = images.calibration_labels.cpu(), held_out[-1].shape[-1]
     return [fit_temperature(output, labels, name=config.confidence, num_classes=num_classes) for output in held_out]
 

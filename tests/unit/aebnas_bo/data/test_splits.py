@@ -8,6 +8,7 @@ from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.images import Dataset, LabelledImages
 from aebnas_bo.data.settings import DataConfig
 from aebnas_bo.data.splits import Splits, final_splits, make_splits, set_aside, stratified_indices
+from aebnas_bo.data.transforms import normalize
 from aebnas_bo.errors import DataError
 
 PARTS = ("train", "calibration", "validation", "test")
@@ -88,6 +89,14 @@ def test_splits_describe_their_images() -> None:
     assert (splits.num_classes, splits.in_channels, splits.image_size) == (10, 1, 8)
     assert [len(getattr(splits, part)) for part in PARTS] == [992, 153, 382, 270]
     assert len(splits.data_hash) == 64
+
+
+def test_normalized_batches_are_those_of_the_whole_split_normalised_at_once() -> None:
+    splits = make_splits(dataset([60, 60]), DataConfig())
+    images = splits.validation.images
+    batches = list(splits.normalized_batches(images, 7))
+    assert [len(batch) for batch in batches] == [7] * (len(images) // 7) + [len(images) % 7] * (len(images) % 7 > 0)
+    assert torch.equal(torch.cat(batches), normalize(images, splits.mean, splits.std))
 
 
 def test_data_hash_depends_on_which_split_an_image_is_in() -> None:
