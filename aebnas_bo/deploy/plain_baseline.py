@@ -33,6 +33,7 @@ from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.preparation.supernet_preparation import training_data
 from aebnas_bo.space.architecture import Architecture, Skeleton, content_key, skeleton_form
+from aebnas_bo.space.auto import resolutions_for
 from aebnas_bo.space.macs import MACS_PER_MILLION, exit_costs, millions
 from aebnas_bo.space.plain_family import (
     DEPTHS,
@@ -44,6 +45,7 @@ from aebnas_bo.space.plain_family import (
     plain_network_of,
     plain_width,
 )
+from aebnas_bo.space.plain_points import LEAST_STEM
 from aebnas_bo.storage.run_folder import RunFolder
 from aebnas_bo.storage.run_lock import RunLock
 from aebnas_bo.storage.tensor_metadata import load_metadata
@@ -64,18 +66,20 @@ class PlainContext:
         folder: The run folder, which stores them in `trained/`.
         problem: The images and configuration of the study.
         depths: Blocks of each stage of the networks; teachers have more than the plain family.
+        resolution: Side in pixels that images are resized to; `None` for their own.
     """
 
     folder: RunFolder
     problem: Problem
     depths: tuple[int, ...] = DEPTHS
+    resolution: int | None = None
 
     def network(self, width: int) -> tuple[Architecture, Skeleton]:
         """Return the plain network of a width for the images."""
         splits = self.problem.splits
         return plain_network(
             width,
-            image_size=splits.image_size,
+            image_size=self.resolution or splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
             depths=self.depths,
@@ -86,7 +90,7 @@ class PlainContext:
         splits = self.problem.splits
         architecture, _ = plain_network_of(
             average_macs * MACS_PER_MILLION,
-            image_size=splits.image_size,
+            image_size=self.resolution or splits.image_size,
             in_channels=splits.in_channels,
             num_classes=splits.num_classes,
             depths=self.depths,
@@ -98,14 +102,20 @@ class PlainContext:
         return millions(exit_costs(*self.network(width)).cumulative[-1])
 
     def for_teacher(self, macs: float) -> PlainContext:
-        """Return the context of a teacher, which has a fourth stage and is deep if it is wide, as the space's networks.
+        """Return the context of a teacher, which is made as the plain networks of a space.
+
+        It has a fourth stage, is deep if it is wide, and has a lower resolution if its stem would have fewer than
+        `LEAST_STEM` channels at that of the images.
 
         Args:
             macs: Target MACs of the teacher in millions.
         """
-        deep, shallow = (
-            replace(self, depths=plain_depths(NUM_STAGES + 1, is_deep=is_deep)) for is_deep in (True, False)
-        )
+        sides = resolutions_for(self.problem.splits.image_size)
+        of_sides = [
+            replace(self, depths=plain_depths(NUM_STAGES + 1, is_deep=False), resolution=side) for side in sides
+        ]
+        shallow = next((one for one in of_sides if one.width_of(macs) >= LEAST_STEM), of_sides[-1])
+        deep = replace(shallow, depths=plain_depths(NUM_STAGES + 1, is_deep=True))
         return deep if deep.width_of(macs) >= SHALLOW_BELOW else shallow
 
 

@@ -125,10 +125,10 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
 
 
 def plain_key(architecture: Architecture) -> str:
-    """Return the name of a plain network: its width, and the blocks of each stage if it is not of the plain family."""
+    """Return the name of a plain network: its width and, for a teacher, the blocks of each stage and its resolution."""
     depths = plain_depths_of(architecture)
-    blocks = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}"
-    return f"{PLAIN}-{plain_width(architecture)}{blocks}"
+    further = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}-{architecture.resolution}px"
+    return f"{PLAIN}-{plain_width(architecture)}{further}"
 
 
 def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:

@@ -57,7 +57,7 @@ def auto_declaration(image_size: int, in_channels: int, max_average_macs: float 
         max_average_macs: Limit on average MACs in millions; `None` builds a space around a network of
             `DEFAULT_UNIT` channels in the stem.
     """
-    ladder = _ladder(image_size)
+    ladder = resolutions_for(image_size)
     skeletons = {side: _skeleton(side, in_channels) for side in ladder}
     limit = (max_average_macs or 0.0) * MACS_PER_MILLION
     limit = limit or plain_macs(skeletons[ladder[0]], ladder[0], DEFAULT_UNIT)
@@ -107,8 +107,12 @@ def plain_macs(skeleton: Skeleton, resolution: int, unit: float, *, is_deep: boo
     return exit_costs(architecture, skeleton).cumulative[-1]
 
 
-def _ladder(image_size: int) -> list[int]:
-    """Return the sides images may be resized to, largest first; small images keep their own."""
+def resolutions_for(image_size: int) -> list[int]:
+    """Return the resolutions that images may be resized to, largest first; small images keep their own.
+
+    Args:
+        image_size: Side of the images in pixels.
+    """
     own = min(image_size, LARGEST_RESOLUTION)
     sides = [round(own * share / 2**halving / SIDE_STEP) * SIDE_STEP for halving in range(8) for share in LADDER]
     return [own, *(side for side in sides if SMALLEST_RESOLUTION <= side < own)]

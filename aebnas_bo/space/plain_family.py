@@ -144,10 +144,11 @@ def plain_depths_of(architecture: Architecture) -> tuple[int, ...]:
 
 
 def plain_name(architecture: Architecture) -> str:
-    """Describe a plain network: its width, and the blocks of each stage if it is not of the plain family."""
+    """Describe a plain network: its width and, for a teacher, the blocks of each stage and its resolution."""
     depths = plain_depths_of(architecture)
-    blocks = "" if depths == DEPTHS else f" with {'+'.join(map(str, depths))} blocks"
-    return f"plain network of width {plain_width(architecture)}{blocks}"
+    is_teacher = depths != DEPTHS
+    further = f" with {'+'.join(map(str, depths))} blocks at {architecture.resolution} pixels" if is_teacher else ""
+    return f"plain network of width {plain_width(architecture)}{further}"
 
 
 def _nearest_width(macs: float, macs_of: Callable[[int], int]) -> int:

@@ -1,5 +1,7 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from aebnas_bo.deploy.plain_baseline import (
 )
 from aebnas_bo.deploy.training_folders import plain_networks, trained_networks, training_folder
 from aebnas_bo.deploy.training_pipeline import choose_candidate, train_candidate
+from aebnas_bo.preparation.problem import Problem
 from aebnas_bo.preparation.progress import RunProgress
 from aebnas_bo.space.plain_family import SHALLOW_BELOW, plain_width
 from aebnas_bo.storage.run_folder import RunFolder
@@ -163,8 +166,26 @@ def test_teachers_have_a_fourth_stage_and_are_deep_if_wide(context: PlainContext
     assert [context.for_teacher(macs).depths for macs in (0.9 * least, least)] == [narrow.depths, wide.depths]
     own = context_of(context.folder, f"final_training.teacher={{macs: {least}, epochs: 1}}", "final_training.epochs=1")
     train_plain(own, 9, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
-    assert any(one.folder.name.startswith(f"plain-{width}-2321-seed0") for one in plain_networks(context.folder))
+    assert any(one.folder.name.startswith(f"plain-{width}-2321-8px-seed0") for one in plain_networks(context.folder))
     assert f"teacher: a plain network of {least:.3g} M MACs" in capsys.readouterr().err
+
+
+def test_teachers_of_large_images_have_the_largest_resolution_at_which_their_stem_is_wide_enough(
+    context: PlainContext,
+) -> None:
+    large = SimpleNamespace(image_size=128, in_channels=3, num_classes=10)
+    context = replace(context, problem=cast("Problem", SimpleNamespace(splits=large)))
+
+    def teacher(macs: float) -> tuple[int, int]:
+        found = context.for_teacher(macs)
+        return found.network(found.width_of(macs))[0].resolution, found.width_of(macs)
+
+    assert teacher(2.0) == (128, 7)
+    resolution, width = teacher(0.6)
+    assert resolution in {64, 96}
+    assert width >= 6
+    at_next = replace(context.for_teacher(0.6), resolution={64: 96, 96: 128}[resolution])
+    assert at_next.width_of(0.6) < 6
 
 
 def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:

@@ -90,4 +90,5 @@ def test_plain_network_of_other_depths() -> None:
 def test_plain_names_tell_a_teacher_from_the_plain_family() -> None:
     plain, teacher = (network_of(1e6, depths=depths)[0] for depths in (DEPTHS, (2, 3, 2, 1)))
     assert plain_name(plain) == f"plain network of width {plain.stages[0].width // 2}"
-    assert plain_name(teacher) == f"plain network of width {teacher.stages[0].width // 2} with 2+3+2+1 blocks"
+    width = teacher.stages[0].width // 2
+    assert plain_name(teacher) == f"plain network of width {width} with 2+3+2+1 blocks at {teacher.resolution} pixels"
