@@ -44,7 +44,7 @@ class DataConfig(Section):
         max_train_images: Size of a stratified subset of the training images to use; null for all.
         max_test_images: Size of a stratified subset of the test images to use; null for all.
         calibration_fraction: Share of the training images kept for temperatures and for the BatchNorm statistics of
-            networks with the supernet's weights.
+            networks with the supernet's weights; at least one image of each class, as for the other fractions.
         validation_fraction: Share of the training images kept for search and thresholds.
         test_fraction: Share of all images kept for testing if the data set has no test images.
         group_pattern: Regular expression with one group, searched in the path of each training image relative to its

@@ -91,6 +91,7 @@ def make_splits(dataset: Dataset, config: DataConfig) -> Splits:
     """Split a data set into four disjoint parts, each with every class.
 
     If training images have groups, images of one class and group stay in one part, and the fractions count groups.
+    Every part has an image of each class, or a group, also where a fraction alone would give fewer.
 
     Args:
         dataset: Data set to split; without a test split, one is split off the training images first.
@@ -244,19 +245,22 @@ def _count(fraction: float, images: LabelledImages) -> int:
 def _carve(
     images: LabelledImages, count: int, config: DataConfig, *, name: str, num_left: int = 1
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return remaining and carved-out images, with at least `num_left` and one of each class if there are enough."""
+    """Return remaining and carved-out images, with at least `num_left` and one of each class if there are enough.
+
+    A count below the number of classes becomes one image of each.
+    """
     seed = child_seed(config.split_seed, "split", name) % 2**32
     if images.groups is not None:
         share = count / len(images)
         left_at, carved_at = carve_groups(images.labels, images.groups, share, seed=seed)
         return images.subset(left_at), images.subset(carved_at)
     num_classes = len(torch.unique(images.labels))
+    count = max(count, num_classes)
     left = len(images) - count
-    if min(count, left) < num_classes:
-        change = "raise it" if count < num_classes else "lower it"
+    if left < num_classes:
         raise DataError(
             f"data.{name}_fraction: expected at least one image of each of {num_classes} classes in both parts, got "
-            f"{count} {name} images and {left} others; {change} or use more images (data.max_train_images)"
+            f"{count} {name} images and {left} others; lower it or use more images (data.max_train_images)"
         )
     left_at, carved_at = _stratified(images.labels, count, seed=seed, setting=f"data.{name}_fraction")
     left_at, carved_at = _with_every_class(images.labels, left_at, carved_at, num_left=num_left)

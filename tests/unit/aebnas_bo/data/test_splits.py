@@ -107,11 +107,16 @@ def test_data_hash_depends_on_which_split_an_image_is_in() -> None:
     assert swapped.data_hash != splits.data_hash
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("calibration", [40, 40]), ("validation", [40, 40]), ("test", [40, 40])])
-def test_make_splits_names_the_fraction_that_is_too_small(name: str, sizes: list[int]) -> None:
-    config = DataConfig.model_validate({f"{name}_fraction": 0.001})
-    with pytest.raises(DataError, match=rf"data\.{name}_fraction.*got 1 {name} images.*raise it"):
-        make_splits(dataset(sizes), config)
+@pytest.mark.parametrize("name", ["calibration", "validation", "test"])
+def test_a_fraction_of_fewer_images_than_classes_becomes_one_image_of_each(name: str) -> None:
+    splits = make_splits(dataset([40, 40, 40]), DataConfig.model_validate({f"{name}_fraction": 0.001}))
+    assert class_counts(getattr(splits, name)) == [1, 1, 1]
+
+
+def test_many_classes_of_few_images_have_an_image_in_every_part() -> None:
+    splits = make_splits(dataset([5] * 150), DataConfig())
+    assert [class_counts(getattr(splits, part)) for part in PARTS[1:]] == [[1] * 150, [1] * 150, [1] * 150]
+    assert class_counts(splits.train) == [2] * 150
 
 
 def test_make_splits_names_a_fraction_that_is_too_large() -> None:
