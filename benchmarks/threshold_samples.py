@@ -1,10 +1,11 @@
-"""Accuracy of thresholds tuned on few images, in three ways.
+"""Accuracy of thresholds tuned on few images, in four ways.
 
     python -m benchmarks.threshold_samples CONFIG NETWORK [NETWORK ...] --out FILE
 
 `counts`: every output predicts alone, and thresholds are tuned by counts of correct predictions. `probabilities`: the
 same by expected accuracy, from a logistic regression. `ensemble`: outputs predict together with the exits before them,
-with weights fitted on the same images, and thresholds are tuned by the distribution of all outputs together.
+with weights fitted on the same images, and thresholds are tuned by the distribution of all outputs together. `saving`:
+the same, but MACs have a price of accuracy (`--price`).
 
 The pool is the test split of the configuration, none of whose images the networks were trained on: each repeat tunes
 on some of its images and is evaluated on all others. The networks are files `network.safetensors` of `aebnas-bo
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.network_file import load_network
+from aebnas_bo.deploy.operating_points import PRICE
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
@@ -39,8 +42,8 @@ from aebnas_bo.execution.cpu import set_up_cpu
 from aebnas_bo.space.macs import ExitCosts, exit_costs, millions
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the range of log MACs from the first exit to the whole network
-WAYS = ("counts", "probabilities", "ensemble")
-COMPARED = (("counts", "probabilities"), ("probabilities", "ensemble"))  # the gain of the second over the first
+WAYS = ("counts", "probabilities", "ensemble", "saving")
+COMPARED = tuple(pairwise(WAYS))  # the gain of the second over the first
 HEADER = (
     "network",
     "images",
@@ -80,6 +83,7 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="+")
     parser.add_argument("--images", type=int, nargs="+", default=[200, 500, 2000])
     parser.add_argument("--repeats", type=int, default=12)
+    parser.add_argument("--price", type=float, default=PRICE, help="points of accuracy per factor of e in MACs")
     parser.add_argument("--out", type=Path, default=Path("runs/threshold-samples.csv"))
     arguments = parser.parse_args()
     config, rows = load_config(arguments.config), []
@@ -88,26 +92,27 @@ def main() -> None:
     for path in arguments.networks:
         pool = _measured(config, splits, path)
         for count in arguments.images:
-            for row in compare(pool, count, repeats=arguments.repeats):
+            for row in compare(pool, count, repeats=arguments.repeats, price=arguments.price):
                 rows.append((path.parent.name, count, *row))
                 print("  ".join(one if isinstance(one, str) else f"{one:.4g}" for one in rows[-1]))  # noqa: T201
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_csv(arguments.out, HEADER, rows)
 
 
-def compare(pool: Pool, count: int, *, repeats: int) -> list[tuple[float, ...]]:
+def compare(pool: Pool, count: int, *, repeats: int, price: float = PRICE) -> list[tuple[float, ...]]:
     """Return one row per budget, without the columns `network` and `images` of `HEADER`.
 
     Args:
         pool: Outputs of a network.
         count: Number of images for tuning.
         repeats: Number of draws of these images.
+        price: Price of MACs; see `TuningGoal`.
     """
     cheapest, whole = pool.costs.cumulative[0], pool.costs.cumulative[-1]
     rows = []
     for share in SHARES:
         goal = TuningGoal("max_macs", cheapest * (whole / cheapest) ** share)
-        found = np.array([_judged(pool, goal, count=count, seed=seed) for seed in range(repeats)])  # repeats x way x 2
+        found = np.array([_judged(pool, goal, count=count, seed=seed, price=price) for seed in range(repeats)])
         figures: list[float] = []
         for one, other in COMPARED:
             gains = found[:, WAYS.index(other), 0] - found[:, WAYS.index(one), 0]
@@ -117,20 +122,21 @@ def compare(pool: Pool, count: int, *, repeats: int) -> list[tuple[float, ...]]:
     return rows
 
 
-def _judged(pool: Pool, goal: TuningGoal, *, count: int, seed: int) -> list[list[float]]:
+def _judged(pool: Pool, goal: TuningGoal, *, count: int, seed: int, price: float) -> list[list[float]]:
     """Return accuracy and average MACs in millions on all other images, for each of `WAYS`."""
     order = torch.randperm(len(pool.labels), generator=torch.Generator().manual_seed(seed))
     sample, others = order[:count], order[count:]
     fitted = fit_ensemble([one[sample] for one in pool.outputs], pool.labels[sample])
     ways = (
-        (tune_thresholds, NO_ENSEMBLE),
-        (tune_by_expected_accuracy, NO_ENSEMBLE),
-        (tune_by_expected_accuracy, fitted),
+        (tune_thresholds, NO_ENSEMBLE, goal),
+        (tune_by_expected_accuracy, NO_ENSEMBLE, goal),
+        (tune_by_expected_accuracy, fitted, goal),
+        (tune_by_expected_accuracy, fitted, replace(goal, price=price)),
     )
     costs, found = pool.costs, []
-    for tune, ensemble in ways:
+    for tune, ensemble, its_goal in ways:
         table = pool.table(sample, ensemble)
-        thresholds = tune(table, backbone=costs.backbone, branches=costs.branches, goal=goal).thresholds
+        thresholds = tune(table, backbone=costs.backbone, branches=costs.branches, goal=its_goal).thresholds
         rest = pool.table(others, ensemble)
         used = outputs_in_use(rest, thresholds, backbone=costs.backbone, branches=costs.branches)
         outcome = evaluate_thresholds(used.table, used.thresholds)

@@ -61,10 +61,13 @@ class TuningGoal:
             target; `max_macs` maximises accuracy up to a limit of MACs, or minimises MACs if it cannot be met;
             `min_accuracy` minimises MACs down to a limit of accuracy, or maximises accuracy if it cannot be met.
         value: MACs per image, or accuracy in percent.
+        price: Gain of accuracy, in percentage points per factor of e in MACs, that is worth the MACs up to a limit; 0
+            spends them for any gain.
     """
 
     kind: Literal["target_macs", "max_macs", "min_accuracy"]
     value: float
+    price: float = 0.0
 
     def scores(self, accuracy: Tensor, average_macs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score and the tie breaker, `N` each; larger is better."""
@@ -73,7 +76,8 @@ class TuningGoal:
             return accuracy - TARGET_WEIGHT * 100.0 * excess, -average_macs
         if self.kind == "max_macs":
             is_met = average_macs <= self.value
-            return torch.where(is_met, accuracy, -average_macs), torch.where(is_met, -average_macs, accuracy)
+            profit = accuracy - self.price * (average_macs / self.value).log()
+            return torch.where(is_met, profit, -average_macs), torch.where(is_met, -average_macs, accuracy)
         is_met = accuracy >= self.value
         # If the goal is met, the score decreases with cost but exceeds every accuracy below the goal.
         lifted = torch.where(is_met, 1000.0 - average_macs.log1p(), accuracy)

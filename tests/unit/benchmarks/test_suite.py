@@ -246,12 +246,14 @@ def test_threshold_samples_judge_each_way_on_the_images_left_over() -> None:
     costs = ExitCosts(stem=10, stages=(30, 50), head=10, branches=(4,), exits=(0,), exit_stages=(0,))
     rows = compare_samples(Pool(outputs, labels, costs, EstimationConfig()), 50, repeats=3)
     assert len(rows) == len(SHARES)
-    for budget, counts, probabilities, ensemble, *macs, gain, _, gain_of_ensemble, sem in rows:
+    for budget, counts, probabilities, ensemble, saving, *macs, gain, _, gain_of_ensemble, _, loss, sem in rows:
         assert costs.cumulative[0] <= 1e6 * budget <= costs.cumulative[-1]
         assert gain == pytest.approx(probabilities - counts)
         assert gain_of_ensemble == pytest.approx(ensemble - probabilities)
+        assert loss == pytest.approx(saving - ensemble)
         assert sem >= 0.0
-        assert len(macs) == 3
+        assert len(macs) == 4
+        assert macs[3] <= macs[2]
         assert all(0.0 < one <= 1.1 * budget for one in macs)
 
 

@@ -13,6 +13,7 @@ from aebnas_bo.deploy.operating_points import (
     NUM_BUDGETS,
     operating_points,
     parse_goal,
+    tuned_with_margins,
     tuning_goal_of,
     with_margins,
     write_operating_points,
@@ -114,6 +115,18 @@ def test_a_tail_that_brings_nothing_is_in_no_point(tmp_path: Path) -> None:
     assert rows[-1]["exit3_threshold"] == "0.0"
     assert all("final" not in [output.name for output in point.test.outputs] for point in points)
     assert max(float(row["test_worst_case_macs"]) for row in rows) * 1e6 <= costs.cumulative[1]
+
+
+def test_macs_that_gain_next_to_nothing_are_not_spent() -> None:
+    costs = ExitCosts(1000, (4000, 5000), 300, (200,), (0,), (0,))
+    is_hard = torch.arange(500) < 50
+    confidence = torch.where(is_hard, 0.1, 0.9) + torch.arange(500) * 1e-4
+    probability = torch.stack([torch.where(is_hard, 0.3, 0.95), torch.where(is_hard, 0.9, 0.9501)])
+    is_correct = torch.ones(2, 500, dtype=torch.bool)
+    table = ExitTable(torch.stack([confidence, confidence]), is_correct, costs.cumulative, "each", probability)
+    [threshold] = tuned_with_margins(table, costs, TuningGoal("max_macs", costs.cumulative[-1]))
+    assert threshold is not None
+    assert evaluate_thresholds(table, [threshold]).exit_rates == (0.9, 0.1)
 
 
 def test_a_network_without_exits_has_one_point() -> None:

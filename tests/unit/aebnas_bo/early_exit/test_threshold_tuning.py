@@ -1,4 +1,5 @@
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,22 @@ def test_tuned_thresholds_are_the_best_of_the_front(goal: TuningGoal) -> None:
         else:
             met = [one for one in front if one.accuracy >= 60.0]
             assert outcome(tuned) == outcome((met[:1] or front[-1:])[0])
+
+
+@pytest.mark.usefixtures("without_tolerance")
+@pytest.mark.parametrize("price", [20.0, 50.0])
+def test_macs_with_a_price_are_spent_where_they_gain_more_than_it(price: float) -> None:
+    num_saving = 0
+    for seed in range(20):
+        table, backbone, branches = make_case(seed, num_images=40, num_exits=2)
+        front = pareto_thresholds(table, backbone=backbone, branches=branches)
+        goal = TuningGoal("max_macs", 15.0, price)
+        tuned = tune_thresholds(table, backbone=backbone, branches=branches, goal=goal)
+        able = [one for one in front if one.average_macs <= 15.0] or front[:1]
+        best = max(able, key=lambda one: one.accuracy - price * math.log(one.average_macs))
+        assert outcome(tuned) == outcome(best)
+        num_saving += best != able[-1]
+    assert num_saving > 5
 
 
 @pytest.mark.usefixtures("without_tolerance")
