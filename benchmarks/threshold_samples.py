@@ -30,7 +30,6 @@ from aebnas_bo.config.schema import Config
 from aebnas_bo.data.datasets import load_splits
 from aebnas_bo.data.splits import Splits
 from aebnas_bo.deploy.network_file import load_network
-from aebnas_bo.deploy.operating_points import PRICE
 from aebnas_bo.early_exit.exit_ensemble import NO_ENSEMBLE, ExitEnsemble, fit_ensemble
 from aebnas_bo.early_exit.exit_rule import ExitTable, evaluate_thresholds
 from aebnas_bo.early_exit.expected_accuracy import tune_by_expected_accuracy
@@ -83,23 +82,24 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="+")
     parser.add_argument("--images", type=int, nargs="+", default=[200, 500, 2000])
     parser.add_argument("--repeats", type=int, default=12)
-    parser.add_argument("--price", type=float, default=PRICE, help="points of accuracy per factor of e in MACs")
+    parser.add_argument("--price", type=float, help="price of MACs; by default that of the configuration")
     parser.add_argument("--out", type=Path, default=Path("runs/threshold-samples.csv"))
     arguments = parser.parse_args()
     config, rows = load_config(arguments.config), []
     set_up_cpu(config.num_threads)
+    price = config.final_training.macs_price if arguments.price is None else arguments.price
     splits = load_splits(config.data)
     for path in arguments.networks:
         pool = _measured(config, splits, path)
         for count in arguments.images:
-            for row in compare(pool, count, repeats=arguments.repeats, price=arguments.price):
+            for row in compare(pool, count, repeats=arguments.repeats, price=price):
                 rows.append((path.parent.name, count, *row))
                 print("  ".join(one if isinstance(one, str) else f"{one:.4g}" for one in rows[-1]))  # noqa: T201
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_csv(arguments.out, HEADER, rows)
 
 
-def compare(pool: Pool, count: int, *, repeats: int, price: float = PRICE) -> list[tuple[float, ...]]:
+def compare(pool: Pool, count: int, *, repeats: int, price: float) -> list[tuple[float, ...]]:
     """Return one row per budget, without the columns `network` and `images` of `HEADER`.
 
     Args:

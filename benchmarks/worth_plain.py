@@ -206,7 +206,8 @@ def _measured(context: Context, subnet: Subnet) -> list[BudgetPoint]:
         table = exit_table(logits, split.labels, macs=costs.cumulative, key=context.job.name, config=config.estimation)
         return MeasuredSplit(table, split.labels, logits, config.estimation.confidence)
 
-    return operating_points(measured(splits.validation), measured(splits.test), costs)
+    price = config.final_training.macs_price
+    return operating_points(measured(splits.validation), measured(splits.test), costs, price=price)
 
 
 def _point(job: Job, epochs: float, point: BudgetPoint) -> Point:

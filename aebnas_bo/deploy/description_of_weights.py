@@ -147,7 +147,7 @@ def describe_network(
             macs=millions(given.macs),
         ),
     )  # fmt: skip
-    return description, operating_points(validation, test, costs)
+    return description, operating_points(validation, test, costs, price=network.goal.price)
 
 
 def _scaling(path: ExitPath, ensemble: ExitEnsemble, temperatures: Sequence[float]) -> dict[str, Any]:

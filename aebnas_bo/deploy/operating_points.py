@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,6 @@ from aebnas_bo.storage.regular_files import read_regular
 
 NUM_BUDGETS = 16
 OPERATING_POINTS_FILE = "operating_points.csv"
-# Gain of expected accuracy per factor of e in MACs that is worth them. Expected accuracy understates what late outputs
-# gain, so this is less than it seems (docs/methods.md).
-PRICE = 0.2
 CURVE = ("validation_average_macs", "validation_accuracy")  # columns that figures show
 MOST_BYTES = 1 << 20
 
@@ -118,19 +115,18 @@ def remark_on_goal(goal: TuningGoal, validation: Figures) -> str:
 def tuned_with_margins(table: ExitTable, costs: ExitCosts, goal: TuningGoal) -> tuple[float | None, ...]:
     """Tune thresholds for a goal, and move them away from all confidences that occur.
 
-    MACs within a limit are spent only where they gain accuracy (`PRICE`).
-
     Args:
         table: The network's exit table over the validation images.
         costs: MACs of the network.
         goal: Goal of threshold tuning.
     """
-    priced = replace(goal, price=PRICE)
-    tuned = tune_by_expected_accuracy(table, backbone=costs.backbone, branches=costs.branches, goal=priced)
+    tuned = tune_by_expected_accuracy(table, backbone=costs.backbone, branches=costs.branches, goal=goal)
     return with_margins(table, costs, tuned.thresholds)
 
 
-def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts) -> list[BudgetPoint]:
+def operating_points(
+    validation: MeasuredSplit, test: MeasuredSplit, costs: ExitCosts, *, price: float = 0.0
+) -> list[BudgetPoint]:
     """Tune a network for budgets between the costs of its cheapest exit and of the whole network, on a log scale.
 
     The budgets depend only on the architecture, so that trainings with several seeds can be averaged per budget.
@@ -139,6 +135,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
         validation: Predictions on the validation images, for tuning.
         test: Predictions on the test images, for measurement only.
         costs: The network's MACs.
+        price: Price of MACs; see `TuningGoal`.
 
     Returns:
         `NUM_BUDGETS` points, cheapest budget first; a single point for a network without exits.
@@ -147,7 +144,7 @@ def operating_points(validation: MeasuredSplit, test: MeasuredSplit, costs: Exit
     budgets = np.geomspace(cheapest, whole, NUM_BUDGETS) if cheapest < whole else np.array([whole])
     points = []
     for budget in budgets.round():
-        thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget)))
+        thresholds = tuned_with_margins(validation.table, costs, TuningGoal("max_macs", float(budget), price))
         on_validation, on_test = (figures_at(split, costs, thresholds) for split in (validation, test))
         points.append(BudgetPoint(millions(float(budget)), thresholds, on_validation, on_test))
     return points

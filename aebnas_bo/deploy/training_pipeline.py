@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class Candidate:
             skeleton=final.space.skeleton,
             splits=final.splits,
             estimation=final.config.estimation,
-            goal=self.goal,
+            goal=replace(self.goal, price=final.config.final_training.macs_price),
             estimated_accuracy=None if had_brief_search(self.folder) else self.observed.metrics["accuracy"],
             has_ensemble=final.config.final_training.exit_ensemble,
         )

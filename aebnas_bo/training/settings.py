@@ -145,6 +145,8 @@ class FinalTrainingConfig(TrainingConfig):
             rest.
         exit_ensemble: Whether outputs of trained networks predict together with the exits before them: by a weighted
             sum of logits, with weights fitted on the images for thresholds. Not with learned confidence.
+        macs_price: Gain of expected accuracy, in percentage points per factor of e in average MACs, for which the
+            thresholds of trained networks spend MACs within a limit; 0 spends them for any gain.
         compile: Whether `torch.compile` may speed up training on CUDA.
         plain_baseline: Whether `aebnas-bo train` also trains a plain network of equal average MACs by this recipe, from
             scratch and without the supernet as teacher.
@@ -160,6 +162,7 @@ class FinalTrainingConfig(TrainingConfig):
     backbone_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     train_on_validation: bool = True
     exit_ensemble: Annotated[bool, Affects("figures")] = True
+    macs_price: Annotated[float, Field(ge=0.0, le=100.0), Affects("figures")] = 0.2
     compile: Annotated[bool, Affects("machine")] = True
     plain_baseline: Annotated[bool, Affects("nothing")] = True
 

@@ -244,7 +244,7 @@ def test_threshold_samples_judge_each_way_on_the_images_left_over() -> None:
         for strength in (1.0, 2.0)
     ]
     costs = ExitCosts(stem=10, stages=(30, 50), head=10, branches=(4,), exits=(0,), exit_stages=(0,))
-    rows = compare_samples(Pool(outputs, labels, costs, EstimationConfig()), 50, repeats=3)
+    rows = compare_samples(Pool(outputs, labels, costs, EstimationConfig()), 50, repeats=3, price=0.2)
     assert len(rows) == len(SHARES)
     for budget, counts, probabilities, ensemble, saving, *macs, gain, _, gain_of_ensemble, _, loss, sem in rows:
         assert costs.cumulative[0] <= 1e6 * budget <= costs.cumulative[-1]

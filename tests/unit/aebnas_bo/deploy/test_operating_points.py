@@ -117,16 +117,18 @@ def test_a_tail_that_brings_nothing_is_in_no_point(tmp_path: Path) -> None:
     assert max(float(row["test_worst_case_macs"]) for row in rows) * 1e6 <= costs.cumulative[1]
 
 
-def test_macs_that_gain_next_to_nothing_are_not_spent() -> None:
+def test_macs_that_gain_next_to_nothing_are_not_spent_if_they_have_a_price() -> None:
     costs = ExitCosts(1000, (4000, 5000), 300, (200,), (0,), (0,))
     is_hard = torch.arange(500) < 50
     confidence = torch.where(is_hard, 0.1, 0.9) + torch.arange(500) * 1e-4
     probability = torch.stack([torch.where(is_hard, 0.3, 0.95), torch.where(is_hard, 0.9, 0.9501)])
     is_correct = torch.ones(2, 500, dtype=torch.bool)
     table = ExitTable(torch.stack([confidence, confidence]), is_correct, costs.cumulative, "each", probability)
-    [threshold] = tuned_with_margins(table, costs, TuningGoal("max_macs", costs.cumulative[-1]))
-    assert threshold is not None
-    assert evaluate_thresholds(table, [threshold]).exit_rates == (0.9, 0.1)
+    whole = costs.cumulative[-1]
+    [priced], [free] = (tuned_with_margins(table, costs, TuningGoal("max_macs", whole, price)) for price in (0.2, 0.0))
+    assert priced is not None
+    assert evaluate_thresholds(table, [priced]).exit_rates == (0.9, 0.1)
+    assert free is None
 
 
 def test_a_network_without_exits_has_one_point() -> None:

@@ -307,6 +307,26 @@ def test_thresholds_alone_change_where_another_goal_is_named(own_run) -> None:
     assert restored.earlier_test_looks == 2  # its own first look is no other
 
 
+def test_a_price_of_macs_saves_some_without_another_training(own_run) -> None:
+    with TrialStore.open_read_only(own_run.study) as store:
+        dearest = max(store.trials(), key=lambda trial: trial.metrics["average_macs"])
+    wanted = Selection("key", key=dearest.key)
+    free, priced = (
+        train_candidate(
+            choose_candidate(own_run, wanted, [f"final_training.macs_price={price}"]),
+            0,
+            is_again=False,
+            progress=progress(),
+        )
+        for price in (0, 100)
+    )
+    assert priced.validation.average_macs < free.validation.average_macs
+    assert len(trained_networks(own_run)) == 1
+    rows = list(csv.DictReader((trained_folder(own_run, priced.key, 0) / "operating_points.csv").open()))
+    macs = [float(row["validation_average_macs"]) for row in rows]
+    assert macs[-1] < 0.9 * float(rows[-1]["budget"])
+
+
 def test_a_goal_no_thresholds_can_meet_is_refused_before_training_or_said_after_it(own_run, capsys) -> None:
     key = choose_candidate(own_run, KNEE).observed.key
     with pytest.raises(UsageError, match=rf"--tune-for macs<=1e-06: network {key} takes 0\.\d+ M even") as refused:
