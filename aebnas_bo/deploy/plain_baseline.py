@@ -168,7 +168,7 @@ def plain_training_of(context: PlainContext, width: int, seed: int) -> Training:
     identity = recipe_identity(plain_recipe(config), config)
     shared = [FINAL_VERSION, PLAIN, context.problem.splits.data_hash, identity]
     return Training(
-        key=plain_key(architecture),
+        key=plain_key(architecture, context.problem.splits.image_size),
         seed=seed,
         recipe=content_key(shared)[:RECIPE_DIGITS],
         fingerprint=content_key([*shared, architecture.key, skeleton_form(skeleton), seed]),

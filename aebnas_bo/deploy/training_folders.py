@@ -124,11 +124,16 @@ def plain_networks(folder: RunFolder) -> list[TrainedNetwork]:
     return _networks(folder, f"{PLAIN}-*")
 
 
-def plain_key(architecture: Architecture) -> str:
-    """Return the name of a plain network: its width and, for a teacher, the blocks of each stage and its resolution."""
-    depths = plain_depths_of(architecture)
-    further = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}-{architecture.resolution}px"
-    return f"{PLAIN}-{plain_width(architecture)}{further}"
+def plain_key(architecture: Architecture, image_size: int) -> str:
+    """Return the name of a plain network: its width and, if they are not those of the plain family, blocks and side.
+
+    Args:
+        architecture: The network.
+        image_size: Side of the images in pixels.
+    """
+    depths, side = plain_depths_of(architecture), architecture.resolution
+    blocks = "" if depths == DEPTHS else f"-{''.join(map(str, depths))}"
+    return f"{PLAIN}-{plain_width(architecture)}{blocks}{'' if side == image_size else f'-{side}px'}"
 
 
 def _networks(folder: RunFolder, pattern: str) -> list[TrainedNetwork]:
@@ -141,7 +146,7 @@ def _description(file: Path) -> NetworkDescription:
     """Read the description in a network file, and check it against the name of its folder."""
     description = load_description(file)
     is_plain = file.parent.name.startswith(f"{PLAIN}-")
-    key = plain_key(description.architecture) if is_plain else description.key
+    key = plain_key(description.architecture, description.image_size) if is_plain else description.key
     name = f"{key}-seed{description.origin.seed}"
     if file.parent.name != name and not file.parent.name.startswith(f"{name}-"):
         raise NetworkFileError(

@@ -166,7 +166,7 @@ def test_teachers_have_a_fourth_stage_and_are_deep_if_wide(context: PlainContext
     assert [context.for_teacher(macs).depths for macs in (0.9 * least, least)] == [narrow.depths, wide.depths]
     own = context_of(context.folder, f"final_training.teacher={{macs: {least}, epochs: 1}}", "final_training.epochs=1")
     train_plain(own, 9, 0, progress=RunProgress(Console(stderr=True, width=200), quiet=False))
-    assert any(one.folder.name.startswith(f"plain-{width}-2321-8px-seed0") for one in plain_networks(context.folder))
+    assert any(one.folder.name.startswith(f"plain-{width}-2321-seed0") for one in plain_networks(context.folder))
     assert f"teacher: a plain network of {least:.3g} M MACs" in capsys.readouterr().err
 
 
@@ -186,6 +186,13 @@ def test_teachers_of_large_images_have_the_largest_resolution_at_which_their_ste
     assert width >= 6
     at_next = replace(context.for_teacher(0.6), resolution={64: 96, 96: 128}[resolution])
     assert at_next.width_of(0.6) < 6
+
+
+def test_a_plain_network_of_a_lower_resolution_is_named_by_it_and_read_again(context: PlainContext) -> None:
+    low = replace(context, resolution=6)
+    trained = [train_plain(one, 2, 0, progress=progress()) for one in (context, low, low)]
+    assert [one.architecture.resolution for one in trained] == [8, 6, 6]
+    assert [one.folder.name for one in plain_networks(context.folder)] == ["plain-2-seed0", "plain-2-6px-seed0"]
 
 
 def test_a_network_is_taught_by_none_smaller_than_itself(context: PlainContext, capsys) -> None:
